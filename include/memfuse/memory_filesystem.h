@@ -1,0 +1,47 @@
+// The file system in RAM: makes one, says how full it is.
+
+#ifndef MEMFUSE_MEMORY_FILESYSTEM_H_
+#define MEMFUSE_MEMORY_FILESYSTEM_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "memfuse/filesystem.h"
+
+namespace memfuse {
+
+struct MemoryFileSystemOptions {
+  // Limit in bytes on everything that is stored: file pages, names, inodes, xattrs. > 0.
+  uint64_t size_limit = uint64_t{1} << 30;
+  // Limit on the number of inodes, the root included. > 0.
+  uint64_t inode_limit = uint64_t{1} << 20;
+  uint32_t root_mode = 01777;  // permission bits
+  uint32_t root_uid = 0;
+  uint32_t root_gid = 0;
+};
+
+struct MemoryFileSystemUsage {
+  uint64_t size_limit = 0;
+  uint64_t bytes_used = 0;      // of size_limit
+  uint64_t inode_limit = 0;
+  uint64_t inodes_used = 0;     // in the table: linked, looked up or open; the root included
+  uint64_t arena_pages = 0;     // 4 KiB pages of file data that are allocated
+};
+
+class MemoryFileSystem : public FileSystem {
+ public:
+  // InvalidArgument (a limit is 0 or cannot hold even the root), ResourceExhausted (no memory).
+  static absl::StatusOr<std::unique_ptr<MemoryFileSystem>> Make(
+      const MemoryFileSystemOptions& options);
+
+  virtual MemoryFileSystemUsage Usage() const = 0;
+
+  // Hands memory that deletions left unused in the daemon's heap back to the system, where there
+  // is enough of it to be worth the walk. Called by an idle thread every second or so.
+  virtual void ReleaseUnusedMemory() = 0;
+};
+
+}  // namespace memfuse
+
+#endif  // MEMFUSE_MEMORY_FILESYSTEM_H_

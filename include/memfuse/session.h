@@ -1,0 +1,115 @@
+// A FUSE connection and the threads that serve it.
+//
+// Session::Mount opens /dev/fuse and mounts it; Session::Adopt takes descriptors that somebody else
+// mounted, initialised or cloned (a privileged helper, SCM_RIGHTS, --fuse_fd). Both return once the
+// connection is initialised (the kernel's INIT was answered) and every worker is reading. Each of N
+// workers owns one descriptor of the connection: a reply goes to the descriptor that read the
+// request, and the kernel wakes one reader per request.
+//
+// The channel itself (buffers, read and write calls) stays private to the transport.
+//
+// Threads: all methods may be called from any thread but a worker's, that is, not from inside a
+// FileSystem method.
+
+#ifndef MEMFUSE_SESSION_H_
+#define MEMFUSE_SESSION_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "memfuse/filesystem.h"
+
+namespace memfuse {
+
+// What kernel and server agreed on in INIT. A server that adopts an initialised connection must be
+// given the values of the one that initialised it: the kernel says them only once.
+struct ConnectionParameters {
+  uint32_t minor = 0;      // of protocol 7; the smaller of the two sides
+  uint64_t flags = 0;      // FUSE_* INIT flags that are in force
+  uint32_t max_write = 0;  // bytes of data in the largest WRITE; READ is bounded by it as well
+  uint32_t max_pages = 0;  // the same in pages
+};
+
+struct SessionOptions {
+  // Workers, each with a descriptor of its own. 1 to 512.
+  int threads = 1;
+  // Largest request in bytes: a power of two from 4 KiB to 1 MiB; the kernel's limit
+  // (fs.fuse.max_pages_limit) may lower it.
+  uint32_t max_write = 1 << 20;
+  // Let the kernel collect small writes (FUSE_WRITEBACK_CACHE).
+  bool writeback_cache = false;
+};
+
+struct MountOptions {
+  std::string mount_point;           // an existing directory
+  std::string fsname = "memfuse";    // first field of /proc/mounts; not a path of a device
+  bool allow_other = false;          // others than the mounting user may enter
+  bool read_only = false;
+  bool nosuid = false, nodev = false, noexec = false, noatime = false;
+  // Through fusermount3 even where mount(2) is allowed. For tests.
+  bool force_helper = false;
+};
+
+class Session {
+ public:
+  // Mounts `fs` and starts to serve it. `fs` must outlive the session.
+  // Not-ok with one sentence for the user: InvalidArgument (options), NotFound (mount point),
+  // FailedPrecondition (no directory; already served by a dead daemon; no /dev/fuse; fusermount3
+  // missing), PermissionDenied, DeadlineExceeded (no INIT), Internal. Nothing stays mounted then.
+  static absl::StatusOr<std::unique_ptr<Session>> Mount(const MountOptions& mount,
+                                                        const SessionOptions& options,
+                                                        FileSystem* fs);
+
+  struct AdoptOptions {
+    // Descriptors of one connection; the session owns them from here on. At least one. Where there
+    // are fewer than options.threads, the others are cloned.
+    std::vector<int> descriptors;
+    // Set if INIT was answered by somebody else: what they agreed on (minor > 0).
+    ConnectionParameters initialized;
+    // Where it is mounted, if this session is to unmount it; may be empty.
+    std::string mount_point;
+    // How long to wait for the kernel's INIT.
+    absl::Duration init_timeout = absl::Seconds(20);
+  };
+  static absl::StatusOr<std::unique_ptr<Session>> Adopt(const AdoptOptions& adopt,
+                                                        const SessionOptions& options,
+                                                        FileSystem* fs);
+
+  // Unmounts (if it knows where) and stops, as Unmount() does.
+  virtual ~Session() = default;
+
+  // One more descriptor of this connection, ready to be read by somebody else; the caller owns it.
+  virtual absl::StatusOr<int> CloneDescriptor() = 0;
+
+  // One more worker of this session, on a descriptor cloned for it.
+  virtual absl::Status AddWorker() = 0;
+
+  virtual ConnectionParameters parameters() const = 0;
+
+  // Requests that were answered, by opcode (index), since the start.
+  virtual std::vector<uint64_t> RequestCounts() const = 0;
+  // Requests that worker i answered.
+  virtual std::vector<uint64_t> WorkerRequestCounts() const = 0;
+
+  // Waits until the connection ended (unmounted or aborted by anybody) or `timeout` passed; true
+  // when it ended.
+  virtual bool WaitFor(absl::Duration timeout) = 0;
+
+  // Unmounts, waits until what was read is answered, joins all workers, closes all descriptors. A
+  // mount in use (EBUSY after a short wait) is detached lazily and the connection is ended: who
+  // still holds files there gets ENOTCONN. Returns within `timeout` plus a second. Idempotent.
+  virtual absl::Status Unmount(absl::Duration timeout) = 0;
+
+  // Stops serving without unmounting: joins all workers and closes the session's descriptors. The
+  // connection goes on if somebody else holds one.
+  virtual void Stop() = 0;
+};
+
+}  // namespace memfuse
+
+#endif  // MEMFUSE_SESSION_H_

@@ -1,0 +1,145 @@
+// absl::Mutex with a rank, and visible to ThreadSanitizer.
+//
+// Two things are added to absl::Mutex, none of which costs anything in a release build:
+//
+//   Rank. Every lock class has one; a thread takes locks in an order that never falls. A debug
+//   build checks it at each Lock and aborts with both ranks. (Abseil's own detector remembers
+//   orders between single locks, and a directory that moves below another turns such an order
+//   round without any deadlock; programs switch it off, see DisableLockOrderDetector.)
+//
+//   ThreadSanitizer. Distributions ship Abseil uninstrumented, so the sanitizer would see no
+//   ordering through an absl::Mutex and report everything it guards. Under -fsanitize=thread the
+//   wrapper tells it.
+//
+// The size is that of absl::Mutex, eight bytes.
+
+#ifndef MEMFUSE_SRC_BASE_MUTEX_H_
+#define MEMFUSE_SRC_BASE_MUTEX_H_
+
+#include <cstdint>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+
+#if defined(__SANITIZE_THREAD__)
+#define MEMFUSE_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define MEMFUSE_TSAN 1
+#endif
+#endif
+#ifndef MEMFUSE_TSAN
+#define MEMFUSE_TSAN 0
+#endif
+
+#if MEMFUSE_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
+namespace memfuse::base {
+
+#ifdef NDEBUG
+inline void CheckRankBeforeLock(uint8_t) {}
+inline void NoteLocked(uint8_t) {}
+inline void NoteUnlocked(uint8_t) {}
+#else
+// Aborts if the calling thread holds a lock of a higher rank.
+void CheckRankBeforeLock(uint8_t rank);
+void NoteLocked(uint8_t rank);
+void NoteUnlocked(uint8_t rank);
+#endif
+
+// To be called by every program (and every test's main) before its first lock.
+void DisableLockOrderDetector();
+
+template <uint8_t kRank>
+class ABSL_LOCKABLE Mutex {
+ public:
+  Mutex() { TsanCreate(); }
+  ~Mutex() { TsanDestroy(); }
+  Mutex(const Mutex&) = delete;
+  Mutex& operator=(const Mutex&) = delete;
+
+  void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    CheckRankBeforeLock(kRank);
+    TsanPreLock(false);
+    mu_.Lock();
+    TsanPostLock(false);
+    NoteLocked(kRank);
+  }
+  void Unlock() ABSL_UNLOCK_FUNCTION() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    NoteUnlocked(kRank);
+    TsanPreUnlock(false);
+    mu_.Unlock();
+    TsanPostUnlock(false);
+  }
+  void ReaderLock() ABSL_SHARED_LOCK_FUNCTION() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    CheckRankBeforeLock(kRank);
+    TsanPreLock(true);
+    mu_.ReaderLock();
+    TsanPostLock(true);
+    NoteLocked(kRank);
+  }
+  void ReaderUnlock() ABSL_UNLOCK_FUNCTION() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    NoteUnlocked(kRank);
+    TsanPreUnlock(true);
+    mu_.ReaderUnlock();
+    TsanPostUnlock(true);
+  }
+  void AssertHeld() const ABSL_ASSERT_EXCLUSIVE_LOCK() {}
+
+ private:
+#if MEMFUSE_TSAN
+  // NOTE: "not static" only; the address is the identity.
+  void TsanCreate() { __tsan_mutex_create(this, 0); }
+  void TsanDestroy() { __tsan_mutex_destroy(this, 0); }
+  void TsanPreLock(bool read) { __tsan_mutex_pre_lock(this, read ? __tsan_mutex_read_lock : 0); }
+  void TsanPostLock(bool read) {
+    __tsan_mutex_post_lock(this, read ? __tsan_mutex_read_lock : 0, 0);
+  }
+  void TsanPreUnlock(bool read) {
+    __tsan_mutex_pre_unlock(this, read ? __tsan_mutex_read_lock : 0);
+  }
+  void TsanPostUnlock(bool read) {
+    __tsan_mutex_post_unlock(this, read ? __tsan_mutex_read_lock : 0);
+  }
+#else
+  void TsanCreate() {}
+  void TsanDestroy() {}
+  void TsanPreLock(bool) {}
+  void TsanPostLock(bool) {}
+  void TsanPreUnlock(bool) {}
+  void TsanPostUnlock(bool) {}
+#endif
+
+  absl::Mutex mu_;
+};
+
+// Holds a Mutex exclusively, or shared, for a scope.
+template <typename M>
+class ABSL_SCOPED_LOCKABLE MutexLock {
+ public:
+  explicit MutexLock(M* mu) ABSL_EXCLUSIVE_LOCK_FUNCTION(mu) : mu_(mu) { mu_->Lock(); }
+  ~MutexLock() ABSL_UNLOCK_FUNCTION() { mu_->Unlock(); }
+  MutexLock(const MutexLock&) = delete;
+  MutexLock& operator=(const MutexLock&) = delete;
+
+ private:
+  M* const mu_;
+};
+
+template <typename M>
+class ABSL_SCOPED_LOCKABLE ReaderMutexLock {
+ public:
+  explicit ReaderMutexLock(M* mu) ABSL_SHARED_LOCK_FUNCTION(mu) : mu_(mu) { mu_->ReaderLock(); }
+  ~ReaderMutexLock() ABSL_UNLOCK_FUNCTION() { mu_->ReaderUnlock(); }
+  ReaderMutexLock(const ReaderMutexLock&) = delete;
+  ReaderMutexLock& operator=(const ReaderMutexLock&) = delete;
+
+ private:
+  M* const mu_;
+};
+
+}  // namespace memfuse::base
+
+#endif  // MEMFUSE_SRC_BASE_MUTEX_H_

@@ -1,0 +1,71 @@
+// Intrusive counted pointer: eight bytes, and the count lies beside what it counts.
+
+#ifndef MEMFUSE_SRC_BASE_REF_PTR_H_
+#define MEMFUSE_SRC_BASE_REF_PTR_H_
+
+#include <atomic>
+#include <cstdint>
+#include <utility>
+
+namespace memfuse::base {
+
+// Base of counted classes. Made with a count of one, which the maker owns (RefPtr::Adopt).
+class RefCounted {
+ public:
+  RefCounted() = default;
+  RefCounted(const RefCounted&) = delete;
+  RefCounted& operator=(const RefCounted&) = delete;
+
+  void Ref() const { refs_.fetch_add(1, std::memory_order_relaxed); }
+  // The last one to let go deletes. acq_rel: it must see what the others wrote before they let go.
+  void Unref() const {
+    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
+ protected:
+  virtual ~RefCounted() = default;
+
+ private:
+  mutable std::atomic<uint32_t> refs_{1};
+};
+
+template <typename T>
+class RefPtr {
+ public:
+  RefPtr() = default;
+  RefPtr(std::nullptr_t) {}  // NOLINT: as std::shared_ptr
+  // Shares.
+  explicit RefPtr(T* object) : object_(object) {
+    if (object_ != nullptr) object_->Ref();
+  }
+  // Takes over a count that the caller owns.
+  static RefPtr Adopt(T* object) {
+    RefPtr p;
+    p.object_ = object;
+    return p;
+  }
+  RefPtr(const RefPtr& other) : RefPtr(other.object_) {}
+  RefPtr(RefPtr&& other) noexcept : object_(other.release()) {}
+  template <typename U>
+  RefPtr(RefPtr<U>&& other) noexcept : object_(other.release()) {}  // NOLINT: to a base class
+  RefPtr& operator=(RefPtr other) noexcept {
+    std::swap(object_, other.object_);
+    return *this;
+  }
+  ~RefPtr() {
+    if (object_ != nullptr) object_->Unref();
+  }
+
+  T* get() const { return object_; }
+  T* operator->() const { return object_; }
+  T& operator*() const { return *object_; }
+  explicit operator bool() const { return object_ != nullptr; }
+  T* release() { return std::exchange(object_, nullptr); }
+
+ private:
+  T* object_ = nullptr;
+};
+
+}  // namespace memfuse::base
+
+#endif  // MEMFUSE_SRC_BASE_REF_PTR_H_

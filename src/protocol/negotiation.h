@@ -1,0 +1,63 @@
+// INIT: what the kernel offers, what this server wants, what both do.
+//
+// The table in negotiation.cc has one line per flag, with the reason. A flag is never set whose
+// duties are not done: some (io_uring) hang the mount.
+
+#ifndef MEMFUSE_SRC_PROTOCOL_NEGOTIATION_H_
+#define MEMFUSE_SRC_PROTOCOL_NEGOTIATION_H_
+
+#include <cstdint>
+#include <string_view>
+
+#include "absl/types/span.h"
+#include "memfuse/errno.h"
+#include "memfuse/session.h"
+#include "src/protocol/decode.h"
+
+namespace memfuse::protocol {
+
+inline constexpr uint32_t kProtocolMajor = 7;
+inline constexpr uint32_t kProtocolMinor = 45;
+// The oldest kernel that is served: 5.4's protocol (max_pages, RENAME2, copy_file_range,
+// cached directories).
+inline constexpr uint32_t kOldestMinor = 31;
+
+// What the server would like.
+struct Wishes {
+  uint32_t max_write = 1 << 20;
+  bool writeback_cache = false;
+};
+
+enum class Want : uint8_t { kYes, kNo, kWriteback /* if Wishes::writeback_cache */ };
+
+struct InitFlag {
+  uint64_t bit;
+  std::string_view name;
+  Want want;
+  std::string_view why;
+};
+
+// Every flag of 7.45, by increasing bit.
+absl::Span<const InitFlag> AllInitFlags();
+
+struct InitReply {
+  ConnectionParameters parameters;
+  uint32_t max_readahead = 0;
+  uint16_t max_background = 0;
+  uint16_t congestion_threshold = 0;
+};
+
+// EPROTO: another major version, or a kernel older than kOldestMinor. A kernel with a larger major
+// is to be answered with ours and asks again (EncodeInitMajor).
+Result<InitReply> Negotiate(const InitRequest& request, const Wishes& wishes);
+
+// Writes struct fuse_init_out, in the size that the agreed minor has; returns it.
+// Precondition: out.size() >= kMaxFixedBody (encode.h).
+size_t EncodeInit(const InitReply& reply, absl::Span<char> out);
+
+// The answer to a larger major version: only our own version counts.
+size_t EncodeInitMajor(absl::Span<char> out);
+
+}  // namespace memfuse::protocol
+
+#endif  // MEMFUSE_SRC_PROTOCOL_NEGOTIATION_H_

@@ -1,0 +1,96 @@
+// Every opcode of the FUSE protocol up to 7.45, and what this server does with it: one table.
+
+#ifndef MEMFUSE_SRC_PROTOCOL_OPCODES_H_
+#define MEMFUSE_SRC_PROTOCOL_OPCODES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "absl/types/span.h"
+
+namespace memfuse::protocol {
+
+enum class Opcode : uint32_t {
+  kLookup = 1,
+  kForget = 2,
+  kGetattr = 3,
+  kSetattr = 4,
+  kReadlink = 5,
+  kSymlink = 6,
+  kMknod = 8,
+  kMkdir = 9,
+  kUnlink = 10,
+  kRmdir = 11,
+  kRename = 12,
+  kLink = 13,
+  kOpen = 14,
+  kRead = 15,
+  kWrite = 16,
+  kStatfs = 17,
+  kRelease = 18,
+  kFsync = 20,
+  kSetxattr = 21,
+  kGetxattr = 22,
+  kListxattr = 23,
+  kRemovexattr = 24,
+  kFlush = 25,
+  kInit = 26,
+  kOpendir = 27,
+  kReaddir = 28,
+  kReleasedir = 29,
+  kFsyncdir = 30,
+  kGetlk = 31,
+  kSetlk = 32,
+  kSetlkw = 33,
+  kAccess = 34,
+  kCreate = 35,
+  kInterrupt = 36,
+  kBmap = 37,
+  kDestroy = 38,
+  kIoctl = 39,
+  kPoll = 40,
+  kNotifyReply = 41,
+  kBatchForget = 42,
+  kFallocate = 43,
+  kReaddirplus = 44,
+  kRename2 = 45,
+  kLseek = 46,
+  kCopyFileRange = 47,
+  kSetupmapping = 48,
+  kRemovemapping = 49,
+  kSyncfs = 50,
+  kTmpfile = 51,
+  kStatx = 52,
+  kCopyFileRange64 = 53,
+};
+
+// Opcodes are below this; counters are arrays of it.
+inline constexpr size_t kOpcodeLimit = 64;
+
+enum class Disposition : uint8_t {
+  kServe,    // decoded and handed to the file system (or to the session: INIT, DESTROY)
+  kNoReply,  // decoded and carried out; the kernel expects no answer
+  kRefuse,   // answered ENOSYS without decoding; `why` says what the kernel does then
+  kIgnore,   // neither decoded nor answered
+};
+
+struct OpcodeInfo {
+  Opcode opcode;
+  std::string_view name;   // as the protocol spells it: "LOOKUP"
+  Disposition disposition;
+  // Bytes of the fixed argument struct; strings, data and extensions follow it. SETXATTR's depends
+  // on the negotiated flags and is resolved while decoding.
+  uint32_t fixed_size;
+  std::string_view why;    // what is done with it
+};
+
+// In increasing order of opcode.
+absl::Span<const OpcodeInfo> AllOpcodes();
+
+// nullptr for an opcode that is not in the table.
+const OpcodeInfo* FindOpcode(uint32_t opcode);
+
+}  // namespace memfuse::protocol
+
+#endif  // MEMFUSE_SRC_PROTOCOL_OPCODES_H_
