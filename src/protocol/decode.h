@@ -98,7 +98,9 @@ Result<RequestHeader> DecodeHeader(absl::Span<const char> message);
 // The arguments. `fixed` holds the operation's fixed struct (at least OpcodeInfo::fixed_size bytes
 // of it, or all that there is), `rest` what follows: the two halves in which io_uring delivers
 // them. `parameters` are those in force (all zero before INIT). ENOSYS: unknown opcode, or one that
-// is refused; EINVAL: malformed.
+// is refused or ignored (the latter must not be answered: opcodes.h); EINVAL: malformed, which
+// includes a name with a '/'. Sizes that a caller asks for (READ, READDIR, IOCTL, GETXATTR) are
+// passed on as they came: bounding them is the transport's.
 Result<Request> DecodeArguments(const RequestHeader& header, absl::Span<const char> fixed,
                                 absl::Span<const char> rest,
                                 const ConnectionParameters& parameters);

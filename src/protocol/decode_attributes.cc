@@ -1,0 +1,105 @@
+// Attributes, extended attributes and access checks of one inode.
+
+#include "src/protocol/decode_internal.h"
+#include "src/protocol/wire.h"
+
+namespace memfuse::protocol::internal {
+namespace {
+
+// Seconds before 1970 are negative numbers in an unsigned field. EINVAL: no time.
+Result<Timestamp> MakeTimestamp(uint64_t seconds, uint32_t nanoseconds) {
+  if (nanoseconds >= kNanosecondsPerSecond) return Errno(EINVAL);
+  return Timestamp{static_cast<int64_t>(seconds), nanoseconds};
+}
+
+// utimensat(2) with UTIME_NOW comes as both bits: the time beside them is the kernel's guess, and
+// may be behind the server's clock, by which all other changes are stamped.
+Result<TimeChange> MakeTimeChange(bool set, bool now, uint64_t seconds, uint32_t nanoseconds) {
+  if (now) return TimeChange{TimeChange::Kind::kNow, {}};
+  if (!set) return TimeChange{};
+  MEMFUSE_ASSIGN_OR_RETURN(const Timestamp value, MakeTimestamp(seconds, nanoseconds));
+  return TimeChange{TimeChange::Kind::kSet, value};
+}
+
+std::optional<FileHandle> HandleIf(bool present, uint64_t fh) {
+  if (!present) return std::nullopt;
+  return FileHandle{fh};
+}
+
+}  // namespace
+
+Result<Request> DecodeGetattr(Arguments& arguments) {
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::GetattrIn>());
+  return Request(GetattrRequest{arguments.node(),
+                                HandleIf((in.getattr_flags & wire::kGetattrFh) != 0, in.fh)});
+}
+
+Result<Request> DecodeStatx(Arguments& arguments) {
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::StatxIn>());
+  return Request(StatxRequest{arguments.node(),
+                              HandleIf((in.getattr_flags & wire::kGetattrFh) != 0, in.fh),
+                              in.sx_flags, in.sx_mask});
+}
+
+Result<Request> DecodeSetattr(Arguments& arguments) {
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::SetattrIn>());
+  const auto has = [&in](uint32_t bit) { return (in.valid & bit) != 0; };
+  SetattrRequest request{};
+  request.ino = arguments.node();
+  request.handle = HandleIf(has(wire::kFattrFh), in.fh);
+  if (has(wire::kFattrMode)) request.mode = in.mode;
+  if (has(wire::kFattrUid)) request.uid = in.uid;
+  if (has(wire::kFattrGid)) request.gid = in.gid;
+  if (has(wire::kFattrSize)) request.size = in.size;
+  MEMFUSE_ASSIGN_OR_RETURN(
+      request.atime,
+      MakeTimeChange(has(wire::kFattrAtime), has(wire::kFattrAtimeNow), in.atime, in.atimensec));
+  MEMFUSE_ASSIGN_OR_RETURN(
+      request.mtime,
+      MakeTimeChange(has(wire::kFattrMtime), has(wire::kFattrMtimeNow), in.mtime, in.mtimensec));
+  if (has(wire::kFattrCtime)) {
+    MEMFUSE_ASSIGN_OR_RETURN(request.ctime, MakeTimestamp(in.ctime, in.ctimensec));
+  }
+  // With HANDLE_KILLPRIV_V2 the kernel turns "remove privileges" into a SETATTR that names nothing:
+  // a handle or a lock owner are no changes.
+  const uint32_t changes = in.valid & ~(wire::kFattrFh | wire::kFattrLockOwner);
+  request.kill_suidgid = changes == 0 || has(wire::kFattrKillSuidgid);
+  return Request(request);
+}
+
+Result<Request> DecodeAccess(Arguments& arguments) {
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::AccessIn>());
+  return Request(AccessRequest{arguments.node(), in.mask});
+}
+
+Result<Request> DecodeSetxattr(Arguments& arguments, bool extended) {
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::SetxattrShortIn>());
+  SetxattrRequest request{};
+  request.ino = arguments.node();
+  request.flags = in.flags;
+  if (extended) {
+    MEMFUSE_ASSIGN_OR_RETURN(const auto longer, arguments.Fixed<wire::SetxattrIn>());
+    request.kill_sgid = (longer.setxattr_flags & wire::kSetxattrAclKillSgid) != 0;
+  }
+  MEMFUSE_ASSIGN_OR_RETURN(request.name, arguments.TakeString());
+  MEMFUSE_ASSIGN_OR_RETURN(request.value, arguments.TakeData(in.size));
+  return Request(request);
+}
+
+Result<Request> DecodeGetxattr(Arguments& arguments) {
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::GetxattrIn>());
+  MEMFUSE_ASSIGN_OR_RETURN(const std::string_view name, arguments.TakeString());
+  return Request(GetxattrRequest{arguments.node(), name, in.size});
+}
+
+Result<Request> DecodeListxattr(Arguments& arguments) {
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::GetxattrIn>());
+  return Request(ListxattrRequest{arguments.node(), in.size});
+}
+
+Result<Request> DecodeRemovexattr(Arguments& arguments) {
+  MEMFUSE_ASSIGN_OR_RETURN(const std::string_view name, arguments.TakeString());
+  return Request(RemovexattrRequest{arguments.node(), name});
+}
+
+}  // namespace memfuse::protocol::internal

@@ -1,0 +1,178 @@
+#include "src/protocol/negotiation.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "src/protocol/encode.h"
+#include "src/protocol/wire_init.h"
+
+namespace memfuse::protocol {
+namespace {
+
+constexpr InitFlag kFlags[] = {
+    {wire::kInitAsyncRead, "ASYNC_READ", Want::kYes,
+     "Reads may come in any order and many at once; nothing here depends on it."},
+    {wire::kInitPosixLocks, "POSIX_LOCKS", Want::kNo,
+     "All users are behind this one kernel, which keeps the locks by itself, and right."},
+    {wire::kInitFileOps, "FILE_OPS", Want::kNo, "Without effect in every kernel."},
+    {wire::kInitAtomicOTrunc, "ATOMIC_O_TRUNC", Want::kYes,
+     "OPEN truncates, which saves a SETATTR for each O_TRUNC."},
+    {wire::kInitExportSupport, "EXPORT_SUPPORT", Want::kYes,
+     "LOOKUP of \".\" and \"..\" is answered on every inode: file handles and NFS work."},
+    {wire::kInitBigWrites, "BIG_WRITES", Want::kYes, "Old kernels split writes at 4 KiB else."},
+    {wire::kInitDontMask, "DONT_MASK", Want::kYes,
+     "The server applies the umask: a default ACL of the parent takes its place."},
+    {wire::kInitSpliceWrite, "SPLICE_WRITE", Want::kNo,
+     "Replies are written; splicing them was slower."},
+    {wire::kInitSpliceMove, "SPLICE_MOVE", Want::kNo,
+     "Pages that are moved away would have to be replaced at once."},
+    {wire::kInitSpliceRead, "SPLICE_READ", Want::kNo,
+     "Requests are read into buffers whose data part is page-aligned."},
+    {wire::kInitFlockLocks, "FLOCK_LOCKS", Want::kNo, "As POSIX_LOCKS."},
+    {wire::kInitHasIoctlDir, "HAS_IOCTL_DIR", Want::kYes,
+     "ioctl on directories: chattr and lsattr."},
+    {wire::kInitAutoInvalData, "AUTO_INVAL_DATA", Want::kNo,
+     "Every change goes through this kernel; it would drop the page cache after each write."},
+    {wire::kInitDoReaddirplus, "DO_READDIRPLUS", Want::kYes,
+     "Listings bring the attributes along."},
+    {wire::kInitReaddirplusAuto, "READDIRPLUS_AUTO", Want::kYes,
+     "But only where they are used: plain find and ls stay cheap."},
+    {wire::kInitAsyncDio, "ASYNC_DIO", Want::kYes,
+     "O_DIRECT with asynchronous I/O keeps many requests under way."},
+    {wire::kInitWritebackCache, "WRITEBACK_CACHE", Want::kWriteback,
+     "Collects small writes, at the price of kernel-owned size and mtime and slower large ones."},
+    {wire::kInitNoOpenSupport, "NO_OPEN_SUPPORT", Want::kNo,
+     "Opens are counted: they keep an unlinked file alive."},
+    {wire::kInitParallelDirops, "PARALLEL_DIROPS", Want::kYes,
+     "Lookups and listings of one directory may run at the same time."},
+    {wire::kInitHandleKillpriv, "HANDLE_KILLPRIV", Want::kNo,
+     "HANDLE_KILLPRIV_V2 takes its place; this one clears without asking for CAP_FSETID."},
+    {wire::kInitPosixAcl, "POSIX_ACL", Want::kYes,
+     "The kernel checks ACLs; the server stores and inherits them."},
+    {wire::kInitAbortError, "ABORT_ERROR", Want::kYes,
+     "An aborted connection reads as ECONNABORTED, an unmounted one as ENODEV."},
+    {wire::kInitMaxPages, "MAX_PAGES", Want::kYes, "Requests larger than 128 KiB."},
+    {wire::kInitCacheSymlinks, "CACHE_SYMLINKS", Want::kYes,
+     "The target of a symbolic link never changes."},
+    {wire::kInitNoOpendirSupport, "NO_OPENDIR_SUPPORT", Want::kYes,
+     "The file system may answer OPENDIR with ENOSYS: two requests less a listing."},
+    {wire::kInitExplicitInvalData, "EXPLICIT_INVAL_DATA", Want::kYes,
+     "Cached pages stay until the server says otherwise, also when the size changes."},
+    {wire::kInitMapAlignment, "MAP_ALIGNMENT", Want::kNo, "For DAX windows of virtio-fs."},
+    {wire::kInitSubmounts, "SUBMOUNTS", Want::kNo, "There is one file system, without submounts."},
+    {wire::kInitHandleKillprivV2, "HANDLE_KILLPRIV_V2", Want::kYes,
+     "The server clears setuid and setgid: saves a GETXATTR(security.capability) per write."},
+    {wire::kInitSetxattrExt, "SETXATTR_EXT", Want::kYes,
+     "SETXATTR says when an ACL is to clear setgid."},
+    {wire::kInitInitExt, "INIT_EXT", Want::kYes, "The upper 32 bits of these flags count."},
+    {wire::kInitReserved, "INIT_RESERVED", Want::kNo, "Reserved by the protocol."},
+    {wire::kInitSecurityCtx, "SECURITY_CTX", Want::kNo,
+     "Labels of new inodes would come as extensions, which are not stored yet."},
+    {wire::kInitHasInodeDax, "HAS_INODE_DAX", Want::kNo, "For DAX windows of virtio-fs."},
+    {wire::kInitCreateSuppGroup, "CREATE_SUPP_GROUP", Want::kNo,
+     "A new inode's group is the caller's or the parent's; the kernel checks the rest."},
+    {wire::kInitHasExpireOnly, "HAS_EXPIRE_ONLY", Want::kNo, "Nothing is expired by the server."},
+    {wire::kInitDirectIoAllowMmap, "DIRECT_IO_ALLOW_MMAP", Want::kNo,
+     "Files are not opened with FOPEN_DIRECT_IO by default."},
+    {wire::kInitPassthrough, "PASSTHROUGH", Want::kNo, "No data store has backing files yet."},
+    {wire::kInitNoExportSupport, "NO_EXPORT_SUPPORT", Want::kNo, "The opposite of EXPORT_SUPPORT."},
+    {wire::kInitHasResend, "HAS_RESEND", Want::kNo,
+     "Requests come again only to a server that remembers what it answered."},
+    {wire::kInitAllowIdmap, "ALLOW_IDMAP", Want::kNo,
+     "Requests that make no inode would come without a user and a group."},
+    {wire::kInitOverIoUring, "OVER_IO_URING", Want::kNo,
+     "The mount hangs unless every queue is then served through io_uring."},
+    {wire::kInitRequestTimeout, "REQUEST_TIMEOUT", Want::kNo,
+     "A request that takes long (a stopped daemon, a debugger) must not abort the mount."},
+};
+
+// Kernels take this many pages per request where MAX_PAGES is not agreed on.
+constexpr uint32_t kDefaultMaxPages = 32;
+constexpr uint32_t kPageSize = 4096;
+constexpr uint32_t kSmallestWrite = kPageSize;
+constexpr uint32_t kLargestWrite = 1 << 20;
+
+// How many asynchronous requests (read-ahead, writeback, asynchronous direct I/O) the kernel keeps
+// under way: its default of 12 starves deep queues.
+constexpr uint16_t kMaxBackground = 128;
+constexpr uint16_t kCongestionThreshold = kMaxBackground * 3 / 4;
+
+bool Wanted(const InitFlag& flag, const Wishes& wishes) {
+  switch (flag.want) {
+    case Want::kYes:
+      return true;
+    case Want::kNo:
+      return false;
+    case Want::kWriteback:
+      return wishes.writeback_cache;
+  }
+  return false;
+}
+
+size_t Put(const wire::InitOut& body, absl::Span<char> out) {
+  static_assert(sizeof(body) <= kMaxFixedBody);
+  assert(out.size() >= sizeof(body));
+  std::memcpy(out.data(), &body, sizeof(body));
+  return sizeof(body);
+}
+
+}  // namespace
+
+absl::Span<const InitFlag> AllInitFlags() { return kFlags; }
+
+Result<InitReply> Negotiate(const InitRequest& request, const Wishes& wishes) {
+  if (request.major != kProtocolMajor || request.minor < kOldestMinor) return Errno(EPROTO);
+
+  InitReply reply;
+  ConnectionParameters& parameters = reply.parameters;
+  parameters.minor = std::min(request.minor, kProtocolMinor);
+  for (const InitFlag& flag : kFlags) {
+    if (Wanted(flag, wishes)) parameters.flags |= flag.bit & request.flags;
+  }
+
+  const uint32_t wish =
+      std::clamp(wishes.max_write, kSmallestWrite, kLargestWrite) / kPageSize * kPageSize;
+  if ((parameters.flags & wire::kInitMaxPages) != 0) {
+    parameters.max_write = wish;
+    parameters.max_pages = wish / kPageSize;
+  } else {
+    // READ may use all of these pages, however small a WRITE is.
+    parameters.max_pages = kDefaultMaxPages;
+    parameters.max_write = std::min(wish, kDefaultMaxPages * kPageSize);
+  }
+
+  // Read-ahead can only be lowered here. A window larger than one request is read with several at
+  // once (ASYNC_READ), so there is no reason to.
+  reply.max_readahead = request.max_readahead;
+  reply.max_background = kMaxBackground;
+  reply.congestion_threshold = kCongestionThreshold;
+  return reply;
+}
+
+size_t EncodeInit(const InitReply& reply, absl::Span<char> out) {
+  const ConnectionParameters& parameters = reply.parameters;
+  wire::InitOut body{};
+  body.major = kProtocolMajor;
+  body.minor = parameters.minor;
+  body.max_readahead = reply.max_readahead;
+  body.flags = static_cast<uint32_t>(parameters.flags);
+  body.flags2 = static_cast<uint32_t>(parameters.flags >> 32);
+  body.max_background = reply.max_background;
+  body.congestion_threshold = reply.congestion_threshold;
+  body.max_write = parameters.max_write;
+  body.time_gran = 1;
+  if ((parameters.flags & wire::kInitMaxPages) != 0) {
+    body.max_pages = static_cast<uint16_t>(parameters.max_pages);
+  }
+  return Put(body, out);
+}
+
+size_t EncodeInitMajor(absl::Span<char> out) {
+  wire::InitOut body{};
+  body.major = kProtocolMajor;
+  body.minor = kProtocolMinor;
+  return Put(body, out);
+}
+
+}  // namespace memfuse::protocol
