@@ -1,0 +1,46 @@
+// To the background, with a parent that waits to see whether it went well.
+
+#ifndef MEMFUSE_SRC_CLI_DAEMONIZE_H_
+#define MEMFUSE_SRC_CLI_DAEMONIZE_H_
+
+#include <functional>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "src/base/unique_fd.h"
+
+namespace memfuse::cli {
+
+// How the serving process tells whoever started it that it is up, or why it is not. Without a
+// waiting parent (in the foreground) success needs no word and failure goes to stderr.
+class StartupReport {
+ public:
+  StartupReport() = default;
+  explicit StartupReport(base::UniqueFd pipe) : pipe_(std::move(pipe)) {}
+
+  // Says that the mount can be used. Before it, the standard streams are turned to /dev/null:
+  // whoever reads them would wait for a daemon that never writes. False if the parent is gone:
+  // somebody gave up on it.
+  [[nodiscard]] bool Succeed();
+
+  // Says why not, in one sentence. Returns 1, the exit status that goes with it.
+  int Fail(absl::string_view sentence);
+
+ private:
+  base::UniqueFd pipe_;
+};
+
+// Makes this process independent of its surroundings: working directory "/" (a working directory,
+// or a core dump, inside the own mount would wait for itself), umask 0 (the kernel applies the
+// caller's), no SIGHUP and SIGPIPE, SIGCHLD as waitpid(2) needs it.
+void DetachFromSurroundings();
+
+// Forks; to be called before there is any thread. The child returns, in a session of its own, with
+// all inherited descriptors but 0, 1, 2 and `keep_fd` (-1: none) closed. The parent never returns:
+// it exits with status 0 when the child reports success; otherwise it prints the child's sentence,
+// or, when the child died without a word, calls `on_silent_death` and says so, and exits with 1.
+absl::StatusOr<StartupReport> Daemonize(int keep_fd, const std::function<void()>& on_silent_death);
+
+}  // namespace memfuse::cli
+
+#endif  // MEMFUSE_SRC_CLI_DAEMONIZE_H_

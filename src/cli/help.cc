@@ -1,0 +1,32 @@
+#include "src/cli/help.h"
+
+namespace memfuse::cli {
+
+absl::string_view HelpText() {
+  return R"(Usage: memfuse MOUNTPOINT [flags]
+A file system in memory, like tmpfs, served over FUSE until it is unmounted.
+
+  --size=50%          limit on memory: bytes, k/m/g/t, % of memory; 0: all of it
+  --nr_inodes=N       limit on inodes, k/m/g; 0: none (default: RAM / 8 KiB)
+  --mode=1777         permissions of the root directory, octal
+  --uid=U  --gid=G    owner of the root directory (default: yours)
+  --threads=N         threads that serve (default: one per CPU, at most 8)
+  --[no]allow_other   let other users in (default for root)
+  --writeback         let the kernel collect small writes
+  --fsname=memfuse    name in the first field of /proc/mounts
+  -o a,b=c            mount options: the flags above by name, and ro, nosuid,
+                      nodev, noexec, noatime; those of mount(8) and systemd
+                      (nofail, noauto, user, _netdev, x-*) are dropped
+  --fuse_fd=N         serve this open /dev/fuse descriptor; mount nothing
+  -f, --foreground    stay in the foreground and log to stderr
+  --log_dir=DIR       log to files there (default: syslog)
+  -h, --help          print this; see also memfuse(1)
+  --version           print the version
+
+Unmount with umount(8), 'fusermount3 -u MOUNTPOINT' or SIGTERM to the daemon.
+)";
+}
+
+absl::string_view VersionText() { return "memfuse " MEMFUSE_VERSION "\n"; }
+
+}  // namespace memfuse::cli

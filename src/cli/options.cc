@@ -1,0 +1,152 @@
+#include "src/cli/options.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "src/cli/flags.h"
+#include "src/cli/owner.h"
+#include "src/cli/size.h"
+
+namespace memfuse::cli {
+namespace {
+
+constexpr int kMaxThreads = 512;
+// More workers than this help nobody by default: requests of one directory wait for each other in
+// the kernel, and each idle worker is one more to be woken on a cold CPU.
+constexpr int kMaxDefaultThreads = 8;
+constexpr uint64_t kPageSize = 4096;
+
+absl::Status Invalid(absl::string_view flag, absl::string_view value, absl::string_view problem) {
+  return absl::InvalidArgumentError(absl::StrCat("--", flag, ": '", value, "' ", problem));
+}
+
+absl::StatusOr<uint32_t> ParseMode(const std::string& text) {
+  uint32_t mode = 0;
+  bool valid = !text.empty() && text.size() <= 5;
+  for (const char c : text) {
+    valid = valid && c >= '0' && c <= '7';
+    if (valid) mode = mode * 8 + static_cast<uint32_t>(c - '0');
+  }
+  if (!valid || mode > 07777) return Invalid("mode", text, "is no octal mode such as 1777");
+  return mode;
+}
+
+absl::StatusOr<int> ResolveThreads(const Machine& machine) {
+  if (FLAGS_threads == 0) return std::min(machine.cpus, kMaxDefaultThreads);
+  if (FLAGS_threads < 0 || FLAGS_threads > kMaxThreads) {
+    return Invalid("threads", absl::StrCat(FLAGS_threads), "is not between 1 and 512");
+  }
+  return FLAGS_threads;
+}
+
+absl::Status CheckFsname(const std::string& name) {
+  for (const char c : name) {
+    if (absl::ascii_iscntrl(static_cast<unsigned char>(c)) || c == ',') {
+      return Invalid("fsname", name, "has a comma or a control character in it");
+    }
+  }
+  // systemd takes a mount away whose source is a device that it does not know.
+  if (name.empty() || name.front() == '/') {
+    return Invalid("fsname", name, "is empty or looks like the path of a device");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckBackends() {
+  if (FLAGS_data != "auto" && FLAGS_data != "daemon") {
+    if (FLAGS_data != "passthrough")
+      return Invalid("data", FLAGS_data, "is neither auto nor daemon");
+    return absl::UnimplementedError("--data=passthrough is not supported by this version");
+  }
+  if (FLAGS_transport != "auto" && FLAGS_transport != "dev") {
+    if (!absl::EndsWith(FLAGS_transport, "uring")) {
+      return Invalid("transport", FLAGS_transport, "is neither auto nor dev");
+    }
+    return absl::UnimplementedError(
+        absl::StrCat("--transport=", FLAGS_transport, " is not supported by this version"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckOperands(const std::vector<std::string>& operands) {
+  if (operands.size() > 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("one mount point is expected, but '", operands[1], "' is given as well"));
+  }
+  if (operands.empty() && FLAGS_fuse_fd < 0) {
+    return absl::InvalidArgumentError("no mount point is given; 'memfuse --help' shows how");
+  }
+  if (!operands.empty() && operands[0].empty()) {
+    return absl::InvalidArgumentError("the mount point is an empty string");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<MemoryFileSystemOptions> ResolveFileSystem(const Machine& machine) {
+  MemoryFileSystemOptions options;
+  auto size = ParseSize(FLAGS_size, machine.memory);
+  if (!size.ok()) return size.status();
+  options.size_limit = *size;
+
+  options.inode_limit = std::max<uint64_t>(machine.ram / kPageSize / 2, 1);
+  if (IsFlagSet("nr_inodes")) {
+    auto inodes = ParseInodeCount(FLAGS_nr_inodes);
+    if (!inodes.ok()) return inodes.status();
+    options.inode_limit = *inodes;
+  }
+
+  auto mode = ParseMode(FLAGS_mode);
+  if (!mode.ok()) return mode.status();
+  options.root_mode = *mode;
+
+  auto uid = IsFlagSet("uid") ? ParseUser(FLAGS_uid) : machine.uid;
+  if (!uid.ok()) return uid.status();
+  options.root_uid = *uid;
+  auto gid = IsFlagSet("gid") ? ParseGroup(FLAGS_gid) : machine.gid;
+  if (!gid.ok()) return gid.status();
+  options.root_gid = *gid;
+  return options;
+}
+
+}  // namespace
+
+absl::StatusOr<Options> ResolveOptions(const std::vector<std::string>& operands,
+                                       const Machine& machine) {
+  Options options;
+  if (absl::Status status = CheckBackends(); !status.ok()) return status;
+  if (absl::Status status = CheckFsname(FLAGS_fsname); !status.ok()) return status;
+
+  auto filesystem = ResolveFileSystem(machine);
+  if (!filesystem.ok()) return filesystem.status();
+  options.filesystem = *filesystem;
+
+  auto threads = ResolveThreads(machine);
+  if (!threads.ok()) return threads.status();
+  options.session.threads = *threads;
+  options.session.writeback_cache = FLAGS_writeback;
+
+  if (FLAGS_fuse_fd < 0 && IsFlagSet("fuse_fd")) {
+    return Invalid("fuse_fd", absl::StrCat(FLAGS_fuse_fd), "is no file descriptor");
+  }
+  options.fuse_fd = FLAGS_fuse_fd;
+  if (absl::Status status = CheckOperands(operands); !status.ok()) return status;
+  if (!operands.empty()) options.mount.mount_point = operands[0];
+
+  options.mount.fsname = FLAGS_fsname;
+  // tmpfs lets everybody in, as far as the mode says; only root may offer that unasked.
+  options.mount.allow_other = IsFlagSet("allow_other") ? FLAGS_allow_other : machine.uid == 0;
+  options.mount.read_only = FLAGS_ro;
+  options.mount.nosuid = !FLAGS_suid;
+  options.mount.nodev = !FLAGS_dev;
+  options.mount.noexec = !FLAGS_exec;
+  options.mount.noatime = !FLAGS_atime;
+  options.foreground = FLAGS_foreground;
+  options.log_dir = FLAGS_log_dir;
+  return options;
+}
+
+}  // namespace memfuse::cli

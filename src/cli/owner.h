@@ -1,0 +1,20 @@
+// Users and groups, by number or by name.
+
+#ifndef MEMFUSE_SRC_CLI_OWNER_H_
+#define MEMFUSE_SRC_CLI_OWNER_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace memfuse::cli {
+
+// InvalidArgument: no number below 2^32 - 1 (which chown(2) takes as "keep"), and nobody of that
+// name. A number need not belong to anybody.
+absl::StatusOr<uint32_t> ParseUser(const std::string& text);
+absl::StatusOr<uint32_t> ParseGroup(const std::string& text);
+
+}  // namespace memfuse::cli
+
+#endif  // MEMFUSE_SRC_CLI_OWNER_H_

@@ -1,0 +1,82 @@
+#include "src/cli/server.h"
+
+#include <glog/logging.h>
+#include <signal.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "memfuse/memory_filesystem.h"
+#include "memfuse/session.h"
+#include "src/cli/logging.h"
+
+namespace memfuse::cli {
+namespace {
+
+constexpr absl::Duration kUnmountTimeout = absl::Seconds(10);
+
+// Blocks the signals that end the program, in this thread and those it will make, so that
+// sigtimedwait is the only one to see them; a second one stays pending and breaks nothing.
+sigset_t BlockEndingSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+absl::StatusOr<std::unique_ptr<Session>> StartSession(const Options& options, FileSystem* fs) {
+  if (options.fuse_fd < 0) return Session::Mount(options.mount, options.session, fs);
+  Session::AdoptOptions adopt;
+  adopt.descriptors = {options.fuse_fd};
+  adopt.mount_point = options.mount.mount_point;
+  return Session::Adopt(adopt, options.session, fs);
+}
+
+// Returns when the mount is gone or about to go: the signal that asks for it, or 0 when somebody
+// else ended the connection. Once a second it gives memory back.
+int ServeUntilEnd(const sigset_t& signals, Session& session, MemoryFileSystem& fs) {
+  const timespec tick = {1, 0};
+  for (;;) {
+    const int signal = sigtimedwait(&signals, nullptr, &tick);
+    if (signal > 0) return signal;
+    if (session.WaitFor(absl::ZeroDuration())) return 0;
+    fs.ReleaseUnusedMemory();
+  }
+}
+
+}  // namespace
+
+int RunServer(const Options& options, StartupReport report) {
+  const sigset_t signals = BlockEndingSignals();
+  absl::StatusOr<std::unique_ptr<MemoryFileSystem>> fs = MemoryFileSystem::Make(options.filesystem);
+  if (!fs.ok()) return report.Fail(fs.status().message());
+  absl::StatusOr<std::unique_ptr<Session>> session = StartSession(options, fs->get());
+  if (!session.ok()) return report.Fail(session.status().message());
+
+  StartLogging(options.foreground, options.log_dir);
+  const std::string where =
+      options.mount.mount_point.empty() ? "descriptor" : options.mount.mount_point;
+  LOG(INFO) << "serving " << where << ": " << options.filesystem.size_limit << " bytes, "
+            << options.filesystem.inode_limit << " inodes, " << options.session.threads
+            << " threads";
+  int signal = SIGTERM;  // as if, when nobody waits for the mount any more
+  if (report.Succeed()) signal = ServeUntilEnd(signals, **session, **fs);
+
+  if (signal == 0) {
+    LOG(INFO) << where << " was unmounted";
+  } else {
+    LOG(INFO) << "signal " << signal << ", unmounting " << where;
+  }
+  if (const absl::Status status = (*session)->Unmount(kUnmountTimeout); !status.ok()) {
+    LOG(ERROR) << status.message();
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace memfuse::cli

@@ -1,0 +1,32 @@
+// Amounts as tmpfs's mount options write them: 4096, 64k, 2G, 50%.
+
+#ifndef MEMFUSE_SRC_CLI_SIZE_H_
+#define MEMFUSE_SRC_CLI_SIZE_H_
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace memfuse::cli {
+
+// The largest --size: what a process can address on x86-64 and arm64. Nothing larger can be kept.
+inline constexpr uint64_t kMaxSize = uint64_t{1} << 47;
+
+// What --nr_inodes=0 stands for: more inodes than any memory holds, and still a number that df and
+// its kin can add up.
+inline constexpr uint64_t kUnlimitedInodes = uint64_t{1} << 40;
+
+// Bytes, or a count of k, m, g or t (powers of 1024, either case), or a percentage of `memory`;
+// rounded up to whole pages of 4 KiB. 0 and 0% mean all of `memory`: tmpfs takes them as
+// "unlimited", which for a daemon would only mean to be killed instead of saying ENOSPC.
+// InvalidArgument, with a sentence that quotes `text`: not such an amount, or above kMaxSize.
+absl::StatusOr<uint64_t> ParseSize(absl::string_view text, uint64_t memory);
+
+// A count, with k, m, g or t as above; 0 means kUnlimitedInodes. InvalidArgument: no such count,
+// or above kUnlimitedInodes.
+absl::StatusOr<uint64_t> ParseInodeCount(absl::string_view text);
+
+}  // namespace memfuse::cli
+
+#endif  // MEMFUSE_SRC_CLI_SIZE_H_
