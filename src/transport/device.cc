@@ -1,0 +1,53 @@
+#include "src/transport/device.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace memfuse::transport {
+namespace {
+
+constexpr char kDevice[] = "/dev/fuse";
+
+// Built here because the type of ioctl(2)'s request differs between C libraries.
+constexpr unsigned kClone = _IOR(229, 0, uint32_t);
+
+}  // namespace
+
+absl::StatusOr<base::UniqueFd> OpenDevice() {
+  base::UniqueFd descriptor(open(kDevice, O_RDWR | O_CLOEXEC));
+  if (descriptor.valid()) return descriptor;
+  switch (errno) {
+    case ENOENT:
+    case ENXIO:
+    case ENODEV:
+      return absl::FailedPreconditionError(
+          "there is no /dev/fuse: load the module with 'modprobe fuse', or start the container "
+          "with "
+          "'--device /dev/fuse'");
+    case EACCES:
+    case EPERM:
+      return absl::PermissionDeniedError(
+          "no permission to open /dev/fuse: it should have mode 0666, and a container needs "
+          "'--device /dev/fuse'");
+    default:
+      return absl::InternalError(absl::StrCat("cannot open /dev/fuse: ", strerror(errno)));
+  }
+}
+
+absl::StatusOr<base::UniqueFd> CloneDevice(int descriptor) {
+  absl::StatusOr<base::UniqueFd> clone = OpenDevice();
+  if (!clone.ok()) return clone;
+  uint32_t source = static_cast<uint32_t>(descriptor);
+  if (ioctl(clone->get(), kClone, &source) == 0) return clone;
+  return absl::FailedPreconditionError(
+      absl::StrCat("cannot clone a descriptor of the FUSE connection: ", strerror(errno)));
+}
+
+}  // namespace memfuse::transport

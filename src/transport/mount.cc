@@ -1,0 +1,171 @@
+#include "src/transport/mount.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "src/transport/device.h"
+#include "src/transport/helper.h"
+
+namespace memfuse::transport {
+namespace {
+
+constexpr char kType[] = "fuse.memfuse";
+constexpr char kSubtype[] = "memfuse";
+
+absl::Status CheckFsname(const std::string& fsname) {
+  if (fsname.empty()) return absl::InvalidArgumentError("fsname must not be empty");
+  // systemd unmounts a mount whose source is a device that it does not know.
+  if (absl::StartsWith(fsname, "/dev/")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("fsname must not be the path of a device: ", fsname));
+  }
+  return absl::OkStatus();
+}
+
+unsigned long MountFlags(const MountOptions& options) {  // NOLINT: mount(2)'s type
+  return (options.read_only ? MS_RDONLY : 0) | (options.nosuid ? MS_NOSUID : 0) |
+         (options.nodev ? MS_NODEV : 0) | (options.noexec ? MS_NOEXEC : 0) |
+         (options.noatime ? MS_NOATIME : 0);
+}
+
+// The descriptor of the new mount; none if this process may not mount, and another way is needed.
+absl::StatusOr<std::optional<base::UniqueFd>> MountDirectly(const MountOptions& options,
+                                                            const std::string& path) {
+  absl::StatusOr<base::UniqueFd> device = OpenDevice();
+  if (!device.ok()) {
+    // The helper opens it as root.
+    if (absl::IsPermissionDenied(device.status()) && geteuid() != 0) return std::nullopt;
+    return device.status();
+  }
+  const std::string data =
+      absl::StrCat("fd=", device->get(), ",rootmode=40000,user_id=", geteuid(),
+                   ",group_id=", getegid(), ",default_permissions,allow_other");
+  if (mount(options.fsname.c_str(), path.c_str(), kType, MountFlags(options), data.c_str()) == 0) {
+    return *std::move(device);
+  }
+  switch (const int error = errno; error) {
+    case EPERM:
+      return std::nullopt;
+    case ENODEV:
+      return absl::FailedPreconditionError(
+          "the kernel has no FUSE: load the module with 'modprobe fuse'");
+    case EACCES:
+      return absl::PermissionDeniedError(
+          absl::StrCat("not permitted to mount on ", path, ": ", strerror(error)));
+    default:
+      return absl::InternalError(absl::StrCat("cannot mount on ", path, ": ", strerror(error)));
+  }
+}
+
+absl::Status HelperError(const std::string& path, const std::string& complaint) {
+  const std::string sentence = complaint.empty()
+                                   ? absl::StrCat("fusermount3 could not mount on ", path)
+                                   : absl::StrCat("cannot mount on ", path, ": ", complaint);
+  if (absl::StrContains(complaint, "user_allow_other")) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("allow_other is for root only, unless /etc/fuse.conf has a line "
+                     "'user_allow_other' (",
+                     complaint, ")"));
+  }
+  for (const char* denied :
+       {"not permitted", "ermission denied", "no write access", "not owned by user"}) {
+    if (absl::StrContains(complaint, denied)) return absl::PermissionDeniedError(sentence);
+  }
+  if (absl::StrContains(complaint, "modprobe")) return absl::FailedPreconditionError(sentence);
+  return absl::InternalError(sentence);
+}
+
+absl::StatusOr<base::UniqueFd> MountByHelper(const MountOptions& options, const std::string& path) {
+  absl::StatusOr<HelperResult> helper =
+      RunHelper({"-o", HelperOptions(options, geteuid() == 0), "--", path});
+  if (!helper.ok()) return helper.status();
+  if (!helper->succeeded) return HelperError(path, helper->complaint);
+  if (!helper->descriptor.valid()) {
+    return absl::InternalError("fusermount3 mounted, but did not send a descriptor");
+  }
+  return std::move(helper->descriptor);
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> CheckMountPoint(const std::string& path) {
+  if (path.empty()) return absl::InvalidArgumentError("the mount point must not be empty");
+  // FORCE_SYNC: the kernel may still know the attributes of a mount whose daemon is dead.
+  struct statx status = {};
+  if (statx(AT_FDCWD, path.c_str(), AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &status) != 0) {
+    switch (const int error = errno; error) {
+      case ENOENT:
+        return absl::NotFoundError(absl::StrCat("mount point ", path, " does not exist"));
+      case ENOTDIR:
+        return absl::FailedPreconditionError(
+            absl::StrCat("mount point ", path, " is not in a directory"));
+      case ENOTCONN:
+      case ECONNABORTED:
+        return absl::FailedPreconditionError(
+            absl::StrCat("mount point ", path,
+                         " belongs to a daemon that is dead: clear it with 'fusermount3 "
+                         "-uz ",
+                         path, "' or, as root, 'umount -l ", path, "'"));
+      case EACCES:
+        return absl::PermissionDeniedError(
+            absl::StrCat("no permission to look at mount point ", path));
+      default:
+        return absl::InternalError(
+            absl::StrCat("cannot look at mount point ", path, ": ", strerror(error)));
+    }
+  }
+  if (!S_ISDIR(status.stx_mode)) {
+    return absl::FailedPreconditionError(absl::StrCat("mount point ", path, " is not a directory"));
+  }
+  const std::unique_ptr<char, decltype(&free)> real(realpath(path.c_str(), nullptr), &free);
+  if (real == nullptr) {
+    return absl::InternalError(
+        absl::StrCat("cannot resolve mount point ", path, ": ", strerror(errno)));
+  }
+  return std::string(real.get());
+}
+
+std::string HelperOptions(const MountOptions& options, bool root) {
+  std::string text =
+      absl::StrCat("fsname=", absl::StrReplaceAll(options.fsname, {{"\\", "\\\\"}, {",", "\\,"}}),
+                   ",subtype=", kSubtype, ",default_permissions");
+  if (options.allow_other || root) absl::StrAppend(&text, ",allow_other");
+  if (options.read_only) absl::StrAppend(&text, ",ro");
+  if (options.nosuid) absl::StrAppend(&text, ",nosuid");
+  if (options.nodev) absl::StrAppend(&text, ",nodev");
+  if (options.noexec) absl::StrAppend(&text, ",noexec");
+  if (options.noatime) absl::StrAppend(&text, ",noatime");
+  return text;
+}
+
+absl::StatusOr<Mounted> MountDevice(const MountOptions& options) {
+  if (absl::Status fsname = CheckFsname(options.fsname); !fsname.ok()) return fsname;
+  absl::StatusOr<std::string> path = CheckMountPoint(options.mount_point);
+  if (!path.ok()) return path.status();
+  if (!options.force_helper) {
+    absl::StatusOr<std::optional<base::UniqueFd>> direct = MountDirectly(options, *path);
+    if (!direct.ok()) return direct.status();
+    if (direct->has_value()) {
+      return Mounted{**std::move(direct), MountPoint::Identify(*std::move(path), false)};
+    }
+  }
+  absl::StatusOr<base::UniqueFd> helped = MountByHelper(options, *path);
+  if (!helped.ok()) return helped.status();
+  return Mounted{*std::move(helped), MountPoint::Identify(*std::move(path), true)};
+}
+
+}  // namespace memfuse::transport

@@ -1,0 +1,108 @@
+#include "src/transport/mount_point.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "src/transport/helper.h"
+
+namespace memfuse::transport {
+namespace {
+
+constexpr unsigned kStatxMountId = 0x1000;        // STATX_MNT_ID, Linux 5.8
+constexpr unsigned kStatxUniqueMountId = 0x4000;  // STATX_MNT_ID_UNIQUE, Linux 6.8
+constexpr absl::Duration kBusyInterval = absl::Milliseconds(20);
+
+}  // namespace
+
+MountPoint MountPoint::Identify(std::string path, bool by_helper) {
+  MountPoint mount_point(std::move(path), by_helper);
+  mount_point.identity_ = mount_point.Look();
+  return mount_point;
+}
+
+MountPoint::Identity MountPoint::Look() const {
+  // AT_STATX_DONT_SYNC, and asking for nothing that a file system would have to say: the kernel
+  // answers by itself, even for a connection that is dead or not yet initialised.
+  Identity identity;
+  struct statx status = {};
+  if (statx(AT_FDCWD, path_.c_str(), AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+            kStatxMountId | kStatxUniqueMountId, &status) != 0) {
+    return identity;
+  }
+  identity.known = true;
+  identity.unique = (status.stx_mask & kStatxUniqueMountId) != 0;
+  if ((status.stx_mask & (kStatxMountId | kStatxUniqueMountId)) != 0) {
+    identity.mount_id = status.stx_mnt_id;
+  }
+  identity.device_major = status.stx_dev_major;
+  identity.device_minor = status.stx_dev_minor;
+  return identity;
+}
+
+bool MountPoint::StillThere(bool connection_ended) const {
+  const Identity now = Look();
+  if (!identity_.known || !now.known) return false;
+  if (now.unique != identity_.unique || now.mount_id != identity_.mount_id ||
+      now.device_major != identity_.device_major || now.device_minor != identity_.device_minor) {
+    return false;
+  }
+  if (identity_.unique || !connection_ended) {
+    // A connection that lives keeps its device number from being used again.
+    return true;
+  }
+  // Old kernel, ended connection: ours is here only if nobody answers for what is here.
+  struct statx status = {};
+  return statx(AT_FDCWD, path_.c_str(), AT_STATX_FORCE_SYNC | AT_NO_AUTOMOUNT, STATX_BASIC_STATS,
+               &status) != 0 &&
+         errno == ENOTCONN;
+}
+
+int MountPoint::TryUnmount(bool lazy, std::string* sentence) const {
+  if (!by_helper_) {
+    if (umount2(path_.c_str(), UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0) return 0;
+    const int error = errno;
+    *sentence = absl::StrCat("cannot unmount ", path_, ": ", strerror(error));
+    if (error != EPERM) return error;
+  }
+  const absl::StatusOr<HelperResult> helper = RunHelper({lazy ? "-uz" : "-u", "--", path_});
+  if (!helper.ok()) {
+    *sentence = std::string(helper.status().message());
+    return EPERM;
+  }
+  if (helper->succeeded) return 0;
+  *sentence = helper->complaint;
+  return absl::StrContains(helper->complaint, strerror(EBUSY)) ? EBUSY : EPERM;
+}
+
+absl::Status MountPoint::Unmount(absl::Time busy_until, bool connection_ended) const {
+  if (!identity_.known) {
+    return absl::InternalError(
+        absl::StrCat("cannot tell whether the mount at ", path_, " is the one to unmount"));
+  }
+  for (;;) {
+    if (!StillThere(connection_ended)) return absl::OkStatus();
+    const bool lazy = absl::Now() >= busy_until;
+    std::string sentence;
+    const int error = TryUnmount(lazy, &sentence);
+    if (error == 0) return absl::OkStatus();
+    if (error != EBUSY || lazy) {
+      // Somebody else may have been faster.
+      if (!StillThere(connection_ended)) return absl::OkStatus();
+      return error == EPERM || error == EACCES ? absl::PermissionDeniedError(sentence)
+                                               : absl::InternalError(sentence);
+    }
+    absl::SleepFor(std::min(kBusyInterval, busy_until - absl::Now()));
+  }
+}
+
+}  // namespace memfuse::transport

@@ -1,0 +1,57 @@
+// A mount of ours, so that it, and no other, can be taken away again.
+
+#ifndef MEMFUSE_SRC_TRANSPORT_MOUNT_POINT_H_
+#define MEMFUSE_SRC_TRANSPORT_MOUNT_POINT_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+
+namespace memfuse::transport {
+
+// Constant after Identify; all methods from any thread. None of them makes a request of the file
+// system behind the mount while it is alive, so they may be called before anybody serves it.
+class MountPoint {
+ public:
+  // Remembers what is mounted at `path` (absolute) now. `by_helper`: unmount through fusermount3
+  // at once.
+  static MountPoint Identify(std::string path, bool by_helper);
+
+  const std::string& path() const { return path_; }
+
+  // Whether the mount is still there. Another one in its place is not it. `connection_ended`: the
+  // kernel has said that nobody is to be served any more.
+  bool StillThere(bool connection_ended) const;
+
+  // Unmounts. Where it is in use, tries again until `busy_until`, then detaches it: it is gone from
+  // the tree, and ends when the last user is. A mount that is not there any more is a success.
+  // PermissionDenied, Internal.
+  absl::Status Unmount(absl::Time busy_until, bool connection_ended) const;
+
+ private:
+  // Which mount is at a path. Numbers of mounts and devices are used again once they are free,
+  // unless the kernel has unique ones (Linux 6.8).
+  struct Identity {
+    bool known = false;
+    bool unique = false;  // mount_id is never used again
+    uint64_t mount_id = 0;
+    uint32_t device_major = 0;
+    uint32_t device_minor = 0;
+  };
+
+  MountPoint(std::string path, bool by_helper) : path_(std::move(path)), by_helper_(by_helper) {}
+
+  Identity Look() const;
+  // 0, EBUSY, or why not; `sentence` says so for the user.
+  int TryUnmount(bool lazy, std::string* sentence) const;
+
+  const std::string path_;
+  const bool by_helper_;
+  Identity identity_;  // constant after Identify
+};
+
+}  // namespace memfuse::transport
+
+#endif  // MEMFUSE_SRC_TRANSPORT_MOUNT_POINT_H_

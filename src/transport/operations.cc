@@ -1,0 +1,330 @@
+#include "src/transport/operations.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <limits>
+#include <string_view>
+
+#include "src/protocol/encode.h"
+
+namespace memfuse::transport {
+namespace {
+
+// XATTR_LIST_MAX of <linux/limits.h>: no caller takes a longer list.
+constexpr uint32_t kLargestXattrList = 64 << 10;
+
+// Notes whom a listing hands a lookup on, which the bytes in the buffer no longer tell.
+class RecordingSink final : public DirectorySink {
+ public:
+  RecordingSink(protocol::DirectoryBuffer* buffer, std::vector<InodeNumber>* listed)
+      : buffer_(*buffer), listed_(*listed) {}
+
+  bool HasRoomFor(std::string_view name) const override { return buffer_.HasRoomFor(name); }
+
+  void Add(const DirectoryEntry& entry) override {
+    buffer_.Add(entry);
+    if (entry.entry != nullptr && entry.entry->ino != kNoInode) {
+      listed_.push_back(entry.entry->ino);
+    }
+  }
+
+ private:
+  protocol::DirectoryBuffer& buffer_;
+  std::vector<InodeNumber>& listed_;
+};
+
+}  // namespace
+
+void Operation::Answer(const Result<void>& result) {
+  if (result.ok()) {
+    reply_->Success();
+  } else {
+    reply_->Error(result.error());
+  }
+}
+
+void Operation::AnswerEntry(const Result<Entry>& result) {
+  if (!result.ok()) {
+    reply_->Error(result.error());
+    return;
+  }
+  const size_t size = protocol::EncodeEntry(*result, reply_->body());
+  if (reply_->Success(size) != Delivery::kDelivered) fs_.Forget({result->ino, 1});
+}
+
+void Operation::AnswerCreate(const Result<CreateResult>& result) {
+  if (!result.ok()) {
+    reply_->Error(result.error());
+    return;
+  }
+  const size_t size = protocol::EncodeCreate(*result, reply_->body());
+  if (reply_->Success(size) == Delivery::kDelivered) return;
+  // In this order: the open keeps the inode alive, so the lookup may be the last to go.
+  (void)fs_.Release(context_, {result->entry.ino, result->open.handle, 0});
+  fs_.Forget({result->entry.ino, 1});
+}
+
+void Operation::AnswerAttributes(const Result<AttributesResult>& result) {
+  if (result.ok()) {
+    reply_->Success(protocol::EncodeAttributes(*result, reply_->body()));
+  } else {
+    reply_->Error(result.error());
+  }
+}
+
+void Operation::AnswerXattr(const Result<std::string>& result, uint32_t room, Errno too_long) {
+  if (!result.ok()) {
+    reply_->Error(result.error());
+  } else if (room == 0) {
+    reply_->Success(
+        protocol::EncodeXattrSize(static_cast<uint32_t>(result->size()), reply_->body()));
+  } else if (result->size() > room) {
+    reply_->Error(too_long);
+  } else {
+    reply_->Success(0, *result);
+  }
+}
+
+absl::Span<char> Operation::Output(uint32_t size) {
+  return reply_->body().first(std::min<size_t>(size, reply_->body().size()));
+}
+
+void Operation::operator()(const LookupRequest& request) {
+  const Result<Entry> result = fs_.Lookup(context_, request);
+  if (!result.ok() && result.error() == ENOENT) {
+    // Every change goes through the kernel that asks, so it may remember the absence.
+    reply_->Success(protocol::EncodeNegativeEntry(kCacheForever, reply_->body()));
+    return;
+  }
+  AnswerEntry(result);
+}
+
+void Operation::operator()(const ForgetRequest& request) { fs_.Forget(request); }
+
+void Operation::operator()(const protocol::BatchForgetRequest& request) {
+  for (uint32_t i = 0; i < request.count; ++i) fs_.Forget(request.At(i));
+}
+
+void Operation::operator()(const SymlinkRequest& request) {
+  AnswerEntry(fs_.Symlink(context_, request));
+}
+
+void Operation::operator()(const MknodRequest& request) {
+  AnswerEntry(fs_.Mknod(context_, request));
+}
+
+void Operation::operator()(const MkdirRequest& request) {
+  AnswerEntry(fs_.Mkdir(context_, request));
+}
+
+void Operation::operator()(const LinkRequest& request) { AnswerEntry(fs_.Link(context_, request)); }
+
+void Operation::operator()(const CreateRequest& request) {
+  AnswerCreate(fs_.Create(context_, request));
+}
+
+void Operation::operator()(const protocol::TmpfileRequest& request) {
+  AnswerCreate(fs_.Tmpfile(context_, request.create));
+}
+
+void Operation::operator()(const UnlinkRequest& request) { Answer(fs_.Unlink(context_, request)); }
+
+void Operation::operator()(const RmdirRequest& request) { Answer(fs_.Rmdir(context_, request)); }
+
+void Operation::operator()(const RenameRequest& request) { Answer(fs_.Rename(context_, request)); }
+
+void Operation::operator()(const GetattrRequest& request) {
+  AnswerAttributes(fs_.Getattr(context_, request));
+}
+
+void Operation::operator()(const SetattrRequest& request) {
+  AnswerAttributes(fs_.Setattr(context_, request));
+}
+
+void Operation::operator()(const StatxRequest& request) {
+  const Result<StatxResult> result = fs_.Statx(context_, request);
+  if (result.ok()) {
+    reply_->Success(protocol::EncodeStatx(*result, reply_->body()));
+  } else {
+    reply_->Error(result.error());
+  }
+}
+
+void Operation::operator()(const ReadlinkRequest& request) {
+  const Result<std::string> result = fs_.Readlink(context_, request);
+  if (result.ok()) {
+    reply_->Success(0, *result);
+  } else {
+    reply_->Error(result.error());
+  }
+}
+
+void Operation::operator()(const AccessRequest& request) { Answer(fs_.Access(context_, request)); }
+
+void Operation::operator()(const StatfsRequest& request) {
+  const Result<FileSystemStatistics> result = fs_.Statfs(context_, request);
+  if (result.ok()) {
+    reply_->Success(protocol::EncodeStatfs(*result, reply_->body()));
+  } else {
+    reply_->Error(result.error());
+  }
+}
+
+void Operation::operator()(const SetxattrRequest& request) {
+  Answer(fs_.Setxattr(context_, request));
+}
+
+void Operation::operator()(const GetxattrRequest& request) {
+  AnswerXattr(fs_.Getxattr(context_, request), request.size, Errno(ERANGE));
+}
+
+void Operation::operator()(const ListxattrRequest& request) {
+  // listxattr(2): a list that no buffer can hold is E2BIG to whoever brought the largest one.
+  AnswerXattr(fs_.Listxattr(context_, request), request.size,
+              Errno(request.size < kLargestXattrList ? ERANGE : E2BIG));
+}
+
+void Operation::operator()(const RemovexattrRequest& request) {
+  Answer(fs_.Removexattr(context_, request));
+}
+
+void Operation::operator()(const OpenRequest& request) {
+  const Result<OpenResult> result = fs_.Open(context_, request);
+  if (!result.ok()) {
+    reply_->Error(result.error());
+    return;
+  }
+  const size_t size = protocol::EncodeOpen(*result, reply_->body());
+  if (reply_->Success(size) != Delivery::kDelivered) {
+    (void)fs_.Release(context_, {request.ino, result->handle, request.flags});
+  }
+}
+
+void Operation::operator()(const protocol::SizedReadRequest& request) {
+  const absl::Span<char> out = Output(request.size);
+  const Result<size_t> result = fs_.Read(context_, request.read, out);
+  if (!result.ok()) {
+    reply_->Error(result.error());
+  } else if (*result > out.size()) {
+    reply_->Error(Errno(EIO));
+  } else {
+    reply_->Success(*result);
+  }
+}
+
+void Operation::operator()(const WriteRequest& request) {
+  const Result<size_t> result = fs_.Write(context_, request);
+  if (!result.ok()) {
+    reply_->Error(result.error());
+  } else if (*result > request.data.size()) {
+    reply_->Error(Errno(EIO));
+  } else {
+    reply_->Success(protocol::EncodeWrite(static_cast<uint32_t>(*result), reply_->body()));
+  }
+}
+
+void Operation::operator()(const ReleaseRequest& request) {
+  Answer(fs_.Release(context_, request));
+}
+
+void Operation::operator()(const FlushRequest& request) { Answer(fs_.Flush(context_, request)); }
+
+void Operation::operator()(const FsyncRequest& request) { Answer(fs_.Fsync(context_, request)); }
+
+void Operation::operator()(const FallocateRequest& request) {
+  Answer(fs_.Fallocate(context_, request));
+}
+
+void Operation::operator()(const LseekRequest& request) {
+  const Result<uint64_t> result = fs_.Lseek(context_, request);
+  if (result.ok()) {
+    reply_->Success(protocol::EncodeLseek(*result, reply_->body()));
+  } else {
+    reply_->Error(result.error());
+  }
+}
+
+void Operation::operator()(const protocol::SizedCopyFileRangeRequest& request) {
+  CopyFileRangeRequest copy = request.copy;
+  if (!request.wide_result) {
+    // The reply has 32 bits for what was copied. A shorter copy is allowed; a wrong count is not.
+    constexpr uint64_t kLargest = std::numeric_limits<uint32_t>::max() & ~uint32_t{0xffff};
+    copy.length = std::min(copy.length, kLargest);
+  }
+  const Result<uint64_t> result = fs_.CopyFileRange(context_, copy);
+  if (result.ok()) {
+    reply_->Success(protocol::EncodeCopyFileRange(*result, request.wide_result, reply_->body()));
+  } else {
+    reply_->Error(result.error());
+  }
+}
+
+void Operation::operator()(const IoctlRequest& request) {
+  const Result<IoctlResult> result = fs_.Ioctl(context_, request);
+  if (!result.ok()) {
+    reply_->Error(result.error());
+  } else if (result->output.size() > request.output_size) {
+    reply_->Error(Errno(EIO));
+  } else {
+    reply_->Success(protocol::EncodeIoctl(*result, reply_->body()), result->output);
+  }
+}
+
+void Operation::operator()(const protocol::OpendirRequest& request) {
+  const Result<OpenResult> result = fs_.Opendir(context_, request.open);
+  if (!result.ok()) {
+    reply_->Error(result.error());
+    return;
+  }
+  const size_t size = protocol::EncodeOpen(*result, reply_->body());
+  if (reply_->Success(size) != Delivery::kDelivered) {
+    (void)fs_.Releasedir(context_, {request.open.ino, result->handle, request.open.flags});
+  }
+}
+
+void Operation::operator()(const protocol::SizedReaddirRequest& request) {
+  protocol::DirectoryBuffer buffer(Output(request.size), request.readdir.plus);
+  if (!request.readdir.plus) {
+    const Result<void> result = fs_.Readdir(context_, request.readdir, &buffer);
+    if (result.ok()) {
+      reply_->Success(buffer.size());
+    } else {
+      reply_->Error(result.error());
+    }
+    return;
+  }
+  RecordingSink sink(&buffer, listed_);
+  Result<void> result = Errno(EIO);
+  Delivery delivery = Delivery::kRefused;
+  try {
+    result = fs_.Readdir(context_, request.readdir, &sink);
+  } catch (...) {
+    for (const InodeNumber ino : *listed_) fs_.Forget({ino, 1});
+    throw;
+  }
+  if (result.ok()) {
+    delivery = reply_->Success(buffer.size());
+  } else {
+    reply_->Error(result.error());
+  }
+  if (delivery == Delivery::kDelivered) return;
+  for (const InodeNumber ino : *listed_) fs_.Forget({ino, 1});
+}
+
+void Operation::operator()(const protocol::ReleasedirRequest& request) {
+  Answer(fs_.Releasedir(context_, request.release));
+}
+
+void Operation::operator()(const protocol::FsyncdirRequest& request) {
+  Answer(fs_.Fsyncdir(context_, request.fsync));
+}
+
+void Operation::operator()(const protocol::InitRequest&) {
+  // The connection is initialised; the kernel asks this once only.
+  reply_->Error(Errno(EIO));
+}
+
+void Operation::operator()(const protocol::DestroyRequest&) { reply_->Success(); }
+
+}  // namespace memfuse::transport

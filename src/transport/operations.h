@@ -1,0 +1,96 @@
+// One function per operation: calls the file system, answers with what it returned.
+
+#ifndef MEMFUSE_SRC_TRANSPORT_OPERATIONS_H_
+#define MEMFUSE_SRC_TRANSPORT_OPERATIONS_H_
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "memfuse/errno.h"
+#include "memfuse/filesystem.h"
+#include "src/protocol/decode.h"
+#include "src/transport/reply.h"
+
+namespace memfuse::transport {
+
+// READDIRPLUS: no entry takes fewer bytes (two fixed structs of 128 and 24, and a name), so a reply
+// of n bytes hands out at most n / kSmallestPlusEntry lookups.
+inline constexpr size_t kSmallestPlusEntry = 128 + 24 + 8;
+
+// Visits a protocol::Request. Made for one request on the stack; lets exceptions of the file system
+// pass.
+class Operation {
+ public:
+  // `reply` is null for what expects no answer. `listed` is empty, with room reserved.
+  Operation(FileSystem* fs, const RequestContext& context, Reply* reply,
+            std::vector<InodeNumber>* listed)
+      : fs_(*fs), context_(context), reply_(reply), listed_(listed) {}
+
+  // Names.
+  void operator()(const LookupRequest& request);
+  void operator()(const ForgetRequest& request);
+  void operator()(const protocol::BatchForgetRequest& request);
+  void operator()(const SymlinkRequest& request);
+  void operator()(const MknodRequest& request);
+  void operator()(const MkdirRequest& request);
+  void operator()(const LinkRequest& request);
+  void operator()(const CreateRequest& request);
+  void operator()(const protocol::TmpfileRequest& request);
+  void operator()(const UnlinkRequest& request);
+  void operator()(const RmdirRequest& request);
+  void operator()(const RenameRequest& request);
+
+  // Attributes.
+  void operator()(const GetattrRequest& request);
+  void operator()(const SetattrRequest& request);
+  void operator()(const StatxRequest& request);
+  void operator()(const ReadlinkRequest& request);
+  void operator()(const AccessRequest& request);
+  void operator()(const StatfsRequest& request);
+  void operator()(const SetxattrRequest& request);
+  // size 0 asks for the size; a value that does not fit is ERANGE.
+  void operator()(const GetxattrRequest& request);
+  // The same; E2BIG where the largest list that the caller can take (64 KiB) does not hold it.
+  void operator()(const ListxattrRequest& request);
+  void operator()(const RemovexattrRequest& request);
+
+  // Open files and directories.
+  void operator()(const OpenRequest& request);
+  void operator()(const protocol::SizedReadRequest& request);
+  void operator()(const WriteRequest& request);
+  void operator()(const ReleaseRequest& request);
+  void operator()(const FlushRequest& request);
+  void operator()(const FsyncRequest& request);
+  void operator()(const FallocateRequest& request);
+  void operator()(const LseekRequest& request);
+  void operator()(const protocol::SizedCopyFileRangeRequest& request);
+  void operator()(const IoctlRequest& request);
+  void operator()(const protocol::OpendirRequest& request);
+  void operator()(const protocol::SizedReaddirRequest& request);
+  void operator()(const protocol::ReleasedirRequest& request);
+  void operator()(const protocol::FsyncdirRequest& request);
+
+  // The connection.
+  void operator()(const protocol::InitRequest& request);
+  void operator()(const protocol::DestroyRequest& request);
+
+ private:
+  void Answer(const Result<void>& result);
+  void AnswerEntry(const Result<Entry>& result);
+  void AnswerCreate(const Result<CreateResult>& result);
+  void AnswerAttributes(const Result<AttributesResult>& result);
+  void AnswerXattr(const Result<std::string>& result, uint32_t room, Errno too_long);
+  // How much of the reply buffer a caller that takes `size` bytes may fill.
+  absl::Span<char> Output(uint32_t size);
+
+  FileSystem& fs_;
+  const RequestContext context_;
+  Reply* const reply_;
+  std::vector<InodeNumber>* const listed_;
+};
+
+}  // namespace memfuse::transport
+
+#endif  // MEMFUSE_SRC_TRANSPORT_OPERATIONS_H_

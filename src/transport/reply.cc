@@ -1,0 +1,48 @@
+#include "src/transport/reply.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include "src/protocol/encode.h"
+
+namespace memfuse::transport {
+namespace {
+
+// A second piece of memory costs the kernel a second page to pin, which is more than a copy of this
+// many bytes.
+constexpr size_t kCopiedTail = 4096;
+
+}  // namespace
+
+absl::Span<char> Reply::body() { return buffer_.subspan(protocol::kReplyHeaderSize); }
+
+Delivery Reply::Success(size_t body_size, std::string_view tail) {
+  if (answered_) return delivery_;
+  return Send(0, body_size, tail);
+}
+
+Delivery Reply::Error(Errno error) {
+  if (answered_) return delivery_;
+  return Send(error.value(), 0, {});
+}
+
+Delivery Reply::Send(int error, size_t body_size, std::string_view tail) {
+  answered_ = true;
+  protocol::EncodeReplyHeader(id_, error, body_size + tail.size(), buffer_);
+  if (!tail.empty() && tail.size() <= kCopiedTail && tail.size() <= body().size() - body_size) {
+    std::memcpy(body().data() + body_size, tail.data(), tail.size());
+    body_size += tail.size();
+    tail = {};
+  }
+  delivery_ = sink_->Send(buffer_.first(protocol::kReplyHeaderSize + body_size),
+                          {tail.data(), tail.size()});
+  if (delivery_ == Delivery::kRefused) {
+    // Whatever was wrong with that message, the caller must not wait for ever. The outcome stays
+    // kRefused: the kernel did not learn what was to be said.
+    protocol::EncodeReplyHeader(id_, EIO, 0, buffer_);
+    sink_->Send(buffer_.first(protocol::kReplyHeaderSize), {});
+  }
+  return delivery_;
+}
+
+}  // namespace memfuse::transport

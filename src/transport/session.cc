@@ -1,0 +1,90 @@
+#include "memfuse/session.h"
+
+#include <fcntl.h>
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "src/base/unique_fd.h"
+#include "src/transport/mount.h"
+#include "src/transport/session_impl.h"
+
+namespace memfuse {
+namespace {
+
+constexpr int kMostThreads = 512;
+constexpr uint32_t kSmallestMaxWrite = 4 << 10;
+constexpr uint32_t kLargestMaxWrite = 1 << 20;
+constexpr absl::Duration kInitTimeout = absl::Seconds(20);
+
+absl::Status CheckOptions(const SessionOptions& options, const FileSystem* fs) {
+  if (fs == nullptr) return absl::InvalidArgumentError("there is no file system to serve");
+  if (options.threads < 1 || options.threads > kMostThreads) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("threads must be 1 to ", kMostThreads, ", not ", options.threads));
+  }
+  const uint32_t size = options.max_write;
+  if (size < kSmallestMaxWrite || size > kLargestMaxWrite || (size & (size - 1)) != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_write must be a power of two from 4 KiB to 1 MiB, not ", size));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Session>> Session::Mount(const MountOptions& mount,
+                                                        const SessionOptions& options,
+                                                        FileSystem* fs) {
+  if (absl::Status checked = CheckOptions(options, fs); !checked.ok()) return checked;
+  absl::StatusOr<transport::Mounted> mounted = transport::MountDevice(mount);
+  if (!mounted.ok()) return mounted.status();
+  auto session = std::make_unique<transport::SessionImpl>(fs);
+  std::vector<base::UniqueFd> descriptors;
+  descriptors.push_back(std::move(mounted->descriptor));
+  const absl::Status started =
+      session->Start(std::move(descriptors), options, {}, absl::Now() + kInitTimeout);
+  if (!started.ok()) {
+    session->Stop();
+    (void)mounted->mount_point.Unmount(absl::InfinitePast(), /*connection_ended=*/false);
+    return started;
+  }
+  session->SetMountPoint(std::move(mounted->mount_point));
+  return session;
+}
+
+absl::StatusOr<std::unique_ptr<Session>> Session::Adopt(const AdoptOptions& adopt,
+                                                        const SessionOptions& options,
+                                                        FileSystem* fs) {
+  // Owned from the first line on: they are closed whatever is wrong with the rest.
+  std::vector<base::UniqueFd> descriptors;
+  bool usable = !adopt.descriptors.empty();
+  for (const int descriptor : adopt.descriptors) {
+    descriptors.emplace_back(descriptor);
+    if (fcntl(descriptor, F_SETFD, FD_CLOEXEC) != 0) usable = false;
+  }
+  if (absl::Status checked = CheckOptions(options, fs); !checked.ok()) return checked;
+  if (!usable) {
+    return absl::InvalidArgumentError("an open descriptor of a FUSE connection is needed");
+  }
+  const ConnectionParameters& initialized = adopt.initialized;
+  if (initialized.minor > 0 && initialized.max_write == 0) {
+    return absl::InvalidArgumentError("what was agreed on in INIT is incomplete: no max_write");
+  }
+  auto session = std::make_unique<transport::SessionImpl>(fs);
+  const absl::Status started = session->Start(std::move(descriptors), options, initialized,
+                                              absl::Now() + adopt.init_timeout);
+  if (!started.ok()) return started;
+  if (!adopt.mount_point.empty()) {
+    session->SetMountPoint(transport::MountPoint::Identify(adopt.mount_point, /*by_helper=*/false));
+  }
+  return session;
+}
+
+}  // namespace memfuse

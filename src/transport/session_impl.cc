@@ -1,0 +1,238 @@
+#include "src/transport/session_impl.h"
+
+#include <glog/logging.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/time/clock.h"
+#include "src/protocol/negotiation.h"
+#include "src/protocol/opcodes.h"
+#include "src/transport/device.h"
+#include "src/transport/handshake.h"
+
+namespace memfuse::transport {
+namespace {
+
+// How long a mount that is in use is tried to be unmounted before it is detached.
+constexpr absl::Duration kBusyPatience = absl::Milliseconds(500);
+constexpr absl::Duration kSignalInterval = absl::Milliseconds(2);
+constexpr absl::Duration kSlowStop = absl::Seconds(5);
+
+std::string_view Describe(Reception why) {
+  switch (why) {
+    case Reception::kMessage:
+    case Reception::kFailed:
+      return "failed";
+    case Reception::kStopped:
+      return "served here no longer";
+    case Reception::kUnmounted:
+      return "unmounted";
+    case Reception::kAborted:
+      return "aborted";
+    case Reception::kClosed:
+      return "closed by the other side";
+  }
+  return "failed";
+}
+
+absl::Status Over() { return absl::FailedPreconditionError("the session has ended"); }
+
+}  // namespace
+
+SessionImpl::~SessionImpl() {
+  if (const absl::Status status = Unmount(absl::Seconds(1)); !status.ok()) {
+    LOG(WARNING) << status.message();
+  }
+}
+
+absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
+                                const SessionOptions& options,
+                                const ConnectionParameters& initialized, absl::Time init_deadline) {
+  const absl::Cleanup leave = [this] { Leave(); };
+  if (!ended_.valid() || !closed_.valid()) {
+    return absl::ResourceExhaustedError("too many open files");
+  }
+  base::MutexLock lock(&mu_);
+  max_transfer_ = std::max(options.max_write, initialized.max_write);
+  if (initialized.minor > 0) {
+    parameters_ = initialized;
+    // READ is bounded by pages where the two differ.
+    max_transfer_ = std::max<size_t>(
+        max_transfer_, size_t{initialized.max_pages} * static_cast<size_t>(sysconf(_SC_PAGESIZE)));
+  }
+  // The first channel serves the handshake, before any thread needs one.
+  absl::StatusOr<std::unique_ptr<Channel>> first =
+      Channel::Make(std::move(descriptors.front()), max_transfer_, &stop_);
+  descriptors.erase(descriptors.begin());
+  spare_ = std::move(descriptors);
+  if (!first.ok()) return first.status();
+  channels_.push_back(*std::move(first));
+  if (initialized.minor == 0) {
+    absl::StatusOr<ConnectionParameters> agreed = AnswerInit(
+        channels_.front().get(), {options.max_write, options.writeback_cache}, init_deadline);
+    if (!agreed.ok()) return agreed.status();
+    parameters_ = *agreed;
+  }
+  workers_.reserve(static_cast<size_t>(options.threads));
+  for (int i = 0; i < options.threads; ++i) {
+    if (absl::Status added = AddWorkerLocked(); !added.ok()) return added;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Channel*> SessionImpl::AddChannelLocked() {
+  // The handshake's channel is the first worker's.
+  if (workers_.empty()) return channels_.front().get();
+  base::UniqueFd descriptor;
+  if (!spare_.empty()) {
+    descriptor = std::move(spare_.back());
+    spare_.pop_back();
+  } else {
+    absl::StatusOr<base::UniqueFd> clone = CloneDevice(channels_.front()->descriptor());
+    if (!clone.ok()) return clone.status();
+    descriptor = *std::move(clone);
+  }
+  absl::StatusOr<std::unique_ptr<Channel>> channel =
+      Channel::Make(std::move(descriptor), max_transfer_, &stop_);
+  if (!channel.ok()) return channel.status();
+  channels_.push_back(*std::move(channel));
+  return channels_.back().get();
+}
+
+absl::Status SessionImpl::AddWorkerLocked() {
+  absl::StatusOr<Channel*> channel = AddChannelLocked();
+  if (!channel.ok()) return channel.status();
+  auto worker = std::make_unique<Worker>(static_cast<int>(workers_.size()), *channel, fs_,
+                                         parameters_, [this](Reception why) { WorkerLeft(why); });
+  if (!Enter()) return Over();
+  if (absl::Status started = worker->Start(); !started.ok()) {
+    Leave();
+    return started;
+  }
+  workers_.push_back(std::move(worker));
+  return absl::OkStatus();
+}
+
+absl::Status SessionImpl::AddWorker() {
+  base::MutexLock lock(&mu_);
+  if (state_ != State::kServing || ended_.happened()) return Over();
+  return AddWorkerLocked();
+}
+
+absl::StatusOr<int> SessionImpl::CloneDescriptor() {
+  base::MutexLock lock(&mu_);
+  if (state_ != State::kServing || ended_.happened()) return Over();
+  absl::StatusOr<base::UniqueFd> clone = CloneDevice(channels_.front()->descriptor());
+  if (!clone.ok()) return clone.status();
+  return clone->release();
+}
+
+std::vector<uint64_t> SessionImpl::RequestCounts() const {
+  std::vector<uint64_t> counts(protocol::kOpcodeLimit);
+  base::MutexLock lock(&mu_);
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    for (size_t i = 0; i < counts.size(); ++i) counts[i] += worker->counters().count(i);
+  }
+  return counts;
+}
+
+std::vector<uint64_t> SessionImpl::WorkerRequestCounts() const {
+  base::MutexLock lock(&mu_);
+  std::vector<uint64_t> counts;
+  counts.reserve(workers_.size());
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    counts.push_back(worker->counters().total());
+  }
+  return counts;
+}
+
+bool SessionImpl::Enter() {
+  int inside = inside_.load(std::memory_order_relaxed);
+  do {
+    if (inside == 0) return false;
+  } while (!inside_.compare_exchange_weak(inside, inside + 1, std::memory_order_relaxed));
+  return true;
+}
+
+void SessionImpl::Leave() {
+  // acq_rel: whoever sees the end sees what every worker did.
+  if (inside_.fetch_sub(1, std::memory_order_acq_rel) == 1) ended_.Set();
+}
+
+void SessionImpl::WorkerLeft(Reception why) {
+  int none = -1;
+  if (first_reason_.compare_exchange_strong(none, static_cast<int>(why)) &&
+      why != Reception::kStopped) {
+    LOG(INFO) << "FUSE connection: " << Describe(why);
+  }
+  Leave();
+}
+
+bool SessionImpl::WaitFor(absl::Duration timeout) {
+  return ended_.WaitUntil(absl::Now() + timeout);
+}
+
+bool SessionImpl::BeginStop() {
+  base::MutexLock lock(&mu_);
+  return std::exchange(state_, State::kStopping) == State::kServing;
+}
+
+absl::Status SessionImpl::Unmount(absl::Duration timeout) {
+  if (!BeginStop()) {
+    closed_.WaitUntil(absl::InfiniteFuture());
+    return absl::OkStatus();
+  }
+  const absl::Time deadline = absl::Now() + timeout;
+  absl::Status status;
+  if (mount_point_.has_value()) {
+    // Workers serve meanwhile: unmounting writes back what the kernel has cached.
+    status =
+        mount_point_->Unmount(std::min(absl::Now() + kBusyPatience, deadline), ended_.happened());
+    // A mount that was detached ends with its last user, who has until the deadline. Closing the
+    // descriptors below then ends it by force.
+    if (status.ok()) ended_.WaitUntil(deadline);
+  }
+  FinishStop();
+  return status;
+}
+
+void SessionImpl::Stop() {
+  if (BeginStop()) {
+    FinishStop();
+  } else {
+    closed_.WaitUntil(absl::InfiniteFuture());
+  }
+}
+
+void SessionImpl::FinishStop() {
+  stop_.store(true);
+  // Nobody but this caller changes the list any more (state_), so it can be walked, and waited for,
+  // without the lock that readers of counters want.
+  std::vector<Worker*> workers;
+  {
+    base::MutexLock lock(&mu_);
+    for (const std::unique_ptr<Worker>& worker : workers_) workers.push_back(worker.get());
+  }
+  const absl::Time slow = absl::Now() + kSlowStop;
+  bool said = false;
+  while (!ended_.happened()) {
+    for (Worker* worker : workers) worker->Interrupt();
+    if (!said && absl::Now() > slow) {
+      LOG(WARNING) << "a worker is still busy with a request; waiting for it";
+      said = true;
+    }
+    ended_.WaitUntil(absl::Now() + kSignalInterval);
+  }
+  for (Worker* worker : workers) worker->Join();
+  // Only now: closing a cloned descriptor aborts the requests that were read through it.
+  base::MutexLock lock(&mu_);
+  channels_.clear();
+  spare_.clear();
+  closed_.Set();
+}
+
+}  // namespace memfuse::transport

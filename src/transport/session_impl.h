@@ -1,0 +1,94 @@
+// The one implementation of Session: owns the descriptors, buffers and threads of a connection.
+
+#ifndef MEMFUSE_SRC_TRANSPORT_SESSION_IMPL_H_
+#define MEMFUSE_SRC_TRANSPORT_SESSION_IMPL_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "memfuse/session.h"
+#include "src/base/mutex.h"
+#include "src/base/unique_fd.h"
+#include "src/transport/channel.h"
+#include "src/transport/event.h"
+#include "src/transport/mount_point.h"
+#include "src/transport/worker.h"
+
+namespace memfuse::transport {
+
+// Life: Start once; then serving until one caller of Unmount or Stop takes it to kStopping, does
+// the work without the lock, and sets closed_, for which every other such caller waits.
+class SessionImpl final : public Session {
+ public:
+  explicit SessionImpl(FileSystem* fs) : fs_(fs) {}
+  ~SessionImpl() override;
+
+  // Answers INIT (unless `initialized` says it was), clones what is missing, starts the workers.
+  // Precondition: options are valid, descriptors are not empty. On failure nothing runs and the
+  // descriptors are closed once the session is gone.
+  absl::Status Start(std::vector<base::UniqueFd> descriptors, const SessionOptions& options,
+                     const ConnectionParameters& initialized, absl::Time init_deadline);
+
+  // From here on Unmount (and the destructor) take this mount away. Before the session is shared.
+  void SetMountPoint(MountPoint mount_point) { mount_point_.emplace(std::move(mount_point)); }
+
+  absl::StatusOr<int> CloneDescriptor() override;
+  absl::Status AddWorker() override;
+  ConnectionParameters parameters() const override { return parameters_; }
+  std::vector<uint64_t> RequestCounts() const override;
+  std::vector<uint64_t> WorkerRequestCounts() const override;
+  bool WaitFor(absl::Duration timeout) override;
+  absl::Status Unmount(absl::Duration timeout) override;
+  void Stop() override;
+
+ private:
+  enum class State { kServing, kStopping };
+
+  // Outermost, and never held while a worker is waited for or a request is served.
+  using Lock = base::Mutex<0>;
+
+  absl::Status AddWorkerLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A channel for one more worker: a spare descriptor, or a clone.
+  absl::StatusOr<Channel*> AddChannelLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // One more thread that keeps ended_ from happening; false if it has happened.
+  bool Enter();
+  // Sets ended_ when the last one has left.
+  void Leave();
+  // What a worker's thread does last.
+  void WorkerLeft(Reception why);
+
+  // True to the one caller that is to stop the session.
+  bool BeginStop();
+  // Ends the workers, joins them, closes all descriptors. By that caller.
+  void FinishStop();
+
+  FileSystem* const fs_;
+  ConnectionParameters parameters_;        // constant after Start
+  size_t max_transfer_ = 0;                // constant after Start
+  std::optional<MountPoint> mount_point_;  // constant once the session is shared
+  std::atomic<bool> stop_{false};          // atomic
+  std::atomic<int> inside_{1};             // atomic; workers in their loops, and Start
+  std::atomic<int> first_reason_{-1};      // atomic; Reception of the first worker that left
+  Event ended_;                            // own synchronisation; no worker is left
+  Event closed_;                           // own synchronisation; the session is over
+
+  mutable Lock mu_;
+  State state_ ABSL_GUARDED_BY(mu_) = State::kServing;
+  std::vector<base::UniqueFd> spare_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::unique_ptr<Channel>> channels_ ABSL_GUARDED_BY(mu_);
+  // They stay for their counters when their threads have ended.
+  std::vector<std::unique_ptr<Worker>> workers_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace memfuse::transport
+
+#endif  // MEMFUSE_SRC_TRANSPORT_SESSION_IMPL_H_

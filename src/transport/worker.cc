@@ -1,0 +1,87 @@
+#include "src/transport/worker.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <mutex>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "src/base/thread_name.h"
+
+namespace memfuse::transport {
+namespace {
+
+// A real-time signal: nobody sends one by accident. Away from the ends of the range, which
+// libraries tend to take.
+int StopSignal() { return SIGRTMIN + 7; }
+
+// The handler does nothing; that there is one, without SA_RESTART, makes read(2) return EINTR.
+void InstallStopSignal() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    struct sigaction action = {};
+    action.sa_handler = [](int) {};
+    sigemptyset(&action.sa_mask);
+    sigaction(StopSignal(), &action, nullptr);
+  });
+}
+
+// Signals of the process are for its main thread. The ones that a faulty instruction raises must
+// reach the thread at fault: a crash handler wants its stack.
+sigset_t WorkerSignalMask() {
+  sigset_t mask;
+  sigfillset(&mask);
+  for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT}) {
+    sigdelset(&mask, signal);
+  }
+  sigdelset(&mask, StopSignal());
+  return mask;
+}
+
+}  // namespace
+
+Worker::Worker(int index, Channel* channel, FileSystem* fs, const ConnectionParameters& parameters,
+               OnLeave on_leave)
+    : index_(index),
+      channel_(channel),
+      dispatcher_(fs, parameters, channel->reply_buffer()),
+      on_leave_(std::move(on_leave)) {}
+
+absl::Status Worker::Start() {
+  InstallStopSignal();
+  // The thread inherits the mask, so there is no moment in which it takes a signal of the process.
+  const sigset_t mask = WorkerSignalMask();
+  sigset_t previous;
+  pthread_sigmask(SIG_SETMASK, &mask, &previous);
+  absl::Status status;
+  try {
+    thread_ = std::thread([this] { Run(); });
+  } catch (const std::system_error& error) {
+    status = absl::ResourceExhaustedError(
+        absl::StrCat("cannot start worker thread ", index_, ": ", error.what()));
+  }
+  pthread_sigmask(SIG_SETMASK, &previous, nullptr);
+  return status;
+}
+
+void Worker::Interrupt() {
+  if (channel_->interruptible()) pthread_kill(thread_.native_handle(), StopSignal());
+}
+
+void Worker::Join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void Worker::Run() {
+  base::SetThreadName(absl::StrCat("memfuse-", index_));
+  Reception received;
+  while ((received = channel_->Receive()) == Reception::kMessage) {
+    dispatcher_.Serve(channel_->message(), channel_);
+  }
+  on_leave_(received);
+}
+
+}  // namespace memfuse::transport
