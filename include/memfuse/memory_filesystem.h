@@ -19,6 +19,9 @@ struct MemoryFileSystemOptions {
   uint32_t root_mode = 01777;  // permission bits
   uint32_t root_uid = 0;
   uint32_t root_gid = 0;
+  // Keep no access times. Otherwise they move as with relatime: reads from the page cache are not
+  // seen, and a time that is newer than mtime and ctime is kept for a day.
+  bool noatime = false;
 };
 
 struct MemoryFileSystemUsage {

@@ -1,0 +1,158 @@
+#include "src/memfs/arena.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace memfuse::memfs {
+namespace {
+
+off_t PageOffset(PageNumber page) {
+  return static_cast<off_t>(page) * static_cast<off_t>(kPageSize);
+}
+
+// Calls `f(first, count)` for every run of neighbouring numbers.
+template <typename F>
+void ForEachRun(absl::Span<const PageNumber> pages, F f) {
+  for (size_t i = 0; i < pages.size();) {
+    size_t n = 1;
+    while (i + n < pages.size() && pages[i + n] == pages[i] + n) ++n;
+    f(pages[i], n);
+    i += n;
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Arena>> Arena::Make() {
+  base::UniqueFd fd(memfd_create("memfuse-arena", MFD_CLOEXEC));
+  if (!fd.valid()) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("cannot make the memory file for file data: ", std::strerror(errno)));
+  }
+  return std::unique_ptr<Arena>(new Arena(std::move(fd)));
+}
+
+Result<void> Arena::Grow() {
+  const size_t count = groups_.size();
+  if ((count + 1) * kGroupPages > kMaxPages) return Errno(ENOSPC);
+  const off_t size = static_cast<off_t>((count + 1) * kGroupPages * kPageSize);
+  if (ftruncate(fd_.get(), size) != 0) return Errno(ENOSPC);
+  Group group;
+  std::fill(std::begin(group.free_bits), std::end(group.free_bits), ~uint64_t{0});
+  group.free_count = kGroupPages;
+  group.listed = true;
+  if (count == 0) {  // page 0 is never given out
+    group.free_bits[0] &= ~uint64_t{1};
+    --group.free_count;
+  }
+  open_groups_.reserve(count + 1);  // so that neither this push nor MarkFree's can fail
+  groups_.push_back(group);
+  open_groups_.push_back(static_cast<uint32_t>(count));
+  return {};
+}
+
+size_t Arena::TakeFrom(uint32_t group_index, absl::Span<PageNumber> pages) {
+  Group& group = groups_[group_index];
+  const auto base = static_cast<PageNumber>(group_index * kGroupPages);
+  size_t taken = 0;
+  for (size_t word = 0; word < std::size(group.free_bits) && taken < pages.size(); ++word) {
+    uint64_t& bits = group.free_bits[word];
+    while (bits != 0 && taken < pages.size()) {
+      pages[taken++] =
+          static_cast<PageNumber>(base + word * 64 + static_cast<size_t>(__builtin_ctzll(bits)));
+      bits &= bits - 1;
+    }
+  }
+  group.free_count = static_cast<uint16_t>(group.free_count - taken);
+  return taken;
+}
+
+Result<void> Arena::Allocate(absl::Span<PageNumber> pages) {
+  MutexLock lock(&mu_);
+  size_t done = 0;
+  while (done < pages.size()) {
+    if (open_groups_.empty()) {
+      if (Result<void> grown = Grow(); !grown.ok()) {
+        MarkFree(pages.first(done));
+        return grown.error();
+      }
+    }
+    const uint32_t group = open_groups_.back();
+    done += TakeFrom(group, pages.subspan(done));
+    if (groups_[group].free_count == 0) {
+      groups_[group].listed = false;
+      open_groups_.pop_back();
+    }
+  }
+  in_use_.fetch_add(pages.size(), std::memory_order_relaxed);
+  return {};
+}
+
+void Arena::MarkFree(absl::Span<const PageNumber> pages) {
+  for (const PageNumber page : pages) {
+    const auto index = static_cast<uint32_t>(page / kGroupPages);
+    Group& group = groups_[index];
+    group.free_bits[page % kGroupPages / 64] |= uint64_t{1} << (page % 64);
+    ++group.free_count;
+    if (!group.listed) {
+      group.listed = true;
+      open_groups_.push_back(index);
+    }
+  }
+}
+
+void Arena::Clear(PageNumber first, size_t count) {
+  const off_t length = static_cast<off_t>(count * kPageSize);
+  while (fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, PageOffset(first),
+                   length) != 0) {
+    if (errno == EINTR) continue;
+    // Whatever the kernel's reason was, a page that is given out again has to read as zeros.
+    static constexpr char kZeros[kPageSize] = {};
+    for (size_t i = 0; i < count; ++i) (void)Write(first, i * kPageSize, kZeros);
+    return;
+  }
+}
+
+void Arena::Free(absl::Span<const PageNumber> pages) {
+  if (pages.empty()) return;
+  ForEachRun(pages, [this](PageNumber first, size_t count) { Clear(first, count); });
+  in_use_.fetch_sub(pages.size(), std::memory_order_relaxed);
+  MutexLock lock(&mu_);
+  MarkFree(pages);
+}
+
+Result<void> Arena::Write(PageNumber first, uint64_t offset, absl::Span<const char> data) {
+  off_t at = PageOffset(first) + static_cast<off_t>(offset);
+  while (!data.empty()) {
+    const ssize_t n = pwrite(fd_.get(), data.data(), data.size(), at);
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      return Errno(errno == ENOMEM ? ENOMEM : ENOSPC);
+    }
+    at += n;
+    data.remove_prefix(static_cast<size_t>(n));
+  }
+  return {};
+}
+
+Result<void> Arena::Read(PageNumber first, uint64_t offset, absl::Span<char> out) const {
+  off_t at = PageOffset(first) + static_cast<off_t>(offset);
+  while (!out.empty()) {
+    const ssize_t n = pread(fd_.get(), out.data(), out.size(), at);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return Errno(EIO);
+    at += n;
+    out.remove_prefix(static_cast<size_t>(n));
+  }
+  return {};
+}
+
+}  // namespace memfuse::memfs

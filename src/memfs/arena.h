@@ -1,0 +1,91 @@
+// Pages for file data: one anonymous memory file (memfd), cut into pages of 4 KiB.
+//
+// Pages are named by number, never by address: a number stays right in another process that holds
+// the same descriptor. They are read and written with pread and pwrite, so that running out of
+// memory is an errno and not a SIGBUS, and the daemon's page tables stay empty.
+//
+// Invariant: a page that is free has no memory behind it and reads as zeros. Free() hands the
+// memory back to the system before the number can be given out again.
+
+#ifndef MEMFUSE_SRC_MEMFS_ARENA_H_
+#define MEMFUSE_SRC_MEMFS_ARENA_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "memfuse/errno.h"
+#include "src/base/unique_fd.h"
+#include "src/memfs/lock_order.h"
+
+namespace memfuse::memfs {
+
+inline constexpr uint64_t kPageSize = 4096;
+
+// Number of a page of the arena; 0 is none.
+using PageNumber = uint32_t;
+
+// Thread-safe.
+class Arena {
+ public:
+  // Page numbers are below this: 2^31 pages are 8 TiB.
+  static constexpr PageNumber kMaxPages = PageNumber{1} << 31;
+
+  // ResourceExhausted, Unimplemented (no memfd_create).
+  static absl::StatusOr<std::unique_ptr<Arena>> Make();
+
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  // Fills `pages` with free pages, neighbours where possible. They read as zeros and take no memory
+  // until they are written. ENOSPC: the arena cannot grow; none is taken then.
+  Result<void> Allocate(absl::Span<PageNumber> pages);
+
+  // Gives pages and their memory back. Not under a lock of rank data or lower, where it can be
+  // helped: it takes a system call per run of neighbours.
+  void Free(absl::Span<const PageNumber> pages);
+
+  // Neighbouring pages read as zeros again, and their memory goes back; they stay allocated.
+  void Clear(PageNumber first, size_t count);
+
+  // `data` goes to byte `offset` of the run of neighbouring pages that starts at `first`.
+  // ENOSPC where the system has no memory.
+  Result<void> Write(PageNumber first, uint64_t offset, absl::Span<const char> data);
+  // The opposite. EIO: never seen, the memory file is ours alone.
+  Result<void> Read(PageNumber first, uint64_t offset, absl::Span<char> out) const;
+
+  uint64_t pages_in_use() const { return in_use_.load(std::memory_order_relaxed); }
+
+ private:
+  // 512 pages, 2 MiB: the unit of growth and of bookkeeping. A set bit is a free page.
+  static constexpr size_t kGroupPages = 512;
+  struct Group {
+    uint64_t free_bits[kGroupPages / 64];
+    uint16_t free_count;
+    bool listed;  // in open_groups_
+  };
+
+  explicit Arena(base::UniqueFd fd) : fd_(std::move(fd)) {}
+
+  Result<void> Grow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes up to pages.size() pages out of one group that has some; returns how many.
+  size_t TakeFrom(uint32_t group_index, absl::Span<PageNumber> pages)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void MarkFree(absl::Span<const PageNumber> pages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const base::UniqueFd fd_;
+  std::atomic<uint64_t> in_use_{0};
+
+  LeafMutex mu_;
+  std::vector<Group> groups_ ABSL_GUARDED_BY(mu_);
+  // Groups with free pages, the one to take from last. A full group leaves when it is met.
+  std::vector<uint32_t> open_groups_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace memfuse::memfs
+
+#endif  // MEMFUSE_SRC_MEMFS_ARENA_H_

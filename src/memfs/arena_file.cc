@@ -1,0 +1,369 @@
+#include "src/memfs/arena_file.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <new>
+
+namespace memfuse::memfs {
+namespace {
+
+// Pages that one step of a write looks at: 1 MiB, the largest request.
+constexpr uint64_t kBatchPages = 256;
+
+constexpr char kZeros[kPageSize] = {};
+
+uint64_t PageOf(uint64_t offset) { return offset / kPageSize; }
+uint64_t PageStart(uint64_t page) { return page * kPageSize; }
+
+bool TooFar(uint64_t offset, uint64_t length) {
+  return offset > kMaxFileSize || length > kMaxFileSize - offset;
+}
+
+}  // namespace
+
+ArenaFile::~ArenaFile() {
+  Garbage garbage;
+  {
+    MutexLock lock(&mu_);
+    budget_->ReleaseBytes(TinyCost(tiny_size_));
+    std::free(tiny_);
+    if (pages_ != nullptr) RemovePages(0, PageTable::kNone, &garbage);
+    if (pages_ != nullptr) budget_->ReleaseBytes(pages_->Cost());
+  }
+  Dispose(garbage);
+}
+
+void ArenaFile::Dispose(const Garbage& garbage) {
+  arena_->Free(garbage);
+  budget_->ReleaseBytes(garbage.size() * kPageSize);
+}
+
+void ArenaFile::PublishBlocks() {
+  blocks_.store(page_count_ * (kPageSize / 512) + (tiny_size_ + 511) / 512,
+                std::memory_order_release);
+}
+
+void ArenaFile::RemovePages(uint64_t first, uint64_t last, Garbage* garbage) {
+  if (pages_ == nullptr || first > last) return;
+  const uint64_t cost = pages_->Cost();
+  const size_t before = garbage->size();
+  pages_->Remove(first, last, garbage);
+  budget_->ReleaseBytes(cost - pages_->Cost());
+  page_count_ -= static_cast<uint32_t>(garbage->size() - before);
+}
+
+Result<void> ArenaFile::PrepareTable(uint64_t first, uint64_t last) {
+  if (pages_ == nullptr) pages_ = std::make_unique<PageTable>();
+  const uint64_t cost = pages_->PrepareCost(first, last);
+  if (cost == 0) return {};
+  const uint64_t before = pages_->Cost();
+  if (!budget_->ReserveBytes(cost)) return Errno(ENOSPC);
+  try {
+    pages_->Prepare(first, last);
+  } catch (const std::bad_alloc&) {
+    budget_->ReleaseBytes(cost - (pages_->Cost() - before));
+    return Errno(ENOMEM);
+  }
+  return {};
+}
+
+Result<void> ArenaFile::ResizeTiny(uint32_t size) {
+  const uint64_t old_cost = TinyCost(tiny_size_);
+  const uint64_t new_cost = TinyCost(size);
+  if (new_cost > old_cost && !budget_->ReserveBytes(new_cost - old_cost)) return Errno(ENOSPC);
+  if (size == 0) {
+    std::free(tiny_);
+    tiny_ = nullptr;
+  } else {
+    char* const grown = static_cast<char*>(std::realloc(tiny_, size));
+    if (grown == nullptr) {
+      if (new_cost > old_cost) budget_->ReleaseBytes(new_cost - old_cost);
+      return Errno(ENOMEM);
+    }
+    tiny_ = grown;
+    if (size > tiny_size_) std::memset(tiny_ + tiny_size_, 0, size - tiny_size_);
+  }
+  if (new_cost < old_cost) budget_->ReleaseBytes(old_cost - new_cost);
+  tiny_size_ = size;
+  PublishBlocks();
+  return {};
+}
+
+Result<void> ArenaFile::TinyToPage() {
+  Reservation space;
+  if (!space.Take(budget_, kPageSize)) return Errno(ENOSPC);
+  MEMFUSE_RETURN_IF_ERROR(PrepareTable(0, 0));
+  PageNumber page;
+  MEMFUSE_RETURN_IF_ERROR(arena_->Allocate(absl::MakeSpan(&page, 1)));
+  if (Result<void> written = arena_->Write(page, 0, absl::MakeConstSpan(tiny_, tiny_size_));
+      !written.ok()) {
+    arena_->Free(absl::MakeConstSpan(&page, 1));
+    return written;
+  }
+  space.Keep();
+  pages_->Set(0, PageSlot(page, /*written=*/true));
+  ++page_count_;
+  return ResizeTiny(0);
+}
+
+Result<size_t> ArenaFile::Read(uint64_t offset, absl::Span<char> out) {
+  ReaderMutexLock lock(&mu_);
+  const uint64_t size = size_.load(std::memory_order_relaxed);
+  if (offset >= size) return size_t{0};
+  out = out.first(static_cast<size_t>(std::min<uint64_t>(out.size(), size - offset)));
+  size_t done = 0;
+  while (done < out.size()) {
+    const uint64_t at = offset + done;
+    const uint64_t within = at % kPageSize;
+    const uint64_t page = PageOf(at);
+    auto length = static_cast<size_t>(std::min<uint64_t>(out.size() - done, kPageSize - within));
+    char* const to = out.data() + done;
+    const PageSlot slot = pages_ == nullptr ? PageSlot() : pages_->Get(page);
+    if (!slot.hole() && slot.written()) {
+      // Neighbours in the file that are neighbours in the arena are one read.
+      for (uint64_t i = 1; done + length < out.size(); ++i) {
+        const PageSlot next = pages_->Get(page + i);
+        if (next.hole() || !next.written() || next.page() != slot.page() + i) break;
+        length = static_cast<size_t>(std::min<uint64_t>(out.size() - done, length + kPageSize));
+      }
+      MEMFUSE_RETURN_IF_ERROR(arena_->Read(slot.page(), within, absl::MakeSpan(to, length)));
+    } else if (page == 0 && within < tiny_size_) {
+      const size_t have = std::min<size_t>(length, tiny_size_ - within);
+      std::memcpy(to, tiny_ + within, have);
+      std::memset(to + have, 0, length - have);
+    } else {
+      std::memset(to, 0, length);
+    }
+    done += length;
+  }
+  return done;
+}
+
+Result<size_t> ArenaFile::WritePages(uint64_t offset, absl::Span<const char> data) {
+  const uint64_t first = PageOf(offset);
+  const uint64_t last = PageOf(offset + data.size() - 1);
+  MEMFUSE_RETURN_IF_ERROR(PrepareTable(first, last));
+
+  std::array<PageNumber, kBatchPages> target;
+  std::array<PageNumber, kBatchPages> fresh;
+  const uint64_t count = last - first + 1;
+  uint64_t holes = 0;
+  for (uint64_t i = 0; i < count; ++i) {
+    const PageSlot slot = pages_->Get(first + i);
+    target[i] = slot.page();
+    holes += slot.hole() ? 1 : 0;
+  }
+  const uint64_t granted = budget_->ReserveUpTo(holes, kPageSize);
+  if (Result<void> got = arena_->Allocate(absl::MakeSpan(fresh.data(), granted)); !got.ok()) {
+    budget_->ReleaseBytes(granted * kPageSize);
+    return got.error();
+  }
+  // Fill the holes in order; the first one that gets nothing ends the write.
+  uint64_t used = 0;
+  uint64_t backed = 0;
+  for (; backed < count; ++backed) {
+    if (target[backed] != 0) continue;
+    if (used == granted) break;
+    target[backed] = fresh[used++];
+  }
+  const uint64_t reach = PageStart(first + backed);
+  if (reach <= offset) return Errno(ENOSPC);  // nothing was granted then
+  const auto length = static_cast<size_t>(std::min<uint64_t>(data.size(), reach - offset));
+
+  for (size_t done = 0; done < length;) {
+    const uint64_t at = offset + done;
+    const uint64_t i = PageOf(at) - first;
+    uint64_t run = 1;
+    while (i + run < backed && target[i + run] == target[i] + run) ++run;
+    const auto piece =
+        static_cast<size_t>(std::min<uint64_t>(length - done, run * kPageSize - at % kPageSize));
+    if (Result<void> written = arena_->Write(target[i], at % kPageSize, data.subspan(done, piece));
+        !written.ok()) {
+      // What was overwritten so far is as a failed write(2) may leave it; new pages go back.
+      arena_->Free(absl::MakeConstSpan(fresh.data(), used));
+      budget_->ReleaseBytes(used * kPageSize);
+      return written.error();
+    }
+    done += piece;
+  }
+  for (uint64_t i = 0; i < backed; ++i) {
+    pages_->Set(first + i, PageSlot(target[i], /*written=*/true));
+  }
+  page_count_ += static_cast<uint32_t>(used);
+  return length;
+}
+
+Result<size_t> ArenaFile::Write(uint64_t offset, absl::Span<const char> data) {
+  if (data.empty()) return size_t{0};
+  if (TooFar(offset, data.size())) return Errno(EFBIG);
+  MutexLock lock(&mu_);
+  size_t done = 0;
+  Result<void> failed;
+  if (offset + data.size() <= kTinyLimit && FirstPageIsHole()) {
+    const auto end = static_cast<uint32_t>(offset + data.size());
+    if (end > tiny_size_) MEMFUSE_RETURN_IF_ERROR(ResizeTiny(end));
+    std::memcpy(tiny_ + offset, data.data(), data.size());
+    done = data.size();
+  } else {
+    if (tiny_ != nullptr && offset < kPageSize) MEMFUSE_RETURN_IF_ERROR(TinyToPage());
+    while (done < data.size()) {
+      const uint64_t at = offset + done;
+      const uint64_t batch_end = PageStart(PageOf(at) + kBatchPages);
+      const auto length =
+          static_cast<size_t>(std::min<uint64_t>(data.size() - done, batch_end - at));
+      const Result<size_t> written = WritePages(at, data.subspan(done, length));
+      if (!written.ok()) {
+        failed = written.error();
+        break;
+      }
+      done += *written;
+      if (*written < length) break;  // full
+    }
+  }
+  if (done == 0) return failed.error();
+  if (offset + done > size_.load(std::memory_order_relaxed)) {
+    size_.store(offset + done, std::memory_order_release);
+  }
+  PublishBlocks();
+  return done;
+}
+
+Result<void> ArenaFile::ZeroWithinPage(uint64_t from, uint64_t to) {
+  if (from >= to) return {};
+  const uint64_t page = PageOf(from);
+  const uint64_t within = from % kPageSize;
+  if (page == 0 && within < tiny_size_) {
+    std::memset(tiny_ + within, 0, std::min<uint64_t>(to - from, tiny_size_ - within));
+  }
+  const PageSlot slot = pages_ == nullptr ? PageSlot() : pages_->Get(page);
+  if (slot.hole() || !slot.written()) return {};
+  return arena_->Write(slot.page(), within,
+                       absl::MakeConstSpan(kZeros, static_cast<size_t>(to - from)));
+}
+
+Result<bool> ArenaFile::Truncate(uint64_t size) {
+  if (size > kMaxFileSize) return Errno(EFBIG);
+  Garbage garbage;
+  {
+    MutexLock lock(&mu_);
+    const uint64_t old = size_.load(std::memory_order_relaxed);
+    if (size == old) return false;
+    if (size < old) {
+      // What lies behind the end has to read as zeros if the file grows again.
+      if (size % kPageSize != 0) {
+        MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(size, PageStart(PageOf(size) + 1)));
+      }
+      if (size < tiny_size_) MEMFUSE_RETURN_IF_ERROR(ResizeTiny(static_cast<uint32_t>(size)));
+      RemovePages((size + kPageSize - 1) / kPageSize, PageTable::kNone, &garbage);
+    }
+    size_.store(size, std::memory_order_release);
+    PublishBlocks();
+  }
+  Dispose(garbage);
+  return true;
+}
+
+Result<void> ArenaFile::FillHoles(uint64_t first, uint64_t last) {
+  if (tiny_ != nullptr && first == 0) MEMFUSE_RETURN_IF_ERROR(TinyToPage());
+  const uint64_t present = pages_ == nullptr ? 0 : pages_->CountPresent(first, last);
+  const uint64_t missing = last - first + 1 - present;
+  if (missing == 0) return {};
+  // Space first: it bounds how much the page table is asked for.
+  Reservation space;
+  if (!space.Take(budget_, missing * kPageSize)) return Errno(ENOSPC);
+  MEMFUSE_RETURN_IF_ERROR(PrepareTable(first, last));
+  std::vector<PageNumber> fresh(missing);
+  MEMFUSE_RETURN_IF_ERROR(arena_->Allocate(absl::MakeSpan(fresh)));
+  space.Keep();
+  size_t used = 0;
+  for (uint64_t i = first; i <= last; ++i) {
+    if (pages_->Get(i).hole()) pages_->Set(i, PageSlot(fresh[used++], /*written=*/false));
+  }
+  page_count_ += static_cast<uint32_t>(missing);
+  return {};
+}
+
+Result<void> ArenaFile::Allocate(uint64_t offset, uint64_t length, bool keep_size) {
+  if (TooFar(offset, length)) return Errno(EFBIG);
+  MutexLock lock(&mu_);
+  MEMFUSE_RETURN_IF_ERROR(FillHoles(PageOf(offset), PageOf(offset + length - 1)));
+  if (!keep_size && offset + length > size_.load(std::memory_order_relaxed)) {
+    size_.store(offset + length, std::memory_order_release);
+  }
+  PublishBlocks();
+  return {};
+}
+
+Result<void> ArenaFile::PunchHole(uint64_t offset, uint64_t length) {
+  const uint64_t end = TooFar(offset, length) ? kMaxFileSize : offset + length;
+  if (offset >= end) return {};
+  Garbage garbage;
+  {
+    MutexLock lock(&mu_);
+    const uint64_t first_whole = (offset + kPageSize - 1) / kPageSize;
+    const uint64_t end_whole = PageOf(end);  // exclusive
+    if (first_whole > end_whole) {           // inside one page
+      MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(offset, end));
+    } else {
+      MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(offset, PageStart(first_whole)));
+      MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(PageStart(end_whole), end));
+    }
+    if (first_whole < end_whole) {
+      if (first_whole == 0 && tiny_ != nullptr) MEMFUSE_RETURN_IF_ERROR(ResizeTiny(0));
+      RemovePages(first_whole, end_whole - 1, &garbage);
+    }
+    PublishBlocks();
+  }
+  Dispose(garbage);
+  return {};
+}
+
+Result<void> ArenaFile::ZeroRange(uint64_t offset, uint64_t length, bool keep_size) {
+  if (TooFar(offset, length)) return Errno(EFBIG);
+  MutexLock lock(&mu_);
+  const uint64_t end = offset + length;
+  const uint64_t first = PageOf(offset);
+  const uint64_t last = PageOf(end - 1);
+  MEMFUSE_RETURN_IF_ERROR(FillHoles(first, last));
+  for (uint64_t page = first; page <= last; ++page) {
+    const PageSlot slot = pages_->Get(page);
+    const uint64_t from = std::max(offset, PageStart(page));
+    const uint64_t to = std::min(end, PageStart(page + 1));
+    if (!slot.written()) continue;
+    if (to - from < kPageSize) {
+      MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(from, to));
+    } else {
+      arena_->Clear(slot.page(), 1);
+      pages_->Set(page, PageSlot(slot.page(), /*written=*/false));
+    }
+  }
+  if (!keep_size && end > size_.load(std::memory_order_relaxed)) {
+    size_.store(end, std::memory_order_release);
+  }
+  PublishBlocks();
+  return {};
+}
+
+Result<uint64_t> ArenaFile::SeekData(uint64_t offset) {
+  ReaderMutexLock lock(&mu_);
+  const uint64_t size = size_.load(std::memory_order_relaxed);
+  if (offset >= size) return Errno(ENXIO);
+  if (PageOf(offset) == 0 && tiny_ != nullptr) return offset;
+  if (pages_ == nullptr) return Errno(ENXIO);
+  const uint64_t next = pages_->NextWritten(PageOf(offset));
+  if (next == PageTable::kNone || PageStart(next) >= size) return Errno(ENXIO);
+  return std::max(offset, PageStart(next));
+}
+
+Result<uint64_t> ArenaFile::SeekHole(uint64_t offset) {
+  ReaderMutexLock lock(&mu_);
+  const uint64_t size = size_.load(std::memory_order_relaxed);
+  if (offset >= size) return Errno(ENXIO);
+  uint64_t page = PageOf(offset);
+  if (page == 0 && tiny_ != nullptr) page = 1;
+  if (pages_ != nullptr) page = pages_->NextUnwritten(page);
+  return std::min(size, std::max(offset, PageStart(page)));
+}
+
+}  // namespace memfuse::memfs

@@ -1,0 +1,90 @@
+// File data in the arena: whole pages by number, and the first page of a small file on the heap,
+// at its size.
+
+#ifndef MEMFUSE_SRC_MEMFS_ARENA_FILE_H_
+#define MEMFUSE_SRC_MEMFS_ARENA_FILE_H_
+
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+#include "src/memfs/arena.h"
+#include "src/memfs/budget.h"
+#include "src/memfs/file_data.h"
+#include "src/memfs/lock_order.h"
+#include "src/memfs/page_table.h"
+
+namespace memfuse::memfs {
+
+// Page 0 of the file is in one of three states: a hole, *tiny* (its first tiny_size_ bytes are on
+// the heap and the rest of it is zeros), or a page of the arena. A file becomes tiny when a write
+// into an empty page 0 ends within kTinyLimit, and stops being so when a write goes further.
+class ArenaFile final : public FileData {
+ public:
+  // Above this a page of its own is cheaper than heap blocks that grow by copying.
+  static constexpr uint32_t kTinyLimit = 2048;
+
+  // Both outlive the file.
+  ArenaFile(Arena* arena, Budget* budget) : arena_(arena), budget_(budget) {}
+  ~ArenaFile() override;
+
+  uint64_t size() const override { return size_.load(std::memory_order_acquire); }
+  uint64_t blocks() const override { return blocks_.load(std::memory_order_acquire); }
+  Result<size_t> Read(uint64_t offset, absl::Span<char> out) override;
+  Result<size_t> Write(uint64_t offset, absl::Span<const char> data) override;
+  Result<bool> Truncate(uint64_t size) override;
+  Result<void> Allocate(uint64_t offset, uint64_t length, bool keep_size) override;
+  Result<void> PunchHole(uint64_t offset, uint64_t length) override;
+  Result<void> ZeroRange(uint64_t offset, uint64_t length, bool keep_size) override;
+  Result<uint64_t> SeekData(uint64_t offset) override;
+  Result<uint64_t> SeekHole(uint64_t offset) override;
+
+ private:
+  // Pages that left a file under its lock, to be freed after it.
+  using Garbage = std::vector<PageNumber>;
+
+  // What a tiny buffer of that many bytes is charged.
+  static uint64_t TinyCost(uint32_t size) { return size == 0 ? 0 : (size + 8 + 15) / 16 * 16; }
+
+  // Makes the tiny buffer `size` bytes long, new ones zero. ENOSPC, ENOMEM.
+  Result<void> ResizeTiny(uint32_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Moves page 0 from the heap into the arena. ENOSPC, ENOMEM.
+  Result<void> TinyToPage() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // Writes at most kBatchPages pages; `data` does not leave them. As Write.
+  Result<size_t> WritePages(uint64_t offset, absl::Span<const char> data)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Whether page 0 has no page of the arena.
+  bool FirstPageIsHole() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return pages_ == nullptr || pages_->Get(0).hole();
+  }
+  // Makes pages_ ready to take [first, last]. ENOSPC, ENOMEM.
+  Result<void> PrepareTable(uint64_t first, uint64_t last) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Reserves pages for all holes in [first, last], or none. ENOSPC, ENOMEM.
+  Result<void> FillHoles(uint64_t first, uint64_t last) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Zeros [from, to) within one page, where there is something to be zeroed.
+  Result<void> ZeroWithinPage(uint64_t from, uint64_t to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void RemovePages(uint64_t first, uint64_t last, Garbage* garbage)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Brings blocks_ up to date.
+  void PublishBlocks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Frees pages and their budget; without the lock.
+  void Dispose(const Garbage& garbage) ABSL_LOCKS_EXCLUDED(mu_);
+
+  Arena* const arena_;
+  Budget* const budget_;
+  // Written under mu_, read by stat without it.
+  std::atomic<uint64_t> size_{0};
+  std::atomic<uint64_t> blocks_{0};
+
+  mutable DataMutex mu_;
+  uint32_t tiny_size_ ABSL_GUARDED_BY(mu_) = 0;
+  uint32_t page_count_ ABSL_GUARDED_BY(mu_) = 0;           // pages of the arena
+  char* tiny_ ABSL_GUARDED_BY(mu_) = nullptr;              // malloc'd
+  std::unique_ptr<PageTable> pages_ ABSL_GUARDED_BY(mu_);  // null while no page was ever needed
+};
+
+}  // namespace memfuse::memfs
+
+#endif  // MEMFUSE_SRC_MEMFS_ARENA_FILE_H_

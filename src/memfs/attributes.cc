@@ -1,0 +1,109 @@
+// GETATTR, SETATTR, STATX, ACCESS.
+
+#include <unistd.h>
+
+#include "src/base/clock.h"
+#include "src/memfs/acl.h"
+#include "src/memfs/memfs.h"
+
+namespace memfuse::memfs {
+namespace {
+
+Timestamp Apply(const TimeChange& change, Timestamp old, Timestamp now) {
+  switch (change.kind) {
+    case TimeChange::Kind::kKeep:
+      return old;
+    case TimeChange::Kind::kNow:
+      return now;
+    case TimeChange::Kind::kSet:
+      return change.value;
+  }
+  return old;
+}
+
+// chmod(2): the access ACL follows. Its size stays the same, so this cannot run out of space.
+Result<void> SetPermissions(Inode* inode, uint32_t permissions)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu) {
+  if (inode->xattrs != nullptr) {
+    if (const std::string* bytes = inode->xattrs->Find(kAccessAclName)) {
+      MEMFUSE_ASSIGN_OR_RETURN(Acl acl, Acl::Parse(*bytes));
+      acl.SetMode(permissions);
+      MEMFUSE_RETURN_IF_ERROR(
+          inode->xattrs->Set(kAccessAclName, absl::MakeConstSpan(acl.Serialize()), 0));
+    }
+  }
+  inode->meta.permissions = permissions;
+  return {};
+}
+
+}  // namespace
+
+Result<AttributesResult> MemFs::Getattr(const RequestContext&, const GetattrRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  MutexLock lock(&inode->mu);
+  return AttributesResult{inode->AttributesLocked()};
+}
+
+Result<StatxResult> MemFs::Statx(const RequestContext&, const StatxRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  StatxResult result;
+  MutexLock lock(&inode->mu);
+  result.attributes = inode->AttributesLocked();
+  return result;
+}
+
+Result<AttributesResult> MemFs::Setattr(const RequestContext&, const SetattrRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  bool resized = false;
+  if (request.size.has_value()) {
+    if (inode->is_directory()) return Errno(EISDIR);
+    if (!inode->is_regular()) return Errno(EINVAL);
+    // The only step that may fail comes first.
+    MEMFUSE_ASSIGN_OR_RETURN(resized,
+                             static_cast<RegularFile*>(inode.get())->data->Truncate(*request.size));
+  }
+  const Timestamp now = base::Now();
+  MutexLock lock(&inode->mu);
+  Metadata& meta = inode->meta;
+  const bool owner_changes = request.uid.has_value() || request.gid.has_value();
+  bool changed = resized;
+  if (resized || owner_changes || request.kill_suidgid) {
+    changed |= inode->KillPrivilegesLocked(owner_changes || request.kill_suidgid);
+  }
+  if (request.mode.has_value()) {
+    MEMFUSE_RETURN_IF_ERROR(SetPermissions(inode.get(), *request.mode & 07777));
+  }
+  if (request.uid.has_value()) meta.uid = *request.uid;
+  if (request.gid.has_value()) meta.gid = *request.gid;
+  if (resized) meta.mtime = now;
+  meta.atime = Apply(request.atime, meta.atime, now);
+  meta.mtime = Apply(request.mtime, meta.mtime, now);
+  changed |= owner_changes || request.mode.has_value() ||
+             request.atime.kind != TimeChange::Kind::kKeep ||
+             request.mtime.kind != TimeChange::Kind::kKeep;
+  // truncate(2) to the size that it has already moves no time, as on tmpfs.
+  if (changed) meta.ctime = now;
+  if (request.ctime.has_value()) meta.ctime = *request.ctime;
+  return AttributesResult{inode->AttributesLocked()};
+}
+
+Result<void> MemFs::Access(const RequestContext& context, const AccessRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  MutexLock lock(&inode->mu);
+  const Metadata& meta = inode->meta;
+  uint32_t granted;
+  if (context.uid == 0) {
+    const bool executable = inode->is_directory() || (meta.permissions & 0111) != 0;
+    granted = R_OK | W_OK | (executable ? X_OK : 0);
+  } else if (context.uid == meta.uid) {
+    granted = meta.permissions >> 6;
+  } else if (context.gid == meta.gid) {
+    granted = meta.permissions >> 3;
+  } else {
+    granted = meta.permissions;
+  }
+  if ((request.mask & 7 & ~granted) != 0) return Errno(EACCES);
+  return {};
+}
+
+}  // namespace memfuse::memfs

@@ -1,0 +1,249 @@
+// Making inodes and names: MKNOD, MKDIR, SYMLINK, LINK, CREATE, TMPFILE.
+
+#include <fcntl.h>
+#include <limits.h>
+
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "src/base/clock.h"
+#include "src/memfs/acl.h"
+#include "src/memfs/arena_file.h"
+#include "src/memfs/changes.h"
+#include "src/memfs/memfs.h"
+
+namespace memfuse::memfs {
+namespace {
+
+// What an inode of this kind takes: itself and its slot in the table.
+uint32_t InodeCost(uint32_t type, std::string_view target) {
+  constexpr uint32_t kTableSlot = 32;
+  switch (type) {
+    case S_IFREG:
+      return sizeof(RegularFile) + sizeof(ArenaFile) + kTableSlot;
+    case S_IFDIR:
+      return sizeof(Directory) + kTableSlot;
+    case S_IFLNK:
+      return static_cast<uint32_t>(sizeof(Symlink) + target.size()) + kTableSlot;
+    default:
+      return sizeof(Inode) + kTableSlot;
+  }
+}
+
+void StoreAcl(Inode* inode, std::string_view name, const std::string& bytes, Result<void>* result)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu) {
+  if (!result->ok()) return;
+  *result = inode->MutableXattrsLocked()->Set(name, absl::MakeConstSpan(bytes), 0);
+}
+
+}  // namespace
+
+Result<void> MemFs::InheritFrom(const Directory& parent, const RequestContext& context,
+                                const NewNode& node, Timestamp now, Inode* inode) {
+  uint32_t permissions = node.mode & 07777;
+  uint32_t gid = context.gid;
+  std::optional<std::string> default_acl;
+  {
+    MutexLock lock(&parent.mu);
+    if ((parent.meta.permissions & S_ISGID) != 0) {
+      gid = parent.meta.gid;
+      if (inode->is_directory()) permissions |= S_ISGID;
+    }
+    if (parent.xattrs != nullptr && inode->type != S_IFLNK) {
+      if (const std::string* acl = parent.xattrs->Find(kDefaultAclName)) default_acl = *acl;
+    }
+  }
+  Result<void> result;
+  MutexLock lock(&inode->mu);
+  if (inode->type == S_IFLNK) {
+    permissions = 0777;
+  } else if (!default_acl.has_value()) {
+    permissions &= ~node.umask;
+  } else {
+    MEMFUSE_ASSIGN_OR_RETURN(Acl acl, Acl::Parse(*default_acl));
+    acl.RestrictTo(permissions);
+    permissions = (permissions & 07000) | acl.Mode();
+    if (!acl.EquivalentToMode()) StoreAcl(inode, kAccessAclName, acl.Serialize(), &result);
+    if (inode->is_directory()) StoreAcl(inode, kDefaultAclName, *default_acl, &result);
+  }
+  inode->meta = {permissions, context.uid, gid, /*nlink=*/0, now, now, now};
+  return result;
+}
+
+Result<InodeRef> MemFs::NewInode(const RequestContext& context, const Directory& parent,
+                                 const NewNode& node, Timestamp now) {
+  const uint32_t type = node.mode & S_IFMT;
+  const uint32_t cost = InodeCost(type, node.target);
+  Reservation space;
+  if (!space.Take(&resources_.budget, cost)) return Errno(ENOSPC);
+  const InodeNumber ino = table_.NewNumber();
+  Inode* made;
+  switch (type) {
+    case S_IFREG:
+      made =
+          new RegularFile(&resources_, ino, now, cost,
+                          std::make_unique<ArenaFile>(resources_.arena.get(), &resources_.budget));
+      break;
+    case S_IFDIR:
+      made = new Directory(&resources_, ino, parent.ino, now, cost);
+      break;
+    case S_IFLNK:
+      made = new class Symlink(&resources_, ino, now, cost, node.target);
+      break;
+    default:
+      made = new Inode(&resources_, ino, type, node.rdev, now, cost);
+  }
+  space.Keep();
+  const auto inode = InodeRef::Adopt(made);
+  MEMFUSE_RETURN_IF_ERROR(InheritFrom(parent, context, node, now, made));
+  return inode;
+}
+
+Result<Entry> MemFs::MakeNode(const RequestContext& context, InodeNumber parent,
+                              std::string_view name, const NewNode& node) {
+  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(parent));
+  MEMFUSE_RETURN_IF_ERROR(CheckName(name));
+  InodeRef inode;  // outlives the lock: where the maker fails, the inode goes without it
+  MutexLock names(&dir->names_mu);
+  if (dir->removed) return Errno(ENOENT);
+  if (name == "." || name == ".." || dir->Find(name) != nullptr) return Errno(EEXIST);
+  if (node.mode == S_IFLNK && node.target.size() >= PATH_MAX) return Errno(ENAMETOOLONG);
+  if (node.mode == S_IFLNK && node.target.empty()) return Errno(ENOENT);
+
+  Reservation space;
+  if (!space.Take(&resources_.budget, Dentry::Cost(name))) return Errno(ENOSPC);
+  const Timestamp now = base::Now();
+  MEMFUSE_ASSIGN_OR_RETURN(inode, NewInode(context, *dir, node, now));
+  if (!resources_.budget.ReserveInode()) return Errno(ENOSPC);
+  Dentry* dentry = nullptr;
+  try {
+    table_.Insert(inode);
+    dentry = Dentry::New(name, inode.get());
+    AddEntry(dir.get(), dentry, now);
+  } catch (const std::bad_alloc&) {
+    if (dentry != nullptr) Dentry::Delete(dentry);
+    table_.Erase(inode->ino);
+    resources_.budget.ReleaseInode();
+    return Errno(ENOMEM);
+  }
+  space.Keep();
+  MutexLock lock(&inode->mu);
+  if (node.open) ++inode->opens;
+  return inode->AddLookupLocked(generation_);
+}
+
+Result<Entry> MemFs::Mknod(const RequestContext& context, const MknodRequest& request) {
+  NewNode node;
+  node.mode = request.mode;
+  node.umask = request.umask;
+  switch (request.mode & S_IFMT) {
+    case 0:
+      node.mode |= S_IFREG;
+      break;
+    case S_IFCHR:
+    case S_IFBLK:
+      node.rdev = request.rdev;
+      break;
+    case S_IFREG:
+    case S_IFIFO:
+    case S_IFSOCK:
+      break;
+    default:
+      return Errno(EINVAL);
+  }
+  return MakeNode(context, request.parent, request.name, node);
+}
+
+Result<Entry> MemFs::Mkdir(const RequestContext& context, const MkdirRequest& request) {
+  NewNode node;
+  node.mode = S_IFDIR | (request.mode & 07777);
+  node.umask = request.umask;
+  return MakeNode(context, request.parent, request.name, node);
+}
+
+Result<Entry> MemFs::Symlink(const RequestContext& context, const SymlinkRequest& request) {
+  NewNode node;
+  node.mode = S_IFLNK;
+  node.target = request.target;
+  return MakeNode(context, request.parent, request.name, node);
+}
+
+Result<CreateResult> MemFs::Create(const RequestContext& context, const CreateRequest& request) {
+  NewNode node;
+  node.mode = S_IFREG | (request.mode & 07777);
+  node.umask = request.umask;
+  node.open = true;
+  MEMFUSE_ASSIGN_OR_RETURN(const Entry entry,
+                           MakeNode(context, request.parent, request.name, node));
+  return CreateResult{entry, OpenedFile()};
+}
+
+Result<CreateResult> MemFs::Tmpfile(const RequestContext& context, const CreateRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(request.parent));
+  {
+    ReaderMutexLock names(&dir->names_mu);
+    if (dir->removed) return Errno(ENOENT);
+  }
+  NewNode node;
+  node.mode = S_IFREG | (request.mode & 07777);
+  node.umask = request.umask;
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, NewInode(context, *dir, node, base::Now()));
+  if (!resources_.budget.ReserveInode()) return Errno(ENOSPC);
+  try {
+    table_.Insert(inode);
+  } catch (const std::bad_alloc&) {
+    resources_.budget.ReleaseInode();
+    return Errno(ENOMEM);
+  }
+  MutexLock lock(&inode->mu);
+  inode->linkable = true;
+  ++inode->opens;
+  return CreateResult{inode->AddLookupLocked(generation_), OpenedFile()};
+}
+
+Result<Entry> MemFs::Link(const RequestContext&, const LinkRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(request.new_parent));
+  MEMFUSE_RETURN_IF_ERROR(CheckName(request.new_name));
+  MutexLock names(&dir->names_mu);
+  if (dir->removed) return Errno(ENOENT);
+  if (request.new_name == "." || request.new_name == ".." ||
+      dir->Find(request.new_name) != nullptr) {
+    return Errno(EEXIST);
+  }
+  if (inode->is_directory()) return Errno(EPERM);
+
+  Reservation space;
+  if (!space.Take(&resources_.budget, Dentry::Cost(request.new_name))) return Errno(ENOSPC);
+  Dentry* const dentry = Dentry::New(request.new_name, inode.get());
+  {
+    // A reference that is given up below keeps the inode from dying between the check and the
+    // link: another thread may be taking its last name away in another directory.
+    MutexLock lock(&inode->mu);
+    Result<void> linkable;
+    if (inode->dead || (inode->meta.nlink == 0 && !inode->linkable))
+      linkable = Errno(ENOENT);
+    else if (inode->meta.nlink == std::numeric_limits<uint32_t>::max())
+      linkable = Errno(EMLINK);
+    if (!linkable.ok()) {
+      Dentry::Delete(dentry);
+      return linkable.error();
+    }
+    ++inode->lookups;  // the caller's
+  }
+  try {
+    AddEntry(dir.get(), dentry, base::Now());
+  } catch (const std::bad_alloc&) {
+    Dentry::Delete(dentry);
+    MutexLock lock(&inode->mu);
+    --inode->lookups;  // cannot be the last use: the kernel holds a lookup of its own on `ino`
+    return Errno(ENOMEM);
+  }
+  space.Keep();
+  MutexLock lock(&inode->mu);
+  --inode->lookups;
+  return inode->AddLookupLocked(generation_);
+}
+
+}  // namespace memfuse::memfs

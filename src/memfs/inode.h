@@ -1,0 +1,133 @@
+// Inodes: what every file has, and what the types add.
+//
+// Lifetime. The inode table holds one count on every inode that is *live*: that has names (nlink),
+// lookups or opens. When the last of these goes, the inode is marked dead under its lock and leaves
+// the table; nothing makes a dead inode live again. Who uses an inode holds a count for as long, or
+// a lock that keeps a name of it in place.
+
+#ifndef MEMFUSE_SRC_MEMFS_INODE_H_
+#define MEMFUSE_SRC_MEMFS_INODE_H_
+
+#include <sys/stat.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "memfuse/filesystem.h"
+#include "src/base/ref_ptr.h"
+#include "src/memfs/arena.h"
+#include "src/memfs/budget.h"
+#include "src/memfs/file_data.h"
+#include "src/memfs/lock_order.h"
+#include "src/memfs/xattrs.h"
+
+namespace memfuse::memfs {
+
+// What inodes draw from; outlives them all.
+struct Resources {
+  Resources(uint64_t byte_limit, uint64_t inode_limit, std::unique_ptr<Arena> a)
+      : budget(byte_limit, inode_limit), arena(std::move(a)) {}
+  Budget budget;
+  std::unique_ptr<Arena> arena;
+};
+
+// Mode, owner and times of an inode, as they are changed together.
+struct Metadata {
+  uint32_t permissions = 0;  // 07777
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  uint32_t nlink = 0;
+  Timestamp atime, mtime, ctime;
+};
+
+class Inode : public base::RefCounted {
+ public:
+  // `file_type` is one of S_IFMT. `cost` bytes of the budget were reserved for it; the destructor
+  // gives them back.
+  Inode(Resources* resources, InodeNumber number, uint32_t file_type, uint32_t device,
+        Timestamp born, uint32_t cost)
+      : ino(number),
+        type(file_type),
+        rdev(device),
+        btime(born),
+        resources_(resources),
+        cost_(cost) {}
+
+  virtual uint64_t size() const { return 0; }
+  virtual uint64_t blocks() const { return 0; }
+
+  bool is_directory() const { return type == S_IFDIR; }
+  bool is_regular() const { return type == S_IFREG; }
+
+  Attributes AttributesLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu);
+  // The same as an answer to LOOKUP and its kin; counts the lookup.
+  Entry AddLookupLocked(uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+
+  // True once, when nothing keeps the inode any more: the caller takes it out of the table, without
+  // locks.
+  [[nodiscard]] bool MarkDeadIfUnusedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+
+  // Creates the set when there is none.
+  Xattrs* MutableXattrsLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void RemoveXattrLocked(std::string_view name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+
+  // The data changed, or the owner: capabilities go, and set-id bits where `kill_suidgid`
+  // (S_ISGID only where the group may execute; elsewhere it meant mandatory locking). Reports
+  // whether set-id bits went.
+  bool KillPrivilegesLocked(bool kill_suidgid) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+
+  const InodeNumber ino;
+  const uint32_t type;
+  const uint32_t rdev;
+  const Timestamp btime;
+
+  mutable AttributeMutex mu;
+  Metadata meta ABSL_GUARDED_BY(mu);
+  uint64_t lookups ABSL_GUARDED_BY(mu) = 0;
+  uint32_t opens ABSL_GUARDED_BY(mu) = 0;
+  bool dead ABSL_GUARDED_BY(mu) = false;
+  // Made by O_TMPFILE: may be given its first name although nlink is 0.
+  bool linkable ABSL_GUARDED_BY(mu) = false;
+  std::unique_ptr<Xattrs> xattrs ABSL_GUARDED_BY(mu);  // null: none
+
+ protected:
+  ~Inode() override;
+
+  Resources* const resources_;
+
+ private:
+  const uint32_t cost_;
+};
+
+class RegularFile final : public Inode {
+ public:
+  RegularFile(Resources* resources, InodeNumber number, Timestamp born, uint32_t cost,
+              std::unique_ptr<FileData> contents)
+      : Inode(resources, number, S_IFREG, 0, born, cost), data(std::move(contents)) {}
+
+  uint64_t size() const override { return data->size(); }
+  uint64_t blocks() const override { return data->blocks(); }
+
+  const std::unique_ptr<FileData> data;  // own lock
+};
+
+class Symlink final : public Inode {
+ public:
+  Symlink(Resources* resources, InodeNumber number, Timestamp born, uint32_t cost,
+          std::string_view path)
+      : Inode(resources, number, S_IFLNK, 0, born, cost), target(path) {}
+
+  uint64_t size() const override { return target.size(); }
+
+  const std::string target;
+};
+
+// Read atime's rule (mount option relatime): it moves when it is not after mtime and ctime, or more
+// than a day old.
+bool RelatimeIsDue(const Metadata& meta, Timestamp now);
+
+}  // namespace memfuse::memfs
+
+#endif  // MEMFUSE_SRC_MEMFS_INODE_H_

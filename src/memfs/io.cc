@@ -1,0 +1,149 @@
+// Data of regular files: OPEN, RELEASE, READ, WRITE, FALLOCATE, LSEEK, COPY_FILE_RANGE, IOCTL.
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "src/base/clock.h"
+#include "src/memfs/memfs.h"
+
+namespace memfuse::memfs {
+
+OpenResult MemFs::OpenedFile() {
+  OpenResult open;
+  // All changes of the data go through this kernel, or are answered to it.
+  open.keep_cache = true;
+  return open;
+}
+
+void MemFs::NoteDataChange(RegularFile* file, bool kill_suidgid) {
+  const Timestamp now = base::Now();
+  MutexLock lock(&file->mu);
+  (void)file->KillPrivilegesLocked(kill_suidgid);
+  file->meta.mtime = now;
+  file->meta.ctime = now;
+}
+
+Result<OpenResult> MemFs::Open(const RequestContext&, const OpenRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, FindRegular(request.ino));
+  if ((request.flags & O_TRUNC) != 0) {
+    MEMFUSE_RETURN_IF_ERROR(file->data->Truncate(0));
+    NoteDataChange(file.get(), request.kill_suidgid);
+  }
+  MutexLock lock(&file->mu);
+  if (file->dead) return Errno(ESTALE);
+  ++file->opens;
+  return OpenedFile();
+}
+
+Result<void> MemFs::Release(const RequestContext&, const ReleaseRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  bool dead;
+  {
+    MutexLock lock(&inode->mu);
+    if (inode->opens > 0) --inode->opens;
+    dead = inode->MarkDeadIfUnusedLocked();
+  }
+  if (dead) Bury(inode);
+  return {};
+}
+
+Result<size_t> MemFs::Read(const RequestContext&, const ReadRequest& request,
+                           absl::Span<char> out) {
+  MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, FindRegular(request.ino));
+  MEMFUSE_ASSIGN_OR_RETURN(const size_t count, file->data->Read(request.offset, out));
+  if (atime_ && (request.flags & O_NOATIME) == 0) {
+    const Timestamp now = base::Now();
+    MutexLock lock(&file->mu);
+    if (RelatimeIsDue(file->meta, now)) file->meta.atime = now;
+  }
+  return count;
+}
+
+Result<size_t> MemFs::Write(const RequestContext&, const WriteRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, FindRegular(request.ino));
+  MEMFUSE_ASSIGN_OR_RETURN(const size_t count, file->data->Write(request.offset, request.data));
+  NoteDataChange(file.get(), request.kill_suidgid);
+  return count;
+}
+
+Result<void> MemFs::Fallocate(const RequestContext&, const FallocateRequest& request) {
+  const bool keep_size = (request.mode & FALLOC_FL_KEEP_SIZE) != 0;
+  const uint32_t operation = request.mode & ~uint32_t{FALLOC_FL_KEEP_SIZE};
+  if (operation != 0 && operation != FALLOC_FL_ZERO_RANGE &&
+      !(operation == FALLOC_FL_PUNCH_HOLE && keep_size)) {
+    return Errno(EOPNOTSUPP);
+  }
+  if (request.length == 0) return Errno(EINVAL);
+  Result<RegularFileRef> found = FindRegular(request.ino);
+  if (!found.ok()) return found.error() == EINVAL ? Errno(ENODEV) : found.error();
+  FileData& data = *(*found)->data;
+  switch (operation) {
+    case FALLOC_FL_PUNCH_HOLE:
+      MEMFUSE_RETURN_IF_ERROR(data.PunchHole(request.offset, request.length));
+      break;
+    case FALLOC_FL_ZERO_RANGE:
+      MEMFUSE_RETURN_IF_ERROR(data.ZeroRange(request.offset, request.length, keep_size));
+      break;
+    default:
+      MEMFUSE_RETURN_IF_ERROR(data.Allocate(request.offset, request.length, keep_size));
+  }
+  // The kernel asks for set-id bits to be cleared by a SETATTR of its own.
+  NoteDataChange(found->get(), /*kill_suidgid=*/false);
+  return {};
+}
+
+Result<uint64_t> MemFs::Lseek(const RequestContext&, const LseekRequest& request) {
+  if (request.whence != SEEK_DATA && request.whence != SEEK_HOLE) return Errno(EINVAL);
+  Result<RegularFileRef> found = FindRegular(request.ino);
+  if (!found.ok()) return found.error() == EISDIR ? Errno(EINVAL) : found.error();
+  FileData& data = *(*found)->data;
+  return request.whence == SEEK_DATA ? data.SeekData(request.offset)
+                                     : data.SeekHole(request.offset);
+}
+
+Result<uint64_t> MemFs::CopyFileRange(const RequestContext&, const CopyFileRangeRequest& request) {
+  if (request.flags != 0) return Errno(EINVAL);
+  MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef in, FindRegular(request.ino_in));
+  MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef out, FindRegular(request.ino_out));
+  if (request.offset_out > kMaxFileSize) return Errno(EFBIG);
+  const uint64_t size = in->data->size();
+  if (request.offset_in >= size) return uint64_t{0};
+  const uint64_t length =
+      std::min({request.length, size - request.offset_in, kMaxFileSize - request.offset_out});
+  if (in.get() == out.get() && request.offset_in < request.offset_out + length &&
+      request.offset_out < request.offset_in + length) {
+    return Errno(EINVAL);
+  }
+  // One file's lock at a time: the copy is no snapshot, as it is none on tmpfs.
+  constexpr uint64_t kPiece = 256 << 10;
+  std::vector<char> buffer(static_cast<size_t>(std::min(length, kPiece)));
+  uint64_t done = 0;
+  Result<void> failed;
+  while (done < length) {
+    const auto want = static_cast<size_t>(std::min(length - done, kPiece));
+    const Result<size_t> got =
+        in->data->Read(request.offset_in + done, absl::MakeSpan(buffer.data(), want));
+    if (!got.ok()) failed = got.error();
+    if (!got.ok() || *got == 0) break;
+    const Result<size_t> put =
+        out->data->Write(request.offset_out + done, absl::MakeConstSpan(buffer.data(), *got));
+    if (!put.ok()) failed = put.error();
+    if (!put.ok()) break;
+    done += *put;
+    if (*put < *got) break;
+  }
+  if (done == 0 && !failed.ok()) return failed.error();
+  if (done > 0) NoteDataChange(out.get(), /*kill_suidgid=*/false);
+  return done;
+}
+
+Result<IoctlResult> MemFs::Ioctl(const RequestContext&, const IoctlRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  return Errno(ENOTTY);
+}
+
+}  // namespace memfuse::memfs

@@ -1,0 +1,146 @@
+// The file system in RAM: MemoryFileSystem over the inode table.
+//
+// One file per family of operations: lookup.cc, create.cc, remove.cc, rename.cc, attributes.cc,
+// io.cc, readdir.cc, xattr.cc. Contracts and errors are those of memfuse/filesystem.h.
+
+#ifndef MEMFUSE_SRC_MEMFS_MEMFS_H_
+#define MEMFUSE_SRC_MEMFS_MEMFS_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "memfuse/memory_filesystem.h"
+#include "src/memfs/directory.h"
+#include "src/memfs/inode.h"
+#include "src/memfs/inode_table.h"
+#include "src/memfs/lock_order.h"
+
+namespace memfuse::memfs {
+
+using DirectoryRef = base::RefPtr<Directory>;
+using RegularFileRef = base::RefPtr<RegularFile>;
+
+class MemFs final : public MemoryFileSystem {
+ public:
+  static absl::StatusOr<std::unique_ptr<MemFs>> Make(const MemoryFileSystemOptions& options);
+  ~MemFs() override;
+
+  MemoryFileSystemUsage Usage() const override;
+  void ReleaseUnusedMemory() override;
+
+  Result<Entry> Lookup(const RequestContext& context, const LookupRequest& request) override;
+  void Forget(const ForgetRequest& request) override;
+
+  Result<AttributesResult> Getattr(const RequestContext& context,
+                                   const GetattrRequest& request) override;
+  Result<AttributesResult> Setattr(const RequestContext& context,
+                                   const SetattrRequest& request) override;
+  Result<StatxResult> Statx(const RequestContext& context, const StatxRequest& request) override;
+  Result<void> Access(const RequestContext& context, const AccessRequest& request) override;
+
+  Result<std::string> Readlink(const RequestContext& context,
+                               const ReadlinkRequest& request) override;
+  Result<Entry> Symlink(const RequestContext& context, const SymlinkRequest& request) override;
+  Result<Entry> Mknod(const RequestContext& context, const MknodRequest& request) override;
+  Result<Entry> Mkdir(const RequestContext& context, const MkdirRequest& request) override;
+  Result<Entry> Link(const RequestContext& context, const LinkRequest& request) override;
+  Result<CreateResult> Create(const RequestContext& context, const CreateRequest& request) override;
+  Result<CreateResult> Tmpfile(const RequestContext& context,
+                               const CreateRequest& request) override;
+
+  Result<void> Unlink(const RequestContext& context, const UnlinkRequest& request) override;
+  Result<void> Rmdir(const RequestContext& context, const RmdirRequest& request) override;
+  Result<void> Rename(const RequestContext& context, const RenameRequest& request) override;
+
+  Result<OpenResult> Open(const RequestContext& context, const OpenRequest& request) override;
+  Result<void> Release(const RequestContext& context, const ReleaseRequest& request) override;
+  Result<size_t> Read(const RequestContext& context, const ReadRequest& request,
+                      absl::Span<char> out) override;
+  Result<size_t> Write(const RequestContext& context, const WriteRequest& request) override;
+  Result<void> Fallocate(const RequestContext& context, const FallocateRequest& request) override;
+  Result<uint64_t> Lseek(const RequestContext& context, const LseekRequest& request) override;
+  Result<uint64_t> CopyFileRange(const RequestContext& context,
+                                 const CopyFileRangeRequest& request) override;
+
+  Result<void> Readdir(const RequestContext& context, const ReaddirRequest& request,
+                       DirectorySink* sink) override;
+
+  Result<FileSystemStatistics> Statfs(const RequestContext& context,
+                                      const StatfsRequest& request) override;
+
+  Result<void> Setxattr(const RequestContext& context, const SetxattrRequest& request) override;
+  Result<std::string> Getxattr(const RequestContext& context,
+                               const GetxattrRequest& request) override;
+  Result<std::string> Listxattr(const RequestContext& context,
+                                const ListxattrRequest& request) override;
+  Result<void> Removexattr(const RequestContext& context,
+                           const RemovexattrRequest& request) override;
+
+  Result<IoctlResult> Ioctl(const RequestContext& context, const IoctlRequest& request) override;
+
+ private:
+  // What a new inode is to be.
+  struct NewNode {
+    uint32_t mode = 0;  // with type; not yet masked
+    uint32_t umask = 0;
+    uint32_t rdev = 0;
+    std::string_view target;  // symbolic links
+    bool open = false;        // count an open too
+  };
+
+  MemFs(const MemoryFileSystemOptions& options, std::unique_ptr<Arena> arena);
+
+  // ESTALE; then ENOTDIR, or for FindRegular EISDIR (a directory) and EINVAL.
+  Result<InodeRef> FindInode(InodeNumber ino) const;
+  Result<DirectoryRef> FindDirectory(InodeNumber ino) const;
+  Result<RegularFileRef> FindRegular(InodeNumber ino) const;
+
+  // ENAMETOOLONG, ENOENT (empty).
+  static Result<void> CheckName(std::string_view name);
+
+  // Owner, mode and ACLs of a new inode in `parent`; into `inode`, which nobody else sees yet.
+  Result<void> InheritFrom(const Directory& parent, const RequestContext& context,
+                           const NewNode& node, Timestamp now, Inode* inode)
+      ABSL_LOCKS_EXCLUDED(parent.mu, inode->mu);
+  // An inode without a name, not in the table yet. ENOSPC, ENOMEM.
+  Result<InodeRef> NewInode(const RequestContext& context, const Directory& parent,
+                            const NewNode& node, Timestamp now);
+  // An inode, its name, one lookup.
+  Result<Entry> MakeNode(const RequestContext& context, InodeNumber parent, std::string_view name,
+                         const NewNode& node);
+
+  // Takes an inode that was marked dead out of the table. Without locks.
+  void Bury(const InodeRef& inode);
+
+  // `away` is the child of `from` on the way down to `to`, `back` the child of `to` on the way to
+  // `from`. `dead` is what is to be buried after the locks.
+  Result<void> RenameLocked(const RequestContext& context, const RenameRequest& request,
+                            Directory* from, Directory* to, InodeNumber away, InodeNumber back,
+                            InodeRef* dead)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(from->names_mu, to->names_mu);
+  // The child of `ancestor` on the way to `directory`, or kNoInode if that way does not exist.
+  InodeNumber ChildTowards(const Directory& ancestor, const Directory& directory) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(rename_mu_);
+
+  static OpenResult OpenedFile();
+  // The data of `file` changed just now.
+  static void NoteDataChange(RegularFile* file, bool kill_suidgid);
+
+  // Last used by Entry::generation: tells this mount from an earlier one at the same place.
+  const uint64_t generation_;
+  const bool atime_;  // keep access times (relatime)
+  Resources resources_;
+  InodeTable table_;
+
+  RenameMutex rename_mu_;  // guards where directories are: every change of a directory's parent
+
+  std::atomic<uint64_t> trimmed_at_{0};  // most bytes that were used since memory was given back
+};
+
+}  // namespace memfuse::memfs
+
+#endif  // MEMFUSE_SRC_MEMFS_MEMFS_H_

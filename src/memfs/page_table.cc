@@ -1,0 +1,121 @@
+#include "src/memfs/page_table.h"
+
+#include <algorithm>
+
+namespace memfuse::memfs {
+
+uint16_t PageTable::CapacityFor(uint64_t slot) {
+  uint64_t capacity = 4;
+  while (capacity <= slot) capacity *= 2;
+  return static_cast<uint16_t>(capacity);
+}
+
+PageSlot PageTable::Get(uint64_t index) const {
+  const auto it = chunks_.find(ChunkOf(index));
+  if (it == chunks_.end()) return {};
+  const uint64_t slot = index % kChunkPages;
+  return slot < it->second.capacity ? it->second.slots[slot] : PageSlot();
+}
+
+void PageTable::Prepare(uint64_t first, uint64_t last) {
+  for (uint64_t c = ChunkOf(first); c <= ChunkOf(last); ++c) {
+    const auto [it, inserted] = chunks_.try_emplace(c);
+    Chunk& chunk = it->second;
+    if (inserted) cost_ += kChunkCost;
+    const uint64_t top = c == ChunkOf(last) ? last % kChunkPages : kChunkPages - 1;
+    if (top < chunk.capacity) continue;
+    const uint16_t capacity = CapacityFor(top);
+    auto grown = std::make_unique<PageSlot[]>(capacity);
+    std::copy_n(chunk.slots.get(), chunk.capacity, grown.get());
+    cost_ += (capacity - chunk.capacity) * sizeof(PageSlot);
+    chunk.slots = std::move(grown);
+    chunk.capacity = capacity;
+  }
+}
+
+uint64_t PageTable::PrepareCost(uint64_t first, uint64_t last) const {
+  uint64_t cost = 0;
+  for (uint64_t c = ChunkOf(first); c <= ChunkOf(last); ++c) {
+    const auto it = chunks_.find(c);
+    const uint64_t capacity = it == chunks_.end() ? 0 : it->second.capacity;
+    if (it == chunks_.end()) cost += kChunkCost;
+    const uint64_t top = c == ChunkOf(last) ? last % kChunkPages : kChunkPages - 1;
+    if (top >= capacity) cost += (CapacityFor(top) - capacity) * sizeof(PageSlot);
+  }
+  return cost;
+}
+
+void PageTable::Set(uint64_t index, PageSlot slot) {
+  Prepare(index, index);
+  Chunk& chunk = chunks_.find(ChunkOf(index))->second;
+  PageSlot& place = chunk.slots[index % kChunkPages];
+  if (place.hole()) ++chunk.present;
+  place = slot;
+}
+
+void PageTable::Remove(uint64_t first, uint64_t last, std::vector<PageNumber>* removed) {
+  auto it = chunks_.lower_bound(ChunkOf(first));
+  while (it != chunks_.end() && it->first <= ChunkOf(last)) {
+    Chunk& chunk = it->second;
+    const uint64_t base = it->first * kChunkPages;
+    const uint64_t from = first > base ? first - base : 0;
+    const uint64_t to = std::min<uint64_t>(last - base + 1, chunk.capacity);
+    removed->reserve(removed->size() + chunk.present);
+    for (uint64_t i = from; i < to; ++i) {
+      if (chunk.slots[i].hole()) continue;
+      removed->push_back(chunk.slots[i].page());
+      chunk.slots[i] = PageSlot();
+      --chunk.present;
+    }
+    if (chunk.present == 0) {
+      cost_ -= kChunkCost + chunk.capacity * sizeof(PageSlot);
+      it = chunks_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+}
+
+uint64_t PageTable::CountPresent(uint64_t first, uint64_t last) const {
+  uint64_t count = 0;
+  for (auto it = chunks_.lower_bound(ChunkOf(first));
+       it != chunks_.end() && it->first <= ChunkOf(last); ++it) {
+    const Chunk& chunk = it->second;
+    const uint64_t base = it->first * kChunkPages;
+    const uint64_t from = first > base ? first - base : 0;
+    const uint64_t to = std::min<uint64_t>(last - base + 1, chunk.capacity);
+    if (from == 0 && to == chunk.capacity) {
+      count += chunk.present;
+      continue;
+    }
+    for (uint64_t i = from; i < to; ++i) count += chunk.slots[i].hole() ? 0 : 1;
+  }
+  return count;
+}
+
+uint64_t PageTable::NextWritten(uint64_t from) const {
+  for (auto it = chunks_.lower_bound(ChunkOf(from)); it != chunks_.end(); ++it) {
+    const uint64_t base = it->first * kChunkPages;
+    for (uint64_t i = from > base ? from - base : 0; i < it->second.capacity; ++i) {
+      const PageSlot slot = it->second.slots[i];
+      if (!slot.hole() && slot.written()) return base + i;
+    }
+  }
+  return kNone;
+}
+
+uint64_t PageTable::NextUnwritten(uint64_t from) const {
+  for (auto it = chunks_.lower_bound(ChunkOf(from)); it != chunks_.end(); ++it) {
+    const uint64_t base = it->first * kChunkPages;
+    if (base > from) return from;  // a chunk is missing
+    for (uint64_t i = from - base; i < kChunkPages; ++i) {
+      if (i >= it->second.capacity) return base + i;
+      const PageSlot slot = it->second.slots[i];
+      if (slot.hole() || !slot.written()) return base + i;
+    }
+    from = base + kChunkPages;
+  }
+  return from;
+}
+
+}  // namespace memfuse::memfs

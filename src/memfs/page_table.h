@@ -1,0 +1,86 @@
+// Which arena page holds which page of a file: a sparse map that costs four bytes per page where a
+// file is dense, and at most 2 KiB per 2 MiB where it is not.
+//
+// Not thread-safe: guarded by its file's lock. It owns the numbers only; pages are allocated and
+// freed by its user, and its own memory is charged by its user with the help of Cost().
+
+#ifndef MEMFUSE_SRC_MEMFS_PAGE_TABLE_H_
+#define MEMFUSE_SRC_MEMFS_PAGE_TABLE_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "src/memfs/arena.h"
+
+namespace memfuse::memfs {
+
+// What a page of a file is made of.
+class PageSlot {
+ public:
+  PageSlot() = default;
+  PageSlot(PageNumber page, bool written) : bits_(page | (written ? 0 : kUnwritten)) {}
+
+  bool hole() const { return bits_ == 0; }
+  PageNumber page() const { return bits_ & ~kUnwritten; }
+  // False: reserved by fallocate(2), reads as zeros and counts as a hole for lseek(2).
+  bool written() const { return (bits_ & kUnwritten) == 0; }
+
+ private:
+  static constexpr uint32_t kUnwritten = Arena::kMaxPages;
+  uint32_t bits_ = 0;
+};
+
+class PageTable {
+ public:
+  static constexpr uint64_t kChunkPages = 512;
+
+  PageTable() = default;
+  PageTable(const PageTable&) = delete;
+  PageTable& operator=(const PageTable&) = delete;
+
+  // A hole where nothing was set.
+  PageSlot Get(uint64_t index) const;
+  // `slot` is no hole. May throw std::bad_alloc, but not for an index that Prepare covered.
+  void Set(uint64_t index, PageSlot slot);
+  // Makes room for [first, last] so that Set cannot fail there. May throw.
+  void Prepare(uint64_t first, uint64_t last);
+
+  // Moves the page numbers in [first, last] into `removed`; holes are left.
+  void Remove(uint64_t first, uint64_t last, std::vector<PageNumber>* removed);
+
+  // How many pages of [first, last] are no holes.
+  uint64_t CountPresent(uint64_t first, uint64_t last) const;
+
+  // The next index >= `from` that is (or is not) written data; kNone if there is none.
+  // "Not written" always exists, at the latest behind the last page.
+  static constexpr uint64_t kNone = ~uint64_t{0};
+  uint64_t NextWritten(uint64_t from) const;
+  uint64_t NextUnwritten(uint64_t from) const;
+
+  bool empty() const { return chunks_.empty(); }
+  // Bytes of memory that the table itself takes now.
+  uint64_t Cost() const { return cost_; }
+  // An upper bound of what Prepare(first, last) adds to Cost().
+  uint64_t PrepareCost(uint64_t first, uint64_t last) const;
+
+ private:
+  // The slots of 512 pages; allocated as far as they were ever set, in powers of two.
+  struct Chunk {
+    std::unique_ptr<PageSlot[]> slots;
+    uint16_t capacity = 0;
+    uint16_t present = 0;
+  };
+  static constexpr uint64_t kChunkCost = 40;  // map node and allocator overhead
+
+  static uint64_t ChunkOf(uint64_t index) { return index / kChunkPages; }
+  static uint16_t CapacityFor(uint64_t slot);
+
+  absl::btree_map<uint64_t, Chunk> chunks_;
+  uint64_t cost_ = 0;
+};
+
+}  // namespace memfuse::memfs
+
+#endif  // MEMFUSE_SRC_MEMFS_PAGE_TABLE_H_

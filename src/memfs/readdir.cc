@@ -1,0 +1,55 @@
+// READDIR and READDIRPLUS.
+
+#include <algorithm>
+
+#include "src/base/clock.h"
+#include "src/memfs/memfs.h"
+
+namespace memfuse::memfs {
+
+Result<void> MemFs::Readdir(const RequestContext&, const ReaddirRequest& request,
+                            DirectorySink* sink) {
+  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(request.ino));
+  if (request.offset == 0 && atime_) {
+    const Timestamp now = base::Now();
+    MutexLock lock(&dir->mu);
+    if (RelatimeIsDue(dir->meta, now)) dir->meta.atime = now;
+  }
+  DirectoryEntry entry;
+  entry.type = S_IFDIR;
+  if (request.offset < 1) {
+    if (!sink->HasRoomFor(".")) return {};
+    entry.name = ".";
+    entry.ino = dir->ino;
+    entry.next_offset = 1;
+    sink->Add(entry);
+  }
+  if (request.offset < 2) {
+    if (!sink->HasRoomFor("..")) return {};
+    entry.name = "..";
+    entry.ino = dir->parent();
+    entry.next_offset = 2;
+    sink->Add(entry);
+  }
+  uint64_t cookie = std::max<uint64_t>(request.offset, 2);
+  ReaderMutexLock names(&dir->names_mu);
+  for (;;) {
+    const Dentry* const dentry = dir->After(cookie);
+    if (dentry == nullptr || !sink->HasRoomFor(dentry->name())) return {};
+    Inode* const inode = dentry->inode;
+    cookie = dentry->cookie;
+    entry.name = dentry->name();
+    entry.ino = inode->ino;
+    entry.type = inode->type;
+    entry.next_offset = cookie;
+    Entry found;
+    if (request.plus) {
+      MutexLock lock(&inode->mu);
+      found = inode->AddLookupLocked(generation_);
+      entry.entry = &found;
+    }
+    sink->Add(entry);
+  }
+}
+
+}  // namespace memfuse::memfs

@@ -1,0 +1,153 @@
+// RENAME, with all its flags.
+//
+// Locks. Within one directory its lock is enough: the source and the target are held in place by
+// it, and a target directory that is replaced is locked as a child of it. Between two directories
+// the rename lock is taken first. Under it no directory changes its parent, so "is an ancestor of"
+// is a fixed question: the ancestor is locked first, and of two unrelated directories the one with
+// the smaller number.
+//
+// No loops. A directory ends up below itself only if it is moved into its own subtree, that is, if
+// it lies on the way from the new parent up to the root. That way is walked under the rename lock,
+// and the move is made before the lock is let go, so the answer still holds when it is used. A
+// rename within one directory changes no way to the root.
+//
+// No orphans. A directory that is replaced is empty and marked `removed` under its own lock before
+// it loses its name; whoever comes to it later to add an entry sees the mark.
+
+#include <linux/fs.h>
+
+#include <utility>
+
+#include "src/base/clock.h"
+#include "src/memfs/changes.h"
+#include "src/memfs/memfs.h"
+
+namespace memfuse::memfs {
+
+InodeNumber MemFs::ChildTowards(const Directory& ancestor, const Directory& directory) const {
+  InodeNumber below = directory.ino;
+  InodeNumber above = directory.parent();
+  while (below != kRootInode) {
+    if (above == ancestor.ino) return below;
+    // A parent that is gone belongs to a directory that was removed: it has no way to the root.
+    const InodeRef next = table_.Find(above);
+    if (!next || !next->is_directory()) break;
+    below = above;
+    above = static_cast<const Directory*>(next.get())->parent();
+  }
+  return kNoInode;
+}
+
+Result<void> MemFs::Rename(const RequestContext& context, const RenameRequest& request) {
+  constexpr uint32_t kKnown = RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT;
+  if ((request.flags & ~kKnown) != 0) return Errno(EINVAL);
+  if ((request.flags & RENAME_EXCHANGE) != 0 && request.flags != RENAME_EXCHANGE) {
+    return Errno(EINVAL);
+  }
+  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef from_ref, FindDirectory(request.parent));
+  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef to_ref, FindDirectory(request.new_parent));
+  Directory* const from = from_ref.get();
+  Directory* const to = to_ref.get();
+  for (const std::string_view name : {request.name, request.new_name}) {
+    MEMFUSE_RETURN_IF_ERROR(CheckName(name));
+    if (name == "." || name == "..") return Errno(EBUSY);
+  }
+
+  InodeRef dead;
+  Result<void> result;
+  if (from == to) {
+    MutexLock names(&from->names_mu);
+    to->names_mu.AssertHeld();
+    result = RenameLocked(context, request, from, to, /*away=*/kNoInode, /*back=*/kNoInode, &dead);
+  } else {
+    MutexLock rename(&rename_mu_);
+    const InodeNumber away = ChildTowards(*from, *to);
+    const InodeNumber back = ChildTowards(*to, *from);
+    const bool from_first =
+        away != kNoInode || (back == kNoInode && ToInt(from->ino) < ToInt(to->ino));
+    MutexLock first(from_first ? &from->names_mu : &to->names_mu);
+    MutexLock second(from_first ? &to->names_mu : &from->names_mu);
+    from->names_mu.AssertHeld();
+    to->names_mu.AssertHeld();
+    result = RenameLocked(context, request, from, to, away, back, &dead);
+  }
+  if (dead) Bury(dead);
+  return result;
+}
+
+Result<void> MemFs::RenameLocked(const RequestContext& context, const RenameRequest& request,
+                                 Directory* from, Directory* to, InodeNumber away, InodeNumber back,
+                                 InodeRef* dead) {
+  if (from->removed || to->removed) return Errno(ENOENT);
+  MoveSpec move{from, from->Find(request.name), to, to->Find(request.new_name)};
+  const bool exchange = (request.flags & RENAME_EXCHANGE) != 0;
+  if (move.source == nullptr) return Errno(ENOENT);
+  if (exchange && move.target == nullptr) return Errno(ENOENT);
+  if ((request.flags & RENAME_NOREPLACE) != 0 && move.target != nullptr) return Errno(EEXIST);
+  Inode* const source = move.source->inode;
+  Inode* const target = move.target != nullptr ? move.target->inode : nullptr;
+  if (source->ino == away) return Errno(EINVAL);
+  if (target != nullptr && target->ino == back) return Errno(exchange ? EINVAL : ENOTEMPTY);
+  if (source == target) return {};
+
+  if (exchange) {
+    ExchangeEntries(from, move.source, to, move.target, base::Now());
+    return {};
+  }
+  if (target != nullptr && target->is_directory() != source->is_directory()) {
+    return Errno(target->is_directory() ? EISDIR : ENOTDIR);
+  }
+
+  const Timestamp now = base::Now();
+  InodeRef whiteout;
+  if ((request.flags & RENAME_WHITEOUT) != 0) {
+    NewNode node;
+    node.mode = S_IFCHR;  // device 0:0 without any permission, as overlayfs looks for it
+    MEMFUSE_ASSIGN_OR_RETURN(whiteout, NewInode(context, *from, node, now));
+    if (!resources_.budget.ReserveInode()) return Errno(ENOSPC);
+    try {
+      table_.Insert(whiteout);
+    } catch (const std::bad_alloc&) {
+      resources_.budget.ReleaseInode();
+      return Errno(ENOMEM);
+    }
+    move.whiteout = whiteout.get();
+  }
+  // From here on a failure has to take the whiteout back.
+  const auto fail = [&](int error) -> Errno {
+    if (whiteout) {
+      table_.Erase(whiteout->ino);
+      resources_.budget.ReleaseInode();
+    }
+    return Errno(error);
+  };
+
+  if (target == nullptr) {
+    Reservation space;
+    if (!space.Take(&resources_.budget, Dentry::Cost(request.new_name))) return fail(ENOSPC);
+    try {
+      move.fresh = Dentry::New(request.new_name, source);
+      (void)MoveEntry(move, now);  // nothing is replaced, nothing dies
+    } catch (const std::bad_alloc&) {
+      if (move.fresh != nullptr) Dentry::Delete(move.fresh);
+      return fail(ENOMEM);
+    }
+    space.Keep();
+    return {};
+  }
+  InodeRef replaced(target);
+  bool died;
+  if (target->is_directory()) {
+    auto* const victim = static_cast<Directory*>(target);
+    MutexLock names(&victim->names_mu);
+    if (!victim->empty()) return fail(ENOTEMPTY);
+    victim->removed = true;
+    died = MoveEntry(move, now);
+  } else {
+    died = MoveEntry(move, now);
+  }
+  if (died) *dead = std::move(replaced);
+  return {};
+}
+
+}  // namespace memfuse::memfs

@@ -1,0 +1,106 @@
+// SETXATTR, GETXATTR, LISTXATTR, REMOVEXATTR, and ACLs as the attributes by which they are set.
+
+#include <sys/xattr.h>
+
+#include "src/base/clock.h"
+#include "src/memfs/acl.h"
+#include "src/memfs/memfs.h"
+
+namespace memfuse::memfs {
+namespace {
+
+constexpr size_t kXattrNameMax = 255;
+constexpr size_t kXattrSizeMax = 65536;
+
+bool IsAcl(std::string_view name) { return name == kAccessAclName || name == kDefaultAclName; }
+
+// EOPNOTSUPP, ERANGE.
+Result<void> CheckXattrName(const Inode& inode, std::string_view name) {
+  if (IsAcl(name)) {
+    return inode.type == S_IFLNK ? Result<void>(Errno(EOPNOTSUPP)) : Result<void>();
+  }
+  for (const std::string_view prefix : {"user.", "trusted.", "security."}) {
+    if (name.substr(0, prefix.size()) != prefix) continue;
+    if (prefix == "user." && !inode.is_regular() && !inode.is_directory()) {
+      return Errno(EOPNOTSUPP);
+    }
+    if (name.size() == prefix.size() || name.size() > kXattrNameMax) return Errno(ERANGE);
+    return {};
+  }
+  return Errno(EOPNOTSUPP);
+}
+
+// acl(5): an access ACL rewrites the mode, and one that says no more than the mode is not kept.
+Result<void> SetAcl(Inode* inode, const SetxattrRequest& request)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu) {
+  const bool access = request.name == kAccessAclName;
+  // An empty value takes the list away.
+  if (request.value.empty()) {
+    inode->RemoveXattrLocked(request.name);
+    return {};
+  }
+  if (!access && !inode->is_directory()) return Errno(EACCES);
+  MEMFUSE_ASSIGN_OR_RETURN(
+      const Acl acl, Acl::Parse(std::string_view(request.value.data(), request.value.size())));
+  if (access && acl.EquivalentToMode()) {
+    inode->RemoveXattrLocked(request.name);
+  } else {
+    MEMFUSE_RETURN_IF_ERROR(inode->MutableXattrsLocked()->Set(request.name, request.value, 0));
+  }
+  if (access) {
+    inode->meta.permissions = (inode->meta.permissions & 07000) | acl.Mode();
+    if (request.kill_sgid) inode->meta.permissions &= ~uint32_t{S_ISGID};
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> MemFs::Setxattr(const RequestContext&, const SetxattrRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  MEMFUSE_RETURN_IF_ERROR(CheckXattrName(*inode, request.name));
+  if (request.value.size() > kXattrSizeMax) return Errno(E2BIG);
+  const Timestamp now = base::Now();
+  MutexLock lock(&inode->mu);
+  if (IsAcl(request.name)) {
+    MEMFUSE_RETURN_IF_ERROR(SetAcl(inode.get(), request));
+  } else {
+    MEMFUSE_RETURN_IF_ERROR(
+        inode->MutableXattrsLocked()->Set(request.name, request.value, request.flags));
+  }
+  inode->meta.ctime = now;
+  return {};
+}
+
+Result<std::string> MemFs::Getxattr(const RequestContext&, const GetxattrRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  MEMFUSE_RETURN_IF_ERROR(CheckXattrName(*inode, request.name));
+  MutexLock lock(&inode->mu);
+  const std::string* const value =
+      inode->xattrs == nullptr ? nullptr : inode->xattrs->Find(request.name);
+  if (value == nullptr) return Errno(ENODATA);
+  return *value;
+}
+
+Result<std::string> MemFs::Listxattr(const RequestContext& context,
+                                     const ListxattrRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  MutexLock lock(&inode->mu);
+  if (inode->xattrs == nullptr) return std::string();
+  return inode->xattrs->List(/*with_trusted=*/context.uid == 0);
+}
+
+Result<void> MemFs::Removexattr(const RequestContext&, const RemovexattrRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  MEMFUSE_RETURN_IF_ERROR(CheckXattrName(*inode, request.name));
+  const Timestamp now = base::Now();
+  MutexLock lock(&inode->mu);
+  const bool present = inode->xattrs != nullptr && inode->xattrs->Find(request.name) != nullptr;
+  // Taking away an ACL that is not there succeeds, as on tmpfs.
+  if (!present && !IsAcl(request.name)) return Errno(ENODATA);
+  inode->RemoveXattrLocked(request.name);
+  inode->meta.ctime = now;
+  return {};
+}
+
+}  // namespace memfuse::memfs

@@ -1,0 +1,58 @@
+#include "src/memfs/xattrs.h"
+
+#include <sys/xattr.h>
+
+#include <utility>
+
+namespace memfuse::memfs {
+
+Xattrs::~Xattrs() {
+  uint64_t cost = 0;
+  for (const auto& [name, value] : map_) cost += Cost(name, value.size());
+  budget_->ReleaseBytes(cost);
+}
+
+Result<void> Xattrs::Set(std::string_view name, absl::Span<const char> value, uint32_t flags) {
+  const auto it = map_.find(name);
+  if (it != map_.end() && (flags & XATTR_CREATE) != 0) return Errno(EEXIST);
+  if (it == map_.end() && (flags & XATTR_REPLACE) != 0) return Errno(ENODATA);
+  // Replacing charges the difference only: a full file system can still change what it holds.
+  const uint64_t cost = Cost(name, value.size());
+  const uint64_t old_cost = it == map_.end() ? 0 : Cost(name, it->second.size());
+  Reservation space;
+  if (cost > old_cost && !space.Take(budget_, cost - old_cost)) return Errno(ENOSPC);
+  std::string copy(value.data(), value.size());
+  if (it == map_.end()) {
+    map_.emplace(std::string(name), std::move(copy));
+  } else {
+    it->second = std::move(copy);
+  }
+  space.Keep();
+  if (cost < old_cost) budget_->ReleaseBytes(old_cost - cost);
+  return {};
+}
+
+const std::string* Xattrs::Find(std::string_view name) const {
+  const auto it = map_.find(name);
+  return it == map_.end() ? nullptr : &it->second;
+}
+
+bool Xattrs::Remove(std::string_view name) {
+  const auto it = map_.find(name);
+  if (it == map_.end()) return false;
+  budget_->ReleaseBytes(Cost(name, it->second.size()));
+  map_.erase(it);
+  return true;
+}
+
+std::string Xattrs::List(bool with_trusted) const {
+  std::string names;
+  for (const auto& [name, value] : map_) {
+    if (!with_trusted && name.compare(0, 8, "trusted.") == 0) continue;
+    names.append(name);
+    names.push_back('\0');
+  }
+  return names;
+}
+
+}  // namespace memfuse::memfs
