@@ -1,0 +1,117 @@
+// What the waiting parent makes of its child. Each case runs in a process of its own, which becomes
+// the parent; what follows Daemonize is the child.
+
+#include "src/cli/daemonize.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <utility>
+
+namespace memfuse::cli {
+namespace {
+
+StartupReport Background(int keep_fd = -1) {
+  auto report = Daemonize(keep_fd, [] { std::fputs("cleared away\n", stderr); });
+  return *std::move(report);
+}
+
+TEST(DaemonizeTest, SuccessIsStatusZero) {
+  EXPECT_EXIT(
+      {
+        StartupReport report = Background();
+        _exit(report.Succeed() ? 0 : 9);
+      },
+      testing::ExitedWithCode(0), "^$");
+}
+
+TEST(DaemonizeTest, TheParentDoesNotWaitForTheEndOfASuccessfulChild) {
+  EXPECT_EXIT(
+      {
+        StartupReport report = Background();
+        (void)report.Succeed();
+        alarm(10);
+        pause();
+      },
+      testing::ExitedWithCode(0), "^$");
+}
+
+TEST(DaemonizeTest, AFailureIsTheChildsSentence) {
+  EXPECT_EXIT(
+      {
+        StartupReport report = Background();
+        _exit(report.Fail("the moon is full"));
+      },
+      testing::ExitedWithCode(1), "^memfuse: the moon is full\n$");
+}
+
+TEST(DaemonizeTest, AKilledChildIsNamedAndClearedAway) {
+  EXPECT_EXIT(
+      {
+        StartupReport report = Background();
+        std::raise(SIGKILL);
+      },
+      testing::ExitedWithCode(1),
+      "^cleared away\nmemfuse: the daemon was killed by signal 9 .*\n$");
+}
+
+TEST(DaemonizeTest, AChildThatJustEndsIsNoSuccess) {
+  EXPECT_EXIT(
+      {
+        StartupReport report = Background();
+        _exit(0);
+      },
+      testing::ExitedWithCode(1), "memfuse: the daemon ended with status 0 before .*\n$");
+}
+
+TEST(DaemonizeTest, IgnoredSigchldOfTheCallerDoesNotMatter) {
+  EXPECT_EXIT(
+      {
+        std::signal(SIGCHLD, SIG_IGN);
+        StartupReport report = Background();
+        std::raise(SIGKILL);
+      },
+      testing::ExitedWithCode(1), "signal 9");
+}
+
+TEST(DaemonizeTest, TheChildKeepsOnlyTheDescriptorItIsGiven) {
+  EXPECT_EXIT(
+      {
+        const int kept = open("/dev/null", O_RDONLY);
+        const int other = open("/dev/null", O_RDONLY);
+        StartupReport report = Background(kept);
+        if (fcntl(kept, F_GETFD) < 0) _exit(report.Fail("the descriptor is gone"));
+        if (fcntl(other, F_GETFD) >= 0) _exit(report.Fail("another one is still open"));
+        (void)report.Succeed();
+        _exit(0);
+      },
+      testing::ExitedWithCode(0), "^$");
+}
+
+TEST(DaemonizeTest, TheChildIsInASessionOfItsOwn) {
+  EXPECT_EXIT(
+      {
+        StartupReport report = Background();
+        if (getsid(0) != getpid()) _exit(report.Fail("it is not"));
+        (void)report.Succeed();
+        _exit(0);
+      },
+      testing::ExitedWithCode(0), "^$");
+}
+
+TEST(StartupReportTest, InTheForegroundNobodyIsTold) {
+  EXPECT_EXIT(
+      {
+        StartupReport report;
+        if (!report.Succeed()) _exit(9);
+        std::fputs("stderr is still there\n", stderr);
+        _exit(report.Fail("late"));
+      },
+      testing::ExitedWithCode(1), "^stderr is still there\nmemfuse: late\n$");
+}
+
+}  // namespace
+}  // namespace memfuse::cli

@@ -1,0 +1,135 @@
+// Memory limits, read from a made-up /proc and /sys.
+
+#include "src/cli/machine.h"
+
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+
+#include "tests/cli/temporary_directory.h"
+
+namespace memfuse::cli {
+namespace {
+
+constexpr char kV2Mount[] = "35 24 0:30 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw\n";
+constexpr char kV1Mount[] =
+    "36 25 0:31 / /sys/fs/cgroup/memory rw shared:10 - cgroup cgroup rw,memory\n"
+    "37 25 0:32 / /sys/fs/cgroup/cpu rw shared:11 - cgroup cgroup rw,cpu\n";
+
+class CgroupTest : public testing::Test {
+ protected:
+  void Write(const std::string& path, const std::string& text) { root_.WriteFile(path, text); }
+  void WriteProc(const std::string& cgroup, const std::string& mountinfo) {
+    Write("proc/self/cgroup", cgroup);
+    Write("proc/self/mountinfo", "24 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n" + mountinfo);
+  }
+  std::optional<uint64_t> Limit() { return ReadCgroupMemoryLimit(root_.path()); }
+
+  TemporaryDirectory root_;
+};
+
+TEST_F(CgroupTest, NothingToReadIsNoLimit) { EXPECT_EQ(Limit(), std::nullopt); }
+
+TEST_F(CgroupTest, V2OwnLimit) {
+  WriteProc("0::/system.slice/x.service\n", kV2Mount);
+  Write("sys/fs/cgroup/system.slice/x.service/memory.max", "1073741824\n");
+  EXPECT_EQ(Limit(), uint64_t{1} << 30);
+}
+
+TEST_F(CgroupTest, V2MaxIsNoLimit) {
+  WriteProc("0::/system.slice/x.service\n", kV2Mount);
+  Write("sys/fs/cgroup/system.slice/x.service/memory.max", "max\n");
+  Write("sys/fs/cgroup/system.slice/memory.max", "max\n");
+  EXPECT_EQ(Limit(), std::nullopt);
+}
+
+TEST_F(CgroupTest, V2SmallestOfTheAncestorsCounts) {
+  WriteProc("0::/a/b/c\n", kV2Mount);
+  Write("sys/fs/cgroup/a/b/c/memory.max", "max\n");
+  Write("sys/fs/cgroup/a/b/memory.max", "1000\n");
+  Write("sys/fs/cgroup/a/memory.max", "2000\n");
+  EXPECT_EQ(Limit(), 1000u);
+}
+
+TEST_F(CgroupTest, V2RootOfANamespaceInAContainer) {
+  WriteProc("0::/\n", kV2Mount);
+  Write("sys/fs/cgroup/memory.max", "5000\n");
+  EXPECT_EQ(Limit(), 5000u);
+}
+
+TEST_F(CgroupTest, V2OutsideTheNamespaceReadsWhatIsMounted) {
+  WriteProc("0::/../other\n", kV2Mount);
+  Write("sys/fs/cgroup/memory.max", "6000\n");
+  EXPECT_EQ(Limit(), 6000u);
+}
+
+TEST_F(CgroupTest, V1OwnLimit) {
+  WriteProc("5:cpu:/\n4:memory:/docker/abc\n0::/\n", kV1Mount);
+  Write("sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes", "2147483648\n");
+  Write("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+  EXPECT_EQ(Limit(), uint64_t{2} << 30);
+}
+
+TEST_F(CgroupTest, V1HugeNumberIsNoLimit) {
+  WriteProc("4:memory:/\n", kV1Mount);
+  Write("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+  EXPECT_EQ(Limit(), std::nullopt);
+}
+
+TEST_F(CgroupTest, V1AmongOtherControllers) {
+  WriteProc("4:cpuset,memory:/a\n",
+            "36 25 0:31 / /sys/fs/cgroup/all rw - cgroup cgroup rw,cpuset,memory\n");
+  Write("sys/fs/cgroup/all/a/memory.limit_in_bytes", "7000\n");
+  EXPECT_EQ(Limit(), 7000u);
+}
+
+TEST_F(CgroupTest, V1OwnCgroupMountedAsRoot) {
+  WriteProc("4:memory:/docker/abc/inner\n",
+            "36 25 0:31 /docker/abc /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
+  Write("sys/fs/cgroup/memory/inner/memory.limit_in_bytes", "9000\n");
+  Write("sys/fs/cgroup/memory/memory.limit_in_bytes", "8000\n");
+  EXPECT_EQ(Limit(), 8000u);
+}
+
+TEST_F(CgroupTest, V1MountOfAnotherCgroupIsReadAtItsRoot) {
+  WriteProc("4:memory:/docker/abcdef\n",
+            "36 25 0:31 /docker/abc /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
+  Write("sys/fs/cgroup/memory/memory.limit_in_bytes", "8000\n");
+  EXPECT_EQ(Limit(), 8000u);
+}
+
+TEST_F(CgroupTest, HybridTakesTheSmallerOfBoth) {
+  WriteProc("4:memory:/a\n0::/b\n",
+            std::string(kV1Mount) + "35 24 0:30 / /sys/fs/cgroup/unified rw - cgroup2 x rw\n");
+  Write("sys/fs/cgroup/memory/a/memory.limit_in_bytes", "4000\n");
+  Write("sys/fs/cgroup/unified/b/memory.max", "3000\n");
+  EXPECT_EQ(Limit(), 3000u);
+}
+
+TEST_F(CgroupTest, GarbageIsNoLimit) {
+  WriteProc("nonsense\n0::\n::\n", "short - line\n35 24 0:30 / /c rw - cgroup2 x rw\n");
+  Write("c/memory.max", "-17 elephants\n");
+  EXPECT_EQ(Limit(), std::nullopt);
+}
+
+TEST(ReadRam, ReadsMemTotal) {
+  TemporaryDirectory root;
+  root.WriteFile("proc/meminfo", "MemTotal:       16384 kB\nMemFree:   100 kB\n");
+  EXPECT_EQ(ReadRam(root.path()), 16384u * 1024);
+}
+
+TEST(ReadRam, ZeroWithoutProc) {
+  TemporaryDirectory root;
+  EXPECT_EQ(ReadRam(root.path()), 0u);
+}
+
+TEST(ThisMachine, IsPlausible) {
+  const Machine machine = ThisMachine();
+  EXPECT_GT(machine.memory, 0u);
+  EXPECT_LE(machine.memory, machine.ram);
+  EXPECT_GE(machine.cpus, 1);
+}
+
+}  // namespace
+}  // namespace memfuse::cli

@@ -1,0 +1,214 @@
+// The life of a mount: up, used, down by each of the ways there are.
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <set>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "tests/cli/mounted_program.h"
+
+namespace memfuse::cli {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class MountTest : public testing::Test {
+ protected:
+  // Mounts in the background, and expects it to go well and without a word.
+  void MountWell(const std::vector<std::string>& flags = {}) {
+    const ProgramResult result = program_.Mount(flags);
+    ASSERT_EQ(result.exit_status, 0) << result.err;
+    EXPECT_THAT(result.out, IsEmpty());
+    EXPECT_THAT(result.err, IsEmpty());
+    ASSERT_TRUE(IsMounted(program_.mount_point()));
+    daemon_ = program_.DaemonPid();
+    ASSERT_GT(daemon_, 0);
+  }
+  void ExpectUsable() {
+    const ProgramResult result = program_.Shell("echo hello > $M/f && cat $M/f && rm $M/f");
+    EXPECT_EQ(result.out, "hello\n") << result.err;
+  }
+  void ExpectCleanEnd() {
+    EXPECT_EQ(MountedProgram::WaitForExit(daemon_), 0);
+    EXPECT_FALSE(IsMounted(program_.mount_point()));
+  }
+  std::string Output(const std::string& script) { return program_.Shell(script).out; }
+
+  MountedProgram program_;
+  pid_t daemon_ = -1;
+};
+
+TEST_F(MountTest, IsUsableWhenTheCommandReturns) {
+  MountWell();
+  ExpectUsable();
+}
+
+TEST_F(MountTest, RootDirectoryAndLimitsAreAsAsked) {
+  MountWell({"--size=64m", "--nr_inodes=1k", "--mode=0751", "--uid=12", "--gid=34"});
+  EXPECT_EQ(Output("stat -c '%a %u %g' $M"), "751 12 34\n");
+  EXPECT_EQ(Output("echo $(($(stat -f -c '%b * %S' $M)))"), "67108864\n");
+  EXPECT_EQ(Output("stat -f -c %c $M"), "1024\n");
+}
+
+TEST_F(MountTest, RootDirectoryByDefaultIsLikeTmp) {
+  MountWell();
+  EXPECT_EQ(Output("stat -c '%a %u' $M"), "1777 0\n");
+}
+
+TEST_F(MountTest, ShowsItsOptionsInTheMountTable) {
+  MountWell({"--fsname=scratch", "-o", "nosuid,nodev,noexec,noatime"});
+  EXPECT_THAT(Output("grep \" $M \" /proc/mounts"),
+              AllOf(testing::StartsWith("scratch "), HasSubstr("nosuid"), HasSubstr("nodev"),
+                    HasSubstr("noexec"), HasSubstr("noatime"), HasSubstr("allow_other")));
+}
+
+TEST_F(MountTest, ReadOnly) {
+  MountWell({"-o", "ro"});
+  const ProgramResult result = program_.Shell("echo x > $M/f");
+  EXPECT_NE(result.exit_status, 0);
+  EXPECT_THAT(result.err, HasSubstr("Read-only file system"));
+}
+
+TEST_F(MountTest, SigtermUnmounts) {
+  MountWell();
+  kill(daemon_, SIGTERM);
+  ExpectCleanEnd();
+}
+
+TEST_F(MountTest, SigintUnmounts) {
+  MountWell();
+  kill(daemon_, SIGINT);
+  ExpectCleanEnd();
+}
+
+TEST_F(MountTest, ManySignalsAreLikeOne) {
+  MountWell();
+  for (int i = 0; i < 50; ++i) kill(daemon_, i % 2 == 0 ? SIGTERM : SIGINT);
+  ExpectCleanEnd();
+}
+
+TEST_F(MountTest, SighupIsIgnored) {
+  MountWell();
+  kill(daemon_, SIGHUP);
+  kill(daemon_, SIGPIPE);
+  ExpectUsable();
+  EXPECT_EQ(program_.DaemonPid(), daemon_);
+}
+
+TEST_F(MountTest, ABusyMountIsDetached) {
+  MountWell();
+  // Holds a file open until the test closes its end; a shell would hold a working directory alike.
+  const std::string file = program_.mount_point() + "/held";
+  program_.Shell("echo data > $M/held");
+  const int held = open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(held, 0);
+  kill(daemon_, SIGTERM);
+  ExpectCleanEnd();
+  close(held);
+}
+
+TEST_F(MountTest, EndsWhenSomebodyUnmounts) {
+  MountWell();
+  EXPECT_EQ(program_.Shell("umount $M").exit_status, 0);
+  ExpectCleanEnd();
+}
+
+TEST_F(MountTest, EndsWhenSomebodyUnmountsWithTheHelper) {
+  MountWell();
+  EXPECT_EQ(program_.Shell("fusermount3 -u $M").exit_status, 0);
+  ExpectCleanEnd();
+}
+
+TEST_F(MountTest, SomebodyElsesMountOnTopIsLeftAlone) {
+  MountWell();
+  EXPECT_EQ(program_.Shell("umount $M && mount -t tmpfs other $M").exit_status, 0);
+  EXPECT_EQ(MountedProgram::WaitForExit(daemon_), 0);
+  EXPECT_THAT(Output("grep \" $M \" /proc/mounts"), testing::StartsWith("other "));
+}
+
+TEST_F(MountTest, AKilledDaemonsMountIsRefusedUntilItIsFreed) {
+  MountWell();
+  kill(daemon_, SIGKILL);
+  MountedProgram::WaitForExit(daemon_);
+  const ProgramResult again = program_.Mount();
+  EXPECT_EQ(again.exit_status, 1);
+  EXPECT_THAT(again.err, AllOf(testing::StartsWith("memfuse: "), HasSubstr("daemon that died"),
+                               HasSubstr("umount -l")));
+  EXPECT_EQ(again.err.find('\n'), again.err.size() - 1) << again.err;
+  EXPECT_EQ(program_.Shell("umount -l $M").exit_status, 0);
+  MountWell();
+  ExpectUsable();
+}
+
+TEST_F(MountTest, TheDaemonHoldsNothingOfItsCaller) {
+  MountWell();
+  const std::string proc = absl::StrCat("/proc/", daemon_);
+  EXPECT_EQ(Output("readlink " + proc + "/cwd"), "/\n");
+  EXPECT_EQ(Output("readlink " + proc + "/fd/0 " + proc + "/fd/1 " + proc + "/fd/2"),
+            "/dev/null\n/dev/null\n/dev/null\n");
+  EXPECT_THAT(Output("grep Umask " + proc + "/status"), HasSubstr("0000"));
+}
+
+TEST_F(MountTest, LogsToFilesWhereAsked) {
+  const std::string logs = program_.directory().MakeDirectory("logs");
+  MountWell({"--log_dir=" + logs});
+  EXPECT_THAT(program_.Shell("cat " + logs + "/memfuse.INFO").out,
+              HasSubstr("serving " + program_.mount_point()));
+}
+
+TEST_F(MountTest, LeavesNoFilesInTmpOtherwise) {
+  const auto list = [] {
+    std::set<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator("/tmp")) {
+      if (entry.path().filename().string().rfind("memfuse.", 0) == 0) names.insert(entry.path());
+    }
+    return names;
+  };
+  const auto before = list();
+  MountWell();
+  kill(daemon_, SIGTERM);
+  ExpectCleanEnd();
+  EXPECT_EQ(list(), before);
+}
+
+TEST_F(MountTest, ForegroundStaysAndLogsToStderr) {
+  // The shell ends it once it has been used, and gives its exit status.
+  const ProgramResult result =
+      program_.Shell(absl::StrCat("'", MEMFUSE_PROGRAM, "' --foreground \"$M\" &\n",
+                                  "n=0; until grep -q \" $M \" /proc/mounts; do n=$((n+1)); "
+                                  "[ $n -gt 500 ] && exit 99; sleep 0.01; done\n"
+                                  "echo hello > $M/f; cat $M/f\n"
+                                  "kill -TERM $!; wait $!"));
+  EXPECT_EQ(result.exit_status, 0) << result.err;
+  EXPECT_EQ(result.out, "hello\n");
+  EXPECT_THAT(result.err, HasSubstr("serving " + program_.mount_point()));
+  EXPECT_FALSE(IsMounted(program_.mount_point()));
+}
+
+TEST_F(MountTest, ServesADescriptorThatSomebodyElseMounted) {
+  const int fd = open("/dev/fuse", O_RDWR);  // to be inherited
+  ASSERT_GE(fd, 0);
+  const std::string data = absl::StrCat(
+      "fd=", fd, ",rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions");
+  ASSERT_EQ(mount("given", program_.mount_point().c_str(), "fuse.memfuse", MS_NOSUID | MS_NODEV,
+                  data.c_str()),
+            0);
+  MountWell({absl::StrCat("--fuse_fd=", fd)});
+  close(fd);
+  ExpectUsable();
+  kill(daemon_, SIGTERM);
+  ExpectCleanEnd();
+}
+
+}  // namespace
+}  // namespace memfuse::cli

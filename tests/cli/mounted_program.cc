@@ -1,0 +1,81 @@
+#include "tests/cli/mounted_program.h"
+
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cctype>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+
+namespace memfuse::cli {
+
+MountedProgram::MountedProgram() : mount_point_(directory_.MakeDirectory("mount")) {
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
+MountedProgram::~MountedProgram() {
+  if (const pid_t daemon = DaemonPid(); daemon > 0) {
+    kill(daemon, SIGKILL);
+    WaitForExit(daemon);
+  }
+  while (IsMounted(mount_point_) && umount2(mount_point_.c_str(), MNT_DETACH) == 0) {
+  }
+}
+
+ProgramResult MountedProgram::Mount(const std::vector<std::string>& flags) {
+  std::vector<std::string> arguments = flags;
+  arguments.push_back(mount_point_);
+  return RunMemfuse(arguments);
+}
+
+ProgramResult MountedProgram::Shell(const std::string& script) const {
+  return RunProgram(
+      {"timeout", "-s", "KILL", "20", "sh", "-c", "M=$1\n" + script, "sh", mount_point_});
+}
+
+pid_t MountedProgram::DaemonPid() const {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    pid_t pid;
+    if (!absl::SimpleAtoi(entry.path().filename().string(), &pid)) continue;
+    std::ifstream in(entry.path() / "cmdline", std::ios::binary);
+    std::ostringstream text;
+    text << in.rdbuf();
+    const std::vector<std::string> words = absl::StrSplit(text.str(), '\0');
+    if (!absl::EndsWith(words[0], "/memfuse")) continue;
+    for (const std::string& word : words) {
+      if (word == mount_point_) return pid;
+    }
+  }
+  return -1;
+}
+
+int MountedProgram::WaitForExit(pid_t child, absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  do {
+    int status;
+    const pid_t ended = waitpid(child, &status, WNOHANG);
+    if (ended == child) return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    if (ended < 0) return -1;
+    absl::SleepFor(absl::Milliseconds(5));
+  } while (absl::Now() < deadline);
+  return -1;
+}
+
+std::string PublicCopyOfProgram(const TemporaryDirectory& directory) {
+  const std::string copy = directory.path() + "/memfuse";
+  std::filesystem::copy_file(MEMFUSE_PROGRAM, copy,
+                             std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::permissions(copy, std::filesystem::perms(0755));
+  return copy;
+}
+
+}  // namespace memfuse::cli

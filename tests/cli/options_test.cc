@@ -1,0 +1,173 @@
+#include "src/cli/options.h"
+
+#include <gflags/gflags.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "src/cli/command_line.h"
+#include "src/cli/help.h"
+#include "src/cli/message.h"
+#include "src/cli/size.h"
+
+namespace memfuse::cli {
+namespace {
+
+using testing::HasSubstr;
+
+class OptionsTest : public testing::Test {
+ protected:
+  OptionsTest() {
+    machine_.ram = uint64_t{16} << 30;
+    machine_.memory = uint64_t{4} << 30;
+    machine_.cpus = 4;
+    machine_.uid = 1000;
+    machine_.gid = 100;
+  }
+
+  absl::StatusOr<Options> Resolve(const std::vector<std::string>& arguments) {
+    gflags::FlagSaver saver;
+    const auto operands = ParseCommandLine(arguments);
+    if (!operands.ok()) return operands.status();
+    return ResolveOptions(*operands, machine_);
+  }
+  Options Good(const std::vector<std::string>& arguments) {
+    auto options = Resolve(arguments);
+    EXPECT_TRUE(options.ok()) << options.status();
+    return options.ok() ? *options : Options();
+  }
+  std::string Error(const std::vector<std::string>& arguments) {
+    auto options = Resolve(arguments);
+    EXPECT_FALSE(options.ok()) << "accepted: " << testing::PrintToString(arguments);
+    return std::string(options.status().message());
+  }
+
+  Machine machine_;
+};
+
+TEST_F(OptionsTest, Defaults) {
+  const Options options = Good({"/mnt"});
+  EXPECT_EQ(options.mount.mount_point, "/mnt");
+  EXPECT_EQ(options.mount.fsname, "memfuse");
+  EXPECT_FALSE(options.mount.allow_other);
+  EXPECT_FALSE(options.mount.read_only);
+  EXPECT_FALSE(options.mount.nosuid || options.mount.nodev || options.mount.noexec);
+  EXPECT_FALSE(options.mount.noatime);
+  EXPECT_EQ(options.filesystem.size_limit, uint64_t{2} << 30) << "half of what the cgroup allows";
+  EXPECT_EQ(options.filesystem.inode_limit, (uint64_t{16} << 30) / 4096 / 2) << "as tmpfs";
+  EXPECT_EQ(options.filesystem.root_mode, 01777u);
+  EXPECT_EQ(options.filesystem.root_uid, 1000u);
+  EXPECT_EQ(options.filesystem.root_gid, 100u);
+  EXPECT_EQ(options.session.threads, 4);
+  EXPECT_FALSE(options.session.writeback_cache);
+  EXPECT_FALSE(options.foreground);
+  EXPECT_EQ(options.fuse_fd, -1);
+}
+
+TEST_F(OptionsTest, EverythingGiven) {
+  const Options options =
+      Good({"--size=1g", "--nr_inodes=10k", "--mode=0750", "--uid=7", "--gid=8", "--threads=2",
+            "--writeback", "--fsname=scratch", "-f", "--allow_other", "--log_dir=/var/log/m",
+            "--data=daemon", "--transport=dev", "-o", "ro,nosuid,nodev,noexec,noatime", "/mnt"});
+  EXPECT_EQ(options.filesystem.size_limit, uint64_t{1} << 30);
+  EXPECT_EQ(options.filesystem.inode_limit, 10240u);
+  EXPECT_EQ(options.filesystem.root_mode, 0750u);
+  EXPECT_EQ(options.filesystem.root_uid, 7u);
+  EXPECT_EQ(options.filesystem.root_gid, 8u);
+  EXPECT_EQ(options.session.threads, 2);
+  EXPECT_TRUE(options.session.writeback_cache);
+  EXPECT_EQ(options.mount.fsname, "scratch");
+  EXPECT_TRUE(options.foreground);
+  EXPECT_TRUE(options.mount.allow_other);
+  EXPECT_TRUE(options.mount.read_only);
+  EXPECT_TRUE(options.mount.nosuid);
+  EXPECT_TRUE(options.mount.nodev);
+  EXPECT_TRUE(options.mount.noexec);
+  EXPECT_TRUE(options.mount.noatime);
+  EXPECT_EQ(options.log_dir, "/var/log/m");
+}
+
+TEST_F(OptionsTest, RootLetsOthersInUnlessTold) {
+  machine_.uid = 0;
+  EXPECT_TRUE(Good({"/mnt"}).mount.allow_other);
+  EXPECT_FALSE(Good({"/mnt", "--noallow_other"}).mount.allow_other);
+  EXPECT_FALSE(Good({"/mnt", "-o", "noallow_other"}).mount.allow_other);
+}
+
+TEST_F(OptionsTest, ThreadsByDefaultOnePerCpuUpToEight) {
+  machine_.cpus = 1;
+  EXPECT_EQ(Good({"/mnt"}).session.threads, 1);
+  machine_.cpus = 64;
+  EXPECT_EQ(Good({"/mnt"}).session.threads, 8);
+  EXPECT_EQ(Good({"/mnt", "--threads=0"}).session.threads, 8);
+  EXPECT_EQ(Good({"/mnt", "--threads=512"}).session.threads, 512);
+  EXPECT_THAT(Error({"/mnt", "--threads=513"}), HasSubstr("--threads: '513'"));
+  EXPECT_THAT(Error({"/mnt", "--threads=-1"}), HasSubstr("--threads: '-1'"));
+}
+
+TEST_F(OptionsTest, Limits) {
+  EXPECT_EQ(Good({"/mnt", "--size=25%"}).filesystem.size_limit, uint64_t{1} << 30);
+  EXPECT_EQ(Good({"/mnt", "--size=0"}).filesystem.size_limit, machine_.memory);
+  EXPECT_EQ(Good({"/mnt", "--nr_inodes=0"}).filesystem.inode_limit, kUnlimitedInodes);
+  EXPECT_THAT(Error({"/mnt", "--size=huge"}), HasSubstr("--size: 'huge'"));
+  EXPECT_THAT(Error({"/mnt", "--size="}), HasSubstr("--size: ''"));
+  EXPECT_THAT(Error({"/mnt", "--nr_inodes=-4"}), HasSubstr("--nr_inodes: '-4'"));
+  EXPECT_THAT(Error({"/mnt", "--nr_inodes="}), HasSubstr("--nr_inodes: ''"));
+}
+
+TEST_F(OptionsTest, Mode) {
+  EXPECT_EQ(Good({"/mnt", "--mode=0"}).filesystem.root_mode, 0u);
+  EXPECT_EQ(Good({"/mnt", "--mode=07777"}).filesystem.root_mode, 07777u);
+  for (const char* mode : {"", "8", "rwx", "10000", "-1", "0x1ff", "000000755"}) {
+    EXPECT_THAT(Error({"/mnt", std::string("--mode=") + mode}), HasSubstr("octal")) << mode;
+  }
+}
+
+TEST_F(OptionsTest, Owners) {
+  EXPECT_EQ(Good({"/mnt", "--uid=root", "--gid=root"}).filesystem.root_uid, 0u);
+  EXPECT_EQ(Good({"/mnt", "--uid=4294967294"}).filesystem.root_uid, 4294967294u);
+  for (const char* id : {"", "-1", "4294967295", "4294967296", "no such user", "1x"}) {
+    EXPECT_THAT(Error({"/mnt", std::string("--uid=") + id}), HasSubstr("--uid")) << id;
+    EXPECT_THAT(Error({"/mnt", std::string("--gid=") + id}), HasSubstr("--gid")) << id;
+  }
+}
+
+TEST_F(OptionsTest, FsnameIsNoDevice) {
+  EXPECT_THAT(Error({"/mnt", "--fsname="}), HasSubstr("--fsname"));
+  EXPECT_THAT(Error({"/mnt", "--fsname=/dev/sda1"}), HasSubstr("--fsname"));
+  EXPECT_THAT(Error({"/mnt", "--fsname=a,allow_other"}), HasSubstr("--fsname"));
+  EXPECT_THAT(Error({"/mnt", "--fsname=a\nb"}), HasSubstr("--fsname"));
+}
+
+TEST_F(OptionsTest, Backends) {
+  EXPECT_THAT(Error({"/mnt", "--data=passthrough"}), HasSubstr("not supported by this version"));
+  EXPECT_THAT(Error({"/mnt", "--data=disk"}), HasSubstr("neither auto nor daemon"));
+  EXPECT_THAT(Error({"/mnt", "--transport=uring"}), HasSubstr("not supported by this version"));
+  EXPECT_THAT(Error({"/mnt", "--transport=tcp"}), HasSubstr("neither auto nor dev"));
+  Good({"/mnt", "--data=auto", "--transport=auto"});
+}
+
+TEST_F(OptionsTest, OneMountPoint) {
+  EXPECT_THAT(Error({}), HasSubstr("no mount point"));
+  EXPECT_THAT(Error({""}), HasSubstr("empty"));
+  EXPECT_THAT(Error({"/a", "/b"}), HasSubstr("'/b'"));
+}
+
+TEST_F(OptionsTest, AHandedOverDescriptorNeedsNoMountPoint) {
+  EXPECT_EQ(Good({"--fuse_fd=5"}).fuse_fd, 5);
+  EXPECT_EQ(Good({"--fuse_fd=5"}).mount.mount_point, "");
+  EXPECT_EQ(Good({"--fuse_fd=5", "/mnt"}).mount.mount_point, "/mnt");
+  EXPECT_THAT(Error({"--fuse_fd=-2"}), HasSubstr("--fuse_fd"));
+}
+
+TEST(ErrorLine, IsOneLineWhateverItQuotes) {
+  EXPECT_EQ(ErrorLine("no 'a\nb\tc\x1b'"), "memfuse: no 'a?b?c?'\n");
+  EXPECT_EQ(ErrorLine("Größe"), "memfuse: Größe\n");
+}
+
+TEST(VersionText, NamesProgramAndVersion) { EXPECT_EQ(VersionText(), "memfuse 0.1.0\n"); }
+
+}  // namespace
+}  // namespace memfuse::cli
