@@ -90,7 +90,7 @@ Result<AttributesResult> MemFs::Setattr(const RequestContext&, const SetattrRequ
 Result<void> MemFs::Access(const RequestContext& context, const AccessRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   MutexLock lock(&inode->mu);
-  const Metadata& meta = inode->meta;
+  const Metadata meta = inode->meta;
   uint32_t granted;
   if (context.uid == 0) {
     const bool executable = inode->is_directory() || (meta.permissions & 0111) != 0;

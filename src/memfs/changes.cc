@@ -1,5 +1,7 @@
 #include "src/memfs/changes.h"
 
+#include <utility>
+
 namespace memfuse::memfs {
 namespace {
 
@@ -54,25 +56,25 @@ bool RemoveEntry(Directory* dir, Dentry* dentry, Timestamp now) {
   return LoseLink(inode, now);
 }
 
-bool MoveEntry(const MoveSpec& move, Timestamp now) {
+bool MoveEntry(Directory* from, Directory* to, const MoveSpec& move, Timestamp now) {
   Inode* const moved = move.source->inode;
   Inode* const replaced = move.target != nullptr ? move.target->inode : nullptr;
   if (move.target != nullptr) {
     move.target->inode = moved;
   } else {
-    move.to->Insert(move.fresh);
+    to->Insert(move.fresh);
   }
   if (move.whiteout != nullptr) {
     move.source->inode = move.whiteout;
     GainLink(move.whiteout, now);
   } else {
-    move.from->Erase(move.source);
+    from->Erase(move.source);
   }
-  SetParent(moved, move.to);
+  SetParent(moved, to);
   const int arrived = moved->is_directory() ? 1 : 0;
   const int left = replaced != nullptr && replaced->is_directory() ? 1 : 0;
-  TouchDirectory(move.from, -arrived, now);
-  TouchDirectory(move.to, arrived - left, now);
+  TouchDirectory(from, -arrived, now);
+  TouchDirectory(to, arrived - left, now);
   TouchInode(moved, now);
   return replaced != nullptr && LoseLink(replaced, now);
 }

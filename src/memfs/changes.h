@@ -26,20 +26,19 @@ void AddEntry(Directory* dir, Dentry* dentry, Timestamp now)
 [[nodiscard]] bool RemoveEntry(Directory* dir, Dentry* dentry, Timestamp now)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(dir->names_mu);
 
-// What becomes of the old name of a rename, and of what the new name stood for.
+// What becomes of the two names of a rename.
 struct MoveSpec {
-  Directory* from;
   Dentry* source;
-  Directory* to;
-  // The entry that the source takes over (its inode loses this name), or null: `fresh` is added.
+  // The entry that the source's inode takes over (the one it had loses this name), or null: `fresh`
+  // is added.
   Dentry* target = nullptr;
   Dentry* fresh = nullptr;
   // Takes the place of the source's old name (RENAME_WHITEOUT), or null: the old name goes.
   Inode* whiteout = nullptr;
 };
 // True if the replaced inode is dead now, as for RemoveEntry.
-[[nodiscard]] bool MoveEntry(const MoveSpec& move, Timestamp now)
-    ABSL_EXCLUSIVE_LOCKS_REQUIRED(move.from->names_mu, move.to->names_mu);
+[[nodiscard]] bool MoveEntry(Directory* from, Directory* to, const MoveSpec& move, Timestamp now)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(from->names_mu, to->names_mu);
 
 // Two names trade their inodes (RENAME_EXCHANGE).
 void ExchangeEntries(Directory* a_dir, Dentry* a, Directory* b_dir, Dentry* b, Timestamp now)

@@ -79,7 +79,7 @@ Result<void> MemFs::RenameLocked(const RequestContext& context, const RenameRequ
                                  Directory* from, Directory* to, InodeNumber away, InodeNumber back,
                                  InodeRef* dead) {
   if (from->removed || to->removed) return Errno(ENOENT);
-  MoveSpec move{from, from->Find(request.name), to, to->Find(request.new_name)};
+  MoveSpec move{from->Find(request.name), to->Find(request.new_name)};
   const bool exchange = (request.flags & RENAME_EXCHANGE) != 0;
   if (move.source == nullptr) return Errno(ENOENT);
   if (exchange && move.target == nullptr) return Errno(ENOENT);
@@ -127,7 +127,7 @@ Result<void> MemFs::RenameLocked(const RequestContext& context, const RenameRequ
     if (!space.Take(&resources_.budget, Dentry::Cost(request.new_name))) return fail(ENOSPC);
     try {
       move.fresh = Dentry::New(request.new_name, source);
-      (void)MoveEntry(move, now);  // nothing is replaced, nothing dies
+      (void)MoveEntry(from, to, move, now);  // nothing is replaced, nothing dies
     } catch (const std::bad_alloc&) {
       if (move.fresh != nullptr) Dentry::Delete(move.fresh);
       return fail(ENOMEM);
@@ -142,9 +142,9 @@ Result<void> MemFs::RenameLocked(const RequestContext& context, const RenameRequ
     MutexLock names(&victim->names_mu);
     if (!victim->empty()) return fail(ENOTEMPTY);
     victim->removed = true;
-    died = MoveEntry(move, now);
+    died = MoveEntry(from, to, move, now);
   } else {
-    died = MoveEntry(move, now);
+    died = MoveEntry(from, to, move, now);
   }
   if (died) *dead = std::move(replaced);
   return {};
