@@ -197,8 +197,9 @@ Result<Request> DecodeArguments(const RequestHeader& header, absl::Span<const ch
 Result<Request> DecodeBody(const RequestHeader& header, absl::Span<const char> body,
                            const ConnectionParameters& parameters) {
   const OpcodeInfo* info = FindOpcode(header.opcode);
+  const size_t arguments_size = body.size() - std::min<size_t>(header.extensions_size, body.size());
   const size_t fixed_size =
-      info == nullptr ? 0 : std::min(FixedSize(*info, parameters), body.size());
+      info == nullptr ? 0 : std::min(FixedSize(*info, parameters), arguments_size);
   return DecodeArguments(header, body.first(fixed_size), body.subspan(fixed_size), parameters);
 }
 

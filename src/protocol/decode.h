@@ -86,10 +86,9 @@ using Request =
                  UnlinkRequest, RmdirRequest, RenameRequest, LinkRequest, OpenRequest,
                  CreateRequest, TmpfileRequest, SizedReadRequest, WriteRequest, ReleaseRequest,
                  FlushRequest, FsyncRequest, FallocateRequest, LseekRequest,
-                 SizedCopyFileRangeRequest, OpendirRequest, SizedReaddirRequest,
-                 ReleasedirRequest, FsyncdirRequest, StatfsRequest, SetxattrRequest,
-                 GetxattrRequest, ListxattrRequest, RemovexattrRequest, AccessRequest,
-                 IoctlRequest, InitRequest, DestroyRequest>;
+                 SizedCopyFileRangeRequest, OpendirRequest, SizedReaddirRequest, ReleasedirRequest,
+                 FsyncdirRequest, StatfsRequest, SetxattrRequest, GetxattrRequest, ListxattrRequest,
+                 RemovexattrRequest, AccessRequest, IoctlRequest, InitRequest, DestroyRequest>;
 
 // The header of a whole message. EINVAL: shorter than a header, or its length field is not
 // message.size().

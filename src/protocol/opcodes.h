@@ -77,12 +77,12 @@ enum class Disposition : uint8_t {
 
 struct OpcodeInfo {
   Opcode opcode;
-  std::string_view name;   // as the protocol spells it: "LOOKUP"
+  std::string_view name;  // as the protocol spells it: "LOOKUP"
   Disposition disposition;
   // Bytes of the fixed argument struct; strings, data and extensions follow it. SETXATTR's depends
   // on the negotiated flags and is resolved while decoding.
   uint32_t fixed_size;
-  std::string_view why;    // what is done with it
+  std::string_view why;  // what is done with it
 };
 
 // In increasing order of opcode.

@@ -1,0 +1,260 @@
+#include "src/protocol/decode.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "src/protocol/opcodes.h"
+#include "tests/protocol/message.h"
+#include "tests/protocol/request_invariants.h"
+#include "tests/protocol/sample.h"
+
+namespace memfuse::protocol {
+namespace {
+
+// Header and body of a contiguous message, as /dev/fuse delivers it.
+Result<Request> Decode(absl::Span<const char> message, const ConnectionParameters& parameters) {
+  const Result<RequestHeader> header = DecodeHeader(message);
+  if (!header.ok()) return header.error();
+  return DecodeBody(*header, message.subspan(kRequestHeaderSize), parameters);
+}
+
+int ErrorOf(const std::string& message, const ConnectionParameters& parameters = {}) {
+  const ExactBuffer buffer(message);
+  return Decode(buffer.span(), parameters).error_or_zero();
+}
+
+class DecodeSampleTest : public testing::TestWithParam<Sample> {};
+
+INSTANTIATE_TEST_SUITE_P(Opcodes, DecodeSampleTest, testing::ValuesIn(AllSamples()),
+                         [](const auto& sample) { return sample.param.name; });
+
+TEST_P(DecodeSampleTest, YieldsWhatWasSentAtEveryAlignment) {
+  const Sample& sample = GetParam();
+  for (size_t misalignment = 0; misalignment < 8; ++misalignment) {
+    const ExactBuffer buffer(sample.message, misalignment);
+    const Result<Request> request = Decode(buffer.span(), sample.parameters);
+    ASSERT_TRUE(request.ok()) << "errno " << request.error().value();
+    sample.check(*request);
+    EXPECT_EQ(BrokenInvariant(*DecodeHeader(buffer.span()), *request, buffer.span()), "");
+  }
+}
+
+// io_uring's area for the fixed struct is always 128 bytes long; what is behind the struct is left
+// over from an earlier request.
+TEST_P(DecodeSampleTest, YieldsTheSameFromTwoHalves) {
+  const Sample& sample = GetParam();
+  const std::string_view body = std::string_view(sample.message).substr(kRequestHeaderSize);
+  std::string area(body.substr(0, sample.fixed_size));
+  area.resize(128, '\xee');
+  const ExactBuffer fixed(area, 3);
+  const ExactBuffer rest(body.substr(sample.fixed_size), 5);
+  const ExactBuffer whole(sample.message);
+  const RequestHeader header = *DecodeHeader(whole.span());
+  const Result<Request> request =
+      DecodeArguments(header, fixed.span(), rest.span(), sample.parameters);
+  ASSERT_TRUE(request.ok()) << "errno " << request.error().value();
+  sample.check(*request);
+}
+
+TEST_P(DecodeSampleTest, IsInvalidWhereverItIsCutShort) {
+  const Sample& sample = GetParam();
+  for (size_t size = 0; size < sample.message.size(); ++size) {
+    const int expected = size < sample.shortest_valid ? EINVAL : 0;
+    ASSERT_EQ(ErrorOf(Truncated(sample.message, size), sample.parameters), expected)
+        << size << " of " << sample.message.size() << " bytes";
+  }
+}
+
+TEST_P(DecodeSampleTest, IsInvalidWhereverAHalfIsCutShort) {
+  const Sample& sample = GetParam();
+  const std::string_view body = std::string_view(sample.message).substr(kRequestHeaderSize);
+  const std::string_view fixed_bytes = body.substr(0, sample.fixed_size);
+  const std::string_view rest_bytes = body.substr(sample.fixed_size);
+  const size_t fixed_needed =
+      std::min(fixed_bytes.size(), sample.shortest_valid - kRequestHeaderSize);
+  const size_t rest_needed = sample.shortest_valid - kRequestHeaderSize - fixed_needed;
+  const ExactBuffer whole(sample.message);
+  const RequestHeader header = *DecodeHeader(whole.span());
+  const ExactBuffer all_fixed(fixed_bytes);
+  const ExactBuffer all_rest(rest_bytes);
+  for (size_t size = 0; size < fixed_bytes.size(); ++size) {
+    const ExactBuffer fixed(fixed_bytes.substr(0, size));
+    const auto request = DecodeArguments(header, fixed.span(), all_rest.span(), sample.parameters);
+    ASSERT_EQ(request.error_or_zero(), size < fixed_needed ? EINVAL : 0) << size;
+  }
+  for (size_t size = 0; size < rest_bytes.size(); ++size) {
+    const ExactBuffer rest(rest_bytes.substr(0, size));
+    const auto request = DecodeArguments(header, all_fixed.span(), rest.span(), sample.parameters);
+    ASSERT_EQ(request.error_or_zero(), size < rest_needed ? EINVAL : 0) << size;
+  }
+}
+
+TEST_P(DecodeSampleTest, LosesItsExtensionsFirst) {
+  const Sample& sample = GetParam();
+  const std::string body = sample.message.substr(kRequestHeaderSize);
+  const std::string message = MakeMessage(sample.opcode, body + std::string(24, 'e'), 3);
+  const ExactBuffer buffer(message);
+  const Result<Request> request = Decode(buffer.span(), sample.parameters);
+  ASSERT_TRUE(request.ok()) << "errno " << request.error().value();
+  sample.check(*request);
+}
+
+TEST(DecodeSamples, CoverEveryOpcodeThatIsDecoded) {
+  std::set<uint32_t> sampled;
+  for (const Sample& sample : AllSamples()) sampled.insert(sample.opcode);
+  std::set<uint32_t> decoded;
+  for (const OpcodeInfo& info : AllOpcodes()) {
+    if (info.disposition == Disposition::kServe || info.disposition == Disposition::kNoReply) {
+      decoded.insert(static_cast<uint32_t>(info.opcode));
+    }
+  }
+  EXPECT_EQ(sampled, decoded);
+}
+
+TEST(DecodeHeader, ReadsEveryField) {
+  const std::string message = MakeMessage(FUSE_GETATTR, std::string(24, 'b'), 0x0102);
+  const ExactBuffer buffer(message, 1);
+  const Result<RequestHeader> header = DecodeHeader(buffer.span());
+  ASSERT_TRUE(header.ok());
+  EXPECT_EQ(header->length, 64u);
+  EXPECT_EQ(header->opcode, uint32_t{FUSE_GETATTR});
+  EXPECT_EQ(ToInt(header->id), kUnique);
+  EXPECT_EQ(ToInt(header->node), kNode);
+  EXPECT_EQ(header->extensions_size, 0x0102u * 8);
+  const RequestContext context = header->context();
+  EXPECT_EQ(ToInt(context.id), kUnique);
+  EXPECT_EQ(context.uid, kUid);
+  EXPECT_EQ(context.gid, kGid);
+  EXPECT_EQ(context.pid, kPid);
+}
+
+TEST(DecodeHeader, HasItsOwnBytesAndNoOthers) {
+  // len 40, opcode 38, unique 3, nodeid 4, uid 5, gid 6, pid 7, 8 units of extensions.
+  const uint32_t words[] = {40, 38, 3, 0, 4, 0, 5, 6, 7, 8};
+  const Result<RequestHeader> header =
+      DecodeHeader(absl::Span<const char>(reinterpret_cast<const char*>(words), sizeof(words)));
+  ASSERT_TRUE(header.ok());
+  EXPECT_EQ(header->opcode, 38u);
+  EXPECT_EQ(ToInt(header->id), 3u);
+  EXPECT_EQ(ToInt(header->node), 4u);
+  EXPECT_EQ(header->uid, 5u);
+  EXPECT_EQ(header->gid, 6u);
+  EXPECT_EQ(header->pid, 7u);
+  EXPECT_EQ(header->extensions_size, 64u);
+}
+
+TEST(DecodeHeader, WantsTheLengthThatArrived) {
+  const std::string message = MakeMessage(FUSE_DESTROY, "12345678");
+  for (size_t size = 0; size < message.size(); ++size) {
+    const ExactBuffer cut(message.substr(0, size));
+    EXPECT_EQ(DecodeHeader(cut.span()).error_or_zero(), EINVAL) << size;
+  }
+  const ExactBuffer longer(message + "x");
+  EXPECT_EQ(DecodeHeader(longer.span()).error_or_zero(), EINVAL);
+  EXPECT_TRUE(DecodeHeader(ExactBuffer(message).span()).ok());
+}
+
+TEST(DecodeBody, ExtensionsLargerThanTheBodyAreInvalid) {
+  const std::string body = Terminated("name") + "123";
+  ASSERT_EQ(body.size(), 8u);
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_LOOKUP, body, 0)), 0);
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_LOOKUP, body, 1)), EINVAL) << "the name is an extension";
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_LOOKUP, body, 2)), EINVAL);
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_LOOKUP, body, 0xffff)), EINVAL);
+  // Nor may they reach into the fixed struct.
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_FORGET, BytesOf(fuse_forget_in{}), 1)), EINVAL);
+}
+
+TEST(DecodeBody, ASlashInANameIsInvalid) {
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_LOOKUP, Terminated("a/b"))), EINVAL);
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_UNLINK, Terminated("/"))), EINVAL);
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_RENAME,
+                                BytesOf(fuse_rename_in{}) + Terminated("a") + Terminated("b/"))),
+            EINVAL);
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_SYMLINK, Terminated("/") + Terminated("t"))), EINVAL);
+}
+
+TEST(DecodeBody, BytesBehindTheLastNameAreIgnored) {
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_LOOKUP, Terminated("name") + "behind")), 0);
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_SYMLINK, Terminated("n") + Terminated("t") + "b")), 0);
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_GETATTR, BytesOf(fuse_getattr_in{}) + "behind")), 0);
+}
+
+TEST(DecodeBody, DataMustHaveTheSizeThatIsSaid) {
+  fuse_write_in write{};
+  write.size = 4;
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_WRITE, BytesOf(write) + "1234")), 0);
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_WRITE, BytesOf(write) + "12345")), EINVAL);
+  write.size = 0xffffffff;
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_WRITE, BytesOf(write) + "1234")), EINVAL);
+
+  fuse_setxattr_in set{};
+  set.size = 2;
+  const std::string short_set = BytesOf(set).substr(0, FUSE_COMPAT_SETXATTR_IN_SIZE);
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_SETXATTR, short_set + Terminated("user.n") + "vv")), 0);
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_SETXATTR, short_set + Terminated("user.n") + "vvv")), EINVAL);
+
+  fuse_ioctl_in ioctl{};
+  ioctl.in_size = 1;
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_IOCTL, BytesOf(ioctl) + "i")), 0);
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_IOCTL, BytesOf(ioctl) + "ii")), EINVAL);
+}
+
+TEST(DecodeBody, CountsOfForgetsDoNotOverflow) {
+  // 2^28 entries of 16 bytes are 2^32 bytes: none, in 32-bit arithmetic.
+  for (const uint32_t count : {uint32_t{1}, uint32_t{1} << 28, UINT32_MAX}) {
+    fuse_batch_forget_in in{};
+    in.count = count;
+    EXPECT_EQ(ErrorOf(MakeMessage(FUSE_BATCH_FORGET, BytesOf(in))), EINVAL) << count;
+  }
+}
+
+TEST(DecodeBody, NanosecondsBeyondASecondAreInvalidWhereTheyCount) {
+  const auto error_of = [](uint32_t valid, uint32_t fuse_setattr_in::*field) {
+    fuse_setattr_in in{};
+    in.valid = valid;
+    in.*field = 1'000'000'000;
+    return ErrorOf(MakeMessage(FUSE_SETATTR, BytesOf(in)));
+  };
+  EXPECT_EQ(error_of(FATTR_ATIME, &fuse_setattr_in::atimensec), EINVAL);
+  EXPECT_EQ(error_of(FATTR_MTIME, &fuse_setattr_in::mtimensec), EINVAL);
+  EXPECT_EQ(error_of(FATTR_CTIME, &fuse_setattr_in::ctimensec), EINVAL);
+  EXPECT_EQ(error_of(FATTR_ATIME | FATTR_ATIME_NOW, &fuse_setattr_in::atimensec), 0);
+  EXPECT_EQ(error_of(FATTR_MODE, &fuse_setattr_in::ctimensec), 0);
+}
+
+TEST(DecodeBody, CopyFlagsThatDoNotFitAreNotLost) {
+  fuse_copy_file_range_in in{};
+  in.flags = uint64_t{1} << 32;
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_COPY_FILE_RANGE, BytesOf(in))), EINVAL);
+}
+
+TEST(DecodeBody, AnInitThatClaimsToBeLongMustBe) {
+  fuse_init_in in{};
+  in.major = 7;
+  in.minor = 45;
+  in.flags = FUSE_INIT_EXT;
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_INIT, BytesOf(in))), 0);
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_INIT, BytesOf(in).substr(0, 16))), EINVAL);
+}
+
+TEST(DecodeBody, WhatIsNotServedIsUnknown) {
+  const std::string body(256, '\0');
+  for (uint32_t opcode = 0; opcode < 200; ++opcode) {
+    const OpcodeInfo* info = FindOpcode(opcode);
+    const bool served = info != nullptr && (info->disposition == Disposition::kServe ||
+                                            info->disposition == Disposition::kNoReply);
+    EXPECT_EQ(ErrorOf(MakeMessage(opcode, body)) == ENOSYS, !served) << opcode;
+    if (!served) {
+      EXPECT_EQ(ErrorOf(MakeMessage(opcode, "")), ENOSYS) << opcode;
+    }
+  }
+  EXPECT_EQ(ErrorOf(MakeMessage(CUSE_INIT, body)), ENOSYS);
+  EXPECT_EQ(ErrorOf(MakeMessage(FUSE_INIT_BSWAP_RESERVED, body)), ENOSYS);
+  EXPECT_EQ(ErrorOf(MakeMessage(UINT32_MAX, body)), ENOSYS);
+}
+
+}  // namespace
+}  // namespace memfuse::protocol
