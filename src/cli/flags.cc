@@ -14,7 +14,7 @@ DEFINE_string(nr_inodes, "", "Limit on inodes: count, k/m/g; 0: none; default: R
 DEFINE_string(mode, "1777", "Permissions of the root directory, octal");
 DEFINE_string(uid, "", "Owner of the root directory; default: the caller");
 DEFINE_string(gid, "", "Group of the root directory; default: the caller's");
-DEFINE_bool(allow_other, false, "Let other users in; default for root");
+DEFINE_bool(allow_other, false, "Let other users in; root always does");
 DEFINE_bool(writeback, false, "Let the kernel collect small writes");
 DEFINE_string(fsname, "memfuse", "First field of /proc/mounts");
 DEFINE_bool(ro, false, "Mount read-only");

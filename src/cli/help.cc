@@ -11,7 +11,7 @@ A file system in memory, like tmpfs, served over FUSE until it is unmounted.
   --mode=1777         permissions of the root directory, octal
   --uid=U  --gid=G    owner of the root directory (default: yours)
   --threads=N         threads that serve (default: one per CPU, at most 8)
-  --[no]allow_other   let other users in (default for root)
+  --allow_other       let other users in (root always does)
   --writeback         let the kernel collect small writes
   --fsname=memfuse    name in the first field of /proc/mounts
   -o a,b=c            mount options: the flags above by name, and ro, nosuid,

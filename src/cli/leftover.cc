@@ -1,5 +1,6 @@
 #include "src/cli/leftover.h"
 
+#include <fcntl.h>
 #include <spawn.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -11,8 +12,13 @@
 namespace memfuse::cli {
 
 void DetachLeftover(const std::string& mount_point) {
-  struct stat attributes;
-  if (stat(mount_point.c_str(), &attributes) == 0 || errno != ENOTCONN) return;
+  // FORCE_SYNC: the kernel may still know the attributes of the dead daemon's root.
+  struct statx attributes;
+  if (statx(AT_FDCWD, mount_point.c_str(), AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &attributes) ==
+          0 ||
+      errno != ENOTCONN) {
+    return;
+  }
   if (umount2(mount_point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) return;
 
   // Not root: the set-user-id helper that mounted it may unmount it.

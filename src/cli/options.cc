@@ -138,7 +138,11 @@ absl::StatusOr<Options> ResolveOptions(const std::vector<std::string>& operands,
 
   options.mount.fsname = FLAGS_fsname;
   // tmpfs lets everybody in, as far as the mode says; only root may offer that unasked.
-  options.mount.allow_other = IsFlagSet("allow_other") ? FLAGS_allow_other : machine.uid == 0;
+  options.mount.allow_other = FLAGS_allow_other || machine.uid == 0;
+  if (machine.uid == 0 && IsFlagSet("allow_other") && !FLAGS_allow_other) {
+    return absl::InvalidArgumentError(
+        "--noallow_other: what root mounts is open to all users; --mode=0700 keeps them out");
+  }
   options.mount.read_only = FLAGS_ro;
   options.mount.nosuid = !FLAGS_suid;
   options.mount.nodev = !FLAGS_dev;

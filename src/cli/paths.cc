@@ -23,9 +23,6 @@ absl::Status PathError(absl::string_view what, const std::string& path, int erro
       return absl::NotFoundError(absl::StrCat(subject, " does not exist"));
     case ENOTDIR:
       return absl::FailedPreconditionError(absl::StrCat(subject, " is not a directory"));
-    case ENOTCONN:
-      return absl::FailedPreconditionError(absl::StrCat(
-          subject, " is still mounted by a daemon that died; 'umount -l ", path, "' frees it"));
     case EACCES:
     case EPERM:
       return absl::PermissionDeniedError(
@@ -53,9 +50,6 @@ bool IsInside(const std::string& path, const std::string& directory) {
 absl::StatusOr<std::string> ResolveMountPoint(const std::string& path) {
   const std::string real = RealPath(path);
   if (real.empty()) return PathError("mount point", path, errno);
-  struct stat attributes;
-  if (stat(real.c_str(), &attributes) != 0) return PathError("mount point", path, errno);
-  if (!S_ISDIR(attributes.st_mode)) return PathError("mount point", path, ENOTDIR);
   return real;
 }
 

@@ -10,8 +10,9 @@
 
 namespace memfuse::cli {
 
-// The mount point without symbolic links. NotFound, PermissionDenied or FailedPrecondition (a
-// dead daemon's mount, a loop, a file in the way), with a sentence.
+// The mount point without symbolic links. NotFound, PermissionDenied or FailedPrecondition (a file
+// in the way, a loop), with a sentence. Whether it is a directory, and a good one, is for
+// Session::Mount to say.
 absl::StatusOr<std::string> ResolveMountPoint(const std::string& path);
 
 // The same without asking the file system: where a connection is mounted whose INIT nobody has

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -16,7 +17,8 @@
 namespace memfuse::cli {
 namespace {
 
-constexpr absl::Duration kUnmountTimeout = absl::Seconds(10);
+// Those who still have files open in a detached mount get this long to close them.
+constexpr absl::Duration kUnmountTimeout = absl::Seconds(5);
 
 // Blocks the signals that end the program, in this thread and those it will make, so that
 // sigtimedwait is the only one to see them; a second one stays pending and breaks nothing.
@@ -53,12 +55,15 @@ int ServeUntilEnd(const sigset_t& signals, Session& session, MemoryFileSystem& f
 
 int RunServer(const Options& options, StartupReport report) {
   const sigset_t signals = BlockEndingSignals();
+  StartLogging(options.foreground, options.log_dir);
+  // Until it is up, the one line of the report is all there is to say.
+  const int log_level = std::exchange(FLAGS_minloglevel, google::GLOG_FATAL);
   absl::StatusOr<std::unique_ptr<MemoryFileSystem>> fs = MemoryFileSystem::Make(options.filesystem);
   if (!fs.ok()) return report.Fail(fs.status().message());
   absl::StatusOr<std::unique_ptr<Session>> session = StartSession(options, fs->get());
   if (!session.ok()) return report.Fail(session.status().message());
 
-  StartLogging(options.foreground, options.log_dir);
+  FLAGS_minloglevel = log_level;
   const std::string where =
       options.mount.mount_point.empty() ? "descriptor" : options.mount.mount_point;
   LOG(INFO) << "serving " << where << ": " << options.filesystem.size_limit << " bytes, "

@@ -80,7 +80,7 @@ INSTANTIATE_TEST_SUITE_P(
                                false,
                                {"--allow_other"},
                                "allow_other"}),
-    [](const testing::TestParamInfo<MountError>& info) { return info.param.name; });
+    [](const testing::TestParamInfo<MountError>& input) { return input.param.name; });
 
 TEST(UserMountTest, AnOrdinaryUserMountsUsesAndUnmounts) {
   MountedProgram program;

@@ -142,7 +142,7 @@ TEST_F(MountTest, AKilledDaemonsMountIsRefusedUntilItIsFreed) {
   MountedProgram::WaitForExit(daemon_);
   const ProgramResult again = program_.Mount();
   EXPECT_EQ(again.exit_status, 1);
-  EXPECT_THAT(again.err, AllOf(testing::StartsWith("memfuse: "), HasSubstr("daemon that died"),
+  EXPECT_THAT(again.err, AllOf(testing::StartsWith("memfuse: "), HasSubstr("daemon that is dead"),
                                HasSubstr("umount -l")));
   EXPECT_EQ(again.err.find('\n'), again.err.size() - 1) << again.err;
   EXPECT_EQ(program_.Shell("umount -l $M").exit_status, 0);

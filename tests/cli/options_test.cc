@@ -89,11 +89,16 @@ TEST_F(OptionsTest, EverythingGiven) {
   EXPECT_EQ(options.log_dir, "/var/log/m");
 }
 
-TEST_F(OptionsTest, RootLetsOthersInUnlessTold) {
+TEST_F(OptionsTest, RootLetsOthersIn) {
   machine_.uid = 0;
   EXPECT_TRUE(Good({"/mnt"}).mount.allow_other);
+  EXPECT_THAT(Error({"/mnt", "--noallow_other"}), HasSubstr("--mode=0700"));
+  EXPECT_THAT(Error({"/mnt", "-o", "noallow_other"}), HasSubstr("--mode=0700"));
+}
+
+TEST_F(OptionsTest, AUserLetsOthersInOnlyWhenTold) {
   EXPECT_FALSE(Good({"/mnt", "--noallow_other"}).mount.allow_other);
-  EXPECT_FALSE(Good({"/mnt", "-o", "noallow_other"}).mount.allow_other);
+  EXPECT_TRUE(Good({"/mnt", "-o", "allow_other"}).mount.allow_other);
 }
 
 TEST_F(OptionsTest, ThreadsByDefaultOnePerCpuUpToEight) {

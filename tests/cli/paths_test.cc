@@ -30,7 +30,6 @@ TEST(ResolveMountPoint, SaysWhatIsWrong) {
   TemporaryDirectory directory;
   const std::string file = directory.WriteFile("file", "x");
   EXPECT_THAT(Message(ResolveMountPoint(directory.path() + "/none")), HasSubstr("does not exist"));
-  EXPECT_THAT(Message(ResolveMountPoint(file)), HasSubstr("is not a directory"));
   EXPECT_THAT(Message(ResolveMountPoint(file + "/below")), HasSubstr("is not a directory"));
   std::filesystem::create_symlink("loop", directory.path() + "/loop");
   EXPECT_THAT(Message(ResolveMountPoint(directory.path() + "/loop")), HasSubstr("cannot be used"));

@@ -85,7 +85,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadInput{"DescriptorOfSomethingElse", {"--fuse_fd=0"}, "not one of /dev/fuse"},
         BadInput{"NegativeDescriptor", {"--fuse_fd=-1", "@"}, "--fuse_fd"},
         BadInput{"InTheForegroundToo", {"-f", "@/none"}, "does not exist"}),
-    [](const testing::TestParamInfo<BadInput>& info) { return info.param.name; });
+    [](const testing::TestParamInfo<BadInput>& input) { return input.param.name; });
 
 TEST(HelpTest, FitsASmallScreenAndSucceeds) {
   for (const char* flag : {"--help", "-h"}) {
