@@ -1,0 +1,331 @@
+#include "src/transport/dispatcher.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <new>
+#include <random>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "src/protocol/encode.h"
+#include "src/protocol/opcodes.h"
+#include "tests/transport/fake_filesystem.h"
+#include "tests/transport/wire_requests.h"
+
+namespace memfuse::transport {
+namespace {
+
+class RecordingSink final : public ReplySink {
+ public:
+  Delivery Send(absl::Span<const char> head, absl::Span<const char> tail) override {
+    replies.push_back(std::string(head.data(), head.size()) +
+                      std::string(tail.data(), tail.size()));
+    return delivery;
+  }
+
+  std::vector<std::string> replies;
+  Delivery delivery = Delivery::kDelivered;
+};
+
+class DispatcherTest : public testing::Test {
+ protected:
+  void Serve(const std::string& message) { dispatcher_.Serve(message, &sink_); }
+
+  // Serves `message` and takes its only reply.
+  WireReply Ask(const std::string& message) {
+    sink_.replies.clear();
+    Serve(message);
+    EXPECT_EQ(sink_.replies.size(), 1u);
+    if (sink_.replies.size() != 1) return {};
+    const WireReply reply = ParseReply(sink_.replies[0]);
+    EXPECT_TRUE(reply.well_formed);
+    return reply;
+  }
+
+  // Exactly one answer, or none where none is expected, and it is well-formed.
+  void ExpectAnsweredRightly(const std::string& message, uint32_t opcode, uint64_t id) {
+    sink_.replies.clear();
+    Serve(message);
+    const size_t expected = Answered(opcode) ? 1 : 0;
+    ASSERT_EQ(sink_.replies.size(), expected) << "opcode " << opcode << ", " << message.size();
+    if (expected == 0) return;
+    const WireReply reply = ParseReply(sink_.replies[0]);
+    EXPECT_TRUE(reply.well_formed) << "opcode " << opcode;
+    EXPECT_EQ(reply.id, id) << "opcode " << opcode;
+  }
+
+  FakeFileSystem fs_;
+  RecordingSink sink_;
+  std::string buffer_ = std::string((128 << 10) + 16, 'x');
+  Dispatcher dispatcher_{&fs_, TestParameters(), absl::MakeSpan(buffer_.data(), buffer_.size())};
+};
+
+TEST_F(DispatcherTest, EveryGoodRequestReachesTheFileSystemAndIsAnswered) {
+  for (const std::string& message : GoodRequests(77)) {
+    const uint32_t opcode = OpcodeOf(message);
+    const int64_t calls = fs_.calls;
+    sink_.replies.clear();
+    Serve(message);
+    if (opcode != FUSE_DESTROY) {
+      EXPECT_GT(fs_.calls, calls) << "opcode " << opcode;
+    }
+    if (!Answered(opcode)) {
+      EXPECT_TRUE(sink_.replies.empty()) << "opcode " << opcode;
+      continue;
+    }
+    ASSERT_EQ(sink_.replies.size(), 1u) << "opcode " << opcode;
+    const WireReply reply = ParseReply(sink_.replies[0]);
+    EXPECT_TRUE(reply.well_formed) << "opcode " << opcode;
+    EXPECT_EQ(reply.id, 77u) << "opcode " << opcode;
+    EXPECT_EQ(reply.error, 0) << "opcode " << opcode;
+  }
+}
+
+TEST_F(DispatcherTest, EveryOpcodeThatIsServedHasAGoodRequestHere) {
+  std::set<uint32_t> tried;
+  for (const std::string& message : GoodRequests(1)) tried.insert(OpcodeOf(message));
+  for (const protocol::OpcodeInfo& info : protocol::AllOpcodes()) {
+    if (info.opcode == protocol::Opcode::kInit) continue;
+    const bool served = info.disposition == protocol::Disposition::kServe ||
+                        info.disposition == protocol::Disposition::kNoReply;
+    EXPECT_EQ(tried.count(static_cast<uint32_t>(info.opcode)), served ? 1u : 0u) << info.name;
+  }
+}
+
+TEST_F(DispatcherTest, ALookupThatFindsNothingMayBeRemembered) {
+  const WireReply reply = Ask(LookupMessage(5, "missing"));
+  EXPECT_EQ(reply.error, 0);
+  const auto entry = reply.As<fuse_entry_out>();
+  EXPECT_EQ(entry.nodeid, 0u);
+  EXPECT_EQ(entry.entry_valid, kCacheForever);
+}
+
+TEST_F(DispatcherTest, XattrSizes) {
+  fs_.xattr = "12345";
+  EXPECT_EQ(Ask(XattrMessage(FUSE_GETXATTR, 1, 0)).As<fuse_getxattr_out>().size, 5u);
+  EXPECT_EQ(Ask(XattrMessage(FUSE_GETXATTR, 1, 4)).error, ERANGE);
+  EXPECT_EQ(Ask(XattrMessage(FUSE_GETXATTR, 1, 5)).body, "12345");
+  EXPECT_EQ(Ask(XattrMessage(FUSE_GETXATTR, 1, 65536)).body, "12345");
+  fs_.xattr = std::string(65536, 'v');
+  EXPECT_EQ(Ask(XattrMessage(FUSE_GETXATTR, 1, 65536)).body, fs_.xattr);
+
+  EXPECT_EQ(Ask(XattrMessage(FUSE_LISTXATTR, 1, 0)).As<fuse_getxattr_out>().size, 14u);
+  EXPECT_EQ(Ask(XattrMessage(FUSE_LISTXATTR, 1, 13)).error, ERANGE);
+  EXPECT_EQ(Ask(XattrMessage(FUSE_LISTXATTR, 1, 14)).body, fs_.xattr_list);
+  fs_.xattr_list = std::string(65537, 'l');
+  EXPECT_EQ(Ask(XattrMessage(FUSE_LISTXATTR, 1, 100)).error, ERANGE);
+  EXPECT_EQ(Ask(XattrMessage(FUSE_LISTXATTR, 1, 65536)).error, E2BIG);
+}
+
+TEST_F(DispatcherTest, AnEmptyXattrOrListIsAnEmptyReply) {
+  fs_.xattr = "";
+  fs_.xattr_list = "";
+  EXPECT_EQ(Ask(XattrMessage(FUSE_GETXATTR, 1, 10)).body, "");
+  EXPECT_EQ(Ask(XattrMessage(FUSE_LISTXATTR, 1, 10)).body, "");
+}
+
+TEST_F(DispatcherTest, ReadsAreBoundedByTheCallerAndByTheBuffer) {
+  EXPECT_EQ(Ask(ReadMessage(FUSE_READ, 1, 1000)).body, std::string(1000, 'r'));
+  EXPECT_EQ(Ask(ReadMessage(FUSE_READ, 1, 0)).body, "");
+  EXPECT_EQ(Ask(ReadMessage(FUSE_READ, 1, 0xffffffff)).body, std::string(128 << 10, 'r'));
+}
+
+TEST_F(DispatcherTest, ListingsAreBoundedByTheCallerAndByTheBuffer) {
+  for (const uint32_t opcode : {FUSE_READDIR, FUSE_READDIRPLUS}) {
+    EXPECT_LE(Ask(ReadMessage(opcode, 1, 300)).body.size(), 300u);
+    EXPECT_EQ(Ask(ReadMessage(opcode, 1, 0)).body, "");
+    EXPECT_GT(Ask(ReadMessage(opcode, 1, 0xffffffff)).body.size(), 400u);
+  }
+}
+
+TEST_F(DispatcherTest, IoctlOutputIsBounded) {
+  fuse_ioctl_in in = {};
+  in.out_size = 8;
+  fs_.ioctl_output = "12345678";
+  EXPECT_EQ(Ask(Message(FUSE_IOCTL, 1, Bytes(in))).body.substr(sizeof(fuse_ioctl_out)), "12345678");
+  fs_.ioctl_output = "123456789";
+  EXPECT_EQ(Ask(Message(FUSE_IOCTL, 1, Bytes(in))).error, EIO);
+  in.out_size = 100000;
+  fs_.ioctl_output = std::string(100000, 'o');
+  EXPECT_EQ(Ask(Message(FUSE_IOCTL, 1, Bytes(in))).body.substr(sizeof(fuse_ioctl_out)),
+            fs_.ioctl_output);
+}
+
+TEST_F(DispatcherTest, ANarrowCopyIsCutToWhatItsReplyCanSay) {
+  fuse_copy_file_range_in in = {};
+  in.len = uint64_t{1} << 40;
+  const uint32_t narrow =
+      Ask(Message(FUSE_COPY_FILE_RANGE, 1, Bytes(in))).As<fuse_write_out>().size;
+  EXPECT_GT(narrow, uint32_t{1} << 31);
+  EXPECT_EQ(Ask(Message(53, 1, Bytes(in))).As<uint64_t>(), uint64_t{1} << 40);
+}
+
+TEST_F(DispatcherTest, UnknownAndRefusedOpcodesAreNotSupported) {
+  for (const uint32_t opcode : {0u, 7u, 19u, 54u, 63u, 64u, 4096u, 0xffffffffu}) {
+    EXPECT_EQ(Ask(Message(opcode, 9, "whatever")).error, ENOSYS) << opcode;
+  }
+  for (const uint32_t opcode : {FUSE_INTERRUPT, FUSE_GETLK, FUSE_BMAP, FUSE_POLL, FUSE_SYNCFS}) {
+    EXPECT_EQ(Ask(Message(opcode, 9, std::string(64, '\0'))).error, ENOSYS) << opcode;
+  }
+}
+
+TEST_F(DispatcherTest, ASecondInitIsRefused) {
+  EXPECT_EQ(Ask(InitMessage(1, 7, 45, 0)).error, EIO);
+}
+
+TEST_F(DispatcherTest, MalformedRequestsAreInvalid) {
+  EXPECT_EQ(Ask(Message(FUSE_LOOKUP, 3, "no end")).error, EINVAL);
+  EXPECT_EQ(Ask(Message(FUSE_OPEN, 3, "")).error, EINVAL);
+  // The length field lies.
+  EXPECT_EQ(Ask(GetattrMessage(3) + "more").error, EINVAL);
+}
+
+TEST_F(DispatcherTest, TruncatedAtEveryLength) {
+  for (const std::string& message : GoodRequests(88)) {
+    for (size_t size = 0; size < message.size(); ++size) {
+      const std::string cut = message.substr(0, size);
+      if (size < sizeof(fuse_in_header)) {
+        // Nobody can be answered.
+        sink_.replies.clear();
+        Serve(cut);
+        Serve(WithHonestLength(cut));
+        EXPECT_TRUE(sink_.replies.empty());
+        continue;
+      }
+      ExpectAnsweredRightly(cut, OpcodeOf(message), 88);
+      ExpectAnsweredRightly(WithHonestLength(cut), OpcodeOf(message), 88);
+    }
+  }
+  EXPECT_EQ(Ask(GetattrMessage(1)).error, 0);
+}
+
+TEST_F(DispatcherTest, RandomBodiesForEveryOpcode) {
+  std::mt19937 random(20240229);
+  for (uint32_t opcode = 0; opcode < 80; ++opcode) {
+    for (int i = 0; i < 300; ++i) {
+      std::string body(random() % 200, '\0');
+      for (char& byte : body) byte = static_cast<char>(random() % 3 == 0 ? 0 : random());
+      ExpectAnsweredRightly(Message(opcode, i, body, random()), opcode, static_cast<uint64_t>(i));
+    }
+  }
+  EXPECT_EQ(Ask(GetattrMessage(1)).error, 0);
+}
+
+TEST_F(DispatcherTest, OutOfMemoryIsAnError) {
+  fs_.on_call = [] { throw std::bad_alloc(); };
+  for (const std::string& message : GoodRequests(4)) {
+    const uint32_t opcode = OpcodeOf(message);
+    if (opcode == FUSE_DESTROY) continue;
+    sink_.replies.clear();
+    Serve(message);
+    if (!Answered(opcode)) {
+      EXPECT_TRUE(sink_.replies.empty());
+      continue;
+    }
+    ASSERT_EQ(sink_.replies.size(), 1u);
+    EXPECT_EQ(ParseReply(sink_.replies[0]).error, ENOMEM) << "opcode " << opcode;
+  }
+}
+
+TEST_F(DispatcherTest, OtherExceptionsAreIoErrors) {
+  fs_.on_call = [] { throw std::runtime_error("oops"); };
+  EXPECT_EQ(Ask(GetattrMessage(1)).error, EIO);
+  fs_.on_call = [] { throw 42; };
+  EXPECT_EQ(Ask(GetattrMessage(1)).error, EIO);
+  fs_.on_call = [] {};
+  EXPECT_EQ(Ask(GetattrMessage(1)).error, 0);
+}
+
+TEST_F(DispatcherTest, WhatWasNotDeliveredIsGivenBack) {
+  for (const Delivery delivery : {Delivery::kAbandoned, Delivery::kRefused}) {
+    sink_.delivery = delivery;
+    for (const std::string& message : GoodRequests(6)) {
+      const uint32_t opcode = OpcodeOf(message);
+      // These give back by themselves.
+      if (opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET || opcode == FUSE_RELEASE ||
+          opcode == FUSE_RELEASEDIR) {
+        continue;
+      }
+      Serve(message);
+      EXPECT_EQ(fs_.lookups, 0) << "opcode " << opcode;
+      EXPECT_EQ(fs_.opens, 0) << "opcode " << opcode;
+      EXPECT_EQ(fs_.directory_opens, 0) << "opcode " << opcode;
+    }
+  }
+  // LOOKUP, SYMLINK, MKNOD, MKDIR, LINK, CREATE, TMPFILE, and the whole listing but ".".
+  EXPECT_EQ(fs_.given_back, 2 * (7 + static_cast<int64_t>(FakeFileSystem::kEntries) - 1));
+}
+
+TEST_F(DispatcherTest, WhatWasDeliveredIsNotGivenBack) {
+  Ask(LookupMessage(1, "name"));
+  Ask(ReadMessage(FUSE_READDIRPLUS, 1, 65536));
+  EXPECT_EQ(fs_.lookups, static_cast<int64_t>(FakeFileSystem::kEntries));
+  EXPECT_EQ(fs_.given_back, 0);
+}
+
+TEST_F(DispatcherTest, AListingThatFailsGivesItsLookupsBack) {
+  fs_.readdir_error = EIO;
+  EXPECT_EQ(Ask(ReadMessage(FUSE_READDIRPLUS, 1, 65536)).error, EIO);
+  EXPECT_EQ(fs_.lookups, 0);
+}
+
+TEST_F(DispatcherTest, ARefusedReplyIsFollowedByAnError) {
+  sink_.delivery = Delivery::kRefused;
+  Serve(GetattrMessage(12));
+  ASSERT_EQ(sink_.replies.size(), 2u);
+  const WireReply second = ParseReply(sink_.replies[1]);
+  EXPECT_EQ(second.id, 12u);
+  EXPECT_EQ(second.error, EIO);
+}
+
+TEST_F(DispatcherTest, CountsByOpcode) {
+  for (int i = 0; i < 3; ++i) Serve(GetattrMessage(1));
+  Serve(Message(FUSE_FORGET, 1, Bytes(fuse_forget_in{1})));
+  Serve(Message(1000, 1, ""));
+  EXPECT_EQ(dispatcher_.counters().count(FUSE_GETATTR), 3u);
+  EXPECT_EQ(dispatcher_.counters().count(FUSE_FORGET), 1u);
+  EXPECT_EQ(dispatcher_.counters().count(0), 1u);
+  EXPECT_EQ(dispatcher_.counters().total(), 5u);
+}
+
+TEST(ReplyTest, ADroppedReplyIsAnIoError) {
+  RecordingSink sink;
+  char buffer[protocol::kReplyHeaderSize + protocol::kMaxFixedBody];
+  { Reply reply(RequestId{41}, absl::MakeSpan(buffer), &sink); }
+  ASSERT_EQ(sink.replies.size(), 1u);
+  EXPECT_EQ(ParseReply(sink.replies[0]).id, 41u);
+  EXPECT_EQ(ParseReply(sink.replies[0]).error, EIO);
+}
+
+TEST(ReplyTest, OnlyTheFirstAnswerIsSent) {
+  RecordingSink sink;
+  char buffer[protocol::kReplyHeaderSize + protocol::kMaxFixedBody];
+  {
+    Reply reply(RequestId{41}, absl::MakeSpan(buffer), &sink);
+    EXPECT_FALSE(reply.answered());
+    EXPECT_EQ(reply.Success(0, "abc"), Delivery::kDelivered);
+    EXPECT_TRUE(reply.answered());
+    EXPECT_EQ(reply.Error(Errno(EPERM)), Delivery::kDelivered);
+    EXPECT_EQ(reply.Success(), Delivery::kDelivered);
+  }
+  ASSERT_EQ(sink.replies.size(), 1u);
+  EXPECT_EQ(ParseReply(sink.replies[0]).body, "abc");
+}
+
+TEST(ReplyTest, ATailOfAnySizeFollowsTheBody) {
+  RecordingSink sink;
+  char buffer[protocol::kReplyHeaderSize + protocol::kMaxFixedBody];
+  for (const size_t size : {0, 1, 508, 509, 4096, 4097, 70000}) {
+    Reply reply(RequestId{1}, absl::MakeSpan(buffer), &sink);
+    std::memcpy(reply.body().data(), "body", 4);
+    reply.Success(4, std::string(size, 't'));
+    EXPECT_TRUE(ParseReply(sink.replies.back()).well_formed);
+    EXPECT_EQ(ParseReply(sink.replies.back()).body, "body" + std::string(size, 't'));
+  }
+}
+
+}  // namespace
+}  // namespace memfuse::transport
