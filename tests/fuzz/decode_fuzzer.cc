@@ -1,0 +1,73 @@
+// Decodes arbitrary bytes under arbitrary negotiated flags, whole and in two halves.
+//
+// Input: 8 bytes of flags, 1 byte that says where a half ends, then a message whose length field
+// is put right, since a wrong one ends every journey at its first step.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include "src/protocol/decode.h"
+#include "tests/protocol/request_invariants.h"
+
+namespace memfuse::protocol {
+namespace {
+
+// Ends where its allocation ends, so that the address sanitizer sees reads behind it.
+class Copy {
+ public:
+  explicit Copy(absl::Span<const char> bytes)
+      : memory_(new char[bytes.size()]), size_(bytes.size()) {
+    if (size_ > 0) std::memcpy(memory_.get(), bytes.data(), size_);
+  }
+  absl::Span<char> span() { return {memory_.get(), size_}; }
+
+ private:
+  std::unique_ptr<char[]> memory_;
+  size_t size_;
+};
+
+void Check(const RequestHeader& header, const Result<Request>& request,
+           absl::Span<const char> message) {
+  if (!request.ok()) {
+    if (request.error() == EINVAL || request.error() == ENOSYS) return;
+    std::fprintf(stderr, "errno %d\n", request.error().value());
+    std::abort();
+  }
+  const std::string broken = BrokenInvariant(header, *request, message);
+  if (broken.empty()) return;
+  std::fprintf(stderr, "opcode %u: %s\n", header.opcode, broken.c_str());
+  std::abort();
+}
+
+void Run(absl::Span<const char> input) {
+  ConnectionParameters parameters;
+  constexpr size_t kPrefix = sizeof(parameters.flags) + 1;
+  if (input.size() < kPrefix) return;
+  std::memcpy(&parameters.flags, input.data(), sizeof(parameters.flags));
+  const auto split = static_cast<uint8_t>(input[kPrefix - 1]);
+
+  Copy message(input.subspan(kPrefix));
+  const auto length = static_cast<uint32_t>(message.span().size());
+  if (length >= sizeof(length)) std::memcpy(message.span().data(), &length, sizeof(length));
+  const Result<RequestHeader> header = DecodeHeader(message.span());
+  if (!header.ok()) return;
+  const absl::Span<const char> body = message.span().subspan(kRequestHeaderSize);
+  Check(*header, DecodeBody(*header, body, parameters), message.span());
+
+  Copy fixed(body.subspan(0, split));
+  const absl::Span<const char> rest = body.subspan(fixed.span().size());
+  Check(*header, DecodeArguments(*header, fixed.span(), rest, parameters), rest);
+}
+
+}  // namespace
+}  // namespace memfuse::protocol
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  memfuse::protocol::Run({reinterpret_cast<const char*>(data), size});
+  return 0;
+}
