@@ -1,0 +1,458 @@
+// Sessions over socket pairs. A real /dev/fuse is used in session_mount_test.cc.
+
+#include "memfuse/session.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "tests/transport/fake_filesystem.h"
+#include "tests/transport/socket_kernel.h"
+#include "tests/transport/wire_requests.h"
+
+namespace memfuse::transport {
+namespace {
+
+using testing::Each;
+using testing::ElementsAre;
+
+SessionOptions Options(int threads) {
+  SessionOptions options;
+  options.threads = threads;
+  options.max_write = 64 << 10;
+  return options;
+}
+
+std::unique_ptr<Session> Adopt(SocketKernel* kernel, int threads, FileSystem* fs) {
+  Session::AdoptOptions adopt;
+  adopt.descriptors = kernel->TakeServerSide();
+  adopt.initialized = TestParameters();
+  absl::StatusOr<std::unique_ptr<Session>> session = Session::Adopt(adopt, Options(threads), fs);
+  EXPECT_TRUE(session.ok()) << session.status();
+  return session.ok() ? *std::move(session) : nullptr;
+}
+
+// Lets callers pass once `expected` of them have come; gives up after a while.
+class Barrier {
+ public:
+  explicit Barrier(int expected) : missing_(expected) {}
+  bool Arrive() {
+    std::unique_lock<std::mutex> lock(mu_);
+    if (--missing_ == 0) all_here_.notify_all();
+    return all_here_.wait_for(lock, std::chrono::seconds(20), [this] { return missing_ <= 0; });
+  }
+
+ private:
+  std::mutex mu_;
+  std::condition_variable all_here_;
+  int missing_;
+};
+
+TEST(SessionTest, AnswersOnTheDescriptorThatWasRead) {
+  constexpr size_t kChannels = 4;
+  SocketKernel kernel(kChannels);
+  FakeFileSystem fs;
+  const std::unique_ptr<Session> session = Adopt(&kernel, kChannels, &fs);
+  for (uint64_t id = 1; id <= 40; ++id) {
+    const size_t channel = id % kChannels;
+    const WireReply reply = kernel.Ask(channel, GetattrMessage(id));
+    EXPECT_EQ(reply.id, id);
+    EXPECT_EQ(reply.error, 0);
+  }
+  for (size_t channel = 0; channel < kChannels; ++channel) {
+    EXPECT_FALSE(kernel.Readable(channel, 0)) << "a second answer on channel " << channel;
+  }
+  EXPECT_EQ(session->RequestCounts()[FUSE_GETATTR], 40u);
+  EXPECT_THAT(session->WorkerRequestCounts(), ElementsAre(10, 10, 10, 10));
+}
+
+TEST(SessionTest, TwoWorkersServeAtTheSameTime) {
+  SocketKernel kernel(2);
+  FakeFileSystem fs;
+  Barrier barrier(2);
+  std::atomic<int> met{0};
+  fs.on_call = [&] { met += barrier.Arrive() ? 1 : 0; };
+  const std::unique_ptr<Session> session = Adopt(&kernel, 2, &fs);
+  kernel.Send(0, GetattrMessage(1));
+  kernel.Send(1, GetattrMessage(2));
+  EXPECT_EQ(kernel.Receive(0).id, 1u);
+  EXPECT_EQ(kernel.Receive(1).id, 2u);
+  EXPECT_EQ(met, 2);
+}
+
+TEST(SessionTest, ManyClientsAtOnceAreAnsweredInOrder) {
+  constexpr size_t kChannels = 4;
+  SocketKernel kernel(kChannels);
+  FakeFileSystem fs;
+  const std::unique_ptr<Session> session = Adopt(&kernel, kChannels, &fs);
+  std::vector<std::thread> clients;
+  for (size_t channel = 0; channel < kChannels; ++channel) {
+    clients.emplace_back([&, channel] {
+      for (uint64_t id = 1; id <= 300; ++id) {
+        EXPECT_EQ(kernel.Ask(channel, LookupMessage(id, "name")).id, id);
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(fs.lookups, 1200);
+  EXPECT_THAT(session->WorkerRequestCounts(), Each(300u));
+}
+
+TEST(SessionTest, DataIsPageAligned) {
+  SocketKernel kernel(1);
+  FakeFileSystem fs;
+  const std::unique_ptr<Session> session = Adopt(&kernel, 1, &fs);
+  const std::string data(64 << 10, 'w');
+  EXPECT_EQ(kernel.Ask(0, WriteMessage(1, data)).As<fuse_write_out>().size, data.size());
+  EXPECT_EQ(fs.last_offset_in_page, 0u);
+  fs.last_offset_in_page = 1;
+  EXPECT_EQ(kernel.Ask(0, ReadMessage(FUSE_READ, 2, 64 << 10)).body, std::string(64 << 10, 'r'));
+  EXPECT_EQ(fs.last_offset_in_page, 0u);
+}
+
+TEST(SessionTest, ASmallMaxWriteLeavesRoomForTheLargestXattr) {
+  SocketKernel kernel(1);
+  FakeFileSystem fs;
+  fs.xattr = std::string(64 << 10, 'v');
+  Session::AdoptOptions adopt;
+  adopt.descriptors = kernel.TakeServerSide();
+  adopt.initialized = TestParameters();
+  adopt.initialized.max_write = 4096;
+  adopt.initialized.max_pages = 1;
+  SessionOptions options;
+  options.max_write = 4096;
+  auto session = Session::Adopt(adopt, options, &fs);
+  ASSERT_TRUE(session.ok()) << session.status();
+  const std::string value(64 << 10, 'v');
+  const std::string setxattr = Bytes(static_cast<uint32_t>(value.size())) + Bytes(uint32_t{0}) +
+                               Name("user." + std::string(250, 'n')) + value;
+  EXPECT_EQ(kernel.Ask(0, Message(FUSE_SETXATTR, 1, setxattr)).error, 0);
+  EXPECT_EQ(kernel.Ask(0, XattrMessage(FUSE_GETXATTR, 2, 64 << 10)).body, value);
+}
+
+// Sends a message that may be anything, and a good one behind it. Returns how many answers the
+// first one got.
+int AnswersTo(SocketKernel* kernel, const std::string& message) {
+  constexpr uint64_t kGood = uint64_t{1} << 40;
+  kernel->Send(0, message);
+  kernel->Send(0, GetattrMessage(kGood));
+  for (int answers = 0;; ++answers) {
+    const WireReply reply = kernel->Receive(0);
+    if (reply.id == kGood || !reply.well_formed) {
+      EXPECT_EQ(reply.error, 0);
+      return answers;
+    }
+  }
+}
+
+TEST(SessionTest, GoesOnAfterMalformedRequests) {
+  SocketKernel kernel(1);
+  FakeFileSystem fs;
+  const std::unique_ptr<Session> session = Adopt(&kernel, 1, &fs);
+  for (const std::string& message : GoodRequests(88)) {
+    const uint32_t opcode = OpcodeOf(message);
+    for (size_t size = 1; size <= message.size(); ++size) {
+      const std::string cut = message.substr(0, size);
+      const int expected = size >= sizeof(fuse_in_header) && Answered(opcode) ? 1 : 0;
+      ASSERT_EQ(AnswersTo(&kernel, cut), expected) << "opcode " << opcode << ", " << size;
+      ASSERT_EQ(AnswersTo(&kernel, WithHonestLength(cut)), expected)
+          << "opcode " << opcode << ", " << size;
+    }
+  }
+}
+
+TEST(SessionTest, GoesOnAfterRandomRequests) {
+  SocketKernel kernel(1);
+  FakeFileSystem fs;
+  const std::unique_ptr<Session> session = Adopt(&kernel, 1, &fs);
+  std::mt19937 random(20240229);
+  for (uint32_t opcode = 0; opcode < 70; ++opcode) {
+    for (int i = 0; i < 20; ++i) {
+      std::string body(random() % 200, '\0');
+      for (char& byte : body) byte = static_cast<char>(random() % 3 == 0 ? 0 : random());
+      ASSERT_EQ(AnswersTo(&kernel, Message(opcode, 5, body)), Answered(opcode) ? 1 : 0)
+          << "opcode " << opcode;
+    }
+  }
+  for (int i = 0; i < 200; ++i) {
+    std::string noise(1 + random() % 300, '\0');
+    for (char& byte : noise) byte = static_cast<char>(random());
+    EXPECT_LE(AnswersTo(&kernel, noise), 1);
+  }
+}
+
+TEST(SessionTest, UnknownOpcodesAreNotSupported) {
+  SocketKernel kernel(1);
+  FakeFileSystem fs;
+  const std::unique_ptr<Session> session = Adopt(&kernel, 1, &fs);
+  EXPECT_EQ(kernel.Ask(0, Message(4096, 1, "")).error, ENOSYS);
+  EXPECT_EQ(kernel.Ask(0, GetattrMessage(2)).error, 0);
+}
+
+TEST(SessionTest, StopsWhileWorkersWait) {
+  for (int round = 0; round < 20; ++round) {
+    SocketKernel kernel(4);
+    FakeFileSystem fs;
+    const std::unique_ptr<Session> session = Adopt(&kernel, 4, &fs);
+    if (round % 2 == 0) kernel.Send(0, GetattrMessage(1));
+    const absl::Time before = absl::Now();
+    session->Stop();
+    EXPECT_LT(absl::Now() - before, absl::Seconds(10));
+    EXPECT_TRUE(session->WaitFor(absl::ZeroDuration()));
+  }
+}
+
+TEST(SessionTest, StopAnswersWhatWasRead) {
+  SocketKernel kernel(2);
+  FakeFileSystem fs;
+  std::atomic<bool> inside{false};
+  std::atomic<bool> release{false};
+  fs.on_call = [&] {
+    inside = true;
+    while (!release) absl::SleepFor(absl::Milliseconds(1));
+  };
+  const std::unique_ptr<Session> session = Adopt(&kernel, 2, &fs);
+  kernel.Send(0, GetattrMessage(1));
+  while (!inside) absl::SleepFor(absl::Milliseconds(1));
+  std::thread stopper([&] { session->Stop(); });
+  absl::SleepFor(absl::Milliseconds(20));
+  release = true;
+  stopper.join();
+  EXPECT_EQ(kernel.Receive(0).id, 1u);
+}
+
+TEST(SessionTest, StopAndUnmountMayBeCalledByAnybodyAndAgain) {
+  SocketKernel kernel(2);
+  FakeFileSystem fs;
+  const std::unique_ptr<Session> session = Adopt(&kernel, 2, &fs);
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 3; ++i) {
+    callers.emplace_back([&] { session->Stop(); });
+    callers.emplace_back([&] { EXPECT_TRUE(session->Unmount(absl::Seconds(1)).ok()); });
+    callers.emplace_back([&] { EXPECT_TRUE(session->WaitFor(absl::Seconds(20))); });
+  }
+  for (std::thread& caller : callers) caller.join();
+  session->Stop();
+  EXPECT_FALSE(session->AddWorker().ok());
+  EXPECT_FALSE(session->CloneDescriptor().ok());
+  EXPECT_EQ(session->RequestCounts().size(), 64u);
+}
+
+TEST(SessionTest, StopClosesItsDescriptors) {
+  SocketKernel kernel(1);
+  FakeFileSystem fs;
+  const std::unique_ptr<Session> session = Adopt(&kernel, 1, &fs);
+  EXPECT_FALSE(kernel.Readable(0, 0));
+  session->Stop();
+  EXPECT_TRUE(kernel.Readable(0, 0));  // the end of the stream
+}
+
+TEST(SessionTest, EndsWhenTheOtherSideCloses) {
+  SocketKernel kernel(3);
+  FakeFileSystem fs;
+  const std::unique_ptr<Session> session = Adopt(&kernel, 3, &fs);
+  EXPECT_FALSE(session->WaitFor(absl::Milliseconds(20)));
+  kernel.Close(0);
+  EXPECT_FALSE(session->WaitFor(absl::Milliseconds(20)));
+  EXPECT_EQ(kernel.Ask(1, GetattrMessage(1)).error, 0);
+  kernel.CloseAll();
+  EXPECT_TRUE(session->WaitFor(absl::Seconds(20)));
+  EXPECT_FALSE(session->AddWorker().ok());
+}
+
+TEST(SessionTest, APeerThatIsGoneWhenItIsAnsweredEndsNothingElse) {
+  SocketKernel kernel(2);
+  FakeFileSystem fs;
+  std::atomic<bool> release{false};
+  fs.on_call = [&] {
+    while (!release) absl::SleepFor(absl::Milliseconds(1));
+  };
+  const std::unique_ptr<Session> session = Adopt(&kernel, 2, &fs);
+  kernel.Send(0, LookupMessage(1, "name"));
+  kernel.Send(1, GetattrMessage(2));
+  absl::SleepFor(absl::Milliseconds(20));
+  kernel.Close(0);
+  release = true;
+  EXPECT_EQ(kernel.Receive(1).error, 0);
+  session->Stop();
+  // Nobody heard of the lookup.
+  EXPECT_EQ(fs.lookups, 0);
+}
+
+TEST(SessionTest, AddsWorkers) {
+  SocketKernel kernel(2);
+  FakeFileSystem fs;
+  const std::unique_ptr<Session> session = Adopt(&kernel, 1, &fs);
+  // The second descriptor was kept for this.
+  ASSERT_TRUE(session->AddWorker().ok());
+  EXPECT_EQ(kernel.Ask(0, GetattrMessage(1)).error, 0);
+  EXPECT_EQ(kernel.Ask(1, GetattrMessage(2)).error, 0);
+  // A socket cannot be cloned; the session goes on.
+  EXPECT_FALSE(session->AddWorker().ok());
+  EXPECT_EQ(kernel.Ask(1, GetattrMessage(3)).error, 0);
+}
+
+TEST(SessionTest, AWorkerThatCannotStartUndoesAll) {
+  SocketKernel kernel(1);
+  FakeFileSystem fs;
+  Session::AdoptOptions adopt;
+  adopt.descriptors = kernel.TakeServerSide();
+  adopt.initialized = TestParameters();
+  EXPECT_FALSE(Session::Adopt(adopt, Options(2), &fs).ok());
+  EXPECT_TRUE(kernel.Readable(0, 0));  // closed
+}
+
+TEST(SessionTest, ANonBlockingDescriptorIsServed) {
+  SocketKernel kernel(1);
+  FakeFileSystem fs;
+  Session::AdoptOptions adopt;
+  adopt.descriptors = kernel.TakeServerSide();
+  adopt.initialized = TestParameters();
+  ASSERT_EQ(fcntl(adopt.descriptors[0], F_SETFL, O_RDWR | O_NONBLOCK), 0);
+  auto session = Session::Adopt(adopt, Options(1), &fs);
+  ASSERT_TRUE(session.ok()) << session.status();
+  absl::SleepFor(absl::Milliseconds(10));
+  EXPECT_EQ(kernel.Ask(0, GetattrMessage(1)).error, 0);
+}
+
+TEST(SessionTest, WorkersTakeNoSignalOfTheProcess) {
+  static std::atomic<pid_t> handled_by{0};
+  struct sigaction action = {};
+  action.sa_handler = [](int) { handled_by = gettid(); };
+  struct sigaction previous;
+  sigaction(SIGUSR1, &action, &previous);
+  SocketKernel kernel(2);
+  FakeFileSystem fs;
+  std::atomic<bool> blocked{false};
+  fs.on_call = [&] {
+    sigset_t mask;
+    pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+    blocked = sigismember(&mask, SIGUSR1) && sigismember(&mask, SIGTERM) &&
+              sigismember(&mask, SIGPIPE) && !sigismember(&mask, SIGSEGV);
+  };
+  const std::unique_ptr<Session> session = Adopt(&kernel, 2, &fs);
+  EXPECT_EQ(kernel.Ask(0, GetattrMessage(1)).error, 0);
+  EXPECT_TRUE(blocked);
+  kill(getpid(), SIGUSR1);
+  while (handled_by == 0) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_EQ(handled_by, getpid());
+  sigaction(SIGUSR1, &previous, nullptr);
+}
+
+class HandshakeTest : public testing::Test {
+ protected:
+  absl::StatusOr<std::unique_ptr<Session>> AdoptFresh(absl::Duration timeout = absl::Seconds(20)) {
+    Session::AdoptOptions adopt;
+    adopt.descriptors = kernel_.TakeServerSide();
+    adopt.init_timeout = timeout;
+    return Session::Adopt(adopt, Options(2), &fs_);
+  }
+
+  SocketKernel kernel_{2};
+  FakeFileSystem fs_;
+};
+
+TEST_F(HandshakeTest, AnswersInit) {
+  kernel_.Send(0, InitMessage(1, 7, 40, FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_MAX_PAGES));
+  auto session = AdoptFresh();
+  ASSERT_TRUE(session.ok()) << session.status();
+  const WireReply reply = kernel_.Receive(0);
+  EXPECT_EQ(reply.id, 1u);
+  EXPECT_EQ(reply.error, 0);
+  const auto init = reply.As<fuse_init_out>();
+  EXPECT_EQ(init.major, 7u);
+  EXPECT_EQ(init.max_write, 64u << 10);
+  EXPECT_EQ((*session)->parameters().minor, 40u);
+  EXPECT_EQ((*session)->parameters().max_write, 64u << 10);
+  EXPECT_EQ((*session)->parameters().flags & FUSE_MAX_PAGES, uint64_t{FUSE_MAX_PAGES});
+  for (size_t channel : {0, 1}) {
+    EXPECT_EQ(kernel_.Ask(channel, GetattrMessage(2)).error, 0);
+  }
+}
+
+TEST_F(HandshakeTest, ALaterMajorVersionIsToldOurs) {
+  kernel_.Send(0, InitMessage(1, 8, 0, 0));
+  kernel_.Send(0, InitMessage(2, 7, 45, 0));
+  auto session = AdoptFresh();
+  ASSERT_TRUE(session.ok()) << session.status();
+  const WireReply first = kernel_.Receive(0);
+  EXPECT_EQ(first.id, 1u);
+  EXPECT_EQ(first.error, 0);
+  EXPECT_EQ(first.As<uint32_t>(), 7u);
+  EXPECT_EQ(kernel_.Receive(0).id, 2u);
+}
+
+TEST_F(HandshakeTest, WhatComesBeforeInitIsRefused) {
+  kernel_.Send(0, GetattrMessage(1));
+  kernel_.Send(0, Message(FUSE_FORGET, 2, Bytes(fuse_forget_in{1})));
+  kernel_.Send(0, "noise");
+  kernel_.Send(0, Message(FUSE_INIT, 3, "short"));
+  kernel_.Send(0, InitMessage(4, 7, 45, 0));
+  auto session = AdoptFresh();
+  ASSERT_TRUE(session.ok()) << session.status();
+  const WireReply early = kernel_.Receive(0);
+  EXPECT_EQ(early.id, 1u);
+  EXPECT_EQ(early.error, EIO);
+  const WireReply malformed = kernel_.Receive(0);
+  EXPECT_EQ(malformed.id, 3u);
+  EXPECT_EQ(malformed.error, EINVAL);
+  EXPECT_EQ(kernel_.Receive(0).id, 4u);
+}
+
+TEST_F(HandshakeTest, AnOldKernelIsRefused) {
+  kernel_.Send(0, InitMessage(1, 7, 20, 0));
+  EXPECT_EQ(AdoptFresh().status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(kernel_.Receive(0).error, EPROTO);
+}
+
+TEST_F(HandshakeTest, WithoutInitItGivesUp) {
+  EXPECT_EQ(AdoptFresh(absl::Milliseconds(50)).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_TRUE(kernel_.Readable(0, 0));  // closed
+}
+
+TEST_F(HandshakeTest, AConnectionThatEndsBeforeInitIsAnError) {
+  kernel_.CloseAll();
+  EXPECT_EQ(AdoptFresh().status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(SessionOptionsTest, AreChecked) {
+  FakeFileSystem fs;
+  const auto code = [&](SessionOptions options, FileSystem* served, bool descriptor = true) {
+    SocketKernel kernel(1);
+    Session::AdoptOptions adopt;
+    if (descriptor) adopt.descriptors = kernel.TakeServerSide();
+    adopt.initialized = TestParameters();
+    return Session::Adopt(adopt, options, served).status().code();
+  };
+  EXPECT_EQ(code(Options(1), &fs), absl::StatusCode::kOk);
+  EXPECT_EQ(code(Options(0), &fs), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(code(Options(513), &fs), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(code(Options(1), nullptr), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(code(Options(1), &fs, false), absl::StatusCode::kInvalidArgument);
+  for (const uint32_t max_write : {0u, 2048u, 5000u, 2u << 20}) {
+    SessionOptions options = Options(1);
+    options.max_write = max_write;
+    EXPECT_EQ(code(options, &fs), absl::StatusCode::kInvalidArgument) << max_write;
+  }
+  Session::AdoptOptions adopt;
+  adopt.descriptors = {-1};
+  EXPECT_EQ(Session::Adopt(adopt, Options(1), &fs).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace memfuse::transport
