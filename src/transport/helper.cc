@@ -76,7 +76,8 @@ int Spawn(const std::vector<std::string>& arguments, int socket, int error, pid_
   const std::vector<char*> environment_pointers = Pointers(&environment);
   const int result = posix_spawnp(child, kProgram, &actions, &attributes, argv_pointers.data(),
                                   environment_pointers.data());
-  if (result != ENOENT) return result;
+  // EACCES says only that PATH names a folder that this user may not enter.
+  if (result != ENOENT && result != EACCES) return result;
   return posix_spawn(child, kProgramPath, &actions, &attributes, argv_pointers.data(),
                      environment_pointers.data());
 }

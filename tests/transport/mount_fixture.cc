@@ -1,0 +1,103 @@
+#include "tests/transport/mount_fixture.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/statfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
+namespace memfuse::transport {
+namespace {
+
+char g_directory[64];
+
+// Async-signal-safe. The end of the process ends its connections, and whoever hangs on them.
+void GiveUp(int) {
+  umount2(g_directory, MNT_DETACH);
+  static const char kMessage[] = "the test took too long\n";
+  [[maybe_unused]] const ssize_t written = write(2, kMessage, sizeof(kMessage) - 1);
+  _exit(1);
+}
+
+}  // namespace
+
+void MountFixture::SetUp() {
+  ASSERT_EQ(geteuid(), 0u) << "this test needs root";
+  ASSERT_EQ(access("/dev/fuse", R_OK | W_OK), 0) << "this test needs /dev/fuse";
+  char pattern[] = "/tmp/memfuse-transport-XXXXXX";
+  ASSERT_NE(mkdtemp(pattern), nullptr);
+  directory_ = pattern;
+  directory_.copy(g_directory, sizeof(g_directory) - 1);
+  signal(SIGALRM, GiveUp);
+  alarm(60);
+}
+
+void MountFixture::TearDown() {
+  alarm(0);
+  if (directory_.empty()) return;
+  while (umount2(directory_.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
+  }
+  EXPECT_EQ(rmdir(directory_.c_str()), 0);
+}
+
+std::string MountFixture::MountInfo() const {
+  std::ifstream mounts("/proc/self/mountinfo");
+  std::string found, line;
+  while (std::getline(mounts, line)) {
+    if (line.find(" " + directory_ + " ") != std::string::npos) found += line + "\n";
+  }
+  return found;
+}
+
+int MountFixture::Statfs() const {
+  struct statfs result;
+  return statfs(directory_.c_str(), &result) == 0 ? 0 : errno;
+}
+
+int MountFixture::FuseDescriptors() {
+  int count = 0;
+  DIR* const descriptors = opendir("/proc/self/fd");
+  while (const dirent* const entry = readdir(descriptors)) {
+    char target[64] = {};
+    const std::string link = std::string("/proc/self/fd/") + entry->d_name;
+    if (readlink(link.c_str(), target, sizeof(target) - 1) <= 0) continue;
+    if (std::string(target) != "/dev/fuse") continue;
+    ++count;
+    EXPECT_NE(fcntl(std::atoi(entry->d_name), F_GETFD) & FD_CLOEXEC, 0);
+  }
+  closedir(descriptors);
+  return count;
+}
+
+std::string MountFixture::InChild(const std::function<std::string()>& body) {
+  int ends[2];
+  if (pipe(ends) != 0) return "no pipe";
+  const pid_t child = fork();
+  if (child == 0) {
+    close(ends[0]);
+    alarm(50);  // not inherited
+    const std::string said = body();
+    const ssize_t written = write(ends[1], said.data(), said.size());
+    _exit(written == static_cast<ssize_t>(said.size()) ? 0 : 1);
+  }
+  close(ends[1]);
+  std::string said;
+  char chunk[512];
+  for (ssize_t size; (size = read(ends[0], chunk, sizeof(chunk))) > 0;) {
+    said.append(chunk, static_cast<size_t>(size));
+  }
+  close(ends[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  return said;
+}
+
+}  // namespace memfuse::transport
