@@ -1,0 +1,83 @@
+# shellcheck shell=bash
+# Sourced by run.sh and test.sh: which packages they need, on Debian 12, Ubuntu 24.04 and newer,
+# and how to get and build things.
+
+root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
+
+# Used by the scripts that source this file.
+# shellcheck disable=SC2034
+build_packages=(
+  cmake ninja-build g++ libabsl-dev libgflags-dev libgoogle-glog-dev libgtest-dev libgmock-dev
+  fuse3 ca-certificates
+)
+
+# Beyond those: the thread-safety analysis, and the programs that the tests run on a mount.
+# shellcheck disable=SC2034
+test_packages=(
+  clang ccache libbenchmark-dev
+  acl attr e2fsprogs fio git libcap2-bin procps psmisc python3 rsync sqlite3 strace util-linux
+)
+
+# say TEXT: a line of the script's own, among the output of what it runs.
+say() {
+  printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+}
+
+# as_root COMMAND...
+as_root() {
+  if [[ $(id -u) -eq 0 ]]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    say "root is needed, and sudo is not installed, for: $*"
+    return 1
+  fi
+}
+
+# install_missing PACKAGE...: does nothing, and needs nobody's leave, when all are there.
+install_missing() {
+  local package unknown=false missing=()
+  if ! command -v dpkg-query >/dev/null; then
+    say "this is no Debian or Ubuntu; taking for granted what is there of: $*"
+    return 0
+  fi
+  for package in "$@"; do
+    if [[ $(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null) != ii* ]]; then
+      missing+=("$package")
+    fi
+  done
+  if [[ ${#missing[@]} -eq 0 ]]; then return 0; fi
+
+  say "installing ${missing[*]}"
+  for package in "${missing[@]}"; do
+    # Nothing is known before the first update of a fresh machine.
+    if [[ -z $(apt-cache madison "$package" 2>/dev/null) ]]; then unknown=true; fi
+  done
+  if $unknown; then apt_get update; fi
+  # A known package may be gone from the mirror since the lists were fetched.
+  apt_get install "${missing[@]}" || { apt_get update && apt_get install "${missing[@]}"; }
+}
+
+apt_get() {
+  as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get --yes --quiet --no-install-recommends -o Dpkg::Use-Pty=0 "$@"
+}
+
+# What builds and tests are run under; set by test.sh for the sanitizers.
+wrapper=()
+
+# build PRESET [TARGET...]: configures once; later, ninja knows when to do it again.
+build() {
+  local preset=$1 launcher=() targets=()
+  shift
+  if command -v ccache >/dev/null; then launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
+  if [[ $# -gt 0 ]]; then targets=(--target "$@"); fi
+  (
+    cd "$root" || exit 1
+    if [[ ! -e build/$preset/build.ninja ]]; then
+      cmake --preset "$preset" "${launcher[@]}" || exit 1
+    fi
+    "${wrapper[@]}" cmake --build --preset "$preset" "${targets[@]}"
+  )
+}

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds memfuse in every way it is checked, and runs every test:
+#
+#   packaging/test.sh
+#
+# For a fresh Debian or Ubuntu machine with /dev/fuse. Ends with the summary of the full run; the
+# exit status is 0 only if that and everything before it went well.
+#
+#   CTEST_ARGS="-R rename"   more arguments for each ctest, split at blanks
+#   CTEST_JOBS=4             tests at a time (default 1: they measure and share the machine)
+set -euo pipefail
+
+# shellcheck source=packaging/deps.sh
+. "$(dirname "$(readlink -f "$0")")/deps.sh"
+
+read -r -a ctest_args <<<"${CTEST_ARGS:-}"
+failed=()
+
+# step NAME COMMAND...: goes on after a failure, so that one run shows all of them.
+step() {
+  local name=$1
+  shift
+  say "== $name"
+  "$@" || failed+=("$name")
+}
+
+# run_tests PRESET [ctest arguments...]
+run_tests() {
+  local preset=$1
+  shift
+  "${wrapper[@]}" ctest --test-dir "$root/build/$preset" --output-on-failure --no-tests=error \
+    --parallel "${CTEST_JOBS:-1}" "$@" "${ctest_args[@]}"
+}
+
+install_missing "${build_packages[@]}" "${test_packages[@]}"
+
+if [[ ! -c /dev/fuse ]]; then
+  say "there is no /dev/fuse, and the mount tests need it: 'modprobe fuse', or start the container" \
+    "with '--device /dev/fuse --cap-add SYS_ADMIN'"
+  exit 1
+fi
+# Without udev it is for root only, and the tests mount as an ordinary user as well.
+if [[ $(stat --format=%a /dev/fuse) != 666 ]]; then as_root chmod 0666 /dev/fuse; fi
+
+step "clang's thread-safety analysis: build" build clang-thread-safety
+
+# What runs in one process, and short stress, under the sanitizers. ThreadSanitizer's shadow memory
+# has a fixed place, which a kernel that randomises much may have given away.
+if setarch --addr-no-randomize true 2>/dev/null; then wrapper=(setarch --addr-no-randomize); fi
+for preset in asan-ubsan tsan; do
+  step "$preset: build" build "$preset"
+  step "$preset: tests" run_tests "$preset" --label-exclude mount
+done
+wrapper=()
+
+step "release: build" build release
+if [[ ${#failed[@]} -gt 0 ]]; then
+  say "FAILED before the full run:"
+  printf '  %s\n' "${failed[@]}" >&2
+fi
+# Mounting, and hiding devices from the program, is root's; the rest does not mind.
+if [[ $(id -u) -ne 0 ]]; then wrapper=(as_root); fi
+say "== release: all tests"
+run_tests release || exit 1
+[[ ${#failed[@]} -eq 0 ]]
