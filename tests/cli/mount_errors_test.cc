@@ -61,14 +61,14 @@ constexpr char kPrivateDevice[] =
     "mknod -m 600 /dev/fuse c 10 229";
 constexpr char kHideHelper[] =
     "mount -t tmpfs tmpfs /usr/local/bin || true\n"
-    "mount -t tmpfs tmpfs /usr/bin";
+    "mount -t tmpfs tmpfs /usr/bin\nexport PATH=/usr/bin:/bin";
 
 INSTANTIATE_TEST_SUITE_P(
     All, MountErrorTest,
     testing::Values(MountError{"NoDevice", kHideDevice, true, {}, "/dev/fuse"},
                     MountError{"NoDeviceForAUser", kHideDevice, false, {}, "/dev/fuse"},
                     MountError{"DeviceForRootOnly", kPrivateDevice, false, {}, "/dev/fuse"},
-                    MountError{"NoHelper", kHideHelper, false, {}, "fusermount3"},
+                    MountError{"NoHelper", kHideHelper, false, {}, "is not installed"},
                     MountError{"SomebodyElsesMountPoint", "chown 0:0 $M", false, {}, ""},
                     MountError{"MountPointOutOfReach",
                                "chmod 700 $M; M=$M/below; mkdir $M; chown 0:0 $D/mount",
