@@ -101,6 +101,14 @@ int StartupReport::Fail(absl::string_view sentence) {
   return 1;
 }
 
+void EnsureStandardStreams() {
+  int fd;
+  do {
+    fd = open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) close(fd);
+}
+
 void DetachFromSurroundings() {
   if (chdir("/") != 0) {
     // Nothing but a strange chroot has no "/"; a busy old directory is then the lesser evil.

@@ -30,6 +30,10 @@ class StartupReport {
   base::UniqueFd pipe_;
 };
 
+// Opens /dev/null where the caller left standard input, output or error closed: whatever is opened
+// next would take that number, and be taken for the stream. To be called first of all.
+void EnsureStandardStreams();
+
 // Makes this process independent of its surroundings: working directory "/" (a working directory,
 // or a core dump, inside the own mount would wait for itself), umask 0 (the kernel applies the
 // caller's), no SIGHUP and SIGPIPE, SIGCHLD as waitpid(2) needs it.

@@ -60,5 +60,6 @@ int Main(const std::vector<std::string>& arguments) {
 
 int main(int argc, char** argv) {
   memfuse::base::DisableLockOrderDetector();
+  memfuse::cli::EnsureStandardStreams();
   return memfuse::cli::Main(std::vector<std::string>(argv + 1, argv + argc));
 }

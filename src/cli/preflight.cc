@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <string>
 #include <utility>
@@ -18,6 +19,10 @@ constexpr unsigned kMiscMajor = 10;
 constexpr unsigned kFuseMinor = 229;
 
 absl::Status CheckFuseDescriptor(int fd) {
+  if (fd <= STDERR_FILENO) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--fuse_fd: descriptor ", fd, " is a standard stream"));
+  }
   struct stat attributes;
   if (fstat(fd, &attributes) != 0) {
     return absl::InvalidArgumentError(absl::StrCat("--fuse_fd: descriptor ", fd, " is not open"));

@@ -102,6 +102,19 @@ TEST(DaemonizeTest, TheChildIsInASessionOfItsOwn) {
       testing::ExitedWithCode(0), "^$");
 }
 
+TEST(StartupReportTest, AWaiterThatIsGoneIsNoticed) {
+  EXPECT_EXIT(
+      {
+        std::signal(SIGPIPE, SIG_IGN);
+        int ends[2];
+        if (pipe(ends) != 0) _exit(8);
+        close(ends[0]);
+        StartupReport report{base::UniqueFd(ends[1])};
+        _exit(report.Succeed() ? 9 : 0);
+      },
+      testing::ExitedWithCode(0), "^$");
+}
+
 TEST(StartupReportTest, InTheForegroundNobodyIsTold) {
   EXPECT_EXIT(
       {

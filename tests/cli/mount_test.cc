@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "src/cli/leftover.h"
 #include "tests/cli/mounted_program.h"
 
 namespace memfuse::cli {
@@ -148,6 +149,39 @@ TEST_F(MountTest, AKilledDaemonsMountIsRefusedUntilItIsFreed) {
   EXPECT_EQ(program_.Shell("umount -l $M").exit_status, 0);
   MountWell();
   ExpectUsable();
+}
+
+TEST_F(MountTest, OnlyADeadMountIsALeftover) {
+  MountWell();
+  DetachLeftover(program_.mount_point());
+  EXPECT_TRUE(IsMounted(program_.mount_point())) << "somebody serves it";
+  kill(daemon_, SIGKILL);
+  MountedProgram::WaitForExit(daemon_);
+  DetachLeftover(program_.mount_point());
+  EXPECT_FALSE(IsMounted(program_.mount_point()));
+}
+
+TEST_F(MountTest, ClosedStandardStreamsDoNotMatter) {
+  const std::string command = absl::StrCat("'", MEMFUSE_PROGRAM, "' \"$M\" <&- >&- 2>&-");
+  EXPECT_EQ(program_.Shell(command).exit_status, 0);
+  ExpectUsable();
+}
+
+TEST_F(MountTest, ADescriptorOfTheCallerIsNotHeldOpen) {
+  // The pipe would keep `cat` waiting for as long as the daemon lives.
+  const std::string command = absl::StrCat("('", MEMFUSE_PROGRAM, "' \"$M\" 7>&1) | cat");
+  const ProgramResult result = program_.Shell(command);
+  EXPECT_EQ(result.exit_status, 0) << "did not end";
+  ExpectUsable();
+}
+
+TEST_F(MountTest, ADescriptorThatIsNotMountedIsRefused) {
+  const int fd = open("/dev/fuse", O_RDWR);
+  ASSERT_GE(fd, 0);
+  const ProgramResult result = program_.Mount({absl::StrCat("--fuse_fd=", fd)});
+  close(fd);
+  EXPECT_EQ(result.exit_status, 1);
+  EXPECT_THAT(result.err, HasSubstr("ended before it was initialised"));
 }
 
 TEST_F(MountTest, TheDaemonHoldsNothingOfItsCaller) {

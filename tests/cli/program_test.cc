@@ -82,7 +82,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadInput{"LogDirectoryIsTheMount", {"@", "--log_dir=@"}, "inside the mount point"},
         BadInput{"LogDirectoryInTheMount", {"@", "--log_dir=@/inside"}, "inside the mount point"},
         BadInput{"DescriptorNotOpen", {"--fuse_fd=77"}, "descriptor 77 is not open"},
-        BadInput{"DescriptorOfSomethingElse", {"--fuse_fd=0"}, "not one of /dev/fuse"},
+        BadInput{"DescriptorOfAStream", {"--fuse_fd=0"}, "descriptor 0 is a standard stream"},
         BadInput{"NegativeDescriptor", {"--fuse_fd=-1", "@"}, "--fuse_fd"},
         BadInput{"InTheForegroundToo", {"-f", "@/none"}, "does not exist"}),
     [](const testing::TestParamInfo<BadInput>& input) { return input.param.name; });
