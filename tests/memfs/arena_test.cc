@@ -1,0 +1,201 @@
+#include "src/memfs/arena.h"
+
+#include <dirent.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/testing/result_matchers.h"
+
+namespace memfuse::memfs {
+namespace {
+
+using test::Succeeds;
+
+// The arena's memory file: the newest of that name among this process's descriptors.
+int ArenaDescriptor() {
+  int found = -1;
+  DIR* const directory = opendir("/proc/self/fd");
+  while (const dirent* entry = readdir(directory)) {
+    char target[256] = {};
+    const std::string path = std::string("/proc/self/fd/") + entry->d_name;
+    if (readlink(path.c_str(), target, sizeof(target) - 1) < 0) continue;
+    if (std::string(target).find("memfuse-arena") == std::string::npos) continue;
+    found = std::max(found, std::stoi(entry->d_name));
+  }
+  closedir(directory);
+  return found;
+}
+
+class ArenaTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto arena = Arena::Make();
+    ASSERT_TRUE(arena.ok()) << arena.status();
+    arena_ = *std::move(arena);
+    descriptor_ = ArenaDescriptor();
+    ASSERT_GE(descriptor_, 0);
+  }
+
+  std::vector<PageNumber> Allocate(size_t count) {
+    std::vector<PageNumber> pages(count);
+    EXPECT_THAT(arena_->Allocate(absl::MakeSpan(pages)), Succeeds());
+    return pages;
+  }
+  void Fill(PageNumber page, char byte) {
+    const std::string data(kPageSize, byte);
+    EXPECT_THAT(arena_->Write(page, 0, data), Succeeds());
+  }
+  std::string Read(PageNumber first, uint64_t offset, size_t size) {
+    std::string out(size, '#');
+    EXPECT_THAT(arena_->Read(first, offset, absl::MakeSpan(out.data(), out.size())), Succeeds());
+    return out;
+  }
+  // Pages of memory that the system spends on the arena.
+  uint64_t MemoryPages() const {
+    struct stat st;
+    EXPECT_EQ(fstat(descriptor_, &st), 0);
+    return static_cast<uint64_t>(st.st_blocks) * 512 / kPageSize;
+  }
+
+  std::unique_ptr<Arena> arena_;
+  int descriptor_ = -1;
+};
+
+TEST_F(ArenaTest, GivesEveryPageOnceAndNeverPageZero) {
+  std::set<PageNumber> seen;
+  for (const size_t count : {1, 2, 509, 3, 600, 1}) {
+    for (const PageNumber page : Allocate(count)) {
+      EXPECT_NE(page, 0u);
+      EXPECT_LT(page, Arena::kMaxPages);
+      EXPECT_TRUE(seen.insert(page).second) << page;
+    }
+  }
+  EXPECT_EQ(arena_->pages_in_use(), seen.size());
+}
+
+TEST_F(ArenaTest, GivesNeighboursWhereItCan) {
+  const std::vector<PageNumber> pages = Allocate(256);
+  for (size_t i = 1; i < pages.size(); ++i) EXPECT_EQ(pages[i], pages[0] + i);
+}
+
+TEST_F(ArenaTest, AllocatesNothingForAnEmptyRequest) {
+  EXPECT_THAT(arena_->Allocate({}), Succeeds());
+  arena_->Free({});
+  EXPECT_EQ(arena_->pages_in_use(), 0u);
+}
+
+TEST_F(ArenaTest, TakesMemoryOnlyForWhatIsWritten) {
+  const std::vector<PageNumber> pages = Allocate(1000);
+  EXPECT_EQ(MemoryPages(), 0u);
+  EXPECT_EQ(Read(pages[7], 0, kPageSize), std::string(kPageSize, '\0'));
+  Fill(pages[0], 'a');
+  Fill(pages[999], 'b');
+  EXPECT_EQ(MemoryPages(), 2u);
+}
+
+TEST_F(ArenaTest, ReadsAndWritesAcrossARunOfNeighbours) {
+  const std::vector<PageNumber> pages = Allocate(4);
+  std::string data(2 * kPageSize + 100, '\0');
+  for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<char>('a' + i % 26);
+  ASSERT_THAT(arena_->Write(pages[0], 4000, data), Succeeds());
+  EXPECT_EQ(Read(pages[0], 4000, data.size()), data);
+  EXPECT_EQ(Read(pages[1], 0, 10), data.substr(96, 10));
+  EXPECT_EQ(Read(pages[0], 0, 4000), std::string(4000, '\0'));
+}
+
+TEST_F(ArenaTest, FreeGivesTheMemoryBackAndThePageReadsAsZerosWhenReused) {
+  const std::vector<PageNumber> pages = Allocate(600);
+  for (const PageNumber page : pages) Fill(page, 'x');
+  EXPECT_EQ(MemoryPages(), 600u);
+  arena_->Free(pages);
+  EXPECT_EQ(MemoryPages(), 0u);
+  EXPECT_EQ(arena_->pages_in_use(), 0u);
+  const std::vector<PageNumber> again = Allocate(600);
+  EXPECT_THAT(again, ::testing::UnorderedElementsAreArray(pages));
+  for (const PageNumber page : again) {
+    EXPECT_EQ(Read(page, 0, kPageSize), std::string(kPageSize, '\0'));
+  }
+}
+
+TEST_F(ArenaTest, FreesPagesThatAreNoNeighbours) {
+  const std::vector<PageNumber> pages = Allocate(100);
+  for (const PageNumber page : pages) Fill(page, 'x');
+  std::vector<PageNumber> odd;
+  for (size_t i = 1; i < pages.size(); i += 2) odd.push_back(pages[i]);
+  std::reverse(odd.begin(), odd.end());
+  arena_->Free(odd);
+  EXPECT_EQ(MemoryPages(), 50u);
+  for (size_t i = 0; i < pages.size(); i += 2) {
+    EXPECT_EQ(Read(pages[i], 0, kPageSize), std::string(kPageSize, 'x'));
+  }
+  EXPECT_THAT(Allocate(50), ::testing::UnorderedElementsAreArray(odd));
+}
+
+TEST_F(ArenaTest, ClearKeepsThePagesAndDropsTheirMemory) {
+  const std::vector<PageNumber> pages = Allocate(3);
+  for (const PageNumber page : pages) Fill(page, 'x');
+  arena_->Clear(pages[0], 2);
+  EXPECT_EQ(MemoryPages(), 1u);
+  EXPECT_EQ(arena_->pages_in_use(), 3u);
+  EXPECT_EQ(Read(pages[0], 0, 2 * kPageSize), std::string(2 * kPageSize, '\0'));
+  EXPECT_EQ(Read(pages[2], 0, kPageSize), std::string(kPageSize, 'x'));
+  EXPECT_THAT(Allocate(10), ::testing::Each(::testing::Gt(pages[2])));
+}
+
+TEST_F(ArenaTest, GrowsOnlyWhenItIsFull) {
+  const std::vector<PageNumber> pages = Allocate(5000);
+  struct stat before, after;
+  ASSERT_EQ(fstat(descriptor_, &before), 0);
+  arena_->Free(pages);
+  Allocate(5000);
+  ASSERT_EQ(fstat(descriptor_, &after), 0);
+  EXPECT_EQ(before.st_size, after.st_size);
+  EXPECT_GE(static_cast<uint64_t>(after.st_size), 5001 * kPageSize);
+}
+
+// Random allocations and frees by several threads: a page belongs to one of them at a time, and is
+// empty when it comes.
+TEST_F(ArenaTest, KeepsThreadsApart) {
+  const auto work = [this](unsigned seed, bool* fine) {
+    std::mt19937 random(seed);
+    std::vector<PageNumber> mine;
+    for (int round = 0; round < 300; ++round) {
+      for (const PageNumber page : Allocate(1 + random() % 20)) {
+        if (Read(page, 0, 1) != std::string(1, '\0')) *fine = false;
+        const char mark = static_cast<char>(seed);
+        if (!arena_->Write(page, 0, absl::MakeConstSpan(&mark, 1)).ok()) *fine = false;
+        mine.push_back(page);
+      }
+      std::shuffle(mine.begin(), mine.end(), random);
+      const size_t drop = std::min<size_t>(mine.size(), random() % 25);
+      const std::vector<PageNumber> dropped(mine.end() - static_cast<std::ptrdiff_t>(drop),
+                                            mine.end());
+      for (const PageNumber page : dropped) {
+        if (Read(page, 0, 1)[0] != static_cast<char>(seed)) *fine = false;
+      }
+      mine.resize(mine.size() - drop);
+      arena_->Free(dropped);
+    }
+    arena_->Free(mine);
+  };
+  bool fine[3] = {true, true, true};
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t < 3; ++t) threads.emplace_back(work, t + 1, &fine[t]);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_THAT(fine, ::testing::Each(true));
+  EXPECT_EQ(arena_->pages_in_use(), 0u);
+  EXPECT_EQ(MemoryPages(), 0u);
+}
+
+}  // namespace
+}  // namespace memfuse::memfs

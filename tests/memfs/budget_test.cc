@@ -1,0 +1,113 @@
+#include "src/memfs/budget.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+namespace memfuse::memfs {
+namespace {
+
+constexpr uint64_t kMax = ~uint64_t{0};
+
+TEST(Budget, GrantsBytesUpToTheLimitAndNotOneMore) {
+  Budget budget(1000, 1);
+  EXPECT_TRUE(budget.ReserveBytes(999));
+  EXPECT_FALSE(budget.ReserveBytes(2));
+  EXPECT_EQ(budget.bytes_used(), 999u);
+  EXPECT_TRUE(budget.ReserveBytes(1));
+  EXPECT_TRUE(budget.ReserveBytes(0));
+  EXPECT_FALSE(budget.ReserveBytes(1));
+  budget.ReleaseBytes(1000);
+  EXPECT_EQ(budget.bytes_used(), 0u);
+}
+
+TEST(Budget, IsNotFooledByAmountsThatWrapAround) {
+  Budget budget(1000, 1);
+  ASSERT_TRUE(budget.ReserveBytes(10));
+  EXPECT_FALSE(budget.ReserveBytes(kMax));
+  EXPECT_FALSE(budget.ReserveBytes(kMax - 9));
+  EXPECT_EQ(budget.ReserveUpTo(kMax, kMax), 0u);
+  EXPECT_EQ(budget.bytes_used(), 10u);
+}
+
+TEST(Budget, TakesTheLargestLimit) {
+  Budget budget(kMax, kMax);
+  EXPECT_TRUE(budget.ReserveBytes(kMax));
+  EXPECT_FALSE(budget.ReserveBytes(1));
+  EXPECT_EQ(budget.byte_limit(), kMax);
+  EXPECT_EQ(budget.inode_limit(), kMax);
+}
+
+TEST(Budget, ReserveUpToGrantsWholeUnits) {
+  Budget budget(10000, 1);
+  EXPECT_EQ(budget.ReserveUpTo(0, 4096), 0u);
+  EXPECT_EQ(budget.ReserveUpTo(1, 4096), 1u);
+  EXPECT_EQ(budget.ReserveUpTo(5, 4096), 1u);
+  EXPECT_EQ(budget.bytes_used(), 8192u);
+  EXPECT_EQ(budget.ReserveUpTo(5, 4096), 0u);
+  EXPECT_TRUE(budget.ReserveBytes(10000 - 8192));
+  EXPECT_EQ(budget.ReserveUpTo(1, 1), 0u);
+}
+
+TEST(Budget, CountsInodesByThemselves) {
+  Budget budget(1, 2);
+  EXPECT_TRUE(budget.ReserveInode());
+  EXPECT_TRUE(budget.ReserveInode());
+  EXPECT_FALSE(budget.ReserveInode());
+  budget.ReleaseInode();
+  EXPECT_TRUE(budget.ReserveInode());
+  EXPECT_EQ(budget.inodes_used(), 2u);
+  EXPECT_EQ(budget.bytes_used(), 0u);
+}
+
+TEST(Reservation, GivesBackUnlessKept) {
+  Budget budget(100, 1);
+  {
+    Reservation space;
+    ASSERT_TRUE(space.Take(&budget, 60));
+    EXPECT_EQ(budget.bytes_used(), 60u);
+    Reservation too_much;
+    EXPECT_FALSE(too_much.Take(&budget, 41));
+  }
+  EXPECT_EQ(budget.bytes_used(), 0u);
+  {
+    Reservation space;
+    ASSERT_TRUE(space.Take(&budget, 60));
+    space.Keep();
+  }
+  EXPECT_EQ(budget.bytes_used(), 60u);
+}
+
+// Threads that take and give back never see more granted than there is.
+TEST(Budget, HoldsTheLimitUnderConcurrency) {
+  constexpr uint64_t kLimit = 64;
+  constexpr int kRounds = 20000;
+  Budget budget(kLimit, kLimit);
+  std::atomic<int64_t> out{0};
+  std::atomic<bool> exceeded{false};
+  const auto take = [&](uint64_t amount) {
+    if (out.fetch_add(static_cast<int64_t>(amount)) + amount > kLimit) exceeded = true;
+    out.fetch_sub(static_cast<int64_t>(amount));
+    budget.ReleaseBytes(amount);
+  };
+  std::vector<std::thread> threads;
+  for (uint64_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < kRounds; ++i) {
+        if (t % 2 == 0) {
+          if (budget.ReserveBytes(20 + t)) take(20 + t);
+        } else if (const uint64_t n = budget.ReserveUpTo(10, 3); n > 0) {
+          take(n * 3);
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_FALSE(exceeded);
+  EXPECT_EQ(budget.bytes_used(), 0u);
+}
+
+}  // namespace
+}  // namespace memfuse::memfs
