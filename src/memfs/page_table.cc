@@ -3,6 +3,12 @@
 #include <algorithm>
 
 namespace memfuse::memfs {
+namespace {
+
+// One behind the last slot that is looked at; `last` may be the largest number there is.
+uint64_t EndSlot(uint64_t last, uint64_t capacity) { return last < capacity ? last + 1 : capacity; }
+
+}  // namespace
 
 uint16_t PageTable::CapacityFor(uint64_t slot) {
   uint64_t capacity = 4;
@@ -59,7 +65,7 @@ void PageTable::Remove(uint64_t first, uint64_t last, std::vector<PageNumber>* r
     Chunk& chunk = it->second;
     const uint64_t base = it->first * kChunkPages;
     const uint64_t from = first > base ? first - base : 0;
-    const uint64_t to = std::min<uint64_t>(last - base + 1, chunk.capacity);
+    const uint64_t to = EndSlot(last - base, chunk.capacity);
     removed->reserve(removed->size() + chunk.present);
     for (uint64_t i = from; i < to; ++i) {
       if (chunk.slots[i].hole()) continue;
@@ -83,7 +89,7 @@ uint64_t PageTable::CountPresent(uint64_t first, uint64_t last) const {
     const Chunk& chunk = it->second;
     const uint64_t base = it->first * kChunkPages;
     const uint64_t from = first > base ? first - base : 0;
-    const uint64_t to = std::min<uint64_t>(last - base + 1, chunk.capacity);
+    const uint64_t to = EndSlot(last - base, chunk.capacity);
     if (from == 0 && to == chunk.capacity) {
       count += chunk.present;
       continue;

@@ -1,0 +1,223 @@
+#include "src/memfs/page_table.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+#include <set>
+#include <vector>
+
+namespace memfuse::memfs {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::UnorderedElementsAreArray;
+
+constexpr uint64_t kLastIndex = (uint64_t{1} << 51) - 1;
+constexpr uint64_t kSlot = sizeof(PageSlot);
+// What an entry of the table's map is charged, before its slots.
+constexpr uint64_t kChunk = 40;
+
+TEST(PageSlot, HoldsNumberAndState) {
+  EXPECT_TRUE(PageSlot().hole());
+  const PageSlot written(Arena::kMaxPages - 1, true);
+  EXPECT_FALSE(written.hole());
+  EXPECT_TRUE(written.written());
+  EXPECT_EQ(written.page(), Arena::kMaxPages - 1);
+  const PageSlot reserved(1, false);
+  EXPECT_FALSE(reserved.hole());
+  EXPECT_FALSE(reserved.written());
+  EXPECT_EQ(reserved.page(), 1u);
+}
+
+TEST(PageTable, AnEmptyOneIsAllHolesAndCostsNothing) {
+  const PageTable table;
+  EXPECT_TRUE(table.empty());
+  EXPECT_EQ(table.Cost(), 0u);
+  EXPECT_TRUE(table.Get(0).hole());
+  EXPECT_TRUE(table.Get(kLastIndex).hole());
+  EXPECT_EQ(table.NextWritten(0), PageTable::kNone);
+  EXPECT_EQ(table.NextUnwritten(7), 7u);
+  EXPECT_EQ(table.CountPresent(0, kLastIndex), 0u);
+}
+
+TEST(PageTable, CostsFollowTheHighestSlotOfAChunk) {
+  PageTable table;
+  table.Set(2, PageSlot(1, true));
+  EXPECT_EQ(table.Cost(), kChunk + 4 * kSlot);
+  table.Set(3, PageSlot(2, true));
+  EXPECT_EQ(table.Cost(), kChunk + 4 * kSlot);
+  table.Set(4, PageSlot(3, true));
+  EXPECT_EQ(table.Cost(), kChunk + 8 * kSlot);
+  table.Set(511, PageSlot(4, true));
+  EXPECT_EQ(table.Cost(), kChunk + 512 * kSlot);
+  table.Set(512, PageSlot(5, true));
+  EXPECT_EQ(table.Cost(), 2 * kChunk + (512 + 4) * kSlot);
+  EXPECT_EQ(table.Get(4).page(), 3u);
+}
+
+TEST(PageTable, PrepareCostsWhatItSaidAndSetAddsNothing) {
+  PageTable table;
+  table.Set(700, PageSlot(1, true));
+  const uint64_t before = table.Cost();
+  const uint64_t promised = table.PrepareCost(100, 1600);
+  table.Prepare(100, 1600);
+  EXPECT_EQ(table.Cost(), before + promised);
+  EXPECT_EQ(table.PrepareCost(100, 1600), 0u);
+  for (uint64_t i = 100; i <= 1600; ++i) table.Set(i, PageSlot(9, true));
+  EXPECT_EQ(table.Cost(), before + promised);
+}
+
+TEST(PageTable, RemovesEverythingUpToNone) {
+  PageTable table;
+  for (const uint64_t i : {uint64_t{0}, uint64_t{5}, uint64_t{511}, uint64_t{512}, kLastIndex}) {
+    table.Set(i, PageSlot(static_cast<PageNumber>(i % 1000 + 1), true));
+  }
+  std::vector<PageNumber> removed;
+  table.Remove(5, PageTable::kNone, &removed);
+  EXPECT_THAT(removed, ElementsAre(6, 512, 513, kLastIndex % 1000 + 1));
+  EXPECT_FALSE(table.Get(0).hole());
+  removed.clear();
+  table.Remove(0, PageTable::kNone, &removed);
+  EXPECT_THAT(removed, ElementsAre(1));
+  EXPECT_TRUE(table.empty());
+  EXPECT_EQ(table.Cost(), 0u);
+}
+
+TEST(PageTable, CountsUpToNone) {
+  PageTable table;
+  table.Set(3, PageSlot(1, true));
+  table.Set(kLastIndex, PageSlot(2, false));
+  EXPECT_EQ(table.CountPresent(0, PageTable::kNone), 2u);
+  EXPECT_EQ(table.CountPresent(4, PageTable::kNone), 1u);
+}
+
+// The table beside a std::map under random operations.
+class Model {
+ public:
+  explicit Model(unsigned seed) : random_(seed) {}
+
+  void Run(int steps) {
+    for (int i = 0; i < steps && !::testing::Test::HasFailure(); ++i) {
+      switch (random_() % 6) {
+        case 0:
+          Remove();
+          break;
+        case 1:
+          Look();
+          break;
+        default:
+          Set();
+      }
+      if (i % 16 == 0) CheckCost();
+    }
+    CheckAll();
+  }
+
+ private:
+  // Dense places, chunk borders and lonely pages far out.
+  uint64_t Index() {
+    static constexpr uint64_t kBases[] = {
+        0, 505, 1020, uint64_t{1} << 20, uint64_t{1} << 40, kLastIndex - 1200};
+    return kBases[random_() % 6] + random_() % (random_() % 2 == 0 ? 12 : 1200);
+  }
+  std::pair<uint64_t, uint64_t> Range() {
+    const uint64_t a = Index();
+    const uint64_t b = random_() % 8 == 0 ? Index() : a + random_() % 600;
+    return {std::min(a, b), std::max(a, b)};
+  }
+
+  void Set() {
+    const uint64_t index = Index();
+    const PageSlot slot(static_cast<PageNumber>(1 + random_() % (Arena::kMaxPages - 1)),
+                        random_() % 3 != 0);
+    const uint64_t before = table_.Cost();
+    const uint64_t bound = table_.PrepareCost(index, index);
+    table_.Set(index, slot);
+    EXPECT_EQ(table_.Cost(), before + bound);
+    model_[index] = slot;
+    uint64_t& top = tops_[index / PageTable::kChunkPages];
+    top = std::max(top, index % PageTable::kChunkPages);
+  }
+
+  void Remove() {
+    auto [first, last] = Range();
+    if (random_() % 16 == 0) last = PageTable::kNone;
+    std::vector<PageNumber> expected, removed;
+    auto it = model_.lower_bound(first);
+    while (it != model_.end() && it->first <= last) {
+      expected.push_back(it->second.page());
+      it = model_.erase(it);
+    }
+    table_.Remove(first, last, &removed);
+    EXPECT_EQ(removed, expected);
+    // Chunks without a page are gone, and what they had grown to.
+    std::set<uint64_t> alive;
+    for (const auto& [index, slot] : model_) alive.insert(index / PageTable::kChunkPages);
+    for (auto top = tops_.begin(); top != tops_.end();) {
+      top = alive.count(top->first) != 0 ? std::next(top) : tops_.erase(top);
+    }
+  }
+
+  void Look() {
+    const auto [first, last] = Range();
+    uint64_t count = 0;
+    for (auto it = model_.lower_bound(first); it != model_.end() && it->first <= last; ++it) {
+      ++count;
+    }
+    EXPECT_EQ(table_.CountPresent(first, last), count);
+
+    uint64_t written = PageTable::kNone;
+    for (auto it = model_.lower_bound(first); it != model_.end(); ++it) {
+      if (!it->second.written()) continue;
+      written = it->first;
+      break;
+    }
+    EXPECT_EQ(table_.NextWritten(first), written);
+
+    uint64_t unwritten = first;
+    for (auto it = model_.find(first); it != model_.end(); it = model_.find(++unwritten)) {
+      if (!it->second.written()) break;
+    }
+    EXPECT_EQ(table_.NextUnwritten(first), unwritten);
+  }
+
+  void CheckCost() {
+    uint64_t cost = 0;
+    for (const auto& [chunk, top] : tops_) {
+      uint64_t capacity = 4;
+      while (capacity <= top) capacity *= 2;
+      cost += kChunk + capacity * kSlot;
+    }
+    EXPECT_EQ(table_.Cost(), cost);
+    EXPECT_EQ(table_.empty(), model_.empty());
+  }
+
+  void CheckAll() {
+    for (const auto& [index, slot] : model_) {
+      EXPECT_EQ(table_.Get(index).page(), slot.page());
+      EXPECT_EQ(table_.Get(index).written(), slot.written());
+      EXPECT_EQ(table_.Get(index + 1).hole(), model_.count(index + 1) == 0);
+    }
+    std::vector<PageNumber> removed, expected;
+    for (const auto& [index, slot] : model_) expected.push_back(slot.page());
+    table_.Remove(0, PageTable::kNone, &removed);
+    EXPECT_THAT(removed, UnorderedElementsAreArray(expected));
+    EXPECT_EQ(table_.Cost(), 0u);
+  }
+
+  std::mt19937 random_;
+  PageTable table_;
+  std::map<uint64_t, PageSlot> model_;
+  std::map<uint64_t, uint64_t> tops_;  // chunk -> highest slot that was ever set
+};
+
+class PageTableModelTest : public ::testing::TestWithParam<unsigned> {};
+
+TEST_P(PageTableModelTest, BehavesAsAMap) { Model(GetParam()).Run(2500); }
+
+INSTANTIATE_TEST_SUITE_P(Seeds, PageTableModelTest, ::testing::Values(1, 2, 3, 4, 5, 6));
+
+}  // namespace
+}  // namespace memfuse::memfs
