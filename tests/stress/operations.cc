@@ -1,0 +1,57 @@
+#include "tests/stress/operations.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <vector>
+
+namespace memfuse::stress {
+namespace {
+
+struct Expectation {
+  const char* name;
+  std::vector<int> errors;
+};
+
+// Every path may lead through a name that is gone (ENOENT), that is a file by now (ENOTDIR), or
+// that is a symbolic link in a circle (ELOOP). An open file, once there, does everything it is
+// asked: those operations have an empty list.
+const std::array<Expectation, kOperations>& Expectations() {
+  static const auto* const table = new std::array<Expectation, kOperations>{{
+      {"mkdir", {ENOENT, ENOTDIR, ELOOP, EEXIST}},
+      {"rmdir", {ENOENT, ENOTDIR, ELOOP, ENOTEMPTY}},
+      {"create", {ENOENT, ENOTDIR, ELOOP, EEXIST}},
+      {"open", {ENOENT, ENOTDIR, ELOOP, EISDIR}},
+      {"write", {}},
+      {"read", {}},
+      {"truncate", {}},
+      {"punch", {}},
+      {"unlink", {ENOENT, ENOTDIR, ELOOP, EISDIR}},
+      // EPERM: a directory gets no second name.
+      {"link", {ENOENT, ENOTDIR, ELOOP, EEXIST, EPERM}},
+      {"symlink", {ENOENT, ENOTDIR, ELOOP, EEXIST}},
+      // EINVAL: no symbolic link.
+      {"readlink", {ENOENT, ENOTDIR, ELOOP, EINVAL}},
+      {"stat", {ENOENT, ENOTDIR, ELOOP}},
+      {"readdir", {ENOENT, ENOTDIR, ELOOP}},
+      // EINVAL: a directory into itself or below. ENOTEMPTY: also onto a directory above.
+      {"rename", {ENOENT, ENOTDIR, ELOOP, EISDIR, ENOTEMPTY, EINVAL}},
+      {"rename NOREPLACE", {ENOENT, ENOTDIR, ELOOP, EEXIST, EINVAL}},
+      {"rename EXCHANGE", {ENOENT, ENOTDIR, ELOOP, EINVAL}},
+      {"move own", {}},
+  }};
+  return *table;
+}
+
+}  // namespace
+
+const char* NameOf(Operation operation) {
+  return Expectations()[static_cast<size_t>(operation)].name;
+}
+
+bool MayFailWith(Operation operation, int error) {
+  const std::vector<int>& errors = Expectations()[static_cast<size_t>(operation)].errors;
+  return std::find(errors.begin(), errors.end(), error) != errors.end();
+}
+
+}  // namespace memfuse::stress

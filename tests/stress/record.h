@@ -1,0 +1,40 @@
+// What the stress program writes: records that say who wrote them, when, and where they belong.
+//
+// A file is a row of records of 512 bytes. Whoever writes or cuts a file holds its lock (flock), as
+// whoever reads it does; so a reader finds whole writes only, each of them over everything that is
+// older, and nothing that was written to another file. A record of zeros is a hole.
+
+#ifndef MEMFUSE_TESTS_STRESS_RECORD_H_
+#define MEMFUSE_TESTS_STRESS_RECORD_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace memfuse::stress {
+
+struct Record {
+  uint64_t magic;
+  uint64_t ino;         // of the file it was written to; inode numbers are not used again
+  uint64_t index;       // of this record in the file
+  uint64_t stamp;       // when, taken under the file's lock: writes to one file are in this order
+  uint64_t span_first;  // the write that it was part of: index of its first record,
+  uint32_t span_count;  // number of records,
+  uint32_t writer;      // process,
+  uint64_t sequence;    // and number among that process's writes
+  unsigned char fill[456];
+};
+inline constexpr size_t kRecordSize = sizeof(Record);
+static_assert(kRecordSize == 512);
+
+// One write: `count` records from index `first` on.
+std::vector<Record> MakeRecords(uint64_t ino, uint64_t first, uint32_t count, uint32_t writer,
+                                uint64_t sequence);
+
+// What is wrong with the contents of the file `ino` from its beginning on; empty if nothing is.
+std::string CheckRecords(uint64_t ino, const Record* records, size_t count);
+
+}  // namespace memfuse::stress
+
+#endif  // MEMFUSE_TESTS_STRESS_RECORD_H_

@@ -1,0 +1,109 @@
+#!/bin/bash
+# run_stress.sh MEMFUSE STRESS_TREE [--seconds=N] [--seed=N] [--threads=N] [--sanitizer=LIST]
+#                                   [--tmpfs]
+#
+# Runs stress_tree on a memfuse mount and looks at what is left of it: no inode, no byte, no memory.
+# A daemon built with a sanitizer is only asked for inodes, bytes and its silence, for it keeps
+# freed memory on purpose. --tmpfs runs the same program on the kernel's tmpfs: what it allows has
+# to be what the kernel does.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/testing/mount.sh
+source "$here/../testing/mount.sh"
+
+(($# >= 2)) || fail "usage: run_stress.sh MEMFUSE STRESS_TREE [FLAG...]"
+MEMFUSE=$1
+stress_tree=$2
+shift 2
+seconds=15
+seed=$((RANDOM * 32768 + RANDOM))
+threads=8
+sanitizer=
+tmpfs=false
+for flag in "$@"; do
+  case $flag in
+    --seconds=*) seconds=${flag#*=} ;;
+    --seed=*) seed=${flag#*=} ;;
+    --threads=*) threads=${flag#*=} ;;
+    --sanitizer=*) sanitizer=${flag#*=} ;;
+    --tmpfs) tmpfs=true ;;
+    *) fail "unknown flag $flag" ;;
+  esac
+done
+
+((EUID == 0)) || fail "has to be run by root"
+[[ -c /dev/fuse ]] || fail "there is no /dev/fuse"
+work=$(mktemp -d)
+mount=$work/mount
+LOG=$work/daemon.log
+DAEMON=
+mkdir "$mount"
+: >"$LOG"
+clean_up() {
+  force_clean_up "$work" ${DAEMON:+"$DAEMON"}
+  rm -rf --one-file-system "$work"
+}
+trap clean_up EXIT
+trap 'exit 1' INT TERM
+
+options=halt_on_error=1:exitcode=66
+export ASAN_OPTIONS=$options UBSAN_OPTIONS=$options:print_stacktrace=1
+export TSAN_OPTIONS=$options:second_deadlock_stack=1
+
+# stress SECONDS [FLAG...]
+stress() {
+  local limit=$1 status=0
+  shift
+  timeout -k 10 $((limit + 120)) \
+    "$stress_tree" --seed="$seed" --seconds="$limit" "$@" "$mount" || status=$?
+  if ((status != 0)); then
+    cat "$LOG" >&2
+    fail "stress_tree --seed=$seed failed with status $status"
+  fi
+}
+
+# What the daemon holds: its resident memory and the pages of its memory files, in KiB.
+memory() {
+  local total fd
+  total=$(awk '/^VmRSS:/ { print $2 }' "/proc/$DAEMON/status")
+  for fd in "/proc/$DAEMON/fd/"*; do
+    if [[ $(readlink "$fd") == /memfd:* ]]; then
+      total=$((total + $(stat -L -c %b "$fd") / 2))
+    fi
+  done
+  echo "$total"
+}
+
+# FORGET requests come when the kernel feels like it; usage goes back when the last one has.
+expect_empty() {
+  wait_until 10 has_usage "$mount" "$1" ||
+    fail "seed $seed: used before (KiB, inodes): $1, and when all is removed: $(usage_of "$mount")"
+}
+
+if $tmpfs; then
+  mount -t tmpfs -o size=4g stress "$mount"
+  stress "$seconds"
+  exit 0
+fi
+
+start_memfuse "$mount" --threads="$threads" --size=4g
+empty=$(usage_of "$mount")
+[[ $(awk '{ print $2 }' <<<"$empty") == 1 ]] || fail "a new file system has more than its root"
+
+echo "seed $seed; warming up"
+stress 3 --notable
+expect_empty "$empty"
+sleep 2
+before=$(memory)
+stress "$seconds"
+expect_empty "$empty"
+sleep 2
+after=$(memory)
+echo "memory: $before KiB before, $after KiB after"
+if [[ -z $sanitizer ]]; then
+  # 10 %, and at least what the daemon does not bother to trim.
+  allowance=$((before / 10 > 4096 ? before / 10 : 4096))
+  ((after <= before + allowance)) || fail "the daemon holds $((after - before)) KiB more than before"
+fi
+stop_memfuse "$mount"

@@ -1,0 +1,107 @@
+# Functions for bash scripts that use memfuse on a real mount. To be sourced; the script sets
+#   MEMFUSE  the program
+#   LOG      a file for what the daemons say
+# and calls force_clean_up in its EXIT trap.
+# shellcheck shell=bash
+
+fail() {
+  echo "${0##*/}: $*" >&2
+  exit 1
+}
+
+need() {
+  local tool
+  for tool in "$@"; do
+    command -v "$tool" >/dev/null || fail "$tool is not installed"
+  done
+}
+
+# wait_until SECONDS COMMAND...: until the command succeeds; fails when it does not in time.
+wait_until() {
+  local deadline=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    ((SECONDS < deadline)) || return 1
+    sleep 0.02
+  done
+}
+
+# The kernel's device number (of a FUSE mount: the connection) and mount point of every mount at or
+# below DIRECTORY, the latest first.
+mounts_below() {
+  awk -v top="$1" '$5 == top || index($5, top "/") == 1 { print $3, $5 }' /proc/self/mountinfo | tac
+}
+
+is_mounted() {
+  awk -v dir="$1" '$5 == dir { found = 1 } END { exit !found }' /proc/self/mountinfo
+}
+
+not_mounted() { ! is_mounted "$1"; }
+
+# Neither running nor waiting to be reaped. A zombie of this shell counts as gone: `wait` takes it.
+is_gone() { [[ ! -e /proc/$1 || $(awk '/^State:/ { print $2 }' "/proc/$1/status") == Z ]] 2>/dev/null; }
+
+# start_memfuse DIRECTORY [FLAG...]: mounts, and sets DAEMON to the process that serves.
+start_memfuse() {
+  local directory=$1
+  shift
+  "$MEMFUSE" --foreground "$directory" "$@" 2>>"$LOG" &
+  DAEMON=$!
+  wait_until 30 mounted_or_gone "$directory" "$DAEMON"
+  is_mounted "$directory" || fail "memfuse did not mount: $(<"$LOG")"
+}
+
+mounted_or_gone() { is_mounted "$1" || is_gone "$2"; }
+
+unmount() {
+  if ((EUID == 0)); then
+    timeout 20 umount "$1"
+  else
+    timeout 20 fusermount3 -u "$1"
+  fi
+}
+
+# stop_memfuse DIRECTORY: unmounts, and expects the daemon to end well, in time and without errors.
+stop_memfuse() {
+  unmount "$1" || fail "cannot unmount $1"
+  expect_end 0
+}
+
+# expect_end STATUS: the daemon ends by itself, with this exit status.
+expect_end() {
+  local status=0
+  wait_until 30 is_gone "$DAEMON" || fail "the daemon $DAEMON did not end"
+  wait "$DAEMON" || status=$?
+  ((status == $1)) || fail "the daemon ended with status $status, not $1: $(tail -n 50 "$LOG")"
+  check_log
+}
+
+# What a sanitizer or the daemon itself (glog: E and F lines) has to complain about is a failure.
+check_log() {
+  if grep -qE 'Sanitizer|runtime error:|^[EF][0-9]{8} ' "$LOG"; then
+    fail "the daemon complains: $(head -n 200 "$LOG")"
+  fi
+}
+
+# force_clean_up DIRECTORY PID...: kills the processes and takes away every mount at or below the
+# directory, also those that hang.
+force_clean_up() {
+  local directory=$1 pid device mount
+  shift
+  for pid in "$@"; do
+    kill -KILL "$pid" 2>/dev/null || true
+  done
+  while read -r device mount; do
+    local control=/sys/fs/fuse/connections/${device#*:}/abort
+    if [[ -w $control ]]; then echo 1 >"$control" || true; fi
+    if ((EUID == 0)); then
+      timeout 10 umount -l "$mount" || true
+    else
+      timeout 10 fusermount3 -uz "$mount" || true
+    fi
+  done < <(mounts_below "$directory")
+}
+
+# Used bytes (in KiB) and used inodes of the file system at DIRECTORY.
+usage_of() { df --output=used,iused "$1" | tail -n 1; }
+has_usage() { [[ $(usage_of "$1") == "$2" ]]; }
