@@ -63,9 +63,16 @@ Result<void> ArenaFile::PrepareTable(uint64_t first, uint64_t last) {
     pages_->Prepare(first, last);
   } catch (const std::bad_alloc&) {
     budget_->ReleaseBytes(cost - (pages_->Cost() - before));
+    TrimTable(first, last);
     return Errno(ENOMEM);
   }
   return {};
+}
+
+void ArenaFile::TrimTable(uint64_t first, uint64_t last) {
+  const uint64_t cost = pages_->Cost();
+  pages_->DropUnused(first, last);
+  budget_->ReleaseBytes(cost - pages_->Cost());
 }
 
 Result<void> ArenaFile::ResizeTiny(uint32_t size) {
@@ -95,11 +102,14 @@ Result<void> ArenaFile::TinyToPage() {
   if (!space.Take(budget_, kPageSize)) return Errno(ENOSPC);
   MEMFUSE_RETURN_IF_ERROR(PrepareTable(0, 0));
   PageNumber page;
-  MEMFUSE_RETURN_IF_ERROR(arena_->Allocate(absl::MakeSpan(&page, 1)));
-  if (Result<void> written = arena_->Write(page, 0, absl::MakeConstSpan(tiny_, tiny_size_));
-      !written.ok()) {
-    arena_->Free(absl::MakeConstSpan(&page, 1));
-    return written;
+  Result<void> moved = arena_->Allocate(absl::MakeSpan(&page, 1));
+  if (moved.ok()) {
+    moved = arena_->Write(page, 0, absl::MakeConstSpan(tiny_, tiny_size_));
+    if (!moved.ok()) arena_->Free(absl::MakeConstSpan(&page, 1));
+  }
+  if (!moved.ok()) {
+    TrimTable(0, 0);
+    return moved;
   }
   space.Keep();
   pages_->Set(0, PageSlot(page, /*written=*/true));
@@ -213,6 +223,9 @@ Result<size_t> ArenaFile::Write(uint64_t offset, absl::Span<const char> data) {
       const auto length =
           static_cast<size_t>(std::min<uint64_t>(data.size() - done, batch_end - at));
       const Result<size_t> written = WritePages(at, data.subspan(done, length));
+      if (pages_ != nullptr && (!written.ok() || *written < length)) {
+        TrimTable(PageOf(at), PageOf(at + length - 1));
+      }
       if (!written.ok()) {
         failed = written.error();
         break;
@@ -265,23 +278,32 @@ Result<bool> ArenaFile::Truncate(uint64_t size) {
 }
 
 Result<void> ArenaFile::FillHoles(uint64_t first, uint64_t last) {
-  if (tiny_ != nullptr && first == 0) MEMFUSE_RETURN_IF_ERROR(TinyToPage());
   const uint64_t present = pages_ == nullptr ? 0 : pages_->CountPresent(first, last);
   const uint64_t missing = last - first + 1 - present;
   if (missing == 0) return {};
   // Space first: it bounds how much the page table is asked for.
   Reservation space;
   if (!space.Take(budget_, missing * kPageSize)) return Errno(ENOSPC);
-  MEMFUSE_RETURN_IF_ERROR(PrepareTable(first, last));
   std::vector<PageNumber> fresh(missing);
-  MEMFUSE_RETURN_IF_ERROR(arena_->Allocate(absl::MakeSpan(fresh)));
+  MEMFUSE_RETURN_IF_ERROR(PrepareTable(first, last));
+  Result<void> got = arena_->Allocate(absl::MakeSpan(fresh));
+  // A tiny page 0 is the first hole; it moves.
+  const bool with_tiny = tiny_ != nullptr && first == 0;
+  if (got.ok() && with_tiny) {
+    got = arena_->Write(fresh[0], 0, absl::MakeConstSpan(tiny_, tiny_size_));
+    if (!got.ok()) arena_->Free(fresh);
+  }
+  if (!got.ok()) {
+    TrimTable(first, last);
+    return got;
+  }
   space.Keep();
   size_t used = 0;
   for (uint64_t i = first; i <= last; ++i) {
-    if (pages_->Get(i).hole()) pages_->Set(i, PageSlot(fresh[used++], /*written=*/false));
+    if (pages_->Get(i).hole()) pages_->Set(i, PageSlot(fresh[used++], with_tiny && i == 0));
   }
   page_count_ += static_cast<uint32_t>(missing);
-  return {};
+  return with_tiny ? ResizeTiny(0) : Result<void>();
 }
 
 Result<void> ArenaFile::Allocate(uint64_t offset, uint64_t length, bool keep_size) {

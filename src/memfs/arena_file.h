@@ -61,6 +61,8 @@ class ArenaFile final : public FileData {
   }
   // Makes pages_ ready to take [first, last]. ENOSPC, ENOMEM.
   Result<void> PrepareTable(uint64_t first, uint64_t last) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Gives back what PrepareTable(first, last) made and no page came to: for calls that fail.
+  void TrimTable(uint64_t first, uint64_t last) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Reserves pages for all holes in [first, last], or none. ENOSPC, ENOMEM.
   Result<void> FillHoles(uint64_t first, uint64_t last) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Zeros [from, to) within one page, where there is something to be zeroed.

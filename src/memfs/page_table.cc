@@ -82,6 +82,18 @@ void PageTable::Remove(uint64_t first, uint64_t last, std::vector<PageNumber>* r
   }
 }
 
+void PageTable::DropUnused(uint64_t first, uint64_t last) {
+  auto it = chunks_.lower_bound(ChunkOf(first));
+  while (it != chunks_.end() && it->first <= ChunkOf(last)) {
+    if (it->second.present != 0) {
+      ++it;
+      continue;
+    }
+    cost_ -= kChunkCost + it->second.capacity * sizeof(PageSlot);
+    it = chunks_.erase(it);
+  }
+}
+
 uint64_t PageTable::CountPresent(uint64_t first, uint64_t last) const {
   uint64_t count = 0;
   for (auto it = chunks_.lower_bound(ChunkOf(first));

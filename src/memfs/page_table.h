@@ -49,6 +49,8 @@ class PageTable {
 
   // Moves the page numbers in [first, last] into `removed`; holes are left.
   void Remove(uint64_t first, uint64_t last, std::vector<PageNumber>* removed);
+  // Takes back what Prepare(first, last) made and no Set came to.
+  void DropUnused(uint64_t first, uint64_t last);
 
   // How many pages of [first, last] are no holes.
   uint64_t CountPresent(uint64_t first, uint64_t last) const;

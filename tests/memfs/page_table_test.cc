@@ -93,6 +93,19 @@ TEST(PageTable, CountsUpToNone) {
   EXPECT_EQ(table.CountPresent(4, PageTable::kNone), 1u);
 }
 
+TEST(PageTable, DropsWhatWasPreparedAndNotUsed) {
+  PageTable table;
+  table.Prepare(0, 2000);
+  table.Set(600, PageSlot(1, true));
+  table.DropUnused(0, PageTable::kNone);
+  EXPECT_EQ(table.Cost(), kChunk + 512 * kSlot);
+  EXPECT_EQ(table.Get(600).page(), 1u);
+  table.Prepare(0, 0);
+  table.DropUnused(512, 2000);
+  EXPECT_EQ(table.Cost(), 2 * kChunk + (512 + 4) * kSlot);
+  EXPECT_EQ(table.PrepareCost(0, 0), 0u);
+}
+
 // The table beside a std::map under random operations.
 class Model {
  public:

@@ -1,0 +1,251 @@
+#include "src/memfs/arena_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "tests/testing/result_matchers.h"
+
+namespace memfuse::memfs {
+namespace {
+
+using test::Fails;
+using test::Succeeds;
+
+// What the page table of a file with pages below number four is charged.
+constexpr uint64_t kSmallTable = 40 + 4 * 4;
+
+class ArenaFileTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto arena = Arena::Make();
+    ASSERT_TRUE(arena.ok());
+    arena_ = *std::move(arena);
+    file_ = std::make_unique<ArenaFile>(arena_.get(), &budget_);
+  }
+
+  // Leaves `bytes` of the budget.
+  void LeaveRoomFor(uint64_t bytes) {
+    ASSERT_TRUE(budget_.ReserveBytes(budget_.byte_limit() - budget_.bytes_used() - bytes));
+  }
+  size_t Write(uint64_t offset, const std::string& data) {
+    const Result<size_t> written = file_->Write(offset, data);
+    EXPECT_THAT(written, Succeeds());
+    return written.ok() ? *written : 0;
+  }
+  std::string Read(uint64_t offset, size_t size) {
+    std::string out(size, '#');
+    const Result<size_t> count = file_->Read(offset, absl::MakeSpan(out.data(), out.size()));
+    EXPECT_THAT(count, Succeeds());
+    out.resize(count.ok() ? *count : 0);
+    return out;
+  }
+  uint64_t Used() const { return budget_.bytes_used(); }
+
+  Budget budget_{uint64_t{64} << 20, 1};
+  std::unique_ptr<Arena> arena_;
+  std::unique_ptr<ArenaFile> file_;
+};
+
+TEST_F(ArenaFileTest, StartsEmpty) {
+  EXPECT_EQ(file_->size(), 0u);
+  EXPECT_EQ(file_->blocks(), 0u);
+  EXPECT_EQ(Read(0, 10), "");
+  EXPECT_THAT(file_->SeekData(0), Fails(ENXIO));
+  EXPECT_THAT(file_->SeekHole(0), Fails(ENXIO));
+  EXPECT_EQ(Used(), 0u);
+}
+
+TEST_F(ArenaFileTest, AnEmptyWriteChangesNothing) {
+  const Result<size_t> written = file_->Write(100, {});
+  ASSERT_THAT(written, Succeeds());
+  EXPECT_EQ(*written, 0u);
+  EXPECT_EQ(file_->size(), 0u);
+}
+
+TEST_F(ArenaFileTest, KeepsASmallFileOffTheArena) {
+  EXPECT_EQ(Write(0, "hello"), 5u);
+  EXPECT_EQ(arena_->pages_in_use(), 0u);
+  EXPECT_EQ(file_->blocks(), 1u);
+  EXPECT_EQ(Used(), 16u);
+  Write(0, std::string(ArenaFile::kTinyLimit, 'x'));
+  EXPECT_EQ(arena_->pages_in_use(), 0u);
+  EXPECT_EQ(file_->blocks(), ArenaFile::kTinyLimit / 512);
+  EXPECT_EQ(Used(), ArenaFile::kTinyLimit + 16);
+}
+
+TEST_F(ArenaFileTest, MovesToThePageWhenItOutgrowsTheLimit) {
+  Write(10, "hello");
+  Write(ArenaFile::kTinyLimit - 1, "ab");
+  EXPECT_EQ(arena_->pages_in_use(), 1u);
+  EXPECT_EQ(file_->blocks(), 8u);
+  EXPECT_EQ(Used(), kPageSize + kSmallTable);
+  EXPECT_EQ(Read(0, 20), std::string(10, '\0') + "hello" + std::string(5, '\0'));
+  EXPECT_EQ(Read(ArenaFile::kTinyLimit - 1, 10), "ab");
+}
+
+TEST_F(ArenaFileTest, BecomesSmallAgainWhenItIsCutToNothing) {
+  Write(0, std::string(10000, 'x'));
+  EXPECT_EQ(arena_->pages_in_use(), 3u);
+  ASSERT_THAT(file_->Truncate(0), Succeeds());
+  EXPECT_EQ(Used(), 0u);
+  EXPECT_EQ(arena_->pages_in_use(), 0u);
+  Write(0, "x");
+  EXPECT_EQ(arena_->pages_in_use(), 0u);
+}
+
+TEST_F(ArenaFileTest, KeepsASmallBeginningBesideFarPages) {
+  Write(uint64_t{1} << 30, "far");
+  Write(5, "near");
+  EXPECT_EQ(arena_->pages_in_use(), 1u);
+  EXPECT_EQ(Read(0, 12), std::string(5, '\0') + "near" + std::string(3, '\0'));
+  EXPECT_EQ(*file_->SeekData(0), 0u);
+  EXPECT_EQ(*file_->SeekHole(0), kPageSize);
+  EXPECT_EQ(*file_->SeekData(kPageSize), uint64_t{1} << 30);
+}
+
+TEST_F(ArenaFileTest, WhatWasCutOffReadsAsZerosWhenTheFileGrowsAgain) {
+  for (const size_t size : {100, 3000, 9000}) {
+    Write(0, std::string(size, 'x'));
+    ASSERT_THAT(file_->Truncate(50), Succeeds());
+    ASSERT_THAT(file_->Truncate(size), Succeeds());
+    EXPECT_EQ(Read(0, size), std::string(50, 'x') + std::string(size - 50, '\0'));
+    ASSERT_THAT(file_->Truncate(0), Succeeds());
+  }
+}
+
+TEST_F(ArenaFileTest, TruncateSaysWhetherTheSizeChanged) {
+  EXPECT_FALSE(*file_->Truncate(0));
+  EXPECT_TRUE(*file_->Truncate(7));
+  EXPECT_FALSE(*file_->Truncate(7));
+  EXPECT_TRUE(*file_->Truncate(6));
+}
+
+TEST_F(ArenaFileTest, ReservedPagesReadAsZerosAndAreHolesForSeek) {
+  ASSERT_THAT(file_->Allocate(0, 3 * kPageSize, /*keep_size=*/false), Succeeds());
+  EXPECT_EQ(file_->blocks(), 24u);
+  EXPECT_EQ(Read(100, 10), std::string(10, '\0'));
+  EXPECT_THAT(file_->SeekData(0), Fails(ENXIO));
+  EXPECT_EQ(*file_->SeekHole(0), 0u);
+  Write(kPageSize, "x");
+  EXPECT_EQ(*file_->SeekData(0), kPageSize);
+  EXPECT_EQ(*file_->SeekHole(kPageSize), 2 * kPageSize);
+}
+
+TEST_F(ArenaFileTest, ReservedSpaceIsThereForAWriteWhenTheRestIsFull) {
+  ASSERT_THAT(file_->Allocate(0, 3 * kPageSize, /*keep_size=*/true), Succeeds());
+  EXPECT_EQ(file_->size(), 0u);
+  LeaveRoomFor(0);
+  EXPECT_EQ(Write(0, std::string(3 * kPageSize, 'x')), 3 * kPageSize);
+  EXPECT_THAT(file_->Write(3 * kPageSize, "x"), Fails(ENOSPC));
+}
+
+TEST_F(ArenaFileTest, OverwritesInPlaceWhenTheRestIsFull) {
+  Write(0, std::string(2 * kPageSize, 'x'));
+  LeaveRoomFor(0);
+  EXPECT_EQ(Write(100, std::string(5000, 'y')), 5000u);
+  EXPECT_EQ(Read(99, 3), "xyy");
+}
+
+TEST_F(ArenaFileTest, AWriteEndsWhereSpaceDoes) {
+  LeaveRoomFor(kSmallTable + 2 * kPageSize + 100);
+  EXPECT_EQ(Write(0, std::string(4 * kPageSize, 'x')), 2 * kPageSize);
+  EXPECT_EQ(file_->size(), 2 * kPageSize);
+  EXPECT_EQ(file_->blocks(), 16u);
+  EXPECT_THAT(file_->Write(2 * kPageSize, "more"), Fails(ENOSPC));
+  EXPECT_EQ(file_->size(), 2 * kPageSize);
+}
+
+TEST_F(ArenaFileTest, AWriteThatStartsInsideAPageEndsWhereSpaceDoes) {
+  LeaveRoomFor(kSmallTable + kPageSize);
+  EXPECT_EQ(Write(1000, std::string(kPageSize, 'x')), kPageSize - 1000);
+  EXPECT_EQ(file_->size(), kPageSize);
+}
+
+TEST_F(ArenaFileTest, AWriteIntoAFullStoreKeepsNothing) {
+  for (const uint64_t room : {uint64_t{0}, kSmallTable, kPageSize}) {
+    SCOPED_TRACE(room);
+    LeaveRoomFor(room);
+    const uint64_t before = Used();
+    EXPECT_THAT(file_->Write(0, std::string(kPageSize, 'x')), Fails(ENOSPC));
+    EXPECT_THAT(file_->Write(uint64_t{1} << 40, "x"), Fails(ENOSPC));
+    EXPECT_EQ(Used(), before);
+    EXPECT_EQ(file_->size(), 0u);
+    EXPECT_EQ(file_->blocks(), 0u);
+    EXPECT_EQ(arena_->pages_in_use(), 0u);
+    budget_.ReleaseBytes(before);
+  }
+}
+
+TEST_F(ArenaFileTest, ATinyFileThatCannotGrowStaysAsItIs) {
+  Write(0, "tiny");
+  LeaveRoomFor(kPageSize - 1);
+  const uint64_t before = Used();
+  EXPECT_THAT(file_->Write(0, std::string(kPageSize, 'x')), Fails(ENOSPC));
+  EXPECT_EQ(Used(), before);
+  EXPECT_EQ(Read(0, 10), "tiny");
+  EXPECT_EQ(file_->blocks(), 1u);
+}
+
+TEST_F(ArenaFileTest, AnAllocationThatFailsKeepsNothing) {
+  Write(0, "tiny");
+  LeaveRoomFor(20 * kPageSize);
+  const uint64_t before = Used();
+  for (const uint64_t length : {20 * kPageSize, 1000 * kPageSize, kMaxFileSize}) {
+    EXPECT_THAT(file_->Allocate(0, length, /*keep_size=*/false), Fails(ENOSPC));
+    EXPECT_THAT(file_->ZeroRange(0, length, /*keep_size=*/false), Fails(ENOSPC));
+    EXPECT_EQ(Used(), before);
+    EXPECT_EQ(file_->size(), 4u);
+    EXPECT_EQ(file_->blocks(), 1u);
+    EXPECT_EQ(arena_->pages_in_use(), 0u);
+  }
+  EXPECT_EQ(Read(0, 10), "tiny");
+  EXPECT_THAT(file_->Allocate(0, 19 * kPageSize, /*keep_size=*/false), Succeeds());
+  EXPECT_EQ(Read(0, 6), std::string("tiny\0\0", 6));
+}
+
+TEST_F(ArenaFileTest, ReachesTheLastByteAndNoFurther) {
+  EXPECT_EQ(Write(kMaxFileSize - 1, "x"), 1u);
+  EXPECT_EQ(file_->size(), kMaxFileSize);
+  EXPECT_EQ(Read(kMaxFileSize - 2, 10), std::string("\0x", 2));
+  EXPECT_THAT(file_->Write(kMaxFileSize, "x"), Fails(EFBIG));
+  EXPECT_THAT(file_->Write(kMaxFileSize - 1, "xy"), Fails(EFBIG));
+  EXPECT_THAT(file_->Write(~uint64_t{0}, "x"), Fails(EFBIG));
+  EXPECT_THAT(file_->Truncate(kMaxFileSize + 1), Fails(EFBIG));
+  EXPECT_THAT(file_->Allocate(kMaxFileSize, 1, false), Fails(EFBIG));
+  EXPECT_THAT(file_->Allocate(1, ~uint64_t{0}, false), Fails(EFBIG));
+  EXPECT_THAT(file_->ZeroRange(kMaxFileSize - 1, 2, false), Fails(EFBIG));
+  EXPECT_EQ(*file_->SeekData(0), (kMaxFileSize - 1) / kPageSize * kPageSize);
+  EXPECT_EQ(*file_->SeekHole(kMaxFileSize - 1), kMaxFileSize);
+  EXPECT_THAT(file_->PunchHole(kMaxFileSize - 100, ~uint64_t{0}), Succeeds());
+  EXPECT_EQ(Read(kMaxFileSize - 2, 10), std::string(2, '\0'));
+  EXPECT_THAT(file_->PunchHole(kPageSize, ~uint64_t{0}), Succeeds());
+  EXPECT_EQ(file_->size(), kMaxFileSize);
+}
+
+TEST_F(ArenaFileTest, AHoleCostsNothing) {
+  ASSERT_THAT(file_->Truncate(kMaxFileSize), Succeeds());
+  EXPECT_EQ(Used(), 0u);
+  EXPECT_EQ(file_->blocks(), 0u);
+  EXPECT_EQ(Read(uint64_t{1} << 62, 5), std::string(5, '\0'));
+  EXPECT_THAT(file_->SeekData(0), Fails(ENXIO));
+  EXPECT_EQ(*file_->SeekHole(12345), 12345u);
+}
+
+TEST_F(ArenaFileTest, GivesEverythingBackAtTheEnd) {
+  Write(0, std::string(10000, 'x'));
+  Write(uint64_t{1} << 33, "x");
+  ASSERT_THAT(file_->Allocate(uint64_t{1} << 50, 10000, false), Succeeds());
+  file_.reset();
+  EXPECT_EQ(Used(), 0u);
+  EXPECT_EQ(arena_->pages_in_use(), 0u);
+  file_ = std::make_unique<ArenaFile>(arena_.get(), &budget_);
+  Write(7, "tiny");
+  file_.reset();
+  EXPECT_EQ(Used(), 0u);
+}
+
+}  // namespace
+}  // namespace memfuse::memfs
