@@ -1,0 +1,172 @@
+#include "src/memfs/directory.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "src/memfs/inode_table.h"
+
+namespace memfuse::memfs {
+namespace {
+
+using ::testing::ElementsAre;
+
+class DirectoryTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    directory_ = base::RefPtr<Directory>::Adopt(
+        new Directory(&resources_, InodeNumber{100}, kRootInode, Timestamp{}, /*cost=*/0));
+    child_ = InodeRef::Adopt(new Inode(&resources_, InodeNumber{101}, S_IFIFO, 0, Timestamp{}, 0));
+  }
+
+  Dentry* Insert(const std::string& name) {
+    EXPECT_TRUE(resources_.budget.ReserveBytes(Dentry::Cost(name)));
+    Dentry* const dentry = Dentry::New(name, child_.get());
+    MutexLock lock(&directory_->names_mu);
+    directory_->Insert(dentry);
+    return dentry;
+  }
+  void Erase(const std::string& name) {
+    MutexLock lock(&directory_->names_mu);
+    directory_->Erase(directory_->Find(name));
+  }
+  Dentry* Find(const std::string& name) const {
+    ReaderMutexLock lock(&directory_->names_mu);
+    return directory_->Find(name);
+  }
+  std::vector<std::string> NamesAfter(uint64_t cookie) const {
+    ReaderMutexLock lock(&directory_->names_mu);
+    std::vector<std::string> names;
+    while (const Dentry* dentry = directory_->After(cookie)) {
+      names.emplace_back(dentry->name());
+      cookie = dentry->cookie;
+    }
+    return names;
+  }
+  bool Empty() const {
+    ReaderMutexLock lock(&directory_->names_mu);
+    return directory_->empty();
+  }
+
+  Resources resources_{uint64_t{64} << 20, 1, nullptr};
+  base::RefPtr<Directory> directory_;
+  InodeRef child_;
+};
+
+TEST_F(DirectoryTest, StartsEmpty) {
+  EXPECT_TRUE(Empty());
+  EXPECT_EQ(directory_->size(), 40u);
+  EXPECT_EQ(Find("a"), nullptr);
+  EXPECT_THAT(NamesAfter(0), ElementsAre());
+}
+
+TEST_F(DirectoryTest, FindsNamesAsBytes) {
+  const std::string longest(kNameMax, 'x');
+  const std::string odd("a\xff\n b\x01", 6);
+  for (const std::string& name : {std::string("a"), std::string("A"), longest, odd}) {
+    Dentry* const dentry = Insert(name);
+    EXPECT_EQ(Find(name), dentry);
+    EXPECT_EQ(dentry->name(), name);
+    EXPECT_EQ(dentry->inode, child_.get());
+  }
+  EXPECT_EQ(Find(longest.substr(1)), nullptr);
+  EXPECT_EQ(Find(""), nullptr);
+  EXPECT_EQ(directory_->size(), 40u + 4 * 20);
+}
+
+TEST_F(DirectoryTest, ListsInTheOrderOfCookies) {
+  Insert("c");
+  const uint64_t b = Insert("b")->cookie;
+  Insert("a");
+  EXPECT_THAT(NamesAfter(0), ElementsAre("c", "b", "a"));
+  EXPECT_THAT(NamesAfter(b), ElementsAre("a"));
+  EXPECT_THAT(NamesAfter(b - 1), ElementsAre("b", "a"));
+  EXPECT_THAT(NamesAfter(~uint64_t{0}), ElementsAre());
+}
+
+TEST_F(DirectoryTest, NeverUsesACookieAgain) {
+  uint64_t last = 2;  // 0 to 2 are the beginning, "." and ".."
+  for (int i = 0; i < 10; ++i) {
+    const uint64_t cookie = Insert("a")->cookie;
+    EXPECT_GT(cookie, last);
+    last = cookie;
+    Erase("a");
+  }
+}
+
+TEST_F(DirectoryTest, GoesOnAfterAnEntryThatIsGone) {
+  Insert("a");
+  const uint64_t b = Insert("b")->cookie;
+  Insert("c");
+  Erase("b");
+  EXPECT_THAT(NamesAfter(b), ElementsAre("c"));
+  Insert("b");
+  EXPECT_THAT(NamesAfter(b), ElementsAre("c", "b"));
+}
+
+TEST_F(DirectoryTest, GivesBackWhatEntriesWereCharged) {
+  Insert("a");
+  Insert(std::string(200, 'x'));
+  EXPECT_EQ(resources_.budget.bytes_used(),
+            Dentry::Cost("a") + Dentry::Cost(std::string(200, 'x')));
+  Erase("a");
+  EXPECT_EQ(resources_.budget.bytes_used(), Dentry::Cost(std::string(200, 'x')));
+  Insert("b");
+  directory_->Clear();
+  EXPECT_EQ(resources_.budget.bytes_used(), 0u);
+  EXPECT_TRUE(Empty());
+  Insert("c");
+  directory_ = nullptr;
+  EXPECT_EQ(resources_.budget.bytes_used(), 0u);
+}
+
+TEST_F(DirectoryTest, StaysRightWhenItShrinks) {
+  const auto name = [](int i) { return "name-" + std::to_string(i); };
+  constexpr int kNames = 20000;
+  for (int i = 0; i < kNames; ++i) Insert(name(i));
+  for (int i = 0; i < kNames; ++i) {
+    if (i % 1000 != 0) Erase(name(i));
+  }
+  std::vector<std::string> left;
+  for (int i = 0; i < kNames; i += 1000) {
+    left.push_back(name(i));
+    EXPECT_NE(Find(name(i)), nullptr);
+    EXPECT_EQ(Find(name(i + 1)), nullptr);
+  }
+  EXPECT_EQ(NamesAfter(0), left);
+  EXPECT_EQ(directory_->size(), 40u + 20 * left.size());
+  for (const std::string& last : left) Erase(last);
+  EXPECT_TRUE(Empty());
+  EXPECT_EQ(resources_.budget.bytes_used(), 0u);
+  Insert("again");
+  EXPECT_THAT(NamesAfter(0), ElementsAre("again"));
+}
+
+TEST_F(DirectoryTest, BehavesAsAMapUnderRandomChanges) {
+  std::mt19937 random(7);
+  std::map<std::string, uint64_t> model;  // name -> cookie
+  for (int i = 0; i < 20000; ++i) {
+    const std::string name = std::to_string(random() % 300);
+    const auto it = model.find(name);
+    ASSERT_EQ(Find(name) != nullptr, it != model.end());
+    if (it == model.end()) {
+      model[name] = Insert(name)->cookie;
+    } else {
+      Erase(name);
+      model.erase(it);
+    }
+  }
+  std::map<uint64_t, std::string> ordered;
+  for (const auto& [name, cookie] : model) ordered[cookie] = name;
+  std::vector<std::string> expected;
+  for (const auto& [cookie, name] : ordered) expected.push_back(name);
+  EXPECT_EQ(NamesAfter(0), expected);
+}
+
+}  // namespace
+}  // namespace memfuse::memfs

@@ -1,0 +1,133 @@
+#include "src/memfs/inode_table.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+#include <vector>
+
+namespace memfuse::memfs {
+namespace {
+
+class InodeTableTest : public ::testing::Test {
+ protected:
+  static constexpr uint32_t kCost = 8;
+
+  // Charged kCost bytes while it lives.
+  InodeRef Make(InodeNumber ino) {
+    EXPECT_TRUE(resources_.budget.ReserveBytes(kCost));
+    return InodeRef::Adopt(new Inode(&resources_, ino, S_IFIFO, 0, Timestamp{}, kCost));
+  }
+  uint64_t Alive() const { return resources_.budget.bytes_used() / kCost; }
+
+  Resources resources_{uint64_t{1} << 30, 1, nullptr};
+  InodeTable table_;
+};
+
+TEST_F(InodeTableTest, FindsWhatWasInserted) {
+  EXPECT_FALSE(table_.Find(kRootInode));
+  const InodeRef root = Make(kRootInode);
+  table_.Insert(root);
+  EXPECT_EQ(table_.Find(kRootInode).get(), root.get());
+  EXPECT_FALSE(table_.Find(kNoInode));
+  EXPECT_FALSE(table_.Find(InodeNumber{65}));  // the same shard
+  table_.Erase(kRootInode);
+  EXPECT_FALSE(table_.Find(kRootInode));
+  table_.Erase(kRootInode);  // once more changes nothing
+}
+
+TEST_F(InodeTableTest, HoldsACountUntilItIsErased) {
+  const InodeNumber ino = table_.NewNumber();
+  {
+    const InodeRef inode = Make(ino);
+    table_.Insert(inode);
+  }
+  EXPECT_EQ(Alive(), 1u);
+  InodeRef found = table_.Find(ino);
+  table_.Erase(ino);
+  EXPECT_EQ(Alive(), 1u);
+  found = nullptr;
+  EXPECT_EQ(Alive(), 0u);
+}
+
+TEST_F(InodeTableTest, ListsAndClearsAll) {
+  std::vector<InodeNumber> numbers;
+  for (int i = 0; i < 300; ++i) {
+    numbers.push_back(table_.NewNumber());
+    table_.Insert(Make(numbers.back()));
+  }
+  std::vector<InodeNumber> listed;
+  for (const InodeRef& inode : table_.All()) listed.push_back(inode->ino);
+  EXPECT_THAT(listed, ::testing::UnorderedElementsAreArray(numbers));
+  table_.Clear();
+  EXPECT_TRUE(table_.All().empty());
+  EXPECT_EQ(Alive(), 0u);
+}
+
+TEST_F(InodeTableTest, StaysRightWhenItShrinks) {
+  constexpr uint64_t kInodes = 200000;
+  std::vector<InodeNumber> numbers;
+  for (uint64_t i = 0; i < kInodes; ++i) {
+    numbers.push_back(table_.NewNumber());
+    table_.Insert(Make(numbers.back()));
+  }
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    if (i % 1000 != 0) table_.Erase(numbers[i]);
+  }
+  for (size_t i = 0; i < numbers.size(); i += 500) {
+    EXPECT_EQ(static_cast<bool>(table_.Find(numbers[i])), i % 1000 == 0);
+  }
+  EXPECT_EQ(Alive(), kInodes / 1000);
+}
+
+TEST_F(InodeTableTest, GivesEachNumberOnceAcrossThreads) {
+  constexpr size_t kThreads = 4;
+  constexpr size_t kNumbers = 20000;
+  std::vector<std::vector<InodeNumber>> numbers(kThreads);
+  std::vector<std::thread> threads;
+  for (size_t t = 0; t < kThreads; ++t) {
+    threads.emplace_back([this, mine = &numbers[t]] {
+      for (size_t i = 0; i < kNumbers; ++i) mine->push_back(table_.NewNumber());
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  std::vector<InodeNumber> all;
+  for (const auto& some : numbers) all.insert(all.end(), some.begin(), some.end());
+  std::sort(all.begin(), all.end());
+  EXPECT_EQ(std::adjacent_find(all.begin(), all.end()), all.end());
+  EXPECT_GT(all.front(), kRootInode);
+}
+
+TEST_F(InodeTableTest, FindsWhileOthersInsertAndErase) {
+  std::atomic<bool> done{false};
+  const InodeRef lasting = Make(table_.NewNumber());
+  table_.Insert(lasting);
+  std::atomic<int> missed{0};
+  std::thread reader([&] {
+    while (!done) {
+      if (table_.Find(lasting->ino).get() != lasting.get()) ++missed;
+    }
+  });
+  std::vector<std::thread> writers;
+  for (int t = 0; t < 2; ++t) {
+    writers.emplace_back([&] {
+      for (int i = 0; i < 10000; ++i) {
+        const InodeRef inode = Make(table_.NewNumber());
+        table_.Insert(inode);
+        if (table_.Find(inode->ino).get() != inode.get()) ++missed;
+        table_.Erase(inode->ino);
+        if (table_.Find(inode->ino)) ++missed;
+      }
+    });
+  }
+  for (std::thread& thread : writers) thread.join();
+  done = true;
+  reader.join();
+  EXPECT_EQ(missed, 0);
+  EXPECT_EQ(Alive(), 1u);
+}
+
+}  // namespace
+}  // namespace memfuse::memfs

@@ -1,0 +1,95 @@
+#include "src/memfs/xattrs.h"
+
+#include <gtest/gtest.h>
+#include <sys/xattr.h>
+
+#include <string>
+
+#include "tests/testing/result_matchers.h"
+
+namespace memfuse::memfs {
+namespace {
+
+using test::Fails;
+using test::Succeeds;
+
+class XattrsTest : public ::testing::Test {
+ protected:
+  Result<void> Set(const std::string& name, const std::string& value, uint32_t flags) {
+    return xattrs_.Set(name, value, flags);
+  }
+
+  Budget budget_{2000, 1};
+  Xattrs xattrs_{&budget_};
+};
+
+TEST_F(XattrsTest, FindsWhatWasSet) {
+  EXPECT_TRUE(xattrs_.empty());
+  EXPECT_EQ(xattrs_.Find("user.a"), nullptr);
+  EXPECT_THAT(Set("user.a", std::string("one\0two", 7), 0), Succeeds());
+  EXPECT_THAT(Set("user.b", "", 0), Succeeds());
+  EXPECT_EQ(*xattrs_.Find("user.a"), std::string("one\0two", 7));
+  EXPECT_EQ(*xattrs_.Find("user.b"), "");
+  EXPECT_THAT(Set("user.a", "three", 0), Succeeds());
+  EXPECT_EQ(*xattrs_.Find("user.a"), "three");
+  EXPECT_FALSE(xattrs_.empty());
+}
+
+TEST_F(XattrsTest, CreateAndReplaceSayWhatHasToBeThere) {
+  EXPECT_THAT(Set("user.a", "1", XATTR_REPLACE), Fails(ENODATA));
+  EXPECT_THAT(Set("user.a", "1", XATTR_CREATE), Succeeds());
+  EXPECT_THAT(Set("user.a", "2", XATTR_CREATE), Fails(EEXIST));
+  EXPECT_EQ(*xattrs_.Find("user.a"), "1");
+  EXPECT_THAT(Set("user.a", "3", XATTR_REPLACE), Succeeds());
+  EXPECT_EQ(*xattrs_.Find("user.a"), "3");
+}
+
+TEST_F(XattrsTest, RemovesOnce) {
+  ASSERT_THAT(Set("user.a", "1", 0), Succeeds());
+  EXPECT_TRUE(xattrs_.Remove("user.a"));
+  EXPECT_FALSE(xattrs_.Remove("user.a"));
+  EXPECT_TRUE(xattrs_.empty());
+  EXPECT_EQ(budget_.bytes_used(), 0u);
+}
+
+TEST_F(XattrsTest, ListsNamesWithTheirNul) {
+  for (const char* name : {"user.b", "trusted.t", "security.s", "user.a"}) {
+    ASSERT_THAT(Set(name, "", 0), Succeeds());
+  }
+  EXPECT_EQ(xattrs_.List(false), std::string("security.s\0user.a\0user.b\0", 25));
+  EXPECT_EQ(xattrs_.List(true), std::string("security.s\0trusted.t\0user.a\0user.b\0", 35));
+}
+
+TEST_F(XattrsTest, ChargesTheDifferenceAndGivesAllBack) {
+  {
+    Xattrs xattrs(&budget_);
+    ASSERT_THAT(xattrs.Set("user.a", std::string(1000, 'x'), 0), Succeeds());
+    const uint64_t with_large = budget_.bytes_used();
+    EXPECT_GE(with_large, 1006u);
+    ASSERT_THAT(xattrs.Set("user.a", std::string(400, 'x'), 0), Succeeds());
+    EXPECT_EQ(budget_.bytes_used(), with_large - 600);
+    ASSERT_THAT(xattrs.Set("user.a", std::string(1000, 'y'), 0), Succeeds());
+    EXPECT_EQ(budget_.bytes_used(), with_large);
+  }
+  EXPECT_EQ(budget_.bytes_used(), 0u);
+}
+
+TEST_F(XattrsTest, KeepsTheOldValueWhereSpaceRunsOut) {
+  ASSERT_THAT(Set("user.a", std::string(1000, 'x'), 0), Succeeds());
+  const uint64_t used = budget_.bytes_used();
+  EXPECT_THAT(Set("user.a", std::string(1950, 'y'), 0), Fails(ENOSPC));
+  EXPECT_THAT(Set("user.b", std::string(900, 'y'), 0), Fails(ENOSPC));
+  EXPECT_EQ(*xattrs_.Find("user.a"), std::string(1000, 'x'));
+  EXPECT_EQ(xattrs_.Find("user.b"), nullptr);
+  EXPECT_EQ(budget_.bytes_used(), used);
+}
+
+TEST_F(XattrsTest, ReplacesInAFullStore) {
+  ASSERT_THAT(Set("user.a", "old", 0), Succeeds());
+  ASSERT_TRUE(budget_.ReserveBytes(budget_.byte_limit() - budget_.bytes_used()));
+  EXPECT_THAT(Set("user.a", "new", 0), Succeeds());
+  EXPECT_EQ(*xattrs_.Find("user.a"), "new");
+}
+
+}  // namespace
+}  // namespace memfuse::memfs
