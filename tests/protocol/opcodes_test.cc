@@ -12,13 +12,13 @@ namespace memfuse::protocol {
 namespace {
 
 struct KnownOpcode {
-  uint32_t opcode;
   std::string_view name;
+  uint32_t opcode;
   uint32_t fixed_size;
 };
 
 #define KNOWN(name, size) \
-  { FUSE_##name, #name, size }
+  { #name, FUSE_##name, size }
 
 // Every opcode of <linux/fuse.h>, and the two that are newer than the one of Debian 12.
 constexpr KnownOpcode kKnown[] = {
@@ -71,8 +71,8 @@ constexpr KnownOpcode kKnown[] = {
     KNOWN(REMOVEMAPPING, sizeof(fuse_removemapping_in)),
     KNOWN(SYNCFS, sizeof(fuse_syncfs_in)),
     KNOWN(TMPFILE, sizeof(fuse_create_in)),
-    {52, "STATX", 24},
-    {53, "COPY_FILE_RANGE_64", sizeof(fuse_copy_file_range_in)},
+    {"STATX", 52, 24},
+    {"COPY_FILE_RANGE_64", 53, sizeof(fuse_copy_file_range_in)},
 };
 
 #undef KNOWN
