@@ -10,6 +10,11 @@ void DisableLockOrderDetector() {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 }
 
+#if MEMFUSE_TSAN
+// ThreadSanitizer has a detector of the same kind, and it errs in the same way.
+extern "C" const char* __tsan_default_options() { return "detect_deadlocks=0"; }
+#endif
+
 #ifndef NDEBUG
 namespace {
 
