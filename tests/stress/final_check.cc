@@ -12,112 +12,126 @@
 #include <vector>
 
 #include "tests/stress/record.h"
+#include "tests/stress/remove_tree.h"
 
 namespace memfuse::stress {
 namespace {
 
-bool Complain(const std::string& path, const std::string& what) {
-  std::fprintf(stderr, "stress_tree: at the end: %s: %s\n", path.c_str(), what.c_str());
-  return false;
-}
-
-bool ComplainErrno(const std::string& path, const char* call) {
-  return Complain(path, std::string(call) + ": " + strerror(errno));
-}
-
-bool ListDirectory(const std::string& path, std::vector<std::string>* names) {
-  DIR* const dir = opendir(path.c_str());
-  if (dir == nullptr) return ComplainErrno(path, "opendir");
-  errno = 0;
-  while (const dirent* const entry = readdir(dir)) {
-    const std::string name = entry->d_name;
-    if (name != "." && name != "..") names->push_back(name);
-  }
-  const bool ok = errno == 0 || ComplainErrno(path, "readdir");
-  closedir(dir);
-  return ok;
-}
-
-bool CheckContents(const std::string& path, const struct stat& attributes) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) return ComplainErrno(path, "open");
-  std::vector<Record> records(static_cast<size_t>(attributes.st_size) / kRecordSize);
-  const ssize_t got = read(fd, records.data(), records.size() * kRecordSize);
-  close(fd);
-  if (got != attributes.st_size) return Complain(path, "cannot be read to its end");
-  const std::string wrong = CheckRecords(attributes.st_ino, records.data(), records.size());
-  return wrong.empty() || Complain(path, wrong);
-}
-
 struct FileNames {
-  std::string path;  // one of them
+  std::string name;  // one of them
   nlink_t expected = 0;
   nlink_t found = 0;
 };
 
-bool Walk(const std::string& path, std::map<ino_t, FileNames>* files) {
+// Walks down and up again with chdir: a tree can be deeper than any path is long.
+class TreeCheck {
+ public:
+  // Of the current directory, whose parent's inode number is given.
+  void Walk(ino_t parent);
+  void CompareLinks();
+  bool ok() const { return ok_; }
+
+ private:
+  void Complain(const std::string& name, const std::string& what);
+  void ComplainErrno(const std::string& name, const char* call) {
+    Complain(name, std::string(call) + ": " + strerror(errno));
+  }
+  std::vector<std::string> List();
+  void CheckContents(const std::string& name, const struct stat& attributes);
+
+  bool ok_ = true;
+  int depth_ = 0;
+  std::map<ino_t, FileNames> files_;
+};
+
+void TreeCheck::Complain(const std::string& name, const std::string& what) {
+  ok_ = false;
+  std::fprintf(stderr, "stress_tree: at the end: %s at depth %d: %s\n", name.c_str(), depth_,
+               what.c_str());
+}
+
+std::vector<std::string> TreeCheck::List() {
   std::vector<std::string> names;
-  if (!ListDirectory(path, &names)) return false;
-  bool ok = true;
+  DIR* const dir = opendir(".");
+  if (dir == nullptr) {
+    ComplainErrno(".", "opendir");
+    return names;
+  }
+  errno = 0;
+  while (const dirent* const entry = readdir(dir)) {
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+  }
+  if (errno != 0) ComplainErrno(".", "readdir");
+  closedir(dir);
+  return names;
+}
+
+void TreeCheck::CheckContents(const std::string& name, const struct stat& attributes) {
+  const int fd = open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return ComplainErrno(name, "open");
+  std::vector<Record> records(static_cast<size_t>(attributes.st_size) / kRecordSize);
+  const ssize_t got = read(fd, records.data(), records.size() * kRecordSize);
+  close(fd);
+  if (got != attributes.st_size) return Complain(name, "cannot be read to its end");
+  const std::string wrong = CheckRecords(attributes.st_ino, records.data(), records.size());
+  if (!wrong.empty()) Complain(name, wrong);
+}
+
+void TreeCheck::Walk(ino_t parent) {
+  struct stat self, above;
+  if (stat(".", &self) != 0 || stat("..", &above) != 0) return ComplainErrno(".", "stat");
+  if (above.st_ino != parent) Complain("..", "is not the parent");
   nlink_t links = 2;
-  for (const std::string& name : names) {
-    const std::string child = path + "/" + name;
+  for (const std::string& name : List()) {
     struct stat attributes;
-    if (lstat(child.c_str(), &attributes) != 0) {
-      ok = ComplainErrno(child, "lstat");
-      continue;
-    }
-    if (S_ISDIR(attributes.st_mode)) {
+    if (lstat(name.c_str(), &attributes) != 0) {
+      ComplainErrno(name, "lstat");
+    } else if (S_ISDIR(attributes.st_mode)) {
       ++links;
-      ok = Walk(child, files) && ok;
-      continue;
-    }
-    FileNames& file = (*files)[attributes.st_ino];
-    file.path = child;
-    file.expected = attributes.st_nlink;
-    if (++file.found == 1 && S_ISREG(attributes.st_mode)) {
-      ok = CheckContents(child, attributes) && ok;
+      if (chdir(name.c_str()) != 0) return ComplainErrno(name, "chdir");
+      ++depth_;
+      Walk(self.st_ino);
+      --depth_;
+      if (chdir("..") != 0) return ComplainErrno("..", "chdir");
+    } else {
+      FileNames& file = files_[attributes.st_ino];
+      file.name = name;
+      file.expected = attributes.st_nlink;
+      if (++file.found == 1 && S_ISREG(attributes.st_mode)) CheckContents(name, attributes);
     }
   }
-  struct stat attributes;
-  if (lstat(path.c_str(), &attributes) != 0) return ComplainErrno(path, "lstat");
-  if (attributes.st_nlink != links) {
-    ok = Complain(path, "link count " + std::to_string(attributes.st_nlink) + ", but " +
-                            std::to_string(links - 2) + " directories in it");
+  if (self.st_nlink != links) {
+    Complain(".", "link count " + std::to_string(self.st_nlink) + ", but " +
+                      std::to_string(links - 2) + " directories in it");
   }
-  return ok;
+}
+
+void TreeCheck::CompareLinks() {
+  for (const auto& [ino, file] : files_) {
+    if (file.expected == file.found) continue;
+    Complain(file.name, "link count " + std::to_string(file.expected) + ", but " +
+                            std::to_string(file.found) + " names");
+  }
 }
 
 }  // namespace
 
-bool CheckTree(const std::string& path) {
-  std::map<ino_t, FileNames> files;
-  bool ok = Walk(path, &files);
-  for (const auto& [ino, file] : files) {
-    if (file.expected != file.found) {
-      ok = Complain(file.path, "link count " + std::to_string(file.expected) + ", but " +
-                                   std::to_string(file.found) + " names");
-    }
-  }
-  return ok;
+bool CheckTree() {
+  struct stat above;
+  if (stat("..", &above) != 0) return false;
+  TreeCheck check;
+  check.Walk(above.st_ino);
+  check.CompareLinks();
+  return check.ok();
 }
 
 bool RemoveTree(const std::string& path) {
-  std::vector<std::string> names;
-  bool ok = ListDirectory(path, &names);
-  for (const std::string& name : names) {
-    const std::string child = path + "/" + name;
-    struct stat attributes;
-    if (lstat(child.c_str(), &attributes) != 0) {
-      ok = ComplainErrno(child, "lstat");
-    } else if (S_ISDIR(attributes.st_mode)) {
-      ok = RemoveTree(child) && ok;
-    } else if (unlink(child.c_str()) != 0) {
-      ok = ComplainErrno(child, "unlink");
-    }
-  }
-  if (rmdir(path.c_str()) != 0) ok = ComplainErrno(path, "rmdir");
-  return ok;
+  const std::string wrong = EmptyDirectory(path);
+  if (wrong.empty() && rmdir(path.c_str()) == 0) return true;
+  std::fprintf(stderr, "stress_tree: at the end: cannot remove everything: %s\n",
+               wrong.empty() ? strerror(errno) : wrong.c_str());
+  return false;
 }
 
 }  // namespace memfuse::stress

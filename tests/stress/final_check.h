@@ -7,9 +7,10 @@
 
 namespace memfuse::stress {
 
-// Nobody else is at work any more. Link counts must match the names that are found, and contents
-// must be whole. Prints what is wrong; true if nothing is.
-bool CheckTree(const std::string& path);
+// Of the current directory, in which nobody else is at work any more. Link counts must match the
+// names that are found, ".." must be where it was come from, and contents must be whole. Prints
+// what is wrong; true if nothing is.
+bool CheckTree();
 
 // Removes the directory with all that is in it. Prints what cannot be removed; true if all went.
 bool RemoveTree(const std::string& path);

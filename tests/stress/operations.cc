@@ -39,6 +39,7 @@ const std::array<Expectation, kOperations>& Expectations() {
       {"rename NOREPLACE", {ENOENT, ENOTDIR, ELOOP, EEXIST, EINVAL}},
       {"rename EXCHANGE", {ENOENT, ENOTDIR, ELOOP, EINVAL}},
       {"move own", {}},
+      {"remove all", {ENOENT}},
   }};
   return *table;
 }

@@ -26,8 +26,9 @@ enum class Operation {
   kRenameNoReplace,
   kRenameExchange,
   kMoveOwn,
+  kRemoveAll,
 };
-inline constexpr size_t kOperations = static_cast<size_t>(Operation::kMoveOwn) + 1;
+inline constexpr size_t kOperations = static_cast<size_t>(Operation::kRemoveAll) + 1;
 
 const char* NameOf(Operation operation);
 

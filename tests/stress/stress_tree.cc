@@ -45,6 +45,9 @@ int Die(const std::string& what) {
 
 bool MakePlayground(const std::string& path) {
   if (mkdir(path.c_str(), 0755) != 0 || chdir(path.c_str()) != 0) return false;
+  for (int process = 0; process < FLAGS_processes; ++process) {
+    if (mkdir(Grave(process).c_str(), 0755) != 0) return false;
+  }
   for (int i = 0; i < kTopDirectories; ++i) {
     const std::string directory = TopDirectory(i);
     if (mkdir(directory.c_str(), 0755) != 0) return false;
@@ -148,8 +151,9 @@ int Run(const std::string& directory) {
   const auto deadline = steady_clock::now() + std::chrono::seconds(FLAGS_seconds);
   if (!WaitForWorkers(&workers, shared, deadline)) return 1;
   PrintTable(*shared);
+  if (!CheckTree()) return 1;
   if (fchdir(start) != 0) return Die("fchdir");
-  return CheckTree(playground) && RemoveTree(playground) ? 0 : 1;
+  return RemoveTree(playground) ? 0 : 1;
 }
 
 }  // namespace

@@ -14,10 +14,13 @@
 #include <cstring>
 #include <map>
 
+#include "tests/stress/remove_tree.h"
+
 namespace memfuse::stress {
 
 std::string TopDirectory(int index) { return "t" + std::to_string(index); }
 std::string KeptFile(int process) { return "kept" + std::to_string(process); }
+std::string Grave(int process) { return "grave" + std::to_string(process); }
 
 Worker::Worker(int process, int processes, uint64_t seed, SharedState* shared)
     : process_(process),
@@ -40,6 +43,8 @@ void Worker::Run() {
 }
 
 void Worker::Step() {
+  // Often enough that the tree stays small, however fast the others move things below each other.
+  if (Random(200) == 0) return RemoveAll();
   switch (Random(20)) {
     case 0:
     case 1:
@@ -243,6 +248,18 @@ void Worker::MoveOwn() {
   if (before.st_ino != after.st_ino || after.st_nlink != 1) Fail("it is another file afterwards");
   if (lstat(own_.c_str(), &before) == 0 || errno != ENOENT) Fail("the old name is still there");
   own_ = to;
+}
+
+// rm -rf, in the middle of everybody else's work.
+void Worker::RemoveAll() {
+  const std::string path =
+      TopDirectory(static_cast<int>(Random(kTopDirectories))) + "/" + RandomName();
+  const std::string grave = Grave(process_);
+  const std::string to = grave + "/all";
+  Begin(Operation::kRemoveAll, path);
+  if (!End(renameat2(AT_FDCWD, path.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE))) return;
+  const std::string wrong = EmptyDirectory(grave);
+  if (!wrong.empty()) Fail(wrong);
 }
 
 }  // namespace memfuse::stress

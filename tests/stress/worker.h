@@ -18,6 +18,8 @@ inline constexpr int kNames = 7;
 // in each of them a file per process that stays where it is.
 std::string TopDirectory(int index);
 std::string KeptFile(int process);
+// And a directory per process, where it moves what it wants to remove altogether.
+std::string Grave(int process);
 
 class Worker {
  public:
@@ -46,6 +48,7 @@ class Worker {
   void Readdir();
   void Rename();
   void MoveOwn();
+  void RemoveAll();
 
   // An open file with its lock held, -1 if there was none to open.
   int OpenLocked(int flags, int lock);
