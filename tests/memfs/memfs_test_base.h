@@ -1,0 +1,108 @@
+// Fixture of the tests that drive MemFs through the FileSystem interface.
+
+#ifndef MEMFUSE_TESTS_MEMFS_MEMFS_TEST_BASE_H_
+#define MEMFUSE_TESTS_MEMFS_MEMFS_TEST_BASE_H_
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+#include "src/memfs/memfs.h"
+#include "tests/testing/caller.h"
+#include "tests/testing/listing.h"
+#include "tests/testing/result_matchers.h"
+
+namespace memfuse::memfs {
+
+using memfuse::test::Caller;
+using memfuse::test::Fails;
+using memfuse::test::Listing;
+using memfuse::test::Succeeds;
+
+// What a set-up step returned; ends the test program where it failed.
+template <typename T>
+T Must(Result<T> result) {
+  if (!result.ok()) {
+    ADD_FAILURE() << "a set-up step failed: " << result.error().value();
+    std::abort();
+  }
+  return *std::move(result);
+}
+inline InodeNumber Ino(const Result<Entry>& entry) { return Must(entry).ino; }
+inline InodeNumber Ino(const Result<CreateResult>& made) { return Must(made).entry.ino; }
+
+inline std::unique_ptr<MemFs> MakeMemFs(const MemoryFileSystemOptions& options) {
+  auto fs = MemFs::Make(options);
+  if (!fs.ok()) {
+    ADD_FAILURE() << fs.status();
+    std::abort();
+  }
+  return *std::move(fs);
+}
+
+inline MemoryFileSystemOptions SmallOptions(uint64_t size_limit, uint64_t inode_limit = 1000) {
+  MemoryFileSystemOptions options;
+  options.size_limit = size_limit;
+  options.inode_limit = inode_limit;
+  return options;
+}
+
+class MemFsTest : public ::testing::Test {
+ protected:
+  explicit MemFsTest(const MemoryFileSystemOptions& options = {})
+      : fs_(MakeMemFs(options)), me_(fs_.get()), empty_(fs_->Usage()) {}
+
+  Attributes Stat(InodeNumber ino) const { return Must(me_.Getattr(ino)).attributes; }
+  // An inode number that was in use once.
+  InodeNumber GoneInode() {
+    const InodeNumber ino = Ino(me_.Mkdir(kRootInode, "gone"));
+    me_.Forget(ino);
+    EXPECT_THAT(me_.Rmdir(kRootInode, "gone"), Succeeds());
+    return ino;
+  }
+  // A directory that was removed, and is still looked up.
+  InodeNumber RemovedDirectory() {
+    const InodeNumber ino = Ino(me_.Mkdir(kRootInode, "removed"));
+    EXPECT_THAT(me_.Rmdir(kRootInode, "removed"), Succeeds());
+    return ino;
+  }
+  // Sets atime, mtime and ctime back to 1970, so that whatever moves them shows.
+  void AgeTimes(InodeNumber ino) const {
+    SetattrRequest request{};
+    request.ino = ino;
+    request.atime = {TimeChange::Kind::kSet, kOld};
+    request.mtime = {TimeChange::Kind::kSet, kOld};
+    request.ctime = kOld;
+    Must(me_.Setattr(request));
+  }
+  // Which times moved since AgeTimes: any of "a", "m", "c".
+  std::string MovedTimes(InodeNumber ino) const {
+    const Attributes now = Stat(ino);
+    std::string moved;
+    if (now.atime != kOld) moved += 'a';
+    if (now.mtime != kOld) moved += 'm';
+    if (now.ctime != kOld) moved += 'c';
+    return moved;
+  }
+  // Nothing is left but the root.
+  void ExpectEmpty() const {
+    const MemoryFileSystemUsage usage = fs_->Usage();
+    EXPECT_EQ(usage.inodes_used, 1u);
+    EXPECT_EQ(usage.bytes_used, empty_.bytes_used);
+    EXPECT_EQ(usage.arena_pages, 0u);
+  }
+
+  static constexpr Timestamp kOld{1000, 1};
+
+  const std::unique_ptr<MemFs> fs_;
+  const Caller me_;
+  const MemoryFileSystemUsage empty_;
+};
+
+}  // namespace memfuse::memfs
+
+#endif  // MEMFUSE_TESTS_MEMFS_MEMFS_TEST_BASE_H_
