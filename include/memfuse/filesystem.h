@@ -443,8 +443,8 @@ class FileSystem {
   }
 
   // xattr(7). EOPNOTSUPP (unknown namespace, or "user." on what is neither file nor directory),
-  // ERANGE (name over 255 bytes, or empty after its namespace), E2BIG (value over 64 KiB), EEXIST
-  // (CREATE), ENODATA (REPLACE), ENOSPC.
+  // EINVAL (nothing after the namespace), ERANGE (name over 255 bytes), E2BIG (value over 64 KiB),
+  // EEXIST (CREATE), ENODATA (REPLACE), ENOSPC.
   virtual Result<void> Setxattr(const RequestContext&, const SetxattrRequest&) {
     return NotServed();
   }

@@ -148,6 +148,7 @@ absl::StatusOr<Options> ResolveOptions(const std::vector<std::string>& operands,
   options.mount.nodev = !FLAGS_dev;
   options.mount.noexec = !FLAGS_exec;
   options.mount.noatime = !FLAGS_atime;
+  options.filesystem.noatime = !FLAGS_atime;
   options.foreground = FLAGS_foreground;
   options.log_dir = FLAGS_log_dir;
   return options;

@@ -257,13 +257,15 @@ Result<void> ArenaFile::ZeroWithinPage(uint64_t from, uint64_t to) {
 
 Result<bool> ArenaFile::Truncate(uint64_t size) {
   if (size > kMaxFileSize) return Errno(EFBIG);
+  bool changed;
   Garbage garbage;
   {
     MutexLock lock(&mu_);
     const uint64_t old = size_.load(std::memory_order_relaxed);
-    if (size == old) return false;
-    if (size < old) {
-      // What lies behind the end has to read as zeros if the file grows again.
+    changed = size != old;
+    if (size <= old) {
+      // What lies behind the end has to read as zeros if the file grows again; and what was
+      // reserved there goes, even where the size stays.
       if (size % kPageSize != 0) {
         MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(size, PageStart(PageOf(size) + 1)));
       }
@@ -274,13 +276,12 @@ Result<bool> ArenaFile::Truncate(uint64_t size) {
     PublishBlocks();
   }
   Dispose(garbage);
-  return true;
+  return changed;
 }
 
 Result<void> ArenaFile::FillHoles(uint64_t first, uint64_t last) {
   const uint64_t present = pages_ == nullptr ? 0 : pages_->CountPresent(first, last);
   const uint64_t missing = last - first + 1 - present;
-  if (missing == 0) return {};
   // Space first: it bounds how much the page table is asked for.
   Reservation space;
   if (!space.Take(budget_, missing * kPageSize)) return Errno(ENOSPC);
@@ -300,7 +301,10 @@ Result<void> ArenaFile::FillHoles(uint64_t first, uint64_t last) {
   space.Keep();
   size_t used = 0;
   for (uint64_t i = first; i <= last; ++i) {
-    if (pages_->Get(i).hole()) pages_->Set(i, PageSlot(fresh[used++], with_tiny && i == 0));
+    const PageSlot slot = pages_->Get(i);
+    // A page that was reserved before counts as data from now on, as it does on tmpfs.
+    pages_->Set(i, slot.hole() ? PageSlot(fresh[used++], with_tiny && i == 0)
+                               : PageSlot(slot.page(), /*written=*/true));
   }
   page_count_ += static_cast<uint32_t>(missing);
   return with_tiny ? ResizeTiny(0) : Result<void>();

@@ -52,7 +52,8 @@ Result<StatxResult> MemFs::Statx(const RequestContext&, const StatxRequest& requ
   return result;
 }
 
-Result<AttributesResult> MemFs::Setattr(const RequestContext&, const SetattrRequest& request) {
+Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
+                                        const SetattrRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   bool resized = false;
   if (request.size.has_value()) {
@@ -63,10 +64,17 @@ Result<AttributesResult> MemFs::Setattr(const RequestContext&, const SetattrRequ
                              static_cast<RegularFile*>(inode.get())->data->Truncate(*request.size));
   }
   const Timestamp now = base::Now();
+  const bool owner_changes = request.uid.has_value() || request.gid.has_value();
+  // chown(2) clears set-id bits whoever calls; but root keeps S_ISGID where the group may not
+  // execute.
+  if (!inode->is_directory() && (owner_changes ? context.uid != 0 : request.kill_suidgid)) {
+    KillGroupBitOfStrangers(context, inode.get());
+  }
   MutexLock lock(&inode->mu);
   Metadata& meta = inode->meta;
-  const bool owner_changes = request.uid.has_value() || request.gid.has_value();
-  bool changed = resized;
+  // A request that names nothing is a write that is about to come, or chown(2) of nobody to
+  // nobody, which moves ctime.
+  bool changed = resized || (request.kill_suidgid && !request.size.has_value());
   if (resized || owner_changes || request.kill_suidgid) {
     changed |= inode->KillPrivilegesLocked(owner_changes || request.kill_suidgid);
   }

@@ -236,8 +236,13 @@ Result<Entry> MemFs::Link(const RequestContext&, const LinkRequest& request) {
     AddEntry(dir.get(), dentry, base::Now());
   } catch (const std::bad_alloc&) {
     Dentry::Delete(dentry);
-    MutexLock lock(&inode->mu);
-    --inode->lookups;  // cannot be the last use: the kernel holds a lookup of its own on `ino`
+    bool dead;
+    {
+      MutexLock lock(&inode->mu);
+      --inode->lookups;
+      dead = inode->MarkDeadIfUnusedLocked();
+    }
+    if (dead) Bury(inode);
     return Errno(ENOMEM);
   }
   space.Keep();

@@ -50,7 +50,9 @@ void Inode::RemoveXattrLocked(std::string_view name) {
 
 bool Inode::KillPrivilegesLocked(bool kill_suidgid) {
   if (is_directory()) return false;
-  RemoveXattrLocked(kCapabilityName);
+  // An empty one grants nothing, and stays, as on tmpfs.
+  const std::string* const capability = xattrs == nullptr ? nullptr : xattrs->Find(kCapabilityName);
+  if (capability != nullptr && !capability->empty()) RemoveXattrLocked(kCapabilityName);
   if (!kill_suidgid) return false;
   uint32_t kill = S_ISUID;
   if ((meta.permissions & S_IXGRP) != 0) kill |= S_ISGID;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "src/base/caller.h"
 #include "src/base/clock.h"
 #include "src/memfs/memfs.h"
 
@@ -19,19 +20,36 @@ OpenResult MemFs::OpenedFile() {
   return open;
 }
 
-void MemFs::NoteDataChange(RegularFile* file, bool kill_suidgid) {
+void MemFs::NoteDataChange(const RequestContext& context, RegularFile* file, bool kill_suidgid) {
   const Timestamp now = base::Now();
-  MutexLock lock(&file->mu);
-  (void)file->KillPrivilegesLocked(kill_suidgid);
-  file->meta.mtime = now;
-  file->meta.ctime = now;
+  bool group_bit_left;
+  {
+    MutexLock lock(&file->mu);
+    (void)file->KillPrivilegesLocked(kill_suidgid);
+    file->meta.mtime = now;
+    file->meta.ctime = now;
+    group_bit_left = kill_suidgid && (file->meta.permissions & S_ISGID) != 0;
+  }
+  if (group_bit_left) KillGroupBitOfStrangers(context, file);
 }
 
-Result<OpenResult> MemFs::Open(const RequestContext&, const OpenRequest& request) {
+void MemFs::KillGroupBitOfStrangers(const RequestContext& context, Inode* inode) {
+  uint32_t gid;
+  {
+    MutexLock lock(&inode->mu);
+    if ((inode->meta.permissions & S_ISGID) == 0) return;
+    gid = inode->meta.gid;
+  }
+  if (context.gid == gid || base::ThreadHasGroup(context.pid, gid)) return;
+  MutexLock lock(&inode->mu);
+  inode->meta.permissions &= ~uint32_t{S_ISGID};
+}
+
+Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, FindRegular(request.ino));
   if ((request.flags & O_TRUNC) != 0) {
     MEMFUSE_RETURN_IF_ERROR(file->data->Truncate(0));
-    NoteDataChange(file.get(), request.kill_suidgid);
+    NoteDataChange(context, file.get(), request.kill_suidgid);
   }
   MutexLock lock(&file->mu);
   if (file->dead) return Errno(ESTALE);
@@ -63,14 +81,14 @@ Result<size_t> MemFs::Read(const RequestContext&, const ReadRequest& request,
   return count;
 }
 
-Result<size_t> MemFs::Write(const RequestContext&, const WriteRequest& request) {
+Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, FindRegular(request.ino));
   MEMFUSE_ASSIGN_OR_RETURN(const size_t count, file->data->Write(request.offset, request.data));
-  NoteDataChange(file.get(), request.kill_suidgid);
+  NoteDataChange(context, file.get(), request.kill_suidgid);
   return count;
 }
 
-Result<void> MemFs::Fallocate(const RequestContext&, const FallocateRequest& request) {
+Result<void> MemFs::Fallocate(const RequestContext& context, const FallocateRequest& request) {
   const bool keep_size = (request.mode & FALLOC_FL_KEEP_SIZE) != 0;
   const uint32_t operation = request.mode & ~uint32_t{FALLOC_FL_KEEP_SIZE};
   if (operation != 0 && operation != FALLOC_FL_ZERO_RANGE &&
@@ -92,7 +110,7 @@ Result<void> MemFs::Fallocate(const RequestContext&, const FallocateRequest& req
       MEMFUSE_RETURN_IF_ERROR(data.Allocate(request.offset, request.length, keep_size));
   }
   // The kernel asks for set-id bits to be cleared by a SETATTR of its own.
-  NoteDataChange(found->get(), /*kill_suidgid=*/false);
+  NoteDataChange(context, found->get(), /*kill_suidgid=*/false);
   return {};
 }
 
@@ -105,7 +123,7 @@ Result<uint64_t> MemFs::Lseek(const RequestContext&, const LseekRequest& request
                                      : data.SeekHole(request.offset);
 }
 
-Result<uint64_t> MemFs::CopyFileRange(const RequestContext&, const CopyFileRangeRequest& request) {
+Result<uint64_t> MemFs::CopyFileRange(const RequestContext& context, const CopyFileRangeRequest& request) {
   if (request.flags != 0) return Errno(EINVAL);
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef in, FindRegular(request.ino_in));
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef out, FindRegular(request.ino_out));
@@ -137,7 +155,7 @@ Result<uint64_t> MemFs::CopyFileRange(const RequestContext&, const CopyFileRange
     if (*put < *got) break;
   }
   if (done == 0 && !failed.ok()) return failed.error();
-  if (done > 0) NoteDataChange(out.get(), /*kill_suidgid=*/false);
+  if (done > 0) NoteDataChange(context, out.get(), /*kill_suidgid=*/false);
   return done;
 }
 

@@ -128,7 +128,12 @@ class MemFs final : public MemoryFileSystem {
 
   static OpenResult OpenedFile();
   // The data of `file` changed just now.
-  static void NoteDataChange(RegularFile* file, bool kill_suidgid);
+  static void NoteDataChange(const RequestContext& context, RegularFile* file, bool kill_suidgid);
+  // S_ISGID that is left where the group may not execute goes too, unless the caller is in the
+  // file's group (setattr_should_drop_sgid of the kernel). Without locks: it may have to read the
+  // caller's groups from /proc.
+  static void KillGroupBitOfStrangers(const RequestContext& context, Inode* inode)
+      ABSL_LOCKS_EXCLUDED(inode->mu);
 
   // Last used by Entry::generation: tells this mount from an earlier one at the same place.
   const uint64_t generation_;

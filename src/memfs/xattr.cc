@@ -14,7 +14,7 @@ constexpr size_t kXattrSizeMax = 65536;
 
 bool IsAcl(std::string_view name) { return name == kAccessAclName || name == kDefaultAclName; }
 
-// EOPNOTSUPP, ERANGE.
+// EOPNOTSUPP, EINVAL, ERANGE.
 Result<void> CheckXattrName(const Inode& inode, std::string_view name) {
   if (IsAcl(name)) {
     return inode.type == S_IFLNK ? Result<void>(Errno(EOPNOTSUPP)) : Result<void>();
@@ -24,7 +24,8 @@ Result<void> CheckXattrName(const Inode& inode, std::string_view name) {
     if (prefix == "user." && !inode.is_regular() && !inode.is_directory()) {
       return Errno(EOPNOTSUPP);
     }
-    if (name.size() == prefix.size() || name.size() > kXattrNameMax) return Errno(ERANGE);
+    if (name.size() == prefix.size()) return Errno(EINVAL);
+    if (name.size() > kXattrNameMax) return Errno(ERANGE);
     return {};
   }
   return Errno(EOPNOTSUPP);
