@@ -215,7 +215,7 @@ Result<Entry> MemFs::Link(const RequestContext&, const LinkRequest& request) {
   if (inode->is_directory()) return Errno(EPERM);
 
   Reservation space;
-  if (!space.Take(&resources_.budget, Dentry::Cost(request.new_name))) return Errno(ENOSPC);
+  const bool full = !space.Take(&resources_.budget, Dentry::Cost(request.new_name));
   Dentry* const dentry = Dentry::New(request.new_name, inode.get());
   {
     // A reference that is given up below keeps the inode from dying between the check and the
@@ -226,6 +226,8 @@ Result<Entry> MemFs::Link(const RequestContext&, const LinkRequest& request) {
       linkable = Errno(ENOENT);
     else if (inode->meta.nlink == std::numeric_limits<uint32_t>::max())
       linkable = Errno(EMLINK);
+    else if (full)
+      linkable = Errno(ENOSPC);
     if (!linkable.ok()) {
       Dentry::Delete(dentry);
       return linkable.error();
