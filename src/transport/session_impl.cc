@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <string_view>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -21,23 +20,6 @@ namespace {
 constexpr absl::Duration kBusyPatience = absl::Milliseconds(500);
 constexpr absl::Duration kSignalInterval = absl::Milliseconds(2);
 constexpr absl::Duration kSlowStop = absl::Seconds(5);
-
-std::string_view Describe(Reception why) {
-  switch (why) {
-    case Reception::kMessage:
-    case Reception::kFailed:
-      return "failed";
-    case Reception::kStopped:
-      return "served here no longer";
-    case Reception::kUnmounted:
-      return "unmounted";
-    case Reception::kAborted:
-      return "aborted";
-    case Reception::kClosed:
-      return "closed by the other side";
-  }
-  return "failed";
-}
 
 absl::Status Over() { return absl::FailedPreconditionError("the session has ended"); }
 
@@ -164,10 +146,10 @@ void SessionImpl::Leave() {
 }
 
 void SessionImpl::WorkerLeft(Reception why) {
-  int none = -1;
-  if (first_reason_.compare_exchange_strong(none, static_cast<int>(why)) &&
-      why != Reception::kStopped) {
-    LOG(INFO) << "FUSE connection: " << Describe(why);
+  // The end by force is worth a line, once; an unmount or a stop is what somebody asked for.
+  if ((why == Reception::kAborted || why == Reception::kFailed) && !end_logged_.exchange(true)) {
+    LOG(WARNING) << "the FUSE connection was "
+                 << (why == Reception::kAborted ? "aborted" : "lost by an error");
   }
   Leave();
 }

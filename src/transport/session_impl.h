@@ -77,7 +77,7 @@ class SessionImpl final : public Session {
   std::optional<MountPoint> mount_point_;  // constant once the session is shared
   std::atomic<bool> stop_{false};          // atomic
   std::atomic<int> inside_{1};             // atomic; workers in their loops, and Start
-  std::atomic<int> first_reason_{-1};      // atomic; Reception of the first worker that left
+  std::atomic<bool> end_logged_{false};    // atomic
   Event ended_;                            // own synchronisation; no worker is left
   Event closed_;                           // own synchronisation; the session is over
 

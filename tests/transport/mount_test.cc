@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -172,6 +173,19 @@ TEST_F(MountTest, NoDevice) {
               }),
               AllOf(StartsWith("FAILED_PRECONDITION: "), HasSubstr("/dev/fuse"),
                     HasSubstr("modprobe fuse")));
+}
+
+TEST_F(MountTest, NothingStaysMountedWhenAWorkerCannotStart) {
+  EXPECT_THAT(InChild([this] {
+                const rlimit few = {16, 16};
+                setrlimit(RLIMIT_NOFILE, &few);
+                FakeFileSystem fs;
+                SessionOptions options;
+                options.threads = 64;
+                return Session::Mount(Where(), options, &fs).status().ToString();
+              }),
+              HasSubstr("open files"));
+  EXPECT_FALSE(IsMounted());
 }
 
 TEST_F(MountTest, NoHelper) {

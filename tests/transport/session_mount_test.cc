@@ -149,23 +149,26 @@ TEST_F(SessionMountTest, TheHelperDetachesWhatIsInUse) {
 }
 
 TEST_F(SessionMountTest, TwoRequestsAreServedAtTheSameTime) {
-  const std::unique_ptr<Session> session = Mount(Where(), 2);
-  ASSERT_NE(session, nullptr);
   std::mutex mu;
   std::condition_variable both_here;
-  int inside = 0, met = 0;
+  int inside = 0;
+  std::atomic<int> met{0};
   fs_.on_call = [&] {
     std::unique_lock<std::mutex> lock(mu);
     ++inside;
     both_here.notify_all();
     if (both_here.wait_for(lock, std::chrono::seconds(20), [&] { return inside >= 2; })) ++met;
   };
+  const std::unique_ptr<Session> session = Mount(Where(), 2);
+  ASSERT_NE(session, nullptr);
   std::thread first([&] { EXPECT_EQ(Statfs(), 0); });
   std::thread second([&] { EXPECT_EQ(Statfs(), 0); });
   first.join();
   second.join();
   EXPECT_EQ(met, 2);
   for (const uint64_t count : session->WorkerRequestCounts()) EXPECT_GE(count, 1u);
+  // Before what the workers use goes.
+  EXPECT_TRUE(session->Unmount(absl::Seconds(10)).ok());
 }
 
 TEST_F(SessionMountTest, AddsWorkersWhileItServes) {

@@ -215,6 +215,21 @@ TEST(SessionTest, StopsWhileWorkersWait) {
   }
 }
 
+TEST(SessionTest, StopsWhileNobodyTakesItsReplies) {
+  SocketKernel kernel(1);
+  FakeFileSystem fs;
+  const std::unique_ptr<Session> session = Adopt(&kernel, 1, &fs);
+  // Far more than the socket holds.
+  for (uint64_t id = 1; id <= 300; ++id) kernel.Send(0, ReadMessage(FUSE_READ, id, 64 << 10));
+  int64_t calls = -1;
+  while (calls != fs.calls) {
+    calls = fs.calls;
+    absl::SleepFor(absl::Milliseconds(50));
+  }
+  EXPECT_LT(calls, 300);
+  session->Stop();
+}
+
 TEST(SessionTest, StopAnswersWhatWasRead) {
   SocketKernel kernel(2);
   FakeFileSystem fs;
