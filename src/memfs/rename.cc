@@ -16,6 +16,7 @@
 
 #include <linux/fs.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "src/base/clock.h"
@@ -23,6 +24,27 @@
 #include "src/memfs/memfs.h"
 
 namespace memfuse::memfs {
+namespace {
+
+// EINVAL.
+Result<void> CheckFlags(uint32_t flags) {
+  constexpr uint32_t kKnown = RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT;
+  if ((flags & ~kKnown) != 0) return Errno(EINVAL);
+  if ((flags & RENAME_EXCHANGE) != 0 && flags != RENAME_EXCHANGE) return Errno(EINVAL);
+  return {};
+}
+
+// ENAMETOOLONG, EBUSY, ENOENT (empty); each of either name before the next.
+Result<void> CheckNames(std::string_view a, std::string_view b) {
+  if (std::max(a.size(), b.size()) > kNameMax) return Errno(ENAMETOOLONG);
+  for (const std::string_view name : {a, b}) {
+    if (name == "." || name == "..") return Errno(EBUSY);
+  }
+  if (a.empty() || b.empty()) return Errno(ENOENT);
+  return {};
+}
+
+}  // namespace
 
 InodeNumber MemFs::ChildTowards(const Directory& ancestor, const Directory& directory) const {
   InodeNumber below = directory.ino;
@@ -39,19 +61,13 @@ InodeNumber MemFs::ChildTowards(const Directory& ancestor, const Directory& dire
 }
 
 Result<void> MemFs::Rename(const RequestContext& context, const RenameRequest& request) {
-  constexpr uint32_t kKnown = RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT;
-  if ((request.flags & ~kKnown) != 0) return Errno(EINVAL);
-  if ((request.flags & RENAME_EXCHANGE) != 0 && request.flags != RENAME_EXCHANGE) {
-    return Errno(EINVAL);
-  }
-  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef from_ref, FindDirectory(request.parent));
-  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef to_ref, FindDirectory(request.new_parent));
-  Directory* const from = from_ref.get();
-  Directory* const to = to_ref.get();
-  for (const std::string_view name : {request.name, request.new_name}) {
-    MEMFUSE_RETURN_IF_ERROR(CheckName(name));
-    if (name == "." || name == "..") return Errno(EBUSY);
-  }
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef from_ref, FindInode(request.parent));
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef to_ref, FindInode(request.new_parent));
+  MEMFUSE_RETURN_IF_ERROR(CheckFlags(request.flags));
+  if (!from_ref->is_directory() || !to_ref->is_directory()) return Errno(ENOTDIR);
+  MEMFUSE_RETURN_IF_ERROR(CheckNames(request.name, request.new_name));
+  auto* const from = static_cast<Directory*>(from_ref.get());
+  auto* const to = static_cast<Directory*>(to_ref.get());
 
   InodeRef dead;
   Result<void> result;
@@ -96,6 +112,12 @@ Result<void> MemFs::RenameLocked(const RequestContext& context, const RenameRequ
   }
   if (target != nullptr && target->is_directory() != source->is_directory()) {
     return Errno(target->is_directory() ? EISDIR : ENOTDIR);
+  }
+  if (target != nullptr && target->is_directory()) {
+    // Comes before ENOSPC; asked again below, since somebody may fill the target meanwhile.
+    const auto* const victim = static_cast<const Directory*>(target);
+    ReaderMutexLock names(&victim->names_mu);
+    if (!victim->empty()) return Errno(ENOTEMPTY);
   }
 
   const Timestamp now = base::Now();

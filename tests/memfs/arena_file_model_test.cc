@@ -43,7 +43,7 @@ class Model {
   }
 
   void Truncate(uint64_t size) {
-    if (size < size_) {
+    if (size <= size_) {
       DropPages((size + kPageSize - 1) / kPageSize, ~uint64_t{0});
       tiny_ = std::min(tiny_, size);
     }
@@ -54,7 +54,9 @@ class Model {
   void Allocate(uint64_t offset, uint64_t length, bool keep_size) {
     for (uint64_t page = offset / kPageSize; page <= (offset + length - 1) / kPageSize; ++page) {
       if (page == 0 && tiny_ > 0) Put(0, Page::kWritten);
-      pages_.emplace(page, Page::kReserved);
+      // What was reserved before counts as data from now on, as on tmpfs.
+      const auto [place, fresh] = pages_.emplace(page, Page::kReserved);
+      if (!fresh) place->second = Page::kWritten;
     }
     if (!keep_size) size_ = std::max(size_, offset + length);
   }

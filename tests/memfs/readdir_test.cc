@@ -1,0 +1,151 @@
+// READDIR and READDIRPLUS.
+
+#include <map>
+#include <random>
+#include <set>
+#include <string>
+
+#include "tests/memfs/memfs_test_base.h"
+
+namespace memfuse::memfs {
+namespace {
+
+using ::testing::ElementsAre;
+
+class ReaddirTest : public MemFsTest {};
+
+TEST_F(ReaddirTest, Errors) {
+  Listing listing;
+  EXPECT_THAT(me_.Readdir(GoneInode(), 0, false, &listing), Fails(ESTALE));
+  EXPECT_THAT(me_.Readdir(Ino(me_.Mknod(kRootInode, "file")), 0, false, &listing), Fails(ENOTDIR));
+  EXPECT_TRUE(listing.items.empty());
+}
+
+TEST_F(ReaddirTest, TellsNamesNumbersAndTypes) {
+  const InodeNumber dir = Ino(me_.Mkdir(kRootInode, "dir"));
+  const InodeNumber sub = Ino(me_.Mkdir(dir, "sub"));
+  const InodeNumber file = Ino(me_.Mknod(dir, "file"));
+  const InodeNumber fifo = Ino(me_.Mknod(dir, "fifo", S_IFIFO | 0600));
+  const InodeNumber link = Ino(me_.Symlink(dir, "link", "to"));
+  Listing listing;
+  ASSERT_THAT(me_.Readdir(dir, 0, false, &listing), Succeeds());
+  std::map<std::string, std::pair<InodeNumber, uint32_t>> seen;
+  for (const Listing::Item& item : listing.items) {
+    seen[item.name] = {item.ino, item.type};
+    EXPECT_EQ(item.looked_up, kNoInode);
+  }
+  const std::map<std::string, std::pair<InodeNumber, uint32_t>> expected = {
+      {".", {dir, S_IFDIR}},     {"..", {kRootInode, S_IFDIR}}, {"sub", {sub, S_IFDIR}},
+      {"file", {file, S_IFREG}}, {"fifo", {fifo, S_IFIFO}},     {"link", {link, S_IFLNK}},
+  };
+  EXPECT_EQ(seen, expected);
+  EXPECT_EQ(listing.items.size(), expected.size());
+}
+
+TEST_F(ReaddirTest, GoesOnWhereItWasFull) {
+  for (const char* name : {"a", "b", "c"}) ASSERT_THAT(me_.Mknod(kRootInode, name), Succeeds());
+  std::vector<std::string> names;
+  uint64_t offset = 0;
+  for (;;) {
+    Listing one(1);
+    ASSERT_THAT(me_.Readdir(kRootInode, offset, false, &one), Succeeds());
+    if (one.items.empty()) break;
+    EXPECT_GT(one.items[0].next_offset, offset);
+    names.push_back(one.items[0].name);
+    offset = one.items[0].next_offset;
+  }
+  EXPECT_THAT(names, ElementsAre(".", "..", "a", "b", "c"));
+  Listing none(0);
+  ASSERT_THAT(me_.Readdir(kRootInode, 0, true, &none), Succeeds());
+  EXPECT_TRUE(none.items.empty());
+}
+
+TEST_F(ReaddirTest, PlusGivesALookupForEachEntryButTheDots) {
+  const InodeNumber dir = Ino(me_.Mkdir(kRootInode, "dir"));
+  const InodeNumber a = Ino(me_.Mknod(dir, "a"));
+  const InodeNumber b = Ino(me_.Mknod(dir, "b"));
+  Listing full(3);  // ".", ".." and "a": "b" does not fit and gets no lookup
+  ASSERT_THAT(me_.Readdir(dir, 0, true, &full), Succeeds());
+  ASSERT_THAT(full.Names(), ElementsAre(".", "..", "a"));
+  EXPECT_EQ(full.items[0].looked_up, kNoInode);
+  EXPECT_EQ(full.items[1].looked_up, kNoInode);
+  EXPECT_EQ(full.items[2].looked_up, a);
+  for (const char* name : {"a", "b"}) ASSERT_THAT(me_.Unlink(dir, name), Succeeds());
+  ASSERT_THAT(me_.Rmdir(kRootInode, "dir"), Succeeds());
+  me_.Forget(dir);
+  me_.Forget(a);
+  me_.Forget(b);
+  EXPECT_THAT(me_.Getattr(dir), Fails(ESTALE));
+  EXPECT_THAT(me_.Getattr(b), Fails(ESTALE));
+  EXPECT_THAT(me_.Getattr(a), Succeeds());
+  me_.Forget(a);
+  ExpectEmpty();
+}
+
+TEST_F(ReaddirTest, WithoutPlusNoLookupIsGiven) {
+  const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
+  Listing listing;
+  ASSERT_THAT(me_.Readdir(kRootInode, 0, false, &listing), Succeeds());
+  ASSERT_THAT(me_.Unlink(kRootInode, "file"), Succeeds());
+  me_.Forget(file);
+  ExpectEmpty();
+}
+
+TEST_F(ReaddirTest, DotDotFollowsAMove) {
+  const InodeNumber a = Ino(me_.Mkdir(kRootInode, "a"));
+  const InodeNumber b = Ino(me_.Mkdir(kRootInode, "b"));
+  ASSERT_THAT(me_.Rename(kRootInode, "b", a, "b"), Succeeds());
+  Listing listing;
+  ASSERT_THAT(me_.Readdir(b, 0, false, &listing), Succeeds());
+  ASSERT_THAT(listing.Names(), ElementsAre(".", ".."));
+  EXPECT_EQ(listing.items[1].ino, a);
+}
+
+TEST_F(ReaddirTest, RewindingShowsWhatIsNew) {
+  Listing before;
+  ASSERT_THAT(me_.Readdir(kRootInode, 0, false, &before), Succeeds());
+  ASSERT_THAT(me_.Mknod(kRootInode, "new"), Succeeds());
+  Listing on;
+  ASSERT_THAT(me_.Readdir(kRootInode, before.items.back().next_offset, false, &on), Succeeds());
+  EXPECT_THAT(on.Names(), ElementsAre("new"));
+  Listing again;
+  ASSERT_THAT(me_.Readdir(kRootInode, 0, false, &again), Succeeds());
+  EXPECT_THAT(again.Names(), ElementsAre(".", "..", "new"));
+}
+
+// A listing in small pieces while entries come and go, also under names that were there before:
+// each lasting entry comes once, no entry comes twice under one cookie.
+TEST_F(ReaddirTest, LastingEntriesComeOnceWhateverHappensToOthers) {
+  for (const unsigned seed : {1u, 2u, 3u, 4u}) {
+    std::mt19937 random(seed);
+    const InodeNumber dir = Ino(me_.Mkdir(kRootInode, std::to_string(seed)));
+    const auto lasting = [](int i) { return "lasting-" + std::to_string(i); };
+    const auto passing = [&] { return "passing-" + std::to_string(random() % 60); };
+    for (int i = 0; i < 60; ++i) {
+      ASSERT_THAT(me_.Mknod(dir, lasting(i)), Succeeds());
+      (void)me_.Mknod(dir, passing());
+    }
+    std::map<std::string, int> seen;
+    uint64_t offset = 0;
+    for (;;) {
+      Listing piece(1 + random() % 5);
+      ASSERT_THAT(me_.Readdir(dir, offset, random() % 2 == 0, &piece), Succeeds());
+      if (piece.items.empty()) break;
+      for (const Listing::Item& item : piece.items) {
+        EXPECT_GT(item.next_offset, offset);
+        offset = item.next_offset;
+        ++seen[item.name];
+      }
+      // Fewer come than are read in one step, or the listing would never end.
+      if (random() % 2 == 0) (void)me_.Mknod(dir, passing());
+      for (int i = 0; i < 3; ++i) (void)me_.Unlink(dir, passing());
+      if (random() % 4 == 0) (void)me_.Rename(dir, passing(), dir, passing());
+    }
+    for (int i = 0; i < 60; ++i) EXPECT_EQ(seen[lasting(i)], 1) << i;
+    EXPECT_EQ(seen["."], 1);
+    EXPECT_EQ(seen[".."], 1);
+  }
+}
+
+}  // namespace
+}  // namespace memfuse::memfs
