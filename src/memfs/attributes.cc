@@ -60,8 +60,11 @@ Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
     if (inode->is_directory()) return Errno(EISDIR);
     if (!inode->is_regular()) return Errno(EINVAL);
     // The only step that may fail comes first.
-    MEMFUSE_ASSIGN_OR_RETURN(resized,
-                             static_cast<RegularFile*>(inode.get())->data->Truncate(*request.size));
+    FileData& data = *static_cast<RegularFile*>(inode.get())->data;
+    MEMFUSE_ASSIGN_OR_RETURN(const bool other_size, data.Truncate(*request.size));
+    // truncate(2) to the size that it has already moves no time, as on tmpfs; ftruncate(2), which
+    // is known by its handle, always does.
+    resized = other_size || request.handle.has_value();
   }
   const Timestamp now = base::Now();
   const bool owner_changes = request.uid.has_value() || request.gid.has_value();
@@ -89,7 +92,6 @@ Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
   changed |= owner_changes || request.mode.has_value() ||
              request.atime.kind != TimeChange::Kind::kKeep ||
              request.mtime.kind != TimeChange::Kind::kKeep;
-  // truncate(2) to the size that it has already moves no time, as on tmpfs.
   if (changed) meta.ctime = now;
   if (request.ctime.has_value()) meta.ctime = *request.ctime;
   return AttributesResult{inode->AttributesLocked()};
