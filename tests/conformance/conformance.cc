@@ -1,0 +1,258 @@
+#include "tests/conformance/conformance.h"
+
+#include <dirent.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+
+namespace memfuse::conformance {
+namespace {
+
+constexpr int kChildTimeoutMs = 30000;
+
+// Removes a tree, whatever permissions lie in the way.
+void RemoveTree(int parent, const std::string& name) {
+  if (unlinkat(parent, name.c_str(), 0) == 0 || errno == ENOENT) return;
+  if (unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0) return;
+  fchmodat(parent, name.c_str(), 0700, 0);
+  const UniqueFd fd(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd.valid()) return;
+  std::vector<std::string> names;
+  if (DIR* const dir = fdopendir(dup(fd.get()))) {
+    while (const dirent* entry = readdir(dir)) names.emplace_back(entry->d_name);
+    closedir(dir);
+  }
+  for (const std::string& child : names) {
+    if (child != "." && child != "..") RemoveTree(fd.get(), child);
+  }
+  unlinkat(parent, name.c_str(), AT_REMOVEDIR);
+}
+
+const char* Environment(const char* name) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+}  // namespace
+
+std::vector<FileSystemUnderTest> FileSystems() {
+  // Set by run_conformance.sh, which mounts both.
+  return {{"memfuse", Environment("CONFORMANCE_MEMFUSE_DIR")},
+          {"tmpfs", Environment("CONFORMANCE_TMPFS_DIR")}};
+}
+
+std::string NameOf(const testing::TestParamInfo<FileSystemUnderTest>& info) {
+  return info.param.name;
+}
+
+bool RunsAsRoot() { return geteuid() == 0; }
+
+int InChild(const std::function<int()>& call) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) {
+    ADD_FAILURE() << "pipe: " << std::strerror(errno);
+    return -1;
+  }
+  const UniqueFd read_end(ends[0]);
+  UniqueFd write_end(ends[1]);
+  const pid_t child = fork();
+  if (child == 0) {
+    const int result = call();
+    (void)!write(write_end.get(), &result, sizeof(result));
+    _exit(0);
+  }
+  write_end.reset();
+  pollfd wait = {read_end.get(), POLLIN, 0};
+  int result = -1;
+  if (poll(&wait, 1, kChildTimeoutMs) != 1) {
+    ADD_FAILURE() << "a child process did not end in time";
+    kill(child, SIGKILL);
+  } else if (read(read_end.get(), &result, sizeof(result)) != sizeof(result)) {
+    ADD_FAILURE() << "a child process died before its call returned";
+  }
+  waitpid(child, nullptr, 0);
+  return result;
+}
+
+int As(const User& user, const std::function<int()>& call) {
+  return InChild([&] {
+    if (setgroups(user.groups.size(), user.groups.data()) != 0 ||
+        setresgid(user.gid, user.gid, user.gid) != 0 ||
+        setresuid(user.uid, user.uid, user.uid) != 0) {
+      std::perror("cannot become another user");
+      std::abort();
+    }
+    return call();
+  });
+}
+
+void Conformance::SetUp() {
+  ASSERT_FALSE(GetParam().directory.empty())
+      << "CONFORMANCE_MEMFUSE_DIR and CONFORMANCE_TMPFS_DIR name the two mounts";
+  umask(0);
+  std::string path = GetParam().directory + "/case-XXXXXX";
+  ASSERT_NE(mkdtemp(path.data()), nullptr) << std::strerror(errno);
+  directory_ = path;
+  ASSERT_EQ(chmod(path.c_str(), 0777), 0);
+  ASSERT_EQ(chdir(path.c_str()), 0);
+}
+
+void Conformance::TearDown() {
+  umask(0);
+  ASSERT_EQ(chdir("/"), 0);
+  if (directory_.empty()) return;
+  const UniqueFd parent(open(GetParam().directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  RemoveTree(parent.get(), directory_.substr(directory_.find_last_of('/') + 1));
+  EXPECT_FALSE(Exists(directory_)) << "the case left something that cannot be removed";
+}
+
+UniqueFd Open(const std::string& path, int flags, mode_t mode) {
+  UniqueFd fd(open(path.c_str(), flags | O_CLOEXEC, mode));
+  EXPECT_TRUE(fd.valid()) << "open " << path << ": " << std::strerror(errno);
+  return fd;
+}
+
+void MakeFile(const std::string& path, const std::string& content, mode_t mode) {
+  const UniqueFd fd = Open(path, O_CREAT | O_EXCL | O_WRONLY, 0600);
+  ASSERT_EQ(write(fd.get(), content.data(), content.size()), static_cast<ssize_t>(content.size()));
+  ASSERT_EQ(fchmod(fd.get(), mode), 0);
+}
+
+std::string ReadFile(const std::string& path) {
+  const UniqueFd fd = Open(path, O_RDONLY);
+  std::string content;
+  char buffer[65536];
+  ssize_t n;
+  while ((n = read(fd.get(), buffer, sizeof(buffer))) > 0) {
+    content.append(buffer, static_cast<size_t>(n));
+  }
+  EXPECT_EQ(n, 0) << "read " << path << ": " << std::strerror(errno);
+  return content;
+}
+
+struct stat Stat(const std::string& path) {
+  struct stat s = {};
+  EXPECT_EQ(stat(path.c_str(), &s), 0) << "stat " << path << ": " << std::strerror(errno);
+  return s;
+}
+
+struct stat LStat(const std::string& path) {
+  struct stat s = {};
+  EXPECT_EQ(lstat(path.c_str(), &s), 0) << "lstat " << path << ": " << std::strerror(errno);
+  return s;
+}
+
+bool Exists(const std::string& path) {
+  struct stat s;
+  return lstat(path.c_str(), &s) == 0;
+}
+
+std::vector<std::string> List(const std::string& path) {
+  std::vector<std::string> names;
+  DIR* const dir = opendir(path.c_str());
+  EXPECT_NE(dir, nullptr) << "opendir " << path << ": " << std::strerror(errno);
+  if (dir == nullptr) return names;
+  while (const dirent* entry = readdir(dir)) {
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+  }
+  closedir(dir);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+mode_t Permissions(const std::string& path) { return LStat(path).st_mode & 07777; }
+
+std::string LongName(size_t length) { return std::string(length, 'n'); }
+
+std::vector<Type> TypesWithoutPrivilege() {
+  return {Type::kFile, Type::kDirectory, Type::kSymlink, Type::kFifo, Type::kSocket};
+}
+
+std::vector<Type> AllTypes() {
+  std::vector<Type> types = TypesWithoutPrivilege();
+  types.push_back(Type::kCharDevice);
+  types.push_back(Type::kBlockDevice);
+  return types;
+}
+
+std::string ToString(Type type) {
+  switch (type) {
+    case Type::kFile:
+      return "file";
+    case Type::kDirectory:
+      return "directory";
+    case Type::kSymlink:
+      return "symlink";
+    case Type::kFifo:
+      return "fifo";
+    case Type::kSocket:
+      return "socket";
+    case Type::kCharDevice:
+      return "character device";
+    case Type::kBlockDevice:
+      return "block device";
+  }
+  return "";
+}
+
+void MakeObject(Type type, const std::string& path) {
+  switch (type) {
+    case Type::kFile:
+      MakeFile(path);
+      break;
+    case Type::kDirectory:
+      ASSERT_EQ(mkdir(path.c_str(), 0755), 0) << path << ": " << std::strerror(errno);
+      break;
+    case Type::kSymlink:
+      ASSERT_EQ(symlink("target", path.c_str()), 0) << path << ": " << std::strerror(errno);
+      break;
+    case Type::kFifo:
+      ASSERT_EQ(mkfifo(path.c_str(), 0644), 0) << path << ": " << std::strerror(errno);
+      break;
+    case Type::kSocket:
+      ASSERT_EQ(mknod(path.c_str(), S_IFSOCK | 0644, 0), 0) << path << ": " << std::strerror(errno);
+      break;
+    case Type::kCharDevice:
+      ASSERT_EQ(mknod(path.c_str(), S_IFCHR | 0644, makedev(1, 3)), 0)
+          << path << ": " << std::strerror(errno);
+      break;
+    case Type::kBlockDevice:
+      ASSERT_EQ(mknod(path.c_str(), S_IFBLK | 0644, makedev(7, 200)), 0)
+          << path << ": " << std::strerror(errno);
+      break;
+  }
+}
+
+TimeWatch::TimeWatch(const std::string& path) : path_(path), before_(LStat(path)) {
+  // tmpfs stamps with a clock that moves every few milliseconds.
+  timespec start;
+  clock_gettime(CLOCK_REALTIME_COARSE, &start);
+  for (timespec now = start; now.tv_sec == start.tv_sec && now.tv_nsec == start.tv_nsec;) {
+    usleep(500);
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  }
+}
+
+std::string TimeWatch::Moved(bool with_atime) const {
+  const struct stat after = LStat(path_);
+  const auto differ = [](const timespec& a, const timespec& b) {
+    return a.tv_sec != b.tv_sec || a.tv_nsec != b.tv_nsec;
+  };
+  std::string moved;
+  if (with_atime && differ(before_.st_atim, after.st_atim)) moved += "a";
+  if (differ(before_.st_mtim, after.st_mtim)) moved += "m";
+  if (differ(before_.st_ctim, after.st_ctim)) moved += "c";
+  return moved;
+}
+
+}  // namespace memfuse::conformance

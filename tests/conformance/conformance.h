@@ -1,0 +1,140 @@
+// What every conformance case stands on.
+//
+// A case is written from POSIX.1-2017 and the Linux manual pages, and runs twice: on a memfuse
+// mount and on a kernel tmpfs beside it. An expectation that tmpfs does not meet is a wrong
+// expectation, one that memfuse alone does not meet is a bug; a difference that FUSE itself imposes
+// says so where it is tested (on_memfuse()).
+//
+//   TEST_P(Rename, OntoItselfIsNothing) { ... }      needs no privilege, runs everywhere
+//   TEST_P(RenameAsRoot, ...)                        needs root, and the users Alice and Bob
+//
+// Suites are declared with CONFORMANCE_SUITE(Rename) or ROOT_CONFORMANCE_SUITE(RenameAsRoot); one
+// of the latter is not instantiated where the program runs as an ordinary user.
+//
+// Each case has a fresh directory of its own, mode 0777, which is also its working directory, so
+// that relative paths are all it needs.
+
+#ifndef MEMFUSE_TESTS_CONFORMANCE_CONFORMANCE_H_
+#define MEMFUSE_TESTS_CONFORMANCE_CONFORMANCE_H_
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "src/base/unique_fd.h"
+
+namespace memfuse::conformance {
+
+using base::UniqueFd;
+
+// Where the two file systems are mounted; from the command line.
+struct FileSystemUnderTest {
+  std::string name;       // "memfuse" or "tmpfs"
+  std::string directory;  // an existing directory on it that the caller may write to
+};
+std::vector<FileSystemUnderTest> FileSystems();
+std::string NameOf(const testing::TestParamInfo<FileSystemUnderTest>& info);
+bool RunsAsRoot();
+
+// Somebody who makes calls. Group kShared has Alice and Bob in it as a supplementary group.
+struct User {
+  uid_t uid;
+  gid_t gid;
+  std::vector<gid_t> groups;
+};
+inline constexpr gid_t kShared = 2000;
+inline const User kRoot{0, 0, {}};
+inline const User kAlice{1001, 1001, {kShared}};
+inline const User kBob{1002, 1002, {kShared}};
+inline const User kStranger{1003, 1003, {}};
+
+// 0, or the errno that a call (which returns -1 on failure) left.
+template <typename T>
+int ErrnoOf(T result) {
+  return result == static_cast<T>(-1) ? errno : 0;
+}
+
+// Runs `call` in a child process as `user` (root only) and returns what it returned: 0, or an
+// errno. The child has the same working directory and descriptors. A child that crashes or does not
+// end within 30 s fails the test.
+int As(const User& user, const std::function<int()>& call);
+// In a child process without changing the user.
+int InChild(const std::function<int()>& call);
+
+class Conformance : public testing::TestWithParam<FileSystemUnderTest> {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+
+  bool on_memfuse() const { return GetParam().name == "memfuse"; }
+  // Absolute path of something in the case's directory.
+  std::string Absolute(const std::string& path) const { return directory_ + "/" + path; }
+  const std::string& directory() const { return directory_; }
+  const std::string& mount_directory() const { return GetParam().directory; }
+
+ private:
+  std::string directory_;
+};
+
+// Makes a regular file with this content; a failure fails the test.
+void MakeFile(const std::string& path, const std::string& content = "", mode_t mode = 0644);
+std::string ReadFile(const std::string& path);
+// open(2) that fails the test when it fails.
+UniqueFd Open(const std::string& path, int flags, mode_t mode = 0644);
+struct stat Stat(const std::string& path);               // follows
+struct stat LStat(const std::string& path);              // does not
+bool Exists(const std::string& path);                    // lstat succeeds
+std::vector<std::string> List(const std::string& path);  // sorted, without "." and ".."
+mode_t Permissions(const std::string& path);             // 07777, of the object itself
+
+inline constexpr size_t kNameMax = 255;
+std::string LongName(size_t length);
+
+// All types of objects, for tables: MakeObject(type, path) makes one (devices need root).
+enum class Type { kFile, kDirectory, kSymlink, kFifo, kSocket, kCharDevice, kBlockDevice };
+std::vector<Type> TypesWithoutPrivilege();  // all but devices
+std::vector<Type> AllTypes();
+std::string ToString(Type type);
+void MakeObject(Type type, const std::string& path);
+
+// Which times of an object a call moved, to the nanosecond. Waits for the clock to tick first.
+//   TimeWatch watch("f"); chmod(...); EXPECT_EQ(watch.Moved(), "c");
+class TimeWatch {
+ public:
+  explicit TimeWatch(const std::string& path);
+  // Of "a", "m", "c" those that are another value now, in this order; "" for none. atime is only
+  // reported if `with_atime`: reads move it as the mount says (relatime).
+  std::string Moved(bool with_atime = false) const;
+
+ private:
+  std::string path_;
+  struct stat before_;
+};
+
+#define CONFORMANCE_SUITE(Name)                                                                \
+  class Name : public ::memfuse::conformance::Conformance {};                                  \
+  INSTANTIATE_TEST_SUITE_P(On, Name, testing::ValuesIn(::memfuse::conformance::FileSystems()), \
+                           ::memfuse::conformance::NameOf)
+
+#define ROOT_CONFORMANCE_SUITE(Name)                                                       \
+  class Name : public ::memfuse::conformance::Conformance {};                              \
+  GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Name);                                     \
+  INSTANTIATE_TEST_SUITE_P(                                                                \
+      On, Name,                                                                            \
+      testing::ValuesIn(::memfuse::conformance::RunsAsRoot()                               \
+                            ? ::memfuse::conformance::FileSystems()                        \
+                            : std::vector<::memfuse::conformance::FileSystemUnderTest>()), \
+      ::memfuse::conformance::NameOf)
+
+}  // namespace memfuse::conformance
+
+#endif  // MEMFUSE_TESTS_CONFORMANCE_CONFORMANCE_H_
