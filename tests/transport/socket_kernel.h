@@ -59,7 +59,7 @@ class SocketKernel {
       ADD_FAILURE() << "no reply on channel " << channel;
       return {};
     }
-    std::string buffer(2 << 20, '\0');
+    thread_local std::string buffer(2 << 20, '\0');
     const ssize_t size = recv(pairs_[channel].kernel.get(), buffer.data(), buffer.size(), 0);
     if (size <= 0) {
       ADD_FAILURE() << "channel " << channel << " was closed";
