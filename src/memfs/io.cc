@@ -46,7 +46,11 @@ void MemFs::KillGroupBitOfStrangers(const RequestContext& context, Inode* inode)
 }
 
 Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, FindRegular(request.ino));
+  MEMFUSE_ASSIGN_OR_RETURN(InodeRef inode, FindInode(request.ino));
+  if (inode->is_directory()) return Errno(EISDIR);
+  if (inode->type == S_IFLNK) return Errno(EINVAL);
+  if (!inode->is_regular()) return Errno(ENXIO);
+  const auto file = RegularFileRef::Adopt(static_cast<RegularFile*>(inode.release()));
   if ((request.flags & O_TRUNC) != 0) {
     MEMFUSE_RETURN_IF_ERROR(file->data->Truncate(0));
     NoteDataChange(context, file.get(), request.kill_suidgid);
@@ -89,6 +93,8 @@ Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& r
 }
 
 Result<void> MemFs::Fallocate(const RequestContext& context, const FallocateRequest& request) {
+  Result<RegularFileRef> found = FindRegular(request.ino);
+  if (!found.ok() && found.error() == ESTALE) return found.error();
   const bool keep_size = (request.mode & FALLOC_FL_KEEP_SIZE) != 0;
   const uint32_t operation = request.mode & ~uint32_t{FALLOC_FL_KEEP_SIZE};
   if (operation != 0 && operation != FALLOC_FL_ZERO_RANGE &&
@@ -96,7 +102,6 @@ Result<void> MemFs::Fallocate(const RequestContext& context, const FallocateRequ
     return Errno(EOPNOTSUPP);
   }
   if (request.length == 0) return Errno(EINVAL);
-  Result<RegularFileRef> found = FindRegular(request.ino);
   if (!found.ok()) return found.error() == EINVAL ? Errno(ENODEV) : found.error();
   FileData& data = *(*found)->data;
   switch (operation) {
@@ -115,8 +120,9 @@ Result<void> MemFs::Fallocate(const RequestContext& context, const FallocateRequ
 }
 
 Result<uint64_t> MemFs::Lseek(const RequestContext&, const LseekRequest& request) {
-  if (request.whence != SEEK_DATA && request.whence != SEEK_HOLE) return Errno(EINVAL);
   Result<RegularFileRef> found = FindRegular(request.ino);
+  if (!found.ok() && found.error() == ESTALE) return found.error();
+  if (request.whence != SEEK_DATA && request.whence != SEEK_HOLE) return Errno(EINVAL);
   if (!found.ok()) return found.error() == EISDIR ? Errno(EINVAL) : found.error();
   FileData& data = *(*found)->data;
   return request.whence == SEEK_DATA ? data.SeekData(request.offset)
@@ -124,6 +130,8 @@ Result<uint64_t> MemFs::Lseek(const RequestContext&, const LseekRequest& request
 }
 
 Result<uint64_t> MemFs::CopyFileRange(const RequestContext& context, const CopyFileRangeRequest& request) {
+  MEMFUSE_RETURN_IF_ERROR(FindInode(request.ino_in));
+  MEMFUSE_RETURN_IF_ERROR(FindInode(request.ino_out));
   if (request.flags != 0) return Errno(EINVAL);
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef in, FindRegular(request.ino_in));
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef out, FindRegular(request.ino_out));

@@ -1,0 +1,201 @@
+// GETATTR, SETATTR, STATX, ACCESS.
+
+#include <unistd.h>
+
+#include <string>
+
+#include "src/base/clock.h"
+#include "tests/memfs/memfs_test_base.h"
+
+namespace memfuse::memfs {
+namespace {
+
+class AttributesTest : public MemFsTest {
+ protected:
+  uint32_t Permissions(InodeNumber ino) const { return Stat(ino).mode & 07777; }
+  // A file of mode `mode` with data and a capability.
+  InodeNumber Privileged(const std::string& name, uint32_t mode) {
+    const InodeNumber file = Ino(me_.Mknod(kRootInode, name, mode));
+    EXPECT_THAT(me_.Write(file, 0, "data"), Succeeds());
+    EXPECT_THAT(me_.Setxattr(file, kCapabilityName, "cap"), Succeeds());
+    return file;
+  }
+};
+
+TEST_F(AttributesTest, ErrorsOfASize) {
+  EXPECT_THAT(me_.Truncate(GoneInode(), 1), Fails(ESTALE));
+  EXPECT_THAT(me_.Truncate(kRootInode, ~uint64_t{0}), Fails(EISDIR));
+  EXPECT_THAT(me_.Truncate(Ino(me_.Symlink(kRootInode, "link", "to")), ~uint64_t{0}),
+              Fails(EINVAL));
+  EXPECT_THAT(me_.Truncate(Ino(me_.Mknod(kRootInode, "fifo", S_IFIFO)), 0), Fails(EINVAL));
+  const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
+  EXPECT_THAT(me_.Truncate(file, uint64_t{1} << 63), Fails(EFBIG));
+  EXPECT_THAT(me_.Truncate(file, (uint64_t{1} << 63) - 1), Succeeds());
+  EXPECT_EQ(Stat(file).size, (uint64_t{1} << 63) - 1);
+  EXPECT_EQ(Stat(file).blocks, 0u);
+}
+
+TEST_F(AttributesTest, ChangesAllOrNothing) {
+  const InodeNumber file = Ino(me_.Mknod(kRootInode, "file", 0644));
+  AgeTimes(file);
+  SetattrRequest request{};
+  request.ino = file;
+  request.mode = 0600;
+  request.uid = 5;
+  request.size = uint64_t{1} << 63;
+  EXPECT_THAT(me_.Setattr(request), Fails(EFBIG));
+  EXPECT_EQ(Permissions(file), 0644u);
+  EXPECT_EQ(Stat(file).uid, 0u);
+  EXPECT_EQ(MovedTimes(file), "");
+  request.size = 10;
+  request.gid = 6;
+  request.mtime = {TimeChange::Kind::kSet, {-5, 7}};
+  const Attributes after = Must(me_.Setattr(request)).attributes;
+  EXPECT_EQ(after.mode, static_cast<uint32_t>(S_IFREG | 0600));
+  EXPECT_EQ(after.uid, 5u);
+  EXPECT_EQ(after.gid, 6u);
+  EXPECT_EQ(after.size, 10u);
+  EXPECT_EQ(after.mtime, (Timestamp{-5, 7}));
+  EXPECT_EQ(after.atime, kOld);
+  EXPECT_NE(after.ctime, kOld);
+}
+
+TEST_F(AttributesTest, TypeBitsOfAModeAreIgnored) {
+  const InodeNumber dir = Ino(me_.Mkdir(kRootInode, "dir"));
+  ASSERT_THAT(me_.Chmod(dir, S_IFREG | 01751), Succeeds());
+  EXPECT_EQ(Stat(dir).mode, static_cast<uint32_t>(S_IFDIR | 01751));
+}
+
+TEST_F(AttributesTest, TimesAreKeptSetOrNow) {
+  const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
+  AgeTimes(file);
+  const Timestamp before = base::Now();
+  SetattrRequest request{};
+  request.ino = file;
+  request.atime.kind = TimeChange::Kind::kNow;
+  Must(me_.Setattr(request));
+  EXPECT_EQ(MovedTimes(file), "ac");
+  EXPECT_LE(before, Stat(file).atime);
+  EXPECT_LE(Stat(file).atime, base::Now());
+  EXPECT_EQ(Stat(file).atime, Stat(file).ctime);
+
+  AgeTimes(file);
+  request.atime.kind = TimeChange::Kind::kKeep;
+  request.ctime = Timestamp{42, 43};
+  Must(me_.Setattr(request));
+  EXPECT_EQ(Stat(file).ctime, (Timestamp{42, 43}));
+  EXPECT_EQ(Stat(file).mtime, kOld);
+}
+
+TEST_F(AttributesTest, EachChangeMovesItsTimes) {
+  const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
+  AgeTimes(file);
+  ASSERT_THAT(me_.Chmod(file, 0600), Succeeds());
+  EXPECT_EQ(MovedTimes(file), "c");
+  AgeTimes(file);
+  ASSERT_THAT(me_.Chown(file, 1, 1), Succeeds());
+  EXPECT_EQ(MovedTimes(file), "c");
+  AgeTimes(file);
+  ASSERT_THAT(me_.Truncate(file, 100), Succeeds());
+  EXPECT_EQ(MovedTimes(file), "mc");
+  AgeTimes(file);
+  ASSERT_THAT(me_.Truncate(file, 10), Succeeds());
+  EXPECT_EQ(MovedTimes(file), "mc");
+  AgeTimes(file);
+  ASSERT_THAT(me_.Getattr(file), Succeeds());
+  EXPECT_EQ(MovedTimes(file), "");
+}
+
+TEST_F(AttributesTest, AChangeOfOwnerClearsSetIdBitsAndCapabilities) {
+  const InodeNumber file = Privileged("file", 06755);
+  ASSERT_THAT(me_.Chown(file, 1, 2), Succeeds());
+  EXPECT_EQ(Permissions(file), 0755u);
+  EXPECT_THAT(me_.Getxattr(file, kCapabilityName), Fails(ENODATA));
+  // Without execution for the group, S_ISGID is no privilege, and root keeps it.
+  const InodeNumber locking = Privileged("locking", 06745);
+  ASSERT_THAT(me_.Chown(locking, 1, 2), Succeeds());
+  EXPECT_EQ(Permissions(locking), 02745u);
+  const InodeNumber dir = Ino(me_.Mkdir(kRootInode, "dir", 06755));
+  ASSERT_THAT(me_.Chown(dir, 1, 2), Succeeds());
+  EXPECT_EQ(Permissions(dir), 06755u);
+}
+
+TEST_F(AttributesTest, AChangeOfSizeClearsSetIdBitsOnRequest) {
+  const InodeNumber file = Privileged("file", 06755);
+  SetattrRequest request{};
+  request.ino = file;
+  request.size = 2;
+  Must(me_.Setattr(request));
+  EXPECT_EQ(Permissions(file), 06755u);
+  EXPECT_THAT(me_.Getxattr(file, kCapabilityName), Fails(ENODATA));
+  request.size = 1;
+  request.kill_suidgid = true;
+  Must(me_.Setattr(request));
+  EXPECT_EQ(Permissions(file), 0755u);
+}
+
+TEST_F(AttributesTest, ARequestThatOnlyKillsSetIdBitsDoesThat) {
+  const InodeNumber file = Privileged("file", 06755);
+  AgeTimes(file);
+  SetattrRequest request{};
+  request.ino = file;
+  request.kill_suidgid = true;
+  Must(me_.Setattr(request));
+  EXPECT_EQ(Permissions(file), 0755u);
+  EXPECT_THAT(me_.Getxattr(file, kCapabilityName), Fails(ENODATA));
+  EXPECT_EQ(MovedTimes(file), "c");
+}
+
+TEST_F(AttributesTest, ChmodMaySetWhatAChownJustCleared) {
+  const InodeNumber file = Privileged("file", 04755);
+  SetattrRequest request{};
+  request.ino = file;
+  request.uid = 7;
+  request.mode = 04711;
+  Must(me_.Setattr(request));
+  EXPECT_EQ(Permissions(file), 04711u);
+}
+
+TEST_F(AttributesTest, StatxAgreesWithGetattrAndKnowsTheBirth) {
+  const Timestamp before = base::Now();
+  const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
+  ASSERT_THAT(me_.Write(file, 5000, "x"), Succeeds());
+  StatxRequest request{};
+  request.ino = file;
+  const Attributes a = Must(fs_->Statx(me_.context(), request)).attributes;
+  EXPECT_LE(before, a.btime);
+  EXPECT_LE(a.btime, base::Now());
+  EXPECT_EQ(a.size, 5001u);
+  EXPECT_EQ(a.blocks, 8u);
+  EXPECT_EQ(a.blksize, 4096u);
+  AgeTimes(file);
+  EXPECT_EQ(Stat(file).btime, a.btime);
+  request.ino = GoneInode();
+  EXPECT_THAT(fs_->Statx(me_.context(), request), Fails(ESTALE));
+}
+
+TEST_F(AttributesTest, AccessFollowsOwnerGroupAndOther) {
+  const InodeNumber file = Ino(me_.Mknod(kRootInode, "file", 0741));
+  ASSERT_THAT(me_.Chown(file, 10, 20), Succeeds());
+  const auto allowed = [&](uint32_t uid, uint32_t gid) {
+    const Caller caller(fs_.get(), uid, gid);
+    uint32_t mask = 0;
+    for (const uint32_t bit : {R_OK, W_OK, X_OK}) {
+      if (fs_->Access(caller.context(), {file, bit}).ok()) mask |= bit;
+    }
+    EXPECT_THAT(fs_->Access(caller.context(), {file, F_OK}), Succeeds());
+    return mask;
+  };
+  EXPECT_EQ(allowed(10, 99), 7u);
+  EXPECT_EQ(allowed(11, 20), 4u);
+  EXPECT_EQ(allowed(11, 21), 1u);
+  EXPECT_EQ(allowed(0, 0), 7u);
+  ASSERT_THAT(me_.Chmod(file, 0), Succeeds());
+  EXPECT_EQ(allowed(0, 0), 6u);
+  EXPECT_EQ(allowed(10, 20), 0u);
+  EXPECT_THAT(fs_->Access(Caller(fs_.get(), 10).context(), {file, R_OK}), Fails(EACCES));
+  EXPECT_THAT(fs_->Access(me_.context(), {GoneInode(), F_OK}), Fails(ESTALE));
+}
+
+}  // namespace
+}  // namespace memfuse::memfs
