@@ -99,6 +99,9 @@ class Session {
   // Waits until the connection ended (unmounted or aborted by anybody) or `timeout` passed; true
   // when it ended.
   virtual bool WaitFor(absl::Duration timeout) = 0;
+  // A descriptor for poll(2) that becomes readable when the connection ended, for who waits for
+  // other things too. The session's own; nobody else reads or closes it.
+  virtual int end_descriptor() const = 0;
 
   // Unmounts, waits until what was read is answered, joins all workers, closes all descriptors. A
   // mount in use (EBUSY after a short wait) is detached lazily and the connection is ended: who

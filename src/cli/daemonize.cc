@@ -1,6 +1,7 @@
 #include "src/cli/daemonize.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -116,6 +117,15 @@ void DetachFromSurroundings() {
   umask(0);
   std::signal(SIGHUP, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
+  // A limit on file sizes that was meant for the caller's own files would bound the memory file in
+  // which all data lies. Where it cannot be lifted, running into it is an error of one request.
+  std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+  if (rlimit limit;
+      setrlimit(RLIMIT_FSIZE, &unlimited) != 0 && getrlimit(RLIMIT_FSIZE, &limit) == 0) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
   std::signal(SIGCHLD, SIG_DFL);
 }
 

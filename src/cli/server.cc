@@ -1,8 +1,12 @@
 #include "src/cli/server.h"
 
 #include <glog/logging.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -12,6 +16,7 @@
 #include "absl/time/time.h"
 #include "memfuse/memory_filesystem.h"
 #include "memfuse/session.h"
+#include "src/base/unique_fd.h"
 #include "src/cli/logging.h"
 
 namespace memfuse::cli {
@@ -20,15 +25,15 @@ namespace {
 // Those who still have files open in a detached mount get this long to close them.
 constexpr absl::Duration kUnmountTimeout = absl::Seconds(5);
 
-// Blocks the signals that end the program, in this thread and those it will make, so that
-// sigtimedwait is the only one to see them; a second one stays pending and breaks nothing.
-sigset_t BlockEndingSignals() {
+// Blocks the signals that end the program, in this thread and those it will make, and returns a
+// descriptor that tells of them; a second signal stays pending and breaks nothing.
+base::UniqueFd CatchEndingSignals() {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return signals;
+  return base::UniqueFd(signalfd(-1, &signals, SFD_CLOEXEC));
 }
 
 absl::StatusOr<std::unique_ptr<Session>> StartSession(const Options& options, FileSystem* fs) {
@@ -41,11 +46,15 @@ absl::StatusOr<std::unique_ptr<Session>> StartSession(const Options& options, Fi
 
 // Returns when the mount is gone or about to go: the signal that asks for it, or 0 when somebody
 // else ended the connection. Once a second it gives memory back.
-int ServeUntilEnd(const sigset_t& signals, Session& session, MemoryFileSystem& fs) {
-  const timespec tick = {1, 0};
+int ServeUntilEnd(int signals, Session& session, MemoryFileSystem& fs) {
   for (;;) {
-    const int signal = sigtimedwait(&signals, nullptr, &tick);
-    if (signal > 0) return signal;
+    pollfd events[] = {{signals, POLLIN, 0}, {session.end_descriptor(), POLLIN, 0}};
+    const int ready = poll(events, std::size(events), /*timeout=*/1000);
+    signalfd_siginfo signal;
+    if (ready > 0 && events[0].revents != 0 &&
+        read(signals, &signal, sizeof(signal)) == sizeof(signal)) {
+      return static_cast<int>(signal.ssi_signo);
+    }
     if (session.WaitFor(absl::ZeroDuration())) return 0;
     fs.ReleaseUnusedMemory();
   }
@@ -54,7 +63,8 @@ int ServeUntilEnd(const sigset_t& signals, Session& session, MemoryFileSystem& f
 }  // namespace
 
 int RunServer(const Options& options, StartupReport report) {
-  const sigset_t signals = BlockEndingSignals();
+  const base::UniqueFd signals = CatchEndingSignals();
+  if (!signals.valid()) return report.Fail("too many open files");
   StartLogging(options.foreground, options.log_dir);
   // Until it is up, the one line of the report is all there is to say.
   const int log_level = std::exchange(FLAGS_minloglevel, google::GLOG_FATAL);
@@ -70,7 +80,7 @@ int RunServer(const Options& options, StartupReport report) {
             << options.filesystem.inode_limit << " inodes, " << options.session.threads
             << " threads";
   int signal = SIGTERM;  // as if, when nobody waits for the mount any more
-  if (report.Succeed()) signal = ServeUntilEnd(signals, **session, **fs);
+  if (report.Succeed()) signal = ServeUntilEnd(signals.get(), **session, **fs);
 
   if (signal == 0) {
     LOG(INFO) << where << " was unmounted";

@@ -22,6 +22,8 @@ class Event {
   bool valid() const { return descriptor_.valid(); }
 
   void Set();
+  // Readable once it happened.
+  int descriptor() const { return descriptor_.get(); }
   bool happened() const { return happened_.load(std::memory_order_acquire); }
   // Waits until it happened (true) or `deadline` passed.
   bool WaitUntil(absl::Time deadline) const;

@@ -46,6 +46,7 @@ class SessionImpl final : public Session {
   std::vector<uint64_t> RequestCounts() const override;
   std::vector<uint64_t> WorkerRequestCounts() const override;
   bool WaitFor(absl::Duration timeout) override;
+  int end_descriptor() const override { return ended_.descriptor(); }
   absl::Status Unmount(absl::Duration timeout) override;
   void Stop() override;
 
