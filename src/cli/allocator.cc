@@ -6,6 +6,7 @@ namespace memfuse::cli {
 
 void ConfigureAllocator() {
 #ifdef __GLIBC__
+  // NOLINTBEGIN(concurrency-mt-unsafe): there is no second thread yet.
   // glibc makes up to eight arenas per CPU, and what was freed in one serves no other. Names and
   // inodes are made by one worker and freed by another; few arenas keep few holes. The workers'
   // own caches still take most of the contention.
@@ -16,6 +17,7 @@ void ConfigureAllocator() {
   mallopt(M_MMAP_THRESHOLD, 256 << 10);
   // The end of the heap goes back once a mebibyte of it is free: not at each deletion, not late.
   mallopt(M_TRIM_THRESHOLD, 1 << 20);
+  // NOLINTEND(concurrency-mt-unsafe)
 #endif
 }
 
