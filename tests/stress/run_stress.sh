@@ -49,7 +49,7 @@ trap 'exit 1' INT TERM
 
 options=halt_on_error=1:exitcode=66
 export ASAN_OPTIONS=$options UBSAN_OPTIONS=$options:print_stacktrace=1
-export TSAN_OPTIONS=$options:second_deadlock_stack=1
+export TSAN_OPTIONS=$options:suppressions=$here/tsan.supp
 
 # stress SECONDS [FLAG...]
 stress() {

@@ -86,18 +86,18 @@ check_log() {
 # force_clean_up DIRECTORY PID...: kills the processes and takes away every mount at or below the
 # directory, also those that hang.
 force_clean_up() {
-  local directory=$1 pid device mount
+  local directory=$1 pid device mount_point
   shift
   for pid in "$@"; do
     kill -KILL "$pid" 2>/dev/null || true
   done
-  while read -r device mount; do
+  while read -r device mount_point; do
     local control=/sys/fs/fuse/connections/${device#*:}/abort
     if [[ -w $control ]]; then echo 1 >"$control" || true; fi
     if ((EUID == 0)); then
-      timeout 10 umount -l "$mount" || true
+      timeout 10 umount -l "$mount_point" || true
     else
-      timeout 10 fusermount3 -uz "$mount" || true
+      timeout 10 fusermount3 -uz "$mount_point" || true
     fi
   done < <(mounts_below "$directory")
 }

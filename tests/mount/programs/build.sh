@@ -1,0 +1,51 @@
+#!/bin/bash
+# memfuse builds itself on a mount of memfuse, with the compiler's cache there, too.
+set -euo pipefail
+# shellcheck source=tests/testing/mount.sh
+source "$WORK/mount.sh"
+need cmake ninja ccache c++
+
+start_memfuse "$MOUNT" --size=6g --threads=4
+export CCACHE_DIR=$MOUNT/ccache TMPDIR=$MOUNT/tmp
+mkdir "$TMPDIR"
+cp -a "$SOURCE" "$MOUNT/source"
+
+configure() {
+  cmake -S "$MOUNT/source" -B "$MOUNT/build" -G Ninja -DCMAKE_BUILD_TYPE=Debug \
+    -DCMAKE_CXX_FLAGS_DEBUG=-O0 -DCMAKE_CXX_COMPILER_LAUNCHER=ccache >"$WORK/configure.log" 2>&1 ||
+    fail "cannot configure: $(tail -n 30 "$WORK/configure.log")"
+}
+build() {
+  ninja -C "$MOUNT/build" "$@" >"$WORK/build.log" 2>&1 ||
+    fail "cannot build: $(tail -n 60 "$WORK/build.log")"
+}
+has_target() { ninja -C "$MOUNT/build" -t query "$1" >/dev/null 2>&1; }
+statistic() { ccache --print-stats | awk -v key="$1" '$1 == key { print $2 }'; }
+
+configure
+targets=(memfuse_protocol)
+programs=()
+if [[ $MODE == root ]]; then
+  for target in base_test protocol_test memfs_test; do
+    if has_target "$target"; then programs+=("$target"); fi
+  done
+  targets=("${programs[@]}")
+fi
+build "${targets[@]}"
+for program in "${programs[@]}"; do
+  found=$(find "$MOUNT/build" -name "$program" -type f -perm -u+x)
+  "$found" --gtest_brief=1 || fail "$program fails on the mount"
+done
+ninja -C "$MOUNT/build" -n "${targets[@]}" | grep -q 'no work to do' ||
+  fail "what was just built is out of date"
+
+# Once more: every object comes out of the cache, and is the same.
+objects() { (cd "$MOUNT/build" && find . -name '*.o' -exec sha256sum {} + | sort -k 2); }
+first=$(objects)
+misses=$(statistic cache_miss)
+rm -rf "$MOUNT/build"
+configure
+build "${targets[@]}"
+[[ $(objects) == "$first" ]] || fail "the second build is another"
+[[ $(statistic cache_miss) == "$misses" ]] || fail "the cache has forgotten something"
+stop_memfuse "$MOUNT"

@@ -1,0 +1,158 @@
+#!/bin/bash
+# How a mount ends, well and badly: nothing hangs, nothing stays mounted, nobody stays behind.
+set -euo pipefail
+# shellcheck source=tests/testing/mount.sh
+source "$WORK/mount.sh"
+need dd sha256sum stat
+
+clients=()
+
+# Keeps writing until it gets an error. It works relative to its directory, which stays that of the
+# mount also when the mount is detached.
+write_until_it_fails() {
+  cd "$MOUNT"
+  while dd if=/dev/zero of="file$1" bs=64k count=200 status=none && rm "file$1"; do :; done 2>/dev/null
+}
+
+start_writers() {
+  local i
+  clients=()
+  for i in 1 2 3 4; do
+    write_until_it_fails "$i" &
+    clients+=("$!")
+  done
+  sleep 0.5
+}
+
+expect_clients_end() {
+  local pid
+  for pid in "${clients[@]}"; do
+    wait_until 20 is_gone "$pid" || fail "the client $pid hangs: $(cat "/proc/$pid/stat")"
+    wait "$pid" || true
+  done
+  clients=()
+}
+
+lazy_unmount() {
+  if [[ $MODE == root ]]; then
+    timeout 20 umount -l "$MOUNT"
+  else
+    timeout 20 fusermount3 -uz "$MOUNT"
+  fi
+}
+
+expect_unmounted() { wait_until 10 not_mounted "$MOUNT" || fail "still in the mount table"; }
+
+expect_usable() {
+  echo "hello $1" >"$MOUNT/hello"
+  [[ $(<"$MOUNT/hello") == "hello $1" ]] || fail "not usable: $1"
+  rm "$MOUNT/hello"
+}
+
+terminated_while_written_to() {
+  local signal
+  for signal in TERM INT; do
+    start_memfuse "$MOUNT" --size=512m --threads=4
+    start_writers
+    kill "-$signal" "$DAEMON"
+    expect_end 0
+    expect_unmounted
+    expect_clients_end
+  done
+}
+
+unmounted_while_a_file_is_open() {
+  start_memfuse "$MOUNT" --threads=2
+  exec 9>"$MOUNT/open"
+  if unmount "$MOUNT" 2>"$WORK/complaint"; then fail "a busy mount could be unmounted"; fi
+  grep -qi busy "$WORK/complaint" || fail "not EBUSY: $(<"$WORK/complaint")"
+  is_mounted "$MOUNT" || fail "unmounted although it was busy"
+  echo data >&9
+  exec 9>&-
+  stop_memfuse "$MOUNT"
+  expect_unmounted
+}
+
+detached_while_a_file_is_open() {
+  start_memfuse "$MOUNT" --threads=2
+  exec 9<>"$MOUNT/open"
+  lazy_unmount
+  expect_unmounted
+  # Who has it open goes on.
+  echo data >&9
+  [[ $(<"/proc/$$/fd/9") == data ]] || fail "a detached file cannot be read"
+  if is_gone "$DAEMON"; then fail "the daemon left a file in use"; fi
+  exec 9<&-
+  expect_end 0
+}
+
+unmounted_by_the_helper() {
+  start_memfuse "$MOUNT" --threads=2
+  timeout 20 fusermount3 -u "$MOUNT"
+  expect_end 0
+  expect_unmounted
+}
+
+clients_killed() {
+  local round pid
+  start_memfuse "$MOUNT" --size=1g --threads=4
+  mkdir "$MOUNT/tree"
+  head -c 64M /dev/urandom >"$MOUNT/large"
+  sum=$(sha256sum <"$MOUNT/large")
+  for ((round = 0; round < 8; ++round)); do
+    clients=()
+    yes >"$MOUNT/written" &
+    clients+=("$!")
+    cp -r /usr/include/linux "$MOUNT/tree/$round" &
+    clients+=("$!")
+    dd if="$MOUNT/large" of="$MOUNT/copy" bs=1M status=none &
+    clients+=("$!")
+    dd if="$MOUNT/large" of="$MOUNT/direct" bs=1M oflag=direct status=none &
+    clients+=("$!")
+    sha256sum "$MOUNT/large" "$MOUNT/large" >/dev/null &
+    clients+=("$!")
+    find "$MOUNT" -ls >/dev/null 2>&1 &
+    clients+=("$!")
+    sleep "0.0$((round + 1))"
+    for pid in "${clients[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
+    expect_clients_end
+  done 2>/dev/null
+  [[ $(sha256sum <"$MOUNT/large") == "$sum" ]] || fail "what nobody wrote to has changed"
+  expect_usable "after clients were killed"
+  stop_memfuse "$MOUNT"
+}
+
+daemon_killed() {
+  start_memfuse "$MOUNT" --size=512m --threads=4
+  start_writers
+  kill -KILL "$DAEMON"
+  wait_until 10 is_gone "$DAEMON" || fail "the daemon survives SIGKILL"
+  wait "$DAEMON" || true
+  expect_clients_end
+  is_mounted "$MOUNT" || fail "the mount of a killed daemon is gone by itself"
+  if timeout 20 ls "$MOUNT" 2>"$WORK/complaint"; then fail "a dead mount answers"; fi
+  grep -q 'Transport endpoint is not connected' "$WORK/complaint" ||
+    fail "not ENOTCONN: $(<"$WORK/complaint")"
+  lazy_unmount
+  expect_unmounted
+  start_memfuse "$MOUNT" --threads=2
+  expect_usable "after a daemon was killed"
+  stop_memfuse "$MOUNT"
+}
+
+up_and_down() {
+  local i
+  for ((i = 0; i < 20; ++i)); do
+    start_memfuse "$MOUNT" --threads=$((i % 4 + 1))
+    expect_usable "$i"
+    stop_memfuse "$MOUNT"
+    expect_unmounted
+  done
+}
+
+for scenario in terminated_while_written_to unmounted_while_a_file_is_open \
+  detached_while_a_file_is_open unmounted_by_the_helper clients_killed daemon_killed up_and_down; do
+  echo "$scenario"
+  $scenario
+  [[ -z $(ls -A "$MOUNT") ]] || fail "$scenario: something is in the directory below the mount"
+done

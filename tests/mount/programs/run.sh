@@ -1,0 +1,95 @@
+#!/bin/bash
+# run.sh CASE MEMFUSE root|user SECONDS
+#
+# Runs CASE.sh with a memfuse of its own: as root, who mounts with mount(2), or all of it as an
+# unprivileged user, who mounts through fusermount3. The case has so many seconds; what hangs then is
+# killed, and what it left mounted or running is a failure, too. Started by root.
+#
+# The case finds these variables:
+#   MEMFUSE  a copy of the program that the user may run
+#   MODE     root or user
+#   WORK     a directory of its own on disk, with mount.sh in it
+#   MOUNT    where to mount: an empty directory of its own
+#   TMPFS    a directory of its own on the kernel's tmpfs
+#   SOURCE   a copy of MEMFUSE_TEST_SOURCE, where that is set
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/testing/mount.sh
+source "$here/../../testing/mount.sh"
+
+(($# == 4)) || fail "usage: run.sh CASE MEMFUSE root|user SECONDS"
+case_name=$1
+program=$2
+mode=$3
+seconds=$4
+[[ $mode == root || $mode == user ]] || fail "unknown mode $mode"
+((EUID == 0)) || fail "has to be run by root"
+[[ -c /dev/fuse ]] || fail "there is no /dev/fuse"
+need timeout setpriv fusermount3
+
+base=$(mktemp -d "${TMPDIR:-/tmp}/memfuse_${case_name}_$mode.XXXXXX")
+
+# Processes that were started from here and are still there.
+leftovers() {
+  local process executable
+  for process in /proc/[0-9]*; do
+    executable=$(readlink "$process/exe") || continue
+    if [[ $executable == "$base/"* ]] || tr '\0' '\n' 2>/dev/null <"$process/cmdline" | grep -qF "$base/"; then
+      echo "${process#/proc/}"
+    fi
+  done 2>/dev/null
+}
+
+# shellcheck disable=SC2317 # the trap calls it
+clean_up() {
+  local pids=()
+  mapfile -t pids < <(leftovers)
+  force_clean_up "$base" "${pids[@]}"
+  rm -rf --one-file-system "$base"
+}
+trap clean_up EXIT
+trap 'exit 1' INT TERM
+
+mkdir "$base"/{work,mount,tmpfs,home}
+cp "$program" "$base/memfuse"
+cp "$here/$case_name.sh" "$here/../../testing/mount.sh" \
+  "$here/../../stress/tsan.supp" "$base/work/"
+mount -t tmpfs -o size=1g,mode=0700 memfuse-test "$base/tmpfs"
+variables=(
+  PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+  HOME="$base/home" TMPDIR="$base/work" LC_ALL=C.UTF-8
+  MEMFUSE="$base/memfuse" MODE="$mode" LOG="$base/work/daemon.log"
+  WORK="$base/work" MOUNT="$base/mount" TMPFS="$base/tmpfs"
+  ASAN_OPTIONS=halt_on_error=1:exitcode=66
+  TSAN_OPTIONS="halt_on_error=1:exitcode=66:suppressions=$base/work/tsan.supp"
+  UBSAN_OPTIONS=halt_on_error=1:exitcode=66:print_stacktrace=1
+)
+if [[ -n ${MEMFUSE_TEST_SOURCE:-} ]]; then
+  mkdir "$base/source"
+  tar -C "$MEMFUSE_TEST_SOURCE" --exclude='./build*' --exclude=./.git --exclude=./.cache -cf - . |
+    tar -C "$base/source" -xf -
+  variables+=(SOURCE="$base/source")
+fi
+identity=()
+if [[ $mode == user ]]; then
+  identity=(setpriv --reuid=65534 --regid=65534 --clear-groups --)
+  chown -R 65534:65534 "$base"
+fi
+chmod 0755 "$base" "$base/memfuse"
+
+status=0
+(
+  cd "$base/work"
+  exec timeout -k 10 "$seconds" "${identity[@]}" env -i "${variables[@]}" bash "./$case_name.sh"
+) || status=$?
+((status != 124 && status != 137)) || echo "$case_name: not finished after $seconds seconds" >&2
+
+umount "$base/tmpfs" || fail "something is still in use on the tmpfs"
+left_mounted=$(mounts_below "$base")
+left_running=$(leftovers)
+if ((status == 0)); then
+  [[ -z $left_mounted ]] || fail "left mounted: $left_mounted"
+  [[ -z $left_running ]] || fail "left running: $left_running"
+fi
+exit "$status"

@@ -1,0 +1,45 @@
+#!/bin/bash
+# A tree of more than 8,000 files is unpacked, compared with the original, and removed.
+set -euo pipefail
+# shellcheck source=tests/testing/mount.sh
+source "$WORK/mount.sh"
+need tar diff cmp find
+
+# A real tree that every machine that builds C has, as often as it takes.
+original=$WORK/original
+mkdir "$original"
+copies=0
+while (($(find "$original" -type f | wc -l) <= 8000)); do
+  ((++copies <= 20)) || fail "/usr/include has too few files"
+  cp -a /usr/include "$original/$copies"
+done
+
+# With nanoseconds, and without what differs by nature (access and change times).
+archive() {
+  tar -C "$1" --sort=name --format=posix \
+    --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime -cf - .
+}
+count() { find "$1" -mindepth 1 -printf '%y\n' | sort | uniq -c; }
+
+start_memfuse "$MOUNT" --size=4g --threads=4
+empty=$(usage_of "$MOUNT")
+tree=$MOUNT/tree
+mkdir "$tree"
+archive "$original" | tar -C "$tree" -xpf -
+
+diff -r --no-dereference "$original" "$tree" || fail "the copy differs"
+cmp <(archive "$original") <(archive "$tree") || fail "the archives differ"
+diff <(count "$original") <(count "$tree") || fail "there are not as many files"
+
+# Everything is accounted for.
+read -r used inodes < <(usage_of "$MOUNT")
+data=$(du -s --apparent-size -k "$original" | cut -f 1)
+expected_inodes=$(($(find "$original" -mindepth 1 -printf '%i\n' | sort -u | wc -l) + 2))
+((inodes == expected_inodes)) || fail "$inodes inodes in use, not $expected_inodes"
+((used > data / 2 && used < data * 2 + 100000)) || fail "$used KiB in use for $data KiB of data"
+
+rm -rf "$tree"
+[[ -z $(ls -A "$MOUNT") ]] || fail "something is left"
+wait_until 10 has_usage "$MOUNT" "$empty" ||
+  fail "in use before: $empty, and when all is removed: $(usage_of "$MOUNT")"
+stop_memfuse "$MOUNT"
