@@ -129,7 +129,8 @@ Result<uint64_t> MemFs::Lseek(const RequestContext&, const LseekRequest& request
                                      : data.SeekHole(request.offset);
 }
 
-Result<uint64_t> MemFs::CopyFileRange(const RequestContext& context, const CopyFileRangeRequest& request) {
+Result<uint64_t> MemFs::CopyFileRange(const RequestContext& context,
+                                      const CopyFileRangeRequest& request) {
   MEMFUSE_RETURN_IF_ERROR(FindInode(request.ino_in));
   MEMFUSE_RETURN_IF_ERROR(FindInode(request.ino_out));
   if (request.flags != 0) return Errno(EINVAL);
