@@ -28,7 +28,7 @@ expect_clients_end() {
   local pid
   for pid in "${clients[@]}"; do
     wait_until 20 is_gone "$pid" || fail "the client $pid hangs: $(cat "/proc/$pid/stat")"
-    wait "$pid" || true
+    wait "$pid" || true # ended, one way or another
   done
   clients=()
 }
@@ -101,7 +101,7 @@ clients_killed() {
   sum=$(sha256sum <"$MOUNT/large")
   for ((round = 0; round < 8; ++round)); do
     clients=()
-    yes >"$MOUNT/written" &
+    yes >"$MOUNT/written" 2>/dev/null &
     clients+=("$!")
     cp -r /usr/include/linux "$MOUNT/tree/$round" &
     clients+=("$!")
@@ -116,7 +116,7 @@ clients_killed() {
     sleep "0.0$((round + 1))"
     for pid in "${clients[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
     expect_clients_end
-  done 2>/dev/null
+  done
   [[ $(sha256sum <"$MOUNT/large") == "$sum" ]] || fail "what nobody wrote to has changed"
   expect_usable "after clients were killed"
   stop_memfuse "$MOUNT"
