@@ -14,6 +14,9 @@ set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/deps.sh"
 
 read -r -a ctest_args <<<"${CTEST_ARGS:-}"
+# A selection may leave nothing of one step; without one, a step without tests is a mistake.
+no_tests=error
+if [[ ${#ctest_args[@]} -gt 0 ]]; then no_tests=ignore; fi
 failed=()
 
 # step NAME COMMAND...: goes on after a failure, so that one run shows all of them.
@@ -24,12 +27,16 @@ step() {
   "$@" || failed+=("$name")
 }
 
+# Mounting, and hiding devices from the program, is root's.
+privileged=()
+if [[ $(id -u) -ne 0 ]]; then privileged=(as_root); fi
+
 # run_tests PRESET [ctest arguments...]
 run_tests() {
   local preset=$1
   shift
-  "${wrapper[@]}" ctest --test-dir "$root/build/$preset" --output-on-failure --no-tests=error \
-    --parallel "${CTEST_JOBS:-1}" "$@" "${ctest_args[@]}"
+  "${privileged[@]}" "${wrapper[@]}" ctest --test-dir "$root/build/$preset" --output-on-failure \
+    --no-tests=$no_tests --parallel "${CTEST_JOBS:-1}" "$@" "${ctest_args[@]}"
 }
 
 install_missing "${build_packages[@]}" "${test_packages[@]}"
@@ -49,7 +56,8 @@ step "clang's thread-safety analysis: build" build clang-thread-safety
 if setarch --addr-no-randomize true 2>/dev/null; then wrapper=(setarch --addr-no-randomize); fi
 for preset in asan-ubsan tsan; do
   step "$preset: build" build "$preset"
-  step "$preset: tests" run_tests "$preset" --label-exclude mount
+  step "$preset: tests in one process" run_tests "$preset" --label-exclude mount
+  step "$preset: stress" run_tests "$preset" --label-regex stress
 done
 wrapper=()
 
@@ -58,8 +66,6 @@ if [[ ${#failed[@]} -gt 0 ]]; then
   say "FAILED before the full run:"
   printf '  %s\n' "${failed[@]}" >&2
 fi
-# Mounting, and hiding devices from the program, is root's; the rest does not mind.
-if [[ $(id -u) -ne 0 ]]; then wrapper=(as_root); fi
 say "== release: all tests"
 run_tests release || exit 1
 [[ ${#failed[@]} -eq 0 ]]
