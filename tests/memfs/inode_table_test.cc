@@ -67,7 +67,7 @@ TEST_F(InodeTableTest, ListsAndClearsAll) {
 }
 
 TEST_F(InodeTableTest, StaysRightWhenItShrinks) {
-  constexpr uint64_t kInodes = 200000;
+  constexpr uint64_t kInodes = 80000;
   std::vector<InodeNumber> numbers;
   for (uint64_t i = 0; i < kInodes; ++i) {
     numbers.push_back(table_.NewNumber());
