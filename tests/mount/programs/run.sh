@@ -34,6 +34,7 @@ base=$(mktemp -d "${TMPDIR:-/tmp}/memfuse_${case_name}_$mode.XXXXXX")
 leftovers() {
   {
     find /proc -mindepth 2 -maxdepth 2 \( -name exe -o -name cwd \) -lname "$base/*"
+    # shellcheck disable=SC2062 # these are files; the pattern comes by stdin
     grep -lF --file=- /proc/[0-9]*/cmdline <<<"$base/" # not as an argument: it would find itself
   } 2>/dev/null | cut -d / -f 3 | sort -u || true # processes come and go meanwhile
 }
