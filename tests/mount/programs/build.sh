@@ -36,8 +36,9 @@ for program in "${programs[@]}"; do
   found=$(find "$MOUNT/build" -name "$program" -type f -perm -u+x)
   "$found" --gtest_brief=1 || fail "$program fails on the mount"
 done
-ninja -C "$MOUNT/build" -n "${targets[@]}" | grep -q 'no work to do' ||
-  fail "what was just built is out of date"
+build "${targets[@]}"
+grep -q 'no work to do' "$WORK/build.log" ||
+  fail "what was just built is out of date: $(<"$WORK/build.log")"
 
 # Once more: every object comes out of the cache, and is the same.
 objects() { (cd "$MOUNT/build" && find . -name '*.o' -exec sha256sum {} + | sort -k 2); }
