@@ -127,6 +127,15 @@ void MakeFile(const std::string& path, const std::string& content, mode_t mode) 
   ASSERT_EQ(fchmod(fd.get(), mode), 0);
 }
 
+void MakeDirectory(const std::string& path, mode_t mode) {
+  ASSERT_EQ(mkdir(path.c_str(), 0700), 0) << path << ": " << std::strerror(errno);
+  ASSERT_EQ(chmod(path.c_str(), mode), 0) << path << ": " << std::strerror(errno);
+}
+
+void Give(const std::string& path, const User& user) {
+  ASSERT_EQ(lchown(path.c_str(), user.uid, user.gid), 0) << path << ": " << std::strerror(errno);
+}
+
 std::string ReadFile(const std::string& path) {
   const UniqueFd fd = Open(path, O_RDONLY);
   std::string content;

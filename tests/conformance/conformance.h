@@ -87,6 +87,8 @@ class Conformance : public testing::TestWithParam<FileSystemUnderTest> {
 
 // Makes a regular file with this content; a failure fails the test.
 void MakeFile(const std::string& path, const std::string& content = "", mode_t mode = 0644);
+void MakeDirectory(const std::string& path, mode_t mode = 0755);
+void Give(const std::string& path, const User& user);  // chown(2), not following; root only
 std::string ReadFile(const std::string& path);
 // open(2) that fails the test when it fails.
 UniqueFd Open(const std::string& path, int flags, mode_t mode = 0644);
@@ -105,6 +107,9 @@ std::vector<Type> TypesWithoutPrivilege();  // all but devices
 std::vector<Type> AllTypes();
 std::string ToString(Type type);
 void MakeObject(Type type, const std::string& path);
+
+// Why a case that goes through types, users or calls failed: TRACE(ToString(type)).
+#define TRACE(what) SCOPED_TRACE(testing::Message() << what)
 
 // Which times of an object a call moved, to the nanosecond. Waits for the clock to tick first.
 //   TimeWatch watch("f"); chmod(...); EXPECT_EQ(watch.Moved(), "c");
