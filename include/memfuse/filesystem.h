@@ -368,7 +368,8 @@ class FileSystem {
   virtual Result<CreateResult> Create(const RequestContext&, const CreateRequest&) {
     return NotServed();
   }
-  // Makes and opens a regular file without a name. ENOTDIR, ENOENT (removed parent), ENOSPC.
+  // Makes and opens a regular file without a name. ENOTDIR, ENOSPC. The parent, which may have
+  // been removed, only says what the file inherits.
   virtual Result<CreateResult> Tmpfile(const RequestContext&, const CreateRequest&) {
     return NotServed();
   }
