@@ -79,20 +79,20 @@ class [[nodiscard]] Result<void> {
 };
 
 // Returns from the enclosing function when `expression` (a Result<void>) failed.
-#define MEMFUSE_RETURN_IF_ERROR(expression)                                        \
-  do {                                                                             \
-    if (auto memfuse_status = (expression); !memfuse_status.ok())                  \
-      return memfuse_status.error();                                               \
+#define MEMFUSE_RETURN_IF_ERROR(expression)                                                      \
+  do {                                                                                           \
+    if (auto memfuse_status = (expression); !memfuse_status.ok()) return memfuse_status.error(); \
   } while (false)
 
 #define MEMFUSE_CONCAT_INNER(a, b) a##b
 #define MEMFUSE_CONCAT(a, b) MEMFUSE_CONCAT_INNER(a, b)
 
 // MEMFUSE_ASSIGN_OR_RETURN(auto entry, Lookup(...));
-#define MEMFUSE_ASSIGN_OR_RETURN(declaration, expression)                          \
-  auto MEMFUSE_CONCAT(memfuse_result_, __LINE__) = (expression);                   \
-  if (!MEMFUSE_CONCAT(memfuse_result_, __LINE__).ok())                             \
-    return MEMFUSE_CONCAT(memfuse_result_, __LINE__).error();                      \
+// NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration takes no parentheses
+#define MEMFUSE_ASSIGN_OR_RETURN(declaration, expression)        \
+  auto MEMFUSE_CONCAT(memfuse_result_, __LINE__) = (expression); \
+  if (!MEMFUSE_CONCAT(memfuse_result_, __LINE__).ok())           \
+    return MEMFUSE_CONCAT(memfuse_result_, __LINE__).error();    \
   declaration = *std::move(MEMFUSE_CONCAT(memfuse_result_, __LINE__))
 
 }  // namespace memfuse

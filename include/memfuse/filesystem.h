@@ -93,9 +93,9 @@ struct StatxRequest {
 };
 
 struct StatxResult {
-  Attributes attributes;                 // btime is valid
-  uint64_t attribute_flags = 0;          // STATX_ATTR_* that are set
-  uint64_t attribute_flags_mask = 0;     // STATX_ATTR_* that are known
+  Attributes attributes;              // btime is valid
+  uint64_t attribute_flags = 0;       // STATX_ATTR_* that are set
+  uint64_t attribute_flags_mask = 0;  // STATX_ATTR_* that are known
   CacheSeconds attributes_valid = kCacheForever;
 };
 
@@ -162,13 +162,13 @@ struct OpenRequest {
 // How the kernel is to treat an open file.
 struct OpenResult {
   FileHandle handle{};
-  bool direct_io = false;    // bypass the page cache
-  bool keep_cache = false;   // cached pages are still right
+  bool direct_io = false;   // bypass the page cache
+  bool keep_cache = false;  // cached pages are still right
   bool nonseekable = false;
   bool cache_directory = false;         // Opendir: the kernel may keep the listing
   bool no_flush = false;                // nothing to do on close(2)
   bool parallel_direct_writes = false;  // with direct_io
-  int32_t backing_id = 0;  // > 0: data is served from this backing file (passthrough)
+  int32_t backing_id = 0;               // > 0: data is served from this backing file (passthrough)
 };
 
 struct CreateRequest {
@@ -197,7 +197,7 @@ struct WriteRequest {
   FileHandle handle{};
   uint64_t offset = 0;
   absl::Span<const char> data;
-  uint32_t flags = 0;           // the file's open(2) flags
+  uint32_t flags = 0;            // the file's open(2) flags
   bool from_page_cache = false;  // written back by the kernel; handle is a guess, caller unknown
   bool kill_suidgid = false;
 };
@@ -256,8 +256,8 @@ struct ReaddirRequest {
 struct DirectoryEntry {
   std::string_view name;
   InodeNumber ino = kNoInode;
-  uint32_t type = 0;          // S_IFMT bits of the mode
-  uint64_t next_offset = 0;   // where to go on after this entry
+  uint32_t type = 0;         // S_IFMT bits of the mode
+  uint64_t next_offset = 0;  // where to go on after this entry
   // plus: the inode behind the name, with one lookup given; its ino is kNoInode for "." and "..".
   const Entry* entry = nullptr;
 };
@@ -279,10 +279,10 @@ struct StatfsRequest {
 
 struct SetxattrRequest {
   InodeNumber ino;
-  std::string_view name;         // with its namespace: "user.x"
+  std::string_view name;  // with its namespace: "user.x"
   absl::Span<const char> value;
-  uint32_t flags = 0;            // XATTR_CREATE, XATTR_REPLACE
-  bool kill_sgid = false;        // an access ACL set by somebody outside the file's group
+  uint32_t flags = 0;      // XATTR_CREATE, XATTR_REPLACE
+  bool kill_sgid = false;  // an access ACL set by somebody outside the file's group
 };
 
 struct GetxattrRequest {
@@ -337,8 +337,9 @@ class FileSystem {
   }
 
   // Changes everything that is named, or nothing, and returns the attributes afterwards. ctime
-  // moves always; mtime with size. EISDIR or EINVAL (size of a directory or of anything else that
-  // is no regular file), EFBIG, ENOSPC.
+  // moves, and mtime with the size; but a size without a handle that is the size already moves
+  // neither (truncate(2) on tmpfs, in contrast to ftruncate(2)). EISDIR or EINVAL (size of a
+  // directory or of anything else that is no regular file), EFBIG, ENOSPC.
   virtual Result<AttributesResult> Setattr(const RequestContext&, const SetattrRequest&) {
     return NotServed();
   }
@@ -402,9 +403,7 @@ class FileSystem {
   // EINVAL, EFBIG (beyond 2^63-1), ENOSPC.
   virtual Result<size_t> Write(const RequestContext&, const WriteRequest&) { return NotServed(); }
 
-  virtual Result<void> Release(const RequestContext&, const ReleaseRequest&) {
-    return NotServed();
-  }
+  virtual Result<void> Release(const RequestContext&, const ReleaseRequest&) { return NotServed(); }
   virtual Result<void> Flush(const RequestContext&, const FlushRequest&) { return NotServed(); }
   virtual Result<void> Fsync(const RequestContext&, const FsyncRequest&) { return NotServed(); }
 

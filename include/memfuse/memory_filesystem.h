@@ -26,10 +26,10 @@ struct MemoryFileSystemOptions {
 
 struct MemoryFileSystemUsage {
   uint64_t size_limit = 0;
-  uint64_t bytes_used = 0;      // of size_limit
+  uint64_t bytes_used = 0;  // of size_limit
   uint64_t inode_limit = 0;
-  uint64_t inodes_used = 0;     // in the table: linked, looked up or open; the root included
-  uint64_t arena_pages = 0;     // 4 KiB pages of file data that are allocated
+  uint64_t inodes_used = 0;  // in the table: linked, looked up or open; the root included
+  uint64_t arena_pages = 0;  // 4 KiB pages of file data that are allocated
 };
 
 class MemoryFileSystem : public FileSystem {

@@ -46,9 +46,9 @@ struct SessionOptions {
 };
 
 struct MountOptions {
-  std::string mount_point;           // an existing directory
-  std::string fsname = "memfuse";    // first field of /proc/mounts; not a path of a device
-  bool allow_other = false;          // others than the mounting user may enter
+  std::string mount_point;         // an existing directory
+  std::string fsname = "memfuse";  // first field of /proc/mounts; not a path of a device
+  bool allow_other = false;        // others than the mounting user may enter
   bool read_only = false;
   bool nosuid = false, nodev = false, noexec = false, noatime = false;
   // Through fusermount3 even where mount(2) is allowed. For tests.

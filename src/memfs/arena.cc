@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -53,8 +54,12 @@ Result<void> Arena::Grow() {
     group.free_bits[0] &= ~uint64_t{1};
     --group.free_count;
   }
-  open_groups_.reserve(count + 1);  // so that neither this push nor MarkFree's can fail
-  groups_.push_back(group);
+  try {
+    open_groups_.reserve(count + 1);  // so that neither the push below nor MarkFree's can fail
+    groups_.push_back(group);
+  } catch (const std::bad_alloc&) {
+    return Errno(ENOMEM);
+  }
   open_groups_.push_back(static_cast<uint32_t>(count));
   return {};
 }

@@ -42,7 +42,7 @@ class Arena {
   Arena& operator=(const Arena&) = delete;
 
   // Fills `pages` with free pages, neighbours where possible. They read as zeros and take no memory
-  // until they are written. ENOSPC: the arena cannot grow; none is taken then.
+  // until they are written. ENOSPC, ENOMEM: the arena cannot grow; none is taken then.
   Result<void> Allocate(absl::Span<PageNumber> pages);
 
   // Gives pages and their memory back. Not under a lock of rank data or lower, where it can be

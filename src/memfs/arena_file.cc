@@ -23,20 +23,33 @@ bool TooFar(uint64_t offset, uint64_t length) {
 }  // namespace
 
 ArenaFile::~ArenaFile() {
-  Garbage garbage;
-  {
-    MutexLock lock(&mu_);
-    budget_->ReleaseBytes(TinyCost(tiny_size_));
-    std::free(tiny_);
-    if (pages_ != nullptr) RemovePages(0, PageTable::kNone, &garbage);
-    if (pages_ != nullptr) budget_->ReleaseBytes(pages_->Cost());
-  }
-  Dispose(garbage);
+  Garbage garbage(arena_, budget_);
+  MutexLock lock(&mu_);
+  budget_->ReleaseBytes(TinyCost(tiny_size_));
+  std::free(tiny_);
+  if (pages_ == nullptr) return;
+  RemovePages(0, PageTable::kNone, &garbage);
+  budget_->ReleaseBytes(pages_->Cost());
 }
 
-void ArenaFile::Dispose(const Garbage& garbage) {
-  arena_->Free(garbage);
-  budget_->ReleaseBytes(garbage.size() * kPageSize);
+void ArenaFile::Garbage::Add(PageNumber page) noexcept {
+  try {
+    pages_.push_back(page);
+  } catch (const std::bad_alloc&) {
+    Flush();
+    if (pages_.capacity() > 0) {
+      pages_.push_back(page);
+    } else {
+      arena_->Free(absl::MakeConstSpan(&page, 1));
+      budget_->ReleaseBytes(kPageSize);
+    }
+  }
+}
+
+void ArenaFile::Garbage::Flush() {
+  arena_->Free(pages_);
+  budget_->ReleaseBytes(pages_.size() * kPageSize);
+  pages_.clear();
 }
 
 void ArenaFile::PublishBlocks() {
@@ -47,10 +60,12 @@ void ArenaFile::PublishBlocks() {
 void ArenaFile::RemovePages(uint64_t first, uint64_t last, Garbage* garbage) {
   if (pages_ == nullptr || first > last) return;
   const uint64_t cost = pages_->Cost();
-  const size_t before = garbage->size();
-  pages_->Remove(first, last, garbage);
+  pages_->Remove(first, last, [&](PageNumber page) {
+    mu_.AssertHeld();
+    --page_count_;
+    garbage->Add(page);
+  });
   budget_->ReleaseBytes(cost - pages_->Cost());
-  page_count_ -= static_cast<uint32_t>(garbage->size() - before);
 }
 
 Result<void> ArenaFile::PrepareTable(uint64_t first, uint64_t last) {
@@ -258,7 +273,7 @@ Result<void> ArenaFile::ZeroWithinPage(uint64_t from, uint64_t to) {
 Result<bool> ArenaFile::Truncate(uint64_t size) {
   if (size > kMaxFileSize) return Errno(EFBIG);
   bool changed;
-  Garbage garbage;
+  Garbage garbage(arena_, budget_);
   {
     MutexLock lock(&mu_);
     const uint64_t old = size_.load(std::memory_order_relaxed);
@@ -275,7 +290,6 @@ Result<bool> ArenaFile::Truncate(uint64_t size) {
     size_.store(size, std::memory_order_release);
     PublishBlocks();
   }
-  Dispose(garbage);
   return changed;
 }
 
@@ -324,7 +338,7 @@ Result<void> ArenaFile::Allocate(uint64_t offset, uint64_t length, bool keep_siz
 Result<void> ArenaFile::PunchHole(uint64_t offset, uint64_t length) {
   const uint64_t end = TooFar(offset, length) ? kMaxFileSize : offset + length;
   if (offset >= end) return {};
-  Garbage garbage;
+  Garbage garbage(arena_, budget_);
   {
     MutexLock lock(&mu_);
     const uint64_t first_whole = (offset + kPageSize - 1) / kPageSize;
@@ -341,7 +355,6 @@ Result<void> ArenaFile::PunchHole(uint64_t offset, uint64_t length) {
     }
     PublishBlocks();
   }
-  Dispose(garbage);
   return {};
 }
 

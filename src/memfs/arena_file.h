@@ -41,8 +41,24 @@ class ArenaFile final : public FileData {
   Result<uint64_t> SeekHole(uint64_t offset) override;
 
  private:
-  // Pages that left a file under its lock, to be freed after it.
-  using Garbage = std::vector<PageNumber>;
+  // Pages that leave a file under its lock, and are freed after it, with what they were charged:
+  // declared before the lock is taken. Where there is no memory for the list they are freed at
+  // once.
+  class Garbage {
+   public:
+    Garbage(Arena* arena, Budget* budget) : arena_(arena), budget_(budget) {}
+    ~Garbage() { Flush(); }
+    Garbage(const Garbage&) = delete;
+    Garbage& operator=(const Garbage&) = delete;
+    void Add(PageNumber page) noexcept;
+
+   private:
+    void Flush();
+
+    Arena* const arena_;
+    Budget* const budget_;
+    std::vector<PageNumber> pages_;
+  };
 
   // What a tiny buffer of that many bytes is charged.
   static uint64_t TinyCost(uint32_t size) { return size == 0 ? 0 : (size + 8 + 15) / 16 * 16; }
@@ -71,8 +87,6 @@ class ArenaFile final : public FileData {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Brings blocks_ up to date.
   void PublishBlocks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Frees pages and their budget; without the lock.
-  void Dispose(const Garbage& garbage) ABSL_LOCKS_EXCLUDED(mu_);
 
   Arena* const arena_;
   Budget* const budget_;

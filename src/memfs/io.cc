@@ -42,7 +42,7 @@ void MemFs::KillGroupBitOfStrangers(const RequestContext& context, Inode* inode)
   }
   if (context.gid == gid || base::ThreadHasGroup(context.pid, gid)) return;
   MutexLock lock(&inode->mu);
-  inode->meta.permissions &= ~uint32_t{S_ISGID};
+  if (inode->meta.gid == gid) inode->meta.permissions &= ~uint32_t{S_ISGID};
 }
 
 Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest& request) {

@@ -59,20 +59,16 @@ void PageTable::Set(uint64_t index, PageSlot slot) {
   place = slot;
 }
 
-void PageTable::Remove(uint64_t first, uint64_t last, std::vector<PageNumber>* removed) {
+void PageTable::Remove(uint64_t first, uint64_t last, absl::FunctionRef<void(PageNumber)> removed) {
   auto it = chunks_.lower_bound(ChunkOf(first));
   while (it != chunks_.end() && it->first <= ChunkOf(last)) {
     Chunk& chunk = it->second;
     const uint64_t base = it->first * kChunkPages;
     const uint64_t from = first > base ? first - base : 0;
     const uint64_t to = EndSlot(last - base, chunk.capacity);
-    // In doubling steps: an exact reserve per chunk would copy a large file's list over and over.
-    if (removed->capacity() - removed->size() < chunk.present) {
-      removed->reserve(std::max(removed->size() + chunk.present, 2 * removed->capacity()));
-    }
     for (uint64_t i = from; i < to; ++i) {
       if (chunk.slots[i].hole()) continue;
-      removed->push_back(chunk.slots[i].page());
+      removed(chunk.slots[i].page());
       chunk.slots[i] = PageSlot();
       --chunk.present;
     }

@@ -9,9 +9,9 @@
 
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "absl/container/btree_map.h"
+#include "absl/functional/function_ref.h"
 #include "src/memfs/arena.h"
 
 namespace memfuse::memfs {
@@ -47,8 +47,9 @@ class PageTable {
   // Makes room for [first, last] so that Set cannot fail there. May throw.
   void Prepare(uint64_t first, uint64_t last);
 
-  // Moves the page numbers in [first, last] into `removed`; holes are left.
-  void Remove(uint64_t first, uint64_t last, std::vector<PageNumber>* removed);
+  // Leaves holes in [first, last] and hands each page that was there, in order, to `removed`, which
+  // does not throw. Takes no memory: a file can be cut when there is none.
+  void Remove(uint64_t first, uint64_t last, absl::FunctionRef<void(PageNumber)> removed);
   // Takes back what Prepare(first, last) made and no Set came to.
   void DropUnused(uint64_t first, uint64_t last);
 

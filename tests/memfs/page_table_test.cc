@@ -75,11 +75,11 @@ TEST(PageTable, RemovesEverythingUpToNone) {
     table.Set(i, PageSlot(static_cast<PageNumber>(i % 1000 + 1), true));
   }
   std::vector<PageNumber> removed;
-  table.Remove(5, PageTable::kNone, &removed);
+  table.Remove(5, PageTable::kNone, [&](PageNumber page) { removed.push_back(page); });
   EXPECT_THAT(removed, ElementsAre(6, 512, 513, kLastIndex % 1000 + 1));
   EXPECT_FALSE(table.Get(0).hole());
   removed.clear();
-  table.Remove(0, PageTable::kNone, &removed);
+  table.Remove(0, PageTable::kNone, [&](PageNumber page) { removed.push_back(page); });
   EXPECT_THAT(removed, ElementsAre(1));
   EXPECT_TRUE(table.empty());
   EXPECT_EQ(table.Cost(), 0u);
@@ -163,7 +163,7 @@ class Model {
       expected.push_back(it->second.page());
       it = model_.erase(it);
     }
-    table_.Remove(first, last, &removed);
+    table_.Remove(first, last, [&](PageNumber page) { removed.push_back(page); });
     EXPECT_EQ(removed, expected);
     // Chunks without a page are gone, and what they had grown to.
     std::set<uint64_t> alive;
@@ -215,7 +215,7 @@ class Model {
     }
     std::vector<PageNumber> removed, expected;
     for (const auto& [index, slot] : model_) expected.push_back(slot.page());
-    table_.Remove(0, PageTable::kNone, &removed);
+    table_.Remove(0, PageTable::kNone, [&](PageNumber page) { removed.push_back(page); });
     EXPECT_THAT(removed, UnorderedElementsAreArray(expected));
     EXPECT_EQ(table_.Cost(), 0u);
   }
