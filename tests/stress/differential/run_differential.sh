@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# run_differential.sh MEMFUSE DIFFERENTIAL [--threads=N] [--jobs=N] [FLAG of differential ...]
+#
+# Random sequences of system calls on a memfuse mount and on a kernel tmpfs beside it; every result
+# is compared. --seeds, --operations and --first_seed are those of each job; the jobs' seeds follow
+# each other. For hours: --jobs=2 --seeds=1000 --operations=20000.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/testing/mount.sh
+source "$here/../../testing/mount.sh"
+
+(($# >= 2)) || fail "usage: run_differential.sh MEMFUSE DIFFERENTIAL [FLAG...]"
+MEMFUSE=$1
+differential=$2
+shift 2
+threads=8 jobs=1 seeds=20 first=1
+flags=()
+for flag in "$@"; do
+  case $flag in
+    --threads=*) threads=${flag#*=} ;;
+    --jobs=*) jobs=${flag#*=} ;;
+    --seeds=*) seeds=${flag#*=} ;;
+    --first_seed=*) first=${flag#*=} ;;
+    *) flags+=("$flag") ;;
+  esac
+done
+
+((EUID == 0)) || fail "has to be run by root"
+work=$(mktemp -d)
+LOG=$work/daemon.log
+DAEMON=
+: >"$LOG"
+chmod 0755 "$work"
+mkdir "$work/memfuse" "$work/tmpfs"
+clean_up() {
+  force_clean_up "$work" ${DAEMON:+"$DAEMON"}
+  rm -rf --one-file-system "$work"
+}
+trap clean_up EXIT
+trap 'exit 1' INT TERM
+
+options=halt_on_error=1:exitcode=66
+export ASAN_OPTIONS=$options UBSAN_OPTIONS=$options:print_stacktrace=1
+export TSAN_OPTIONS=$options:suppressions=$here/../tsan.supp
+
+mount -t tmpfs -o size=4g,mode=0777,noatime tmpfs "$work/tmpfs"
+start_memfuse "$work/memfuse" --threads="$threads" --size=4g --mode=0777 -o noatime
+empty=$(usage_of "$work/memfuse")
+
+run_job() {
+  local job=$1
+  mkdir "$work/memfuse/$job" "$work/tmpfs/$job"
+  "$differential" --left="$work/memfuse/$job" --right="$work/tmpfs/$job" --seeds="$seeds" \
+    --first_seed=$((first + job * seeds)) "${flags[@]}"
+  rmdir "$work/memfuse/$job" "$work/tmpfs/$job"
+}
+
+pids=()
+for ((job = 0; job < jobs; ++job)); do
+  run_job "$job" &
+  pids+=($!)
+done
+status=0
+for pid in "${pids[@]}"; do
+  wait "$pid" || status=$?
+done
+((status == 0)) || fail "memfuse and tmpfs differ"
+wait_until 10 has_usage "$work/memfuse" "$empty" ||
+  fail "used before (KiB, inodes): $empty, and when all is removed: $(usage_of "$work/memfuse")"
+stop_memfuse "$work/memfuse"
