@@ -91,9 +91,14 @@ Result<std::string> MemFs::Listxattr(const RequestContext& context,
   return inode->xattrs->List(/*with_trusted=*/context.uid == 0);
 }
 
-Result<void> MemFs::Removexattr(const RequestContext&, const RemovexattrRequest& request) {
+Result<void> MemFs::Removexattr(const RequestContext& context, const RemovexattrRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   MEMFUSE_RETURN_IF_ERROR(CheckXattrName(*inode, request.name));
+  // Setting and removing an access ACL both take S_ISGID from whoever is not in the group; about
+  // setting the kernel tells (SetxattrRequest::kill_sgid), about removing it does not.
+  if (request.name == kAccessAclName && context.uid != 0) {
+    KillGroupBitOfStrangers(context, inode.get());
+  }
   const Timestamp now = base::Now();
   MutexLock lock(&inode->mu);
   const bool present = inode->xattrs != nullptr && inode->xattrs->Find(request.name) != nullptr;

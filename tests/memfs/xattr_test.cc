@@ -175,5 +175,18 @@ TEST_F(FullXattrTest, NoSpaceComesLastAndChangesNothing) {
   EXPECT_EQ(fs_->Usage().bytes_used, used);
 }
 
+TEST_F(XattrTest, RemovingAnAccessAclTakesTheSetGroupBitFromStrangers) {
+  const auto mode_after = [this](const Caller& owner) {
+    const InodeNumber dir = me_.Mkdir(kRootInode, "d", 02755)->ino;
+    EXPECT_THAT(owner.Removexattr(dir, kAccessAclName), Succeeds());
+    const uint32_t mode = me_.Getattr(dir)->attributes.mode & 07777;
+    EXPECT_THAT(me_.Rmdir(kRootInode, "d"), Succeeds());
+    return mode;
+  };
+  EXPECT_EQ(mode_after(Caller(fs_.get(), 1001, 1001)), 0755u);
+  EXPECT_EQ(mode_after(Caller(fs_.get(), 1001, 0)), 02755u);
+  EXPECT_EQ(mode_after(Caller(fs_.get(), 0, 1001)), 02755u);
+}
+
 }  // namespace
 }  // namespace memfuse::memfs
