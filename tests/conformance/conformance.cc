@@ -2,9 +2,12 @@
 
 #include <dirent.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -89,6 +92,24 @@ int As(const User& user, const std::function<int()>& call) {
         setresgid(user.gid, user.gid, user.gid) != 0 ||
         setresuid(user.uid, user.uid, user.uid) != 0) {
       std::perror("cannot become another user");
+      std::abort();
+    }
+    return call();
+  });
+}
+
+int WithCapabilities(const User& user, uint64_t capabilities, const std::function<int()>& call) {
+  return InChild([&] {
+    __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct data[2] = {};
+    for (int i = 0; i < 2; ++i) {
+      data[i].effective = data[i].permitted = static_cast<uint32_t>(capabilities >> (32 * i));
+    }
+    // A change of user takes the effective ones away, not those that are kept.
+    if (prctl(PR_SET_KEEPCAPS, 1) != 0 || setgroups(user.groups.size(), user.groups.data()) != 0 ||
+        setresgid(user.gid, user.gid, user.gid) != 0 ||
+        setresuid(user.uid, user.uid, user.uid) != 0 || syscall(SYS_capset, &header, data) != 0) {
+      std::perror("cannot change capabilities");
       std::abort();
     }
     return call();
@@ -243,10 +264,14 @@ void MakeObject(Type type, const std::string& path) {
 }
 
 TimeWatch::TimeWatch(const std::string& path) : path_(path), before_(LStat(path)) {
-  // tmpfs stamps with a clock that moves every few milliseconds.
+  // tmpfs stamps with a clock that moves every few milliseconds. A process may see a tick of it a
+  // moment after the kernel has stamped with it, so the stamp has to lie behind, too.
+  const auto later = [](const timespec& a, const timespec& b) {
+    return a.tv_sec != b.tv_sec ? a.tv_sec > b.tv_sec : a.tv_nsec > b.tv_nsec;
+  };
   timespec start;
   clock_gettime(CLOCK_REALTIME_COARSE, &start);
-  for (timespec now = start; now.tv_sec == start.tv_sec && now.tv_nsec == start.tv_nsec;) {
+  for (timespec now = start; !later(now, start) || !later(now, before_.st_ctim);) {
     usleep(500);
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
   }

@@ -67,6 +67,9 @@ int ErrnoOf(T result) {
 // errno. The child has the same working directory and descriptors. A child that crashes or does not
 // end within 30 s fails the test.
 int As(const User& user, const std::function<int()>& call);
+// The same with these capabilities alone, one bit for each CAP_*.
+int WithCapabilities(const User& user, uint64_t capabilities, const std::function<int()>& call);
+inline uint64_t CapabilityBit(int capability) { return uint64_t{1} << capability; }
 // In a child process without changing the user.
 int InChild(const std::function<int()>& call);
 
