@@ -11,6 +11,11 @@ namespace memfuse::base {
 // it cannot be found out (another PID namespace, pid 0). It opens a file: for rare cases only.
 bool ThreadHasGroup(uint32_t pid, uint32_t gid);
 
+// Whether `capability` (CAP_* of <linux/capability.h>) is in effect for the thread `pid`, in the
+// user namespace of this process: elsewhere it is worth nothing here. False where it cannot be
+// found out. For rare cases only, too.
+bool ThreadHasCapability(uint32_t pid, int capability);
+
 }  // namespace memfuse::base
 
 #endif  // MEMFUSE_SRC_BASE_CALLER_H_

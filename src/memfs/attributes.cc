@@ -68,9 +68,8 @@ Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
   }
   const Timestamp now = base::Now();
   const bool owner_changes = request.uid.has_value() || request.gid.has_value();
-  // chown(2) clears set-id bits whoever calls; but root keeps S_ISGID where the group may not
-  // execute.
-  if (!inode->is_directory() && (owner_changes ? context.uid != 0 : request.kill_suidgid)) {
+  // chown(2) clears set-id bits whoever calls.
+  if (!inode->is_directory() && (owner_changes || request.kill_suidgid)) {
     KillGroupBitOfStrangers(context, inode.get());
   }
   MutexLock lock(&inode->mu);

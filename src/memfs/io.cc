@@ -1,6 +1,7 @@
 // Data of regular files: OPEN, RELEASE, READ, WRITE, FALLOCATE, LSEEK, COPY_FILE_RANGE, IOCTL.
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/falloc.h>
 #include <unistd.h>
 
@@ -37,10 +38,13 @@ void MemFs::KillGroupBitOfStrangers(const RequestContext& context, Inode* inode)
   uint32_t gid;
   {
     MutexLock lock(&inode->mu);
-    if ((inode->meta.permissions & S_ISGID) == 0) return;
+    if ((inode->meta.permissions & (S_ISGID | S_IXGRP)) != S_ISGID) return;
     gid = inode->meta.gid;
   }
-  if (context.gid == gid || base::ThreadHasGroup(context.pid, gid)) return;
+  if (context.gid == gid || base::ThreadHasGroup(context.pid, gid) ||
+      base::ThreadHasCapability(context.pid, CAP_FSETID)) {
+    return;
+  }
   MutexLock lock(&inode->mu);
   if (inode->meta.gid == gid) inode->meta.permissions &= ~uint32_t{S_ISGID};
 }

@@ -129,9 +129,9 @@ class MemFs final : public MemoryFileSystem {
   static OpenResult OpenedFile();
   // The data of `file` changed just now.
   static void NoteDataChange(const RequestContext& context, RegularFile* file, bool kill_suidgid);
-  // S_ISGID that is left where the group may not execute goes too, unless the caller is in the
-  // file's group (setattr_should_drop_sgid of the kernel). Without locks: it may have to read the
-  // caller's groups from /proc.
+  // S_ISGID where the group may not execute goes too, unless the caller is in the file's group or
+  // has CAP_FSETID (setattr_should_drop_sgid of the kernel). Without locks: it may have to ask
+  // /proc about the caller.
   static void KillGroupBitOfStrangers(const RequestContext& context, Inode* inode)
       ABSL_LOCKS_EXCLUDED(inode->mu);
 

@@ -2,7 +2,6 @@
 // what the groups of a caller are worth. Files are in open_permission_test.cc.
 
 #include <dirent.h>
-#include <grp.h>
 #include <linux/capability.h>
 #include <sys/syscall.h>
 
@@ -153,18 +152,8 @@ TEST_P(Permission, IsOfTheFileSystemIds) {
   EXPECT_EQ(with_fsuid(kBob.uid), EACCES);
 }
 
-// Root without its capabilities is a user like any other, who owns root's files.
+// Root without its capabilities is a user like any other.
 TEST_P(Permission, OfRootIsByCapabilities) {
-  const auto without_capabilities = [](uint32_t kept, const std::function<int()>& call) {
-    return InChild([&] {
-      __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-      __user_cap_data_struct data[2] = {};
-      data[0].effective = data[0].permitted = kept;
-      if (syscall(SYS_capset, &header, data) != 0) return EIO;
-      return call();
-    });
-  };
-  const auto bit = [](int capability) { return uint32_t{1} << capability; };
   MakeFile("f", "", 0);
   Give("f", kAlice);
   MakeDirectory("d", 0700);
@@ -175,42 +164,78 @@ TEST_P(Permission, OfRootIsByCapabilities) {
   const auto chmod_it = [] { return ErrnoOf(chmod("f", 0)); };
   const auto chown_it = [] { return ErrnoOf(chown("f", kBob.uid, -1)); };
   const auto device = [] { return ErrnoOf(mknod("n", S_IFCHR | 0600, 0x103)); };
-  EXPECT_EQ(without_capabilities(0, read_it), EACCES);
-  EXPECT_EQ(without_capabilities(0, make_it), EACCES);
-  EXPECT_EQ(without_capabilities(0, chmod_it), EPERM);
-  EXPECT_EQ(without_capabilities(0, chown_it), EPERM);
-  EXPECT_EQ(without_capabilities(0, device), EPERM);
-  EXPECT_EQ(without_capabilities(bit(CAP_DAC_READ_SEARCH), read_it), 0);
-  EXPECT_EQ(without_capabilities(bit(CAP_DAC_READ_SEARCH), write_it), EACCES);
-  EXPECT_EQ(without_capabilities(bit(CAP_DAC_OVERRIDE), write_it), 0);
-  EXPECT_EQ(without_capabilities(bit(CAP_DAC_OVERRIDE), make_it), 0);
-  EXPECT_EQ(without_capabilities(bit(CAP_FOWNER), chmod_it), 0);
-  EXPECT_EQ(without_capabilities(bit(CAP_MKNOD), device), 0);
-  EXPECT_EQ(without_capabilities(bit(CAP_CHOWN), chown_it), 0);
-  EXPECT_EQ(LStat("f").st_uid, kBob.uid);
+  const auto noatime = [] { return ErrnoOf(open("d", O_RDONLY | O_NOATIME | O_CLOEXEC)); };
+  EXPECT_EQ(WithCapabilities(kRoot, 0, read_it), EACCES);
+  EXPECT_EQ(WithCapabilities(kRoot, 0, make_it), EACCES);
+  EXPECT_EQ(WithCapabilities(kRoot, 0, chmod_it), EPERM);
+  EXPECT_EQ(WithCapabilities(kRoot, 0, chown_it), EPERM);
+  EXPECT_EQ(WithCapabilities(kRoot, 0, device), EPERM);
+  for (const User& user : {kRoot, kStranger}) {
+    TRACE(user.uid);
+    const auto with = [&user](int capability, const std::function<int()>& call) {
+      return WithCapabilities(user, CapabilityBit(capability), call);
+    };
+    EXPECT_EQ(with(CAP_DAC_READ_SEARCH, read_it), 0);
+    EXPECT_EQ(with(CAP_DAC_READ_SEARCH, write_it), EACCES);
+    EXPECT_EQ(with(CAP_DAC_READ_SEARCH, make_it), EACCES);
+    EXPECT_EQ(with(CAP_DAC_READ_SEARCH, noatime), EPERM);
+    EXPECT_EQ(with(CAP_DAC_OVERRIDE, write_it), 0);
+    EXPECT_EQ(with(CAP_DAC_OVERRIDE, make_it), 0);
+    EXPECT_EQ(with(CAP_DAC_OVERRIDE, chmod_it), EPERM);
+    EXPECT_EQ(with(CAP_FOWNER, chmod_it), 0);
+    EXPECT_EQ(with(CAP_FOWNER, chown_it), EPERM);
+    EXPECT_EQ(with(CAP_MKNOD, device), 0);
+    EXPECT_EQ(with(CAP_CHOWN, chown_it), 0);
+    EXPECT_EQ(LStat("f").st_uid, kBob.uid);
+    Give("f", kAlice);
+    ASSERT_EQ(unlink("n"), 0);
+    ASSERT_EQ(rmdir("d/n"), 0);
+  }
+}
+
+TEST_P(Permission, CapFownerWorksInStickyDirectories) {
+  MakeDirectory("s", 01777);
+  MakeFile("s/f");
+  Give("s/f", kAlice);
+  const auto remove_it = [] { return ErrnoOf(unlink("s/f")); };
+  EXPECT_EQ(WithCapabilities(kStranger, CapabilityBit(CAP_DAC_OVERRIDE), remove_it), EPERM);
+  EXPECT_EQ(WithCapabilities(kStranger, CapabilityBit(CAP_FOWNER), remove_it), 0);
 }
 
 TEST_P(Permission, CapFsetidIsWhatKeepsSetIdBits) {
-  const auto without_fsetid = [](const std::function<int()>& call) {
-    return InChild([&] {
-      __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-      __user_cap_data_struct data[2] = {};
-      if (syscall(SYS_capget, &header, data) != 0) return EIO;
-      data[0].effective &= ~(uint32_t{1} << CAP_FSETID);
-      if (syscall(SYS_capset, &header, data) != 0) return EIO;
-      return call();
-    });
+  const auto write_it = [] {
+    const UniqueFd fd(open("f", O_WRONLY | O_CLOEXEC));
+    return ErrnoOf(write(fd.get(), "x", 1));
   };
   MakeFile("f", "content", 06777);
-  EXPECT_EQ(without_fsetid([] {
-              const UniqueFd fd(open("f", O_WRONLY | O_CLOEXEC));
-              return ErrnoOf(write(fd.get(), "x", 1));
-            }),
-            0);
+  EXPECT_EQ(WithCapabilities(kStranger, CapabilityBit(CAP_FSETID), write_it), 0);
+  EXPECT_EQ(Permissions("f"), mode_t{06777});
+  EXPECT_EQ(WithCapabilities(kRoot, CapabilityBit(CAP_DAC_OVERRIDE), write_it), 0);
   EXPECT_EQ(Permissions("f"), mode_t{0777});
   ASSERT_EQ(chown("f", 0, 4000), 0);
-  EXPECT_EQ(without_fsetid([] { return ErrnoOf(chmod("f", 02755)); }), 0);
+  const auto set_it = [] { return ErrnoOf(chmod("f", 02755)); };
+  EXPECT_EQ(WithCapabilities(kRoot, 0, set_it), 0);
   EXPECT_EQ(Permissions("f"), mode_t{0755});
+  EXPECT_EQ(WithCapabilities(kRoot, CapabilityBit(CAP_FSETID), set_it), 0);
+  EXPECT_EQ(Permissions("f"), mode_t{02755});
+}
+
+TEST_P(Permission, CapFsetidIsWhatKeepsSetgidAtAChangeOfOwner) {
+  MakeFile("f");
+  for (const User& user : {kRoot, kStranger}) {
+    for (const bool fsetid : {false, true}) {
+      for (const uid_t to : {static_cast<uid_t>(-1), uid_t{4000}}) {
+        TRACE(user.uid << (fsetid ? " with" : " without") << " the capability, to " << to);
+        ASSERT_EQ(chown("f", user.uid, 4000), 0);
+        ASSERT_EQ(chmod("f", 06745), 0);
+        const uint64_t capabilities =
+            CapabilityBit(CAP_CHOWN) | (fsetid ? CapabilityBit(CAP_FSETID) : 0);
+        EXPECT_EQ(WithCapabilities(user, capabilities, [&] { return ErrnoOf(chown("f", to, -1)); }),
+                  0);
+        EXPECT_EQ(Permissions("f"), fsetid ? mode_t{02745} : mode_t{0745});
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -111,7 +111,7 @@ TEST_F(AttributesTest, AChangeOfOwnerClearsSetIdBitsAndCapabilities) {
   ASSERT_THAT(me_.Chown(file, 1, 2), Succeeds());
   EXPECT_EQ(Permissions(file), 0755u);
   EXPECT_THAT(me_.Getxattr(file, kCapabilityName), Fails(ENODATA));
-  // Without execution for the group, S_ISGID is no privilege, and root keeps it.
+  // Without execution for the group, S_ISGID is no privilege to a member of the group.
   const InodeNumber locking = Privileged("locking", 06745);
   ASSERT_THAT(me_.Chown(locking, 1, 2), Succeeds());
   EXPECT_EQ(Permissions(locking), 02745u);
