@@ -61,8 +61,9 @@ Result<Request> DecodeSetattr(Arguments& arguments) {
     MEMFUSE_ASSIGN_OR_RETURN(request.ctime, MakeTimestamp(in.ctime, in.ctimensec));
   }
   // With HANDLE_KILLPRIV_V2 the kernel turns "remove privileges" into a SETATTR that names nothing:
-  // a handle or a lock owner are no changes.
-  const uint32_t changes = in.valid & ~(wire::kFattrFh | wire::kFattrLockOwner);
+  // a handle or a lock owner are no changes. Nor is a ctime alone, which a kernel that caches
+  // writes adds to chown(2) of nobody to nobody, and to nothing else.
+  const uint32_t changes = in.valid & ~(wire::kFattrFh | wire::kFattrLockOwner | wire::kFattrCtime);
   request.kill_suidgid = changes == 0 || has(wire::kFattrKillSuidgid);
   return Request(request);
 }

@@ -90,6 +90,16 @@ void AddSetattr(std::vector<Sample>* samples) {
         EXPECT_TRUE(request.handle.has_value());
         EXPECT_TRUE(request.kill_suidgid);
       }));
+  samples->push_back(SetattrSample("CtimeOnly", FATTR_CTIME, [](const SetattrRequest& request) {
+    EXPECT_TRUE(request.ctime.has_value());
+    EXPECT_TRUE(request.kill_suidgid);
+  }));
+  samples->push_back(
+      SetattrSample("FlushedTimes", FATTR_MTIME | FATTR_CTIME, [](const SetattrRequest& request) {
+        EXPECT_EQ(request.mtime.kind, TimeChange::Kind::kSet);
+        EXPECT_TRUE(request.ctime.has_value());
+        EXPECT_FALSE(request.kill_suidgid);
+      }));
   samples->push_back(
       SetattrSample("Truncate", FATTR_SIZE | FATTR_LOCKOWNER, [](const SetattrRequest& request) {
         EXPECT_EQ(request.size, 0x0a0b0c0d0e0f1011u);
