@@ -71,7 +71,11 @@ wrapper=()
 build() {
   local preset=$1 launcher=() targets=()
   shift
-  if command -v ccache >/dev/null; then launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
+  if command -v ccache >/dev/null; then
+    launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+    # Without these it does not cache what uses a precompiled header.
+    export CCACHE_SLOPPINESS=pch_defines,time_macros
+  fi
   if [[ $# -gt 0 ]]; then targets=(--target "$@"); fi
   (
     cd "$root" || exit 1

@@ -49,14 +49,16 @@ fi
 # Without udev it is for root only, and the tests mount as an ordinary user as well.
 if [[ $(stat --format=%a /dev/fuse) != 666 ]]; then as_root chmod 0666 /dev/fuse; fi
 
-step "clang's thread-safety analysis: build" build clang-thread-safety
+step "clang's thread-safety analysis: build" build clang-thread-safety memfuse
 
 # What runs in one process, and short stress, under the sanitizers. ThreadSanitizer's shadow memory
 # has a fixed place, which a kernel that randomises much may have given away.
 if setarch --addr-no-randomize true 2>/dev/null; then wrapper=(setarch --addr-no-randomize); fi
 for preset in asan-ubsan tsan; do
-  step "$preset: build" build "$preset"
-  step "$preset: tests in one process" run_tests "$preset" --label-exclude mount
+  step "$preset: build" build "$preset" in_process_tests stress_programs
+  # Tests of what was not built are listed as not built.
+  step "$preset: tests in one process" run_tests "$preset" --label-exclude mount \
+    --exclude-regex NOT_BUILT
   step "$preset: stress" run_tests "$preset" --label-regex stress
 done
 wrapper=()
