@@ -38,7 +38,7 @@ void MemFs::KillGroupBitOfStrangers(const RequestContext& context, Inode* inode)
   uint32_t gid;
   {
     MutexLock lock(&inode->mu);
-    if ((inode->meta.permissions & (S_ISGID | S_IXGRP)) != S_ISGID) return;
+    if ((inode->meta.permissions & S_ISGID) == 0) return;
     gid = inode->meta.gid;
   }
   if (context.gid == gid || base::ThreadHasGroup(context.pid, gid) ||
