@@ -7,6 +7,8 @@ need cmake ninja ccache c++
 
 start_memfuse "$MOUNT" --size=6g --threads=4
 export CCACHE_DIR=$MOUNT/ccache TMPDIR=$MOUNT/tmp
+# Without these it does not cache what uses a precompiled header.
+export CCACHE_SLOPPINESS=pch_defines,time_macros
 mkdir "$TMPDIR"
 cp -a "$SOURCE" "$MOUNT/source"
 
