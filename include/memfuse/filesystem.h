@@ -326,7 +326,8 @@ class FileSystem {
   virtual ~FileSystem() = default;
 
   // Finds `name` in a directory. "." and ".." are answered on every inode ("." also where it is no
-  // directory): handles of exported file systems need it. ENOTDIR, ENAMETOOLONG, ENOENT.
+  // directory): handles of exported file systems need it. ESTALE ("." of what was removed and is not
+  // open), ENOTDIR, ENAMETOOLONG, ENOENT.
   virtual Result<Entry> Lookup(const RequestContext&, const LookupRequest&) { return NotServed(); }
 
   // Gives lookups back. More than were given, or an unknown inode: ignored, never an error.

@@ -34,6 +34,13 @@ void MemFs::NoteDataChange(const RequestContext& context, RegularFile* file, boo
   if (group_bit_left) KillGroupBitOfStrangers(context, file);
 }
 
+void MemFs::NoteAccess(Inode* inode) const {
+  if (!atime_) return;
+  const Timestamp now = base::Now();
+  MutexLock lock(&inode->mu);
+  if (RelatimeIsDue(inode->meta, now)) inode->meta.atime = now;
+}
+
 void MemFs::KillGroupBitOfStrangers(const RequestContext& context, Inode* inode) {
   uint32_t gid;
   {
@@ -81,11 +88,7 @@ Result<size_t> MemFs::Read(const RequestContext&, const ReadRequest& request,
                            absl::Span<char> out) {
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, FindRegular(request.ino));
   MEMFUSE_ASSIGN_OR_RETURN(const size_t count, file->data->Read(request.offset, out));
-  if (atime_ && (request.flags & O_NOATIME) == 0) {
-    const Timestamp now = base::Now();
-    MutexLock lock(&file->mu);
-    if (RelatimeIsDue(file->meta, now)) file->meta.atime = now;
-  }
+  if ((request.flags & O_NOATIME) == 0) NoteAccess(file.get());
   return count;
 }
 

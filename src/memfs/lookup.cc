@@ -9,12 +9,15 @@ namespace memfuse::memfs {
 Result<Entry> MemFs::Lookup(const RequestContext&, const LookupRequest& request) {
   if (request.name == "." || request.name == "..") {
     MEMFUSE_ASSIGN_OR_RETURN(InodeRef inode, FindInode(request.parent));
-    if (request.name == "..") {
+    const bool itself = request.name == ".";
+    if (!itself) {
       if (!inode->is_directory()) return Errno(ENOTDIR);
       MEMFUSE_ASSIGN_OR_RETURN(inode, FindInode(static_cast<Directory*>(inode.get())->parent()));
     }
     MutexLock lock(&inode->mu);
     if (inode->dead) return Errno(ESTALE);
+    // A removed inode whose FORGET is under way is gone for whoever comes with a handle of it.
+    if (itself && inode->meta.nlink == 0 && inode->opens == 0) return Errno(ESTALE);
     return inode->AddLookupLocked(generation_);
   }
   MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(request.parent));
@@ -41,6 +44,7 @@ void MemFs::Forget(const ForgetRequest& request) {
 Result<std::string> MemFs::Readlink(const RequestContext&, const ReadlinkRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   if (inode->type != S_IFLNK) return Errno(EINVAL);
+  NoteAccess(inode.get());
   return static_cast<const class Symlink*>(inode.get())->target;
 }
 

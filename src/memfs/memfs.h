@@ -129,6 +129,8 @@ class MemFs final : public MemoryFileSystem {
   static OpenResult OpenedFile();
   // The data of `file` changed just now.
   static void NoteDataChange(const RequestContext& context, RegularFile* file, bool kill_suidgid);
+  // `inode` was read: moves its atime as relatime says, where access times are kept.
+  void NoteAccess(Inode* inode) const ABSL_LOCKS_EXCLUDED(inode->mu);
   // S_ISGID where the group may not execute goes too, unless the caller is in the file's group or
   // has CAP_FSETID (setattr_should_drop_sgid of the kernel). Without locks: it may have to ask
   // /proc about the caller.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "src/base/clock.h"
 #include "src/memfs/memfs.h"
 
 namespace memfuse::memfs {
@@ -10,11 +9,7 @@ namespace memfuse::memfs {
 Result<void> MemFs::Readdir(const RequestContext&, const ReaddirRequest& request,
                             DirectorySink* sink) {
   MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(request.ino));
-  if (request.offset == 0 && atime_) {
-    const Timestamp now = base::Now();
-    MutexLock lock(&dir->mu);
-    if (RelatimeIsDue(dir->meta, now)) dir->meta.atime = now;
-  }
+  if (request.offset == 0) NoteAccess(dir.get());
   DirectoryEntry entry;
   entry.type = S_IFDIR;
   if (request.offset < 1) {

@@ -40,6 +40,21 @@ void RemoveTree(int parent, const std::string& name) {
   unlinkat(parent, name.c_str(), AT_REMOVEDIR);
 }
 
+// Closes what a case left open on this file system: it would keep the file system from being
+// remounted, or an inode from going, in a later case.
+void CloseLeftovers(dev_t device) {
+  std::vector<int> leftovers;
+  DIR* const dir = opendir("/proc/self/fd");
+  if (dir == nullptr) return;
+  while (const dirent* entry = readdir(dir)) {
+    const int fd = std::atoi(entry->d_name);
+    struct stat s;
+    if (fd > STDERR_FILENO && fstat(fd, &s) == 0 && s.st_dev == device) leftovers.push_back(fd);
+  }
+  closedir(dir);
+  for (const int fd : leftovers) close(fd);
+}
+
 const char* Environment(const char* name) {
   const char* const value = std::getenv(name);
   return value == nullptr ? "" : value;
@@ -116,6 +131,14 @@ int WithCapabilities(const User& user, uint64_t capabilities, const std::functio
   });
 }
 
+bool Eventually(const std::function<bool()>& done) {
+  for (int i = 0; i < 2000; ++i) {
+    if (done()) return true;
+    usleep(5000);
+  }
+  return false;
+}
+
 void Conformance::SetUp() {
   ASSERT_FALSE(GetParam().directory.empty())
       << "CONFORMANCE_MEMFUSE_DIR and CONFORMANCE_TMPFS_DIR name the two mounts";
@@ -131,6 +154,7 @@ void Conformance::TearDown() {
   umask(0);
   ASSERT_EQ(chdir("/"), 0);
   if (directory_.empty()) return;
+  CloseLeftovers(Stat(directory_).st_dev);
   const UniqueFd parent(open(GetParam().directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   RemoveTree(parent.get(), directory_.substr(directory_.find_last_of('/') + 1));
   EXPECT_FALSE(Exists(directory_)) << "the case left something that cannot be removed";

@@ -73,6 +73,10 @@ inline uint64_t CapabilityBit(int capability) { return uint64_t{1} << capability
 // In a child process without changing the user.
 int InChild(const std::function<int()>& call);
 
+// Waits until `done`, for up to 10 s: FUSE tells its server of the last use of an inode, and lets go
+// of it, a moment after the call that ended it.
+bool Eventually(const std::function<bool()>& done);
+
 class Conformance : public testing::TestWithParam<FileSystemUnderTest> {
  protected:
   void SetUp() override;

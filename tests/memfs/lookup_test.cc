@@ -46,6 +46,16 @@ TEST_F(LookupTest, DotAndDotDotAreAnsweredOnEveryInode) {
   EXPECT_THAT(me_.Lookup(gone, ".."), Fails(ESTALE));
 }
 
+TEST_F(LookupTest, DotOfARemovedInodeIsStaleUnlessItIsOpen) {
+  const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
+  ASSERT_THAT(me_.Open(file), Succeeds());
+  ASSERT_THAT(me_.Unlink(kRootInode, "file"), Succeeds());
+  EXPECT_EQ(Ino(me_.Lookup(file, ".")), file);
+  ASSERT_THAT(me_.Release(file), Succeeds());
+  EXPECT_THAT(me_.Lookup(file, "."), Fails(ESTALE));
+  EXPECT_THAT(me_.Getattr(file), Succeeds()) << "whoever has it looked up may go on";
+}
+
 TEST_F(LookupTest, DotDotOfADirectoryWhoseParentIsGoneIsStale) {
   const InodeNumber dir = Ino(me_.Mkdir(kRootInode, "dir"));
   const InodeNumber child = Ino(me_.Mkdir(dir, "child"));
@@ -137,6 +147,16 @@ TEST_F(LookupTest, ReadlinkTellsTheTargetOfSymbolicLinksOnly) {
   EXPECT_THAT(me_.Readlink(kRootInode), Fails(EINVAL));
   EXPECT_THAT(me_.Readlink(Ino(me_.Mknod(kRootInode, "file"))), Fails(EINVAL));
   EXPECT_THAT(me_.Readlink(GoneInode()), Fails(ESTALE));
+}
+
+TEST_F(LookupTest, ReadlinkMovesTheAccessTime) {
+  const InodeNumber link = Ino(me_.Symlink(kRootInode, "link", "target"));
+  SetattrRequest old;
+  old.ino = link;
+  old.atime = {TimeChange::Kind::kSet, {1000, 1}};
+  ASSERT_THAT(me_.Setattr(old), Succeeds());
+  ASSERT_THAT(me_.Readlink(link), Succeeds());
+  EXPECT_GT(Stat(link).atime.seconds, 1000);
 }
 
 }  // namespace
