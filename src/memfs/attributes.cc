@@ -61,10 +61,11 @@ Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
     if (!inode->is_regular()) return Errno(EINVAL);
     // The only step that may fail comes first.
     FileData& data = *static_cast<RegularFile*>(inode.get())->data;
+    const bool has_data = data.blocks() != 0;
     MEMFUSE_ASSIGN_OR_RETURN(const bool other_size, data.Truncate(*request.size));
-    // truncate(2) to the size that it has already moves no time, as on tmpfs; ftruncate(2), which
-    // is known by its handle, always does.
-    resized = other_size || request.handle.has_value();
+    // truncate(2) to the size that it has already moves no time of a file without data, as on
+    // tmpfs; ftruncate(2), which is known by its handle, always does.
+    resized = other_size || has_data || request.handle.has_value();
   }
   const Timestamp now = base::Now();
   const bool owner_changes = request.uid.has_value() || request.gid.has_value();
