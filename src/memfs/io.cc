@@ -1,4 +1,4 @@
-// Data of regular files: OPEN, RELEASE, READ, WRITE, FALLOCATE, LSEEK, COPY_FILE_RANGE, IOCTL.
+// Data of regular files: OPEN, RELEASE, READ, WRITE, FALLOCATE, LSEEK, COPY_FILE_RANGE.
 
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -12,7 +12,6 @@
 #include "src/memfs/memfs.h"
 
 namespace memfuse::memfs {
-
 OpenResult MemFs::OpenedFile() {
   OpenResult open;
   // All changes of the data go through this kernel, or are answered to it.
@@ -51,7 +50,13 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
   if (inode->type == S_IFLNK) return Errno(EINVAL);
   if (!inode->is_regular()) return Errno(ENXIO);
   const auto file = RegularFileRef::Adopt(static_cast<RegularFile*>(inode.release()));
-  if ((request.flags & O_TRUNC) != 0) {
+  const bool writes = (request.flags & O_ACCMODE) != O_RDONLY;
+  const bool truncates = (request.flags & O_TRUNC) != 0;
+  if (file->immutable() && (writes || truncates)) return Errno(EPERM);
+  if (file->append_only() && (truncates || (writes && (request.flags & O_APPEND) == 0))) {
+    return Errno(EPERM);
+  }
+  if (truncates) {
     MEMFUSE_RETURN_IF_ERROR(file->data->Truncate(0));
     NoteDataChange(context, file.get(), request.kill_suidgid);
   }
@@ -77,7 +82,7 @@ Result<size_t> MemFs::Read(const RequestContext&, const ReadRequest& request,
                            absl::Span<char> out) {
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, FindRegular(request.ino));
   MEMFUSE_ASSIGN_OR_RETURN(const size_t count, file->data->Read(request.offset, out));
-  if (atime_ && (request.flags & O_NOATIME) == 0) {
+  if (atime_ && (request.flags & O_NOATIME) == 0 && (file->flags() & FS_NOATIME_FL) == 0) {
     const Timestamp now = base::Now();
     MutexLock lock(&file->mu);
     if (RelatimeIsDue(file->meta, now)) file->meta.atime = now;
@@ -103,6 +108,7 @@ Result<void> MemFs::Fallocate(const RequestContext& context, const FallocateRequ
   }
   if (request.length == 0) return Errno(EINVAL);
   if (!found.ok()) return found.error() == EINVAL ? Errno(ENODEV) : found.error();
+  if ((*found)->immutable() || ((*found)->append_only() && operation != 0)) return Errno(EPERM);
   FileData& data = *(*found)->data;
   switch (operation) {
     case FALLOC_FL_PUNCH_HOLE:
@@ -129,12 +135,14 @@ Result<uint64_t> MemFs::Lseek(const RequestContext&, const LseekRequest& request
                                      : data.SeekHole(request.offset);
 }
 
-Result<uint64_t> MemFs::CopyFileRange(const RequestContext& context, const CopyFileRangeRequest& request) {
+Result<uint64_t> MemFs::CopyFileRange(const RequestContext& context,
+                                      const CopyFileRangeRequest& request) {
   MEMFUSE_RETURN_IF_ERROR(FindInode(request.ino_in));
   MEMFUSE_RETURN_IF_ERROR(FindInode(request.ino_out));
   if (request.flags != 0) return Errno(EINVAL);
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef in, FindRegular(request.ino_in));
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef out, FindRegular(request.ino_out));
+  if (out->immutable()) return Errno(EPERM);
   if (request.offset_out > kMaxFileSize) return Errno(EFBIG);
   const uint64_t size = in->data->size();
   if (request.offset_in >= size) return uint64_t{0};
@@ -165,11 +173,6 @@ Result<uint64_t> MemFs::CopyFileRange(const RequestContext& context, const CopyF
   if (done == 0 && !failed.ok()) return failed.error();
   if (done > 0) NoteDataChange(context, out.get(), /*kill_suidgid=*/false);
   return done;
-}
-
-Result<IoctlResult> MemFs::Ioctl(const RequestContext&, const IoctlRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
-  return Errno(ENOTTY);
 }
 
 }  // namespace memfuse::memfs
