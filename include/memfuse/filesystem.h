@@ -392,7 +392,8 @@ class FileSystem {
   virtual Result<void> Rename(const RequestContext&, const RenameRequest&) { return NotServed(); }
 
   // EISDIR, EINVAL (a symbolic link), ENXIO (anything else that is no regular file), EPERM (inode
-  // flags), ENOSPC. ENOSYS means: no open and no release is needed, ever.
+  // flags), ETXTBSY (O_TRUNC of a program that runs; the kernel sees to it where the file is opened
+  // for writing), ENOSPC. ENOSYS means: no open and no release is needed, ever.
   virtual Result<OpenResult> Open(const RequestContext&, const OpenRequest&) { return NotServed(); }
 
   // Fills `out` from `offset` on and returns how many bytes there were; fewer than asked is the end

@@ -126,6 +126,8 @@ class RegularFile final : public Inode {
   uint64_t blocks() const override { return data->blocks(); }
 
   const std::unique_ptr<FileData> data;  // own lock
+  // Opens by execve(2), part of `opens`: the file is a program that runs, or is about to.
+  uint32_t executions ABSL_GUARDED_BY(mu) = 0;
 };
 
 class Symlink final : public Inode {

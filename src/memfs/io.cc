@@ -12,6 +12,13 @@
 #include "src/memfs/memfs.h"
 
 namespace memfuse::memfs {
+namespace {
+
+// Among the flags of OPEN and RELEASE where execve(2) opens; no header tells user space.
+constexpr uint32_t kOpenedToExecute = 0x20;
+
+}  // namespace
+
 OpenResult MemFs::OpenedFile() {
   OpenResult open;
   // All changes of the data go through this kernel, or are answered to it.
@@ -56,6 +63,12 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
   if (file->append_only() && (truncates || (writes && (request.flags & O_APPEND) == 0))) {
     return Errno(EPERM);
   }
+  if (truncates && !writes) {
+    // The kernel finds out that a program runs after it has asked for O_TRUNC, unless the file is
+    // opened for writing too.
+    MutexLock lock(&file->mu);
+    if (file->executions > 0) return Errno(ETXTBSY);
+  }
   if (truncates) {
     MEMFUSE_RETURN_IF_ERROR(file->data->Truncate(0));
     NoteDataChange(context, file.get(), request.kill_suidgid);
@@ -63,6 +76,7 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
   MutexLock lock(&file->mu);
   if (file->dead) return Errno(ESTALE);
   ++file->opens;
+  if ((request.flags & kOpenedToExecute) != 0) ++file->executions;
   return OpenedFile();
 }
 
@@ -72,6 +86,11 @@ Result<void> MemFs::Release(const RequestContext&, const ReleaseRequest& request
   {
     MutexLock lock(&inode->mu);
     if (inode->opens > 0) --inode->opens;
+    if (inode->is_regular() && (request.flags & kOpenedToExecute) != 0) {
+      auto* const file = static_cast<RegularFile*>(inode.get());
+      file->mu.AssertHeld();
+      if (file->executions > 0) --file->executions;
+    }
     dead = inode->MarkDeadIfUnusedLocked();
   }
   if (dead) Bury(inode);

@@ -176,5 +176,16 @@ TEST_F(InodeFlagsTest, NoatimeKeepsTheAccessTime) {
   EXPECT_EQ(MovedTimes(file_), "");
 }
 
+// execve(2) opens with a flag of its own.
+TEST_F(InodeFlagsTest, AProgramThatRunsIsNotTruncatedByAReader) {
+  constexpr uint32_t kExecute = 0x20;
+  Must(me_.Open(file_, O_RDONLY | kExecute));
+  EXPECT_THAT(me_.Open(file_, O_RDONLY | O_TRUNC), Fails(ETXTBSY));
+  EXPECT_EQ(Stat(file_).size, 7u);
+  EXPECT_THAT(fs_->Release(me_.context(), {file_, {}, O_RDONLY | kExecute}), Succeeds());
+  EXPECT_THAT(me_.Open(file_, O_RDONLY | O_TRUNC), Succeeds());
+  EXPECT_EQ(Stat(file_).size, 0u);
+}
+
 }  // namespace
 }  // namespace memfuse::memfs
