@@ -16,6 +16,8 @@
 // Permissions. The kernel checks modes, ACLs, sticky bits and capabilities before it asks (mount
 // option default_permissions), so methods other than Access do not: they carry out what they are
 // asked. RequestContext says on whose behalf, for the ownership of new inodes.
+// Inode flags (chattr(1)) the kernel does not check: what an immutable or append-only inode or
+// directory forbids is EPERM, once the names and inodes of the request are known to exist, or not.
 //
 // Strings. Names are bytes other than '/' and NUL, 1 to 255 of them; a longer one is ENAMETOOLONG,
 // an empty one ENOENT. Views in requests are valid during the call only.
@@ -319,6 +321,8 @@ struct IoctlRequest {
 struct IoctlResult {
   int32_t result = 0;
   std::string output;  // at most output_size bytes
+  // The kernel takes no attributes from this answer: those it has cached are to be dropped.
+  bool attributes_changed = false;
 };
 
 class FileSystem {
@@ -390,8 +394,9 @@ class FileSystem {
   // ENOTDIR, ENOTEMPTY, ENOSPC.
   virtual Result<void> Rename(const RequestContext&, const RenameRequest&) { return NotServed(); }
 
-  // EISDIR (directory), ENXIO (a socket), EINVAL (a symbolic link) or ENOSPC. ENOSYS means: no open
-  // and no release is needed, ever.
+  // EISDIR, EINVAL (a symbolic link), ENXIO (anything else that is no regular file), EPERM (inode
+  // flags), ETXTBSY (O_TRUNC of a program that runs; the kernel sees to it where the file is opened
+  // for writing), ENOSPC. ENOSYS means: no open and no release is needed, ever.
   virtual Result<OpenResult> Open(const RequestContext&, const OpenRequest&) { return NotServed(); }
 
   // Fills `out` from `offset` on and returns how many bytes there were; fewer than asked is the end
@@ -465,7 +470,9 @@ class FileSystem {
   // access(2) where the kernel does not check by itself. EACCES.
   virtual Result<void> Access(const RequestContext&, const AccessRequest&) { return NotServed(); }
 
-  // ENOTTY for every command that is not known.
+  // The flags of chattr(1): FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR.
+  // The kernel checks who may set them. ENOTTY for every command that is not known, EINVAL (input
+  // too short), EOPNOTSUPP (a flag that is not kept).
   virtual Result<IoctlResult> Ioctl(const RequestContext&, const IoctlRequest&) {
     return NotServed();
   }

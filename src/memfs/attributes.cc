@@ -21,6 +21,29 @@ Timestamp Apply(const TimeChange& change, Timestamp old, Timestamp now) {
   return old;
 }
 
+// STATX_ATTR_* have the values of the flags of chattr(1).
+constexpr uint32_t kStatxFlags = FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL;
+static_assert(kStatxFlags == (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND | STATX_ATTR_NODUMP));
+
+// What inode flags forbid to the request; EPERM.
+Result<void> CheckFlags(const Inode& inode, const SetattrRequest& request) {
+  if (!inode.fixed()) return {};
+  // ftruncate(2) of what was open for writing before the inode became immutable succeeds.
+  if (request.size.has_value() && (inode.append_only() || !request.handle.has_value())) {
+    return Errno(EPERM);
+  }
+  // The times of a write that the kernel cached come with a ctime; they are late, not new.
+  if (request.ctime.has_value()) return {};
+  if (request.mode.has_value() || request.uid.has_value() || request.gid.has_value()) {
+    return Errno(EPERM);
+  }
+  const TimeChange::Kind atime = request.atime.kind;
+  const TimeChange::Kind mtime = request.mtime.kind;
+  if (atime == TimeChange::Kind::kKeep && mtime == TimeChange::Kind::kKeep) return {};
+  const bool touch = atime == TimeChange::Kind::kNow && mtime == TimeChange::Kind::kNow;
+  return touch && !inode.immutable() ? Result<void>() : Errno(EPERM);
+}
+
 // chmod(2): the access ACL follows. Its size stays the same, so this cannot run out of space.
 Result<void> SetPermissions(Inode* inode, uint32_t permissions)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu) {
@@ -47,6 +70,9 @@ Result<AttributesResult> MemFs::Getattr(const RequestContext&, const GetattrRequ
 Result<StatxResult> MemFs::Statx(const RequestContext&, const StatxRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   StatxResult result;
+  // The other attribute bits are the kernel's to know.
+  result.attribute_flags_mask = kStatxFlags;
+  result.attribute_flags = inode->flags() & kStatxFlags;
   MutexLock lock(&inode->mu);
   result.attributes = inode->AttributesLocked();
   return result;
@@ -59,12 +85,16 @@ Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
   if (request.size.has_value()) {
     if (inode->is_directory()) return Errno(EISDIR);
     if (!inode->is_regular()) return Errno(EINVAL);
+  }
+  MEMFUSE_RETURN_IF_ERROR(CheckFlags(*inode, request));
+  if (request.size.has_value()) {
     // The only step that may fail comes first.
     FileData& data = *static_cast<RegularFile*>(inode.get())->data;
+    const bool has_data = data.blocks() != 0;
     MEMFUSE_ASSIGN_OR_RETURN(const bool other_size, data.Truncate(*request.size));
-    // truncate(2) to the size that it has already moves no time, as on tmpfs; ftruncate(2), which
-    // is known by its handle, always does.
-    resized = other_size || request.handle.has_value();
+    // truncate(2) to the size that it has already moves no time of a file without data, as on
+    // tmpfs; ftruncate(2), which is known by its handle, always does.
+    resized = other_size || has_data || request.handle.has_value();
   }
   const Timestamp now = base::Now();
   const bool owner_changes = request.uid.has_value() || request.gid.has_value();

@@ -55,6 +55,7 @@ Result<void> MemFs::InheritFrom(const Directory& parent, const RequestContext& c
     }
   }
   Result<void> result;
+  inode->set_flags(parent.flags() & kInheritedFlags);
   MutexLock lock(&inode->mu);
   if (inode->type == S_IFLNK) {
     permissions = 0777;
@@ -108,6 +109,7 @@ Result<Entry> MemFs::MakeNode(const RequestContext& context, InodeNumber parent,
   MutexLock names(&dir->names_mu);
   if (dir->removed) return Errno(ENOENT);
   if (name == "." || name == ".." || dir->Find(name) != nullptr) return Errno(EEXIST);
+  if (dir->immutable()) return Errno(EPERM);
   if (node.mode == S_IFLNK && node.target.size() >= PATH_MAX) return Errno(ENAMETOOLONG);
   if (node.mode == S_IFLNK && node.target.empty()) return Errno(ENOENT);
 
@@ -182,6 +184,7 @@ Result<CreateResult> MemFs::Create(const RequestContext& context, const CreateRe
 Result<CreateResult> MemFs::Tmpfile(const RequestContext& context, const CreateRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(request.parent));
   // A removed parent is as good as any: nothing is added to it.
+  if (dir->immutable()) return Errno(EPERM);
   NewNode node;
   node.mode = S_IFREG | (request.mode & 07777);
   node.umask = request.umask;
@@ -209,7 +212,7 @@ Result<Entry> MemFs::Link(const RequestContext&, const LinkRequest& request) {
       dir->Find(request.new_name) != nullptr) {
     return Errno(EEXIST);
   }
-  if (inode->is_directory()) return Errno(EPERM);
+  if (dir->immutable() || inode->fixed() || inode->is_directory()) return Errno(EPERM);
 
   Reservation space;
   const bool full = !space.Take(&resources_.budget, Dentry::Cost(request.new_name));

@@ -8,6 +8,7 @@
 #ifndef MEMFUSE_SRC_MEMFS_INODE_H_
 #define MEMFUSE_SRC_MEMFS_INODE_H_
 
+#include <linux/fs.h>
 #include <sys/stat.h>
 
 #include <atomic>
@@ -42,6 +43,11 @@ struct Metadata {
   Timestamp atime, mtime, ctime;
 };
 
+// FS_*_FL that may be set, and those of them that new inodes take from their directory; as on tmpfs.
+inline constexpr uint32_t kSettableFlags =
+    FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL;
+inline constexpr uint32_t kInheritedFlags = FS_NODUMP_FL | FS_NOATIME_FL;
+
 class Inode : public base::RefCounted {
  public:
   // `file_type` is one of S_IFMT. `cost` bytes of the budget were reserved for it; the destructor
@@ -60,6 +66,14 @@ class Inode : public base::RefCounted {
 
   bool is_directory() const { return type == S_IFDIR; }
   bool is_regular() const { return type == S_IFREG; }
+
+  // The flags of chattr(1).
+  uint32_t flags() const { return flags_.load(std::memory_order_relaxed); }
+  void set_flags(uint32_t flags) { flags_.store(flags, std::memory_order_relaxed); }
+  bool immutable() const { return (flags() & FS_IMMUTABLE_FL) != 0; }
+  bool append_only() const { return (flags() & FS_APPEND_FL) != 0; }
+  // Either forbids to change attributes, to add links and to take names away.
+  bool fixed() const { return (flags() & (FS_IMMUTABLE_FL | FS_APPEND_FL)) != 0; }
 
   Attributes AttributesLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu);
   // The same as an answer to LOOKUP and its kin; counts the lookup.
@@ -99,6 +113,7 @@ class Inode : public base::RefCounted {
 
  private:
   const uint32_t cost_;
+  std::atomic<uint32_t> flags_{0};
 };
 
 class RegularFile final : public Inode {
@@ -111,6 +126,8 @@ class RegularFile final : public Inode {
   uint64_t blocks() const override { return data->blocks(); }
 
   const std::unique_ptr<FileData> data;  // own lock
+  // Opens by execve(2), part of `opens`: the file is a program that runs, or is about to.
+  uint32_t executions ABSL_GUARDED_BY(mu) = 0;
 };
 
 class Symlink final : public Inode {

@@ -1,4 +1,4 @@
-// Data of regular files: OPEN, RELEASE, READ, WRITE, FALLOCATE, LSEEK, COPY_FILE_RANGE, IOCTL.
+// Data of regular files: OPEN, RELEASE, READ, WRITE, FALLOCATE, LSEEK, COPY_FILE_RANGE.
 
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -13,6 +13,12 @@
 #include "src/memfs/memfs.h"
 
 namespace memfuse::memfs {
+namespace {
+
+// Among the flags of OPEN and RELEASE where execve(2) opens; no header tells user space.
+constexpr uint32_t kOpenedToExecute = 0x20;
+
+}  // namespace
 
 OpenResult MemFs::OpenedFile() {
   OpenResult open;
@@ -62,13 +68,26 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
   if (inode->type == S_IFLNK) return Errno(EINVAL);
   if (!inode->is_regular()) return Errno(ENXIO);
   const auto file = RegularFileRef::Adopt(static_cast<RegularFile*>(inode.release()));
-  if ((request.flags & O_TRUNC) != 0) {
+  const bool writes = (request.flags & O_ACCMODE) != O_RDONLY;
+  const bool truncates = (request.flags & O_TRUNC) != 0;
+  if (file->immutable() && (writes || truncates)) return Errno(EPERM);
+  if (file->append_only() && (truncates || (writes && (request.flags & O_APPEND) == 0))) {
+    return Errno(EPERM);
+  }
+  if (truncates && !writes) {
+    // The kernel finds out that a program runs after it has asked for O_TRUNC, unless the file is
+    // opened for writing too.
+    MutexLock lock(&file->mu);
+    if (file->executions > 0) return Errno(ETXTBSY);
+  }
+  if (truncates) {
     MEMFUSE_RETURN_IF_ERROR(file->data->Truncate(0));
     NoteDataChange(context, file.get(), request.kill_suidgid);
   }
   MutexLock lock(&file->mu);
   if (file->dead) return Errno(ESTALE);
   ++file->opens;
+  if ((request.flags & kOpenedToExecute) != 0) ++file->executions;
   return OpenedFile();
 }
 
@@ -78,6 +97,11 @@ Result<void> MemFs::Release(const RequestContext&, const ReleaseRequest& request
   {
     MutexLock lock(&inode->mu);
     if (inode->opens > 0) --inode->opens;
+    if (inode->is_regular() && (request.flags & kOpenedToExecute) != 0) {
+      auto* const file = static_cast<RegularFile*>(inode.get());
+      file->mu.AssertHeld();
+      if (file->executions > 0) --file->executions;
+    }
     dead = inode->MarkDeadIfUnusedLocked();
   }
   if (dead) Bury(inode);
@@ -88,7 +112,8 @@ Result<size_t> MemFs::Read(const RequestContext&, const ReadRequest& request,
                            absl::Span<char> out) {
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, FindRegular(request.ino));
   MEMFUSE_ASSIGN_OR_RETURN(const size_t count, file->data->Read(request.offset, out));
-  if ((request.flags & O_NOATIME) == 0) NoteAccess(file.get());
+  const bool counts = (request.flags & O_NOATIME) == 0 && (file->flags() & FS_NOATIME_FL) == 0;
+  if (counts) NoteAccess(file.get());
   return count;
 }
 
@@ -110,6 +135,7 @@ Result<void> MemFs::Fallocate(const RequestContext& context, const FallocateRequ
   }
   if (request.length == 0) return Errno(EINVAL);
   if (!found.ok()) return found.error() == EINVAL ? Errno(ENODEV) : found.error();
+  if ((*found)->immutable() || ((*found)->append_only() && operation != 0)) return Errno(EPERM);
   FileData& data = *(*found)->data;
   switch (operation) {
     case FALLOC_FL_PUNCH_HOLE:
@@ -143,6 +169,7 @@ Result<uint64_t> MemFs::CopyFileRange(const RequestContext& context,
   if (request.flags != 0) return Errno(EINVAL);
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef in, FindRegular(request.ino_in));
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef out, FindRegular(request.ino_out));
+  if (out->immutable()) return Errno(EPERM);
   if (request.offset_out > kMaxFileSize) return Errno(EFBIG);
   const uint64_t size = in->data->size();
   if (request.offset_in >= size) return uint64_t{0};
@@ -173,11 +200,6 @@ Result<uint64_t> MemFs::CopyFileRange(const RequestContext& context,
   if (done == 0 && !failed.ok()) return failed.error();
   if (done > 0) NoteDataChange(context, out.get(), /*kill_suidgid=*/false);
   return done;
-}
-
-Result<IoctlResult> MemFs::Ioctl(const RequestContext&, const IoctlRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
-  return Errno(ENOTTY);
 }
 
 }  // namespace memfuse::memfs

@@ -1,7 +1,7 @@
 // The file system in RAM: MemoryFileSystem over the inode table.
 //
 // One file per family of operations: lookup.cc, create.cc, remove.cc, rename.cc, attributes.cc,
-// io.cc, readdir.cc, xattr.cc. Contracts and errors are those of memfuse/filesystem.h.
+// io.cc, ioctl.cc, readdir.cc, xattr.cc. Contracts and errors are those of memfuse/filesystem.h.
 
 #ifndef MEMFUSE_SRC_MEMFS_MEMFS_H_
 #define MEMFUSE_SRC_MEMFS_MEMFS_H_

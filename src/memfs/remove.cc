@@ -16,6 +16,7 @@ Result<void> MemFs::Unlink(const RequestContext&, const UnlinkRequest& request) 
     if (request.name == "." || request.name == "..") return Errno(EISDIR);
     Dentry* const dentry = dir->Find(request.name);
     if (dentry == nullptr) return Errno(ENOENT);
+    if (dir->fixed() || dentry->inode->fixed()) return Errno(EPERM);
     if (dentry->inode->is_directory()) return Errno(EISDIR);
     inode = InodeRef(dentry->inode);
     dead = RemoveEntry(dir.get(), dentry, base::Now());
@@ -35,6 +36,7 @@ Result<void> MemFs::Rmdir(const RequestContext&, const RmdirRequest& request) {
     MutexLock names(&dir->names_mu);
     Dentry* const dentry = dir->Find(request.name);
     if (dentry == nullptr) return Errno(ENOENT);
+    if (dir->fixed() || dentry->inode->fixed()) return Errno(EPERM);
     if (!dentry->inode->is_directory()) return Errno(ENOTDIR);
     victim = DirectoryRef(static_cast<Directory*>(dentry->inode));
     MutexLock victim_names(&victim->names_mu);

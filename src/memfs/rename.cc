@@ -105,6 +105,8 @@ Result<void> MemFs::RenameLocked(const RequestContext& context, const RenameRequ
   if (source->ino == away) return Errno(EINVAL);
   if (target != nullptr && target->ino == back) return Errno(exchange ? EINVAL : ENOTEMPTY);
   if (source == target) return {};
+  if (from->fixed() || source->fixed()) return Errno(EPERM);
+  if (target == nullptr ? to->immutable() : to->fixed() || target->fixed()) return Errno(EPERM);
 
   if (exchange) {
     ExchangeEntries(from, move.source, to, move.target, base::Now());

@@ -60,6 +60,7 @@ Result<void> SetAcl(Inode* inode, const SetxattrRequest& request)
 Result<void> MemFs::Setxattr(const RequestContext&, const SetxattrRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   MEMFUSE_RETURN_IF_ERROR(CheckXattrName(*inode, request.name));
+  if (inode->fixed()) return Errno(EPERM);
   if (request.value.size() > kXattrSizeMax) return Errno(E2BIG);
   const Timestamp now = base::Now();
   MutexLock lock(&inode->mu);
@@ -94,6 +95,7 @@ Result<std::string> MemFs::Listxattr(const RequestContext& context,
 Result<void> MemFs::Removexattr(const RequestContext& context, const RemovexattrRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   MEMFUSE_RETURN_IF_ERROR(CheckXattrName(*inode, request.name));
+  if (inode->fixed()) return Errno(EPERM);
   // Setting and removing an access ACL both take S_ISGID from whoever is not in the group; about
   // setting the kernel tells (SetxattrRequest::kill_sgid), about removing it does not.
   if (request.name == kAccessAclName && context.uid != 0) {

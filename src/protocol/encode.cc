@@ -185,6 +185,16 @@ size_t EncodeIoctl(const IoctlResult& result, absl::Span<char> out) {
   return Put(body, out);
 }
 
+size_t EncodeAttributesChanged(InodeNumber ino, absl::Span<char> out) {
+  wire::OutHeader header{};
+  header.len = sizeof(wire::OutHeader) + sizeof(wire::NotifyInvalInodeOut);
+  header.error = wire::kNotifyInvalInode;
+  wire::NotifyInvalInodeOut body{};
+  body.ino = ToInt(ino);
+  body.off = -1;  // no data
+  return Put(header, out) + Put(body, out.subspan(sizeof(header)));
+}
+
 bool DirectoryBuffer::HasRoomFor(std::string_view name) const {
   return RecordSize(plus_, name.size()) <= out_.size() - used_;
 }

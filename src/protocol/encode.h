@@ -41,6 +41,10 @@ size_t EncodeCopyFileRange(uint64_t copied, bool wide_result, absl::Span<char> o
 // The fixed part; the output bytes follow it.
 size_t EncodeIoctl(const IoctlResult& result, absl::Span<char> out);
 
+// A whole message: the kernel is to drop the attributes of an inode that it has cached, and not the
+// data. Precondition: out.size() >= kMaxFixedBody. Returns its size.
+size_t EncodeAttributesChanged(InodeNumber ino, absl::Span<char> out);
+
 // Fills a buffer with READDIR or READDIRPLUS records. Names are 1 to 255 bytes.
 class DirectoryBuffer final : public DirectorySink {
  public:

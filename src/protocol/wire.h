@@ -38,6 +38,17 @@ struct OutHeader {
 };
 static_assert(sizeof(OutHeader) == 16);
 
+// ---- Notifications: a reply header with unique 0, and the code in the place of the error ----
+
+inline constexpr int32_t kNotifyInvalInode = 2;
+
+struct NotifyInvalInodeOut {
+  uint64_t ino;
+  int64_t off;
+  int64_t len;
+};
+static_assert(sizeof(NotifyInvalInodeOut) == 24);
+
 // ---- Arguments of requests ----
 
 struct ForgetIn {

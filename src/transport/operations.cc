@@ -267,6 +267,7 @@ void Operation::operator()(const IoctlRequest& request) {
   } else if (result->output.size() > request.output_size) {
     reply_->Error(Errno(EIO));
   } else {
+    if (result->attributes_changed) reply_->ForgetAttributes(request.ino);
     reply_->Success(protocol::EncodeIoctl(*result, reply_->body()), result->output);
   }
 }

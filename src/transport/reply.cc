@@ -26,6 +26,13 @@ Delivery Reply::Error(Errno error) {
   return Send(error.value(), 0, {});
 }
 
+void Reply::ForgetAttributes(InodeNumber ino) {
+  // Without data to drop the kernel takes no lock that the caller of this request may hold. What
+  // becomes of it does not matter: an inode that the kernel does not know has nothing cached.
+  const size_t size = protocol::EncodeAttributesChanged(ino, buffer_);
+  sink_->Send(buffer_.first(size), {});
+}
+
 Delivery Reply::Send(int error, size_t body_size, std::string_view tail) {
   answered_ = true;
   protocol::EncodeReplyHeader(id_, error, body_size + tail.size(), buffer_);

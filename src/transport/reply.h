@@ -55,6 +55,10 @@ class Reply {
   Delivery Success(size_t body_size = 0, std::string_view tail = {});
   Delivery Error(Errno error);
 
+  // Tells the kernel, before the answer, that the attributes that it has cached of an inode are
+  // wrong now. The buffer is built anew afterwards.
+  void ForgetAttributes(InodeNumber ino);
+
   bool answered() const { return answered_; }
 
  private:

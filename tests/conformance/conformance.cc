@@ -21,6 +21,7 @@ namespace memfuse::conformance {
 namespace {
 
 constexpr int kChildTimeoutMs = 30000;
+constexpr int kMomentMs = 30;
 
 // Removes a tree, whatever permissions lie in the way.
 void RemoveTree(int parent, const std::string& name) {
@@ -68,38 +69,63 @@ std::vector<FileSystemUnderTest> FileSystems() {
           {"tmpfs", Environment("CONFORMANCE_TMPFS_DIR")}};
 }
 
+std::vector<FileSystemUnderTest> SmallFileSystems() {
+  return {{"memfuse", Environment("CONFORMANCE_MEMFUSE_SMALL_DIR")},
+          {"tmpfs", Environment("CONFORMANCE_TMPFS_SMALL_DIR")}};
+}
+
 std::string NameOf(const testing::TestParamInfo<FileSystemUnderTest>& info) {
   return info.param.name;
 }
 
 bool RunsAsRoot() { return geteuid() == 0; }
 
-int InChild(const std::function<int()>& call) {
+char* BadAddress() { return reinterpret_cast<char*>(8); }
+
+int MinusOne() { return -1; }
+
+Process::Process(const std::function<int()>& call) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) {
     ADD_FAILURE() << "pipe: " << std::strerror(errno);
-    return -1;
+    return;
   }
-  const UniqueFd read_end(ends[0]);
-  UniqueFd write_end(ends[1]);
-  const pid_t child = fork();
-  if (child == 0) {
+  read_end_.reset(ends[0]);
+  const UniqueFd write_end(ends[1]);
+  pid_ = fork();
+  if (pid_ == 0) {
     const int result = call();
     (void)!write(write_end.get(), &result, sizeof(result));
     _exit(0);
   }
-  write_end.reset();
-  pollfd wait = {read_end.get(), POLLIN, 0};
+  if (pid_ == -1) ADD_FAILURE() << "fork: " << std::strerror(errno);
+}
+
+Process::~Process() {
+  if (pid_ > 0) Wait();
+}
+
+bool Process::Blocks() {
+  pollfd wait = {read_end_.get(), POLLIN, 0};
+  return poll(&wait, 1, kMomentMs) == 0;
+}
+
+int Process::Wait() {
+  if (pid_ <= 0) return -1;
+  pollfd wait = {read_end_.get(), POLLIN, 0};
   int result = -1;
   if (poll(&wait, 1, kChildTimeoutMs) != 1) {
     ADD_FAILURE() << "a child process did not end in time";
-    kill(child, SIGKILL);
-  } else if (read(read_end.get(), &result, sizeof(result)) != sizeof(result)) {
+    kill(pid_, SIGKILL);
+  } else if (read(read_end_.get(), &result, sizeof(result)) != sizeof(result)) {
     ADD_FAILURE() << "a child process died before its call returned";
   }
-  waitpid(child, nullptr, 0);
+  waitpid(pid_, nullptr, 0);
+  pid_ = -1;
   return result;
 }
+
+int InChild(const std::function<int()>& call) { return Process(call).Wait(); }
 
 int As(const User& user, const std::function<int()>& call) {
   return InChild([&] {

@@ -42,6 +42,10 @@ struct FileSystemUnderTest {
   std::string directory;  // an existing directory on it that the caller may write to
 };
 std::vector<FileSystemUnderTest> FileSystems();
+// The same, of 16 MiB and 200 inodes (and what is in use at the beginning).
+inline constexpr uint64_t kSmallSize = 16 << 20;
+inline constexpr uint64_t kSmallInodes = 200;
+std::vector<FileSystemUnderTest> SmallFileSystems();
 std::string NameOf(const testing::TestParamInfo<FileSystemUnderTest>& info);
 bool RunsAsRoot();
 
@@ -63,6 +67,10 @@ int ErrnoOf(T result) {
   return result == static_cast<T>(-1) ? errno : 0;
 }
 
+// Memory that is not there, and a negative count, without the compiler knowing.
+char* BadAddress();
+int MinusOne();
+
 // Runs `call` in a child process as `user` (root only) and returns what it returned: 0, or an
 // errno. The child has the same working directory and descriptors. A child that crashes or does not
 // end within 30 s fails the test.
@@ -76,6 +84,24 @@ int InChild(const std::function<int()>& call);
 // Waits until `done`, for up to 10 s: FUSE tells its server of the last use of an inode, and lets go
 // of it, a moment after the call that ended it.
 bool Eventually(const std::function<bool()>& done);
+
+// A process that runs `call` beside the case.
+class Process {
+ public:
+  explicit Process(const std::function<int()>& call);
+  ~Process();  // waits
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+  // What the call returned. A process that crashes or does not end within 30 s fails the test.
+  int Wait();
+  // Whether it is still running after a moment: that it blocks, not that it would for ever.
+  bool Blocks();
+  pid_t pid() const { return pid_; }
+
+ private:
+  UniqueFd read_end_;
+  pid_t pid_ = -1;
+};
 
 class Conformance : public testing::TestWithParam<FileSystemUnderTest> {
  protected:
@@ -135,6 +161,13 @@ class TimeWatch {
 #define CONFORMANCE_SUITE(Name)                                                                \
   class Name : public ::memfuse::conformance::Conformance {};                                  \
   INSTANTIATE_TEST_SUITE_P(On, Name, testing::ValuesIn(::memfuse::conformance::FileSystems()), \
+                           ::memfuse::conformance::NameOf)
+
+// On the small file systems: for what fills them.
+#define SMALL_CONFORMANCE_SUITE(Name)                                                     \
+  class Name : public ::memfuse::conformance::Conformance {};                             \
+  INSTANTIATE_TEST_SUITE_P(On, Name,                                                      \
+                           testing::ValuesIn(::memfuse::conformance::SmallFileSystems()), \
                            ::memfuse::conformance::NameOf)
 
 #define ROOT_CONFORMANCE_SUITE(Name)                                                       \

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Mounts memfuse and a kernel tmpfs side by side and runs the conformance cases on both.
+# Mounts memfuse and a kernel tmpfs side by side, a large and a small one of each, and runs the
+# conformance cases on them.
 #
 #   run_conformance.sh MEMFUSE CONFORMANCE_TEST root|user THREADS [memfuse flag ...] [-- gtest flag ...]
 #
@@ -18,16 +19,18 @@ done
 
 work=$(mktemp -d /tmp/conformance-XXXXXX)
 readonly work
-daemon=
+daemons=()
+as=()
+[[ $mode != user ]] || as=(setpriv --reuid nobody --regid nogroup --clear-groups --)
 
 finish() {
-  local status=$?
+  local status=$? mount daemon
   trap - EXIT
   cd /
-  for mount in "$work/memfuse" "$work/tmpfs"; do
+  for mount in "$work"/{memfuse,tmpfs}{,-small}; do
     umount "$mount" 2>/dev/null || umount -l "$mount" 2>/dev/null || true
   done
-  if [[ -n $daemon ]]; then
+  for daemon in "${daemons[@]}"; do
     for _ in {1..50}; do
       kill -0 "$daemon" 2>/dev/null || break
       sleep 0.1
@@ -37,36 +40,46 @@ finish() {
       kill -9 "$daemon"
       status=1
     fi
-  fi
+  done
   rm -rf "$work"
   exit "$status"
 }
 trap finish EXIT
 
+# start NAME [flag ...]: mounts memfuse at $work/NAME.
+start() {
+  local name=$1 daemon
+  shift
+  mkdir "$work/$name"
+  [[ $mode != user ]] || chown nobody: "$work/$name"
+  "${as[@]}" "$work/memfuse.program" "$work/$name" --foreground --threads="$threads" "$@" \
+    2>"$work/$name.log" &
+  daemon=$!
+  daemons+=("$daemon")
+  for _ in {1..100}; do
+    grep -q " $work/$name fuse" /proc/mounts && return
+    if ! kill -0 "$daemon" 2>/dev/null; then
+      cat "$work/$name.log" >&2
+      exit 1
+    fi
+    sleep 0.1
+  done
+  echo "memfuse did not mount in time" >&2
+  exit 1
+}
+
 chmod 0755 "$work"
-mkdir "$work/memfuse" "$work/tmpfs"
+mkdir "$work/tmpfs" "$work/tmpfs-small"
 mount -t tmpfs -o size=1g,mode=1777 tmpfs "$work/tmpfs"
+mount -t tmpfs -o size=16m,nr_inodes=200,mode=1777 tmpfs "$work/tmpfs-small"
 
 # The ordinary user may not be able to read the build directory; and fusermount3 wants one that has
 # a name.
 install -m 0755 "$memfuse" "$work/memfuse.program"
 install -m 0755 "$cases" "$work/cases.program"
-as=()
-if [[ $mode == user ]]; then
-  chown nobody: "$work/memfuse"
-  as=(setpriv --reuid nobody --regid nogroup --clear-groups --)
-fi
-"${as[@]}" "$work/memfuse.program" "$work/memfuse" --foreground --threads="$threads" --size=1g \
-  "${flags[@]}" 2>"$work/log" &
-daemon=$!
-for _ in {1..100}; do
-  grep -q " $work/memfuse fuse" /proc/mounts && break
-  if ! kill -0 "$daemon" 2>/dev/null; then
-    cat "$work/log" >&2
-    exit 1
-  fi
-  sleep 0.1
-done
+start memfuse --size=1g "${flags[@]}"
+start memfuse-small --size=16m --nr_inodes=200 "${flags[@]}"
 
 export CONFORMANCE_MEMFUSE_DIR=$work/memfuse CONFORMANCE_TMPFS_DIR=$work/tmpfs
+export CONFORMANCE_MEMFUSE_SMALL_DIR=$work/memfuse-small CONFORMANCE_TMPFS_SMALL_DIR=$work/tmpfs-small
 timeout 600 "${as[@]}" "$work/cases.program" "$@"

@@ -262,5 +262,18 @@ TEST(EncodeIoctl, HasTheResultAndNoVectors) {
             BytesOf(expected));
 }
 
+TEST(EncodeAttributesChanged, IsANotificationWithoutData) {
+  fuse_out_header header{};
+  header.len = sizeof(fuse_out_header) + sizeof(fuse_notify_inval_inode_out);
+  header.error = FUSE_NOTIFY_INVAL_INODE;
+  fuse_notify_inval_inode_out body{};
+  body.ino = 0x0102030405060708;
+  body.off = -1;
+  EXPECT_EQ(BodyOf([](auto out) {
+              return EncodeAttributesChanged(InodeNumber{0x0102030405060708}, out);
+            }),
+            BytesOf(header) + BytesOf(body));
+}
+
 }  // namespace
 }  // namespace memfuse::protocol

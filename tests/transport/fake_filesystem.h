@@ -23,6 +23,7 @@ class FakeFileSystem : public FileSystem {
   std::string xattr_list = std::string("user.a\0user.b\0", 14);
   std::string link_target = "target";
   std::string ioctl_output;
+  bool ioctl_changes_attributes = false;
   // Of the memory that the last Read or Write was given.
   std::atomic<uint64_t> last_offset_in_page{1};
   std::atomic<size_t> last_read_size{0};
@@ -157,7 +158,7 @@ class FakeFileSystem : public FileSystem {
   Result<void> Access(const RequestContext&, const AccessRequest&) override { return Yes(); }
   Result<IoctlResult> Ioctl(const RequestContext&, const IoctlRequest&) override {
     Enter();
-    return IoctlResult{0, ioctl_output};
+    return IoctlResult{0, ioctl_output, ioctl_changes_attributes};
   }
 
   static constexpr uint64_t kEntries = 20;

@@ -1,0 +1,117 @@
+// O_APPEND, also from many processes at once.
+
+#include <cstring>
+#include <map>
+#include <memory>
+
+#include "tests/conformance/conformance.h"
+
+namespace memfuse::conformance {
+namespace {
+
+CONFORMANCE_SUITE(Append);
+
+TEST_P(Append, GoesToTheEndWhereverTheOffsetIs) {
+  MakeFile("f", "0123");
+  const UniqueFd fd = Open("f", O_RDWR | O_APPEND);
+  EXPECT_EQ(lseek(fd.get(), 0, SEEK_CUR), 0);
+  EXPECT_EQ(write(fd.get(), "45", 2), 2);
+  EXPECT_EQ(lseek(fd.get(), 0, SEEK_CUR), 6);
+  EXPECT_EQ(lseek(fd.get(), 1, SEEK_SET), 1);
+  char c = 0;
+  EXPECT_EQ(read(fd.get(), &c, 1), 1);
+  EXPECT_EQ(c, '1');
+  EXPECT_EQ(write(fd.get(), "6", 1), 1);
+  EXPECT_EQ(lseek(fd.get(), 0, SEEK_CUR), 7);
+  EXPECT_EQ(ReadFile("f"), "0123456");
+}
+
+// pwrite(2), BUGS: on Linux the offset is ignored.
+TEST_P(Append, PwriteAppendsToo) {
+  MakeFile("f", "0123");
+  const UniqueFd fd = Open("f", O_WRONLY | O_APPEND);
+  EXPECT_EQ(pwrite(fd.get(), "4", 1, 0), 1);
+  EXPECT_EQ(lseek(fd.get(), 0, SEEK_CUR), 0);
+  EXPECT_EQ(ReadFile("f"), "01234");
+}
+
+TEST_P(Append, CanBeSwitched) {
+  MakeFile("f", "0123");
+  const UniqueFd fd = Open("f", O_WRONLY);
+  EXPECT_EQ(fcntl(fd.get(), F_SETFL, O_APPEND), 0);
+  EXPECT_EQ(fcntl(fd.get(), F_GETFL) & O_APPEND, O_APPEND);
+  EXPECT_EQ(write(fd.get(), "4", 1), 1);
+  EXPECT_EQ(fcntl(fd.get(), F_SETFL, 0), 0);
+  EXPECT_EQ(pwrite(fd.get(), "x", 1, 0), 1);
+  EXPECT_EQ(ReadFile("f"), "x1234");
+}
+
+TEST_P(Append, FollowsOtherChangesOfTheEnd) {
+  MakeFile("f", "0123");
+  const UniqueFd fd = Open("f", O_WRONLY | O_APPEND);
+  ASSERT_EQ(truncate("f", 2), 0);
+  EXPECT_EQ(write(fd.get(), "a", 1), 1);
+  ASSERT_EQ(truncate("f", 5000), 0);
+  EXPECT_EQ(write(fd.get(), "b", 1), 1);
+  EXPECT_EQ(ReadFile("f"), "01a" + std::string(4997, '\0') + "b");
+}
+
+TEST_P(Append, WithDirectIo) {
+  MakeFile("f", "0123");
+  const UniqueFd fd = Open("f", O_WRONLY | O_APPEND | O_DIRECT);
+  EXPECT_EQ(write(fd.get(), "45", 2), 2);
+  EXPECT_EQ(write(fd.get(), "67", 2), 2);
+  EXPECT_EQ(ReadFile("f"), "01234567");
+}
+
+// Each record is its writer's letter, all over, and ends in a newline.
+void Race(int flags, size_t record_size, int records, bool own_descriptors) {
+  constexpr int kWriters = 4;
+  MakeFile("log");
+  const UniqueFd shared = Open("log", O_WRONLY | flags);
+  std::vector<std::unique_ptr<Process>> writers;
+  for (int i = 0; i < kWriters; ++i) {
+    writers.push_back(std::make_unique<Process>([&, i] {
+      const int fd = own_descriptors ? open("log", O_WRONLY | flags) : shared.get();
+      std::string record(record_size, static_cast<char>('a' + i));
+      record.back() = '\n';
+      for (int n = 0; n < records; ++n) {
+        if (write(fd, record.data(), record.size()) != static_cast<ssize_t>(record.size())) {
+          return errno == 0 ? -1 : errno;
+        }
+      }
+      return 0;
+    }));
+  }
+  for (const auto& writer : writers) EXPECT_EQ(writer->Wait(), 0);
+
+  const std::string log = ReadFile("log");
+  ASSERT_EQ(log.size(), record_size * static_cast<size_t>(records) * kWriters);
+  std::map<char, int> counts;
+  for (size_t at = 0; at < log.size(); at += record_size) {
+    const std::string record = log.substr(at, record_size);
+    ASSERT_EQ(record, std::string(record_size - 1, record[0]) + "\n") << "torn at " << at;
+    ++counts[record[0]];
+  }
+  for (const auto& [letter, count] : counts) EXPECT_EQ(count, records) << letter;
+}
+
+TEST_P(Append, ByManyProcessesLosesNothing) { Race(O_APPEND, 100, 300, true); }
+TEST_P(Append, ByManyProcessesOfLargeRecordsTearsNothing) { Race(O_APPEND, 70001, 20, true); }
+TEST_P(Append, ByManyProcessesWithDirectIoLosesNothing) {
+  Race(O_APPEND | O_DIRECT, 512, 200, true);
+}
+TEST_P(Append, ByManyProcessesWithOneDescriptorLosesNothing) { Race(O_APPEND, 99, 200, false); }
+// write(2): the offset of an open file description is updated atomically.
+TEST_P(Append, ASharedOffsetLosesNothingEither) { Race(0, 99, 200, false); }
+
+TEST_P(Append, MovesTimes) {
+  MakeFile("f", "0123");
+  const UniqueFd fd = Open("f", O_WRONLY | O_APPEND);
+  const TimeWatch watch("f");
+  EXPECT_EQ(write(fd.get(), "x", 1), 1);
+  EXPECT_EQ(watch.Moved(), "mc");
+}
+
+}  // namespace
+}  // namespace memfuse::conformance
