@@ -14,8 +14,8 @@
 namespace memfuse::conformance {
 namespace {
 
-CONFORMANCE_SUITE(UserNamespace);
-ROOT_CONFORMANCE_SUITE(UserNamespaceAsRoot);
+CONFORMANCE_SUITE(FromANamespace);
+ROOT_CONFORMANCE_SUITE(FromANamespaceAsRoot);
 
 constexpr uid_t kOverflow = 65534;
 
@@ -53,7 +53,7 @@ int Inside(const User& user, const std::function<int()>& call) {
   });
 }
 
-TEST_P(UserNamespace, OnesOwnFilesAreRootsInside) {
+TEST_P(FromANamespace, OnesOwnFilesAreRootsInside) {
   MakeFile("f", "content", 0600);
   EXPECT_EQ(Inside([] { return static_cast<int>(Stat("f").st_uid); }), 0);
   EXPECT_EQ(Inside([] { return static_cast<int>(Stat("f").st_gid); }), 0);
@@ -63,7 +63,7 @@ TEST_P(UserNamespace, OnesOwnFilesAreRootsInside) {
   EXPECT_EQ(Stat("made").st_gid, getegid());
 }
 
-TEST_P(UserNamespace, NumbersWithoutAMappingCannotBeGiven) {
+TEST_P(FromANamespace, NumbersWithoutAMappingCannotBeGiven) {
   MakeFile("f");
   EXPECT_EQ(Inside([] { return ErrnoOf(chown("f", 0, 0)); }), 0);
   EXPECT_EQ(Inside([] { return ErrnoOf(chown("f", 5, -1)); }), EINVAL);
@@ -71,13 +71,13 @@ TEST_P(UserNamespace, NumbersWithoutAMappingCannotBeGiven) {
   EXPECT_EQ(Stat("f").st_uid, geteuid());
 }
 
-TEST_P(UserNamespace, UserAttributesWork) {
+TEST_P(FromANamespace, UserAttributesWork) {
   MakeFile("f");
   EXPECT_EQ(Inside([] { return ErrnoOf(setxattr("f", "user.a", "1", 1, 0)); }), 0);
   EXPECT_EQ(getxattr("f", "user.a", nullptr, 0), 1);
 }
 
-TEST_P(UserNamespaceAsRoot, OthersFilesAreNobodys) {
+TEST_P(FromANamespaceAsRoot, OthersFilesAreNobodys) {
   MakeFile("root", "", 0644);
   MakeFile("bob", "", 0600);
   ASSERT_EQ(chown("bob", kBob.uid, kBob.gid), 0);
@@ -93,7 +93,7 @@ TEST_P(UserNamespaceAsRoot, OthersFilesAreNobodys) {
             EACCES);
 }
 
-TEST_P(UserNamespaceAsRoot, IsRootOverItsOwnFilesOnly) {
+TEST_P(FromANamespaceAsRoot, IsRootOverItsOwnFilesOnly) {
   MakeFile("f", "content", 0000);
   ASSERT_EQ(chown("f", kAlice.uid, kAlice.gid), 0);
   EXPECT_EQ(As(kAlice, [] { return ErrnoOf(open("f", O_RDWR)); }), EACCES);
@@ -108,7 +108,7 @@ TEST_P(UserNamespaceAsRoot, IsRootOverItsOwnFilesOnly) {
   EXPECT_EQ(Inside(kAlice, [] { return ErrnoOf(unlink("s/bob")); }), EPERM);
 }
 
-TEST_P(UserNamespaceAsRoot, WhatRealRootAloneMay) {
+TEST_P(FromANamespaceAsRoot, WhatRealRootAloneMay) {
   MakeFile("f");
   ASSERT_EQ(chown("f", kAlice.uid, kAlice.gid), 0);
   ASSERT_EQ(setxattr("f", "trusted.a", "1", 1, 0), 0);
@@ -129,7 +129,7 @@ TEST_P(UserNamespaceAsRoot, WhatRealRootAloneMay) {
   EXPECT_EQ(Inside(kAlice, [] { return ErrnoOf(setxattr("f", "security.a", "1", 1, 0)); }), EPERM);
 }
 
-TEST_P(UserNamespaceAsRoot, FileCapabilitiesBelongToTheNamespace) {
+TEST_P(FromANamespaceAsRoot, FileCapabilitiesBelongToTheNamespace) {
   MakeFile("f", "", 0755);
   ASSERT_EQ(chown("f", kAlice.uid, kAlice.gid), 0);
   vfs_cap_data data = {};
@@ -150,7 +150,7 @@ TEST_P(UserNamespaceAsRoot, FileCapabilitiesBelongToTheNamespace) {
   EXPECT_EQ(outside.rootid, kAlice.uid);
 }
 
-TEST_P(UserNamespaceAsRoot, AclsAreTranslated) {
+TEST_P(FromANamespaceAsRoot, AclsAreTranslated) {
   MakeFile("f");
   ASSERT_EQ(chown("f", kAlice.uid, kAlice.gid), 0);
   EXPECT_EQ(
@@ -181,7 +181,7 @@ TEST_P(UserNamespaceAsRoot, AclsAreTranslated) {
       EINVAL);
 }
 
-TEST_P(UserNamespaceAsRoot, OverlaysWithoutPrivilege) {
+TEST_P(FromANamespaceAsRoot, OverlaysWithoutPrivilege) {
   ASSERT_EQ(mkdir("o", 0755), 0);
   ASSERT_EQ(chown("o", kAlice.uid, kAlice.gid), 0);
   ASSERT_EQ(chdir("o"), 0);
