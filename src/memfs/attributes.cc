@@ -32,15 +32,18 @@ Result<void> CheckFlags(const Inode& inode, const SetattrRequest& request) {
   if (request.size.has_value() && (inode.append_only() || !request.handle.has_value())) {
     return Errno(EPERM);
   }
-  // The times of a write that the kernel cached come with a ctime; they are late, not new.
-  if (request.ctime.has_value()) return {};
   if (request.mode.has_value() || request.uid.has_value() || request.gid.has_value()) {
     return Errno(EPERM);
   }
   const TimeChange::Kind atime = request.atime.kind;
   const TimeChange::Kind mtime = request.mtime.kind;
   if (atime == TimeChange::Kind::kKeep && mtime == TimeChange::Kind::kKeep) return {};
-  const bool touch = atime == TimeChange::Kind::kNow && mtime == TimeChange::Kind::kNow;
+  // A kernel that caches writes sends the times of one late, and says itself what "now" is.
+  const bool by_kernel = request.ctime.has_value();
+  if (by_kernel && atime == TimeChange::Kind::kKeep) return {};
+  const bool touch =
+      atime == TimeChange::Kind::kNow &&
+      (mtime == TimeChange::Kind::kNow || (by_kernel && mtime == TimeChange::Kind::kSet));
   return touch && !inode.immutable() ? Result<void>() : Errno(EPERM);
 }
 
