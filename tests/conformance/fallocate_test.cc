@@ -207,6 +207,9 @@ TEST_P(Fallocate, ForPosix) {
   EXPECT_EQ(posix_fallocate(fd.get(), LLONG_MAX, 10), EFBIG);
   EXPECT_EQ(posix_fallocate(fd.get(), 0, off_t{1} << 40), ENOSPC);
   EXPECT_EQ(posix_fallocate(-1, 0, 10), EBADF);
+  EXPECT_EQ(posix_fallocate(Open("f", O_RDONLY).get(), 0, 10), EBADF);
+  ASSERT_EQ(mkfifo("p", 0644), 0);
+  EXPECT_EQ(posix_fallocate(Open("p", O_RDWR).get(), 0, 10), ESPIPE);
 }
 
 TEST_P(Fallocate, OfAnUnlinkedFile) {

@@ -1,6 +1,7 @@
 // ioctl(2) of files and directories: what the kernel answers by itself, and the inode flags of
 // chattr(1): FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR.
 
+#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 
@@ -67,6 +68,42 @@ TEST_P(Ioctl, OfTheDescriptor) {
   int size = 0;
   EXPECT_EQ(ioctl(fd.get(), FIGETBSZ, &size), 0);
   EXPECT_EQ(size, 4096);
+}
+
+TEST_P(Ioctl, ExtentsAndDuplicatesAreNotSupported) {
+  MakeFile("f", std::string(8192, 'x'));
+  const UniqueFd fd = Open("f", O_RDWR);
+  fiemap map = {};
+  map.fm_length = 8192;
+  EXPECT_EQ(ErrnoOf(ioctl(fd.get(), FS_IOC_FIEMAP, &map)), EOPNOTSUPP);
+  alignas(file_dedupe_range) char
+      memory[sizeof(file_dedupe_range) + sizeof(file_dedupe_range_info)] = {};
+  auto* const range = reinterpret_cast<file_dedupe_range*>(memory);
+  range->src_length = 4096;
+  range->dest_count = 1;
+  range->info[0].dest_fd = fd.get();
+  range->info[0].dest_offset = 4096;
+  const int error = ErrnoOf(ioctl(fd.get(), FIDEDUPERANGE, range));
+  EXPECT_TRUE(error == EOPNOTSUPP || (error == 0 && range->info[0].status == -EOPNOTSUPP))
+      << error << " " << range->info[0].status;
+}
+
+// The kernel answers for file systems without a block device, but asks FUSE first.
+TEST_P(Ioctl, BlocksHaveNoNumbers) {
+  if (!RunsAsRoot()) return;  // needs CAP_SYS_RAWIO
+  MakeFile("f", std::string(8192, 'x'));
+  int block = 1;
+  EXPECT_EQ(ErrnoOf(ioctl(Open("f", O_RDONLY).get(), FIBMAP, &block)), on_memfuse() ? 0 : EINVAL);
+  EXPECT_EQ(block, 0);
+}
+
+// fcntl(2): tmpfs files can be sealed, and those that have a name are sealed against sealing.
+TEST_P(Ioctl, SealsAreRefused) {
+  MakeFile("f");
+  const UniqueFd fd = Open("f", O_RDWR);
+  // The kernel knows of seals where it keeps the pages itself.
+  EXPECT_EQ(ErrnoOf(fcntl(fd.get(), F_ADD_SEALS, F_SEAL_WRITE)), on_memfuse() ? EINVAL : EPERM);
+  EXPECT_EQ(fcntl(fd.get(), F_GET_SEALS), on_memfuse() ? -1 : F_SEAL_SEAL);
 }
 
 TEST_P(Ioctl, FlagsBeginAtNothing) {

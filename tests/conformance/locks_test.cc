@@ -91,6 +91,15 @@ TEST_P(Locks, GoWithTheProcess) {
   EXPECT_EQ(OtherProcessLocks(F_WRLCK), 0);
 }
 
+TEST_P(Locks, AreNotInherited) {
+  MakeFile("f", "content");
+  const UniqueFd mine = Open("f", O_RDWR);
+  ASSERT_EQ(Lock(mine.get(), F_SETLK, F_WRLCK), 0);
+  EXPECT_EQ(InChild([&] { return Lock(mine.get(), F_SETLK, F_RDLCK); }), EAGAIN);
+  // Nor do they go when the child ends.
+  EXPECT_EQ(OtherProcessLocks(F_RDLCK), EAGAIN);
+}
+
 TEST_P(Locks, GetlkTellsWhoIsInTheWay) {
   MakeFile("f", "content");
   const UniqueFd mine = Open("f", O_RDWR);

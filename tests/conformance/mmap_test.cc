@@ -1,62 +1,14 @@
-// mmap(2), msync(2), mprotect(2) of files.
+// mmap(2): what is stored in a file and in its maps is the same.
 
-#include <setjmp.h>
-#include <signal.h>
-#include <sys/mman.h>
-
-#include <cstdlib>
 #include <cstring>
 
 #include "tests/conformance/conformance.h"
+#include "tests/conformance/map.h"
 
 namespace memfuse::conformance {
 namespace {
 
 CONFORMANCE_SUITE(Mmap);
-
-constexpr size_t kPage = 4096;
-
-class Map {
- public:
-  Map(int fd, size_t length, int protection, int flags, off_t offset = 0)
-      : length_(length), at_(mmap(nullptr, length, protection, flags, fd, offset)), error_(errno) {}
-  ~Map() {
-    if (at_ != MAP_FAILED) munmap(at_, length_);
-  }
-  Map(const Map&) = delete;
-  Map& operator=(const Map&) = delete;
-  int error() const { return at_ == MAP_FAILED ? error_ : 0; }
-  char* data() const { return static_cast<char*>(at_); }
-  volatile char& operator[](size_t i) const { return static_cast<volatile char*>(at_)[i]; }
-  char Load(size_t i) const { return (*this)[i]; }
-  std::string Text(size_t from, size_t size) const { return std::string(data() + from, size); }
-  void Store(size_t at, const std::string& text) const {
-    std::memcpy(data() + at, text.data(), text.size());
-  }
-
- private:
-  size_t length_;
-  void* at_;
-  int error_;
-};
-
-sigjmp_buf g_jump;
-// Whether `access` is answered with SIGBUS.
-bool IsBusError(const std::function<void()>& access) {
-  struct sigaction action = {}, old;
-  action.sa_handler = [](int) { siglongjmp(g_jump, 1); };
-  sigaction(SIGBUS, &action, &old);
-  volatile bool fault = false;
-  if (sigsetjmp(g_jump, 1) == 0) {
-    access();
-  } else {
-    fault = true;
-  }
-  sigaction(SIGBUS, &old, nullptr);
-  return fault;
-}
-
-constexpr int kReadWrite = PROT_READ | PROT_WRITE;
 
 TEST_P(Mmap, SharedStoresAreReadByOthers) {
   MakeFile("f", std::string(3 * kPage, 'x'));
@@ -251,76 +203,6 @@ TEST_P(Mmap, StoresIntoHoles) {
   EXPECT_GE(Stat("f").st_blocks, 8);
 }
 
-TEST_P(Mmap, WantsTheAccessThatTheDescriptorHas) {
-  MakeFile("f", std::string(kPage, 'x'));
-  const UniqueFd reader = Open("f", O_RDONLY), writer = Open("f", O_WRONLY);
-  const UniqueFd path_only = Open("f", O_PATH);
-  EXPECT_EQ(Map(reader.get(), kPage, PROT_READ, MAP_SHARED).error(), 0);
-  EXPECT_EQ(Map(reader.get(), kPage, kReadWrite, MAP_SHARED).error(), EACCES);
-  EXPECT_EQ(Map(reader.get(), kPage, kReadWrite, MAP_PRIVATE).error(), 0);
-  EXPECT_EQ(Map(writer.get(), kPage, PROT_WRITE, MAP_SHARED).error(), EACCES);
-  EXPECT_EQ(Map(writer.get(), kPage, PROT_READ, MAP_PRIVATE).error(), EACCES);
-  EXPECT_EQ(Map(path_only.get(), kPage, PROT_READ, MAP_PRIVATE).error(), EBADF);
-  EXPECT_EQ(Map(-1, kPage, PROT_READ, MAP_PRIVATE).error(), EBADF);
-}
-
-TEST_P(Mmap, MprotectWantsItToo) {
-  MakeFile("f", std::string(kPage, 'x'));
-  const UniqueFd reader = Open("f", O_RDONLY), both = Open("f", O_RDWR);
-  const Map of_reader(reader.get(), kPage, PROT_READ, MAP_SHARED);
-  EXPECT_EQ(ErrnoOf(mprotect(of_reader.data(), kPage, kReadWrite)), EACCES);
-  const Map of_both(both.get(), kPage, PROT_READ, MAP_SHARED);
-  EXPECT_EQ(mprotect(of_both.data(), kPage, kReadWrite), 0);
-  of_both[0] = 'y';
-  EXPECT_EQ(of_reader[0], 'y');
-}
-
-TEST_P(Mmap, IsForRegularFiles) {
-  ASSERT_EQ(mkfifo("p", 0644), 0);
-  const UniqueFd directory = Open(".", O_RDONLY), fifo = Open("p", O_RDWR);
-  EXPECT_EQ(Map(directory.get(), kPage, PROT_READ, MAP_SHARED).error(), ENODEV);
-  EXPECT_EQ(Map(fifo.get(), kPage, PROT_READ, MAP_SHARED).error(), ENODEV);
-}
-
-TEST_P(Mmap, ArgumentsAreChecked) {
-  MakeFile("f", std::string(kPage, 'x'));
-  const UniqueFd fd = Open("f", O_RDWR);
-  EXPECT_EQ(Map(fd.get(), 0, PROT_READ, MAP_SHARED).error(), EINVAL);
-  EXPECT_EQ(Map(fd.get(), kPage, PROT_READ, MAP_SHARED, 100).error(), EINVAL);
-  EXPECT_EQ(Map(fd.get(), kPage, PROT_READ, 0).error(), EINVAL);
-  EXPECT_EQ(Map(fd.get(), kPage, PROT_READ, MAP_SHARED_VALIDATE).error(), 0);
-  EXPECT_EQ(Map(fd.get(), kPage, PROT_READ, MAP_SHARED_VALIDATE | (1 << 25)).error(), EOPNOTSUPP);
-  EXPECT_EQ(Map(fd.get(), kPage, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC).error(), EOPNOTSUPP);
-}
-
-TEST_P(Mmap, AtAnOffset) {
-  MakeFile("f", std::string(kPage, 'a') + std::string(kPage, 'b') + std::string(kPage, 'c'));
-  const UniqueFd fd = Open("f", O_RDWR);
-  const Map map(fd.get(), kPage, kReadWrite, MAP_SHARED, 2 * kPage);
-  EXPECT_EQ(map[0], 'c');
-  map[0] = 'C';
-  EXPECT_EQ(ReadFile("f")[2 * kPage], 'C');
-  // An empty file can be mapped too, there is just nothing.
-  MakeFile("empty");
-  const UniqueFd empty = Open("empty", O_RDONLY);
-  const Map nothing(empty.get(), kPage, PROT_READ, MAP_SHARED);
-  EXPECT_EQ(nothing.error(), 0);
-  EXPECT_TRUE(IsBusError([&] { nothing.Load(0); }));
-}
-
-TEST_P(Mmap, MsyncChecksItsArguments) {
-  MakeFile("f", std::string(2 * kPage, 'x'));
-  const UniqueFd fd = Open("f", O_RDWR);
-  const Map map(fd.get(), 2 * kPage, kReadWrite, MAP_SHARED);
-  map[0] = 'y';
-  for (const int flags : {MS_SYNC, MS_ASYNC, MS_SYNC | MS_INVALIDATE, MS_INVALIDATE, 0}) {
-    EXPECT_EQ(msync(map.data(), 2 * kPage, flags), 0) << flags;
-  }
-  EXPECT_EQ(ErrnoOf(msync(map.data(), kPage, MS_SYNC | MS_ASYNC)), EINVAL);
-  EXPECT_EQ(ErrnoOf(msync(map.data(), kPage, 64)), EINVAL);
-  EXPECT_EQ(ErrnoOf(msync(map.data() + 1, kPage, MS_SYNC)), EINVAL);
-}
-
 TEST_P(Mmap, AStoreMovesTimes) {
   MakeFile("f", std::string(kPage, 'x'));
   const UniqueFd fd = Open("f", O_RDWR);
@@ -340,11 +222,16 @@ TEST_P(Mmap, ALoadMovesNeitherMtimeNorCtime) {
   EXPECT_EQ(watch.Moved(), "");
 }
 
-TEST_P(Mmap, ProgramsRunFromHere) {
-  ASSERT_EQ(system("cp /bin/true program && chmod 755 program"), 0);
-  EXPECT_EQ(system("./program"), 0);
-  const UniqueFd fd = Open("program", O_RDONLY);
-  EXPECT_EQ(Map(fd.get(), kPage, PROT_READ | PROT_EXEC, MAP_PRIVATE).error(), 0);
+// A read whose buffer is a map of the same file, not yet in memory.
+TEST_P(Mmap, IsABufferOfItsOwnFile) {
+  MakeFile("f", std::string(2 * kPage, 'a') + std::string(2 * kPage, 'b'));
+  const UniqueFd fd = Open("f", O_RDWR);
+  const Map map(fd.get(), 4 * kPage, kReadWrite, MAP_SHARED);
+  EXPECT_EQ(pread(fd.get(), map.data(), 2 * kPage, 2 * kPage), static_cast<ssize_t>(2 * kPage));
+  EXPECT_EQ(ReadFile("f"), std::string(4 * kPage, 'b'));
+  std::memset(map.data(), 'c', 2 * kPage);
+  EXPECT_EQ(pwrite(fd.get(), map.data(), 2 * kPage, 2 * kPage), static_cast<ssize_t>(2 * kPage));
+  EXPECT_EQ(ReadFile("f"), std::string(4 * kPage, 'c'));
 }
 
 }  // namespace

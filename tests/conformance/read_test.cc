@@ -183,6 +183,19 @@ TEST_P(Read, Preadv2RefusesFlagsItDoesNotKnow) {
   EXPECT_EQ(ErrnoOf(pwritev2(writable.get(), &one, 1, 0, 1 << 30)), EOPNOTSUPP);
 }
 
+// Neither file system promises not to wait.
+TEST_P(Read, Preadv2WithoutWaitingIsNotSupported) {
+  MakeFile("f", "0123456789");
+  const UniqueFd fd = Open("f", O_RDWR);
+  char buffer[4] = {};
+  const iovec one = {buffer, 4};
+  EXPECT_EQ(ErrnoOf(preadv2(fd.get(), &one, 1, 0, RWF_NOWAIT)), EOPNOTSUPP);
+  EXPECT_EQ(ErrnoOf(pwritev2(fd.get(), &one, 1, 0, RWF_NOWAIT)), EOPNOTSUPP);
+  constexpr int kAtomic = 0x40;
+  EXPECT_EQ(ErrnoOf(pwritev2(fd.get(), &one, 1, 0, kAtomic)), EOPNOTSUPP);
+  EXPECT_EQ(ReadFile("f"), "0123456789");
+}
+
 TEST_P(Read, WithDirectIoSeesTheSame) {
   const std::string content(10000, 'd');
   MakeFile("f", content);

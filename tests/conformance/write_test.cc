@@ -162,21 +162,18 @@ int WithFileSizeLimit(rlim_t limit, const std::function<int()>& call) {
 
 TEST_P(Write, IsCutAtTheLimitOfTheProcess) {
   const UniqueFd fd = Open("f", O_CREAT | O_WRONLY);
-  EXPECT_EQ(WithFileSizeLimit(6000,
-                              [&] {
-                                const std::string data(4096, 'x');
-                                if (Put(fd.get(), data) != 4096) return 1;
-                                if (Put(fd.get(), data) != 6000 - 4096) return 2;
-                                if (g_signals != 0) return 3;
-                                if (ErrnoOf(Put(fd.get(), data)) != EFBIG || g_signals != 1)
-                                  return 4;
-                                if (ErrnoOf(PutAt(fd.get(), "x", 6000)) != EFBIG || g_signals != 2)
-                                  return 5;
-                                if (PutAt(fd.get(), "x", 5999) != 1) return 6;
-                                if (PutAt(fd.get(), "", 9000) != 0 || g_signals != 2) return 7;
-                                return 0;
-                              }),
-            0);
+  const int wrong = WithFileSizeLimit(6000, [&] {
+    const std::string data(4096, 'x');
+    if (Put(fd.get(), data) != 4096) return 1;
+    if (Put(fd.get(), data) != 6000 - 4096) return 2;
+    if (g_signals != 0) return 3;
+    if (ErrnoOf(Put(fd.get(), data)) != EFBIG || g_signals != 1) return 4;
+    if (ErrnoOf(PutAt(fd.get(), "x", 6000)) != EFBIG || g_signals != 2) return 5;
+    if (PutAt(fd.get(), "x", 5999) != 1) return 6;
+    if (PutAt(fd.get(), "", 9000) != 0 || g_signals != 2) return 7;
+    return 0;
+  });
+  EXPECT_EQ(wrong, 0);
   EXPECT_EQ(Stat("f").st_size, 6000);
 }
 
@@ -196,20 +193,20 @@ TEST_P(Write, AboveTheLimitKillsWhoDoesNotCatchTheSignal) {
   EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ) << status;
 }
 
-TEST_P(Write, TruncateAboveTheLimitIsTooBig) {
+TEST_P(Write, OtherCallsAboveTheLimitAreTooBig) {
   const UniqueFd fd = Open("f", O_CREAT | O_WRONLY);
-  EXPECT_EQ(
-      WithFileSizeLimit(6000,
-                        [&] {
-                          if (ftruncate(fd.get(), 6000) != 0) return 1;
-                          if (ErrnoOf(ftruncate(fd.get(), 6001)) != EFBIG || g_signals != 1)
-                            return 2;
-                          if (ErrnoOf(truncate("f", 6001)) != EFBIG || g_signals != 2) return 3;
-                          if (ErrnoOf(fallocate(fd.get(), 0, 0, 6001)) != EFBIG || g_signals != 3)
-                            return 4;
-                          return 0;
-                        }),
-      0);
+  const int wrong = WithFileSizeLimit(6000, [&] {
+    if (ftruncate(fd.get(), 6000) != 0) return 1;
+    if (ErrnoOf(ftruncate(fd.get(), 6001)) != EFBIG || g_signals != 1) return 2;
+    if (ErrnoOf(truncate("f", 6001)) != EFBIG || g_signals != 2) return 3;
+    if (ErrnoOf(fallocate(fd.get(), 0, 0, 6001)) != EFBIG || g_signals != 3) return 4;
+    const int in = open("f", O_RDONLY);
+    off_t from = 0, to = 5990;
+    if (copy_file_range(in, &from, fd.get(), &to, 100, 0) != 10) return 5;
+    if (ErrnoOf(copy_file_range(in, &from, fd.get(), &to, 100, 0)) != EFBIG) return 6;
+    return g_signals == 4 ? 0 : 7;
+  });
+  EXPECT_EQ(wrong, 0);
   EXPECT_EQ(Stat("f").st_size, 6000);
 }
 
