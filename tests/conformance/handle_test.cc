@@ -264,8 +264,10 @@ TEST_P(HandleAsRoot, GarbageIsStaleOrInvalid) {
   Handle128 handle;
   ASSERT_EQ(HandleOf("f", &handle), 0);
   Handle128 other = handle;
-  other.header().f_handle[0] ^= 0x5a;
-  other.header().f_handle[5] ^= 0x5a;
+  // Behind the header, by bytes: the array in it has no size that a compiler could believe.
+  auto* const bytes = reinterpret_cast<unsigned char*>(&other) + sizeof(file_handle);
+  bytes[0] ^= 0x5a;
+  bytes[5] ^= 0x5a;
   EXPECT_FALSE(opener(&other).valid());
   EXPECT_EQ(errno, ESTALE);
   other = handle;

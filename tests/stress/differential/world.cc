@@ -40,8 +40,7 @@ std::string ParentOf(const std::string& path) {
 // The times of one object, before and after an operation.
 class TimeProbe {
  public:
-  TimeProbe(int dir, std::string path, int64_t started)
-      : dir_(dir), path_(std::move(path)), started_(started) {
+  TimeProbe(int dir, std::string path) : dir_(dir), path_(std::move(path)) {
     known_ = fstatat(dir_, path_.c_str(), &before_, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0;
   }
 
@@ -63,7 +62,6 @@ class TimeProbe {
 
   const int dir_;
   const std::string path_;
-  const int64_t started_;
   bool known_;
   struct stat before_;
 };
@@ -189,11 +187,11 @@ std::string World::Execute(const Operation& op) {
   if (op.salt % 40 != 0 || op.call == Call::kSetUser) return Run(op);
   std::vector<TimeProbe> probes;
   probes.reserve(5);
-  probes.emplace_back(root_.get(), op.path, started_);
-  probes.emplace_back(root_.get(), ParentOf(op.path), started_);
-  probes.emplace_back(root_.get(), op.other, started_);
-  probes.emplace_back(root_.get(), ParentOf(op.other), started_);
-  if (slots_[op.slot].valid()) probes.emplace_back(slots_[op.slot].get(), "", started_);
+  probes.emplace_back(root_.get(), op.path);
+  probes.emplace_back(root_.get(), ParentOf(op.path));
+  probes.emplace_back(root_.get(), op.other);
+  probes.emplace_back(root_.get(), ParentOf(op.other));
+  if (slots_[op.slot].valid()) probes.emplace_back(slots_[op.slot].get(), "");
   AwaitTick();
   std::string text = Run(op);
   for (const TimeProbe& probe : probes) text += probe.Movement();
