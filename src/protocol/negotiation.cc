@@ -150,6 +150,10 @@ Result<InitReply> Negotiate(const InitRequest& request, const Wishes& wishes) {
   return reply;
 }
 
+bool CachesWrites(const ConnectionParameters& parameters) {
+  return (parameters.flags & wire::kInitWritebackCache) != 0;
+}
+
 size_t EncodeInit(const InitReply& reply, absl::Span<char> out) {
   const ConnectionParameters& parameters = reply.parameters;
   wire::InitOut body{};

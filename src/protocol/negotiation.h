@@ -51,6 +51,9 @@ struct InitReply {
 // is to be answered with ours and asks again (EncodeInitMajor).
 Result<InitReply> Negotiate(const InitRequest& request, const Wishes& wishes);
 
+// Whether the kernel keeps written data for itself for a while (FUSE_WRITEBACK_CACHE).
+bool CachesWrites(const ConnectionParameters& parameters);
+
 // Writes struct fuse_init_out, in the size that the agreed minor has; returns it.
 // Precondition: out.size() >= kMaxFixedBody (encode.h).
 size_t EncodeInit(const InitReply& reply, absl::Span<char> out);

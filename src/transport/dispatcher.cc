@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "src/protocol/encode.h"
+#include "src/protocol/negotiation.h"
 #include "src/protocol/opcodes.h"
 #include "src/transport/operations.h"
 
@@ -69,6 +70,12 @@ void Dispatcher::Execute(const protocol::RequestHeader& header,
   Reply reply(header.id, reply_buffer_, sink);
   if (!request.ok()) {
     reply.Error(request.error());
+    return;
+  }
+  if (std::holds_alternative<LseekRequest>(*request) && protocol::CachesWrites(parameters_)) {
+    // SEEK_DATA and SEEK_HOLE come without what the kernel cached, and would find holes where there
+    // is data. After ENOSYS it says by itself that all of a file is data.
+    reply.Error(Errno(ENOSYS));
     return;
   }
   try {
