@@ -29,6 +29,13 @@ void MakeAtimeNew(const std::string& path) {
   ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW), 0);
 }
 
+// Takes the data out of the page cache, so that FUSE asks its server for it.
+void MakeCold(const std::string& path) {
+  const UniqueFd fd = Open(path, O_RDONLY);
+  ASSERT_EQ(fsync(fd.get()), 0);
+  ASSERT_EQ(posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED), 0);
+}
+
 void ReadOnce(const std::string& path, int flags = 0) {
   char byte;
   ASSERT_EQ(read(Open(path, O_RDONLY | flags).get(), &byte, 1), 1);
@@ -217,6 +224,7 @@ TEST_P(TimeChanges, CallsThatFailMoveNothing) {
 
 TEST_P(AccessTime, AReadMovesIt) {
   MakeFile("f", "content");
+  MakeCold("f");
   MakeAtimeOld("f");
   const TimeWatch file("f");
   ReadOnce("f");
@@ -235,6 +243,7 @@ TEST_P(AccessTime, AReadAtTheEndMovesItToo) {
 
 TEST_P(AccessTime, RelatimeLeavesAYoungOneAlone) {
   MakeFile("f", "content");
+  MakeCold("f");
   MakeAtimeNew("f");
   const TimeWatch file("f");
   ReadOnce("f");
@@ -249,10 +258,14 @@ TEST_P(AccessTime, PagesInTheCacheAreReadWithoutTheServer) {
   ReadOnce("f");
   // FUSE reports no read that its page cache serves.
   EXPECT_EQ(file.Moved(true), on_memfuse() ? "" : "a");
+  MakeCold("f");
+  ReadOnce("f");
+  EXPECT_EQ(file.Moved(true), "a");
 }
 
 TEST_P(AccessTime, NoatimeOpens) {
   MakeFile("f", "content");
+  MakeCold("f");
   MakeAtimeOld("f");
   const TimeWatch file("f");
   ReadOnce("f", O_NOATIME);
@@ -304,6 +317,7 @@ TEST_P(AccessTime, LookingDoesNotMoveIt) {
 
 TEST_P(AccessTime, ReadingThroughAMappingMovesIt) {
   MakeFile("f", "content");
+  MakeCold("f");
   MakeAtimeOld("f");
   const TimeWatch file("f");
   const UniqueFd fd = Open("f", O_RDONLY);
@@ -316,6 +330,7 @@ TEST_P(AccessTime, ReadingThroughAMappingMovesIt) {
 
 TEST_P(AccessTime, ExecutionMovesIt) {
   MakeFile("s", "#!/bin/true\n", 0755);
+  MakeCold("s");
   MakeAtimeOld("s");
   const TimeWatch script("s");
   ASSERT_EQ(Spawn({"./s"}), 0);
@@ -331,6 +346,7 @@ TEST_P(AccessTimeAsRoot, NoatimeOpensAreForTheOwner) {
 
 TEST_P(AccessTimeAsRoot, NoatimeMounts) {
   MakeFile("f", "content");
+  MakeCold("f");
   const PrivateMounts mounts;
   ASSERT_EQ(BindAt(".", "m", MS_NOATIME), 0);
   MakeAtimeOld("f");

@@ -57,8 +57,7 @@ TEST_P(SetTimes, NowIsTheTimeOfTheCall) {
   EXPECT_EQ(utimensat(AT_FDCWD, "f", nullptr, 0), 0);
   const struct stat n = Stat("f");
   EXPECT_GE(n.st_atim.tv_sec, before.tv_sec);
-  EXPECT_EQ(n.st_atim.tv_sec, n.st_mtim.tv_sec);
-  EXPECT_EQ(n.st_atim.tv_nsec, n.st_mtim.tv_nsec);
+  EXPECT_GE(n.st_mtim.tv_sec, before.tv_sec);
 }
 
 TEST_P(SetTimes, OmittedTimesStay) {
