@@ -51,18 +51,18 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 1' INT TERM
 
-mkdir "$base"/{work,mount,tmpfs,home}
+mkdir "$base"/{scratch,mount,tmpfs,home}
 cp "$program" "$base/memfuse"
 cp "$here/$case_name.sh" "$here/../../testing/mount.sh" \
-  "$here/../../stress/tsan.supp" "$base/work/"
+  "$here/../../stress/tsan.supp" "$base/scratch/"
 mount -t tmpfs -o size=1g,mode=0700 memfuse-test "$base/tmpfs"
 variables=(
   PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-  HOME="$base/home" TMPDIR="$base/work" LC_ALL=C.UTF-8
-  MEMFUSE="$base/memfuse" MODE="$mode" LOG="$base/work/daemon.log"
-  WORK="$base/work" MOUNT="$base/mount" TMPFS="$base/tmpfs"
+  HOME="$base/home" TMPDIR="$base/scratch" LC_ALL=C.UTF-8
+  MEMFUSE="$base/memfuse" MODE="$mode" LOG="$base/scratch/daemon.log"
+  WORK="$base/scratch" MOUNT="$base/mount" TMPFS="$base/tmpfs"
   ASAN_OPTIONS=halt_on_error=1:exitcode=66
-  TSAN_OPTIONS="halt_on_error=1:exitcode=66:suppressions=$base/work/tsan.supp"
+  TSAN_OPTIONS="halt_on_error=1:exitcode=66:suppressions=$base/scratch/tsan.supp"
   UBSAN_OPTIONS=halt_on_error=1:exitcode=66:print_stacktrace=1
 )
 if [[ -n ${MEMFUSE_TEST_SOURCE:-} ]]; then
@@ -80,7 +80,7 @@ chmod 0755 "$base" "$base/memfuse"
 
 status=0
 (
-  cd "$base/work"
+  cd "$base/scratch"
   exec timeout -k 10 "$seconds" "${identity[@]}" env -i "${variables[@]}" bash "./$case_name.sh"
 ) || status=$?
 ((status != 124 && status != 137)) || echo "$case_name: not finished after $seconds seconds" >&2
