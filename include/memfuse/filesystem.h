@@ -36,6 +36,7 @@
 #include <string>
 #include <string_view>
 
+#include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "memfuse/errno.h"
 #include "memfuse/types.h"
@@ -325,13 +326,34 @@ struct IoctlResult {
   bool attributes_changed = false;
 };
 
+// Files of the server that the kernel reads and writes by itself once an open was answered with
+// their number (FUSE passthrough, Linux 6.9 and newer). Thread-safe.
+class BackingFiles {
+ public:
+  // The number, > 0, of the file that is open as `descriptor` (O_PATH will do), which may be closed
+  // afterwards. EPERM (no CAP_SYS_ADMIN), ELOOP (a file system that lies on others), EINVAL (no
+  // regular file), ENOMEM.
+  virtual Result<int32_t> Register(int descriptor) = 0;
+  // Files that are open by it stay so.
+  virtual void Unregister(int32_t id) = 0;
+
+ protected:
+  ~BackingFiles() = default;
+};
+
 class FileSystem {
  public:
   virtual ~FileSystem() = default;
 
+  // The connection is initialised; before the first request. `backing` is null where passthrough
+  // was not agreed on, and may be used until Disconnected. What is returned ends the session.
+  virtual absl::Status Connected(BackingFiles* /*backing*/) { return absl::OkStatus(); }
+  // After the last request.
+  virtual void Disconnected() {}
+
   // Finds `name` in a directory. "." and ".." are answered on every inode ("." also where it is no
-  // directory): handles of exported file systems need it. ESTALE ("." of what was removed and is not
-  // open), ENOTDIR, ENAMETOOLONG, ENOENT.
+  // directory): handles of exported file systems need it. ESTALE ("." of what was removed and is
+  // not open), ENOTDIR, ENAMETOOLONG, ENOENT.
   virtual Result<Entry> Lookup(const RequestContext&, const LookupRequest&) { return NotServed(); }
 
   // Gives lookups back. More than were given, or an unknown inode: ignored, never an error.

@@ -5,11 +5,20 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "memfuse/filesystem.h"
 
 namespace memfuse {
+
+// Where the data of regular files lies.
+enum class DataKind {
+  kDaemon,       // in the daemon's memory; the kernel asks for it and caches it
+  kPassthrough,  // on a private tmpfs, which the kernel reads and writes by itself; CAP_SYS_ADMIN
+  kAuto,         // kPassthrough where the session can do it, else kDaemon
+  kNull,         // nowhere: writes vanish, reads are zeros; measures the transport
+};
 
 struct MemoryFileSystemOptions {
   // Limit in bytes on everything that is stored: file pages, names, inodes, xattrs. > 0.
@@ -22,6 +31,10 @@ struct MemoryFileSystemOptions {
   // Keep no access times. Otherwise they move as with relatime: reads from the page cache are not
   // seen, and a time that is newer than mtime and ctime is kept for a day.
   bool noatime = false;
+  DataKind data = DataKind::kDaemon;
+  // kPassthrough: tmpfs's huge= (never, within_size, advise, always) and noswap.
+  std::string huge = "never";
+  bool noswap = false;
 };
 
 struct MemoryFileSystemUsage {
@@ -29,14 +42,20 @@ struct MemoryFileSystemUsage {
   uint64_t bytes_used = 0;  // of size_limit
   uint64_t inode_limit = 0;
   uint64_t inodes_used = 0;  // in the table: linked, looked up or open; the root included
-  uint64_t arena_pages = 0;  // 4 KiB pages of file data that are allocated
+  uint64_t data_bytes = 0;   // of bytes_used: pages of file data, in bytes
 };
 
 class MemoryFileSystem : public FileSystem {
  public:
-  // InvalidArgument (a limit is 0 or cannot hold even the root), ResourceExhausted (no memory).
+  // InvalidArgument (a limit is 0 or cannot hold even the root; huge, noswap), ResourceExhausted
+  // (no memory); with kPassthrough PermissionDenied and Unimplemented.
   static absl::StatusOr<std::unique_ptr<MemoryFileSystem>> Make(
       const MemoryFileSystemOptions& options);
+
+  // For Session: passthrough is to be agreed on, if the kernel offers it.
+  virtual bool wants_backing_files() const = 0;
+  // Where file data lies, in a clause for the log, and why not elsewhere.
+  virtual std::string DescribeData() const = 0;
 
   virtual MemoryFileSystemUsage Usage() const = 0;
 

@@ -43,6 +43,9 @@ struct SessionOptions {
   uint32_t max_write = 1 << 20;
   // Let the kernel collect small writes (FUSE_WRITEBACK_CACHE).
   bool writeback_cache = false;
+  // Let the file system answer opens with backing files, where the kernel can (FUSE_PASSTHROUGH).
+  // Excludes writeback_cache.
+  bool passthrough = false;
 };
 
 struct MountOptions {

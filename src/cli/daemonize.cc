@@ -120,6 +120,8 @@ void DetachFromSurroundings() {
   // A limit on file sizes that was meant for the caller's own files would bound the memory file in
   // which all data lies. Where it cannot be lifted, running into it is an error of one request.
   std::signal(SIGXFSZ, SIG_IGN);
+  // Whether a file is still mapped is found out with a lease, which somebody may break.
+  std::signal(SIGIO, SIG_IGN);
   const rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
   if (rlimit limit;
       setrlimit(RLIMIT_FSIZE, &unlimited) != 0 && getrlimit(RLIMIT_FSIZE, &limit) == 0) {

@@ -23,15 +23,17 @@ DEFINE_bool(dev, true, "Obey device nodes");
 DEFINE_bool(exec, true, "Allow programs to be run");
 DEFINE_bool(atime, true, "Keep access times");
 DEFINE_bool(foreground, false, "Stay in the foreground and log to stderr");
-DEFINE_string(data, "auto", "Where file data lives: auto or daemon");
+DEFINE_string(data, "auto", "Where file data lies: auto, passthrough, daemon or null");
+DEFINE_string(huge, "never", "Huge pages for file data: never, within_size, advise or always");
+DEFINE_bool(noswap, false, "Never swap file data out");
 DEFINE_string(transport, "auto", "How requests come: auto or dev");
 DEFINE_int32(fuse_fd, -1, "Serve this open /dev/fuse descriptor instead of mounting");
 
 namespace memfuse::cli {
 namespace {
 
-constexpr std::array<absl::string_view, 5> kUnsupportedFlags = {"huge", "load", "metrics_listen",
-                                                                "noswap", "save_on_unmount"};
+constexpr std::array<absl::string_view, 3> kUnsupportedFlags = {"load", "metrics_listen",
+                                                                "save_on_unmount"};
 
 // Of the flags that gflags and glog bring along, those that mean something here. The others would
 // print things of their own (--helpxml), read files (--flagfile) or send the log elsewhere.

@@ -19,6 +19,8 @@ DECLARE_string(uid);
 DECLARE_string(gid);
 DECLARE_bool(allow_other);
 DECLARE_bool(writeback);
+DECLARE_string(huge);
+DECLARE_bool(noswap);
 DECLARE_string(fsname);
 DECLARE_bool(ro);
 DECLARE_bool(suid);

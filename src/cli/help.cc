@@ -12,7 +12,11 @@ A file system in memory, like tmpfs, served over FUSE until it is unmounted.
   --uid=U  --gid=G    owner of the root directory (default: yours)
   --threads=N         threads that serve (default: one per CPU, at most 8)
   --allow_other       let other users in (root always does)
-  --writeback         let the kernel collect small writes
+  --data=auto         where file data lies: passthrough (the kernel reads and
+                      writes it; root, Linux 6.9), daemon; auto tries both
+  --huge=never        huge pages: never, within_size, advise, always
+  --noswap            never swap file data out
+  --writeback         let the kernel collect small writes (--data=daemon)
   --fsname=memfuse    name in the first field of /proc/mounts
   -o a,b=c            mount options: the flags above by name, and ro, nosuid,
                       nodev, noexec, noatime; those of mount(8) and systemd

@@ -1,6 +1,7 @@
 #include "src/cli/options.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -57,11 +58,6 @@ absl::Status CheckFsname(const std::string& name) {
 }
 
 absl::Status CheckBackends() {
-  if (FLAGS_data != "auto" && FLAGS_data != "daemon") {
-    if (FLAGS_data != "passthrough")
-      return Invalid("data", FLAGS_data, "is neither auto nor daemon");
-    return absl::UnimplementedError("--data=passthrough is not supported by this version");
-  }
   if (FLAGS_transport != "auto" && FLAGS_transport != "dev") {
     if (!absl::EndsWith(FLAGS_transport, "uring")) {
       return Invalid("transport", FLAGS_transport, "is neither auto nor dev");
@@ -70,6 +66,40 @@ absl::Status CheckBackends() {
         absl::StrCat("--transport=", FLAGS_transport, " is not supported by this version"));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<DataKind> ResolveData() {
+  constexpr std::pair<absl::string_view, DataKind> kKinds[] = {
+      {"auto", DataKind::kAuto},
+      {"passthrough", DataKind::kPassthrough},
+      {"daemon", DataKind::kDaemon},
+      {"null", DataKind::kNull}};
+  const auto* const found = std::find_if(std::begin(kKinds), std::end(kKinds),
+                                         [](const auto& kind) { return kind.first == FLAGS_data; });
+  if (found == std::end(kKinds)) {
+    return Invalid("data", FLAGS_data, "is none of auto, passthrough, daemon and null");
+  }
+  constexpr absl::string_view kHuge[] = {"never", "within_size", "advise", "always"};
+  if (std::find(std::begin(kHuge), std::end(kHuge), FLAGS_huge) == std::end(kHuge)) {
+    return Invalid("huge", FLAGS_huge, "is none of never, within_size, advise and always");
+  }
+  // What only the kernel's tmpfs can do is never dropped silently: asking for it asks for that.
+  const bool by_kernel = FLAGS_noswap || FLAGS_huge != "never";
+  DataKind kind = found->second;
+  if (by_kernel && kind != DataKind::kAuto && kind != DataKind::kPassthrough) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--", FLAGS_noswap ? "noswap" : "huge",
+                     " needs --data=passthrough, not --data=", FLAGS_data));
+  }
+  if (FLAGS_writeback) {
+    // Data that the kernel writes by itself it has no need to collect.
+    if (by_kernel || kind == DataKind::kPassthrough) {
+      return absl::InvalidArgumentError(
+          "--writeback does not go with --data=passthrough, --huge or --noswap");
+    }
+    if (kind == DataKind::kAuto) kind = DataKind::kDaemon;
+  }
+  return by_kernel ? DataKind::kPassthrough : kind;
 }
 
 absl::Status CheckOperands(const std::vector<std::string>& operands) {
@@ -91,6 +121,12 @@ absl::StatusOr<MemoryFileSystemOptions> ResolveFileSystem(const Machine& machine
   auto size = ParseSize(FLAGS_size, machine.memory);
   if (!size.ok()) return size.status();
   options.size_limit = *size;
+
+  auto data = ResolveData();
+  if (!data.ok()) return data.status();
+  options.data = *data;
+  options.huge = FLAGS_huge;
+  options.noswap = FLAGS_noswap;
 
   options.inode_limit = std::max<uint64_t>(machine.ram / kPageSize / 2, 1);
   if (IsFlagSet("nr_inodes")) {

@@ -36,12 +36,15 @@ base::UniqueFd CatchEndingSignals() {
   return base::UniqueFd(signalfd(-1, &signals, SFD_CLOEXEC));
 }
 
-absl::StatusOr<std::unique_ptr<Session>> StartSession(const Options& options, FileSystem* fs) {
-  if (options.fuse_fd < 0) return Session::Mount(options.mount, options.session, fs);
+absl::StatusOr<std::unique_ptr<Session>> StartSession(const Options& options,
+                                                      MemoryFileSystem* fs) {
+  SessionOptions session = options.session;
+  session.passthrough = fs->wants_backing_files();
+  if (options.fuse_fd < 0) return Session::Mount(options.mount, session, fs);
   Session::AdoptOptions adopt;
   adopt.descriptors = {options.fuse_fd};
   adopt.mount_point = options.mount.mount_point;
-  return Session::Adopt(adopt, options.session, fs);
+  return Session::Adopt(adopt, session, fs);
 }
 
 // Returns when the mount is gone or about to go: the signal that asks for it, or 0 when somebody
@@ -78,7 +81,7 @@ int RunServer(const Options& options, StartupReport report) {
       options.mount.mount_point.empty() ? "descriptor" : options.mount.mount_point;
   LOG(INFO) << "serving " << where << ": " << options.filesystem.size_limit << " bytes, "
             << options.filesystem.inode_limit << " inodes, " << options.session.threads
-            << " threads";
+            << " threads; file data: " << (*fs)->DescribeData();
   int signal = SIGTERM;  // as if, when nobody waits for the mount any more
   if (report.Succeed()) signal = ServeUntilEnd(signals.get(), **session, **fs);
 

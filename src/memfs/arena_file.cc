@@ -270,14 +270,42 @@ Result<void> ArenaFile::ZeroWithinPage(uint64_t from, uint64_t to) {
                        absl::MakeConstSpan(kZeros, static_cast<size_t>(to - from)));
 }
 
-Result<bool> ArenaFile::Truncate(uint64_t size) {
+Result<void> ArenaFile::Open(uint32_t /*flags*/, OpenResult* open) {
+  // All changes of the data go through this kernel, or are answered to it.
+  open->keep_cache = true;
+  return {};
+}
+
+Result<uint64_t> ArenaFile::CopyFrom(FileData* source, uint64_t offset_in, uint64_t offset_out,
+                                     uint64_t length) {
+  // One file's lock at a time: the copy is no snapshot, as it is none on tmpfs.
+  constexpr uint64_t kPiece = 256 << 10;
+  std::vector<char> buffer(static_cast<size_t>(std::min(length, kPiece)));
+  uint64_t done = 0;
+  Result<void> failed;
+  while (done < length) {
+    const auto want = static_cast<size_t>(std::min(length - done, kPiece));
+    const Result<size_t> got = source->Read(offset_in + done, absl::MakeSpan(buffer.data(), want));
+    if (!got.ok()) failed = got.error();
+    if (!got.ok() || *got == 0) break;
+    const Result<size_t> put = Write(offset_out + done, absl::MakeConstSpan(buffer.data(), *got));
+    if (!put.ok()) failed = put.error();
+    if (!put.ok()) break;
+    done += *put;
+    if (*put < *got) break;
+  }
+  if (done == 0 && !failed.ok()) return failed.error();
+  return done;
+}
+
+Result<Resized> ArenaFile::Truncate(uint64_t size) {
   if (size > kMaxFileSize) return Errno(EFBIG);
-  bool changed;
+  Resized result;
   Garbage garbage(arena_, budget_);
   {
     MutexLock lock(&mu_);
     const uint64_t old = size_.load(std::memory_order_relaxed);
-    changed = size != old;
+    result = {size != old, blocks_.load(std::memory_order_relaxed) != 0};
     if (size <= old) {
       // What lies behind the end has to read as zeros if the file grows again; and what was
       // reserved there goes, even where the size stays.
@@ -290,7 +318,7 @@ Result<bool> ArenaFile::Truncate(uint64_t size) {
     size_.store(size, std::memory_order_release);
     PublishBlocks();
   }
-  return changed;
+  return result;
 }
 
 Result<void> ArenaFile::FillHoles(uint64_t first, uint64_t last) {

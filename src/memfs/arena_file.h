@@ -31,9 +31,13 @@ class ArenaFile final : public FileData {
 
   uint64_t size() const override { return size_.load(std::memory_order_acquire); }
   uint64_t blocks() const override { return blocks_.load(std::memory_order_acquire); }
+  Result<void> Open(uint32_t flags, OpenResult* open) override;
+  void Close(uint32_t /*flags*/) override {}
   Result<size_t> Read(uint64_t offset, absl::Span<char> out) override;
   Result<size_t> Write(uint64_t offset, absl::Span<const char> data) override;
-  Result<bool> Truncate(uint64_t size) override;
+  Result<uint64_t> CopyFrom(FileData* source, uint64_t offset_in, uint64_t offset_out,
+                            uint64_t length) override;
+  Result<Resized> Truncate(uint64_t size) override;
   Result<void> Allocate(uint64_t offset, uint64_t length, bool keep_size) override;
   Result<void> PunchHole(uint64_t offset, uint64_t length) override;
   Result<void> ZeroRange(uint64_t offset, uint64_t length, bool keep_size) override;

@@ -67,7 +67,7 @@ Result<void> SetPermissions(Inode* inode, uint32_t permissions)
 Result<AttributesResult> MemFs::Getattr(const RequestContext&, const GetattrRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   MutexLock lock(&inode->mu);
-  return AttributesResult{inode->AttributesLocked()};
+  return inode->AttributesLocked();
 }
 
 Result<StatxResult> MemFs::Statx(const RequestContext&, const StatxRequest& request) {
@@ -77,7 +77,9 @@ Result<StatxResult> MemFs::Statx(const RequestContext&, const StatxRequest& requ
   result.attribute_flags_mask = kStatxFlags;
   result.attribute_flags = inode->flags() & kStatxFlags;
   MutexLock lock(&inode->mu);
-  result.attributes = inode->AttributesLocked();
+  const AttributesResult found = inode->AttributesLocked();
+  result.attributes = found.attributes;
+  result.attributes_valid = found.attributes_valid;
   return result;
 }
 
@@ -93,11 +95,10 @@ Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
   if (request.size.has_value()) {
     // The only step that may fail comes first.
     FileData& data = *static_cast<RegularFile*>(inode.get())->data;
-    const bool has_data = data.blocks() != 0;
-    MEMFUSE_ASSIGN_OR_RETURN(const bool other_size, data.Truncate(*request.size));
+    MEMFUSE_ASSIGN_OR_RETURN(const Resized size, data.Truncate(*request.size));
     // truncate(2) to the size that it has already moves no time of a file without data, as on
     // tmpfs; ftruncate(2), which is known by its handle, always does.
-    resized = other_size || has_data || request.handle.has_value();
+    resized = size.changed || size.had_data || request.handle.has_value();
   }
   const Timestamp now = base::Now();
   const bool owner_changes = request.uid.has_value() || request.gid.has_value();
@@ -106,6 +107,7 @@ Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
     KillGroupBitOfStrangers(context, inode.get());
   }
   MutexLock lock(&inode->mu);
+  (void)inode->RefreshLocked();
   Metadata& meta = inode->meta;
   // A request that names nothing is a write that is about to come, or chown(2) of nobody to
   // nobody, which moves ctime.
@@ -126,7 +128,12 @@ Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
              request.mtime.kind != TimeChange::Kind::kKeep;
   if (changed) meta.ctime = now;
   if (request.ctime.has_value()) meta.ctime = *request.ctime;
-  return AttributesResult{inode->AttributesLocked()};
+  if (changed && inode->is_regular()) {
+    const bool chosen = request.atime.kind != TimeChange::Kind::kKeep ||
+                        request.mtime.kind != TimeChange::Kind::kKeep;
+    static_cast<RegularFile*>(inode.get())->data->TimesChanged(meta, chosen);
+  }
+  return inode->AttributesLocked();
 }
 
 Result<void> MemFs::Access(const RequestContext& context, const AccessRequest& request) {

@@ -13,21 +13,38 @@
 
 namespace memfuse::memfs {
 
+// Whom a budget asks for more bytes when its limit is reached.
+class BudgetLender {
+ public:
+  // Raises the limit by at least `bytes`, or not at all. From any thread, under any lock but a
+  // leaf.
+  virtual bool Lend(uint64_t bytes) = 0;
+
+ protected:
+  ~BudgetLender() = default;
+};
+
 // Thread-safe; no lock, every member is atomic or constant.
 class Budget {
  public:
   Budget(uint64_t byte_limit, uint64_t inode_limit)
-      : byte_limit_(byte_limit), inode_limit_(inode_limit) {}
+      : total_(byte_limit), byte_limit_(byte_limit), inode_limit_(inode_limit) {}
   Budget(const Budget&) = delete;
   Budget& operator=(const Budget&) = delete;
 
   // All of `bytes`, or none and false.
-  [[nodiscard]] bool ReserveBytes(uint64_t bytes) { return Reserve(&bytes_, byte_limit_, bytes); }
+  [[nodiscard]] bool ReserveBytes(uint64_t bytes) {
+    while (!Reserve(&bytes_, byte_limit_.load(std::memory_order_relaxed), bytes)) {
+      if (lender_ == nullptr || !lender_->Lend(bytes)) return false;
+    }
+    return true;
+  }
   // As many units of `unit` bytes as there is room for, at most `count`; returns how many.
   [[nodiscard]] uint64_t ReserveUpTo(uint64_t count, uint64_t unit) {
     uint64_t used = bytes_.load(std::memory_order_relaxed);
     for (;;) {
-      const uint64_t room = used < byte_limit_ ? byte_limit_ - used : 0;
+      const uint64_t limit = byte_limit_.load(std::memory_order_relaxed);
+      const uint64_t room = used < limit ? limit - used : 0;
       const uint64_t granted = std::min(count, room / unit);
       if (granted == 0) return 0;
       if (bytes_.compare_exchange_weak(used, used + granted * unit, std::memory_order_relaxed)) {
@@ -40,7 +57,28 @@ class Budget {
   [[nodiscard]] bool ReserveInode() { return Reserve(&inodes_, inode_limit_, 1); }
   void ReleaseInode() { inodes_.fetch_sub(1, std::memory_order_relaxed); }
 
-  uint64_t byte_limit() const { return byte_limit_; }
+  // From now on the limit is what `lender` raises it to, beginning with what is used; or, without
+  // one, the limit that the budget was made with. While nobody else uses it.
+  void Borrow(BudgetLender* lender) {
+    lender_ = lender;
+    byte_limit_.store(lender == nullptr ? total_ : bytes_used(), std::memory_order_relaxed);
+  }
+  void RaiseLimit(uint64_t bytes) { byte_limit_.fetch_add(bytes, std::memory_order_relaxed); }
+  // By bytes that are not used; false, and nothing, where there are not so many.
+  [[nodiscard]] bool LowerLimit(uint64_t bytes) {
+    if (!Reserve(&bytes_, byte_limit_.load(std::memory_order_relaxed), bytes)) return false;
+    byte_limit_.fetch_sub(bytes, std::memory_order_relaxed);
+    ReleaseBytes(bytes);
+    return true;
+  }
+
+  // What the budget was made with, of which a lender may keep a part for other things.
+  uint64_t total() const { return total_; }
+  uint64_t bytes_free() const {
+    const uint64_t limit = byte_limit_.load(std::memory_order_relaxed);
+    const uint64_t used = bytes_used();
+    return used < limit ? limit - used : 0;
+  }
   uint64_t inode_limit() const { return inode_limit_; }
   uint64_t bytes_used() const { return bytes_.load(std::memory_order_relaxed); }
   uint64_t inodes_used() const { return inodes_.load(std::memory_order_relaxed); }
@@ -54,7 +92,9 @@ class Budget {
     return true;
   }
 
-  const uint64_t byte_limit_;
+  const uint64_t total_;
+  BudgetLender* lender_ = nullptr;  // constant while anybody else uses the budget
+  std::atomic<uint64_t> byte_limit_;
   const uint64_t inode_limit_;
   std::atomic<uint64_t> bytes_{0};
   std::atomic<uint64_t> inodes_{0};

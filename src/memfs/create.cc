@@ -9,7 +9,6 @@
 
 #include "src/base/clock.h"
 #include "src/memfs/acl.h"
-#include "src/memfs/arena_file.h"
 #include "src/memfs/changes.h"
 #include "src/memfs/memfs.h"
 
@@ -17,11 +16,11 @@ namespace memfuse::memfs {
 namespace {
 
 // What an inode of this kind takes: itself and its slot in the table.
-uint32_t InodeCost(uint32_t type, std::string_view target) {
+uint32_t InodeCost(uint32_t type, std::string_view target, const DataStore& store) {
   constexpr uint32_t kTableSlot = 32;
   switch (type) {
     case S_IFREG:
-      return sizeof(RegularFile) + sizeof(ArenaFile) + kTableSlot;
+      return sizeof(RegularFile) + store.file_cost() + kTableSlot;
     case S_IFDIR:
       return sizeof(Directory) + kTableSlot;
     case S_IFLNK:
@@ -68,23 +67,21 @@ Result<void> MemFs::InheritFrom(const Directory& parent, const RequestContext& c
     if (!acl.EquivalentToMode()) StoreAcl(inode, kAccessAclName, acl.Serialize(), &result);
     if (inode->is_directory()) StoreAcl(inode, kDefaultAclName, *default_acl, &result);
   }
-  inode->meta = {permissions, context.uid, gid, /*nlink=*/0, now, now, now};
+  inode->meta = {{now, now, now}, permissions, context.uid, gid, /*nlink=*/0};
   return result;
 }
 
 Result<InodeRef> MemFs::NewInode(const RequestContext& context, const Directory& parent,
                                  const NewNode& node, Timestamp now) {
   const uint32_t type = node.mode & S_IFMT;
-  const uint32_t cost = InodeCost(type, node.target);
+  const uint32_t cost = InodeCost(type, node.target, *resources_.store);
   Reservation space;
   if (!space.Take(&resources_.budget, cost)) return Errno(ENOSPC);
   const InodeNumber ino = table_.NewNumber();
   Inode* made;
   switch (type) {
     case S_IFREG:
-      made =
-          new RegularFile(&resources_, ino, now, cost,
-                          std::make_unique<ArenaFile>(resources_.arena.get(), &resources_.budget));
+      made = new RegularFile(&resources_, ino, now, cost, resources_.store->NewFile(ino));
       break;
     case S_IFDIR:
       made = new Directory(&resources_, ino, parent.ino, now, cost);
@@ -102,7 +99,7 @@ Result<InodeRef> MemFs::NewInode(const RequestContext& context, const Directory&
 }
 
 Result<Entry> MemFs::MakeNode(const RequestContext& context, InodeNumber parent,
-                              std::string_view name, const NewNode& node) {
+                              std::string_view name, const NewNode& node, OpenResult* open) {
   MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(parent));
   MEMFUSE_RETURN_IF_ERROR(CheckName(name));
   InodeRef inode;  // outlives the lock: where the maker fails, the inode goes without it
@@ -118,6 +115,13 @@ Result<Entry> MemFs::MakeNode(const RequestContext& context, InodeNumber parent,
   const Timestamp now = base::Now();
   MEMFUSE_ASSIGN_OR_RETURN(inode, NewInode(context, *dir, node, now));
   if (!resources_.budget.ReserveInode()) return Errno(ENOSPC);
+  if (node.open) {
+    auto* const file = static_cast<RegularFile*>(inode.get());
+    if (Result<void> opened = file->data->Open(node.open_flags, open); !opened.ok()) {
+      resources_.budget.ReleaseInode();
+      return opened.error();
+    }
+  }
   Dentry* dentry = nullptr;
   try {
     table_.Insert(inode);
@@ -127,6 +131,7 @@ Result<Entry> MemFs::MakeNode(const RequestContext& context, InodeNumber parent,
     if (dentry != nullptr) Dentry::Delete(dentry);
     table_.Erase(inode->ino);
     resources_.budget.ReleaseInode();
+    if (node.open) static_cast<RegularFile*>(inode.get())->data->Close(node.open_flags);
     return Errno(ENOMEM);
   }
   space.Keep();
@@ -176,9 +181,11 @@ Result<CreateResult> MemFs::Create(const RequestContext& context, const CreateRe
   node.mode = S_IFREG | (request.mode & 07777);
   node.umask = request.umask;
   node.open = true;
-  MEMFUSE_ASSIGN_OR_RETURN(const Entry entry,
-                           MakeNode(context, request.parent, request.name, node));
-  return CreateResult{entry, OpenedFile()};
+  node.open_flags = request.flags;
+  CreateResult result;
+  MEMFUSE_ASSIGN_OR_RETURN(result.entry,
+                           MakeNode(context, request.parent, request.name, node, &result.open));
+  return result;
 }
 
 Result<CreateResult> MemFs::Tmpfile(const RequestContext& context, const CreateRequest& request) {
@@ -190,16 +197,24 @@ Result<CreateResult> MemFs::Tmpfile(const RequestContext& context, const CreateR
   node.umask = request.umask;
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, NewInode(context, *dir, node, base::Now()));
   if (!resources_.budget.ReserveInode()) return Errno(ENOSPC);
+  FileData& data = *static_cast<RegularFile*>(inode.get())->data;
+  CreateResult result;
+  if (Result<void> opened = data.Open(request.flags, &result.open); !opened.ok()) {
+    resources_.budget.ReleaseInode();
+    return opened.error();
+  }
   try {
     table_.Insert(inode);
   } catch (const std::bad_alloc&) {
+    data.Close(request.flags);
     resources_.budget.ReleaseInode();
     return Errno(ENOMEM);
   }
   MutexLock lock(&inode->mu);
   inode->linkable = true;
   ++inode->opens;
-  return CreateResult{inode->AddLookupLocked(generation_), OpenedFile()};
+  result.entry = inode->AddLookupLocked(generation_);
+  return result;
 }
 
 Result<Entry> MemFs::Link(const RequestContext&, const LinkRequest& request) {

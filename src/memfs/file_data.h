@@ -1,31 +1,57 @@
-// The bytes of one regular file, behind an interface: where they lie is the store's business.
+// The bytes of one regular file, behind an interface: where they lie is the store's business
+// (data_store.h).
 //
-// Thread-safe: an implementation has a reader/writer lock of rank data (lock_order.h) of its own.
-// size() and blocks() are exact whenever no call is under way, and never go through a value that
-// was not between the two while one is.
+// Two kinds. Either the kernel asks for each read and write (and may cache them), or it serves an
+// open file from a *backing file* by itself (passthrough): then size, blocks and times change
+// without a call, and Refresh() finds out.
+//
+// Thread-safe: an implementation has locks of rank data or leaf (lock_order.h) of its own, or
+// leaves locking to the kernel.
 
 #ifndef MEMFUSE_SRC_MEMFS_FILE_DATA_H_
 #define MEMFUSE_SRC_MEMFS_FILE_DATA_H_
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 
 #include "absl/types/span.h"
 #include "memfuse/errno.h"
+#include "memfuse/filesystem.h"
+#include "memfuse/types.h"
+#include "src/memfs/times.h"
 
 namespace memfuse::memfs {
 
 // The largest file size: what off_t can say.
 inline constexpr uint64_t kMaxFileSize = (uint64_t{1} << 63) - 1;
 
+struct Resized {
+  bool changed = false;   // the size is another one now
+  bool had_data = false;  // something was allocated before
+};
+
 class FileData {
  public:
   virtual ~FileData() = default;
 
+  // Exact whenever no call is under way, and, of a file that the kernel writes by itself, as of the
+  // last Refresh.
   virtual uint64_t size() const = 0;
   // Units of 512 bytes that are allocated.
   virtual uint64_t blocks() const = 0;
+
+  // open(2) with `flags`: says how the kernel is to treat the file. Each one that succeeds is
+  // followed by a Close with the same flags. ENOMEM, ENOSPC, ENFILE.
+  virtual Result<void> Open(uint32_t flags, OpenResult* open) = 0;
+  virtual void Close(uint32_t flags) = 0;
+
+  // Brings size(), blocks() and the inode's times up to date with what the kernel did by itself,
+  // and returns how long they stay right unless somebody calls. Called before any of them is looked
+  // at or changed, with the inode's attribute lock held.
+  virtual CacheSeconds Refresh(Times* /*times*/) { return kCacheForever; }
+  // The inode's times are to be these now; for who shows them to the kernel. `chosen`: utimensat(2)
+  // said so; otherwise something else moved them. Called as Refresh is.
+  virtual void TimesChanged(const Times& /*times*/, bool /*chosen*/) {}
 
   // Up to out.size() bytes from `offset`; fewer at the end of the file, holes as zeros.
   virtual Result<size_t> Read(uint64_t offset, absl::Span<char> out) = 0;
@@ -34,8 +60,14 @@ class FileData {
   // byte), ENOMEM.
   virtual Result<size_t> Write(uint64_t offset, absl::Span<const char> data) = 0;
 
-  // Cuts, or extends with a hole. Returns whether the size is another one now. EFBIG, ENOMEM.
-  virtual Result<bool> Truncate(uint64_t size) = 0;
+  // Copies from a file of the same store; the ranges do not overlap, where it is the same file, and
+  // end before kMaxFileSize. Returns how many bytes: fewer where the source ends or space ran out.
+  // ENOSPC (not one byte), ENOMEM.
+  virtual Result<uint64_t> CopyFrom(FileData* source, uint64_t offset_in, uint64_t offset_out,
+                                    uint64_t length) = 0;
+
+  // Cuts, or extends with a hole. EFBIG, ENOMEM.
+  virtual Result<Resized> Truncate(uint64_t size) = 0;
 
   // Makes sure that writes into the range find space; extends the file unless `keep_size`.
   // length > 0. EFBIG, ENOSPC, ENOMEM; nothing is kept of a call that fails.

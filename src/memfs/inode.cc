@@ -1,11 +1,19 @@
 #include "src/memfs/inode.h"
 
 namespace memfuse::memfs {
+namespace {
+
+// What stat(2) calls the preferred size of a transfer.
+constexpr uint32_t kBlockSize = 4096;
+
+}  // namespace
 
 Inode::~Inode() { resources_->budget.ReleaseBytes(cost_); }
 
-Attributes Inode::AttributesLocked() const {
-  Attributes a;
+AttributesResult Inode::AttributesLocked() {
+  AttributesResult result;
+  result.attributes_valid = RefreshLocked();
+  Attributes& a = result.attributes;
   a.ino = ino;
   a.size = size();
   a.blocks = blocks();
@@ -18,8 +26,8 @@ Attributes Inode::AttributesLocked() const {
   a.uid = meta.uid;
   a.gid = meta.gid;
   a.rdev = rdev;
-  a.blksize = kPageSize;
-  return a;
+  a.blksize = kBlockSize;
+  return result;
 }
 
 Entry Inode::AddLookupLocked(uint64_t generation) {
@@ -27,7 +35,9 @@ Entry Inode::AddLookupLocked(uint64_t generation) {
   Entry entry;
   entry.ino = ino;
   entry.generation = generation;
-  entry.attributes = AttributesLocked();
+  const AttributesResult found = AttributesLocked();
+  entry.attributes = found.attributes;
+  entry.attributes_valid = found.attributes_valid;
   return entry;
 }
 
@@ -61,10 +71,12 @@ bool Inode::KillPrivilegesLocked(bool kill_suidgid) {
   return true;
 }
 
-bool RelatimeIsDue(const Metadata& meta, Timestamp now) {
-  constexpr int64_t kDay = 24 * 60 * 60;
-  return meta.atime <= meta.mtime || meta.atime <= meta.ctime ||
-         now.seconds - meta.atime.seconds >= kDay;
+CacheSeconds RegularFile::RefreshLocked() {
+  const Timestamp atime = meta.atime;
+  const CacheSeconds valid = data->Refresh(&meta);
+  // The store does not know what chattr(1) +A says.
+  if ((flags() & FS_NOATIME_FL) != 0) meta.atime = atime;
+  return valid;
 }
 
 }  // namespace memfuse::memfs

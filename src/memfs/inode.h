@@ -18,32 +18,32 @@
 
 #include "memfuse/filesystem.h"
 #include "src/base/ref_ptr.h"
-#include "src/memfs/arena.h"
 #include "src/memfs/budget.h"
+#include "src/memfs/data_store.h"
 #include "src/memfs/file_data.h"
 #include "src/memfs/lock_order.h"
+#include "src/memfs/times.h"
 #include "src/memfs/xattrs.h"
 
 namespace memfuse::memfs {
 
 // What inodes draw from; outlives them all.
 struct Resources {
-  Resources(uint64_t byte_limit, uint64_t inode_limit, std::unique_ptr<Arena> a)
-      : budget(byte_limit, inode_limit), arena(std::move(a)) {}
+  Resources(uint64_t byte_limit, uint64_t inode_limit) : budget(byte_limit, inode_limit) {}
   Budget budget;
-  std::unique_ptr<Arena> arena;
+  std::unique_ptr<DataStore> store;  // constant from the first request on
 };
 
 // Mode, owner and times of an inode, as they are changed together.
-struct Metadata {
+struct Metadata : Times {
   uint32_t permissions = 0;  // 07777
   uint32_t uid = 0;
   uint32_t gid = 0;
   uint32_t nlink = 0;
-  Timestamp atime, mtime, ctime;
 };
 
-// FS_*_FL that may be set, and those of them that new inodes take from their directory; as on tmpfs.
+// FS_*_FL that may be set, and those of them that new inodes take from their directory; as on
+// tmpfs.
 inline constexpr uint32_t kSettableFlags =
     FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL;
 inline constexpr uint32_t kInheritedFlags = FS_NODUMP_FL | FS_NOATIME_FL;
@@ -61,6 +61,10 @@ class Inode : public base::RefCounted {
         resources_(resources),
         cost_(cost) {}
 
+  // Brings size, blocks and times up to date with what happened without a call, and returns how
+  // long they stay right. Before any of them is looked at or changed.
+  virtual CacheSeconds RefreshLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) { return kCacheForever; }
+
   virtual uint64_t size() const { return 0; }
   virtual uint64_t blocks() const { return 0; }
 
@@ -75,7 +79,7 @@ class Inode : public base::RefCounted {
   // Either forbids to change attributes, to add links and to take names away.
   bool fixed() const { return (flags() & (FS_IMMUTABLE_FL | FS_APPEND_FL)) != 0; }
 
-  Attributes AttributesLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu);
+  AttributesResult AttributesLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // The same as an answer to LOOKUP and its kin; counts the lookup.
   Entry AddLookupLocked(uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
@@ -122,6 +126,7 @@ class RegularFile final : public Inode {
               std::unique_ptr<FileData> contents)
       : Inode(resources, number, S_IFREG, 0, born, cost), data(std::move(contents)) {}
 
+  CacheSeconds RefreshLocked() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   uint64_t size() const override { return data->size(); }
   uint64_t blocks() const override { return data->blocks(); }
 
@@ -140,10 +145,6 @@ class Symlink final : public Inode {
 
   const std::string target;
 };
-
-// Read atime's rule (mount option relatime): it moves when it is not after mtime and ctime, or more
-// than a day old.
-bool RelatimeIsDue(const Metadata& meta, Timestamp now);
 
 }  // namespace memfuse::memfs
 

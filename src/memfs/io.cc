@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <vector>
 
 #include "src/base/caller.h"
 #include "src/base/clock.h"
@@ -20,19 +19,13 @@ constexpr uint32_t kOpenedToExecute = 0x20;
 
 }  // namespace
 
-OpenResult MemFs::OpenedFile() {
-  OpenResult open;
-  // All changes of the data go through this kernel, or are answered to it.
-  open.keep_cache = true;
-  return open;
-}
-
 void MemFs::NoteDataChange(const RequestContext& context, RegularFile* file, bool kill_suidgid) {
   const Timestamp now = base::Now();
   bool group_bit_left;
   {
     MutexLock lock(&file->mu);
     (void)file->KillPrivilegesLocked(kill_suidgid);
+    (void)file->RefreshLocked();
     file->meta.mtime = now;
     file->meta.ctime = now;
     group_bit_left = kill_suidgid && (file->meta.permissions & S_ISGID) != 0;
@@ -84,15 +77,24 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
     MEMFUSE_RETURN_IF_ERROR(file->data->Truncate(0));
     NoteDataChange(context, file.get(), request.kill_suidgid);
   }
-  MutexLock lock(&file->mu);
-  if (file->dead) return Errno(ESTALE);
-  ++file->opens;
-  if ((request.flags & kOpenedToExecute) != 0) ++file->executions;
-  return OpenedFile();
+  OpenResult open;
+  MEMFUSE_RETURN_IF_ERROR(file->data->Open(request.flags, &open));
+  {
+    MutexLock lock(&file->mu);
+    if (!file->dead) {
+      ++file->opens;
+      if ((request.flags & kOpenedToExecute) != 0) ++file->executions;
+      if (!writes) file->data->TimesChanged(file->meta, /*chosen=*/false);
+      return open;
+    }
+  }
+  file->data->Close(request.flags);
+  return Errno(ESTALE);
 }
 
 Result<void> MemFs::Release(const RequestContext&, const ReleaseRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  if (inode->is_regular()) static_cast<RegularFile*>(inode.get())->data->Close(request.flags);
   bool dead;
   {
     MutexLock lock(&inode->mu);
@@ -171,7 +173,12 @@ Result<uint64_t> MemFs::CopyFileRange(const RequestContext& context,
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef out, FindRegular(request.ino_out));
   if (out->immutable()) return Errno(EPERM);
   if (request.offset_out > kMaxFileSize) return Errno(EFBIG);
-  const uint64_t size = in->data->size();
+  uint64_t size;
+  {
+    MutexLock lock(&in->mu);
+    (void)in->RefreshLocked();
+    size = in->size();
+  }
   if (request.offset_in >= size) return uint64_t{0};
   const uint64_t length =
       std::min({request.length, size - request.offset_in, kMaxFileSize - request.offset_out});
@@ -179,25 +186,9 @@ Result<uint64_t> MemFs::CopyFileRange(const RequestContext& context,
       request.offset_out < request.offset_in + length) {
     return Errno(EINVAL);
   }
-  // One file's lock at a time: the copy is no snapshot, as it is none on tmpfs.
-  constexpr uint64_t kPiece = 256 << 10;
-  std::vector<char> buffer(static_cast<size_t>(std::min(length, kPiece)));
-  uint64_t done = 0;
-  Result<void> failed;
-  while (done < length) {
-    const auto want = static_cast<size_t>(std::min(length - done, kPiece));
-    const Result<size_t> got =
-        in->data->Read(request.offset_in + done, absl::MakeSpan(buffer.data(), want));
-    if (!got.ok()) failed = got.error();
-    if (!got.ok() || *got == 0) break;
-    const Result<size_t> put =
-        out->data->Write(request.offset_out + done, absl::MakeConstSpan(buffer.data(), *got));
-    if (!put.ok()) failed = put.error();
-    if (!put.ok()) break;
-    done += *put;
-    if (*put < *got) break;
-  }
-  if (done == 0 && !failed.ok()) return failed.error();
+  MEMFUSE_ASSIGN_OR_RETURN(
+      const uint64_t done,
+      out->data->CopyFrom(in->data.get(), request.offset_in, request.offset_out, length));
   if (done > 0) NoteDataChange(context, out.get(), /*kill_suidgid=*/false);
   return done;
 }

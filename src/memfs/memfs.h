@@ -18,6 +18,7 @@
 #include "src/memfs/inode.h"
 #include "src/memfs/inode_table.h"
 #include "src/memfs/lock_order.h"
+#include "src/memfs/shmem_store.h"
 
 namespace memfuse::memfs {
 
@@ -31,6 +32,11 @@ class MemFs final : public MemoryFileSystem {
 
   MemoryFileSystemUsage Usage() const override;
   void ReleaseUnusedMemory() override;
+  bool wants_backing_files() const override;
+  std::string DescribeData() const override { return data_description_; }
+
+  absl::Status Connected(BackingFiles* backing) override;
+  void Disconnected() override;
 
   Result<Entry> Lookup(const RequestContext& context, const LookupRequest& request) override;
   void Forget(const ForgetRequest& request) override;
@@ -89,10 +95,16 @@ class MemFs final : public MemoryFileSystem {
     uint32_t umask = 0;
     uint32_t rdev = 0;
     std::string_view target;  // symbolic links
-    bool open = false;        // count an open too
+    bool open = false;        // open it too, with these flags
+    uint32_t open_flags = 0;
   };
 
-  MemFs(const MemoryFileSystemOptions& options, std::unique_ptr<Arena> arena);
+  explicit MemFs(const MemoryFileSystemOptions& options);
+
+  // The store that the options name. ResourceExhausted, and as ShmemStore::Make.
+  absl::Status MakeStore();
+  // A tmpfs keeps file data from now on; while there are no files. As ShmemStore::Make.
+  absl::Status UseShmem();
 
   // ESTALE; then ENOTDIR, or for FindRegular EISDIR (a directory) and EINVAL.
   Result<InodeRef> FindInode(InodeNumber ino) const;
@@ -109,9 +121,9 @@ class MemFs final : public MemoryFileSystem {
   // An inode without a name, not in the table yet. ENOSPC, ENOMEM.
   Result<InodeRef> NewInode(const RequestContext& context, const Directory& parent,
                             const NewNode& node, Timestamp now);
-  // An inode, its name, one lookup.
+  // An inode, its name, one lookup; and, where it is to be opened, an open.
   Result<Entry> MakeNode(const RequestContext& context, InodeNumber parent, std::string_view name,
-                         const NewNode& node);
+                         const NewNode& node, OpenResult* open = nullptr);
 
   // Takes an inode that was marked dead out of the table. Without locks.
   void Bury(const InodeRef& inode);
@@ -126,7 +138,6 @@ class MemFs final : public MemoryFileSystem {
   InodeNumber ChildTowards(const Directory& ancestor, const Directory& directory) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(rename_mu_);
 
-  static OpenResult OpenedFile();
   // The data of `file` changed just now.
   static void NoteDataChange(const RequestContext& context, RegularFile* file, bool kill_suidgid);
   // `inode` was read: moves its atime as relatime says, where access times are kept.
@@ -140,6 +151,9 @@ class MemFs final : public MemoryFileSystem {
   // Last used by Entry::generation: tells this mount from an earlier one at the same place.
   const uint64_t generation_;
   const bool atime_;  // keep access times (relatime)
+  const MemoryFileSystemOptions options_;
+  std::string data_description_;  // constant from the first request on
+  ShmemStore* shmem_ = nullptr;   // the store, if it is one; constant from the first request on
   Resources resources_;
   InodeTable table_;
 

@@ -6,8 +6,11 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "src/base/clock.h"
+#include "src/memfs/arena_store.h"
 #include "src/memfs/memfs.h"
+#include "src/memfs/null_store.h"
 
 namespace memfuse {
 
@@ -21,13 +24,15 @@ absl::StatusOr<std::unique_ptr<MemoryFileSystem>> MemoryFileSystem::Make(
 namespace memfs {
 
 absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Make(const MemoryFileSystemOptions& options) {
-  absl::StatusOr<std::unique_ptr<Arena>> arena = Arena::Make();
-  if (!arena.ok()) return arena.status();
-  std::unique_ptr<MemFs> fs(new MemFs(options, *std::move(arena)));
+  std::unique_ptr<MemFs> fs(new MemFs(options));
   Budget& budget = fs->resources_.budget;
   constexpr uint32_t kRootCost = sizeof(Directory) + 64;
   if (options.size_limit == 0 || !budget.ReserveBytes(kRootCost)) {
     return absl::InvalidArgumentError("the size is too small for even an empty file system");
+  }
+  if (absl::Status made = fs->MakeStore(); !made.ok()) {
+    budget.ReleaseBytes(kRootCost);
+    return made;
   }
   if (!budget.ReserveInode()) {
     budget.ReleaseBytes(kRootCost);
@@ -38,22 +43,87 @@ absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Make(const MemoryFileSystemOptions
       new Directory(&fs->resources_, kRootInode, /*parent=*/kRootInode, now, kRootCost));
   {
     MutexLock lock(&root->mu);
-    root->meta = {options.root_mode & 07777,
+    root->meta = {{now, now, now},
+                  options.root_mode & 07777,
                   options.root_uid,
                   options.root_gid,
-                  /*nlink=*/2,
-                  now,
-                  now,
-                  now};
+                  /*nlink=*/2};
   }
   fs->table_.Insert(InodeRef(root.get()));
   return fs;
 }
 
-MemFs::MemFs(const MemoryFileSystemOptions& options, std::unique_ptr<Arena> arena)
+absl::Status MemFs::MakeStore() {
+  switch (options_.data) {
+    case DataKind::kPassthrough:
+      return UseShmem();
+    case DataKind::kNull:
+      resources_.store = std::make_unique<NullStore>(&resources_.budget);
+      data_description_ = "none: writes vanish";
+      return absl::OkStatus();
+    case DataKind::kAuto:
+    case DataKind::kDaemon:
+      break;
+  }
+  absl::StatusOr<std::unique_ptr<ArenaStore>> arena = ArenaStore::Make(&resources_.budget);
+  if (!arena.ok()) return arena.status();
+  resources_.store = *std::move(arena);
+  data_description_ = "arena in the daemon";
+  return absl::OkStatus();
+}
+
+absl::Status MemFs::UseShmem() {
+  const ShmemOptions options = {options_.size_limit, options_.huge, options_.noswap,
+                                options_.noatime};
+  absl::StatusOr<std::unique_ptr<ShmemStore>> shmem = ShmemStore::Make(options, &resources_.budget);
+  if (!shmem.ok()) return shmem.status();
+  shmem_ = shmem->get();
+  resources_.store = *std::move(shmem);
+  data_description_ = "tmpfs of the kernel, without passthrough";
+  return absl::OkStatus();
+}
+
+bool MemFs::wants_backing_files() const {
+  return options_.data == DataKind::kAuto || options_.data == DataKind::kPassthrough;
+}
+
+absl::Status MemFs::Connected(BackingFiles* backing) {
+  if (!wants_backing_files()) return absl::OkStatus();
+  absl::Status status;
+  if (backing == nullptr) {
+    status = absl::FailedPreconditionError("the kernel offers no FUSE passthrough here");
+  } else if (shmem_ == nullptr) {
+    // The arena stays until it is known that this one works.
+    std::unique_ptr<DataStore> arena = std::move(resources_.store);
+    status = UseShmem();
+    if (status.ok()) status = shmem_->UseBackingFiles(backing);
+    if (!status.ok()) {
+      shmem_ = nullptr;
+      resources_.store = std::move(arena);
+    }
+  } else {
+    status = shmem_->UseBackingFiles(backing);
+  }
+  if (status.ok()) {
+    data_description_ = absl::StrCat("tmpfs of the kernel by passthrough, huge=", options_.huge);
+    return status;
+  }
+  if (options_.data == DataKind::kPassthrough) {
+    return absl::FailedPreconditionError(absl::StrCat("--data=passthrough: ", status.message()));
+  }
+  data_description_ = absl::StrCat("arena in the daemon; no passthrough: ", status.message());
+  return absl::OkStatus();
+}
+
+void MemFs::Disconnected() {
+  if (shmem_ != nullptr) shmem_->ForgetBackingFiles();
+}
+
+MemFs::MemFs(const MemoryFileSystemOptions& options)
     : generation_(static_cast<uint64_t>(base::Now().seconds) & 0xffffffff),
       atime_(!options.noatime),
-      resources_(options.size_limit, options.inode_limit, std::move(arena)) {}
+      options_(options),
+      resources_(options.size_limit, options.inode_limit) {}
 
 MemFs::~MemFs() {
   // Names first, then inodes: no chain of destructors follows the depth of the tree.
@@ -65,17 +135,20 @@ MemFs::~MemFs() {
 
 MemoryFileSystemUsage MemFs::Usage() const {
   const Budget& budget = resources_.budget;
-  return {budget.byte_limit(), budget.bytes_used(), budget.inode_limit(), budget.inodes_used(),
-          resources_.arena->pages_in_use()};
+  const uint64_t data = resources_.store->data_bytes();
+  // Where the kernel counts file data, the budget does not.
+  const uint64_t used = budget.bytes_used() + (shmem_ != nullptr ? data : 0);
+  return {budget.total(), used, budget.inode_limit(), budget.inodes_used(), data};
 }
 
 void MemFs::ReleaseUnusedMemory() {
-  // What lies in the heap is everything but the arena's pages. The high-water mark since the last
+  resources_.store->ReleaseUnused();
+  // What lies in the heap is everything but the pages of files. The high-water mark since the last
   // walk tells whether enough was freed to make one worth its time: it takes the heap's locks.
   constexpr uint64_t kWorthwhile = 4 << 20;
   const MemoryFileSystemUsage usage = Usage();
-  const uint64_t pages = usage.arena_pages * kPageSize;
-  const uint64_t heap = usage.bytes_used > pages ? usage.bytes_used - pages : 0;
+  const uint64_t heap =
+      usage.bytes_used > usage.data_bytes ? usage.bytes_used - usage.data_bytes : 0;
   const uint64_t mark = trimmed_at_.load(std::memory_order_relaxed);
   if (heap + kWorthwhile > mark) {
     trimmed_at_.store(std::max(heap, mark), std::memory_order_relaxed);
@@ -119,11 +192,11 @@ void MemFs::Bury(const InodeRef& inode) {
 
 Result<FileSystemStatistics> MemFs::Statfs(const RequestContext&, const StatfsRequest&) {
   const Budget& budget = resources_.budget;
-  const uint64_t used = std::min(budget.bytes_used(), budget.byte_limit());
+  resources_.store->ReleaseUnused();
   FileSystemStatistics s;
   s.block_size = kPageSize;
-  s.blocks = budget.byte_limit() / kPageSize;
-  s.blocks_free = (budget.byte_limit() - used) / kPageSize;
+  s.blocks = budget.total() / kPageSize;
+  s.blocks_free = std::min(resources_.store->free_bytes() / kPageSize, s.blocks);
   s.blocks_available = s.blocks_free;
   s.inodes = budget.inode_limit();
   s.inodes_free = s.inodes - std::min(budget.inodes_used(), s.inodes);

@@ -75,7 +75,8 @@ constexpr InitFlag kFlags[] = {
     {wire::kInitHasExpireOnly, "HAS_EXPIRE_ONLY", Want::kNo, "Nothing is expired by the server."},
     {wire::kInitDirectIoAllowMmap, "DIRECT_IO_ALLOW_MMAP", Want::kNo,
      "Files are not opened with FOPEN_DIRECT_IO by default."},
-    {wire::kInitPassthrough, "PASSTHROUGH", Want::kNo, "No data store has backing files yet."},
+    {wire::kInitPassthrough, "PASSTHROUGH", Want::kPassthrough,
+     "The kernel reads and writes file data by itself; excludes WRITEBACK_CACHE."},
     {wire::kInitNoExportSupport, "NO_EXPORT_SUPPORT", Want::kNo, "The opposite of EXPORT_SUPPORT."},
     {wire::kInitHasResend, "HAS_RESEND", Want::kNo,
      "Requests come again only to a server that remembers what it answered."},
@@ -105,7 +106,9 @@ bool Wanted(const InitFlag& flag, const Wishes& wishes) {
     case Want::kNo:
       return false;
     case Want::kWriteback:
-      return wishes.writeback_cache;
+      return wishes.writeback_cache && !wishes.passthrough;
+    case Want::kPassthrough:
+      return wishes.passthrough;
   }
   return false;
 }
@@ -147,7 +150,13 @@ Result<InitReply> Negotiate(const InitRequest& request, const Wishes& wishes) {
   reply.max_readahead = request.max_readahead;
   reply.max_background = kMaxBackground;
   reply.congestion_threshold = kCongestionThreshold;
+  // Backing files lie on a file system that lies on no other.
+  reply.max_stack_depth = PassesThrough(parameters) ? 1 : 0;
   return reply;
+}
+
+bool PassesThrough(const ConnectionParameters& parameters) {
+  return (parameters.flags & wire::kInitPassthrough) != 0;
 }
 
 bool CachesWrites(const ConnectionParameters& parameters) {
@@ -166,6 +175,7 @@ size_t EncodeInit(const InitReply& reply, absl::Span<char> out) {
   body.congestion_threshold = reply.congestion_threshold;
   body.max_write = parameters.max_write;
   body.time_gran = 1;
+  body.max_stack_depth = reply.max_stack_depth;
   if ((parameters.flags & wire::kInitMaxPages) != 0) {
     body.max_pages = static_cast<uint16_t>(parameters.max_pages);
   }

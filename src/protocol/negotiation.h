@@ -26,9 +26,15 @@ inline constexpr uint32_t kOldestMinor = 31;
 struct Wishes {
   uint32_t max_write = 1 << 20;
   bool writeback_cache = false;
+  bool passthrough = false;  // excludes writeback_cache
 };
 
-enum class Want : uint8_t { kYes, kNo, kWriteback /* if Wishes::writeback_cache */ };
+enum class Want : uint8_t {
+  kYes,
+  kNo,
+  kWriteback,    // if Wishes::writeback_cache
+  kPassthrough,  // if Wishes::passthrough
+};
 
 struct InitFlag {
   uint64_t bit;
@@ -45,11 +51,15 @@ struct InitReply {
   uint32_t max_readahead = 0;
   uint16_t max_background = 0;
   uint16_t congestion_threshold = 0;
+  uint32_t max_stack_depth = 0;  // passthrough: how many file systems a backing file's may lie on
 };
 
 // EPROTO: another major version, or a kernel older than kOldestMinor. A kernel with a larger major
 // is to be answered with ours and asks again (EncodeInitMajor).
 Result<InitReply> Negotiate(const InitRequest& request, const Wishes& wishes);
+
+// Whether opens may be answered with backing files (FUSE_PASSTHROUGH).
+bool PassesThrough(const ConnectionParameters& parameters);
 
 // Whether the kernel keeps written data for itself for a while (FUSE_WRITEBACK_CACHE).
 bool CachesWrites(const ConnectionParameters& parameters);

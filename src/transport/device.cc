@@ -18,6 +18,15 @@ constexpr char kDevice[] = "/dev/fuse";
 // Built here because the type of ioctl(2)'s request differs between C libraries.
 constexpr unsigned kClone = _IOR(229, 0, uint32_t);
 
+struct BackingMap {
+  int32_t descriptor;
+  uint32_t flags;
+  uint64_t padding;
+};
+static_assert(sizeof(BackingMap) == 16);
+constexpr unsigned kBackingOpen = _IOW(229, 1, BackingMap);
+constexpr unsigned kBackingClose = _IOW(229, 2, uint32_t);
+
 }  // namespace
 
 absl::StatusOr<base::UniqueFd> OpenDevice() {
@@ -48,6 +57,18 @@ absl::StatusOr<base::UniqueFd> CloneDevice(int descriptor) {
   if (ioctl(clone->get(), kClone, &source) == 0) return clone;
   return absl::FailedPreconditionError(
       absl::StrCat("cannot clone a descriptor of the FUSE connection: ", strerror(errno)));
+}
+
+Result<int32_t> RegisterBackingFile(int device, int descriptor) {
+  const BackingMap map = {descriptor, 0, 0};
+  const int id = ioctl(device, kBackingOpen, &map);
+  if (id < 0) return Errno(errno);
+  return id;
+}
+
+void UnregisterBackingFile(int device, int32_t id) {
+  const auto number = static_cast<uint32_t>(id);
+  ioctl(device, kBackingClose, &number);
 }
 
 }  // namespace memfuse::transport

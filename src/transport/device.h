@@ -4,6 +4,7 @@
 #define MEMFUSE_SRC_TRANSPORT_DEVICE_H_
 
 #include "absl/status/statusor.h"
+#include "memfuse/errno.h"
 #include "src/base/unique_fd.h"
 
 namespace memfuse::transport {
@@ -15,6 +16,11 @@ absl::StatusOr<base::UniqueFd> OpenDevice();
 // must have been answered. The errors of OpenDevice, or FailedPrecondition: `descriptor` belongs to
 // no connection (it is not /dev/fuse, or was never mounted).
 absl::StatusOr<base::UniqueFd> CloneDevice(int descriptor);
+
+// Tells the connection of `device` about a file that opens may be answered with; returns its
+// number. As BackingFiles::Register.
+Result<int32_t> RegisterBackingFile(int device, int descriptor);
+void UnregisterBackingFile(int device, int32_t id);
 
 }  // namespace memfuse::transport
 

@@ -55,9 +55,17 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
   channels_.push_back(*std::move(first));
   if (initialized.minor == 0) {
     absl::StatusOr<ConnectionParameters> agreed = AnswerInit(
-        channels_.front().get(), {options.max_write, options.writeback_cache}, init_deadline);
+        channels_.front().get(), {options.max_write, options.writeback_cache, options.passthrough},
+        init_deadline);
     if (!agreed.ok()) return agreed.status();
     parameters_ = *agreed;
+  }
+  backing_device_ = channels_.front()->descriptor();
+  connected_ = true;
+  if (absl::Status connected =
+          fs_->Connected(protocol::PassesThrough(parameters_) ? this : nullptr);
+      !connected.ok()) {
+    return connected;
   }
   workers_.reserve(static_cast<size_t>(options.threads));
   for (int i = 0; i < options.threads; ++i) {
@@ -131,6 +139,12 @@ std::vector<uint64_t> SessionImpl::WorkerRequestCounts() const {
   }
   return counts;
 }
+
+Result<int32_t> SessionImpl::Register(int descriptor) {
+  return RegisterBackingFile(backing_device_, descriptor);
+}
+
+void SessionImpl::Unregister(int32_t id) { UnregisterBackingFile(backing_device_, id); }
 
 bool SessionImpl::Enter() {
   int inside = inside_.load(std::memory_order_relaxed);
@@ -210,6 +224,7 @@ void SessionImpl::FinishStop() {
     ended_.WaitUntil(absl::Now() + kSignalInterval);
   }
   for (Worker* worker : workers) worker->Join();
+  if (connected_) fs_->Disconnected();
   // Only now: closing a cloned descriptor aborts the requests that were read through it.
   base::MutexLock lock(&mu_);
   channels_.clear();

@@ -26,7 +26,7 @@ namespace memfuse::transport {
 
 // Life: Start once; then serving until one caller of Unmount or Stop takes it to kStopping, does
 // the work without the lock, and sets closed_, for which every other such caller waits.
-class SessionImpl final : public Session {
+class SessionImpl final : public Session, private BackingFiles {
  public:
   explicit SessionImpl(FileSystem* fs) : fs_(fs) {}
   ~SessionImpl() override;
@@ -60,6 +60,9 @@ class SessionImpl final : public Session {
   // A channel for one more worker: a spare descriptor, or a clone.
   absl::StatusOr<Channel*> AddChannelLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  Result<int32_t> Register(int descriptor) override;
+  void Unregister(int32_t id) override;
+
   // One more thread that keeps ended_ from happening; false if it has happened.
   bool Enter();
   // Sets ended_ when the last one has left.
@@ -75,6 +78,8 @@ class SessionImpl final : public Session {
   FileSystem* const fs_;
   ConnectionParameters parameters_;        // constant after Start
   size_t max_transfer_ = 0;                // constant after Start
+  int backing_device_ = -1;                // constant after Start; a channel's descriptor
+  bool connected_ = false;                 // constant after Start; the file system was told
   std::optional<MountPoint> mount_point_;  // constant once the session is shared
   std::atomic<bool> stop_{false};          // atomic
   std::atomic<int> inside_{1};             // atomic; workers in their loops, and Start

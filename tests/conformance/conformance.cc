@@ -74,6 +74,10 @@ std::vector<FileSystemUnderTest> SmallFileSystems() {
           {"tmpfs", Environment("CONFORMANCE_TMPFS_SMALL_DIR")}};
 }
 
+void PrintTo(const FileSystemUnderTest& fs, std::ostream* out) {
+  *out << fs.name << " at " << fs.directory;
+}
+
 std::string NameOf(const testing::TestParamInfo<FileSystemUnderTest>& info) {
   return info.param.name;
 }
@@ -163,6 +167,10 @@ bool Eventually(const std::function<bool()>& done) {
     usleep(5000);
   }
   return false;
+}
+
+bool Conformance::daemon_serves_data() const {
+  return on_memfuse() && std::getenv("CONFORMANCE_PASSTHROUGH") == nullptr;
 }
 
 void Conformance::SetUp() {

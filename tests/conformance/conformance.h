@@ -27,6 +27,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <functional>
+#include <iosfwd>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,8 @@ std::vector<FileSystemUnderTest> FileSystems();
 inline constexpr uint64_t kSmallSize = 16 << 20;
 inline constexpr uint64_t kSmallInodes = 200;
 std::vector<FileSystemUnderTest> SmallFileSystems();
+// How GoogleTest shows one.
+void PrintTo(const FileSystemUnderTest& fs, std::ostream* out);
 std::string NameOf(const testing::TestParamInfo<FileSystemUnderTest>& info);
 bool RunsAsRoot();
 
@@ -81,8 +84,8 @@ inline uint64_t CapabilityBit(int capability) { return uint64_t{1} << capability
 // In a child process without changing the user.
 int InChild(const std::function<int()>& call);
 
-// Waits until `done`, for up to 10 s: FUSE tells its server of the last use of an inode, and lets go
-// of it, a moment after the call that ended it.
+// Waits until `done`, for up to 10 s: FUSE tells its server of the last use of an inode, and lets
+// go of it, a moment after the call that ended it.
 bool Eventually(const std::function<bool()>& done);
 
 // A process that runs `call` beside the case.
@@ -109,6 +112,10 @@ class Conformance : public testing::TestWithParam<FileSystemUnderTest> {
   void TearDown() override;
 
   bool on_memfuse() const { return GetParam().name == "memfuse"; }
+  // On a memfuse whose daemon reads and writes file data: the kernel caches pages, and does not
+  // tell of reads that it answers from them. Where it serves the data from a tmpfs by itself
+  // (passthrough), file data behaves as that tmpfs does.
+  bool daemon_serves_data() const;
   // Absolute path of something in the case's directory.
   std::string Absolute(const std::string& path) const { return directory_ + "/" + path; }
   const std::string& directory() const { return directory_; }

@@ -95,7 +95,7 @@ TEST_P(Full, ARefusedWriteMovesNoTime) {
   const TimeWatch watch("f");
   EXPECT_EQ(ErrnoOf(pwrite(fd.get(), "abc", 3, 100 << 20)), ENOSPC);
   // tmpfs stamps the file before it looks for space, which POSIX does not want.
-  EXPECT_EQ(watch.Moved(), on_memfuse() ? "" : "mc");
+  EXPECT_EQ(watch.Moved(), daemon_serves_data() ? "" : "mc");
 }
 
 TEST_P(Full, HolesAreFree) {
@@ -226,9 +226,9 @@ TEST_P(Full, AMappedStoreThatFindsNoSpace) {
   });
   // A FUSE kernel takes the store into its page cache and learns of the lack when it writes back:
   // the error is msync's. tmpfs has to find a page at once: SIGBUS.
-  EXPECT_EQ(refused, !on_memfuse());
+  EXPECT_EQ(refused, !daemon_serves_data());
   const int synced = ErrnoOf(msync(map.data(), kLength, MS_SYNC));
-  if (on_memfuse()) {
+  if (daemon_serves_data()) {
     EXPECT_TRUE(synced == ENOSPC || synced == EIO) << synced;
   } else {
     EXPECT_EQ(synced, 0);

@@ -129,7 +129,7 @@ TEST_P(Mmap, TheRestOfTheLastPageIsZerosAndIsNotKept) {
   // tmpfs before Linux 6.19 keeps it until the page goes.
   ASSERT_EQ(ftruncate(fd.get(), 200), 0);
   EXPECT_EQ(ReadFile("f").substr(0, 100), "conXent" + std::string(93, '\0'));
-  if (on_memfuse()) {
+  if (daemon_serves_data()) {
     EXPECT_EQ(ReadFile("f"), "conXent" + std::string(193, '\0'));
   }
 }

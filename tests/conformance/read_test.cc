@@ -231,7 +231,7 @@ TEST_P(Read, FromThePageCacheMovesTheAccessTimeAfterAChange) {
   char c;
   ASSERT_EQ(read(Open("f", O_RDONLY).get(), &c, 1), 1);
   // What the page cache answers no FUSE server gets to know of.
-  EXPECT_EQ(watch.Moved(/*with_atime=*/true), on_memfuse() ? "" : "a");
+  EXPECT_EQ(watch.Moved(/*with_atime=*/true), daemon_serves_data() ? "" : "a");
 }
 
 TEST_P(Read, WithNoatimeMovesNoTime) {

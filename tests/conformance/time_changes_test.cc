@@ -238,7 +238,7 @@ TEST_P(AccessTime, AReadAtTheEndMovesItToo) {
   char byte;
   ASSERT_EQ(read(Open("f", O_RDONLY).get(), &byte, 1), 0);
   // The kernel knows the size and does not ask the server for bytes beyond it.
-  EXPECT_EQ(file.Moved(true), on_memfuse() ? "" : "a");
+  EXPECT_EQ(file.Moved(true), daemon_serves_data() ? "" : "a");
 }
 
 TEST_P(AccessTime, RelatimeLeavesAYoungOneAlone) {
@@ -257,7 +257,7 @@ TEST_P(AccessTime, PagesInTheCacheAreReadWithoutTheServer) {
   const TimeWatch file("f");
   ReadOnce("f");
   // FUSE reports no read that its page cache serves.
-  EXPECT_EQ(file.Moved(true), on_memfuse() ? "" : "a");
+  EXPECT_EQ(file.Moved(true), daemon_serves_data() ? "" : "a");
   MakeCold("f");
   ReadOnce("f");
   EXPECT_EQ(file.Moved(true), "a");

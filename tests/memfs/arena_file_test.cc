@@ -28,7 +28,7 @@ class ArenaFileTest : public ::testing::Test {
 
   // Leaves `bytes` of the budget.
   void LeaveRoomFor(uint64_t bytes) {
-    ASSERT_TRUE(budget_.ReserveBytes(budget_.byte_limit() - budget_.bytes_used() - bytes));
+    ASSERT_TRUE(budget_.ReserveBytes(budget_.bytes_free() - bytes));
   }
   Result<size_t> TryWrite(uint64_t offset, const std::string& data) {
     return file_->Write(offset, data);
@@ -120,10 +120,10 @@ TEST_F(ArenaFileTest, WhatWasCutOffReadsAsZerosWhenTheFileGrowsAgain) {
 }
 
 TEST_F(ArenaFileTest, TruncateSaysWhetherTheSizeChanged) {
-  EXPECT_FALSE(*file_->Truncate(0));
-  EXPECT_TRUE(*file_->Truncate(7));
-  EXPECT_FALSE(*file_->Truncate(7));
-  EXPECT_TRUE(*file_->Truncate(6));
+  EXPECT_FALSE(file_->Truncate(0)->changed);
+  EXPECT_TRUE(file_->Truncate(7)->changed);
+  EXPECT_FALSE(file_->Truncate(7)->changed);
+  EXPECT_TRUE(file_->Truncate(6)->changed);
 }
 
 TEST_F(ArenaFileTest, ReservedPagesReadAsZerosAndAreHolesForSeek) {

@@ -36,7 +36,7 @@ TEST(Budget, TakesTheLargestLimit) {
   Budget budget(kMax, kMax);
   EXPECT_TRUE(budget.ReserveBytes(kMax));
   EXPECT_FALSE(budget.ReserveBytes(1));
-  EXPECT_EQ(budget.byte_limit(), kMax);
+  EXPECT_EQ(budget.total(), kMax);
   EXPECT_EQ(budget.inode_limit(), kMax);
 }
 

@@ -53,7 +53,7 @@ class DirectoryTest : public ::testing::Test {
     return directory_->empty();
   }
 
-  Resources resources_{uint64_t{64} << 20, 1, nullptr};
+  Resources resources_{uint64_t{64} << 20, 1};
   base::RefPtr<Directory> directory_;
   InodeRef child_;
 };

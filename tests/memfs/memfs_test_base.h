@@ -93,7 +93,7 @@ class MemFsTest : public ::testing::Test {
     const MemoryFileSystemUsage usage = fs_->Usage();
     EXPECT_EQ(usage.inodes_used, 1u);
     EXPECT_EQ(usage.bytes_used, empty_.bytes_used);
-    EXPECT_EQ(usage.arena_pages, 0u);
+    EXPECT_EQ(usage.data_bytes, 0u);
   }
 
   static constexpr Timestamp kOld{1000, 1};

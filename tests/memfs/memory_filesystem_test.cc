@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/memfs/arena.h"
 #include "tests/memfs/memfs_test_base.h"
 
 namespace memfuse::memfs {
@@ -92,7 +93,7 @@ TEST_F(MemoryFileSystemTest, UsageCountsUnlinkedFilesThatAreOpen) {
   ASSERT_THAT(me_.Unlink(kRootInode, "file"), Succeeds());
   me_.Forget(file);
   EXPECT_EQ(fs_->Usage().inodes_used, 2u);
-  EXPECT_EQ(fs_->Usage().arena_pages, 100u);
+  EXPECT_EQ(fs_->Usage().data_bytes, 100u * 4096);
   EXPECT_EQ(Statfs().inodes_free, 98u);
   ASSERT_THAT(me_.Release(file), Succeeds());
   EXPECT_EQ(Statfs().inodes_free, 99u);

@@ -84,7 +84,7 @@ TEST_F(RemoveTest, EverythingIsGivenBack) {
   ASSERT_THAT(me_.Setxattr(dir, "user.a", "v"), Succeeds());
   EXPECT_GT(fs_->Usage().bytes_used, empty_.bytes_used + 100000);
   EXPECT_EQ(fs_->Usage().inodes_used, 4u);
-  EXPECT_EQ(fs_->Usage().arena_pages, 26u);
+  EXPECT_EQ(fs_->Usage().data_bytes, 26u * 4096);
   ASSERT_THAT(me_.Unlink(dir, "file"), Succeeds());
   ASSERT_THAT(me_.Unlink(dir, "link"), Succeeds());
   ASSERT_THAT(me_.Rmdir(kRootInode, "dir"), Succeeds());

@@ -1,0 +1,38 @@
+// Where the data of regular files lies: makes a FileData for each.
+//
+//   arena  pages in a memory file of the daemon (arena_store.h); everywhere
+//   shmem  files of a private tmpfs, which the kernel reads and writes by itself (shmem_store.h)
+//   null   nowhere: writes vanish, reads are zeros (null_store.h); measures the transport alone
+
+#ifndef MEMFUSE_SRC_MEMFS_DATA_STORE_H_
+#define MEMFUSE_SRC_MEMFS_DATA_STORE_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "memfuse/types.h"
+#include "src/memfs/file_data.h"
+
+namespace memfuse::memfs {
+
+// Thread-safe. Outlives its files.
+class DataStore {
+ public:
+  virtual ~DataStore() = default;
+
+  // The data of a new regular file. May throw std::bad_alloc.
+  virtual std::unique_ptr<FileData> NewFile(InodeNumber ino) = 0;
+  // What an empty one is charged, beside its inode.
+  virtual uint32_t file_cost() const = 0;
+
+  // Bytes that files hold now, in whole pages.
+  virtual uint64_t data_bytes() const = 0;
+  // Bytes that can still be written.
+  virtual uint64_t free_bytes() const = 0;
+  // Hands back what was reserved ahead and is not used.
+  virtual void ReleaseUnused() {}
+};
+
+}  // namespace memfuse::memfs
+
+#endif  // MEMFUSE_SRC_MEMFS_DATA_STORE_H_

@@ -1,0 +1,91 @@
+// File data that is not kept: a file has a size, writes vanish and reads are zeros. What is left is
+// the cost of the transport, which is what this store is there to measure.
+
+#ifndef MEMFUSE_SRC_MEMFS_NULL_STORE_H_
+#define MEMFUSE_SRC_MEMFS_NULL_STORE_H_
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <memory>
+
+#include "src/memfs/budget.h"
+#include "src/memfs/data_store.h"
+
+namespace memfuse::memfs {
+
+// No lock: the size is atomic.
+class NullFile final : public FileData {
+ public:
+  uint64_t size() const override { return size_.load(std::memory_order_relaxed); }
+  uint64_t blocks() const override { return 0; }
+
+  // Nothing that the kernel could cache: each read and write is a request.
+  Result<void> Open(uint32_t, OpenResult* open) override {
+    open->direct_io = true;
+    open->parallel_direct_writes = true;
+    return {};
+  }
+  void Close(uint32_t) override {}
+
+  Result<size_t> Read(uint64_t offset, absl::Span<char> out) override {
+    const uint64_t end = size();
+    const auto count =
+        static_cast<size_t>(offset >= end ? 0 : std::min<uint64_t>(out.size(), end - offset));
+    std::memset(out.data(), 0, count);
+    return count;
+  }
+  Result<size_t> Write(uint64_t offset, absl::Span<const char> data) override {
+    if (offset > kMaxFileSize || data.size() > kMaxFileSize - offset) return Errno(EFBIG);
+    Extend(offset + data.size());
+    return data.size();
+  }
+  Result<uint64_t> CopyFrom(FileData*, uint64_t, uint64_t offset_out, uint64_t length) override {
+    Extend(offset_out + length);
+    return length;
+  }
+  Result<Resized> Truncate(uint64_t size) override {
+    if (size > kMaxFileSize) return Errno(EFBIG);
+    return Resized{size_.exchange(size) != size, false};
+  }
+  Result<void> Allocate(uint64_t offset, uint64_t length, bool keep_size) override {
+    if (offset > kMaxFileSize || length > kMaxFileSize - offset) return Errno(EFBIG);
+    if (!keep_size) Extend(offset + length);
+    return {};
+  }
+  Result<void> PunchHole(uint64_t, uint64_t) override { return {}; }
+  Result<void> ZeroRange(uint64_t offset, uint64_t length, bool keep_size) override {
+    return Allocate(offset, length, keep_size);
+  }
+  Result<uint64_t> SeekData(uint64_t) override { return Errno(ENXIO); }
+  Result<uint64_t> SeekHole(uint64_t offset) override {
+    if (offset >= size()) return Errno(ENXIO);
+    return offset;
+  }
+
+ private:
+  void Extend(uint64_t end) {
+    uint64_t now = size_.load();
+    while (now < end && !size_.compare_exchange_weak(now, end)) {
+    }
+  }
+
+  std::atomic<uint64_t> size_{0};
+};
+
+class NullStore final : public DataStore {
+ public:
+  explicit NullStore(Budget* budget) : budget_(budget) {}
+
+  std::unique_ptr<FileData> NewFile(InodeNumber) override { return std::make_unique<NullFile>(); }
+  uint32_t file_cost() const override { return sizeof(NullFile); }
+  uint64_t data_bytes() const override { return 0; }
+  uint64_t free_bytes() const override { return budget_->bytes_free(); }
+
+ private:
+  Budget* const budget_;
+};
+
+}  // namespace memfuse::memfs
+
+#endif  // MEMFUSE_SRC_MEMFS_NULL_STORE_H_

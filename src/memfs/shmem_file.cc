@@ -1,0 +1,277 @@
+#include "src/memfs/shmem_file.h"
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "src/base/clock.h"
+
+namespace memfuse::memfs {
+namespace {
+
+// The kernel's stamps are at most this much too early: its clock ticks every 1 to 10 ms.
+constexpr int64_t kTick = 20'000'000;
+
+int64_t Nanoseconds(Timestamp t) {
+  return t.seconds * 1'000'000'000 + static_cast<int64_t>(t.nanoseconds);
+}
+
+// `stamp`, unless it is early by less than a tick.
+Timestamp Lift(Timestamp stamp, Timestamp floor) {
+  if (floor <= stamp || floor.seconds - stamp.seconds > 1) return stamp;
+  return Nanoseconds(floor) - Nanoseconds(stamp) < kTick ? floor : stamp;
+}
+
+Errno FromErrno(int error) {
+  switch (error) {
+    case ENOSPC:
+    case ENOMEM:
+    case EFBIG:
+    case ENXIO:
+      return Errno(error);
+    default:
+      return Errno(EIO);
+  }
+}
+
+bool TooFar(uint64_t offset, uint64_t length) {
+  return offset > kMaxFileSize || length > kMaxFileSize - offset;
+}
+
+Result<void> Fallocate(int descriptor, int mode, uint64_t offset, uint64_t length) {
+  while (fallocate(descriptor, mode, static_cast<off_t>(offset), static_cast<off_t>(length)) != 0) {
+    if (errno != EINTR) return FromErrno(errno);
+  }
+  return {};
+}
+
+}  // namespace
+
+ShmemFile::~ShmemFile() {
+  if (exists_.load()) store_->RemoveFile(ino_);
+  store_->ReleaseUnused();
+}
+
+Result<base::UniqueFd> ShmemFile::DescriptorLocked(int flags) {
+  if (exists_.load(std::memory_order_relaxed)) return store_->OpenFile(ino_, flags);
+  Result<base::UniqueFd> made = store_->CreateFile(ino_);
+  if (made.ok()) exists_.store(true);
+  return made;
+}
+
+Result<base::UniqueFd> ShmemFile::Descriptor(int flags) {
+  if (exists_.load()) return store_->OpenFile(ino_, flags);
+  MutexLock lock(&mu_);
+  return DescriptorLocked(flags);
+}
+
+void ShmemFile::Changed(int descriptor) {
+  struct stat now;
+  if (fstat(descriptor, &now) == 0) {
+    size_.store(static_cast<uint64_t>(now.st_size), std::memory_order_release);
+    blocks_.store(static_cast<uint64_t>(now.st_blocks), std::memory_order_release);
+  }
+  unseen_.store(true);
+}
+
+Result<void> ShmemFile::Open(uint32_t flags, OpenResult* open) {
+  BackingFiles* const backing = store_->backing_files();
+  if (backing == nullptr) {
+    // Every read and write is asked for: nothing else keeps a cache right.
+    open->direct_io = true;
+    return {};
+  }
+  MutexLock lock(&mu_);
+  if (backing_id_ == 0) {
+    // What is registered is a place in a file system: each open(2) gets a file of its own there.
+    MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, DescriptorLocked(O_PATH));
+    MEMFUSE_ASSIGN_OR_RETURN(backing_id_, backing->Register(file.get()));
+  }
+  unseen_.store(true);
+  opens_.fetch_add(1);
+  if ((flags & O_ACCMODE) == O_RDWR) mappers_.fetch_add(1);
+  if ((flags & O_ACCMODE) != O_RDONLY) opened_at_.store(Nanoseconds(base::Now()));
+  open->backing_id = backing_id_;
+  return {};
+}
+
+void ShmemFile::Close(uint32_t flags) {
+  int32_t unused = 0;
+  {
+    MutexLock lock(&mu_);
+    if (opens_.load() == 0) return;
+    if ((flags & O_ACCMODE) == O_RDWR) {
+      maybe_mapped_.store(true);
+      if (mappers_.load() > 0) mappers_.fetch_sub(1);
+    }
+    unseen_.store(true);
+    if (opens_.fetch_sub(1) == 1) unused = std::exchange(backing_id_, 0);
+  }
+  BackingFiles* const backing = store_->backing_files();
+  if (unused != 0 && backing != nullptr) backing->Unregister(unused);
+}
+
+CacheSeconds ShmemFile::Refresh(Times* times) {
+  if (!exists_.load()) return kCacheForever;
+  const bool hot = opens_.load() > 0;
+  bool mapped = mappers_.load() > 0;
+  if (maybe_mapped_.load()) {
+    if (hot) {
+      mapped = true;
+    } else if (maybe_mapped_.store(false); store_->HasWriters(ino_)) {
+      maybe_mapped_.store(true);
+      mapped = true;
+    }
+  }
+  // In this order: what happens after the look is seen next time.
+  if (!unseen_.exchange(hot || mapped) && !hot && !mapped) return kCacheForever;
+  const Result<ShmemStore::FileState> found = store_->StatFile(ino_);
+  if (!found.ok()) return 0;
+  size_.store(found->size, std::memory_order_release);
+  blocks_.store(found->blocks, std::memory_order_release);
+  if (!seen_any_) {
+    seen_any_ = true;
+    seen_ = {found->btime, found->btime, found->btime};
+  }
+  const int64_t opened = opened_at_.load();
+  const Timestamp floor =
+      std::max(times->ctime,
+               Timestamp{opened / 1'000'000'000, static_cast<uint32_t>(opened % 1'000'000'000)},
+               [](Timestamp a, Timestamp b) { return a < b; });
+  if (found->times.mtime != seen_.mtime) times->mtime = Lift(found->times.mtime, floor);
+  if (found->times.ctime != seen_.ctime) times->ctime = Lift(found->times.ctime, floor);
+  if (found->times.atime != seen_.atime) times->atime = found->times.atime;
+  seen_ = found->times;
+  return mapped ? 0 : kCacheForever;
+}
+
+void ShmemFile::TimesChanged(const Times& times, bool chosen) {
+  if (!exists_.load()) return;
+  if (!chosen &&
+      (!seen_any_ || RelatimeIsDue(times, base::Now()) == RelatimeIsDue(seen_, base::Now()))) {
+    return;
+  }
+  store_->SetFileTimes(ino_, times);
+  const Result<ShmemStore::FileState> found = store_->StatFile(ino_);
+  if (!found.ok()) return;
+  seen_any_ = true;
+  seen_ = found->times;
+}
+
+Result<size_t> ShmemFile::Read(uint64_t offset, absl::Span<char> out) {
+  if (!exists_.load() || offset > kMaxFileSize) return size_t{0};
+  MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDONLY | O_NOATIME));
+  size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t n =
+        pread(file.get(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return FromErrno(errno);
+    if (n == 0) break;
+    done += static_cast<size_t>(n);
+  }
+  return done;
+}
+
+Result<size_t> ShmemFile::Write(uint64_t offset, absl::Span<const char> data) {
+  if (data.empty()) return size_t{0};
+  if (TooFar(offset, data.size())) return Errno(EFBIG);
+  MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDWR | O_NOATIME));
+  size_t done = 0;
+  int error = 0;
+  while (done < data.size()) {
+    const ssize_t n = pwrite(file.get(), data.data() + done, data.size() - done,
+                             static_cast<off_t>(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      error = n < 0 ? errno : EIO;
+      break;
+    }
+    done += static_cast<size_t>(n);
+  }
+  Changed(file.get());
+  if (done == 0) return FromErrno(error);
+  return done;
+}
+
+Result<uint64_t> ShmemFile::CopyFrom(FileData* source, uint64_t offset_in, uint64_t offset_out,
+                                     uint64_t length) {
+  auto* const other = static_cast<ShmemFile*>(source);
+  if (!other->exists_.load()) return uint64_t{0};
+  MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd in, other->Descriptor(O_RDONLY | O_NOATIME));
+  MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd out, Descriptor(O_RDWR | O_NOATIME));
+  auto from = static_cast<off_t>(offset_in);
+  auto to = static_cast<off_t>(offset_out);
+  constexpr uint64_t kPiece = 1 << 30;
+  uint64_t done = 0;
+  int error = 0;
+  while (done < length) {
+    const ssize_t n = copy_file_range(in.get(), &from, out.get(), &to,
+                                      static_cast<size_t>(std::min(length - done, kPiece)), 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) error = errno;
+    if (n <= 0) break;
+    done += static_cast<uint64_t>(n);
+  }
+  Changed(out.get());
+  if (done == 0 && error != 0) return FromErrno(error);
+  return done;
+}
+
+Result<Resized> ShmemFile::Truncate(uint64_t size) {
+  if (size > kMaxFileSize) return Errno(EFBIG);
+  if (size == 0 && !exists_.load()) return Resized{};
+  MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDWR | O_NOATIME));
+  struct stat before;
+  if (fstat(file.get(), &before) != 0) return Errno(EIO);
+  // Whether that moves a time is not for the file to say.
+  if (before.st_blocks == 0 && static_cast<uint64_t>(before.st_size) == size) return Resized{};
+  while (ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
+    if (errno != EINTR) return FromErrno(errno);
+  }
+  Changed(file.get());
+  return Resized{static_cast<uint64_t>(before.st_size) != size, before.st_blocks != 0};
+}
+
+Result<void> ShmemFile::Allocate(uint64_t offset, uint64_t length, bool keep_size) {
+  if (TooFar(offset, length)) return Errno(EFBIG);
+  MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDWR | O_NOATIME));
+  MEMFUSE_RETURN_IF_ERROR(
+      Fallocate(file.get(), keep_size ? FALLOC_FL_KEEP_SIZE : 0, offset, length));
+  Changed(file.get());
+  return {};
+}
+
+Result<void> ShmemFile::PunchHole(uint64_t offset, uint64_t length) {
+  if (offset > kMaxFileSize) return {};
+  length = std::min(length, kMaxFileSize - offset);
+  if (length == 0 || !exists_.load()) return {};
+  MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDWR | O_NOATIME));
+  MEMFUSE_RETURN_IF_ERROR(
+      Fallocate(file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length));
+  Changed(file.get());
+  return {};
+}
+
+Result<void> ShmemFile::ZeroRange(uint64_t offset, uint64_t length, bool keep_size) {
+  // tmpfs has no FALLOC_FL_ZERO_RANGE. The first call finds the space, or fails before anything is
+  // lost; the last one gets it again, unless somebody was quicker.
+  MEMFUSE_RETURN_IF_ERROR(Allocate(offset, length, keep_size));
+  MEMFUSE_RETURN_IF_ERROR(PunchHole(offset, length));
+  return Allocate(offset, length, keep_size);
+}
+
+Result<uint64_t> ShmemFile::Seek(uint64_t offset, int whence) {
+  if (offset > kMaxFileSize || !exists_.load()) return Errno(ENXIO);
+  MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDONLY | O_NOATIME));
+  const off_t found = lseek(file.get(), static_cast<off_t>(offset), whence);
+  if (found < 0) return FromErrno(errno);
+  return static_cast<uint64_t>(found);
+}
+
+}  // namespace memfuse::memfs

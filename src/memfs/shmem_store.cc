@@ -1,0 +1,251 @@
+#include "src/memfs/shmem_store.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "src/memfs/arena.h"
+#include "src/memfs/shmem_file.h"
+
+namespace memfuse::memfs {
+namespace {
+
+// What the kernel keeps for a file of a tmpfs: inode, name, and the file that is registered.
+constexpr uint32_t kKernelCost = 1024;
+
+uint64_t RoundUp(uint64_t bytes, uint64_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+absl::Status FromErrno(absl::string_view what, int error) {
+  const std::string text = absl::StrCat(what, ": ", std::strerror(error));
+  switch (error) {
+    case EPERM:
+    case EACCES:
+      return absl::PermissionDeniedError(text);
+    case ENOSYS:
+    case ENODEV:
+      return absl::UnimplementedError(text);
+    case EINVAL:
+      return absl::InvalidArgumentError(text);
+    default:
+      return absl::ResourceExhaustedError(text);
+  }
+}
+
+bool SetString(int context, const char* key, const std::string& value) {
+  return fsconfig(context, FSCONFIG_SET_STRING, key, value.c_str(), 0) == 0;
+}
+
+// The mount has no place in any tree: it goes with its last descriptor.
+absl::StatusOr<base::UniqueFd> MountDetached(const ShmemOptions& options) {
+  const base::UniqueFd context(fsopen("tmpfs", FSOPEN_CLOEXEC));
+  if (!context.valid()) return FromErrno("a private tmpfs cannot be made", errno);
+  if (!SetString(context.get(), "size", absl::StrCat(options.size_limit)) ||
+      !SetString(context.get(), "nr_inodes", "0") || !SetString(context.get(), "mode", "0700")) {
+    return FromErrno("a private tmpfs does not take its limits", errno);
+  }
+  if (!SetString(context.get(), "huge", options.huge)) {
+    return FromErrno(absl::StrCat("this kernel's tmpfs does not take huge=", options.huge), errno);
+  }
+  if (options.noswap && fsconfig(context.get(), FSCONFIG_SET_FLAG, "noswap", nullptr, 0) != 0) {
+    return FromErrno("this kernel's tmpfs does not take noswap", errno);
+  }
+  if (fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
+    return FromErrno("a private tmpfs cannot be made", errno);
+  }
+  base::UniqueFd mount(fsmount(context.get(), FSMOUNT_CLOEXEC,
+                               static_cast<unsigned>(options.noatime ? MOUNT_ATTR_NOATIME : 0)));
+  if (!mount.valid()) return FromErrno("a private tmpfs cannot be mounted", errno);
+  return mount;
+}
+
+Timestamp FromStatx(const statx_timestamp& time) { return {time.tv_sec, time.tv_nsec}; }
+
+timespec ToTimespec(Timestamp time) {
+  return {static_cast<time_t>(time.seconds), static_cast<long>(time.nanoseconds)};
+}
+
+Errno OpenError(int error) {
+  switch (error) {
+    case ENOSPC:
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+      return Errno(error);
+    default:
+      return Errno(EIO);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ShmemStore>> ShmemStore::Make(const ShmemOptions& options,
+                                                             Budget* budget) {
+  absl::StatusOr<base::UniqueFd> mount = MountDetached(options);
+  if (!mount.ok()) return mount.status();
+  std::unique_ptr<ShmemStore> store(new ShmemStore(options, budget, *std::move(mount)));
+  for (size_t i = 0; i < kDirectories; ++i) {
+    const std::string name = absl::StrCat(i);
+    if (mkdirat(store->mount_.get(), name.c_str(), 0700) != 0) {
+      return FromErrno("a private tmpfs cannot be filled", errno);
+    }
+    store->directories_[i] =
+        base::UniqueFd(openat(store->mount_.get(), name.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!store->directories_[i].valid()) {
+      return FromErrno("a private tmpfs cannot be opened", errno);
+    }
+  }
+  store->BeginLending();
+  return store;
+}
+
+void ShmemStore::BeginLending() {
+  MutexLock lock(&mu_);
+  const uint64_t used = budget_->bytes_used();
+  budget_->Borrow(this);
+  lent_ = RoundUp(used, kPageSize);
+  budget_->RaiseLimit(lent_ - used);
+  (void)Resize(size_limit_ - std::min(lent_, size_limit_));
+}
+
+ShmemStore::ShmemStore(const ShmemOptions& options, Budget* budget, base::UniqueFd mount)
+    : size_limit_(options.size_limit),
+      step_(
+          std::clamp<uint64_t>(RoundUp(options.size_limit / 1024, kPageSize), kPageSize, 1 << 20)),
+      noswap_(options.noswap),
+      budget_(budget),
+      mount_(std::move(mount)) {}
+
+ShmemStore::~ShmemStore() { budget_->Borrow(nullptr); }
+
+absl::Status ShmemStore::UseBackingFiles(BackingFiles* backing) {
+  Result<base::UniqueFd> file = CreateFile(kNoInode);
+  if (!file.ok()) return absl::FailedPreconditionError("its tmpfs takes no files");
+  const Result<int32_t> id = backing->Register(file->get());
+  RemoveFile(kNoInode);
+  if (!id.ok()) {
+    return absl::FailedPreconditionError(
+        id.error().value() == EPERM ? "it needs CAP_SYS_ADMIN in the initial user namespace"
+                                    : absl::StrCat("the kernel refuses backing files: ",
+                                                   std::strerror(id.error().value())));
+  }
+  backing->Unregister(*id);
+  backing_.store(backing);
+  return absl::OkStatus();
+}
+
+std::unique_ptr<FileData> ShmemStore::NewFile(InodeNumber ino) {
+  return std::make_unique<ShmemFile>(this, ino);
+}
+
+uint32_t ShmemStore::file_cost() const { return sizeof(ShmemFile) + kKernelCost; }
+
+uint64_t ShmemStore::data_bytes() const {
+  struct statfs s = {};
+  if (fstatfs(mount_.get(), &s) != 0) return 0;
+  return static_cast<uint64_t>(s.f_blocks - s.f_bfree) * static_cast<uint64_t>(s.f_bsize);
+}
+
+uint64_t ShmemStore::free_bytes() const {
+  struct statfs s = {};
+  if (fstatfs(mount_.get(), &s) != 0) return 0;
+  return static_cast<uint64_t>(s.f_bfree) * static_cast<uint64_t>(s.f_bsize);
+}
+
+bool ShmemStore::Resize(uint64_t bytes) {
+  // 0 would mean no limit.
+  bytes = std::max(bytes, kPageSize);
+  if (!config_.valid()) {
+    config_ = base::UniqueFd(fspick(mount_.get(), "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH));
+  }
+  const bool done =
+      config_.valid() && SetString(config_.get(), "size", absl::StrCat(bytes)) &&
+      // What is not said again counts as changed.
+      (!noswap_ || fsconfig(config_.get(), FSCONFIG_SET_FLAG, "noswap", nullptr, 0) == 0) &&
+      fsconfig(config_.get(), FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0) == 0;
+  // A context that has failed is good for nothing more.
+  if (!done) config_.reset();
+  return done;
+}
+
+bool ShmemStore::Lend(uint64_t bytes) {
+  MutexLock lock(&mu_);
+  const uint64_t least = RoundUp(bytes, kPageSize);
+  for (const uint64_t amount : {RoundUp(bytes, step_), least}) {
+    if (amount + kPageSize > size_limit_ || lent_ > size_limit_ - kPageSize - amount) continue;
+    if (!Resize(size_limit_ - lent_ - amount)) continue;
+    lent_ += amount;
+    budget_->RaiseLimit(amount);
+    return true;
+  }
+  return false;
+}
+
+void ShmemStore::ReleaseUnused() {
+  if (budget_->bytes_free() < 3 * step_) return;
+  MutexLock lock(&mu_);
+  const uint64_t unused = budget_->bytes_free();
+  if (unused < 3 * step_) return;
+  const uint64_t amount = (unused - step_) / kPageSize * kPageSize;
+  if (!budget_->LowerLimit(amount)) return;
+  if (!Resize(size_limit_ - lent_ + amount)) {
+    budget_->RaiseLimit(amount);
+    return;
+  }
+  lent_ -= amount;
+}
+
+ShmemStore::FileName::FileName(InodeNumber ino) {
+  std::snprintf(text, sizeof(text), "%llx", static_cast<unsigned long long>(ToInt(ino)));
+}
+
+Result<base::UniqueFd> ShmemStore::CreateFile(InodeNumber ino) {
+  base::UniqueFd file(openat(directory(ino), FileName(ino).text,
+                             O_RDWR | O_CREAT | O_EXCL | O_NOATIME | O_CLOEXEC, 0600));
+  if (!file.valid()) return OpenError(errno);
+  return file;
+}
+
+Result<base::UniqueFd> ShmemStore::OpenFile(InodeNumber ino, int flags) {
+  base::UniqueFd file(openat(directory(ino), FileName(ino).text, flags | O_CLOEXEC));
+  if (!file.valid()) return OpenError(errno);
+  return file;
+}
+
+void ShmemStore::RemoveFile(InodeNumber ino) noexcept {
+  unlinkat(directory(ino), FileName(ino).text, 0);
+}
+
+Result<ShmemStore::FileState> ShmemStore::StatFile(InodeNumber ino) const {
+  struct statx x;
+  if (statx(directory(ino), FileName(ino).text, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC,
+            STATX_BASIC_STATS | STATX_BTIME, &x) != 0) {
+    return Errno(EIO);
+  }
+  return FileState{x.stx_size,
+                   x.stx_blocks,
+                   {FromStatx(x.stx_atime), FromStatx(x.stx_mtime), FromStatx(x.stx_ctime)},
+                   FromStatx(x.stx_btime)};
+}
+
+void ShmemStore::SetFileTimes(InodeNumber ino, const Times& times) {
+  const timespec spec[2] = {ToTimespec(times.atime), ToTimespec(times.mtime)};
+  utimensat(directory(ino), FileName(ino).text, spec, AT_SYMLINK_NOFOLLOW);
+}
+
+bool ShmemStore::HasWriters(InodeNumber ino) {
+  const Result<base::UniqueFd> file = OpenFile(ino, O_RDONLY | O_NOATIME);
+  // A read lease is refused while anything holds the file open for writing, and a mapping does. It
+  // goes with the descriptor. Where leases are not to be had, the answer errs on the safe side.
+  return !file.ok() || fcntl(file->get(), F_SETLEASE, F_RDLCK) != 0;
+}
+
+}  // namespace memfuse::memfs

@@ -1,0 +1,112 @@
+// File data in a private tmpfs that is mounted nowhere, one file there for each file here. The
+// kernel reads and writes them by itself (FUSE passthrough); the daemon names them, and asks what
+// became of them.
+//
+// Limit. The tmpfs has `size=`, so the kernel enforces the limit on writes that the daemon never
+// sees. What memfs stores beside file data comes out of the same limit: the store lends it to the
+// budget in steps, by which it makes the tmpfs smaller. So the sum is the limit at any moment, and
+// a step or two of it may be reserved and not used.
+//
+// Files are named by inode number and opened when they are needed: a descriptor per thread, not per
+// file.
+
+#ifndef MEMFUSE_SRC_MEMFS_SHMEM_STORE_H_
+#define MEMFUSE_SRC_MEMFS_SHMEM_STORE_H_
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "memfuse/errno.h"
+#include "memfuse/filesystem.h"
+#include "src/base/unique_fd.h"
+#include "src/memfs/budget.h"
+#include "src/memfs/data_store.h"
+#include "src/memfs/lock_order.h"
+
+namespace memfuse::memfs {
+
+struct ShmemOptions {
+  uint64_t size_limit = 0;     // of file data and of what the budget holds, together
+  std::string huge = "never";  // tmpfs(5): never, within_size, advise, always
+  bool noswap = false;
+  bool noatime = false;  // keep no access times
+};
+
+class ShmemStore final : public DataStore, private BudgetLender {
+ public:
+  // From here on `budget`, which outlives the store, is lent its limit by the store.
+  // PermissionDenied (CAP_SYS_ADMIN is needed), Unimplemented (a kernel without it),
+  // InvalidArgument (huge, noswap), ResourceExhausted.
+  static absl::StatusOr<std::unique_ptr<ShmemStore>> Make(const ShmemOptions& options,
+                                                          Budget* budget);
+  ~ShmemStore() override;
+
+  // Before the first request: opens are served from backing files from now on. On failure, with one
+  // clause that says why not, they are not. FailedPrecondition.
+  absl::Status UseBackingFiles(BackingFiles* backing);
+  // After the last request.
+  void ForgetBackingFiles() { backing_.store(nullptr); }
+  BackingFiles* backing_files() const { return backing_.load(std::memory_order_relaxed); }
+
+  std::unique_ptr<FileData> NewFile(InodeNumber ino) override;
+  uint32_t file_cost() const override;
+  uint64_t data_bytes() const override;
+  uint64_t free_bytes() const override;
+  void ReleaseUnused() override;
+
+  // Files, by the number of the inode that they belong to.
+  // EEXIST never: inode numbers are not used again. ENOSPC, ENOMEM, EMFILE, ENFILE.
+  Result<base::UniqueFd> CreateFile(InodeNumber ino);
+  Result<base::UniqueFd> OpenFile(InodeNumber ino, int flags);
+  void RemoveFile(InodeNumber ino) noexcept;
+  struct FileState {
+    uint64_t size;
+    uint64_t blocks;  // of 512 bytes
+    Times times;
+    Timestamp btime;
+  };
+  // EIO: it is not there.
+  Result<FileState> StatFile(InodeNumber ino) const;
+  // utimensat(2); what goes wrong is of no consequence.
+  void SetFileTimes(InodeNumber ino, const Times& times);
+  // Whether somebody, by an open file or by a mapping that outlived it, may still write to it.
+  bool HasWriters(InodeNumber ino);
+
+ private:
+  // Names in one directory of a tmpfs are made and removed one at a time.
+  static constexpr size_t kDirectories = 16;
+  struct FileName {
+    explicit FileName(InodeNumber ino);
+    char text[20];
+  };
+
+  ShmemStore(const ShmemOptions& options, Budget* budget, base::UniqueFd mount);
+
+  void BeginLending();
+  bool Lend(uint64_t bytes) override;
+  // Sets the tmpfs's limit.
+  bool Resize(uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  int directory(InodeNumber ino) const { return directories_[ToInt(ino) % kDirectories].get(); }
+
+  const uint64_t size_limit_;
+  const uint64_t step_;
+  const bool noswap_;
+  Budget* const budget_;
+  const base::UniqueFd mount_;
+  std::array<base::UniqueFd, kDirectories> directories_;  // constant after Make
+  std::atomic<BackingFiles*> backing_{nullptr};
+
+  mutable LeafMutex mu_;
+  uint64_t lent_ ABSL_GUARDED_BY(mu_) = 0;
+  base::UniqueFd config_ ABSL_GUARDED_BY(mu_);  // fspick(2)'s
+};
+
+}  // namespace memfuse::memfs
+
+#endif  // MEMFUSE_SRC_MEMFS_SHMEM_STORE_H_
