@@ -9,18 +9,15 @@ A file system in memory, like tmpfs, served over FUSE until it is unmounted.
   --size=50%          limit on memory: bytes, k/m/g/t, % of memory; 0: all of it
   --nr_inodes=N       limit on inodes, k/m/g; 0: none (default: RAM / 8 KiB)
   --mode=1777         permissions of the root directory, octal
-  --uid=U  --gid=G    owner of the root directory (default: yours)
+  --uid=U  --gid=G    its owner (default: you)
   --threads=N         threads that serve (default: one per CPU, at most 8)
   --allow_other       let other users in (root always does)
-  --data=auto         where file data lies: passthrough (the kernel reads and
-                      writes it; root, Linux 6.9), daemon; auto tries both
-  --huge=never        huge pages: never, within_size, advise, always
-  --noswap            never swap file data out
-  --writeback         let the kernel collect small writes (--data=daemon)
+  --data=auto         where file data lies: passthrough (root) or daemon; with the
+                      former --huge=never and --noswap of tmpfs, with the latter
+                      --writeback: the kernel collects small writes
   --fsname=memfuse    name in the first field of /proc/mounts
   -o a,b=c            mount options: the flags above by name, and ro, nosuid,
-                      nodev, noexec, noatime; those of mount(8) and systemd
-                      (nofail, noauto, user, _netdev, x-*) are dropped
+                      nodev, noexec, noatime; those of mount(8) are dropped
   --fuse_fd=N         serve this open /dev/fuse descriptor; mount nothing
   -f, --foreground    stay in the foreground and log to stderr
   --log_dir=DIR       log to files there (default: syslog)

@@ -161,12 +161,11 @@ TEST_F(CommandLineTest, UnknownMountOptions) {
 }
 
 TEST_F(CommandLineTest, FlagsOfLaterVersionsSaySo) {
-  for (const char* flag : {"--huge=always", "--noswap", "--load=x", "--save_on_unmount=x",
-                           "--metrics_listen=127.0.0.1:1"}) {
+  for (const char* flag : {"--load=x", "--save_on_unmount=x", "--metrics_listen=127.0.0.1:1"}) {
     EXPECT_THAT(Error({flag}),
                 AllOf(HasSubstr("is not supported by this version"), Not(HasSubstr("unknown"))));
   }
-  EXPECT_THAT(Error({"-o", "huge=within_size"}), HasSubstr("not supported by this version"));
+  EXPECT_THAT(Error({"-o", "load=x"}), HasSubstr("not supported by this version"));
 }
 
 }  // namespace

@@ -147,11 +147,36 @@ TEST_F(OptionsTest, FsnameIsNoDevice) {
 }
 
 TEST_F(OptionsTest, Backends) {
-  EXPECT_THAT(Error({"/mnt", "--data=passthrough"}), HasSubstr("not supported by this version"));
-  EXPECT_THAT(Error({"/mnt", "--data=disk"}), HasSubstr("neither auto nor daemon"));
+  EXPECT_EQ(Good({"/mnt"}).filesystem.data, DataKind::kAuto);
+  EXPECT_EQ(Good({"/mnt", "--data=passthrough"}).filesystem.data, DataKind::kPassthrough);
+  EXPECT_EQ(Good({"/mnt", "--data=daemon"}).filesystem.data, DataKind::kDaemon);
+  EXPECT_EQ(Good({"/mnt", "--data=null"}).filesystem.data, DataKind::kNull);
+  EXPECT_THAT(Error({"/mnt", "--data=disk"}), HasSubstr("'disk' is none of"));
   EXPECT_THAT(Error({"/mnt", "--transport=uring"}), HasSubstr("not supported by this version"));
   EXPECT_THAT(Error({"/mnt", "--transport=tcp"}), HasSubstr("neither auto nor dev"));
   Good({"/mnt", "--data=auto", "--transport=auto"});
+}
+
+// What only the kernel's tmpfs can do asks for it.
+TEST_F(OptionsTest, HugeAndNoswap) {
+  const Options huge = Good({"/mnt", "--huge=within_size"});
+  EXPECT_EQ(huge.filesystem.huge, "within_size");
+  EXPECT_EQ(huge.filesystem.data, DataKind::kPassthrough);
+  const Options noswap = Good({"/mnt", "--noswap"});
+  EXPECT_TRUE(noswap.filesystem.noswap);
+  EXPECT_EQ(noswap.filesystem.data, DataKind::kPassthrough);
+  EXPECT_EQ(Good({"/mnt", "--huge=never"}).filesystem.data, DataKind::kAuto);
+  EXPECT_THAT(Error({"/mnt", "--huge=2M"}), HasSubstr("--huge: '2M' is none of"));
+  EXPECT_THAT(Error({"/mnt", "--huge=always", "--data=daemon"}),
+              HasSubstr("--huge needs --data=passthrough"));
+  EXPECT_THAT(Error({"/mnt", "--noswap", "--data=null"}),
+              HasSubstr("--noswap needs --data=passthrough"));
+}
+
+TEST_F(OptionsTest, WritebackIsForTheDaemonsData) {
+  EXPECT_EQ(Good({"/mnt", "--writeback"}).filesystem.data, DataKind::kDaemon);
+  EXPECT_THAT(Error({"/mnt", "--writeback", "--data=passthrough"}), HasSubstr("--writeback"));
+  EXPECT_THAT(Error({"/mnt", "--writeback", "--huge=always"}), HasSubstr("--writeback"));
 }
 
 TEST_F(OptionsTest, OneMountPoint) {

@@ -1,5 +1,5 @@
 #!/bin/bash
-# run_stress.sh MEMFUSE STRESS_TREE [--seconds=N] [--seed=N] [--threads=N] [--sanitizer=LIST]
+# run_stress.sh MEMFUSE STRESS_TREE [--seconds=N] [--seed=N] [--threads=N] [--data=KIND] [--sanitizer=LIST]
 #                                   [--tmpfs]
 #
 # Runs stress_tree on a memfuse mount and looks at what is left of it: no inode, no byte, no memory.
@@ -19,6 +19,7 @@ shift 2
 seconds=15
 seed=$((RANDOM * 32768 + RANDOM))
 threads=8
+data=auto
 sanitizer=
 tmpfs=false
 for flag in "$@"; do
@@ -26,6 +27,7 @@ for flag in "$@"; do
     --seconds=*) seconds=${flag#*=} ;;
     --seed=*) seed=${flag#*=} ;;
     --threads=*) threads=${flag#*=} ;;
+    --data=*) data=${flag#*=} ;;
     --sanitizer=*) sanitizer=${flag#*=} ;;
     --tmpfs) tmpfs=true ;;
     *) fail "unknown flag $flag" ;;
@@ -87,7 +89,7 @@ if $tmpfs; then
   exit 0
 fi
 
-start_memfuse "$mount" --threads="$threads" --size=4g
+start_memfuse "$mount" --threads="$threads" --data="$data" --size=4g
 empty=$(usage_of "$mount")
 [[ $(awk '{ print $2 }' <<<"$empty") == 1 ]] || fail "a new file system has more than its root"
 

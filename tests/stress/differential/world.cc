@@ -175,7 +175,7 @@ int64_t Now() { return time(nullptr); }
 }  // namespace
 
 World::World(const std::string& directory)
-    : root_(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)), started_(Now() - 10) {}
+    : root_(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)), started_(Now() - 86400) {}
 
 void World::CloseAll() {
   for (base::UniqueFd& slot : slots_) slot.reset();
