@@ -12,9 +12,9 @@ A file system in memory, like tmpfs, served over FUSE until it is unmounted.
   --uid=U  --gid=G    its owner (default: you)
   --threads=N         threads that serve (default: one per CPU, at most 8)
   --allow_other       let other users in (root always does)
-  --data=auto         where file data lies: passthrough (root) or daemon; with the
-                      former --huge=never and --noswap of tmpfs, with the latter
-                      --writeback: the kernel collects small writes
+  --data=auto         where file data lies: passthrough (root) or daemon; with
+                      the former, --huge=never and --noswap; with the latter
+                      --writeback (the kernel collects small writes)
   --fsname=memfuse    name in the first field of /proc/mounts
   -o a,b=c            mount options: the flags above by name, and ro, nosuid,
                       nodev, noexec, noatime; those of mount(8) are dropped
