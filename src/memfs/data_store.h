@@ -29,8 +29,8 @@ class DataStore {
   virtual uint64_t data_bytes() const = 0;
   // Bytes that can still be written.
   virtual uint64_t free_bytes() const = 0;
-  // Hands back what was reserved ahead and is not used.
-  virtual void ReleaseUnused() {}
+  // Hands back what was reserved ahead and is not used: all of it, or what is more than a little.
+  virtual void ReleaseUnused(bool /*all*/) {}
 };
 
 }  // namespace memfuse::memfs

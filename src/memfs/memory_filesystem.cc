@@ -142,7 +142,7 @@ MemoryFileSystemUsage MemFs::Usage() const {
 }
 
 void MemFs::ReleaseUnusedMemory() {
-  resources_.store->ReleaseUnused();
+  resources_.store->ReleaseUnused(/*all=*/false);
   // What lies in the heap is everything but the pages of files. The high-water mark since the last
   // walk tells whether enough was freed to make one worth its time: it takes the heap's locks.
   constexpr uint64_t kWorthwhile = 4 << 20;
@@ -192,7 +192,7 @@ void MemFs::Bury(const InodeRef& inode) {
 
 Result<FileSystemStatistics> MemFs::Statfs(const RequestContext&, const StatfsRequest&) {
   const Budget& budget = resources_.budget;
-  resources_.store->ReleaseUnused();
+  resources_.store->ReleaseUnused(/*all=*/true);
   FileSystemStatistics s;
   s.block_size = kPageSize;
   s.blocks = budget.total() / kPageSize;

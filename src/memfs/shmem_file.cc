@@ -54,7 +54,7 @@ Result<void> Fallocate(int descriptor, int mode, uint64_t offset, uint64_t lengt
 
 ShmemFile::~ShmemFile() {
   if (exists_.load()) store_->RemoveFile(ino_);
-  store_->ReleaseUnused();
+  store_->ReleaseUnused(/*all=*/false);
 }
 
 Result<base::UniqueFd> ShmemFile::DescriptorLocked(int flags) {

@@ -189,12 +189,15 @@ bool ShmemStore::Lend(uint64_t bytes) {
   return false;
 }
 
-void ShmemStore::ReleaseUnused() {
-  if (budget_->bytes_free() < 3 * step_) return;
+void ShmemStore::ReleaseUnused(bool all) {
+  // Lending and taking back by turns would cost two system calls each time.
+  const uint64_t least = all ? kPageSize : 3 * step_;
+  const uint64_t kept = all ? 0 : step_;
+  if (budget_->bytes_free() < least) return;
   MutexLock lock(&mu_);
   const uint64_t unused = budget_->bytes_free();
-  if (unused < 3 * step_) return;
-  const uint64_t amount = (unused - step_) / kPageSize * kPageSize;
+  if (unused < least) return;
+  const uint64_t amount = (unused - kept) / kPageSize * kPageSize;
   if (!budget_->LowerLimit(amount)) return;
   if (!Resize(size_limit_ - lent_ + amount)) {
     budget_->RaiseLimit(amount);

@@ -57,7 +57,7 @@ class ShmemStore final : public DataStore, private BudgetLender {
   uint32_t file_cost() const override;
   uint64_t data_bytes() const override;
   uint64_t free_bytes() const override;
-  void ReleaseUnused() override;
+  void ReleaseUnused(bool all) override;
 
   // Files, by the number of the inode that they belong to.
   // EEXIST never: inode numbers are not used again. ENOSPC, ENOMEM, EMFILE, ENFILE.

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -13,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "src/base/unique_fd.h"
 #include "src/transport/helper.h"
 
 namespace memfuse::transport {
@@ -47,6 +49,18 @@ MountPoint::Identity MountPoint::Look() const {
   identity.device_major = status.stx_dev_major;
   identity.device_minor = status.stx_dev_minor;
   return identity;
+}
+
+void MountPoint::TuneCache() const {
+  if (!identity_.known) return;
+  const std::string directory =
+      absl::StrCat("/sys/class/bdi/", identity_.device_major, ":", identity_.device_minor, "/");
+  constexpr std::pair<absl::string_view, absl::string_view> kSettings[] = {
+      {"max_ratio", "100"}, {"read_ahead_kb", "1024"}};
+  for (const auto& [name, value] : kSettings) {
+    const base::UniqueFd file(open(absl::StrCat(directory, name).c_str(), O_WRONLY | O_CLOEXEC));
+    if (file.valid()) (void)!write(file.get(), value.data(), value.size());
+  }
 }
 
 bool MountPoint::StillThere(bool connection_ended) const {

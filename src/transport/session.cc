@@ -55,6 +55,7 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Mount(const MountOptions& moun
     (void)mounted->mount_point.Unmount(absl::InfinitePast(), /*connection_ended=*/false);
     return started;
   }
+  mounted->mount_point.TuneCache();
   session->SetMountPoint(std::move(mounted->mount_point));
   return session;
 }
