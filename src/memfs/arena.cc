@@ -126,10 +126,49 @@ void Arena::Clear(PageNumber first, size_t count) {
   }
 }
 
-void Arena::Free(absl::Span<const PageNumber> pages) {
+Result<void> Arena::Share(absl::Span<const PageNumber> pages) {
+  MutexLock lock(&mu_);
+  size_t done = 0;
+  try {
+    for (; done < pages.size(); ++done) ++shares_[pages[done]];
+  } catch (const std::bad_alloc&) {
+    for (const PageNumber page : pages.first(done)) {
+      const auto it = shares_.find(page);
+      if (--it->second == 0) shares_.erase(it);
+    }
+    return Errno(ENOMEM);
+  }
+  in_use_.fetch_add(pages.size(), std::memory_order_relaxed);
+  return {};
+}
+
+bool Arena::IsShared(PageNumber page) const {
+  MutexLock lock(&mu_);
+  return shares_.contains(page);
+}
+
+size_t Arena::Disown(absl::Span<PageNumber> pages) {
+  if (shares_.empty()) return pages.size();
+  size_t unowned = 0;
+  for (const PageNumber page : pages) {
+    const auto it = shares_.find(page);
+    if (it == shares_.end()) {
+      pages[unowned++] = page;
+    } else if (--it->second == 0) {
+      shares_.erase(it);
+    }
+  }
+  return unowned;
+}
+
+void Arena::Free(absl::Span<PageNumber> pages) {
   if (pages.empty()) return;
-  ForEachRun(pages, [this](PageNumber first, size_t count) { Clear(first, count); });
   in_use_.fetch_sub(pages.size(), std::memory_order_relaxed);
+  {
+    MutexLock lock(&mu_);
+    pages = pages.first(Disown(pages));
+  }
+  ForEachRun(pages, [this](PageNumber first, size_t count) { Clear(first, count); });
   MutexLock lock(&mu_);
   MarkFree(pages);
 }

@@ -4,6 +4,10 @@
 // the same descriptor. They are read and written with pread and pwrite, so that running out of
 // memory is an errno and not a SIGBUS, and the daemon's page tables stay empty.
 //
+// A page may be shared: Share() gives it one more owner, and each owner frees it. Who writes to a
+// page of several owners takes a page of its own first (copy on write); that is for owners to see
+// to.
+//
 // Invariant: a page that is free has no memory behind it and reads as zeros. Free() hands the
 // memory back to the system before the number can be given out again.
 
@@ -16,6 +20,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "memfuse/errno.h"
@@ -32,8 +37,8 @@ using PageNumber = uint32_t;
 // Thread-safe.
 class Arena {
  public:
-  // Page numbers are below this: 2^31 pages are 8 TiB.
-  static constexpr PageNumber kMaxPages = PageNumber{1} << 31;
+  // Page numbers are below this: 2^30 pages are 4 TiB.
+  static constexpr PageNumber kMaxPages = PageNumber{1} << 30;
 
   // ResourceExhausted, Unimplemented (no memfd_create).
   static absl::StatusOr<std::unique_ptr<Arena>> Make();
@@ -45,9 +50,15 @@ class Arena {
   // until they are written. ENOSPC, ENOMEM: the arena cannot grow; none is taken then.
   Result<void> Allocate(absl::Span<PageNumber> pages);
 
-  // Gives pages and their memory back. Not under a lock of rank data or lower, where it can be
-  // helped: it takes a system call per run of neighbours.
-  void Free(absl::Span<const PageNumber> pages);
+  // One more owner for each of `pages`, which the caller owns. ENOMEM: for none.
+  Result<void> Share(absl::Span<const PageNumber> pages);
+  // Whether a page of the caller's has other owners. What is false stays so.
+  bool IsShared(PageNumber page) const;
+
+  // Gives pages up; those without another owner go back with their memory. Not under a lock of rank
+  // data or lower, where it can be helped: it takes a system call per run of neighbours. The list
+  // is overwritten.
+  void Free(absl::Span<PageNumber> pages);
 
   // Neighbouring pages read as zeros again, and their memory goes back; they stay allocated.
   void Clear(PageNumber first, size_t count);
@@ -58,6 +69,7 @@ class Arena {
   // The opposite. EIO: never seen, the memory file is ours alone.
   Result<void> Read(PageNumber first, uint64_t offset, absl::Span<char> out) const;
 
+  // A shared page counts once for each owner.
   uint64_t pages_in_use() const { return in_use_.load(std::memory_order_relaxed); }
 
  private:
@@ -75,12 +87,17 @@ class Arena {
   // Takes up to pages.size() pages out of one group that has some; returns how many.
   size_t TakeFrom(uint32_t group_index, absl::Span<PageNumber> pages)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes one owner off each page; those that had no other are moved to the front. Returns how
+  // many.
+  size_t Disown(absl::Span<PageNumber> pages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void MarkFree(absl::Span<const PageNumber> pages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const base::UniqueFd fd_;
   std::atomic<uint64_t> in_use_{0};
 
-  LeafMutex mu_;
+  mutable LeafMutex mu_;
+  absl::flat_hash_map<PageNumber, uint32_t> shares_
+      ABSL_GUARDED_BY(mu_);  // owners beyond the first
   std::vector<Group> groups_ ABSL_GUARDED_BY(mu_);
   // Groups with free pages, the one to take from last. A full group leaves when it is met.
   std::vector<uint32_t> open_groups_ ABSL_GUARDED_BY(mu_);

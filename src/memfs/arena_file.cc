@@ -40,14 +40,14 @@ void ArenaFile::Garbage::Add(PageNumber page) noexcept {
     if (pages_.capacity() > 0) {
       pages_.push_back(page);
     } else {
-      arena_->Free(absl::MakeConstSpan(&page, 1));
+      arena_->Free(absl::MakeSpan(&page, 1));
       budget_->ReleaseBytes(kPageSize);
     }
   }
 }
 
 void ArenaFile::Garbage::Flush() {
-  arena_->Free(pages_);
+  arena_->Free(absl::MakeSpan(pages_));
   budget_->ReleaseBytes(pages_.size() * kPageSize);
   pages_.clear();
 }
@@ -120,7 +120,7 @@ Result<void> ArenaFile::TinyToPage() {
   Result<void> moved = arena_->Allocate(absl::MakeSpan(&page, 1));
   if (moved.ok()) {
     moved = arena_->Write(page, 0, absl::MakeConstSpan(tiny_, tiny_size_));
-    if (!moved.ok()) arena_->Free(absl::MakeConstSpan(&page, 1));
+    if (!moved.ok()) arena_->Free(absl::MakeSpan(&page, 1));
   }
   if (!moved.ok()) {
     TrimTable(0, 0);
@@ -165,6 +165,40 @@ Result<size_t> ArenaFile::Read(uint64_t offset, absl::Span<char> out) {
   return done;
 }
 
+Result<void> ArenaFile::OwnPage(uint64_t index, bool keep) {
+  const PageSlot slot = pages_->Get(index);
+  if (!slot.shared()) return {};
+  PageNumber page = slot.page();
+  if (arena_->IsShared(page)) {
+    // The page that is given up was charged; the new one takes its place.
+    PageNumber own;
+    MEMFUSE_RETURN_IF_ERROR(arena_->Allocate(absl::MakeSpan(&own, 1)));
+    char content[kPageSize];
+    Result<void> copied = keep ? arena_->Read(page, 0, content) : Result<void>();
+    if (keep && copied.ok()) copied = arena_->Write(own, 0, content);
+    if (!copied.ok()) {
+      arena_->Free(absl::MakeSpan(&own, 1));
+      return copied;
+    }
+    arena_->Free(absl::MakeSpan(&page, 1));
+    page = own;
+  }
+  pages_->Set(index, PageSlot(page, slot.written()));
+  return {};
+}
+
+Result<void> ArenaFile::OwnPages(uint64_t offset, size_t length, absl::Span<PageNumber> pages) {
+  const uint64_t first = PageOf(offset);
+  for (size_t i = 0; i < pages.size(); ++i) {
+    const uint64_t index = first + i;
+    if (!pages_->Get(index).shared()) continue;
+    const bool whole = PageStart(index) >= offset && PageStart(index + 1) <= offset + length;
+    MEMFUSE_RETURN_IF_ERROR(OwnPage(index, /*keep=*/!whole));
+    pages[i] = pages_->Get(index).page();
+  }
+  return {};
+}
+
 Result<size_t> ArenaFile::WritePages(uint64_t offset, absl::Span<const char> data) {
   const uint64_t first = PageOf(offset);
   const uint64_t last = PageOf(offset + data.size() - 1);
@@ -196,21 +230,22 @@ Result<size_t> ArenaFile::WritePages(uint64_t offset, absl::Span<const char> dat
   if (reach <= offset) return Errno(ENOSPC);  // nothing was granted then
   const auto length = static_cast<size_t>(std::min<uint64_t>(data.size(), reach - offset));
 
-  for (size_t done = 0; done < length;) {
+  Result<void> written = OwnPages(offset, length, absl::MakeSpan(target.data(), backed));
+  for (size_t done = 0; written.ok() && done < length;) {
     const uint64_t at = offset + done;
     const uint64_t i = PageOf(at) - first;
     uint64_t run = 1;
     while (i + run < backed && target[i + run] == target[i] + run) ++run;
     const auto piece =
         static_cast<size_t>(std::min<uint64_t>(length - done, run * kPageSize - at % kPageSize));
-    if (Result<void> written = arena_->Write(target[i], at % kPageSize, data.subspan(done, piece));
-        !written.ok()) {
-      // What was overwritten so far is as a failed write(2) may leave it; new pages go back.
-      arena_->Free(absl::MakeConstSpan(fresh.data(), used));
-      budget_->ReleaseBytes(used * kPageSize);
-      return written.error();
-    }
+    written = arena_->Write(target[i], at % kPageSize, data.subspan(done, piece));
     done += piece;
+  }
+  if (!written.ok()) {
+    // What was overwritten so far is as a failed write(2) may leave it; new pages go back.
+    arena_->Free(absl::MakeSpan(fresh.data(), used));
+    budget_->ReleaseBytes(used * kPageSize);
+    return written.error();
   }
   for (uint64_t i = 0; i < backed; ++i) {
     pages_->Set(first + i, PageSlot(target[i], /*written=*/true));
@@ -266,7 +301,8 @@ Result<void> ArenaFile::ZeroWithinPage(uint64_t from, uint64_t to) {
   }
   const PageSlot slot = pages_ == nullptr ? PageSlot() : pages_->Get(page);
   if (slot.hole() || !slot.written()) return {};
-  return arena_->Write(slot.page(), within,
+  MEMFUSE_RETURN_IF_ERROR(OwnPage(page, /*keep=*/true));
+  return arena_->Write(pages_->Get(page).page(), within,
                        absl::MakeConstSpan(kZeros, static_cast<size_t>(to - from)));
 }
 
@@ -276,19 +312,108 @@ Result<void> ArenaFile::Open(uint32_t /*flags*/, OpenResult* open) {
   return {};
 }
 
+Result<size_t> ArenaFile::LendPages(uint64_t first, uint64_t end, absl::Span<PageNumber> pages) {
+  MutexLock lock(&mu_);
+  const uint64_t size = size_.load(std::memory_order_relaxed);
+  // What lies in a page behind the end is zeros: the last page can be lent if nothing lies between.
+  const uint64_t limit = size <= end ? size : end / kPageSize * kPageSize;
+  size_t count = 0;
+  for (; count < pages.size() && PageStart(first + count) < limit; ++count) {
+    const PageSlot slot = pages_ == nullptr ? PageSlot() : pages_->Get(first + count);
+    if (slot.hole() || !slot.written()) break;
+    pages[count] = slot.page();
+  }
+  MEMFUSE_RETURN_IF_ERROR(arena_->Share(pages.first(count)));
+  for (size_t i = 0; i < count; ++i) {
+    pages_->Set(first + i, PageSlot(pages[i], /*written=*/true, /*shared=*/true));
+  }
+  return count;
+}
+
+Result<size_t> ArenaFile::TakePages(uint64_t first, uint64_t end, absl::Span<PageNumber> pages) {
+  std::array<PageNumber, kBatchPages> replaced;
+  size_t replaced_count = 0;
+  size_t taken = 0;
+  Result<void> result;
+  {
+    MutexLock lock(&mu_);
+    // A last page that is not whole must not cut what the file has behind it.
+    if (PageStart(first + pages.size()) > end && size_.load(std::memory_order_relaxed) > end) {
+      arena_->Free(pages.last(1));
+      pages.remove_suffix(1);
+    }
+    if (!pages.empty()) result = PrepareTable(first, first + pages.size() - 1);
+    for (; result.ok() && taken < pages.size(); ++taken) {
+      const PageSlot slot = pages_->Get(first + taken);
+      if (!slot.hole()) {
+        replaced[replaced_count++] = slot.page();
+      } else if (budget_->ReserveBytes(kPageSize)) {
+        ++page_count_;
+        if (first + taken == 0 && tiny_ != nullptr) (void)ResizeTiny(0);
+      } else {
+        break;
+      }
+      pages_->Set(first + taken, PageSlot(pages[taken], /*written=*/true, /*shared=*/true));
+    }
+    if (taken < pages.size() && pages_ != nullptr) TrimTable(first, first + pages.size() - 1);
+    if (taken > 0) {
+      const uint64_t reach = std::min(end, PageStart(first + taken));
+      if (reach > size_.load(std::memory_order_relaxed)) {
+        size_.store(reach, std::memory_order_release);
+      }
+      PublishBlocks();
+    }
+  }
+  const bool full = taken == 0 && !pages.empty();
+  arena_->Free(pages.subspan(taken));
+  arena_->Free(absl::MakeSpan(replaced.data(), replaced_count));
+  if (!result.ok()) return result.error();
+  if (full) return Errno(ENOSPC);
+  return taken;
+}
+
+Result<uint64_t> ArenaFile::ShareFrom(ArenaFile* source, uint64_t offset_in, uint64_t offset_out,
+                                      uint64_t length) {
+  std::array<PageNumber, kBatchPages> pages;
+  length = std::min(length, PageStart(kBatchPages));
+  const auto want = static_cast<size_t>((length + kPageSize - 1) / kPageSize);
+  MEMFUSE_ASSIGN_OR_RETURN(
+      const size_t lent,
+      source->LendPages(PageOf(offset_in), offset_in + length, absl::MakeSpan(pages.data(), want)));
+  if (lent == 0) return uint64_t{0};
+  MEMFUSE_ASSIGN_OR_RETURN(const size_t taken, TakePages(PageOf(offset_out), offset_out + length,
+                                                         absl::MakeSpan(pages.data(), lent)));
+  return std::min(length, PageStart(taken));
+}
+
 Result<uint64_t> ArenaFile::CopyFrom(FileData* source, uint64_t offset_in, uint64_t offset_out,
                                      uint64_t length) {
   // One file's lock at a time: the copy is no snapshot, as it is none on tmpfs.
-  constexpr uint64_t kPiece = 256 << 10;
-  std::vector<char> buffer(static_cast<size_t>(std::min(length, kPiece)));
+  constexpr uint64_t kPiece = 64 << 10;
+  auto* const from = static_cast<ArenaFile*>(source);
+  std::vector<char> buffer;
   uint64_t done = 0;
   Result<void> failed;
   while (done < length) {
-    const auto want = static_cast<size_t>(std::min(length - done, kPiece));
-    const Result<size_t> got = source->Read(offset_in + done, absl::MakeSpan(buffer.data(), want));
+    const uint64_t in = offset_in + done;
+    const uint64_t out = offset_out + done;
+    if (in % kPageSize == 0 && out % kPageSize == 0) {
+      const Result<uint64_t> shared = ShareFrom(from, in, out, length - done);
+      if (!shared.ok()) {
+        failed = shared.error();
+        break;
+      }
+      done += *shared;
+      if (*shared > 0) continue;
+    }
+    // Up to where pages may be shared again.
+    const uint64_t rest = std::min(length - done, kPiece - in % kPageSize);
+    buffer.resize(kPiece);
+    const Result<size_t> got =
+        from->Read(in, absl::MakeSpan(buffer.data(), static_cast<size_t>(rest)));
     if (!got.ok()) failed = got.error();
     if (!got.ok() || *got == 0) break;
-    const Result<size_t> put = Write(offset_out + done, absl::MakeConstSpan(buffer.data(), *got));
+    const Result<size_t> put = Write(out, absl::MakeConstSpan(buffer.data(), *got));
     if (!put.ok()) failed = put.error();
     if (!put.ok()) break;
     done += *put;
@@ -334,7 +459,7 @@ Result<void> ArenaFile::FillHoles(uint64_t first, uint64_t last) {
   const bool with_tiny = tiny_ != nullptr && first == 0;
   if (got.ok() && with_tiny) {
     got = arena_->Write(fresh[0], 0, absl::MakeConstSpan(tiny_, tiny_size_));
-    if (!got.ok()) arena_->Free(fresh);
+    if (!got.ok()) arena_->Free(absl::MakeSpan(fresh));
   }
   if (!got.ok()) {
     TrimTable(first, last);
@@ -346,7 +471,7 @@ Result<void> ArenaFile::FillHoles(uint64_t first, uint64_t last) {
     const PageSlot slot = pages_->Get(i);
     // A page that was reserved before counts as data from now on, as it does on tmpfs.
     pages_->Set(i, slot.hole() ? PageSlot(fresh[used++], with_tiny && i == 0)
-                               : PageSlot(slot.page(), /*written=*/true));
+                               : PageSlot(slot.page(), /*written=*/true, slot.shared()));
   }
   page_count_ += static_cast<uint32_t>(missing);
   return with_tiny ? ResizeTiny(0) : Result<void>();
@@ -401,8 +526,10 @@ Result<void> ArenaFile::ZeroRange(uint64_t offset, uint64_t length, bool keep_si
     if (to - from < kPageSize) {
       MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(from, to));
     } else {
-      arena_->Clear(slot.page(), 1);
-      pages_->Set(page, PageSlot(slot.page(), /*written=*/false));
+      if (slot.shared()) MEMFUSE_RETURN_IF_ERROR(OwnPage(page, /*keep=*/false));
+      const PageNumber own = pages_->Get(page).page();
+      arena_->Clear(own, 1);
+      pages_->Set(page, PageSlot(own, /*written=*/false));
     }
   }
   if (!keep_size && end > size_.load(std::memory_order_relaxed)) {

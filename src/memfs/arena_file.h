@@ -72,6 +72,26 @@ class ArenaFile final : public FileData {
   // Moves page 0 from the heap into the arena. ENOSPC, ENOMEM.
   Result<void> TinyToPage() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  // Gives the file a page `index` that nobody else owns, with the same content or, without `keep`,
+  // zeros. ENOSPC, ENOMEM.
+  Result<void> OwnPage(uint64_t index, bool keep) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The same for each page of `pages` that begins with the one of `offset`; those that the `length`
+  // bytes there cover need not be kept. Brings `pages` up to date.
+  Result<void> OwnPages(uint64_t offset, size_t length, absl::Span<PageNumber> pages)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Shares data pages from page `first` on, until `pages` is full or one is no page of data;
+  // returns how many. The last of `pages` may lie across the end only if the file ends at or before
+  // `end`.
+  Result<size_t> LendPages(uint64_t first, uint64_t end, absl::Span<PageNumber> pages);
+  // Pages of another file become pages `first` and on, in place of what is there, as far as space
+  // is found; the size becomes at least `end` bytes, or the end of the last page. Returns how many.
+  // The others are freed. ENOSPC (none), ENOMEM.
+  Result<size_t> TakePages(uint64_t first, uint64_t end, absl::Span<PageNumber> pages);
+  // The part of CopyFrom that can be done by sharing, at most kBatchPages pages, beginning at
+  // page-aligned offsets; 0 where the source has no page there.
+  Result<uint64_t> ShareFrom(ArenaFile* source, uint64_t offset_in, uint64_t offset_out,
+                             uint64_t length);
+
   // Writes at most kBatchPages pages; `data` does not leave them. As Write.
   Result<size_t> WritePages(uint64_t offset, absl::Span<const char> data)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

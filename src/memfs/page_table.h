@@ -20,15 +20,19 @@ namespace memfuse::memfs {
 class PageSlot {
  public:
   PageSlot() = default;
-  PageSlot(PageNumber page, bool written) : bits_(page | (written ? 0 : kUnwritten)) {}
+  PageSlot(PageNumber page, bool written, bool shared = false)
+      : bits_(page | (written ? 0 : kUnwritten) | (shared ? kShared : 0)) {}
 
   bool hole() const { return bits_ == 0; }
-  PageNumber page() const { return bits_ & ~kUnwritten; }
+  PageNumber page() const { return bits_ & (kShared - 1); }
   // False: reserved by fallocate(2), reads as zeros and counts as a hole for lseek(2).
   bool written() const { return (bits_ & kUnwritten) == 0; }
+  // The page had other owners once, and may have them still: ask the arena before writing to it.
+  bool shared() const { return (bits_ & kShared) != 0; }
 
  private:
-  static constexpr uint32_t kUnwritten = Arena::kMaxPages;
+  static constexpr uint32_t kShared = Arena::kMaxPages;
+  static constexpr uint32_t kUnwritten = kShared << 1;
   uint32_t bits_ = 0;
 };
 

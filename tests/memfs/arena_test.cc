@@ -90,7 +90,7 @@ TEST_F(ArenaTest, GivesNeighboursWhereItCan) {
 
 TEST_F(ArenaTest, AllocatesNothingForAnEmptyRequest) {
   EXPECT_THAT(arena_->Allocate({}), Succeeds());
-  arena_->Free({});
+  arena_->Free(absl::Span<PageNumber>());
   EXPECT_EQ(arena_->pages_in_use(), 0u);
 }
 
@@ -114,10 +114,10 @@ TEST_F(ArenaTest, ReadsAndWritesAcrossARunOfNeighbours) {
 }
 
 TEST_F(ArenaTest, FreeGivesTheMemoryBackAndThePageReadsAsZerosWhenReused) {
-  const std::vector<PageNumber> pages = Allocate(600);
+  std::vector<PageNumber> pages = Allocate(600);
   for (const PageNumber page : pages) Fill(page, 'x');
   EXPECT_EQ(MemoryPages(), 600u);
-  arena_->Free(pages);
+  arena_->Free(absl::MakeSpan(pages));
   EXPECT_EQ(MemoryPages(), 0u);
   EXPECT_EQ(arena_->pages_in_use(), 0u);
   const std::vector<PageNumber> again = Allocate(600);
@@ -133,7 +133,7 @@ TEST_F(ArenaTest, FreesPagesThatAreNoNeighbours) {
   std::vector<PageNumber> odd;
   for (size_t i = 1; i < pages.size(); i += 2) odd.push_back(pages[i]);
   std::reverse(odd.begin(), odd.end());
-  arena_->Free(odd);
+  arena_->Free(absl::MakeSpan(odd));
   EXPECT_EQ(MemoryPages(), 50u);
   for (size_t i = 0; i < pages.size(); i += 2) {
     EXPECT_EQ(Read(pages[i], 0, kPageSize), std::string(kPageSize, 'x'));
@@ -153,10 +153,10 @@ TEST_F(ArenaTest, ClearKeepsThePagesAndDropsTheirMemory) {
 }
 
 TEST_F(ArenaTest, GrowsOnlyWhenItIsFull) {
-  const std::vector<PageNumber> pages = Allocate(5000);
+  std::vector<PageNumber> pages = Allocate(5000);
   struct stat before, after;
   ASSERT_EQ(fstat(descriptor_, &before), 0);
-  arena_->Free(pages);
+  arena_->Free(absl::MakeSpan(pages));
   Allocate(5000);
   ASSERT_EQ(fstat(descriptor_, &after), 0);
   EXPECT_EQ(before.st_size, after.st_size);
@@ -178,15 +178,15 @@ TEST_F(ArenaTest, KeepsThreadsApart) {
       }
       std::shuffle(mine.begin(), mine.end(), random);
       const size_t drop = std::min<size_t>(mine.size(), random() % 25);
-      const std::vector<PageNumber> dropped(mine.end() - static_cast<std::ptrdiff_t>(drop),
+      std::vector<PageNumber> dropped(mine.end() - static_cast<std::ptrdiff_t>(drop),
                                             mine.end());
       for (const PageNumber page : dropped) {
         if (Read(page, 0, 1)[0] != static_cast<char>(seed)) *fine = false;
       }
       mine.resize(mine.size() - drop);
-      arena_->Free(dropped);
+      arena_->Free(absl::MakeSpan(dropped));
     }
-    arena_->Free(mine);
+    arena_->Free(absl::MakeSpan(mine));
   };
   bool fine[3] = {true, true, true};
   std::vector<std::thread> threads;

@@ -1,0 +1,133 @@
+"""Runs the cells, alternating between the targets, and reduces what they gave."""
+
+import json
+import os
+import statistics
+from itertools import groupby
+
+from cells import layout_arguments
+from commands import Failure
+
+YARDSTICK = "tmpfs"
+
+
+class Samples:
+    """Throughput of each cell and target by round."""
+
+    def __init__(self):
+        self._values = {}
+
+    def add(self, cell, target, round_number, value):
+        self._values.setdefault((cell, target.label), {})[round_number] = value
+
+    def summary(self, cell, target):
+        """None where nothing was measured. A ratio is to the yardstick's value of the same round:
+        what slows the machine down for a while slows both."""
+        own = self._values.get((cell, target.label))
+        yard = self._values.get((cell, YARDSTICK), {})
+        if not own or target.failed:
+            return None
+        ratios = [own[r]["bytes"] / yard[r]["bytes"] for r in sorted(own) if r in yard]
+        return {
+            "ratio": statistics.median(ratios),
+            "ratio_min": min(ratios),
+            "ratio_max": max(ratios),
+            "ratios": ratios,
+            "mb_per_second": statistics.median(v["bytes"] for v in own.values()) / 1e6,
+            "iops": statistics.median(v["iops"] for v in own.values()),
+        }
+
+
+def fio(target, arguments, timeout):
+    """Bytes and operations per second."""
+    output = target.run(arguments, timeout)
+    try:
+        # fio may say something before the report.
+        job = json.loads(output[output.index("{") :])["jobs"][0]
+    except (ValueError, LookupError) as error:
+        raise Failure("fio gave no report") from error
+    if job["error"]:
+        raise Failure(f"fio: {os.strerror(job['error'])}")
+    report = max(job["read"], job["write"], key=lambda side: side["io_bytes"])
+    if not report["bw_bytes"]:
+        raise Failure("fio moved nothing")
+    return {"bytes": report["bw_bytes"], "iops": report["iops"]}
+
+
+class Run:
+    """`wanted(cell, target)` chooses; `log` takes lines on the progress."""
+
+    def __init__(self, targets, rounds, size, seconds, wanted, log):
+        self.samples = Samples()
+        self._targets = targets
+        self._rounds = rounds
+        self._size = size
+        self._seconds = seconds
+        self._wanted = wanted
+        self._log = log
+        # At 10 MB/s something is wrong.
+        self._patience = 60 + size / 10e6
+
+    def measure(self, cells):
+        """Cells with the same number of jobs share files, so that only one set exists at a time."""
+        for jobs, group in groupby(sorted(cells, key=lambda cell: cell.jobs), lambda c: c.jobs):
+            self._measure_group(jobs, list(group))
+
+    def _users(self, cells):
+        """The targets that take part in any of these cells."""
+        return [
+            target
+            for target in self._targets
+            if not target.failed and any(self._wanted(cell, target) for cell in cells)
+        ]
+
+    def _measure_group(self, jobs, cells):
+        for target in self._users(cells):
+            self._attempt(target, self._lay_out, target, jobs)
+        for round_number in range(self._rounds):
+            for cell in cells:
+                self._measure_cell(cell, round_number)
+        for target in self._users(cells):
+            self._attempt(target, target.remove, [f"data.{job}" for job in range(jobs)])
+
+    def _lay_out(self, target, jobs):
+        fio(target, layout_arguments(target.path, jobs, self._size), self._patience)
+
+    def _measure_cell(self, cell, round_number):
+        targets = self._users([cell])
+        turn = round_number % len(targets) if targets else 0
+        values = {}
+        for target in targets[turn:] + targets[:turn]:
+            value = self._attempt(target, self._sample, cell, target)
+            if value:
+                self.samples.add(cell, target, round_number, value)
+                values[target.label] = value
+        in_order = [target.label for target in targets if target.label in values]
+        if cell.transport:
+            shown = [f"{label} {values[label]['iops'] / 1e3:.1f}k IOPS" for label in in_order]
+        else:
+            shown = [f"{label} {values[label]['bytes'] / 1e6:.0f} MB/s" for label in in_order]
+        self._log(f"round {round_number + 1}/{self._rounds} {cell.name}: {', '.join(shown)}")
+
+    def _sample(self, cell, target):
+        if not cell.new and not (cell.wants_direct and target.direct):
+            self._warm(target, cell.jobs)
+        arguments = cell.fio_arguments(target.path, self._size, self._seconds, target.direct)
+        return fio(target, arguments, self._patience + self._seconds)
+
+    def _warm(self, target, jobs):
+        """Brings the files into the page cache, where the file system uses it."""
+        for job in range(jobs):
+            path = os.path.join(target.path, f"data.{job}")
+            target.run(["dd", f"if={path}", "of=/dev/null", "bs=1M"], self._patience)
+
+    def _attempt(self, target, action, *arguments):
+        """A target that fails is out; without the yardstick there is nothing to compare."""
+        try:
+            return action(*arguments)
+        except Failure as failure:
+            target.fail(failure)
+            if target.label == YARDSTICK:
+                raise Failure(f"{YARDSTICK}, the yardstick, failed: {target.failed}") from failure
+            self._log(f"{target.label} failed: {target.failed}")
+            return None

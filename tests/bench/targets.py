@@ -1,0 +1,212 @@
+"""The file systems that are compared: how each is mounted, and taken away again."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+from commands import MOMENT, Failure, last_line, run, start
+
+PEERS = ("bindfs", "mergerfs")
+
+
+def mounted(path):
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+        return any(line.split()[4] == path.replace(" ", r"\040") for line in file)
+
+
+def unmount(path):
+    """With patience: caches and asynchronous I/O hold a mount for a moment longer."""
+    for attempt in range(10):
+        if not mounted(path):
+            return
+        try:
+            run(["umount", path])
+        except Failure:
+            time.sleep(0.05 * 2**min(attempt, 4))
+    try:
+        run(["umount", "--lazy", path])
+    except Failure:
+        pass
+
+
+class Target:
+    """One file system. `path` is valid from mount() to unmount()."""
+
+    def __init__(self, label, what, nobody=False, transport=False, data=True):
+        self.label = label
+        self.what = what
+        self.nobody = nobody  # Whose mount it is, and so who may use it.
+        self.transport = transport  # Takes part in the cells that measure requests alone.
+        self.data = data  # Takes part in the others: it keeps what is written.
+        self.failed = None
+        self.path = None
+        self.direct = False
+        self._work = None
+
+    def mount(self, work):
+        self._work = work
+        self.path = os.path.join(work, self.label)
+        os.mkdir(self.path)
+        if self.nobody:
+            shutil.chown(self.path, "nobody", "nogroup")
+        self._mount()
+        self.direct = self._takes_direct()
+
+    def run(self, command, timeout=MOMENT):
+        """A program that uses the mount, as the user who may."""
+        return run(command, timeout, self.nobody)
+
+    def remove(self, names):
+        self.run(["rm", "-rf", *(os.path.join(self.path, name) for name in names)], timeout=120)
+
+    def unmount(self):
+        """Never fails, and may come twice."""
+        if self.path is not None:
+            unmount(self.path)
+            self._after_unmount()
+            self.path = None
+
+    def fail(self, reason):
+        """The first failure is the one that counts; paths are nobody's business."""
+        if self.failed is None:
+            reason = str(reason).replace(self._work or "\0", "")
+            self.failed = re.sub(r"(/[^/\s:]+)+/([^/\s:]+)", r"\2", reason)
+        self.unmount()
+
+    def process_memory(self):
+        """Bytes of the process that serves it, or None where none does."""
+        return None
+
+    def _mount(self):
+        raise NotImplementedError
+
+    def _after_unmount(self):
+        pass
+
+    def _takes_direct(self):
+        probe = os.path.join(self.path, "probe")
+        try:
+            self.run(["dd", "if=/dev/zero", f"of={probe}", "bs=4096", "count=1", "oflag=direct"])
+            return True
+        except Failure:
+            return False
+        finally:
+            self.remove(["probe"])
+
+
+class Tmpfs(Target):
+    def _mount(self):
+        run(["mount", "-t", "tmpfs", "tmpfs", self.path])
+
+
+class Fuse(Target):
+    """A program in the foreground that serves a mount. `command` ends with what it takes from
+    here; '{}' stands for the mount point."""
+
+    def __init__(self, label, what, command, **options):
+        super().__init__(label, what, **options)
+        self._command = command
+        self._process = None
+        self._log = None
+
+    def process_memory(self):
+        with open(f"/proc/{self._process.pid}/status", encoding="utf-8", errors="replace") as file:
+            return int(re.search(r"^VmRSS:\s+(\d+) kB", file.read(), re.MULTILINE).group(1)) * 1024
+
+    def _arguments(self):
+        return [argument.replace("{}", self.path) for argument in self._command]
+
+    def _mount(self):
+        self._log = os.path.join(self._work, f"{self.label}.log")
+        with open(self._log, "w", encoding="utf-8") as log:
+            self._process = start(self._arguments(), self.nobody, stdout=log, stderr=log)
+        deadline = time.monotonic() + MOMENT
+        while not mounted(self.path):
+            if self._process.poll() is not None:
+                raise Failure(self._last_words())
+            if time.monotonic() > deadline:
+                raise Failure(f"not mounted after {MOMENT} s")
+            time.sleep(0.01)
+
+    def _last_words(self):
+        with open(self._log, encoding="utf-8", errors="replace") as log:
+            words = last_line(log.read())
+        return words or f"ended with status {self._process.returncode}"
+
+    def _after_unmount(self):
+        if self._process is None:
+            return
+        for signal_number in (None, signal.SIGTERM, signal.SIGKILL):
+            if signal_number is not None:
+                self._process.send_signal(signal_number)
+            try:
+                self._process.wait(timeout=5)
+                break
+            except subprocess.TimeoutExpired:
+                pass
+        # It may have mounted between the look and its end.
+        unmount(self.path)
+        self._process = None
+
+
+class Peer(Fuse):
+    """Shows a tmpfs of its own through another FUSE file system."""
+
+    def _arguments(self):
+        return [argument.replace("{source}", self._source()) for argument in super()._arguments()]
+
+    def _source(self):
+        return os.path.join(self._work, f"{self.label}.source")
+
+    def _mount(self):
+        os.mkdir(self._source())
+        run(["mount", "-t", "tmpfs", "tmpfs", self._source()])
+        super()._mount()
+
+    def _after_unmount(self):
+        super()._after_unmount()
+        unmount(self._source())
+
+
+class Missing(Target):
+    def _mount(self):
+        raise Failure(f"neither {' nor '.join(PEERS)} is installed")
+
+
+def find_peer():
+    return next((peer for peer in PEERS if shutil.which(peer)), None)
+
+
+def _peer_target(peer):
+    if peer == "bindfs":
+        # Multithreaded is not its default, but what it can do.
+        command = ["bindfs", "-f", "--multithreaded", "{source}", "{}"]
+        return Peer(peer, "bindfs --multithreaded over a tmpfs", command, transport=True)
+    if peer == "mergerfs":
+        options = "allow_other,category.create=ff,cache.files=auto-full"
+        command = ["mergerfs", "-f", "-o", options, "{source}", "{}"]
+        return Peer(peer, "mergerfs with page cache over a tmpfs", command, transport=True)
+    return Missing("peer", "FUSE peer", transport=True)
+
+
+def all_targets(memfuse, threads, peer):
+    """Every file system, the yardstick first."""
+
+    def served(label, flags, **options):
+        command = [memfuse, "{}", "-f", f"--threads={threads}", *flags]
+        who = ["as nobody"] if options.get("nobody") else []
+        return Fuse(label, " ".join(["memfuse", *flags, *who]), command, **options)
+
+    return [
+        Tmpfs("tmpfs", "kernel tmpfs, default options", transport=True),
+        served("passthrough", ["--data=passthrough"]),
+        served("passthrough-huge", ["--data=passthrough", "--huge=within_size"]),
+        served("arena", ["--data=daemon"]),
+        served("arena-writeback", ["--data=daemon", "--writeback"]),
+        served("arena-user", ["--data=auto"], nobody=True),
+        _peer_target(peer),
+        served("null", ["--data=null"], transport=True, data=False),
+    ]
