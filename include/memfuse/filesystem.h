@@ -427,8 +427,9 @@ class FileSystem {
     return NotServed();
   }
 
-  // Writes all of `data`, or its beginning where space ran out after at least one byte. EISDIR,
-  // EINVAL, EFBIG (beyond 2^63-1), ENOSPC.
+  // Writes all of `data`, or its beginning where space ran out after at least one byte; that is
+  // ENOSPC where the kernel writes back (from_page_cache). EISDIR, EINVAL, EFBIG (beyond 2^63-1),
+  // ENOSPC.
   virtual Result<size_t> Write(const RequestContext&, const WriteRequest&) { return NotServed(); }
 
   virtual Result<void> Release(const RequestContext&, const ReleaseRequest&) { return NotServed(); }

@@ -33,6 +33,7 @@ bool LoseLink(Inode* inode, Timestamp now) {
     --inode->meta.nlink;
   }
   inode->meta.ctime = now;
+  inode->NoteOrphanLocked();
   return inode->MarkDeadIfUnusedLocked();
 }
 

@@ -8,7 +8,17 @@ constexpr uint32_t kBlockSize = 4096;
 
 }  // namespace
 
-Inode::~Inode() { resources_->budget.ReleaseBytes(cost_); }
+Inode::~Inode() {
+  resources_->budget.ReleaseBytes(cost_);
+  // What it held went with the members of whatever it is.
+  if (orphan) resources_->orphans.Remove();
+}
+
+void Inode::NoteOrphanLocked() {
+  if (orphan || !is_regular() || dead || meta.nlink != 0 || opens != 0) return;
+  orphan = true;
+  resources_->orphans.Add();
+}
 
 AttributesResult Inode::AttributesLocked() {
   AttributesResult result;

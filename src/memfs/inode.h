@@ -22,6 +22,7 @@
 #include "src/memfs/data_store.h"
 #include "src/memfs/file_data.h"
 #include "src/memfs/lock_order.h"
+#include "src/memfs/orphans.h"
 #include "src/memfs/times.h"
 #include "src/memfs/xattrs.h"
 
@@ -31,6 +32,7 @@ namespace memfuse::memfs {
 struct Resources {
   Resources(uint64_t byte_limit, uint64_t inode_limit) : budget(byte_limit, inode_limit) {}
   Budget budget;
+  Orphans orphans;
   std::unique_ptr<DataStore> store;  // constant from the first request on
 };
 
@@ -87,6 +89,10 @@ class Inode : public base::RefCounted {
   // locks.
   [[nodiscard]] bool MarkDeadIfUnusedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
+  // The last name or the last open went, and only the kernel still knows the inode: its data comes
+  // back when it lets go, any moment now. `orphans` is told, and told again by the destructor.
+  void NoteOrphanLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+
   // Creates the set when there is none.
   Xattrs* MutableXattrsLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void RemoveXattrLocked(std::string_view name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
@@ -108,6 +114,7 @@ class Inode : public base::RefCounted {
   bool dead ABSL_GUARDED_BY(mu) = false;
   // Made by O_TMPFILE: may be given its first name although nlink is 0.
   bool linkable ABSL_GUARDED_BY(mu) = false;
+  bool orphan ABSL_GUARDED_BY(mu) = false;
   std::unique_ptr<Xattrs> xattrs ABSL_GUARDED_BY(mu);  // null: none
 
  protected:

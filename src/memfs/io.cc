@@ -33,6 +33,14 @@ void MemFs::NoteDataChange(const RequestContext& context, RegularFile* file, boo
   if (group_bit_left) KillGroupBitOfStrangers(context, file);
 }
 
+void MemFs::AwaitSpace() {
+  constexpr uint64_t kShort = 16;
+  if (resources_.orphans.any() &&
+      resources_.store->free_bytes() < resources_.budget.total() / kShort) {
+    resources_.orphans.Wait();
+  }
+}
+
 void MemFs::NoteAccess(Inode* inode) const {
   if (!atime_) return;
   const Timestamp now = base::Now();
@@ -77,6 +85,7 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
     MEMFUSE_RETURN_IF_ERROR(file->data->Truncate(0));
     NoteDataChange(context, file.get(), request.kill_suidgid);
   }
+  if (writes) AwaitSpace();
   OpenResult open;
   MEMFUSE_RETURN_IF_ERROR(file->data->Open(request.flags, &open));
   {
@@ -104,6 +113,7 @@ Result<void> MemFs::Release(const RequestContext&, const ReleaseRequest& request
       file->mu.AssertHeld();
       if (file->executions > 0) --file->executions;
     }
+    inode->NoteOrphanLocked();
     dead = inode->MarkDeadIfUnusedLocked();
   }
   if (dead) Bury(inode);
@@ -120,9 +130,12 @@ Result<size_t> MemFs::Read(const RequestContext&, const ReadRequest& request,
 }
 
 Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& request) {
+  AwaitSpace();
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, FindRegular(request.ino));
   MEMFUSE_ASSIGN_OR_RETURN(const size_t count, file->data->Write(request.offset, request.data));
   NoteDataChange(context, file.get(), request.kill_suidgid);
+  // Of what it writes back the kernel takes a short count for success.
+  if (request.from_page_cache && count < request.data.size()) return Errno(ENOSPC);
   return count;
 }
 
@@ -138,6 +151,7 @@ Result<void> MemFs::Fallocate(const RequestContext& context, const FallocateRequ
   if (request.length == 0) return Errno(EINVAL);
   if (!found.ok()) return found.error() == EINVAL ? Errno(ENODEV) : found.error();
   if ((*found)->immutable() || ((*found)->append_only() && operation != 0)) return Errno(EPERM);
+  AwaitSpace();
   FileData& data = *(*found)->data;
   switch (operation) {
     case FALLOC_FL_PUNCH_HOLE:
@@ -172,6 +186,7 @@ Result<uint64_t> MemFs::CopyFileRange(const RequestContext& context,
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef in, FindRegular(request.ino_in));
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef out, FindRegular(request.ino_out));
   if (out->immutable()) return Errno(EPERM);
+  AwaitSpace();
   if (request.offset_out > kMaxFileSize) return Errno(EFBIG);
   uint64_t size;
   {

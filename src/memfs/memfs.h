@@ -138,6 +138,8 @@ class MemFs final : public MemoryFileSystem {
   InodeNumber ChildTowards(const Directory& ancestor, const Directory& directory) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(rename_mu_);
 
+  // Where space is short, gives files that were just removed the time to go. Without locks.
+  void AwaitSpace();
   // The data of `file` changed just now.
   static void NoteDataChange(const RequestContext& context, RegularFile* file, bool kill_suidgid);
   // `inode` was read: moves its atime as relatime says, where access times are kept.

@@ -192,6 +192,7 @@ void MemFs::Bury(const InodeRef& inode) {
 
 Result<FileSystemStatistics> MemFs::Statfs(const RequestContext&, const StatfsRequest&) {
   const Budget& budget = resources_.budget;
+  if (resources_.orphans.any()) resources_.orphans.Wait();
   resources_.store->ReleaseUnused(/*all=*/true);
   FileSystemStatistics s;
   s.block_size = kPageSize;

@@ -83,7 +83,8 @@ def _one(target, work, write):
     return {
         "cost": full - before,
         "process_cost": None if process_full is None else process_full - process_before,
-        "returned": (full - after) / max(full - before, 1),
+        # Nothing sensible where somebody else gave back more than this took.
+        "returned": (full - after) / (full - before) if full > before else 0.0,
     }
 
 

@@ -2,7 +2,7 @@
 
 from cells import HEADLINE, PRESETS
 from machine import sentence
-from memory import SMALL_FILES, SMALL_SIZE
+from memory import RETURNED, SMALL_FILES, SMALL_SIZE
 
 
 class Table:
@@ -111,14 +111,14 @@ def tables(targets, results):
 
 def memory_tables(results):
     titles = {
-        "one file": "Memory for one file of {:.0f} MiB (MB; of the machine, of the process).",
+        "one file": "Memory for one file of {:.0f} MiB (MB, median and min-max; of the machine, of the process).",
         "small files": f"Memory for {SMALL_FILES:,} files of {SMALL_SIZE} bytes"
-        " (MB; of the machine, of the process).",
+        " (MB, median and min-max; of the machine, of the process).",
     }
     made = []
     for kind, title in titles.items():
         chosen = [result for result in results if result["kind"] == kind]
-        rows = [["", "content", "machine", "process", "returned", ""]]
+        rows = [["", "content", "machine", "process", "returned", "verdict"]]
         rows += [_memory_row(result) for result in chosen]
         if chosen:
             made.append(Table(title.format(chosen[0]["content_bytes"] / 2**20), rows))
@@ -129,17 +129,19 @@ def _memory_row(result):
     if "cost" not in result:
         return [result["target"], *_failed(result["failed"] or "not measured", 5)]
     process = result["process_cost"]
-    verdict = "" if result["within"] else "over the limit"
-    if result["limit"]:
-        limit = f"limit {result['limit'] / 1e6:.0f} MB"
-        verdict = f"{verdict or 'within'}: {limit}"
+    misses = []
+    if result["limit"] and result["cost"] > result["limit"]:
+        misses.append(f"more than {result['limit'] / 1e6:.0f} MB")
+    if result["returned"] < RETURNED:
+        misses.append(f"less than {RETURNED:.0%} returned")
+    costs = [sample["cost"] for sample in result["samples"]]
     return [
         result["target"],
         f"{result['content_bytes'] / 1e6:.1f}",
-        f"{result['cost'] / 1e6:.1f}",
+        f"{result['cost'] / 1e6:.1f} ({min(costs) / 1e6:.1f}-{max(costs) / 1e6:.1f})",
         "-" if process is None else f"{process / 1e6:.1f}",
         f"{result['returned']:.1%}",
-        verdict,
+        "; ".join(misses) or "good",
     ]
 
 

@@ -13,7 +13,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 
@@ -22,24 +21,26 @@ import machine
 import memory
 import report
 from cells import JOBS, PRESETS, chosen
-from commands import Failure
+from commands import Failure, interrupts
 from measure import YARDSTICK, Run
-from targets import PEERS, all_targets, find_peer
+from targets import PEERS, all_targets, clean_up, find_peer
 
 PROGRAM = "run_bench.py"
 SMALLEST = 16 << 20
+
+Wrong = argparse.ArgumentTypeError  # Of one flag, which argparse then names.
 
 
 class Parser(argparse.ArgumentParser):
     def error(self, message):
         """One line; --help has the rest."""
-        raise Failure(message)
+        raise Failure(message.removeprefix("argument "))
 
 
 def size_of(text):
     found = re.fullmatch(r"(\d+)([kmg]?)", text.lower())
     if not found:
-        raise Failure(f"'{text}' is no size; give bytes, or a number with k, m or g")
+        raise Wrong(f"'{text}' is no size; give bytes, or a number with k, m or g")
     return int(found[1]) << {"": 0, "k": 10, "m": 20, "g": 30}[found[2]]
 
 
@@ -50,7 +51,7 @@ def positive(kind):
         except ValueError:
             value = 0
         if not 0 < value < 1e6:
-            raise Failure(f"'{text}' is no positive number")
+            raise Wrong(f"'{text}' is no positive number")
         return value
 
     return parse
@@ -60,14 +61,14 @@ def pattern(text):
     try:
         return re.compile(text)
     except re.error as error:
-        raise Failure(f"--only: '{text}' is no regular expression: {error}") from error
+        raise Wrong(f"'{text}' is no regular expression: {error}") from error
 
 
 def presets(text):
     names = text.split(",")
     for name in names:
         if name not in PRESETS:
-            raise Failure(f"--cells: '{name}' is none of {', '.join(PRESETS)}")
+            raise Wrong(f"'{name}' is none of {', '.join(PRESETS)}")
     return names
 
 
@@ -215,15 +216,13 @@ def benchmark(options):
     work = os.path.realpath(tempfile.mkdtemp(prefix="memfuse_bench."))
     os.chmod(work, 0o755)  # For nobody.
     try:
-        how = measure_memory if options.memory else measure_time
-        made, results, note = how(options, targets, work)
+        try:
+            how = measure_memory if options.memory else measure_time
+            made, results, note = how(options, targets, work)
+        finally:
+            interrupts.ignore()
     finally:
-        for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(signal_number, signal.SIG_IGN)
-        for target in targets:
-            target.unmount()
-        # What is still mounted must not be emptied.
-        subprocess.run(["rm", "-rf", "--one-file-system", work], check=False)
+        clean_up(targets, work)
     note += f", --threads={options.threads}"
     print(report.document(made, facts, note, markdown=False), end="")
     settings = {
@@ -239,16 +238,11 @@ def benchmark(options):
     return not over and not any(target.failed for target in targets)
 
 
-def interrupted(signal_number, _):
-    raise KeyboardInterrupt(signal_number)
-
-
 def main(arguments):
     try:
         options = parse(arguments)
         check(options)
-        for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(signal_number, interrupted)
+        interrupts.catch()
         return 0 if benchmark(options) else 1
     except Failure as failure:
         say(failure)

@@ -7,27 +7,48 @@ import signal
 import subprocess
 import time
 
-from commands import MOMENT, Failure, last_line, run, start
+from commands import MOMENT, Failure, ended, kill_all, last_line, run, start
 
 PEERS = ("bindfs", "mergerfs")
 
 
-def mounted(path):
+def mount_points():
     with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
-        return any(line.split()[4] == path.replace(" ", r"\040") for line in file)
+        return [line.split()[4].replace(r"\040", " ") for line in file]
+
+
+def mounted(path):
+    return path in mount_points()
 
 
 def unmount(path):
     """With patience: caches and asynchronous I/O hold a mount for a moment longer."""
-    for attempt in range(10):
-        if not mounted(path):
-            return
+    deadline = time.monotonic() + 5
+    while mounted(path) and time.monotonic() < deadline:
         try:
-            run(["umount", path])
+            run(["umount", path], timeout=5)
         except Failure:
-            time.sleep(0.05 * 2**min(attempt, 4))
+            time.sleep(0.1)
+    if not mounted(path):
+        return
     try:
         run(["umount", "--lazy", path])
+    except Failure:
+        pass
+
+
+def clean_up(targets, work):
+    """Leaves no mount, no process and no directory, whatever happened before."""
+    for target in targets:
+        target.unmount()
+    # What was interrupted before its target knew of it.
+    kill_all()
+    for path in mount_points():
+        if path.startswith(work + "/"):
+            unmount(path)
+    try:
+        # What is mounted nevertheless must not be emptied.
+        run(["rm", "-rf", "--one-file-system", work])
     except Failure:
         pass
 
@@ -72,8 +93,9 @@ class Target:
     def fail(self, reason):
         """The first failure is the one that counts; paths are nobody's business."""
         if self.failed is None:
-            reason = str(reason).replace(self._work or "\0", "")
+            reason = str(reason).replace(f"{self._work}/", "")
             self.failed = re.sub(r"(/[^/\s:]+)+/([^/\s:]+)", r"\2", reason)
+        self._give_up()
         self.unmount()
 
     def process_memory(self):
@@ -85,6 +107,9 @@ class Target:
 
     def _after_unmount(self):
         pass
+
+    def _give_up(self):
+        """Before the unmount of a file system that may not answer any more."""
 
     def _takes_direct(self):
         probe = os.path.join(self.path, "probe")
@@ -131,6 +156,10 @@ class Fuse(Target):
                 raise Failure(f"not mounted after {MOMENT} s")
             time.sleep(0.01)
 
+    def _give_up(self):
+        if self._process is not None:
+            self._process.kill()
+
     def _last_words(self):
         with open(self._log, encoding="utf-8", errors="replace") as log:
             words = last_line(log.read())
@@ -144,6 +173,7 @@ class Fuse(Target):
                 self._process.send_signal(signal_number)
             try:
                 self._process.wait(timeout=5)
+                ended(self._process)
                 break
             except subprocess.TimeoutExpired:
                 pass

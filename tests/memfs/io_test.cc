@@ -246,5 +246,24 @@ TEST_F(NoatimeTest, ReadsAndListingsMoveNothing) {
   EXPECT_EQ(MovedTimes(kRootInode), "");
 }
 
+// The kernel takes a short count for success there, and the rest would be lost without a word.
+TEST_F(IoTest, WhatTheKernelWritesBackIsNeverCutShort) {
+  MemoryFileSystemOptions options;
+  options.size_limit = 1 << 20;
+  const auto fs = MakeMemFs(options);
+  const Caller me(fs.get());
+  const InodeNumber file = Ino(me.Mknod(kRootInode, "file"));
+  const std::string data(2 << 20, 'x');
+  WriteRequest request;
+  request.ino = file;
+  request.data = absl::MakeConstSpan(data);
+  request.from_page_cache = true;
+  EXPECT_THAT(fs->Write({}, request), Fails(ENOSPC));
+  request.from_page_cache = false;
+  const Result<size_t> written = fs->Write({}, request);
+  ASSERT_THAT(written, Succeeds());
+  EXPECT_LT(*written, data.size());
+}
+
 }  // namespace
 }  // namespace memfuse::memfs

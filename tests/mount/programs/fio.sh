@@ -32,5 +32,18 @@ done
 # Sync calls between writes, and a preallocated file that is written backwards.
 verify fsync 8m --ioengine=psync --rw=randwrite --bs=4k --fsync=8
 verify backwards 16m --ioengine=psync --rw=write:-8k --bs=4k --fallocate=posix
+
+# One file, written at the same time through a mapping, around the page cache, and through it, each
+# in a part of its own, with borders inside the reach of read-ahead.
+mixed=(--filename="$MOUNT/mixed" --filesize=96m --size=32m --verify=crc32c --verify_fatal=1
+  --do_verify=1 --verify_state_save=0 --randrepeat=0 --bs=4k)
+for rw in randwrite randrw; do
+  timeout 120 fio "${mixed[@]}" --rw=$rw --output="$WORK/mixed.log" \
+    --name=mapped --ioengine=mmap --offset=0 \
+    --name=direct --ioengine=libaio --direct=1 --iodepth=16 --offset=32m \
+    --name=buffered --ioengine=psync --offset=64m || fail "mixed $rw: $(cat "$WORK/mixed.log")"
+  [[ $(grep -c 'err= 0' "$WORK/mixed.log") == 3 ]] || fail "mixed $rw: $(cat "$WORK/mixed.log")"
+done
+rm "$MOUNT/mixed"
 [[ -z $(ls -A "$MOUNT") ]] || fail "fio has left files"
 stop_memfuse "$MOUNT"
