@@ -67,30 +67,33 @@ def delete_everything(target):
 
 
 def _one(target, work, write):
-    """Cost of what `write` writes to a fresh mount: to the machine, and to the serving process."""
+    """What `write` costs on a fresh mount: the machine, and the target by its own account."""
     target.mount(work)
     try:
-        before, process_before = settled(), target.process_memory()
+        readings = [_reading(target)]
         write(target)
-        full, process_full = settled(), target.process_memory()
+        readings.append(_reading(target))
         delete_everything(target)
-        after = settled()
+        readings.append(_reading(target))
     except OSError as error:
         raise Failure(error.strerror) from error
     finally:
         target.unmount()
         os.rmdir(os.path.join(work, target.label))
-    return {
-        "cost": full - before,
-        "process_cost": None if process_full is None else process_full - process_before,
-        # Nothing sensible where somebody else gave back more than this took.
-        "returned": (full - after) / (full - before) if full > before else 0.0,
-    }
+    cost, returned = _cost(reading[0] for reading in readings)
+    held, held_returned = _cost(reading[1] for reading in readings)
+    return {"cost": cost, "returned": returned, "held": held, "held_returned": held_returned}
 
 
-def _median(samples, key):
-    values = [sample[key] for sample in samples if sample[key] is not None]
-    return statistics.median(values) if values else None
+def _reading(target):
+    return settled(), target.held_memory()
+
+
+def _cost(readings):
+    """The difference, and which share of it came back. None of it where somebody else on the
+    machine gave back more meanwhile than this took."""
+    before, full, after = readings
+    return full - before, (full - after) / (full - before) if full > before else 0.0
 
 
 def measure(targets, work, rounds, size, wanted, log):
@@ -112,9 +115,9 @@ def measure(targets, work, rounds, size, wanted, log):
                     log(f"{target.label} failed: {target.failed}")
                     continue
                 samples[target].append(sample)
-                cost, returned = sample["cost"] / 1e6, sample["returned"]
+                cost, held = sample["cost"] / 1e6, sample["held"] / 1e6
                 progress = f"round {round_number + 1}/{rounds} {kind}, {target.label}"
-                log(f"{progress}: {cost:.1f} MB, {returned:.1%} returned")
+                log(f"{progress}: {cost:.1f} MB, held {held:.1f} MB")
         results += [_result(kind, content, limit, target, samples[target]) for target in targets]
     return results
 
@@ -123,7 +126,9 @@ def _result(kind, content, limit, target, samples):
     result = {"kind": kind, "target": target.label, "content_bytes": content}
     if target.failed or not samples:
         return result | {"failed": target.failed}
-    result |= {key: _median(samples, key) for key in samples[0]}
+    result |= {
+        key: statistics.median(sample[key] for sample in samples) for key in samples[0]
+    }
     # The limit is the arena's promise; the kernel's own inodes are not memfuse's to change.
     limit = limit if target.label == "arena" else None
     within = result["returned"] >= RETURNED and (limit is None or result["cost"] <= limit)

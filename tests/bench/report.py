@@ -111,14 +111,14 @@ def tables(targets, results):
 
 def memory_tables(results):
     titles = {
-        "one file": "Memory for one file of {:.0f} MiB (MB, median and min-max; of the machine, of the process).",
+        "one file": "Memory for one file of {:.0f} MiB (MB, median and min-max).",
         "small files": f"Memory for {SMALL_FILES:,} files of {SMALL_SIZE} bytes"
-        " (MB, median and min-max; of the machine, of the process).",
+        " (MB, median and min-max).",
     }
     made = []
     for kind, title in titles.items():
         chosen = [result for result in results if result["kind"] == kind]
-        rows = [["", "content", "machine", "process", "returned", "verdict"]]
+        rows = [["", "content", "machine", "returned", "held", "returned", "verdict"]]
         rows += [_memory_row(result) for result in chosen]
         if chosen:
             made.append(Table(title.format(chosen[0]["content_bytes"] / 2**20), rows))
@@ -127,8 +127,7 @@ def memory_tables(results):
 
 def _memory_row(result):
     if "cost" not in result:
-        return [result["target"], *_failed(result["failed"] or "not measured", 5)]
-    process = result["process_cost"]
+        return [result["target"], *_failed(result["failed"] or "not measured", 6)]
     misses = []
     if result["limit"] and result["cost"] > result["limit"]:
         misses.append(f"more than {result['limit'] / 1e6:.0f} MB")
@@ -139,8 +138,9 @@ def _memory_row(result):
         result["target"],
         f"{result['content_bytes'] / 1e6:.1f}",
         f"{result['cost'] / 1e6:.1f} ({min(costs) / 1e6:.1f}-{max(costs) / 1e6:.1f})",
-        "-" if process is None else f"{process / 1e6:.1f}",
         f"{result['returned']:.1%}",
+        f"{result['held'] / 1e6:.1f}",
+        f"{result['held_returned']:.1%}",
         "; ".join(misses) or "good",
     ]
 

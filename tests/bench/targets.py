@@ -98,9 +98,9 @@ class Target:
         self._give_up()
         self.unmount()
 
-    def process_memory(self):
-        """Bytes of the process that serves it, or None where none does."""
-        return None
+    def held_memory(self):
+        """Bytes that it says it holds itself; kernel objects are not in it."""
+        raise NotImplementedError
 
     def _mount(self):
         raise NotImplementedError
@@ -122,7 +122,15 @@ class Target:
             self.remove(["probe"])
 
 
+def used_space(path):
+    status = os.statvfs(path)
+    return (status.f_blocks - status.f_bfree) * status.f_frsize
+
+
 class Tmpfs(Target):
+    def held_memory(self):
+        return used_space(self.path)
+
     def _mount(self):
         run(["mount", "-t", "tmpfs", "tmpfs", self.path])
 
@@ -137,9 +145,20 @@ class Fuse(Target):
         self._process = None
         self._log = None
 
-    def process_memory(self):
-        with open(f"/proc/{self._process.pid}/status", encoding="utf-8", errors="replace") as file:
-            return int(re.search(r"^VmRSS:\s+(\d+) kB", file.read(), re.MULTILINE).group(1)) * 1024
+    def held_memory(self):
+        """Anonymous memory, memory files, and a tmpfs that nobody else sees: the process keeps
+        directories of it open."""
+        process = f"/proc/{self._process.pid}"
+        with open(f"{process}/status", encoding="utf-8", errors="replace") as file:
+            anonymous = re.search(r"^RssAnon:\s+(\d+) kB", file.read(), re.MULTILINE)
+        held = int(anonymous.group(1)) * 1024
+        file_systems = {}
+        for entry in os.scandir(f"{process}/fd"):
+            if os.readlink(entry.path).startswith("/memfd:"):
+                held += os.stat(entry.path).st_blocks * 512
+            elif os.path.isdir(entry.path):
+                file_systems[os.stat(entry.path).st_dev] = entry.path
+        return held + sum(map(used_space, file_systems.values()))
 
     def _arguments(self):
         return [argument.replace("{}", self.path) for argument in self._command]

@@ -40,13 +40,15 @@ struct Difference {
   std::string left, right;
 };
 
-// A directory of its own for each run: what a failed removal leaves does not disturb the next.
+// A directory of its own for each run: what a failed removal leaves does not disturb the next. Its
+// parent belongs to it: operations go up, too, and leave things there.
 class Home {
  public:
   explicit Home(const std::string& below) : path_(below + "/home") {
     BecomeUser(0);
     umask(0);
     mkdir(path_.c_str(), 0777);
+    mkdir(path().c_str(), 0777);
   }
   ~Home() {
     BecomeUser(0);
@@ -56,7 +58,7 @@ class Home {
     }
     rmdir(path_.c_str());
   }
-  const std::string& path() const { return path_; }
+  std::string path() const { return path_ + "/inner"; }
 
  private:
   const std::string path_;
