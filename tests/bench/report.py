@@ -2,7 +2,7 @@
 
 from cells import HEADLINE, PRESETS
 from machine import sentence
-from memory import RETURNED, SMALL_FILES, SMALL_SIZE
+from memory import SMALL_FILES, SMALL_SIZE
 
 
 class Table:
@@ -128,11 +128,6 @@ def memory_tables(results):
 def _memory_row(result):
     if "cost" not in result:
         return [result["target"], *_failed(result["failed"] or "not measured", 6)]
-    misses = []
-    if result["limit"] and result["cost"] > result["limit"]:
-        misses.append(f"more than {result['limit'] / 1e6:.0f} MB")
-    if result["returned"] < RETURNED:
-        misses.append(f"less than {RETURNED:.0%} returned")
     costs = [sample["cost"] for sample in result["samples"]]
     return [
         result["target"],
@@ -141,7 +136,7 @@ def _memory_row(result):
         f"{result['returned']:.1%}",
         f"{result['held'] / 1e6:.1f}",
         f"{result['held_returned']:.1%}",
-        "; ".join(misses) or "good",
+        "; ".join(result["misses"]) or "good",
     ]
 
 
