@@ -8,6 +8,7 @@ root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 # shellcheck disable=SC2034
 build_packages=(
   cmake ninja-build g++ libabsl-dev libgflags-dev libgoogle-glog-dev libgtest-dev libgmock-dev
+  liburing-dev pkg-config
   fuse3 ca-certificates
 )
 

@@ -46,6 +46,10 @@ struct SessionOptions {
   // Let the file system answer opens with backing files, where the kernel can (FUSE_PASSTHROUGH).
   // Excludes writeback_cache.
   bool passthrough = false;
+  // Take requests through io_uring, where the kernel offers it (module parameter enable_uring of
+  // fuse, Linux 6.14): one worker per CPU, and one more on a descriptor for what does not go there;
+  // `threads` does not count then.
+  bool io_uring = false;
 };
 
 struct MountOptions {
@@ -93,6 +97,8 @@ class Session {
   virtual absl::Status AddWorker() = 0;
 
   virtual ConnectionParameters parameters() const = 0;
+  // Requests come through io_uring.
+  virtual bool uses_io_uring() const = 0;
 
   // Requests that were answered, by opcode (index), since the start.
   virtual std::vector<uint64_t> RequestCounts() const = 0;

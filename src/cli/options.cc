@@ -58,12 +58,8 @@ absl::Status CheckFsname(const std::string& name) {
 }
 
 absl::Status CheckBackends() {
-  if (FLAGS_transport != "auto" && FLAGS_transport != "dev") {
-    if (!absl::EndsWith(FLAGS_transport, "uring")) {
-      return Invalid("transport", FLAGS_transport, "is neither auto nor dev");
-    }
-    return absl::UnimplementedError(
-        absl::StrCat("--transport=", FLAGS_transport, " is not supported by this version"));
+  if (FLAGS_transport != "auto" && FLAGS_transport != "dev" && FLAGS_transport != "uring") {
+    return Invalid("transport", FLAGS_transport, "is none of auto, dev and uring");
   }
   return absl::OkStatus();
 }
@@ -169,6 +165,8 @@ absl::StatusOr<Options> ResolveOptions(const std::vector<std::string>& operands,
     return Invalid("fuse_fd", absl::StrCat(FLAGS_fuse_fd), "is no file descriptor");
   }
   options.fuse_fd = FLAGS_fuse_fd;
+  options.session.io_uring = FLAGS_transport != "dev";
+  options.require_io_uring = FLAGS_transport == "uring";
   if (absl::Status status = CheckOperands(operands); !status.ok()) return status;
   if (!operands.empty()) options.mount.mount_point = operands[0];
 

@@ -18,6 +18,7 @@ struct Options {
   SessionOptions session;
   MountOptions mount;
   int fuse_fd = -1;  // to be adopted instead of mounting; -1: mount
+  bool require_io_uring = false;
   bool foreground = false;
   std::string log_dir;  // empty: syslog, or stderr in the foreground
 };

@@ -76,12 +76,21 @@ int RunServer(const Options& options, StartupReport report) {
   absl::StatusOr<std::unique_ptr<Session>> session = StartSession(options, fs->get());
   if (!session.ok()) return report.Fail(session.status().message());
 
+  if (options.require_io_uring && !(*session)->uses_io_uring()) {
+    (void)(*session)->Unmount(absl::ZeroDuration());
+    return report.Fail(
+        "--transport=uring: the kernel does not offer it; Linux 6.14 and newer do after 'echo Y > "
+        "/sys/module/fuse/parameters/enable_uring'");
+  }
+
   FLAGS_minloglevel = log_level;
   const std::string where =
       options.mount.mount_point.empty() ? "descriptor" : options.mount.mount_point;
   LOG(INFO) << "serving " << where << ": " << options.filesystem.size_limit << " bytes, "
             << options.filesystem.inode_limit << " inodes, " << options.session.threads
-            << " threads; file data: " << (*fs)->DescribeData();
+            << " threads; requests: "
+            << ((*session)->uses_io_uring() ? "io_uring, a queue per CPU" : "/dev/fuse")
+            << "; file data: " << (*fs)->DescribeData();
   int signal = SIGTERM;  // as if, when nobody waits for the mount any more
   if (report.Succeed()) signal = ServeUntilEnd(signals.get(), **session, **fs);
 

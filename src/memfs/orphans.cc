@@ -6,7 +6,7 @@ namespace memfuse::memfs {
 
 void Orphans::Wait() {
   constexpr timespec kStep = {0, 100'000};
-  constexpr int kSteps = 200;
+  constexpr int kSteps = 2000;
   const uint64_t made = made_.load();
   if (made == in_vain_.load()) return;
   for (int i = 0; i < kSteps; ++i) {

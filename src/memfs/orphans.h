@@ -24,7 +24,7 @@ class Orphans {
 
   bool any() const { return count_.load(std::memory_order_relaxed) != 0; }
 
-  // Until there are none, at most 20 ms; not at all where that was in vain and none came since. Not
+  // Until there are none, at most a fifth of a second or so; not at all where that was in vain and none came since. Not
   // under a lock.
   void Wait();
 

@@ -82,8 +82,8 @@ constexpr InitFlag kFlags[] = {
      "Requests come again only to a server that remembers what it answered."},
     {wire::kInitAllowIdmap, "ALLOW_IDMAP", Want::kNo,
      "Requests that make no inode would come without a user and a group."},
-    {wire::kInitOverIoUring, "OVER_IO_URING", Want::kNo,
-     "The mount hangs unless every queue is then served through io_uring."},
+    {wire::kInitOverIoUring, "OVER_IO_URING", Want::kIoUring,
+     "Requests come on the caller's CPU. The mount hangs unless every queue is then registered."},
     {wire::kInitRequestTimeout, "REQUEST_TIMEOUT", Want::kNo,
      "A request that takes long (a stopped daemon, a debugger) must not abort the mount."},
 };
@@ -109,6 +109,8 @@ bool Wanted(const InitFlag& flag, const Wishes& wishes) {
       return wishes.writeback_cache && !wishes.passthrough;
     case Want::kPassthrough:
       return wishes.passthrough;
+    case Want::kIoUring:
+      return wishes.io_uring;
   }
   return false;
 }
@@ -157,6 +159,10 @@ Result<InitReply> Negotiate(const InitRequest& request, const Wishes& wishes) {
 
 bool PassesThrough(const ConnectionParameters& parameters) {
   return (parameters.flags & wire::kInitPassthrough) != 0;
+}
+
+bool UsesIoUring(const ConnectionParameters& parameters) {
+  return (parameters.flags & wire::kInitOverIoUring) != 0;
 }
 
 bool CachesWrites(const ConnectionParameters& parameters) {

@@ -27,6 +27,7 @@ struct Wishes {
   uint32_t max_write = 1 << 20;
   bool writeback_cache = false;
   bool passthrough = false;  // excludes writeback_cache
+  bool io_uring = false;     // there are queues to register
 };
 
 enum class Want : uint8_t {
@@ -34,6 +35,7 @@ enum class Want : uint8_t {
   kNo,
   kWriteback,    // if Wishes::writeback_cache
   kPassthrough,  // if Wishes::passthrough
+  kIoUring,      // if Wishes::io_uring
 };
 
 struct InitFlag {
@@ -60,6 +62,9 @@ Result<InitReply> Negotiate(const InitRequest& request, const Wishes& wishes);
 
 // Whether opens may be answered with backing files (FUSE_PASSTHROUGH).
 bool PassesThrough(const ConnectionParameters& parameters);
+
+// Whether requests come through io_uring once every queue is registered, and wait until then.
+bool UsesIoUring(const ConnectionParameters& parameters);
 
 // Whether the kernel keeps written data for itself for a while (FUSE_WRITEBACK_CACHE).
 bool CachesWrites(const ConnectionParameters& parameters);

@@ -1,7 +1,7 @@
-// One descriptor of a connection, with the buffers that are used on it.
+// Where requests come from and replies go to: one at a time, for one worker at a time.
 //
-// A reply must go to the descriptor that read the request, so a channel belongs to one worker at a
-// time. Channels are made and closed by the session alone, and only lent to workers: closing a
+// A reply must go where its request came from, so a channel belongs to one worker at a time.
+// Channels are made and closed by the session alone, and only lent to workers: closing a
 // cloned descriptor aborts what was read through it, so it happens when every worker has ended, and
 // a server process that takes over needs descriptors and buffers that no worker made for itself.
 
@@ -10,12 +10,8 @@
 
 #include <atomic>
 #include <cstddef>
-#include <memory>
 
-#include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "src/base/unique_fd.h"
-#include "src/transport/page_buffer.h"
 #include "src/transport/reply.h"
 
 namespace memfuse::transport {
@@ -24,49 +20,42 @@ namespace memfuse::transport {
 enum class Reception {
   kMessage,
   kStopped,    // the stop flag is set
-  kUnmounted,  // ENODEV: the normal end
-  kAborted,    // ECONNABORTED: somebody ended the connection by force
+  kUnmounted,  // the normal end
+  kAborted,    // somebody ended the connection by force
   kClosed,     // the other side of a socket pair is gone
   kFailed,     // anything else; it was logged
 };
 
-class Channel final : public ReplySink {
+class Channel : public ReplySink {
  public:
-  // `max_transfer`: bytes of data in the largest WRITE or READ. `stop` outlives the channel.
-  // ResourceExhausted.
-  static absl::StatusOr<std::unique_ptr<Channel>> Make(base::UniqueFd descriptor,
-                                                       size_t max_transfer,
-                                                       const std::atomic<bool>* stop);
+  // What the worker's thread does first.
+  virtual void Enter() {}
 
-  // Blocks until there is a request; message() is it. The data of a WRITE begins on a page.
-  Reception Receive();
-  // Valid until the next Receive.
+  // Blocks until there is a request; message() is it, as /dev/fuse delivers it. The data of a WRITE
+  // begins on a page.
+  virtual Reception Receive() = 0;
+  // Valid until the next Receive, as far as the reply is not begun: its body may lie where the
+  // request's data did.
   absl::Span<const char> message() const { return message_; }
 
-  // kAbandoned on ENOENT and where the connection ended, kRefused on everything else.
-  Delivery Send(absl::Span<const char> head, absl::Span<const char> tail) override;
-
-  // Header and body of replies; the body is page-aligned and takes max_transfer bytes.
-  absl::Span<char> reply_buffer() { return output_.whole(); }
-
-  int descriptor() const { return descriptor_.get(); }
+  // For the reply to message(): header and body. The body is page-aligned and takes the largest
+  // transfer.
+  virtual absl::Span<char> reply_buffer() = 0;
 
   // Whether the thread that uses the channel is in a system call on it, or about to be: whoever
   // stops it sends its signal only then, so that system calls of the file system see none of them.
   bool interruptible() const { return interruptible_.load(std::memory_order_relaxed); }
 
- private:
-  Channel(base::UniqueFd descriptor, PageBuffer input, PageBuffer output,
-          const std::atomic<bool>* stop);
+ protected:
+  explicit Channel(const std::atomic<bool>* stop) : stop_(stop) {}
 
   bool stopping() const { return stop_->load(std::memory_order_relaxed); }
+  void set_interruptible(bool value) { interruptible_.store(value, std::memory_order_relaxed); }
 
-  const base::UniqueFd descriptor_;
-  PageBuffer input_;
-  PageBuffer output_;
-  const std::atomic<bool>* const stop_;
   absl::Span<const char> message_;
-  bool send_failure_logged_ = false;
+
+ private:
+  const std::atomic<bool>* const stop_;
   std::atomic<bool> interruptible_{false};
 };
 

@@ -39,6 +39,9 @@ class Dispatcher {
   // that is cut short would mean the end of the file.
   Dispatcher(FileSystem* fs, const ConnectionParameters& parameters, absl::Span<char> reply_buffer);
 
+  // Replies are made there from now on; as the one that it was made with, and as large.
+  void UseReplyBuffer(absl::Span<char> reply_buffer) { reply_buffer_ = reply_buffer; }
+
   // Serves one message as /dev/fuse delivers it. Never throws. What is not even a header cannot be
   // answered and is dropped.
   void Serve(absl::Span<const char> message, ReplySink* sink);
@@ -51,7 +54,7 @@ class Dispatcher {
 
   FileSystem* const fs_;
   const ConnectionParameters parameters_;
-  const absl::Span<char> reply_buffer_;
+  absl::Span<char> reply_buffer_;
   // Lookups that the READDIRPLUS reply in the making hands out. Reserved for the fullest reply.
   std::vector<InodeNumber> listed_;
   RequestCounters counters_;

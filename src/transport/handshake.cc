@@ -16,7 +16,7 @@
 namespace memfuse::transport {
 namespace {
 
-absl::Status WaitForMessage(Channel* channel, absl::Time deadline) {
+absl::Status WaitForMessage(DeviceChannel* channel, absl::Time deadline) {
   for (;;) {
     const int timeout = PollTimeout(deadline);
     pollfd wait = {channel->descriptor(), POLLIN, 0};
@@ -31,7 +31,7 @@ absl::Status WaitForMessage(Channel* channel, absl::Time deadline) {
 }
 
 // Answers one message. Nothing: the handshake goes on.
-std::optional<absl::StatusOr<ConnectionParameters>> AnswerOne(Channel* channel,
+std::optional<absl::StatusOr<ConnectionParameters>> AnswerOne(DeviceChannel* channel,
                                                               const protocol::Wishes& wishes) {
   const absl::Span<const char> message = channel->message();
   const Result<protocol::RequestHeader> header = protocol::DecodeHeader(message);
@@ -64,7 +64,8 @@ std::optional<absl::StatusOr<ConnectionParameters>> AnswerOne(Channel* channel,
 
 }  // namespace
 
-absl::StatusOr<ConnectionParameters> AnswerInit(Channel* channel, const protocol::Wishes& wishes,
+absl::StatusOr<ConnectionParameters> AnswerInit(DeviceChannel* channel,
+                                                const protocol::Wishes& wishes,
                                                 absl::Time deadline) {
   for (;;) {
     if (absl::Status received = WaitForMessage(channel, deadline); !received.ok()) return received;

@@ -7,7 +7,7 @@
 #include "absl/time/time.h"
 #include "memfuse/session.h"
 #include "src/protocol/negotiation.h"
-#include "src/transport/channel.h"
+#include "src/transport/device_channel.h"
 
 namespace memfuse::transport {
 
@@ -15,7 +15,8 @@ namespace memfuse::transport {
 // version is told ours and asks again. Whatever else arrives before INIT is answered EIO.
 // DeadlineExceeded: no INIT. FailedPrecondition: the kernel is too old, or the connection ended.
 // Internal: the answer was not accepted.
-absl::StatusOr<ConnectionParameters> AnswerInit(Channel* channel, const protocol::Wishes& wishes,
+absl::StatusOr<ConnectionParameters> AnswerInit(DeviceChannel* channel,
+                                                const protocol::Wishes& wishes,
                                                 absl::Time deadline);
 
 }  // namespace memfuse::transport

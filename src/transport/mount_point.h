@@ -25,9 +25,9 @@ class MountPoint {
   // kernel has said that nobody is to be served any more.
   bool StillThere(bool connection_ended) const;
 
-  // Lets the kernel cache as it does for disks: it holds a FUSE mount to 1 % of its limit of unwritten
-  // pages, which makes stores through mappings ten times slower, and reads ahead 128 KiB. Takes
-  // root; without it nothing happens.
+  // Lets the kernel cache as it does for disks: it holds a FUSE mount to 1 % of its limit of
+  // unwritten pages, which makes stores through mappings ten times slower, and reads ahead 128 KiB.
+  // Takes root; without it nothing happens.
   void TuneCache() const;
 
   // Unmounts. Where it is in use, tries again until `busy_until`, then detaches it: it is gone from

@@ -47,16 +47,24 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
         max_transfer_, size_t{initialized.max_pages} * static_cast<size_t>(sysconf(_SC_PAGESIZE)));
   }
   // The first channel serves the handshake, before any thread needs one.
-  absl::StatusOr<std::unique_ptr<Channel>> first =
-      Channel::Make(std::move(descriptors.front()), max_transfer_, &stop_);
+  absl::StatusOr<std::unique_ptr<DeviceChannel>> first =
+      DeviceChannel::Make(std::move(descriptors.front()), max_transfer_, &stop_);
   descriptors.erase(descriptors.begin());
   spare_ = std::move(descriptors);
   if (!first.ok()) return first.status();
   channels_.push_back(*std::move(first));
   if (initialized.minor == 0) {
-    absl::StatusOr<ConnectionParameters> agreed = AnswerInit(
-        channels_.front().get(), {options.max_write, options.writeback_cache, options.passthrough},
-        init_deadline);
+    protocol::Wishes wishes;
+    wishes.max_write = options.max_write;
+    wishes.writeback_cache = options.writeback_cache;
+    wishes.passthrough = options.passthrough;
+    if (options.io_uring) {
+      const absl::Status made = MakeRingsLocked();
+      if (!made.ok()) LOG(WARNING) << "requests do not come through io_uring: " << made.message();
+      wishes.io_uring = made.ok();
+    }
+    absl::StatusOr<ConnectionParameters> agreed =
+        AnswerInit(channels_.front().get(), wishes, init_deadline);
     if (!agreed.ok()) return agreed.status();
     parameters_ = *agreed;
   }
@@ -67,14 +75,34 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
       !connected.ok()) {
     return connected;
   }
-  workers_.reserve(static_cast<size_t>(options.threads));
-  for (int i = 0; i < options.threads; ++i) {
+  uses_io_uring_ = protocol::UsesIoUring(parameters_) && !rings_.empty();
+  if (!uses_io_uring_) rings_.clear();
+  // FORGET and notifications keep to the device.
+  const int threads = uses_io_uring_ ? 1 : options.threads;
+  for (int i = 0; i < threads; ++i) {
     if (absl::Status added = AddWorkerLocked(); !added.ok()) return added;
+  }
+  for (const std::unique_ptr<RingChannel>& ring : rings_) {
+    if (absl::Status started = StartWorkerLocked(ring.get()); !started.ok()) return started;
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<Channel*> SessionImpl::AddChannelLocked() {
+absl::Status SessionImpl::MakeRingsLocked() {
+  const int count = RingChannel::QueueCount();
+  for (int queue = 0; queue < count; ++queue) {
+    absl::StatusOr<std::unique_ptr<RingChannel>> ring =
+        RingChannel::Make(channels_.front()->descriptor(), queue, max_transfer_, &stop_);
+    if (!ring.ok()) {
+      rings_.clear();
+      return ring.status();
+    }
+    rings_.push_back(*std::move(ring));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<DeviceChannel*> SessionImpl::AddChannelLocked() {
   // The handshake's channel is the first worker's.
   if (workers_.empty()) return channels_.front().get();
   base::UniqueFd descriptor;
@@ -86,17 +114,21 @@ absl::StatusOr<Channel*> SessionImpl::AddChannelLocked() {
     if (!clone.ok()) return clone.status();
     descriptor = *std::move(clone);
   }
-  absl::StatusOr<std::unique_ptr<Channel>> channel =
-      Channel::Make(std::move(descriptor), max_transfer_, &stop_);
+  absl::StatusOr<std::unique_ptr<DeviceChannel>> channel =
+      DeviceChannel::Make(std::move(descriptor), max_transfer_, &stop_);
   if (!channel.ok()) return channel.status();
   channels_.push_back(*std::move(channel));
   return channels_.back().get();
 }
 
 absl::Status SessionImpl::AddWorkerLocked() {
-  absl::StatusOr<Channel*> channel = AddChannelLocked();
+  absl::StatusOr<DeviceChannel*> channel = AddChannelLocked();
   if (!channel.ok()) return channel.status();
-  auto worker = std::make_unique<Worker>(static_cast<int>(workers_.size()), *channel, fs_,
+  return StartWorkerLocked(*channel);
+}
+
+absl::Status SessionImpl::StartWorkerLocked(Channel* channel) {
+  auto worker = std::make_unique<Worker>(static_cast<int>(workers_.size()), channel, fs_,
                                          parameters_, [this](Reception why) { WorkerLeft(why); });
   if (!Enter()) return Over();
   if (absl::Status started = worker->Start(); !started.ok()) {
@@ -227,6 +259,8 @@ void SessionImpl::FinishStop() {
   if (connected_) fs_->Disconnected();
   // Only now: closing a cloned descriptor aborts the requests that were read through it.
   base::MutexLock lock(&mu_);
+  // The queues first: their commands hold the device.
+  rings_.clear();
   channels_.clear();
   spare_.clear();
   closed_.Set();

@@ -17,9 +17,10 @@
 #include "memfuse/session.h"
 #include "src/base/mutex.h"
 #include "src/base/unique_fd.h"
-#include "src/transport/channel.h"
+#include "src/transport/device_channel.h"
 #include "src/transport/event.h"
 #include "src/transport/mount_point.h"
+#include "src/transport/ring_channel.h"
 #include "src/transport/worker.h"
 
 namespace memfuse::transport {
@@ -43,6 +44,7 @@ class SessionImpl final : public Session, private BackingFiles {
   absl::StatusOr<int> CloneDescriptor() override;
   absl::Status AddWorker() override;
   ConnectionParameters parameters() const override { return parameters_; }
+  bool uses_io_uring() const override { return uses_io_uring_; }
   std::vector<uint64_t> RequestCounts() const override;
   std::vector<uint64_t> WorkerRequestCounts() const override;
   bool WaitFor(absl::Duration timeout) override;
@@ -58,7 +60,11 @@ class SessionImpl final : public Session, private BackingFiles {
 
   absl::Status AddWorkerLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // A channel for one more worker: a spare descriptor, or a clone.
-  absl::StatusOr<Channel*> AddChannelLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::StatusOr<DeviceChannel*> AddChannelLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A worker on that channel.
+  absl::Status StartWorkerLocked(Channel* channel) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A queue for each CPU, before INIT is answered: what cannot be had then must not be agreed on.
+  absl::Status MakeRingsLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   Result<int32_t> Register(int descriptor) override;
   void Unregister(int32_t id) override;
@@ -79,6 +85,7 @@ class SessionImpl final : public Session, private BackingFiles {
   ConnectionParameters parameters_;        // constant after Start
   size_t max_transfer_ = 0;                // constant after Start
   int backing_device_ = -1;                // constant after Start; a channel's descriptor
+  bool uses_io_uring_ = false;             // constant after Start
   bool connected_ = false;                 // constant after Start; the file system was told
   std::optional<MountPoint> mount_point_;  // constant once the session is shared
   std::atomic<bool> stop_{false};          // atomic
@@ -90,7 +97,8 @@ class SessionImpl final : public Session, private BackingFiles {
   mutable Lock mu_;
   State state_ ABSL_GUARDED_BY(mu_) = State::kServing;
   std::vector<base::UniqueFd> spare_ ABSL_GUARDED_BY(mu_);
-  std::vector<std::unique_ptr<Channel>> channels_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::unique_ptr<DeviceChannel>> channels_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::unique_ptr<RingChannel>> rings_ ABSL_GUARDED_BY(mu_);
   // They stay for their counters when their threads have ended.
   std::vector<std::unique_ptr<Worker>> workers_ ABSL_GUARDED_BY(mu_);
 };

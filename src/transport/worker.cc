@@ -77,8 +77,10 @@ void Worker::Join() {
 
 void Worker::Run() {
   base::SetThreadName(absl::StrCat("memfuse-", index_));
+  channel_->Enter();
   Reception received;
   while ((received = channel_->Receive()) == Reception::kMessage) {
+    dispatcher_.UseReplyBuffer(channel_->reply_buffer());
     dispatcher_.Serve(channel_->message(), channel_);
   }
   on_leave_(received);

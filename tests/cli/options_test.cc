@@ -152,8 +152,11 @@ TEST_F(OptionsTest, Backends) {
   EXPECT_EQ(Good({"/mnt", "--data=daemon"}).filesystem.data, DataKind::kDaemon);
   EXPECT_EQ(Good({"/mnt", "--data=null"}).filesystem.data, DataKind::kNull);
   EXPECT_THAT(Error({"/mnt", "--data=disk"}), HasSubstr("'disk' is none of"));
-  EXPECT_THAT(Error({"/mnt", "--transport=uring"}), HasSubstr("not supported by this version"));
-  EXPECT_THAT(Error({"/mnt", "--transport=tcp"}), HasSubstr("neither auto nor dev"));
+  EXPECT_TRUE(Good({"/mnt"}).session.io_uring);
+  EXPECT_FALSE(Good({"/mnt"}).require_io_uring);
+  EXPECT_TRUE(Good({"/mnt", "--transport=uring"}).require_io_uring);
+  EXPECT_FALSE(Good({"/mnt", "--transport=dev"}).session.io_uring);
+  EXPECT_THAT(Error({"/mnt", "--transport=tcp"}), HasSubstr("'tcp' is none of"));
   Good({"/mnt", "--data=auto", "--transport=auto"});
 }
 

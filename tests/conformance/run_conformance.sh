@@ -27,6 +27,7 @@ finish() {
   local status=$? mount daemon
   trap - EXIT
   cd /
+  [[ -z $ring_before ]] || echo "$ring_before" >"$ring_switch"
   for mount in "$work"/{memfuse,tmpfs}{,-small}; do
     umount "$mount" 2>/dev/null || umount -l "$mount" 2>/dev/null || true
   done
@@ -67,6 +68,15 @@ start() {
   echo "memfuse did not mount in time" >&2
   exit 1
 }
+
+# FUSE over io_uring is off unless an administrator turns it on.
+readonly ring_switch=/sys/module/fuse/parameters/enable_uring
+ring_before=
+for flag in "${flags[@]}"; do
+  [[ $flag == --transport=uring ]] || continue
+  ring_before=$(<"$ring_switch")
+  echo Y >"$ring_switch"
+done
 
 chmod 0755 "$work"
 mkdir "$work/tmpfs" "$work/tmpfs-small"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# run_stress.sh MEMFUSE STRESS_TREE [--seconds=N] [--seed=N] [--threads=N] [--data=KIND] [--sanitizer=LIST]
+# run_stress.sh MEMFUSE STRESS_TREE [--seconds=N] [--seed=N] [--threads=N] [--data=KIND] [--transport=KIND] [--sanitizer=LIST]
 #                                   [--tmpfs]
 #
 # Runs stress_tree on a memfuse mount and looks at what is left of it: no inode, no byte, no memory.
@@ -20,6 +20,7 @@ seconds=15
 seed=$((RANDOM * 32768 + RANDOM))
 threads=8
 data=auto
+transport=auto
 sanitizer=
 tmpfs=false
 for flag in "$@"; do
@@ -28,6 +29,7 @@ for flag in "$@"; do
     --seed=*) seed=${flag#*=} ;;
     --threads=*) threads=${flag#*=} ;;
     --data=*) data=${flag#*=} ;;
+    --transport=*) transport=${flag#*=} ;;
     --sanitizer=*) sanitizer=${flag#*=} ;;
     --tmpfs) tmpfs=true ;;
     *) fail "unknown flag $flag" ;;
@@ -43,10 +45,12 @@ DAEMON=
 mkdir "$mount"
 : >"$LOG"
 clean_up() {
+  restore_ring
   force_clean_up "$work" ${DAEMON:+"$DAEMON"}
   rm -rf --one-file-system "$work"
 }
 trap clean_up EXIT
+if [[ $transport == uring ]]; then enable_ring; fi
 trap 'exit 1' INT TERM
 
 options=halt_on_error=1:exitcode=66
@@ -89,7 +93,7 @@ if $tmpfs; then
   exit 0
 fi
 
-start_memfuse "$mount" --threads="$threads" --data="$data" --size=4g
+start_memfuse "$mount" --threads="$threads" --data="$data" --transport="$transport" --size=4g
 empty=$(usage_of "$mount")
 [[ $(awk '{ print $2 }' <<<"$empty") == 1 ]] || fail "a new file system has more than its root"
 

@@ -83,6 +83,18 @@ check_log() {
   fi
 }
 
+# FUSE over io_uring is off unless an administrator turns it on. enable_ring does, and restore_ring
+# puts back what was there before; for the EXIT trap.
+RING_SWITCH=/sys/module/fuse/parameters/enable_uring
+RING_BEFORE=
+enable_ring() {
+  RING_BEFORE=$(<"$RING_SWITCH")
+  echo Y >"$RING_SWITCH"
+}
+restore_ring() {
+  if [[ -n $RING_BEFORE ]]; then echo "$RING_BEFORE" >"$RING_SWITCH"; fi
+}
+
 # force_clean_up DIRECTORY PID...: kills the processes and takes away every mount at or below the
 # directory, also those that hang.
 force_clean_up() {

@@ -24,7 +24,7 @@
 #include "absl/time/clock.h"
 #include "memfuse/session.h"
 #include "src/protocol/encode.h"
-#include "src/transport/channel.h"
+#include "src/transport/device_channel.h"
 #include "tests/transport/fake_filesystem.h"
 #include "tests/transport/mount_fixture.h"
 
@@ -294,7 +294,7 @@ TEST_F(SessionMountTest, RepliesThatTheKernelDoesNotWaitFor) {
   absl::StatusOr<int> clone = session->CloneDescriptor();
   ASSERT_TRUE(clone.ok());
   std::atomic<bool> stop{false};
-  auto channel = Channel::Make(base::UniqueFd(*clone), 4096, &stop);
+  auto channel = DeviceChannel::Make(base::UniqueFd(*clone), 4096, &stop);
   ASSERT_TRUE(channel.ok());
   char reply[protocol::kReplyHeaderSize];
   protocol::EncodeReplyHeader(RequestId{uint64_t{1} << 50}, 0, 0, absl::MakeSpan(reply));

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run_differential.sh MEMFUSE DIFFERENTIAL [--threads=N] [--data=KIND] [--jobs=N] [FLAG of differential ...]
+# run_differential.sh MEMFUSE DIFFERENTIAL [--threads=N] [--data=KIND] [--transport=KIND] [--jobs=N] [FLAG of differential ...]
 #
 # Random sequences of system calls on a memfuse mount and on a kernel tmpfs beside it; every result
 # is compared. --seeds, --operations and --first_seed are those of each job; the jobs' seeds follow
@@ -14,12 +14,13 @@ source "$here/../../testing/mount.sh"
 MEMFUSE=$1
 differential=$2
 shift 2
-threads=8 data=auto jobs=1 seeds=20 first=1
+threads=8 data=auto transport=auto jobs=1 seeds=20 first=1
 flags=()
 for flag in "$@"; do
   case $flag in
     --threads=*) threads=${flag#*=} ;;
     --data=*) data=${flag#*=} ;;
+    --transport=*) transport=${flag#*=} ;;
     --jobs=*) jobs=${flag#*=} ;;
     --seeds=*) seeds=${flag#*=} ;;
     --first_seed=*) first=${flag#*=} ;;
@@ -35,10 +36,12 @@ DAEMON=
 chmod 0755 "$work"
 mkdir "$work/memfuse" "$work/tmpfs"
 clean_up() {
+  restore_ring
   force_clean_up "$work" ${DAEMON:+"$DAEMON"}
   rm -rf --one-file-system "$work"
 }
 trap clean_up EXIT
+if [[ $transport == uring ]]; then enable_ring; fi
 trap 'exit 1' INT TERM
 
 options=halt_on_error=1:exitcode=66
@@ -46,7 +49,7 @@ export ASAN_OPTIONS=$options UBSAN_OPTIONS=$options:print_stacktrace=1
 export TSAN_OPTIONS=$options:suppressions=$here/../tsan.supp
 
 mount -t tmpfs -o size=4g,mode=0777,noatime tmpfs "$work/tmpfs"
-start_memfuse "$work/memfuse" --threads="$threads" --data="$data" --size=4g --mode=0777 -o noatime
+start_memfuse "$work/memfuse" --threads="$threads" --data="$data" --transport="$transport" --size=4g --mode=0777 -o noatime
 empty=$(usage_of "$work/memfuse")
 
 run_job() {

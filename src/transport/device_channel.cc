@@ -1,4 +1,4 @@
-#include "src/transport/channel.h"
+#include "src/transport/device_channel.h"
 
 #include <glog/logging.h>
 #include <poll.h>
@@ -28,9 +28,9 @@ void WaitFor(int descriptor, int16_t events) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Channel>> Channel::Make(base::UniqueFd descriptor,
-                                                       size_t max_transfer,
-                                                       const std::atomic<bool>* stop) {
+absl::StatusOr<std::unique_ptr<DeviceChannel>> DeviceChannel::Make(base::UniqueFd descriptor,
+                                                                   size_t max_transfer,
+                                                                   const std::atomic<bool>* stop) {
   // read(2) gets the whole of the input buffer, which is more than the least that the kernel takes:
   // 8192 bytes, and 40 + 40 + max_write.
   const size_t payload = std::max(max_transfer, kSmallestPayload);
@@ -38,26 +38,26 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Make(base::UniqueFd descriptor
   if (!input.ok()) return input.status();
   absl::StatusOr<PageBuffer> output = PageBuffer::Make(protocol::kReplyHeaderSize, payload);
   if (!output.ok()) return output.status();
-  return std::unique_ptr<Channel>(
-      new Channel(std::move(descriptor), *std::move(input), *std::move(output), stop));
+  return std::unique_ptr<DeviceChannel>(
+      new DeviceChannel(std::move(descriptor), *std::move(input), *std::move(output), stop));
 }
 
-Channel::Channel(base::UniqueFd descriptor, PageBuffer input, PageBuffer output,
-                 const std::atomic<bool>* stop)
-    : descriptor_(std::move(descriptor)),
+DeviceChannel::DeviceChannel(base::UniqueFd descriptor, PageBuffer input, PageBuffer output,
+                             const std::atomic<bool>* stop)
+    : Channel(stop),
+      descriptor_(std::move(descriptor)),
       input_(std::move(input)),
-      output_(std::move(output)),
-      stop_(stop) {}
+      output_(std::move(output)) {}
 
-Reception Channel::Receive() {
+Reception DeviceChannel::Receive() {
   const absl::Span<char> buffer = input_.whole();
   for (;;) {
     // Set before the flag is looked at: a stop that is missed here finds it set, and signals.
-    interruptible_.store(true, std::memory_order_relaxed);
+    set_interruptible(true);
     if (stopping()) return Reception::kStopped;
     const ssize_t size = read(descriptor_.get(), buffer.data(), buffer.size());
     if (size > 0) {
-      interruptible_.store(false, std::memory_order_relaxed);
+      set_interruptible(false);
       message_ = buffer.first(static_cast<size_t>(size));
       return Reception::kMessage;
     }
@@ -82,16 +82,16 @@ Reception Channel::Receive() {
   }
 }
 
-Delivery Channel::Send(absl::Span<const char> head, absl::Span<const char> tail) {
+Delivery DeviceChannel::Send(absl::Span<const char> head, absl::Span<const char> tail) {
   // writev(2) does not write to it.
   iovec parts[2] = {{const_cast<char*>(head.data()), head.size()},
                     {const_cast<char*>(tail.data()), tail.size()}};
   for (;;) {
-    interruptible_.store(true, std::memory_order_relaxed);
+    set_interruptible(true);
     const ssize_t sent = tail.empty() ? write(descriptor_.get(), head.data(), head.size())
                                       : writev(descriptor_.get(), parts, 2);
     const int error = errno;
-    interruptible_.store(false, std::memory_order_relaxed);
+    set_interruptible(false);
     if (sent >= 0) return Delivery::kDelivered;  // messages are taken whole or not at all
     switch (error) {
       case EINTR:
@@ -99,7 +99,7 @@ Delivery Channel::Send(absl::Span<const char> head, absl::Span<const char> tail)
         continue;
       case EAGAIN:
         if (stopping()) return Delivery::kAbandoned;
-        interruptible_.store(true, std::memory_order_relaxed);
+        set_interruptible(true);
         WaitFor(descriptor_.get(), POLLOUT);
         continue;
       case ENOENT:  // the request was interrupted, or the mount is going away

@@ -1,0 +1,189 @@
+#include "src/transport/ring_channel.h"
+
+#include <glog/logging.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "src/protocol/decode.h"
+#include "src/protocol/encode.h"
+
+namespace memfuse::transport {
+namespace {
+
+// Requests of one CPU that may be under way at once. Each has room for the largest transfer, which
+// takes memory only as far as it was used.
+constexpr size_t kEntries = 8;
+
+constexpr uint32_t kCommandRegister = 1;
+constexpr uint32_t kCommandCommitAndFetch = 2;
+
+// Of an SQE of 128 bytes the last 80.
+struct Command {
+  uint64_t flags;
+  uint64_t commit_id;
+  uint16_t queue;
+  uint8_t padding[6];
+};
+static_assert(sizeof(Command) == 24);
+
+// In front of the payload there has to be room for a request's header and fixed arguments.
+constexpr size_t kPrefix = 256;
+// The kernel's FUSE_MIN_READ_BUFFER.
+constexpr size_t kSmallestPayload = 8192;
+
+constexpr unsigned kSetupFlags = IORING_SETUP_SQE128 | IORING_SETUP_SINGLE_ISSUER |
+                                 IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED;
+
+}  // namespace
+
+int RingChannel::QueueCount() {
+  // "0-63", or "0,2-3": what counts is the last number.
+  std::ifstream file("/sys/devices/system/cpu/possible");
+  std::string text;
+  if (!(file >> text)) return static_cast<int>(sysconf(_SC_NPROCESSORS_CONF));
+  const size_t last = text.find_last_of(",-");
+  return std::atoi(text.c_str() + (last == std::string::npos ? 0 : last + 1)) + 1;
+}
+
+absl::StatusOr<std::unique_ptr<RingChannel>> RingChannel::Make(int device, int queue,
+                                                               size_t max_transfer,
+                                                               const std::atomic<bool>* stop) {
+  std::unique_ptr<RingChannel> channel(new RingChannel(device, queue, stop));
+  if (const int error = io_uring_queue_init(kEntries, &channel->ring_, kSetupFlags); error != 0) {
+    const std::string text = absl::StrCat("io_uring: ", std::strerror(-error));
+    if (error == -ENOMEM || error == -EMFILE || error == -ENFILE) {
+      return absl::ResourceExhaustedError(text);
+    }
+    return absl::UnimplementedError(text);
+  }
+  channel->ring_made_ = true;
+  for (size_t i = 0; i < kEntries; ++i) {
+    absl::StatusOr<PageBuffer> data =
+        PageBuffer::Make(kPrefix, std::max(max_transfer, kSmallestPayload));
+    if (!data.ok()) return data.status();
+    channel->entries_.push_back(std::make_unique<Entry>(*std::move(data)));
+    Entry& entry = *channel->entries_.back();
+    entry.parts[0] = {&entry.headers, sizeof(entry.headers)};
+    entry.parts[1] = {entry.data.payload().data(), entry.data.payload().size()};
+  }
+  return channel;
+}
+
+RingChannel::~RingChannel() {
+  if (ring_made_) io_uring_queue_exit(&ring_);
+}
+
+void RingChannel::Submit(uint32_t command, uint64_t commit_id, size_t entry) {
+  // There is a place: the ring has one for each entry, and an entry is in one command at a time.
+  io_uring_sqe* const sqe = io_uring_get_sqe(&ring_);
+  if (sqe == nullptr) return;
+  constexpr size_t kSize = 128;
+  std::memset(static_cast<void*>(sqe), 0, kSize);
+  sqe->opcode = IORING_OP_URING_CMD;
+  sqe->fd = device_;
+  sqe->cmd_op = command;
+  sqe->user_data = entry;
+  if (command == kCommandRegister) {
+    sqe->addr = reinterpret_cast<uint64_t>(entries_[entry]->parts);
+    sqe->len = 2;
+  }
+  const Command arguments = {0, commit_id, static_cast<uint16_t>(queue_), {}};
+  std::memcpy(reinterpret_cast<char*>(sqe) + 48, &arguments, sizeof(arguments));
+}
+
+void RingChannel::Enter() {
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  CPU_SET(static_cast<size_t>(queue_), &cpus);
+  // A CPU that is not there now, or not allowed: the thread then runs anywhere.
+  sched_setaffinity(0, sizeof(cpus), &cpus);
+  // Not by way of liburing: Debian 12's does not export io_uring_enable_rings.
+  syscall(__NR_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
+  for (size_t i = 0; i < entries_.size(); ++i) Submit(kCommandRegister, 0, i);
+  registered_ = entries_.size();
+}
+
+void RingChannel::Assemble(Entry* entry) {
+  const Headers& headers = entry->headers;
+  uint32_t length;
+  std::memcpy(&length, headers.in_out, sizeof(length));
+  char* const payload = entry->data.payload().data();
+  const size_t header = protocol::kRequestHeaderSize;
+  const size_t data = std::min<size_t>(headers.payload_size, entry->data.payload().size());
+  // What is neither header nor payload is the fixed part of the arguments.
+  size_t fixed = length >= header + data ? length - header - data : 0;
+  fixed = std::min(fixed, sizeof(headers.op_in));
+  char* const begin = payload - fixed - header;
+  std::memcpy(begin, headers.in_out, header);
+  std::memcpy(begin + header, headers.op_in, fixed);
+  message_ = {begin, header + fixed + data};
+}
+
+Reception RingChannel::Receive() {
+  for (;;) {
+    io_uring_cqe* cqe = nullptr;
+    while (io_uring_peek_cqe(&ring_, &cqe) == 0 && cqe != nullptr) {
+      const int result = cqe->res;
+      const auto entry = static_cast<size_t>(cqe->user_data);
+      io_uring_cqe_seen(&ring_, cqe);
+      if (result >= 0) {
+        current_ = entry;
+        answered_ = false;
+        Assemble(entries_[entry].get());
+        return Reception::kMessage;
+      }
+      // The entry is lost to the kernel: the connection has ended, or never took it.
+      if (result != -ENOTCONN && result != -ECANCELED && result != -ECONNABORTED) {
+        LOG_FIRST_N(WARNING, 1) << "io_uring: an entry of queue " << queue_
+                                << " is lost: " << std::strerror(-result) << " (said once)";
+      }
+      if (--registered_ == 0) return Reception::kUnmounted;
+    }
+    set_interruptible(true);
+    if (stopping()) return Reception::kStopped;
+    const int submitted = io_uring_submit_and_wait(&ring_, 1);
+    set_interruptible(false);
+    if (submitted < 0 && submitted != -EINTR && submitted != -EAGAIN && submitted != -EBUSY) {
+      LOG(ERROR) << "io_uring: cannot wait for requests: " << std::strerror(-submitted);
+      return Reception::kFailed;
+    }
+  }
+}
+
+absl::Span<char> RingChannel::reply_buffer() {
+  const absl::Span<char> whole = entries_[current_]->data.whole();
+  return whole.subspan(kPrefix - protocol::kReplyHeaderSize);
+}
+
+Delivery RingChannel::Send(absl::Span<const char> head, absl::Span<const char> tail) {
+  uint64_t id;
+  std::memcpy(&id, head.data() + 8, sizeof(id));
+  if (id == 0) {
+    const ssize_t sent = write(device_, head.data(), head.size());
+    return sent < 0 ? Delivery::kAbandoned : Delivery::kDelivered;
+  }
+  if (answered_) return Delivery::kRefused;
+  Entry& entry = *entries_[current_];
+  const absl::Span<char> payload = entry.data.payload();
+  const size_t body = head.size() - protocol::kReplyHeaderSize;
+  if (tail.size() > payload.size() - body) return Delivery::kRefused;
+  // The body was made where the kernel takes it from.
+  if (!tail.empty()) std::memcpy(payload.data() + body, tail.data(), tail.size());
+  std::memcpy(entry.headers.in_out, head.data(), protocol::kReplyHeaderSize);
+  entry.headers.payload_size = static_cast<uint32_t>(body + tail.size());
+  answered_ = true;
+  Submit(kCommandCommitAndFetch, entry.headers.commit_id, current_);
+  return Delivery::kDelivered;
+}
+
+}  // namespace memfuse::transport
