@@ -32,13 +32,13 @@ void ForEachRun(absl::Span<const PageNumber> pages, F f) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Arena>> Arena::Make() {
+absl::StatusOr<std::unique_ptr<Arena>> Arena::Make(Budget* budget) {
   base::UniqueFd fd(memfd_create("memfuse-arena", MFD_CLOEXEC));
   if (!fd.valid()) {
     return absl::ResourceExhaustedError(
         absl::StrCat("cannot make the memory file for file data: ", std::strerror(errno)));
   }
-  return std::unique_ptr<Arena>(new Arena(std::move(fd)));
+  return std::unique_ptr<Arena>(new Arena(std::move(fd), budget));
 }
 
 Result<void> Arena::Grow() {

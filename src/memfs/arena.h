@@ -25,6 +25,7 @@
 #include "absl/types/span.h"
 #include "memfuse/errno.h"
 #include "src/base/unique_fd.h"
+#include "src/memfs/budget.h"
 #include "src/memfs/lock_order.h"
 
 namespace memfuse::memfs {
@@ -41,7 +42,8 @@ class Arena {
   static constexpr PageNumber kMaxPages = PageNumber{1} << 30;
 
   // ResourceExhausted, Unimplemented (no memfd_create).
-  static absl::StatusOr<std::unique_ptr<Arena>> Make();
+  // `budget`, for the users of the arena, outlives it.
+  static absl::StatusOr<std::unique_ptr<Arena>> Make(Budget* budget = nullptr);
 
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -69,6 +71,9 @@ class Arena {
   // The opposite. EIO: never seen, the memory file is ours alone.
   Result<void> Read(PageNumber first, uint64_t offset, absl::Span<char> out) const;
 
+  // What pages are charged to by whoever takes them.
+  Budget* budget() const { return budget_; }
+
   // A shared page counts once for each owner.
   uint64_t pages_in_use() const { return in_use_.load(std::memory_order_relaxed); }
 
@@ -81,7 +86,7 @@ class Arena {
     bool listed;  // in open_groups_
   };
 
-  explicit Arena(base::UniqueFd fd) : fd_(std::move(fd)) {}
+  Arena(base::UniqueFd fd, Budget* budget) : fd_(std::move(fd)), budget_(budget) {}
 
   Result<void> Grow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes up to pages.size() pages out of one group that has some; returns how many.
@@ -93,6 +98,7 @@ class Arena {
   void MarkFree(absl::Span<const PageNumber> pages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const base::UniqueFd fd_;
+  Budget* const budget_;
   std::atomic<uint64_t> in_use_{0};
 
   mutable LeafMutex mu_;

@@ -23,13 +23,14 @@ bool TooFar(uint64_t offset, uint64_t length) {
 }  // namespace
 
 ArenaFile::~ArenaFile() {
-  Garbage garbage(arena_, budget_);
+  Garbage garbage(arena_, budget());
   MutexLock lock(&mu_);
-  budget_->ReleaseBytes(TinyCost(tiny_size_));
-  std::free(tiny_);
-  if (pages_ == nullptr) return;
+  budget()->ReleaseBytes(TinyCost(tiny_size()));
+  std::free(tiny());
+  if (table() == nullptr) return;
   RemovePages(0, PageTable::kNone, &garbage);
-  budget_->ReleaseBytes(pages_->Cost());
+  budget()->ReleaseBytes(table()->Cost());
+  delete large();
 }
 
 void ArenaFile::Garbage::Add(PageNumber page) noexcept {
@@ -52,32 +53,33 @@ void ArenaFile::Garbage::Flush() {
   pages_.clear();
 }
 
-void ArenaFile::PublishBlocks() {
-  blocks_.store(page_count_ * (kPageSize / 512) + (tiny_size_ + 511) / 512,
-                std::memory_order_release);
+void ArenaFile::MakeTable() {
+  auto large = std::make_unique<Large>();
+  large->tiny = tiny();
+  content_ = reinterpret_cast<uintptr_t>(large.release()) | kLarge;
 }
 
 void ArenaFile::RemovePages(uint64_t first, uint64_t last, Garbage* garbage) {
-  if (pages_ == nullptr || first > last) return;
-  const uint64_t cost = pages_->Cost();
-  pages_->Remove(first, last, [&](PageNumber page) {
+  if (table() == nullptr || first > last) return;
+  const uint64_t cost = table()->Cost();
+  table()->Remove(first, last, [&](PageNumber page) {
     mu_.AssertHeld();
-    --page_count_;
+    AddPages(-1);
     garbage->Add(page);
   });
-  budget_->ReleaseBytes(cost - pages_->Cost());
+  budget()->ReleaseBytes(cost - table()->Cost());
 }
 
 Result<void> ArenaFile::PrepareTable(uint64_t first, uint64_t last) {
-  if (pages_ == nullptr) pages_ = std::make_unique<PageTable>();
-  const uint64_t cost = pages_->PrepareCost(first, last);
+  if (table() == nullptr) MakeTable();
+  const uint64_t cost = table()->PrepareCost(first, last);
   if (cost == 0) return {};
-  const uint64_t before = pages_->Cost();
-  if (!budget_->ReserveBytes(cost)) return Errno(ENOSPC);
+  const uint64_t before = table()->Cost();
+  if (!budget()->ReserveBytes(cost)) return Errno(ENOSPC);
   try {
-    pages_->Prepare(first, last);
+    table()->Prepare(first, last);
   } catch (const std::bad_alloc&) {
-    budget_->ReleaseBytes(cost - (pages_->Cost() - before));
+    budget()->ReleaseBytes(cost - (table()->Cost() - before));
     TrimTable(first, last);
     return Errno(ENOMEM);
   }
@@ -85,41 +87,40 @@ Result<void> ArenaFile::PrepareTable(uint64_t first, uint64_t last) {
 }
 
 void ArenaFile::TrimTable(uint64_t first, uint64_t last) {
-  const uint64_t cost = pages_->Cost();
-  pages_->DropUnused(first, last);
-  budget_->ReleaseBytes(cost - pages_->Cost());
+  const uint64_t cost = table()->Cost();
+  table()->DropUnused(first, last);
+  budget()->ReleaseBytes(cost - table()->Cost());
 }
 
 Result<void> ArenaFile::ResizeTiny(uint32_t size) {
-  const uint64_t old_cost = TinyCost(tiny_size_);
+  const uint64_t old_cost = TinyCost(tiny_size());
   const uint64_t new_cost = TinyCost(size);
-  if (new_cost > old_cost && !budget_->ReserveBytes(new_cost - old_cost)) return Errno(ENOSPC);
+  if (new_cost > old_cost && !budget()->ReserveBytes(new_cost - old_cost)) return Errno(ENOSPC);
   if (size == 0) {
-    std::free(tiny_);
-    tiny_ = nullptr;
+    std::free(tiny());
+    set_tiny(nullptr);
   } else {
-    char* const grown = static_cast<char*>(std::realloc(tiny_, size));
+    char* const grown = static_cast<char*>(std::realloc(tiny(), size));
     if (grown == nullptr) {
-      if (new_cost > old_cost) budget_->ReleaseBytes(new_cost - old_cost);
+      if (new_cost > old_cost) budget()->ReleaseBytes(new_cost - old_cost);
       return Errno(ENOMEM);
     }
-    tiny_ = grown;
-    if (size > tiny_size_) std::memset(tiny_ + tiny_size_, 0, size - tiny_size_);
+    set_tiny(grown);
+    if (size > tiny_size()) std::memset(tiny() + tiny_size(), 0, size - tiny_size());
   }
-  if (new_cost < old_cost) budget_->ReleaseBytes(old_cost - new_cost);
-  tiny_size_ = size;
-  PublishBlocks();
+  if (new_cost < old_cost) budget()->ReleaseBytes(old_cost - new_cost);
+  set_tiny_size(size);
   return {};
 }
 
 Result<void> ArenaFile::TinyToPage() {
   Reservation space;
-  if (!space.Take(budget_, kPageSize)) return Errno(ENOSPC);
+  if (!space.Take(budget(), kPageSize)) return Errno(ENOSPC);
   MEMFUSE_RETURN_IF_ERROR(PrepareTable(0, 0));
   PageNumber page;
   Result<void> moved = arena_->Allocate(absl::MakeSpan(&page, 1));
   if (moved.ok()) {
-    moved = arena_->Write(page, 0, absl::MakeConstSpan(tiny_, tiny_size_));
+    moved = arena_->Write(page, 0, absl::MakeConstSpan(tiny(), tiny_size()));
     if (!moved.ok()) arena_->Free(absl::MakeSpan(&page, 1));
   }
   if (!moved.ok()) {
@@ -127,8 +128,8 @@ Result<void> ArenaFile::TinyToPage() {
     return moved;
   }
   space.Keep();
-  pages_->Set(0, PageSlot(page, /*written=*/true));
-  ++page_count_;
+  table()->Set(0, PageSlot(page, /*written=*/true));
+  AddPages(1);
   return ResizeTiny(0);
 }
 
@@ -144,18 +145,18 @@ Result<size_t> ArenaFile::Read(uint64_t offset, absl::Span<char> out) {
     const uint64_t page = PageOf(at);
     auto length = static_cast<size_t>(std::min<uint64_t>(out.size() - done, kPageSize - within));
     char* const to = out.data() + done;
-    const PageSlot slot = pages_ == nullptr ? PageSlot() : pages_->Get(page);
+    const PageSlot slot = table() == nullptr ? PageSlot() : table()->Get(page);
     if (!slot.hole() && slot.written()) {
       // Neighbours in the file that are neighbours in the arena are one read.
       for (uint64_t i = 1; done + length < out.size(); ++i) {
-        const PageSlot next = pages_->Get(page + i);
+        const PageSlot next = table()->Get(page + i);
         if (next.hole() || !next.written() || next.page() != slot.page() + i) break;
         length = static_cast<size_t>(std::min<uint64_t>(out.size() - done, length + kPageSize));
       }
       MEMFUSE_RETURN_IF_ERROR(arena_->Read(slot.page(), within, absl::MakeSpan(to, length)));
-    } else if (page == 0 && within < tiny_size_) {
-      const size_t have = std::min<size_t>(length, tiny_size_ - within);
-      std::memcpy(to, tiny_ + within, have);
+    } else if (page == 0 && within < tiny_size()) {
+      const size_t have = std::min<size_t>(length, tiny_size() - within);
+      std::memcpy(to, tiny() + within, have);
       std::memset(to + have, 0, length - have);
     } else {
       std::memset(to, 0, length);
@@ -166,7 +167,7 @@ Result<size_t> ArenaFile::Read(uint64_t offset, absl::Span<char> out) {
 }
 
 Result<void> ArenaFile::OwnPage(uint64_t index, bool keep) {
-  const PageSlot slot = pages_->Get(index);
+  const PageSlot slot = table()->Get(index);
   if (!slot.shared()) return {};
   PageNumber page = slot.page();
   if (arena_->IsShared(page)) {
@@ -183,7 +184,7 @@ Result<void> ArenaFile::OwnPage(uint64_t index, bool keep) {
     arena_->Free(absl::MakeSpan(&page, 1));
     page = own;
   }
-  pages_->Set(index, PageSlot(page, slot.written()));
+  table()->Set(index, PageSlot(page, slot.written()));
   return {};
 }
 
@@ -191,10 +192,10 @@ Result<void> ArenaFile::OwnPages(uint64_t offset, size_t length, absl::Span<Page
   const uint64_t first = PageOf(offset);
   for (size_t i = 0; i < pages.size(); ++i) {
     const uint64_t index = first + i;
-    if (!pages_->Get(index).shared()) continue;
+    if (!table()->Get(index).shared()) continue;
     const bool whole = PageStart(index) >= offset && PageStart(index + 1) <= offset + length;
     MEMFUSE_RETURN_IF_ERROR(OwnPage(index, /*keep=*/!whole));
-    pages[i] = pages_->Get(index).page();
+    pages[i] = table()->Get(index).page();
   }
   return {};
 }
@@ -209,13 +210,13 @@ Result<size_t> ArenaFile::WritePages(uint64_t offset, absl::Span<const char> dat
   const uint64_t count = last - first + 1;
   uint64_t holes = 0;
   for (uint64_t i = 0; i < count; ++i) {
-    const PageSlot slot = pages_->Get(first + i);
+    const PageSlot slot = table()->Get(first + i);
     target[i] = slot.page();
     holes += slot.hole() ? 1 : 0;
   }
-  const uint64_t granted = budget_->ReserveUpTo(holes, kPageSize);
+  const uint64_t granted = budget()->ReserveUpTo(holes, kPageSize);
   if (Result<void> got = arena_->Allocate(absl::MakeSpan(fresh.data(), granted)); !got.ok()) {
-    budget_->ReleaseBytes(granted * kPageSize);
+    budget()->ReleaseBytes(granted * kPageSize);
     return got.error();
   }
   // Fill the holes in order; the first one that gets nothing ends the write.
@@ -244,13 +245,13 @@ Result<size_t> ArenaFile::WritePages(uint64_t offset, absl::Span<const char> dat
   if (!written.ok()) {
     // What was overwritten so far is as a failed write(2) may leave it; new pages go back.
     arena_->Free(absl::MakeSpan(fresh.data(), used));
-    budget_->ReleaseBytes(used * kPageSize);
+    budget()->ReleaseBytes(used * kPageSize);
     return written.error();
   }
   for (uint64_t i = 0; i < backed; ++i) {
-    pages_->Set(first + i, PageSlot(target[i], /*written=*/true));
+    table()->Set(first + i, PageSlot(target[i], /*written=*/true));
   }
-  page_count_ += static_cast<uint32_t>(used);
+  AddPages(static_cast<int64_t>(used));
   return length;
 }
 
@@ -262,18 +263,18 @@ Result<size_t> ArenaFile::Write(uint64_t offset, absl::Span<const char> data) {
   Result<void> failed;
   if (offset + data.size() <= kTinyLimit && FirstPageIsHole()) {
     const auto end = static_cast<uint32_t>(offset + data.size());
-    if (end > tiny_size_) MEMFUSE_RETURN_IF_ERROR(ResizeTiny(end));
-    std::memcpy(tiny_ + offset, data.data(), data.size());
+    if (end > tiny_size()) MEMFUSE_RETURN_IF_ERROR(ResizeTiny(end));
+    std::memcpy(tiny() + offset, data.data(), data.size());
     done = data.size();
   } else {
-    if (tiny_ != nullptr && offset < kPageSize) MEMFUSE_RETURN_IF_ERROR(TinyToPage());
+    if (tiny() != nullptr && offset < kPageSize) MEMFUSE_RETURN_IF_ERROR(TinyToPage());
     while (done < data.size()) {
       const uint64_t at = offset + done;
       const uint64_t batch_end = PageStart(PageOf(at) + kBatchPages);
       const auto length =
           static_cast<size_t>(std::min<uint64_t>(data.size() - done, batch_end - at));
       const Result<size_t> written = WritePages(at, data.subspan(done, length));
-      if (pages_ != nullptr && (!written.ok() || *written < length)) {
+      if (table() != nullptr && (!written.ok() || *written < length)) {
         TrimTable(PageOf(at), PageOf(at + length - 1));
       }
       if (!written.ok()) {
@@ -288,7 +289,6 @@ Result<size_t> ArenaFile::Write(uint64_t offset, absl::Span<const char> data) {
   if (offset + done > size_.load(std::memory_order_relaxed)) {
     size_.store(offset + done, std::memory_order_release);
   }
-  PublishBlocks();
   return done;
 }
 
@@ -296,13 +296,13 @@ Result<void> ArenaFile::ZeroWithinPage(uint64_t from, uint64_t to) {
   if (from >= to) return {};
   const uint64_t page = PageOf(from);
   const uint64_t within = from % kPageSize;
-  if (page == 0 && within < tiny_size_) {
-    std::memset(tiny_ + within, 0, std::min<uint64_t>(to - from, tiny_size_ - within));
+  if (page == 0 && within < tiny_size()) {
+    std::memset(tiny() + within, 0, std::min<uint64_t>(to - from, tiny_size() - within));
   }
-  const PageSlot slot = pages_ == nullptr ? PageSlot() : pages_->Get(page);
+  const PageSlot slot = table() == nullptr ? PageSlot() : table()->Get(page);
   if (slot.hole() || !slot.written()) return {};
   MEMFUSE_RETURN_IF_ERROR(OwnPage(page, /*keep=*/true));
-  return arena_->Write(pages_->Get(page).page(), within,
+  return arena_->Write(table()->Get(page).page(), within,
                        absl::MakeConstSpan(kZeros, static_cast<size_t>(to - from)));
 }
 
@@ -319,13 +319,13 @@ Result<size_t> ArenaFile::LendPages(uint64_t first, uint64_t end, absl::Span<Pag
   const uint64_t limit = size <= end ? size : end / kPageSize * kPageSize;
   size_t count = 0;
   for (; count < pages.size() && PageStart(first + count) < limit; ++count) {
-    const PageSlot slot = pages_ == nullptr ? PageSlot() : pages_->Get(first + count);
+    const PageSlot slot = table() == nullptr ? PageSlot() : table()->Get(first + count);
     if (slot.hole() || !slot.written()) break;
     pages[count] = slot.page();
   }
   MEMFUSE_RETURN_IF_ERROR(arena_->Share(pages.first(count)));
   for (size_t i = 0; i < count; ++i) {
-    pages_->Set(first + i, PageSlot(pages[i], /*written=*/true, /*shared=*/true));
+    table()->Set(first + i, PageSlot(pages[i], /*written=*/true, /*shared=*/true));
   }
   return count;
 }
@@ -344,24 +344,23 @@ Result<size_t> ArenaFile::TakePages(uint64_t first, uint64_t end, absl::Span<Pag
     }
     if (!pages.empty()) result = PrepareTable(first, first + pages.size() - 1);
     for (; result.ok() && taken < pages.size(); ++taken) {
-      const PageSlot slot = pages_->Get(first + taken);
+      const PageSlot slot = table()->Get(first + taken);
       if (!slot.hole()) {
         replaced[replaced_count++] = slot.page();
-      } else if (budget_->ReserveBytes(kPageSize)) {
-        ++page_count_;
-        if (first + taken == 0 && tiny_ != nullptr) (void)ResizeTiny(0);
+      } else if (budget()->ReserveBytes(kPageSize)) {
+        AddPages(1);
+        if (first + taken == 0 && tiny() != nullptr) (void)ResizeTiny(0);
       } else {
         break;
       }
-      pages_->Set(first + taken, PageSlot(pages[taken], /*written=*/true, /*shared=*/true));
+      table()->Set(first + taken, PageSlot(pages[taken], /*written=*/true, /*shared=*/true));
     }
-    if (taken < pages.size() && pages_ != nullptr) TrimTable(first, first + pages.size() - 1);
+    if (taken < pages.size() && table() != nullptr) TrimTable(first, first + pages.size() - 1);
     if (taken > 0) {
       const uint64_t reach = std::min(end, PageStart(first + taken));
       if (reach > size_.load(std::memory_order_relaxed)) {
         size_.store(reach, std::memory_order_release);
       }
-      PublishBlocks();
     }
   }
   const bool full = taken == 0 && !pages.empty();
@@ -426,39 +425,38 @@ Result<uint64_t> ArenaFile::CopyFrom(FileData* source, uint64_t offset_in, uint6
 Result<Resized> ArenaFile::Truncate(uint64_t size) {
   if (size > kMaxFileSize) return Errno(EFBIG);
   Resized result;
-  Garbage garbage(arena_, budget_);
+  Garbage garbage(arena_, budget());
   {
     MutexLock lock(&mu_);
     const uint64_t old = size_.load(std::memory_order_relaxed);
-    result = {size != old, blocks_.load(std::memory_order_relaxed) != 0};
+    result = {size != old, blocks() != 0};
     if (size <= old) {
       // What lies behind the end has to read as zeros if the file grows again; and what was
       // reserved there goes, even where the size stays.
       if (size % kPageSize != 0) {
         MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(size, PageStart(PageOf(size) + 1)));
       }
-      if (size < tiny_size_) MEMFUSE_RETURN_IF_ERROR(ResizeTiny(static_cast<uint32_t>(size)));
+      if (size < tiny_size()) MEMFUSE_RETURN_IF_ERROR(ResizeTiny(static_cast<uint32_t>(size)));
       RemovePages((size + kPageSize - 1) / kPageSize, PageTable::kNone, &garbage);
     }
     size_.store(size, std::memory_order_release);
-    PublishBlocks();
   }
   return result;
 }
 
 Result<void> ArenaFile::FillHoles(uint64_t first, uint64_t last) {
-  const uint64_t present = pages_ == nullptr ? 0 : pages_->CountPresent(first, last);
+  const uint64_t present = table() == nullptr ? 0 : table()->CountPresent(first, last);
   const uint64_t missing = last - first + 1 - present;
   // Space first: it bounds how much the page table is asked for.
   Reservation space;
-  if (!space.Take(budget_, missing * kPageSize)) return Errno(ENOSPC);
+  if (!space.Take(budget(), missing * kPageSize)) return Errno(ENOSPC);
   std::vector<PageNumber> fresh(missing);
   MEMFUSE_RETURN_IF_ERROR(PrepareTable(first, last));
   Result<void> got = arena_->Allocate(absl::MakeSpan(fresh));
   // A tiny page 0 is the first hole; it moves.
-  const bool with_tiny = tiny_ != nullptr && first == 0;
+  const bool with_tiny = tiny() != nullptr && first == 0;
   if (got.ok() && with_tiny) {
-    got = arena_->Write(fresh[0], 0, absl::MakeConstSpan(tiny_, tiny_size_));
+    got = arena_->Write(fresh[0], 0, absl::MakeConstSpan(tiny(), tiny_size()));
     if (!got.ok()) arena_->Free(absl::MakeSpan(fresh));
   }
   if (!got.ok()) {
@@ -468,12 +466,12 @@ Result<void> ArenaFile::FillHoles(uint64_t first, uint64_t last) {
   space.Keep();
   size_t used = 0;
   for (uint64_t i = first; i <= last; ++i) {
-    const PageSlot slot = pages_->Get(i);
+    const PageSlot slot = table()->Get(i);
     // A page that was reserved before counts as data from now on, as it does on tmpfs.
-    pages_->Set(i, slot.hole() ? PageSlot(fresh[used++], with_tiny && i == 0)
-                               : PageSlot(slot.page(), /*written=*/true, slot.shared()));
+    table()->Set(i, slot.hole() ? PageSlot(fresh[used++], with_tiny && i == 0)
+                                : PageSlot(slot.page(), /*written=*/true, slot.shared()));
   }
-  page_count_ += static_cast<uint32_t>(missing);
+  AddPages(static_cast<int64_t>(missing));
   return with_tiny ? ResizeTiny(0) : Result<void>();
 }
 
@@ -484,14 +482,13 @@ Result<void> ArenaFile::Allocate(uint64_t offset, uint64_t length, bool keep_siz
   if (!keep_size && offset + length > size_.load(std::memory_order_relaxed)) {
     size_.store(offset + length, std::memory_order_release);
   }
-  PublishBlocks();
   return {};
 }
 
 Result<void> ArenaFile::PunchHole(uint64_t offset, uint64_t length) {
   const uint64_t end = TooFar(offset, length) ? kMaxFileSize : offset + length;
   if (offset >= end) return {};
-  Garbage garbage(arena_, budget_);
+  Garbage garbage(arena_, budget());
   {
     MutexLock lock(&mu_);
     const uint64_t first_whole = (offset + kPageSize - 1) / kPageSize;
@@ -503,10 +500,9 @@ Result<void> ArenaFile::PunchHole(uint64_t offset, uint64_t length) {
       MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(PageStart(end_whole), end));
     }
     if (first_whole < end_whole) {
-      if (first_whole == 0 && tiny_ != nullptr) MEMFUSE_RETURN_IF_ERROR(ResizeTiny(0));
+      if (first_whole == 0 && tiny() != nullptr) MEMFUSE_RETURN_IF_ERROR(ResizeTiny(0));
       RemovePages(first_whole, end_whole - 1, &garbage);
     }
-    PublishBlocks();
   }
   return {};
 }
@@ -519,7 +515,7 @@ Result<void> ArenaFile::ZeroRange(uint64_t offset, uint64_t length, bool keep_si
   const uint64_t last = PageOf(end - 1);
   MEMFUSE_RETURN_IF_ERROR(FillHoles(first, last));
   for (uint64_t page = first; page <= last; ++page) {
-    const PageSlot slot = pages_->Get(page);
+    const PageSlot slot = table()->Get(page);
     const uint64_t from = std::max(offset, PageStart(page));
     const uint64_t to = std::min(end, PageStart(page + 1));
     if (!slot.written()) continue;
@@ -527,15 +523,14 @@ Result<void> ArenaFile::ZeroRange(uint64_t offset, uint64_t length, bool keep_si
       MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(from, to));
     } else {
       if (slot.shared()) MEMFUSE_RETURN_IF_ERROR(OwnPage(page, /*keep=*/false));
-      const PageNumber own = pages_->Get(page).page();
+      const PageNumber own = table()->Get(page).page();
       arena_->Clear(own, 1);
-      pages_->Set(page, PageSlot(own, /*written=*/false));
+      table()->Set(page, PageSlot(own, /*written=*/false));
     }
   }
   if (!keep_size && end > size_.load(std::memory_order_relaxed)) {
     size_.store(end, std::memory_order_release);
   }
-  PublishBlocks();
   return {};
 }
 
@@ -543,9 +538,9 @@ Result<uint64_t> ArenaFile::SeekData(uint64_t offset) {
   ReaderMutexLock lock(&mu_);
   const uint64_t size = size_.load(std::memory_order_relaxed);
   if (offset >= size) return Errno(ENXIO);
-  if (PageOf(offset) == 0 && tiny_ != nullptr) return offset;
-  if (pages_ == nullptr) return Errno(ENXIO);
-  const uint64_t next = pages_->NextWritten(PageOf(offset));
+  if (PageOf(offset) == 0 && tiny() != nullptr) return offset;
+  if (table() == nullptr) return Errno(ENXIO);
+  const uint64_t next = table()->NextWritten(PageOf(offset));
   if (next == PageTable::kNone || PageStart(next) >= size) return Errno(ENXIO);
   return std::max(offset, PageStart(next));
 }
@@ -555,8 +550,8 @@ Result<uint64_t> ArenaFile::SeekHole(uint64_t offset) {
   const uint64_t size = size_.load(std::memory_order_relaxed);
   if (offset >= size) return Errno(ENXIO);
   uint64_t page = PageOf(offset);
-  if (page == 0 && tiny_ != nullptr) page = 1;
-  if (pages_ != nullptr) page = pages_->NextUnwritten(page);
+  if (page == 0 && tiny() != nullptr) page = 1;
+  if (table() != nullptr) page = table()->NextUnwritten(page);
   return std::min(size, std::max(offset, PageStart(page)));
 }
 

@@ -25,12 +25,15 @@ class ArenaFile final : public FileData {
   // Above this a page of its own is cheaper than heap blocks that grow by copying.
   static constexpr uint32_t kTinyLimit = 2048;
 
-  // Both outlive the file.
-  ArenaFile(Arena* arena, Budget* budget) : arena_(arena), budget_(budget) {}
+  // The arena, and its budget, outlive the file.
+  explicit ArenaFile(Arena* arena) : arena_(arena) {}
   ~ArenaFile() override;
 
   uint64_t size() const override { return size_.load(std::memory_order_acquire); }
-  uint64_t blocks() const override { return blocks_.load(std::memory_order_acquire); }
+  uint64_t blocks() const override {
+    const uint64_t counts = counts_.load(std::memory_order_acquire);
+    return (counts >> kPageCountShift) * (kPageSize / 512) + ((counts & kTinySizeMask) + 511) / 512;
+  }
   Result<void> Open(uint32_t flags, OpenResult* open) override;
   void Close(uint32_t /*flags*/) override {}
   Result<size_t> Read(uint64_t offset, absl::Span<char> out) override;
@@ -97,9 +100,9 @@ class ArenaFile final : public FileData {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Whether page 0 has no page of the arena.
   bool FirstPageIsHole() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-    return pages_ == nullptr || pages_->Get(0).hole();
+    return table() == nullptr || table()->Get(0).hole();
   }
-  // Makes pages_ ready to take [first, last]. ENOSPC, ENOMEM.
+  // Makes table() ready to take [first, last]. ENOSPC, ENOMEM.
   Result<void> PrepareTable(uint64_t first, uint64_t last) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Gives back what PrepareTable(first, last) made and no page came to: for calls that fail.
   void TrimTable(uint64_t first, uint64_t last) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -109,20 +112,63 @@ class ArenaFile final : public FileData {
   Result<void> ZeroWithinPage(uint64_t from, uint64_t to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void RemovePages(uint64_t first, uint64_t last, Garbage* garbage)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Brings blocks_ up to date.
-  void PublishBlocks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // What a file has that is not only tiny.
+  struct Large {
+    PageTable table;
+    char* tiny = nullptr;
+  };
+
+  Budget* budget() const { return arena_->budget(); }
+
+  Large* large() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return (content_ & kLarge) != 0 ? reinterpret_cast<Large*>(content_ & ~kLarge) : nullptr;
+  }
+  // Null while no page was ever needed.
+  PageTable* table() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    Large* const found = large();
+    return found == nullptr ? nullptr : &found->table;
+  }
+  // May throw std::bad_alloc.
+  void MakeTable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // malloc'd, or null.
+  char* tiny() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    Large* const found = large();
+    return found == nullptr ? reinterpret_cast<char*>(content_) : found->tiny;
+  }
+  void set_tiny(char* tiny) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (Large* const found = large()) {
+      found->tiny = tiny;
+    } else {
+      content_ = reinterpret_cast<uintptr_t>(tiny);
+    }
+  }
+  uint32_t tiny_size() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return static_cast<uint32_t>(counts_.load(std::memory_order_relaxed) & kTinySizeMask);
+  }
+  void set_tiny_size(uint32_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    const uint64_t counts = counts_.load(std::memory_order_relaxed);
+    counts_.store((counts & ~kTinySizeMask) | size, std::memory_order_release);
+  }
+  void AddPages(int64_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    const uint64_t counts = counts_.load(std::memory_order_relaxed);
+    counts_.store(counts + (static_cast<uint64_t>(count) << kPageCountShift),
+                  std::memory_order_release);
+  }
+
+  // Every member counts: there may be millions of files.
+  static constexpr int kPageCountShift = 12;
+  static constexpr uint64_t kTinySizeMask = (uint64_t{1} << kPageCountShift) - 1;
+  static_assert(kTinyLimit <= kTinySizeMask);
+  static constexpr uintptr_t kLarge = 1;  // a bit of content_ that no pointer has
 
   Arena* const arena_;
-  Budget* const budget_;
   // Written under mu_, read by stat without it.
   std::atomic<uint64_t> size_{0};
-  std::atomic<uint64_t> blocks_{0};
+  std::atomic<uint64_t> counts_{0};  // pages of the arena, and below that the bytes of the tiny one
 
   mutable DataMutex mu_;
-  uint32_t tiny_size_ ABSL_GUARDED_BY(mu_) = 0;
-  uint32_t page_count_ ABSL_GUARDED_BY(mu_) = 0;           // pages of the arena
-  char* tiny_ ABSL_GUARDED_BY(mu_) = nullptr;              // malloc'd
-  std::unique_ptr<PageTable> pages_ ABSL_GUARDED_BY(mu_);  // null while no page was ever needed
+  uintptr_t content_ ABSL_GUARDED_BY(mu_) = 0;  // the tiny bytes, or a Large
 };
 
 }  // namespace memfuse::memfs

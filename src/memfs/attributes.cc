@@ -94,7 +94,7 @@ Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
   MEMFUSE_RETURN_IF_ERROR(CheckFlags(*inode, request));
   if (request.size.has_value()) {
     // The only step that may fail comes first.
-    FileData& data = *static_cast<RegularFile*>(inode.get())->data;
+    FileData& data = *static_cast<RegularFile*>(inode.get())->data();
     MEMFUSE_ASSIGN_OR_RETURN(const Resized size, data.Truncate(*request.size));
     // truncate(2) to the size that it has already moves no time of a file without data, as on
     // tmpfs; ftruncate(2), which is known by its handle, always does.
@@ -131,7 +131,7 @@ Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
   if (changed && inode->is_regular()) {
     const bool chosen = request.atime.kind != TimeChange::Kind::kKeep ||
                         request.mtime.kind != TimeChange::Kind::kKeep;
-    static_cast<RegularFile*>(inode.get())->data->TimesChanged(meta, chosen);
+    static_cast<RegularFile*>(inode.get())->data()->TimesChanged(meta, chosen);
   }
   return inode->AttributesLocked();
 }

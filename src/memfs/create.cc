@@ -20,13 +20,13 @@ uint32_t InodeCost(uint32_t type, std::string_view target, const DataStore& stor
   constexpr uint32_t kTableSlot = 32;
   switch (type) {
     case S_IFREG:
-      return sizeof(RegularFile) + store.file_cost() + kTableSlot;
+      return store.file_cost() + kTableSlot;
     case S_IFDIR:
       return sizeof(Directory) + kTableSlot;
     case S_IFLNK:
       return static_cast<uint32_t>(sizeof(Symlink) + target.size()) + kTableSlot;
     default:
-      return sizeof(Inode) + kTableSlot;
+      return sizeof(Device) + kTableSlot;
   }
 }
 
@@ -81,7 +81,7 @@ Result<InodeRef> MemFs::NewInode(const RequestContext& context, const Directory&
   Inode* made;
   switch (type) {
     case S_IFREG:
-      made = new RegularFile(&resources_, ino, now, cost, resources_.store->NewFile(ino));
+      made = resources_.store->NewRegularFile(&resources_, ino, now, cost);
       break;
     case S_IFDIR:
       made = new Directory(&resources_, ino, parent.ino, now, cost);
@@ -89,8 +89,12 @@ Result<InodeRef> MemFs::NewInode(const RequestContext& context, const Directory&
     case S_IFLNK:
       made = new class Symlink(&resources_, ino, now, cost, node.target);
       break;
+    case S_IFCHR:
+    case S_IFBLK:
+      made = new Device(&resources_, ino, type, node.rdev, now, cost);
+      break;
     default:
-      made = new Inode(&resources_, ino, type, node.rdev, now, cost);
+      made = new Inode(&resources_, ino, type, now, cost);
   }
   space.Keep();
   const auto inode = InodeRef::Adopt(made);
@@ -118,7 +122,7 @@ Result<Entry> MemFs::MakeNode(const RequestContext& context, InodeNumber parent,
   if (!resources_.budget.ReserveInode()) return Errno(ENOSPC);
   if (node.open) {
     auto* const file = static_cast<RegularFile*>(inode.get());
-    if (Result<void> opened = file->data->Open(node.open_flags, open); !opened.ok()) {
+    if (Result<void> opened = file->data()->Open(node.open_flags, open); !opened.ok()) {
       resources_.budget.ReleaseInode();
       return opened.error();
     }
@@ -132,7 +136,7 @@ Result<Entry> MemFs::MakeNode(const RequestContext& context, InodeNumber parent,
     if (dentry != nullptr) Dentry::Delete(dentry);
     table_.Erase(inode->ino);
     resources_.budget.ReleaseInode();
-    if (node.open) static_cast<RegularFile*>(inode.get())->data->Close(node.open_flags);
+    if (node.open) static_cast<RegularFile*>(inode.get())->data()->Close(node.open_flags);
     return Errno(ENOMEM);
   }
   space.Keep();
@@ -199,7 +203,7 @@ Result<CreateResult> MemFs::Tmpfile(const RequestContext& context, const CreateR
   node.umask = request.umask;
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, NewInode(context, *dir, node, base::Now()));
   if (!resources_.budget.ReserveInode()) return Errno(ENOSPC);
-  FileData& data = *static_cast<RegularFile*>(inode.get())->data;
+  FileData& data = *static_cast<RegularFile*>(inode.get())->data();
   CreateResult result;
   if (Result<void> opened = data.Open(request.flags, &result.open); !opened.ok()) {
     resources_.budget.ReleaseInode();

@@ -8,21 +8,24 @@
 #define MEMFUSE_SRC_MEMFS_DATA_STORE_H_
 
 #include <cstdint>
-#include <memory>
 
 #include "memfuse/types.h"
 #include "src/memfs/file_data.h"
 
 namespace memfuse::memfs {
 
+struct Resources;
+class RegularFile;
+
 // Thread-safe. Outlives its files.
 class DataStore {
  public:
   virtual ~DataStore() = default;
 
-  // The data of a new regular file. May throw std::bad_alloc.
-  virtual std::unique_ptr<FileData> NewFile(InodeNumber ino) = 0;
-  // What an empty one is charged, beside its inode.
+  // A new regular file, as RegularFile's constructor makes it. May throw std::bad_alloc.
+  virtual RegularFile* NewRegularFile(Resources* resources, InodeNumber ino, Timestamp born,
+                                      uint32_t cost) = 0;
+  // What an empty one is charged.
   virtual uint32_t file_cost() const = 0;
 
   // Bytes that files hold now, in whole pages.

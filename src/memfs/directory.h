@@ -45,7 +45,7 @@ class Directory final : public Inode {
  public:
   Directory(Resources* resources, InodeNumber number, InodeNumber parent, Timestamp born,
             uint32_t cost)
-      : Inode(resources, number, S_IFDIR, 0, born, cost), parent_(ToInt(parent)) {}
+      : Inode(resources, number, S_IFDIR, born, cost), parent_(ToInt(parent)) {}
 
   // What tmpfs shows: 40 bytes, and 20 for each entry.
   uint64_t size() const override { return 40 + 20 * entry_count_.load(std::memory_order_relaxed); }

@@ -35,7 +35,7 @@ AttributesResult Inode::AttributesLocked() {
   a.nlink = meta.nlink;
   a.uid = meta.uid;
   a.gid = meta.gid;
-  a.rdev = rdev;
+  a.rdev = rdev();
   a.blksize = kBlockSize;
   return result;
 }
@@ -83,7 +83,7 @@ bool Inode::KillPrivilegesLocked(bool kill_suidgid) {
 
 CacheSeconds RegularFile::RefreshLocked() {
   const Timestamp atime = meta.atime;
-  const CacheSeconds valid = data->Refresh(&meta);
+  const CacheSeconds valid = data()->Refresh(&meta);
   // The store does not know what chattr(1) +A says.
   if ((flags() & FS_NOATIME_FL) != 0) meta.atime = atime;
   return valid;

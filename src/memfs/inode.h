@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "memfuse/filesystem.h"
 #include "src/base/ref_ptr.h"
@@ -54,14 +55,12 @@ class Inode : public base::RefCounted {
  public:
   // `file_type` is one of S_IFMT. `cost` bytes of the budget were reserved for it; the destructor
   // gives them back.
-  Inode(Resources* resources, InodeNumber number, uint32_t file_type, uint32_t device,
-        Timestamp born, uint32_t cost)
-      : ino(number),
-        type(file_type),
-        rdev(device),
+  Inode(Resources* resources, InodeNumber number, uint32_t file_type, Timestamp born, uint32_t cost)
+      : type(static_cast<uint16_t>(file_type)),
+        cost_(static_cast<uint16_t>(cost)),
+        ino(number),
         btime(born),
-        resources_(resources),
-        cost_(cost) {}
+        resources_(resources) {}
 
   // Brings size, blocks and times up to date with what happened without a call, and returns how
   // long they stay right. Before any of them is looked at or changed.
@@ -69,6 +68,7 @@ class Inode : public base::RefCounted {
 
   virtual uint64_t size() const { return 0; }
   virtual uint64_t blocks() const { return 0; }
+  virtual uint32_t rdev() const { return 0; }
 
   bool is_directory() const { return type == S_IFDIR; }
   bool is_regular() const { return type == S_IFREG; }
@@ -102,51 +102,83 @@ class Inode : public base::RefCounted {
   // whether set-id bits went.
   bool KillPrivilegesLocked(bool kill_suidgid) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
-  const InodeNumber ino;
-  const uint32_t type;
-  const uint32_t rdev;
-  const Timestamp btime;
+  // Sorted by size, the small ones where others leave gaps: there may be millions of these.
+  const uint16_t type;  // beside the count of references
 
+ private:
+  const uint16_t cost_;
+
+ public:
+  const InodeNumber ino;
   mutable AttributeMutex mu;
   Metadata meta ABSL_GUARDED_BY(mu);
+  const PackedTime btime;
   uint64_t lookups ABSL_GUARDED_BY(mu) = 0;
+  std::unique_ptr<Xattrs> xattrs ABSL_GUARDED_BY(mu);  // null: none
   uint32_t opens ABSL_GUARDED_BY(mu) = 0;
+
+  // Of regular files: opens by execve(2), part of `opens`. It is a program that runs, or is about
+  // to.
+  uint32_t executions ABSL_GUARDED_BY(mu) = 0;
   bool dead ABSL_GUARDED_BY(mu) = false;
   // Made by O_TMPFILE: may be given its first name although nlink is 0.
   bool linkable ABSL_GUARDED_BY(mu) = false;
   bool orphan ABSL_GUARDED_BY(mu) = false;
-  std::unique_ptr<Xattrs> xattrs ABSL_GUARDED_BY(mu);  // null: none
+
+ private:
+  std::atomic<uint32_t> flags_{0};
 
  protected:
   ~Inode() override;
 
   Resources* const resources_;
-
- private:
-  const uint32_t cost_;
-  std::atomic<uint32_t> flags_{0};
 };
 
-class RegularFile final : public Inode {
+class RegularFile : public Inode {
  public:
-  RegularFile(Resources* resources, InodeNumber number, Timestamp born, uint32_t cost,
-              std::unique_ptr<FileData> contents)
-      : Inode(resources, number, S_IFREG, 0, born, cost), data(std::move(contents)) {}
+  RegularFile(Resources* resources, InodeNumber number, Timestamp born, uint32_t cost)
+      : Inode(resources, number, S_IFREG, born, cost) {}
 
   CacheSeconds RefreshLocked() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  uint64_t size() const override { return data->size(); }
-  uint64_t blocks() const override { return data->blocks(); }
+  uint64_t size() const override { return data()->size(); }
+  uint64_t blocks() const override { return data()->blocks(); }
 
-  const std::unique_ptr<FileData> data;  // own lock
-  // Opens by execve(2), part of `opens`: the file is a program that runs, or is about to.
-  uint32_t executions ABSL_GUARDED_BY(mu) = 0;
+  // Its own lock guards it.
+  virtual FileData* data() const = 0;
+};
+
+// A file with its data in the same heap block.
+template <typename Data>
+class FileOf final : public RegularFile {
+ public:
+  template <typename... Arguments>
+  FileOf(Resources* resources, InodeNumber number, Timestamp born, uint32_t cost,
+         Arguments&&... arguments)
+      : RegularFile(resources, number, born, cost), data_(std::forward<Arguments>(arguments)...) {}
+
+  FileData* data() const override { return &data_; }
+
+ private:
+  mutable Data data_;
+};
+
+class Device final : public Inode {
+ public:
+  Device(Resources* resources, InodeNumber number, uint32_t file_type, uint32_t device,
+         Timestamp born, uint32_t cost)
+      : Inode(resources, number, file_type, born, cost), rdev_(device) {}
+
+  uint32_t rdev() const override { return rdev_; }
+
+ private:
+  const uint32_t rdev_;
 };
 
 class Symlink final : public Inode {
  public:
   Symlink(Resources* resources, InodeNumber number, Timestamp born, uint32_t cost,
           std::string_view path)
-      : Inode(resources, number, S_IFLNK, 0, born, cost), target(path) {}
+      : Inode(resources, number, S_IFLNK, born, cost), target(path) {}
 
   uint64_t size() const override { return target.size(); }
 

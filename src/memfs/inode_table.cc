@@ -15,28 +15,28 @@ InodeNumber InodeTable::NewNumber() {
 void InodeTable::Insert(const InodeRef& inode) {
   Shard& shard = ShardOf(inode->ino);
   MutexLock lock(&shard.mu);
-  shard.map.emplace(ToInt(inode->ino), inode);
+  shard.inodes.insert(inode);
 }
 
 InodeRef InodeTable::Find(InodeNumber ino) const {
   const Shard& shard = ShardOf(ino);
   ReaderMutexLock lock(&shard.mu);
-  const auto it = shard.map.find(ToInt(ino));
-  return it == shard.map.end() ? InodeRef() : it->second;
+  const auto it = shard.inodes.find(ToInt(ino));
+  return it == shard.inodes.end() ? InodeRef() : *it;
 }
 
 void InodeTable::Erase(InodeNumber ino) {
   InodeRef last;  // let go of without the lock
   Shard& shard = ShardOf(ino);
   MutexLock lock(&shard.mu);
-  const auto it = shard.map.find(ToInt(ino));
-  if (it == shard.map.end()) return;
-  last = std::move(it->second);
-  shard.map.erase(it);
+  const auto it = shard.inodes.find(ToInt(ino));
+  if (it == shard.inodes.end()) return;
+  last = *it;
+  shard.inodes.erase(it);
   // Give back what a table that was once large still holds.
-  if (shard.map.capacity() > 1024 && shard.map.size() < shard.map.capacity() / 16) {
+  if (shard.inodes.capacity() > 1024 && shard.inodes.size() < shard.inodes.capacity() / 16) {
     try {
-      shard.map.rehash(0);
+      shard.inodes.rehash(0);
     } catch (const std::bad_alloc&) {
       // No room to shrink into: the large table goes on.
     }
@@ -47,16 +47,16 @@ std::vector<InodeRef> InodeTable::All() const {
   std::vector<InodeRef> all;
   for (const Shard& shard : shards_) {
     ReaderMutexLock lock(&shard.mu);
-    for (const auto& [ino, inode] : shard.map) all.push_back(inode);
+    for (const InodeRef& inode : shard.inodes) all.push_back(inode);
   }
   return all;
 }
 
 void InodeTable::Clear() {
   for (Shard& shard : shards_) {
-    decltype(shard.map) doomed;
+    decltype(shard.inodes) doomed;
     MutexLock lock(&shard.mu);
-    doomed.swap(shard.map);
+    doomed.swap(shard.inodes);
   }
 }
 

@@ -10,7 +10,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/hash/hash.h"
 #include "src/base/ref_ptr.h"
 #include "src/memfs/inode.h"
 #include "src/memfs/lock_order.h"
@@ -44,9 +45,25 @@ class InodeTable {
  private:
   static constexpr size_t kShards = 64;
 
+  // By number; a pointer takes half of what a number and a pointer take.
+  struct NumberHash {
+    using is_transparent = void;
+    size_t operator()(uint64_t ino) const { return absl::Hash<uint64_t>()(ino); }
+    size_t operator()(const InodeRef& inode) const { return (*this)(ToInt(inode->ino)); }
+  };
+  struct NumberEq {
+    using is_transparent = void;
+    static uint64_t Number(uint64_t ino) { return ino; }
+    static uint64_t Number(const InodeRef& inode) { return ToInt(inode->ino); }
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return Number(a) == Number(b);
+    }
+  };
+
   struct alignas(64) Shard {
     mutable LeafMutex mu;
-    absl::flat_hash_map<uint64_t, InodeRef> map ABSL_GUARDED_BY(mu);
+    absl::flat_hash_set<InodeRef, NumberHash, NumberEq> inodes ABSL_GUARDED_BY(mu);
     std::atomic<uint64_t> next{1};  // atomic; numbers of this shard, divided by kShards
   };
 

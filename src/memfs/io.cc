@@ -82,28 +82,28 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
     if (file->executions > 0) return Errno(ETXTBSY);
   }
   if (truncates) {
-    MEMFUSE_RETURN_IF_ERROR(file->data->Truncate(0));
+    MEMFUSE_RETURN_IF_ERROR(file->data()->Truncate(0));
     NoteDataChange(context, file.get(), request.kill_suidgid);
   }
   if (writes) AwaitSpace();
   OpenResult open;
-  MEMFUSE_RETURN_IF_ERROR(file->data->Open(request.flags, &open));
+  MEMFUSE_RETURN_IF_ERROR(file->data()->Open(request.flags, &open));
   {
     MutexLock lock(&file->mu);
     if (!file->dead) {
       ++file->opens;
       if ((request.flags & kOpenedToExecute) != 0) ++file->executions;
-      if (!writes) file->data->TimesChanged(file->meta, /*chosen=*/false);
+      if (!writes) file->data()->TimesChanged(file->meta, /*chosen=*/false);
       return open;
     }
   }
-  file->data->Close(request.flags);
+  file->data()->Close(request.flags);
   return Errno(ESTALE);
 }
 
 Result<void> MemFs::Release(const RequestContext&, const ReleaseRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
-  if (inode->is_regular()) static_cast<RegularFile*>(inode.get())->data->Close(request.flags);
+  if (inode->is_regular()) static_cast<RegularFile*>(inode.get())->data()->Close(request.flags);
   bool dead;
   {
     MutexLock lock(&inode->mu);
@@ -123,7 +123,7 @@ Result<void> MemFs::Release(const RequestContext&, const ReleaseRequest& request
 Result<size_t> MemFs::Read(const RequestContext&, const ReadRequest& request,
                            absl::Span<char> out) {
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, FindRegular(request.ino));
-  MEMFUSE_ASSIGN_OR_RETURN(const size_t count, file->data->Read(request.offset, out));
+  MEMFUSE_ASSIGN_OR_RETURN(const size_t count, file->data()->Read(request.offset, out));
   const bool counts = (request.flags & O_NOATIME) == 0 && (file->flags() & FS_NOATIME_FL) == 0;
   if (counts) NoteAccess(file.get());
   return count;
@@ -132,7 +132,7 @@ Result<size_t> MemFs::Read(const RequestContext&, const ReadRequest& request,
 Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& request) {
   AwaitSpace();
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, FindRegular(request.ino));
-  MEMFUSE_ASSIGN_OR_RETURN(const size_t count, file->data->Write(request.offset, request.data));
+  MEMFUSE_ASSIGN_OR_RETURN(const size_t count, file->data()->Write(request.offset, request.data));
   NoteDataChange(context, file.get(), request.kill_suidgid);
   // Of what it writes back the kernel takes a short count for success.
   if (request.from_page_cache && count < request.data.size()) return Errno(ENOSPC);
@@ -152,7 +152,7 @@ Result<void> MemFs::Fallocate(const RequestContext& context, const FallocateRequ
   if (!found.ok()) return found.error() == EINVAL ? Errno(ENODEV) : found.error();
   if ((*found)->immutable() || ((*found)->append_only() && operation != 0)) return Errno(EPERM);
   AwaitSpace();
-  FileData& data = *(*found)->data;
+  FileData& data = *(*found)->data();
   switch (operation) {
     case FALLOC_FL_PUNCH_HOLE:
       MEMFUSE_RETURN_IF_ERROR(data.PunchHole(request.offset, request.length));
@@ -173,7 +173,7 @@ Result<uint64_t> MemFs::Lseek(const RequestContext&, const LseekRequest& request
   if (!found.ok() && found.error() == ESTALE) return found.error();
   if (request.whence != SEEK_DATA && request.whence != SEEK_HOLE) return Errno(EINVAL);
   if (!found.ok()) return found.error() == EISDIR ? Errno(EINVAL) : found.error();
-  FileData& data = *(*found)->data;
+  FileData& data = *(*found)->data();
   return request.whence == SEEK_DATA ? data.SeekData(request.offset)
                                      : data.SeekHole(request.offset);
 }
@@ -201,9 +201,8 @@ Result<uint64_t> MemFs::CopyFileRange(const RequestContext& context,
       request.offset_out < request.offset_in + length) {
     return Errno(EINVAL);
   }
-  MEMFUSE_ASSIGN_OR_RETURN(
-      const uint64_t done,
-      out->data->CopyFrom(in->data.get(), request.offset_in, request.offset_out, length));
+  MEMFUSE_ASSIGN_OR_RETURN(const uint64_t done, out->data()->CopyFrom(in->data(), request.offset_in,
+                                                                      request.offset_out, length));
   if (done > 0) NoteDataChange(context, out.get(), /*kill_suidgid=*/false);
   return done;
 }

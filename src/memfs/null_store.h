@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <memory>
 
 #include "src/memfs/budget.h"
 #include "src/memfs/data_store.h"
+#include "src/memfs/inode.h"
 
 namespace memfuse::memfs {
 
@@ -77,8 +77,11 @@ class NullStore final : public DataStore {
  public:
   explicit NullStore(Budget* budget) : budget_(budget) {}
 
-  std::unique_ptr<FileData> NewFile(InodeNumber) override { return std::make_unique<NullFile>(); }
-  uint32_t file_cost() const override { return sizeof(NullFile); }
+  RegularFile* NewRegularFile(Resources* resources, InodeNumber ino, Timestamp born,
+                              uint32_t cost) override {
+    return new FileOf<NullFile>(resources, ino, born, cost);
+  }
+  uint32_t file_cost() const override { return sizeof(FileOf<NullFile>); }
   uint64_t data_bytes() const override { return 0; }
   uint64_t free_bytes() const override { return budget_->bytes_free(); }
 

@@ -24,8 +24,8 @@ class Orphans {
 
   bool any() const { return count_.load(std::memory_order_relaxed) != 0; }
 
-  // Until there are none, at most a fifth of a second or so; not at all where that was in vain and none came since. Not
-  // under a lock.
+  // Until there are none, at most a fifth of a second or so; not at all where that was in vain and
+  // none came since. Not under a lock.
   void Wait();
 
  private:

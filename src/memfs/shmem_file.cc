@@ -139,10 +139,10 @@ CacheSeconds ShmemFile::Refresh(Times* times) {
     seen_ = {found->btime, found->btime, found->btime};
   }
   const int64_t opened = opened_at_.load();
-  const Timestamp floor =
-      std::max(times->ctime,
-               Timestamp{opened / 1'000'000'000, static_cast<uint32_t>(opened % 1'000'000'000)},
-               [](Timestamp a, Timestamp b) { return a < b; });
+  const Timestamp opened_time = {opened / 1'000'000'000,
+                                 static_cast<uint32_t>(opened % 1'000'000'000)};
+  const Timestamp changed_time = times->ctime;
+  const Timestamp floor = changed_time < opened_time ? opened_time : changed_time;
   if (found->times.mtime != seen_.mtime) times->mtime = Lift(found->times.mtime, floor);
   if (found->times.ctime != seen_.ctime) times->ctime = Lift(found->times.ctime, floor);
   if (found->times.atime != seen_.atime) times->atime = found->times.atime;

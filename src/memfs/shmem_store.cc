@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "src/memfs/arena.h"
+#include "src/memfs/inode.h"
 #include "src/memfs/shmem_file.h"
 
 namespace memfuse::memfs {
@@ -142,11 +143,12 @@ absl::Status ShmemStore::UseBackingFiles(BackingFiles* backing) {
   return absl::OkStatus();
 }
 
-std::unique_ptr<FileData> ShmemStore::NewFile(InodeNumber ino) {
-  return std::make_unique<ShmemFile>(this, ino);
+RegularFile* ShmemStore::NewRegularFile(Resources* resources, InodeNumber ino, Timestamp born,
+                                        uint32_t cost) {
+  return new FileOf<ShmemFile>(resources, ino, born, cost, this, ino);
 }
 
-uint32_t ShmemStore::file_cost() const { return sizeof(ShmemFile) + kKernelCost; }
+uint32_t ShmemStore::file_cost() const { return sizeof(FileOf<ShmemFile>) + kKernelCost; }
 
 uint64_t ShmemStore::data_bytes() const {
   struct statfs s = {};

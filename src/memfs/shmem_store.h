@@ -53,7 +53,8 @@ class ShmemStore final : public DataStore, private BudgetLender {
   void ForgetBackingFiles() { backing_.store(nullptr); }
   BackingFiles* backing_files() const { return backing_.load(std::memory_order_relaxed); }
 
-  std::unique_ptr<FileData> NewFile(InodeNumber ino) override;
+  RegularFile* NewRegularFile(Resources* resources, InodeNumber ino, Timestamp born,
+                              uint32_t cost) override;
   uint32_t file_cost() const override;
   uint64_t data_bytes() const override;
   uint64_t free_bytes() const override;

@@ -3,12 +3,38 @@
 #ifndef MEMFUSE_SRC_MEMFS_TIMES_H_
 #define MEMFUSE_SRC_MEMFS_TIMES_H_
 
+#include <cstdint>
+
 #include "memfuse/types.h"
 
 namespace memfuse::memfs {
 
+// A Timestamp in 12 bytes: there are four in each inode.
+class PackedTime {
+ public:
+  PackedTime() = default;
+  PackedTime(Timestamp time)  // NOLINT: the same value
+      : low_(static_cast<uint32_t>(static_cast<uint64_t>(time.seconds))),
+        high_(static_cast<uint32_t>(static_cast<uint64_t>(time.seconds) >> 32)),
+        nanoseconds_(time.nanoseconds) {}
+  operator Timestamp() const {  // NOLINT: the same value
+    return {static_cast<int64_t>(uint64_t{high_} << 32 | low_), nanoseconds_};
+  }
+
+  friend bool operator==(PackedTime a, PackedTime b) { return Timestamp(a) == Timestamp(b); }
+  friend bool operator!=(PackedTime a, PackedTime b) { return Timestamp(a) != Timestamp(b); }
+  friend bool operator<(PackedTime a, PackedTime b) { return Timestamp(a) < Timestamp(b); }
+  friend bool operator<=(PackedTime a, PackedTime b) { return Timestamp(a) <= Timestamp(b); }
+
+ private:
+  uint32_t low_ = 0;
+  uint32_t high_ = 0;
+  uint32_t nanoseconds_ = 0;
+};
+static_assert(sizeof(PackedTime) == 12);
+
 struct Times {
-  Timestamp atime, mtime, ctime;
+  PackedTime atime, mtime, ctime;
 };
 
 // Whether a read moves atime, as mount option relatime has it: when it is not after mtime and
@@ -16,7 +42,7 @@ struct Times {
 inline bool RelatimeIsDue(const Times& times, Timestamp now) {
   constexpr int64_t kDay = 24 * 60 * 60;
   return times.atime <= times.mtime || times.atime <= times.ctime ||
-         now.seconds - times.atime.seconds >= kDay;
+         now.seconds - Timestamp(times.atime).seconds >= kDay;
 }
 
 }  // namespace memfuse::memfs

@@ -167,10 +167,10 @@ void PrintTo(const Setting& setting, std::ostream* out) {
 class ArenaFileModelTest : public ::testing::TestWithParam<Setting> {
  protected:
   void SetUp() override {
-    auto arena = Arena::Make();
+    auto arena = Arena::Make(&budget_);
     ASSERT_TRUE(arena.ok());
     arena_ = *std::move(arena);
-    file_ = std::make_unique<ArenaFile>(arena_.get(), &budget_);
+    file_ = std::make_unique<ArenaFile>(arena_.get());
   }
 
   uint64_t Offset() {

@@ -20,10 +20,10 @@ constexpr uint64_t kSmallTable = 40 + 4 * 4;
 class ArenaFileTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto arena = Arena::Make();
+    auto arena = Arena::Make(&budget_);
     ASSERT_TRUE(arena.ok());
     arena_ = *std::move(arena);
-    file_ = std::make_unique<ArenaFile>(arena_.get(), &budget_);
+    file_ = std::make_unique<ArenaFile>(arena_.get());
   }
 
   // Leaves `bytes` of the budget.
@@ -244,7 +244,7 @@ TEST_F(ArenaFileTest, GivesEverythingBackAtTheEnd) {
   file_.reset();
   EXPECT_EQ(Used(), 0u);
   EXPECT_EQ(arena_->pages_in_use(), 0u);
-  file_ = std::make_unique<ArenaFile>(arena_.get(), &budget_);
+  file_ = std::make_unique<ArenaFile>(arena_.get());
   Write(7, "tiny");
   file_.reset();
   EXPECT_EQ(Used(), 0u);

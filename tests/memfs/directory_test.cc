@@ -21,7 +21,7 @@ class DirectoryTest : public ::testing::Test {
   void SetUp() override {
     directory_ = base::RefPtr<Directory>::Adopt(
         new Directory(&resources_, InodeNumber{100}, kRootInode, Timestamp{}, /*cost=*/0));
-    child_ = InodeRef::Adopt(new Inode(&resources_, InodeNumber{101}, S_IFIFO, 0, Timestamp{}, 0));
+    child_ = InodeRef::Adopt(new Inode(&resources_, InodeNumber{101}, S_IFIFO, Timestamp{}, 0));
   }
 
   Dentry* Insert(const std::string& name) {

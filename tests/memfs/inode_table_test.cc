@@ -18,7 +18,7 @@ class InodeTableTest : public ::testing::Test {
   // Charged kCost bytes while it lives.
   InodeRef Make(InodeNumber ino) {
     EXPECT_TRUE(resources_.budget.ReserveBytes(kCost));
-    return InodeRef::Adopt(new Inode(&resources_, ino, S_IFIFO, 0, Timestamp{}, kCost));
+    return InodeRef::Adopt(new Inode(&resources_, ino, S_IFIFO, Timestamp{}, kCost));
   }
   uint64_t Alive() const { return resources_.budget.bytes_used() / kCost; }
 

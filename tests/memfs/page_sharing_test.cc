@@ -25,13 +25,13 @@ constexpr uint64_t kLimit = 64 << 20;
 class PageSharingTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto arena = Arena::Make();
+    auto arena = Arena::Make(&budget_);
     ASSERT_TRUE(arena.ok());
     arena_ = *std::move(arena);
   }
 
   std::unique_ptr<ArenaFile> NewFile() {
-    return std::make_unique<ArenaFile>(arena_.get(), &budget_);
+    return std::make_unique<ArenaFile>(arena_.get());
   }
   std::unique_ptr<ArenaFile> NewFile(const std::string& content) {
     auto file = NewFile();
