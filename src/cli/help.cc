@@ -15,7 +15,7 @@ A file system in memory, like tmpfs, served over FUSE until it is unmounted.
   --data=auto         where file data lies: passthrough (root) or daemon; with
                       the former, --huge=never and --noswap; with the latter
                       --writeback (the kernel collects small writes)
-  --transport=auto    how requests come: dev, uring; auto: io_uring where it is on
+  --transport=auto    requests by dev or uring; auto: io_uring where it is on
   --fsname=memfuse    name in the first field of /proc/mounts
   -o a,b=c            mount options: the flags above by name, and ro, nosuid,
                       nodev, noexec, noatime; those of mount(8) are dropped
