@@ -90,6 +90,9 @@ Errno OpenError(int error) {
 
 absl::StatusOr<std::unique_ptr<ShmemStore>> ShmemStore::Make(const ShmemOptions& options,
                                                              Budget* budget) {
+  if (RoundUp(budget->bytes_used(), kPageSize) + kPageSize > options.size_limit) {
+    return absl::InvalidArgumentError("the size is too small for a private tmpfs");
+  }
   absl::StatusOr<base::UniqueFd> mount = MountDetached(options);
   if (!mount.ok()) return mount.status();
   std::unique_ptr<ShmemStore> store(new ShmemStore(options, budget, *std::move(mount)));
@@ -114,11 +117,11 @@ void ShmemStore::BeginLending() {
   budget_->Borrow(this);
   lent_ = RoundUp(used, kPageSize);
   budget_->RaiseLimit(lent_ - used);
-  (void)Resize(size_limit_ - std::min(lent_, size_limit_));
+  (void)Resize(size_limit_ - lent_);
 }
 
 ShmemStore::ShmemStore(const ShmemOptions& options, Budget* budget, base::UniqueFd mount)
-    : size_limit_(options.size_limit),
+    : size_limit_(options.size_limit / kPageSize * kPageSize),
       step_(
           std::clamp<uint64_t>(RoundUp(options.size_limit / 1024, kPageSize), kPageSize, 1 << 20)),
       noswap_(options.noswap),
@@ -179,6 +182,7 @@ bool ShmemStore::Resize(uint64_t bytes) {
 }
 
 bool ShmemStore::Lend(uint64_t bytes) {
+  if (bytes > size_limit_) return false;
   MutexLock lock(&mu_);
   const uint64_t least = RoundUp(bytes, kPageSize);
   for (const uint64_t amount : {RoundUp(bytes, step_), least}) {

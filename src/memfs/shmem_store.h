@@ -41,7 +41,7 @@ class ShmemStore final : public DataStore, private BudgetLender {
  public:
   // From here on `budget`, which outlives the store, is lent its limit by the store.
   // PermissionDenied (CAP_SYS_ADMIN is needed), Unimplemented (a kernel without it),
-  // InvalidArgument (huge, noswap), ResourceExhausted.
+  // InvalidArgument (huge, noswap; no page is left for data), ResourceExhausted.
   static absl::StatusOr<std::unique_ptr<ShmemStore>> Make(const ShmemOptions& options,
                                                           Budget* budget);
   ~ShmemStore() override;
@@ -95,7 +95,7 @@ class ShmemStore final : public DataStore, private BudgetLender {
 
   int directory(InodeNumber ino) const { return directories_[ToInt(ino) % kDirectories].get(); }
 
-  const uint64_t size_limit_;
+  const uint64_t size_limit_;  // whole pages: a tmpfs rounds up
   const uint64_t step_;
   const bool noswap_;
   Budget* const budget_;
