@@ -134,17 +134,24 @@ CacheSeconds ShmemFile::Refresh(Times* times) {
   if (!found.ok()) return 0;
   size_.store(found->size, std::memory_order_release);
   blocks_.store(found->blocks, std::memory_order_release);
+  // What is there was written since the file was made, maybe within the same tick of the clock.
+  const bool fresh = !seen_any_ && (found->size != 0 || found->blocks != 0);
   if (!seen_any_) {
     seen_any_ = true;
     seen_ = {found->btime, found->btime, found->btime};
   }
+  const bool wrote = fresh || found->times.mtime != seen_.mtime;
   const int64_t opened = opened_at_.load();
   const Timestamp opened_time = {opened / 1'000'000'000,
                                  static_cast<uint32_t>(opened % 1'000'000'000)};
   const Timestamp changed_time = times->ctime;
   const Timestamp floor = changed_time < opened_time ? opened_time : changed_time;
-  if (found->times.mtime != seen_.mtime) times->mtime = Lift(found->times.mtime, floor);
-  if (found->times.ctime != seen_.ctime) times->ctime = Lift(found->times.ctime, floor);
+  if (wrote) times->mtime = Lift(found->times.mtime, floor);
+  if (wrote || found->times.ctime != seen_.ctime) {
+    const Timestamp ctime = Lift(found->times.ctime, floor);
+    // A rename, say, may have come later; unless the clock was set back.
+    if (changed_time < ctime || base::Now() < changed_time) times->ctime = ctime;
+  }
   if (found->times.atime != seen_.atime) times->atime = found->times.atime;
   seen_ = found->times;
   return mapped ? 0 : kCacheForever;
@@ -152,19 +159,26 @@ CacheSeconds ShmemFile::Refresh(Times* times) {
 
 void ShmemFile::TimesChanged(const Times& times, bool chosen) {
   if (!exists_.load()) return;
-  if (!chosen &&
-      (!seen_any_ || RelatimeIsDue(times, base::Now()) == RelatimeIsDue(seen_, base::Now()))) {
-    return;
+  if (!chosen) {
+    // Of a file that was just made a read moves atime.
+    const Timestamp now = base::Now();
+    const bool due = !seen_any_ || RelatimeIsDue(seen_, now);
+    if (RelatimeIsDue(times, now) == due) return;
   }
-  store_->SetFileTimes(ino_, times);
+  // mtime may tell of a write that nobody has looked at yet: it stays, unless it was chosen.
+  store_->SetFileTimes(ino_, times.atime, chosen ? &times.mtime : nullptr);
   const Result<ShmemStore::FileState> found = store_->StatFile(ino_);
   if (!found.ok()) return;
-  seen_any_ = true;
+  const Timestamp mtime = seen_any_ ? seen_.mtime : found->btime;
   seen_ = found->times;
+  if (!chosen) seen_.mtime = mtime;
+  seen_any_ = true;
 }
 
 Result<size_t> ShmemFile::Read(uint64_t offset, absl::Span<char> out) {
   if (!exists_.load() || offset > kMaxFileSize) return size_t{0};
+  // The kernel refuses a range that ends behind what off_t can say.
+  out = out.subspan(0, static_cast<size_t>(std::min<uint64_t>(out.size(), kMaxFileSize - offset)));
   MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDONLY | O_NOATIME));
   size_t done = 0;
   while (done < out.size()) {

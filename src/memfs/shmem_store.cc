@@ -245,8 +245,9 @@ Result<ShmemStore::FileState> ShmemStore::StatFile(InodeNumber ino) const {
                    FromStatx(x.stx_btime)};
 }
 
-void ShmemStore::SetFileTimes(InodeNumber ino, const Times& times) {
-  const timespec spec[2] = {ToTimespec(times.atime), ToTimespec(times.mtime)};
+void ShmemStore::SetFileTimes(InodeNumber ino, Timestamp atime, const Timestamp* mtime) {
+  constexpr timespec kKeep = {0, UTIME_OMIT};
+  const timespec spec[2] = {ToTimespec(atime), mtime == nullptr ? kKeep : ToTimespec(*mtime)};
   utimensat(directory(ino), FileName(ino).text, spec, AT_SYMLINK_NOFOLLOW);
 }
 

@@ -73,8 +73,8 @@ class ShmemStore final : public DataStore, private BudgetLender {
   };
   // EIO: it is not there.
   Result<FileState> StatFile(InodeNumber ino) const;
-  // utimensat(2); what goes wrong is of no consequence.
-  void SetFileTimes(InodeNumber ino, const Times& times);
+  // utimensat(2), of mtime too unless it is null; what goes wrong is of no consequence.
+  void SetFileTimes(InodeNumber ino, Timestamp atime, const Timestamp* mtime);
   // Whether somebody, by an open file or by a mapping that outlived it, may still write to it.
   bool HasWriters(InodeNumber ino);
 
