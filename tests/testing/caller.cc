@@ -6,12 +6,13 @@ namespace memfuse::test {
 namespace {
 
 CreateRequest MakeCreateRequest(InodeNumber parent, std::string_view name, uint32_t mode,
-                                uint32_t umask) {
+                                uint32_t umask, uint32_t flags) {
   CreateRequest request{};
   request.parent = parent;
   request.name = name;
   request.mode = mode;
   request.umask = umask;
+  request.flags = flags;
   return request;
 }
 
@@ -28,12 +29,13 @@ Result<Entry> Caller::Mknod(InodeNumber parent, std::string_view name, uint32_t 
 }
 
 Result<CreateResult> Caller::Create(InodeNumber parent, std::string_view name, uint32_t mode,
-                                    uint32_t umask) const {
-  return fs_->Create(context_, MakeCreateRequest(parent, name, mode, umask));
+                                    uint32_t umask, uint32_t flags) const {
+  return fs_->Create(context_, MakeCreateRequest(parent, name, mode, umask, flags));
 }
 
-Result<CreateResult> Caller::Tmpfile(InodeNumber parent, uint32_t mode, uint32_t umask) const {
-  return fs_->Tmpfile(context_, MakeCreateRequest(parent, {}, mode, umask));
+Result<CreateResult> Caller::Tmpfile(InodeNumber parent, uint32_t mode, uint32_t umask,
+                                     uint32_t flags) const {
+  return fs_->Tmpfile(context_, MakeCreateRequest(parent, {}, mode, umask, flags));
 }
 
 Result<size_t> Caller::Write(InodeNumber ino, uint64_t offset, std::string_view data,

@@ -37,8 +37,9 @@ class Caller {
     return fs_->Link(context_, {ino, parent, name});
   }
   Result<CreateResult> Create(InodeNumber parent, std::string_view name, uint32_t mode = 0644,
-                              uint32_t umask = 0) const;
-  Result<CreateResult> Tmpfile(InodeNumber parent, uint32_t mode = 0600, uint32_t umask = 0) const;
+                              uint32_t umask = 0, uint32_t flags = 0) const;
+  Result<CreateResult> Tmpfile(InodeNumber parent, uint32_t mode = 0600, uint32_t umask = 0,
+                               uint32_t flags = 0) const;
   Result<std::string> Readlink(InodeNumber ino) const { return fs_->Readlink(context_, {ino}); }
 
   Result<void> Unlink(InodeNumber parent, std::string_view name) const {
@@ -55,7 +56,9 @@ class Caller {
   Result<OpenResult> Open(InodeNumber ino, uint32_t flags = 0, bool kill_suidgid = false) const {
     return fs_->Open(context_, {ino, flags, kill_suidgid});
   }
-  Result<void> Release(InodeNumber ino) const { return fs_->Release(context_, {ino}); }
+  Result<void> Release(InodeNumber ino, uint32_t flags = 0) const {
+    return fs_->Release(context_, {ino, FileHandle{}, flags});
+  }
   Result<size_t> Write(InodeNumber ino, uint64_t offset, std::string_view data,
                        bool kill_suidgid = false) const;
   // What was read, `size` bytes at most.
