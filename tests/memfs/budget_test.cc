@@ -1,15 +1,43 @@
 #include "src/memfs/budget.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace memfuse::memfs {
 namespace {
 
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
 constexpr uint64_t kMax = ~uint64_t{0};
+
+// Lends what is asked for, and `more`, as long as it has that.
+class FakeLender final : public BudgetLender {
+ public:
+  FakeLender(Budget* budget, uint64_t pool, uint64_t more = 0)
+      : budget_(budget), pool_(pool), more_(more) {}
+
+  bool Lend(uint64_t bytes) override {
+    asked_.push_back(bytes);
+    if (bytes + more_ > pool_) return false;
+    pool_ -= bytes + more_;
+    budget_->RaiseLimit(bytes + more_);
+    return true;
+  }
+  // What it was asked for since the last call.
+  std::vector<uint64_t> asked() { return std::exchange(asked_, {}); }
+
+ private:
+  Budget* const budget_;
+  uint64_t pool_;
+  const uint64_t more_;
+  std::vector<uint64_t> asked_;
+};
 
 TEST(Budget, GrantsBytesUpToTheLimitAndNotOneMore) {
   Budget budget(1000, 1);
@@ -60,6 +88,75 @@ TEST(Budget, CountsInodesByThemselves) {
   EXPECT_TRUE(budget.ReserveInode());
   EXPECT_EQ(budget.inodes_used(), 2u);
   EXPECT_EQ(budget.bytes_used(), 0u);
+}
+
+TEST(Budget, BytesFreeIsWhatCanBeReserved) {
+  Budget budget(100, 1);
+  EXPECT_EQ(budget.bytes_free(), 100u);
+  ASSERT_TRUE(budget.ReserveBytes(60));
+  EXPECT_EQ(budget.bytes_free(), 40u);
+  budget.RaiseLimit(5);
+  EXPECT_EQ(budget.bytes_free(), 45u);
+  EXPECT_FALSE(budget.ReserveBytes(46));
+  EXPECT_TRUE(budget.ReserveBytes(45));
+  EXPECT_EQ(budget.bytes_free(), 0u);
+  EXPECT_EQ(budget.total(), 100u);
+}
+
+TEST(Budget, LowersTheLimitByWhatIsNotUsedOnly) {
+  Budget budget(100, 1);
+  ASSERT_TRUE(budget.ReserveBytes(60));
+  EXPECT_FALSE(budget.LowerLimit(41));
+  EXPECT_EQ(budget.bytes_free(), 40u);
+  EXPECT_TRUE(budget.LowerLimit(30));
+  EXPECT_EQ(budget.bytes_used(), 60u);
+  EXPECT_EQ(budget.bytes_free(), 10u);
+  EXPECT_FALSE(budget.ReserveBytes(11));
+  EXPECT_FALSE(budget.LowerLimit(11));
+  EXPECT_TRUE(budget.LowerLimit(10));
+  EXPECT_FALSE(budget.ReserveBytes(1));
+  EXPECT_EQ(budget.total(), 100u);
+}
+
+TEST(Budget, BorrowsWhatIsUsedAndNothingMore) {
+  Budget budget(1000, 1);
+  FakeLender lender(&budget, 0);
+  ASSERT_TRUE(budget.ReserveBytes(10));
+  budget.Borrow(&lender);
+  EXPECT_EQ(budget.bytes_free(), 0u);
+  EXPECT_EQ(budget.total(), 1000u);
+  EXPECT_FALSE(budget.ReserveBytes(1));
+  EXPECT_EQ(budget.bytes_used(), 10u);
+  // The limit that it was made with holds again.
+  budget.Borrow(nullptr);
+  EXPECT_EQ(budget.bytes_free(), 990u);
+  EXPECT_FALSE(budget.ReserveBytes(991));
+  EXPECT_TRUE(budget.ReserveBytes(990));
+}
+
+TEST(Budget, AsksTheLenderWhenTheLimitIsReachedAndOnlyThen) {
+  Budget budget(1000, 1);
+  FakeLender lender(&budget, 100, /*more=*/5);
+  budget.Borrow(&lender);
+  EXPECT_TRUE(budget.ReserveBytes(0));
+  EXPECT_THAT(lender.asked(), IsEmpty());
+  EXPECT_TRUE(budget.ReserveBytes(10));
+  EXPECT_THAT(lender.asked(), ElementsAre(10));
+  EXPECT_TRUE(budget.ReserveBytes(5));
+  EXPECT_THAT(lender.asked(), IsEmpty());
+  EXPECT_TRUE(budget.ReserveBytes(20));
+  EXPECT_THAT(lender.asked(), ElementsAre(20));
+  // What was given back is there without asking.
+  budget.ReleaseBytes(20);
+  EXPECT_TRUE(budget.ReserveBytes(25));
+  EXPECT_THAT(lender.asked(), IsEmpty());
+  EXPECT_EQ(budget.ReserveUpTo(9, 1), 0u);
+  EXPECT_THAT(lender.asked(), IsEmpty());
+  // Refused: nothing is taken.
+  EXPECT_FALSE(budget.ReserveBytes(60));
+  EXPECT_THAT(lender.asked(), ElementsAre(60));
+  EXPECT_EQ(budget.bytes_used(), 40u);
+  EXPECT_EQ(budget.bytes_free(), 0u);
 }
 
 TEST(Reservation, GivesBackUnlessKept) {
