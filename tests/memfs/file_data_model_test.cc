@@ -1,0 +1,193 @@
+// Files of the arena and of the private tmpfs beside a model (file_model.h) under random
+// operations. Where the two kinds differ, the model says how.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <random>
+#include <string>
+#include <tuple>
+
+#include "src/memfs/arena.h"
+#include "src/memfs/arena_file.h"
+#include "tests/memfs/file_model.h"
+#include "tests/memfs/shmem_test_base.h"
+#include "tests/testing/result_matchers.h"
+
+namespace memfuse::memfs {
+namespace {
+
+using test::Fails;
+using test::Succeeds;
+using Kind = FileModel::Kind;
+
+struct Setting {
+  unsigned seed;
+  uint64_t base;   // offsets are near 0 and from here on
+  uint64_t reach;  // how far
+};
+
+void PrintTo(const Setting& setting, std::ostream* out) {
+  *out << "seed " << setting.seed << ", base " << setting.base << ", reach " << setting.reach;
+}
+
+class FileDataModelTest : public ::testing::TestWithParam<std::tuple<Kind, Setting>> {
+ protected:
+  void SetUp() override {
+    if (kind() == Kind::kArena) {
+      auto arena = Arena::Make();
+      ASSERT_TRUE(arena.ok());
+      arena_ = *std::move(arena);
+      file_ = std::make_unique<ArenaFile>(arena_.get(), &budget_);
+    } else {
+      if (!MayMountTmpfs()) GTEST_SKIP() << "needs CAP_SYS_ADMIN";
+      auto store = ShmemStore::Make(ShmemLimit(kLimit), &budget_);
+      ASSERT_TRUE(store.ok()) << store.status();
+      shmem_ = *std::move(store);
+      file_ = std::make_unique<ShmemFile>(shmem_.get(), InodeNumber{7});
+    }
+  }
+  static Kind kind() { return std::get<Kind>(GetParam()); }
+  static const Setting& setting() { return std::get<Setting>(GetParam()); }
+
+  uint64_t DataBytes() const {
+    return shmem_ != nullptr ? shmem_->data_bytes() : arena_->pages_in_use() * kPageSize;
+  }
+  uint64_t Offset() {
+    const uint64_t base = random_() % 2 == 0 ? 0 : setting().base;
+    uint64_t offset = random_() % setting().reach;
+    if (random_() % 4 == 0) offset = offset / kPageSize * kPageSize;
+    return base + offset;
+  }
+  uint64_t Length() {
+    switch (random_() % 4) {
+      case 0:
+        return 1 + random_() % 64;
+      case 1:
+        return kPageSize * (1 + random_() % 4);
+      case 2:
+        return 1 + random_() % (40 * kPageSize);
+      default:
+        return 1 + random_() % 3000;
+    }
+  }
+  std::string Data(uint64_t length) {
+    std::string data(length, '\0');
+    char c = static_cast<char>('A' + random_() % 26);
+    for (char& byte : data) byte = c++;
+    return data;
+  }
+
+  void Step() {
+    const uint64_t offset = Offset();
+    const uint64_t length = Length();
+    const bool keep_size = random_() % 2 == 0;
+    switch (random_() % 14) {
+      case 0:
+        EXPECT_THAT(file_->Truncate(offset), Succeeds());
+        model_.Truncate(offset);
+        break;
+      case 1:
+        EXPECT_THAT(file_->Allocate(offset, length, keep_size), Succeeds());
+        model_.Allocate(offset, length, keep_size);
+        break;
+      case 2:
+      case 3:
+        EXPECT_THAT(file_->PunchHole(offset, length), Succeeds());
+        model_.Punch(offset, length);
+        break;
+      case 4:
+        EXPECT_THAT(file_->ZeroRange(offset, length, keep_size), Succeeds());
+        model_.ZeroRange(offset, length, keep_size);
+        break;
+      case 5:
+      case 6:
+        CopyWithin(offset, Offset(), length);
+        break;
+      default: {
+        const std::string data = Data(length);
+        const Result<size_t> written = file_->Write(offset, data);
+        ASSERT_THAT(written, Succeeds());
+        EXPECT_EQ(*written, data.size());
+        model_.Write(offset, data);
+      }
+    }
+    Compare();
+  }
+
+  void CopyWithin(uint64_t offset_in, uint64_t offset_out, uint64_t length) {
+    // The ranges are apart, and the source does not grow by its own copy.
+    if (offset_in >= model_.size()) return;
+    length = std::min({length, model_.size() - offset_in,
+                       std::max(offset_in, offset_out) - std::min(offset_in, offset_out)});
+    const Result<uint64_t> copied = file_->CopyFrom(file_.get(), offset_in, offset_out, length);
+    ASSERT_THAT(copied, Succeeds());
+    EXPECT_EQ(*copied, model_.Copy(offset_in, offset_out, length));
+  }
+
+  void Compare() {
+    ASSERT_EQ(file_->size(), model_.size());
+    ASSERT_EQ(file_->blocks(), model_.blocks());
+    ASSERT_EQ(DataBytes(), model_.page_count() * kPageSize);
+    const uint64_t offset = Offset();
+    std::string out(Length(), '#');
+    const Result<size_t> count = file_->Read(offset, absl::MakeSpan(out.data(), out.size()));
+    ASSERT_THAT(count, Succeeds());
+    const std::string expected = model_.Read(offset, out.size());
+    out.resize(*count);
+    ASSERT_TRUE(out == expected) << "at " << offset << ", " << expected.size() << " bytes";
+    CompareSeek(Offset());
+  }
+
+  void CompareSeek(uint64_t offset) {
+    if (offset >= model_.size()) {
+      ASSERT_THAT(file_->SeekData(offset), Fails(ENXIO));
+      ASSERT_THAT(file_->SeekHole(offset), Fails(ENXIO));
+      return;
+    }
+    const Result<uint64_t> hole = file_->SeekHole(offset);
+    ASSERT_THAT(hole, Succeeds());
+    ASSERT_EQ(*hole, model_.SeekHole(offset));
+    const Result<uint64_t> data = file_->SeekData(offset);
+    ASSERT_EQ(data.ok() ? *data : ~uint64_t{0}, model_.SeekData(offset));
+  }
+
+  std::mt19937_64 random_{setting().seed};
+  static constexpr uint64_t kLimit = uint64_t{1} << 30;
+  Budget budget_{kLimit, 1};
+  std::unique_ptr<Arena> arena_;
+  std::unique_ptr<ShmemStore> shmem_;
+  std::unique_ptr<FileData> file_;
+  FileModel model_{kind(), setting().base};
+};
+
+TEST_P(FileDataModelTest, BehavesAsAVectorOfBytes) {
+  for (int i = 0; i < 600; ++i) {
+    Step();
+    ASSERT_FALSE(HasFailure()) << "in step " << i;
+  }
+  file_.reset();
+  EXPECT_EQ(budget_.bytes_used(), 0u);
+  EXPECT_EQ(DataBytes(), 0u);
+}
+
+constexpr uint64_t kFar = uint64_t{1} << 40;
+// The last bytes that a file can have, with room for the longest step.
+constexpr uint64_t kFarthest = (kMaxFileSize - (uint64_t{4} << 20)) / kPageSize * kPageSize;
+
+constexpr Setting kSettings[] = {
+    {1, 0, 3000},         {2, 0, 10000},           {3, 0, 200000},
+    {4, 0, 3 << 20},      {5, kFar, 5000},         {6, kFar, 3 << 20},
+    {7, kFarthest, 8000}, {8, kFarthest, 3 << 20}, {9, (2 << 20) - 9000, 30000}};
+
+INSTANTIATE_TEST_SUITE_P(Arena, FileDataModelTest,
+                         ::testing::Combine(::testing::Values(Kind::kArena),
+                                            ::testing::ValuesIn(kSettings)));
+INSTANTIATE_TEST_SUITE_P(Shmem, FileDataModelTest,
+                         ::testing::Combine(::testing::Values(Kind::kShmem),
+                                            ::testing::ValuesIn(kSettings)));
+
+}  // namespace
+}  // namespace memfuse::memfs
