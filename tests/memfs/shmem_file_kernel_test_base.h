@@ -1,0 +1,67 @@
+// A file of the private tmpfs that the kernel reads and writes by itself: a test does as the kernel
+// does, through FakeBackingFiles, and as the inode does, whose times it keeps.
+
+#ifndef MEMFUSE_TESTS_MEMFS_SHMEM_FILE_KERNEL_TEST_BASE_H_
+#define MEMFUSE_TESTS_MEMFS_SHMEM_FILE_KERNEL_TEST_BASE_H_
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+
+#include "src/base/clock.h"
+#include "src/memfs/shmem_file.h"
+#include "tests/memfs/fake_backing_files.h"
+#include "tests/memfs/shmem_test_base.h"
+
+namespace memfuse::memfs {
+
+class ShmemFileKernelTestBase : public ShmemTestBase {
+ protected:
+  void SetUp() override {
+    ShmemTestBase::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    Begin();
+  }
+  void Begin() {
+    ASSERT_TRUE(store_->UseBackingFiles(&backing_).ok());
+    file_ = NewFile();
+    const Timestamp now = base::Now();
+    times_ = {now, now, now};
+  }
+
+  int32_t Open(uint32_t flags) {
+    OpenResult open;
+    EXPECT_THAT(file_->Open(flags, &open), test::Succeeds());
+    EXPECT_FALSE(open.direct_io);
+    return open.backing_id;
+  }
+  CacheSeconds Refresh() { return file_->Refresh(&times_); }
+  // utimensat(2), as the inode does it.
+  void Choose(Timestamp atime, Timestamp mtime) {
+    (void)Refresh();
+    times_ = {atime, mtime, base::Now()};
+    file_->TimesChanged(times_, /*chosen=*/true);
+  }
+  // Opens as the kernel does, once Open was answered.
+  base::UniqueFd Serve(int32_t id, int flags) {
+    base::UniqueFd file = backing_.Open(id, flags);
+    EXPECT_TRUE(file.valid());
+    return file;
+  }
+  static void Write(const base::UniqueFd& file, off_t offset, const std::string& data) {
+    ASSERT_EQ(pwrite(file.get(), data.data(), data.size(), offset),
+              static_cast<ssize_t>(data.size()));
+  }
+  static constexpr Timestamp kOld{1000, 1};
+
+  FakeBackingFiles backing_;
+  std::unique_ptr<FileData> file_;
+  Times times_;
+};
+
+}  // namespace memfuse::memfs
+
+#endif  // MEMFUSE_TESTS_MEMFS_SHMEM_FILE_KERNEL_TEST_BASE_H_

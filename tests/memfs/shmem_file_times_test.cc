@@ -1,0 +1,190 @@
+// A file of the private tmpfs that the kernel reads and writes by itself: what Refresh and
+// TimesChanged make of its times.
+
+#include <unistd.h>
+
+#include <string>
+
+#include "tests/memfs/shmem_file_kernel_test_base.h"
+
+namespace memfuse::memfs {
+namespace {
+
+using base::UniqueFd;
+
+Timestamp Plus(Timestamp time, uint32_t milliseconds) {
+  const uint64_t nanoseconds = time.nanoseconds + uint64_t{milliseconds} * 1'000'000;
+  return {time.seconds + static_cast<int64_t>(nanoseconds / 1'000'000'000),
+          static_cast<uint32_t>(nanoseconds % 1'000'000'000)};
+}
+
+using ShmemFileTimesTest = ShmemFileKernelTestBase;
+
+TEST_F(ShmemFileTimesTest, RefreshLeavesTimesAloneThatTheKernelDidNotMove) {
+  const int32_t id = Open(O_RDWR);
+  Write(Serve(id, O_RDWR), 0, "data");
+  (void)Refresh();
+  const Times chosen = {kOld, Timestamp{2000, 2}, Timestamp{3000, 3}};
+  times_ = chosen;
+  (void)Refresh();
+  file_->Close(O_RDWR);
+  (void)Refresh();
+  EXPECT_EQ(times_.atime, chosen.atime);
+  EXPECT_EQ(times_.mtime, chosen.mtime);
+  EXPECT_EQ(times_.ctime, chosen.ctime);
+}
+
+TEST_F(ShmemFileTimesTest, ReadsMoveAtimeAsRelatimeHasIt) {
+  const int32_t id = Open(O_RDWR);
+  const UniqueFd served = Serve(id, O_RDWR);
+  Write(served, 0, "data");
+  char byte;
+  // Not after mtime: due.
+  Choose(kOld, kOld);
+  ASSERT_EQ(pread(served.get(), &byte, 1, 0), 1);
+  (void)Refresh();
+  EXPECT_LT(kOld, times_.atime);
+  EXPECT_EQ(times_.mtime, kOld);
+  // After both of them and not a day old: not due.
+  const Timestamp later{base::Now().seconds + 3600, 5};
+  Choose(later, kOld);
+  ASSERT_EQ(pread(served.get(), &byte, 1, 0), 1);
+  (void)Refresh();
+  EXPECT_EQ(times_.atime, later);
+}
+
+TEST_F(ShmemFileTimesTest, ReadsMoveNoAtimeWhereNoneIsKept) {
+  file_.reset();
+  ShmemOptions options = ShmemLimit(kLimit);
+  options.noatime = true;
+  MakeStore(options);
+  Begin();
+  const int32_t id = Open(O_RDWR);
+  const UniqueFd served = Serve(id, O_RDWR);
+  Write(served, 0, "data");
+  Choose(kOld, kOld);
+  char byte;
+  ASSERT_EQ(pread(served.get(), &byte, 1, 0), 1);
+  (void)Refresh();
+  EXPECT_EQ(times_.atime, kOld);
+}
+
+TEST_F(ShmemFileTimesTest, CallsMoveNoAtimeByThemselves) {
+  const int32_t id = Open(O_RDWR);
+  Write(Serve(id, O_RDWR), 0, "data");
+  Choose(kOld, kOld);
+  EXPECT_EQ(Read(file_.get(), 0, 9), "data");
+  EXPECT_EQ(*NewFile()->CopyFrom(file_.get(), 0, 0, 4), 4u);
+  (void)Refresh();
+  EXPECT_EQ(times_.atime, kOld);
+}
+
+TEST_F(ShmemFileTimesTest, AWriteAfterAChosenTimeGivesItsOwn) {
+  const int32_t id = Open(O_RDWR);
+  const UniqueFd served = Serve(id, O_RDWR);
+  Write(served, 0, "data");
+  const Timestamp before = times_.ctime;
+  Choose(kOld, kOld);
+  (void)Refresh();
+  EXPECT_EQ(times_.mtime, kOld);
+  Write(served, 0, "more");
+  (void)Refresh();
+  EXPECT_LE(before, times_.mtime);
+  EXPECT_EQ(times_.atime, kOld);
+}
+
+TEST_F(ShmemFileTimesTest, AChosenTimeHidesAWriteThatCameBefore) {
+  const int32_t id = Open(O_RDWR);
+  Write(Serve(id, O_RDWR), 0, "data");
+  Choose(kOld, kOld);
+  file_->Close(O_RDWR);
+  (void)Refresh();
+  EXPECT_EQ(times_.mtime, kOld);
+  EXPECT_EQ(file_->size(), 4u);
+}
+
+// Relatime is to be reckoned from the inode's times: the file is told, and still tells of a write
+// that came before.
+TEST_F(ShmemFileTimesTest, TimesThatNobodyChoseHideNoWrite) {
+  const int32_t id = Open(O_RDWR);
+  const UniqueFd served = Serve(id, O_RDWR);
+  const Timestamp later{base::Now().seconds + 3600, 5};
+  Choose(later, kOld);
+  Write(served, 0, "data");
+  times_.ctime = later;
+  file_->TimesChanged(times_, /*chosen=*/false);
+  (void)Refresh();
+  EXPECT_LT(kOld, times_.mtime);
+  EXPECT_EQ(times_.atime, later);
+}
+
+// What is opened for the first time has the inode's atime, not that of a new file.
+TEST_F(ShmemFileTimesTest, AFileThatWasMadeByAnOpenKeepsAnAtimeThatIsNotDue) {
+  const Timestamp later{base::Now().seconds + 3600, 5};
+  times_ = {later, kOld, kOld};
+  const int32_t id = Open(O_RDONLY);
+  file_->TimesChanged(times_, /*chosen=*/false);
+  PassATick();
+  char byte;
+  ASSERT_EQ(pread(Serve(id, O_RDONLY).get(), &byte, 1, 0), 0);
+  (void)Refresh();
+  EXPECT_EQ(times_.atime, later);
+  EXPECT_EQ(times_.mtime, kOld);
+}
+
+TEST_F(ShmemFileTimesTest, AWriteInTheTickOfTheFirstOpenIsSeen) {
+  times_ = {kOld, kOld, kOld};
+  const int32_t id = Open(O_WRONLY);
+  Write(Serve(id, O_WRONLY), 0, "data");
+  (void)Refresh();
+  EXPECT_LT(kOld, times_.mtime);
+  EXPECT_LT(kOld, times_.ctime);
+  EXPECT_EQ(times_.atime, kOld);
+}
+
+// The kernel's clock may lag behind the daemon's by a tick.
+TEST_F(ShmemFileTimesTest, AStampIsNotBeforeTheCtimeThatTheInodeHad) {
+  const int32_t id = Open(O_RDWR);
+  Write(Serve(id, O_RDWR), 0, "data");
+  const Timestamp stamp = store_->StatFile(last_ino())->times.mtime;
+  times_.ctime = Plus(stamp, 19);
+  (void)Refresh();
+  EXPECT_EQ(times_.mtime, Plus(stamp, 19));
+  EXPECT_EQ(times_.ctime, Plus(stamp, 19));
+}
+
+TEST_F(ShmemFileTimesTest, AStampIsNotBeforeTheOpen) {
+  const Timestamp before = base::Now();
+  times_ = {kOld, kOld, kOld};
+  const int32_t id = Open(O_WRONLY);
+  Write(Serve(id, O_WRONLY), 0, "data");
+  (void)Refresh();
+  EXPECT_LE(before, times_.mtime);
+  EXPECT_LE(before, times_.ctime);
+}
+
+// A rename or a new xattr moves ctime without a look at the file, which was written to before.
+TEST_F(ShmemFileTimesTest, CtimeDoesNotGoBackToAnEarlierWrite) {
+  const int32_t id = Open(O_RDWR);
+  Write(Serve(id, O_RDWR), 0, "data");
+  const Timestamp written = store_->StatFile(last_ino())->times.mtime;
+  PassATick();
+  const Timestamp renamed = base::Now();
+  times_.ctime = renamed;
+  (void)Refresh();
+  EXPECT_EQ(times_.ctime, renamed);
+  EXPECT_EQ(times_.mtime, written);
+}
+
+// A clock that was set back stamps what it says.
+TEST_F(ShmemFileTimesTest, CtimeFollowsAClockThatWasSetBack) {
+  const int32_t id = Open(O_RDWR);
+  Write(Serve(id, O_RDWR), 0, "data");
+  const Timestamp written = store_->StatFile(last_ino())->times.ctime;
+  times_.ctime = {base::Now().seconds + 3600, 0};
+  (void)Refresh();
+  EXPECT_EQ(times_.ctime, written);
+}
+
+}  // namespace
+}  // namespace memfuse::memfs
