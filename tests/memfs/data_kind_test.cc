@@ -1,0 +1,182 @@
+// Where MemFs keeps file data: what the options ask for, what the session offers, and what becomes
+// of it.
+
+#include <fcntl.h>
+
+#include <string>
+
+#include "tests/memfs/fake_backing_files.h"
+#include "tests/memfs/memfs_test_base.h"
+#include "tests/memfs/shmem_test_base.h"
+
+namespace memfuse::memfs {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr uint64_t kLimit = uint64_t{16} << 20;
+
+MemoryFileSystemOptions Options(DataKind kind) {
+  MemoryFileSystemOptions options = SmallOptions(kLimit);
+  options.data = kind;
+  return options;
+}
+
+class DataKindTest : public ::testing::Test {
+ protected:
+  void Make(DataKind kind) { fs_ = MakeMemFs(Options(kind)); }
+  OpenResult OpenNew(const char* name) {
+    const CreateResult made = Must(Caller(fs_.get()).Create(kRootInode, name, 0644, 0, O_RDWR));
+    EXPECT_THAT(Caller(fs_.get()).Release(made.entry.ino, O_RDWR), Succeeds());
+    return made.open;
+  }
+  uint64_t FreeBlocks() { return Must(fs_->Statfs({}, {kRootInode})).blocks_free; }
+  // That file data lies in the daemon, under the limit that the options set.
+  void ExpectArena() {
+    const uint64_t free = FreeBlocks();
+    EXPECT_EQ(free,
+              Must(MakeMemFs(Options(DataKind::kDaemon))->Statfs({}, {kRootInode})).blocks_free);
+    const OpenResult open = OpenNew("file");
+    EXPECT_EQ(open.backing_id, 0);
+    EXPECT_TRUE(open.keep_cache);
+    const Caller me(fs_.get());
+    const InodeNumber file = Ino(me.Lookup(kRootInode, "file"));
+    EXPECT_EQ(Must(me.Write(file, 0, std::string(kLimit / 2, 'x'))), kLimit / 2);
+    EXPECT_EQ(fs_->Usage().data_bytes, kLimit / 2);
+    EXPECT_EQ(Must(me.Read(file, kLimit / 2 - 1, 9)), "x");
+  }
+
+  FakeBackingFiles backing_;
+  std::unique_ptr<MemFs> fs_;
+};
+
+class ShmemKindTest : public DataKindTest {
+ protected:
+  void SetUp() override {
+    if (!MayMountTmpfs()) GTEST_SKIP() << "needs CAP_SYS_ADMIN";
+  }
+};
+
+TEST_F(DataKindTest, TheDaemonKeepsItWithoutBeingOfferedAnything) {
+  Make(DataKind::kDaemon);
+  EXPECT_FALSE(fs_->wants_backing_files());
+  EXPECT_TRUE(fs_->Connected(nullptr).ok());
+  EXPECT_EQ(fs_->DescribeData(), "arena in the daemon");
+  ExpectArena();
+}
+
+TEST_F(DataKindTest, TheDaemonKeepsItWhateverItIsOffered) {
+  Make(DataKind::kDaemon);
+  // Nobody asks for a number.
+  backing_.FailWith(EPERM);
+  EXPECT_TRUE(fs_->Connected(&backing_).ok());
+  EXPECT_EQ(fs_->DescribeData(), "arena in the daemon");
+  backing_.FailWith(0);
+  ExpectArena();
+}
+
+TEST_F(DataKindTest, NullKeepsNothing) {
+  Make(DataKind::kNull);
+  EXPECT_FALSE(fs_->wants_backing_files());
+  EXPECT_TRUE(fs_->Connected(&backing_).ok());
+  EXPECT_EQ(fs_->DescribeData(), "none: writes vanish");
+  const OpenResult open = OpenNew("file");
+  EXPECT_TRUE(open.direct_io);
+  EXPECT_EQ(open.backing_id, 0);
+  const Caller me(fs_.get());
+  const InodeNumber file = Ino(me.Lookup(kRootInode, "file"));
+  const uint64_t used = fs_->Usage().bytes_used;
+  EXPECT_EQ(Must(me.Write(file, 0, std::string(2 * kLimit, 'x'))), 2 * kLimit);
+  EXPECT_EQ(Must(me.Getattr(file)).attributes.size, 2 * kLimit);
+  EXPECT_EQ(Must(me.Read(file, 2 * kLimit - 3, 9)), std::string(3, '\0'));
+  EXPECT_EQ(fs_->Usage().bytes_used, used);
+  EXPECT_EQ(fs_->Usage().data_bytes, 0u);
+}
+
+TEST_F(DataKindTest, AutoWithoutAnOfferStaysInTheDaemonAndSaysWhy) {
+  Make(DataKind::kAuto);
+  EXPECT_TRUE(fs_->wants_backing_files());
+  EXPECT_EQ(fs_->DescribeData(), "arena in the daemon");
+  EXPECT_TRUE(fs_->Connected(nullptr).ok());
+  EXPECT_EQ(fs_->DescribeData(),
+            "arena in the daemon; no passthrough: the kernel offers no FUSE passthrough here");
+  ExpectArena();
+}
+
+TEST_F(ShmemKindTest, AutoStaysInTheDaemonWhereTheKernelRefuses) {
+  Make(DataKind::kAuto);
+  backing_.FailWith(EPERM);
+  EXPECT_TRUE(fs_->Connected(&backing_).ok());
+  EXPECT_EQ(fs_->DescribeData(),
+            "arena in the daemon; no passthrough: "
+            "it needs CAP_SYS_ADMIN in the initial user namespace");
+  backing_.FailWith(0);
+  ExpectArena();
+}
+
+TEST_F(ShmemKindTest, AutoStaysInTheDaemonWhereTheTmpfsIsRefused) {
+  MemoryFileSystemOptions options = Options(DataKind::kAuto);
+  options.huge = "sometimes";
+  fs_ = MakeMemFs(options);
+  EXPECT_TRUE(fs_->Connected(&backing_).ok());
+  EXPECT_THAT(fs_->DescribeData(), HasSubstr("arena in the daemon; no passthrough: "));
+  EXPECT_THAT(fs_->DescribeData(), HasSubstr("huge=sometimes"));
+  ExpectArena();
+}
+
+TEST_F(ShmemKindTest, AutoTakesTheOffer) {
+  Make(DataKind::kAuto);
+  EXPECT_TRUE(fs_->Connected(&backing_).ok());
+  EXPECT_EQ(fs_->DescribeData(), "tmpfs of the kernel by passthrough, huge=never");
+  EXPECT_GT(OpenNew("file").backing_id, 0);
+  EXPECT_EQ(backing_.count(), 0u);
+}
+
+TEST_F(ShmemKindTest, PassthroughTakesTheOffer) {
+  Make(DataKind::kPassthrough);
+  EXPECT_TRUE(fs_->wants_backing_files());
+  EXPECT_TRUE(fs_->Connected(&backing_).ok());
+  EXPECT_EQ(fs_->DescribeData(), "tmpfs of the kernel by passthrough, huge=never");
+  EXPECT_GT(OpenNew("file").backing_id, 0);
+}
+
+TEST_F(ShmemKindTest, PassthroughWithoutAnOfferIsAnError) {
+  Make(DataKind::kPassthrough);
+  const absl::Status status = fs_->Connected(nullptr);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(status.message(), "--data=passthrough: the kernel offers no FUSE passthrough here");
+}
+
+TEST_F(ShmemKindTest, PassthroughThatTheKernelRefusesIsAnError) {
+  Make(DataKind::kPassthrough);
+  backing_.FailWith(EPERM);
+  const absl::Status status = fs_->Connected(&backing_);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(status.message(),
+            "--data=passthrough: it needs CAP_SYS_ADMIN in the initial user namespace");
+}
+
+TEST_F(ShmemKindTest, PassthroughThatTheTmpfsRefusesIsNotEvenMade) {
+  MemoryFileSystemOptions options = Options(DataKind::kPassthrough);
+  options.huge = "sometimes";
+  EXPECT_EQ(MemFs::Make(options).status().code(), absl::StatusCode::kInvalidArgument);
+  // A root, but no page of data.
+  options = Options(DataKind::kPassthrough);
+  options.size_limit = kPageSize;
+  EXPECT_EQ(MemFs::Make(options).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(ShmemKindTest, WithoutASessionNothingIsRegistered) {
+  Make(DataKind::kPassthrough);
+  EXPECT_EQ(fs_->DescribeData(), "tmpfs of the kernel, without passthrough");
+  EXPECT_TRUE(OpenNew("before").direct_io);
+  ASSERT_TRUE(fs_->Connected(&backing_).ok());
+  EXPECT_GT(OpenNew("while").backing_id, 0);
+  fs_->Disconnected();
+  const OpenResult after = OpenNew("after");
+  EXPECT_EQ(after.backing_id, 0);
+  EXPECT_TRUE(after.direct_io);
+}
+
+}  // namespace
+}  // namespace memfuse::memfs
