@@ -67,7 +67,7 @@ Result<void> MemFs::InheritFrom(const Directory& parent, const RequestContext& c
     if (!acl.EquivalentToMode()) StoreAcl(inode, kAccessAclName, acl.Serialize(), &result);
     if (inode->is_directory()) StoreAcl(inode, kDefaultAclName, *default_acl, &result);
   }
-  inode->meta = {{now, now, now}, permissions, context.uid, gid, /*nlink=*/0};
+  inode->meta = Metadata(now, permissions, context.uid, gid, /*links=*/0);
   return result;
 }
 

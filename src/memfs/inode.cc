@@ -82,10 +82,12 @@ bool Inode::KillPrivilegesLocked(bool kill_suidgid) {
 }
 
 CacheSeconds RegularFile::RefreshLocked() {
-  const Timestamp atime = meta.atime;
-  const CacheSeconds valid = data()->Refresh(&meta);
+  Times times = meta;
+  const CacheSeconds valid = data()->Refresh(&times);
   // The store does not know what chattr(1) +A says.
-  if ((flags() & FS_NOATIME_FL) != 0) meta.atime = atime;
+  if ((flags() & FS_NOATIME_FL) == 0) meta.atime = times.atime;
+  meta.mtime = times.mtime;
+  meta.ctime = times.ctime;
   return valid;
 }
 

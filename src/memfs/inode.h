@@ -38,7 +38,15 @@ struct Resources {
 };
 
 // Mode, owner and times of an inode, as they are changed together.
-struct Metadata : Times {
+struct Metadata : PackedTimes {
+  Metadata() = default;
+  Metadata(Timestamp now, uint32_t mode, uint32_t owner, uint32_t group, uint32_t links)
+      : PackedTimes(Times{now, now, now}),
+        permissions(mode),
+        uid(owner),
+        gid(group),
+        nlink(links) {}
+
   uint32_t permissions = 0;  // 07777
   uint32_t uid = 0;
   uint32_t gid = 0;

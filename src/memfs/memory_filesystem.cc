@@ -43,11 +43,8 @@ absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Make(const MemoryFileSystemOptions
       new Directory(&fs->resources_, kRootInode, /*parent=*/kRootInode, now, kRootCost));
   {
     MutexLock lock(&root->mu);
-    root->meta = {{now, now, now},
-                  options.root_mode & 07777,
-                  options.root_uid,
-                  options.root_gid,
-                  /*nlink=*/2};
+    root->meta = Metadata(now, options.root_mode & 07777, options.root_uid, options.root_gid,
+                          /*links=*/2);
   }
   fs->table_.Insert(InodeRef(root.get()));
   return fs;

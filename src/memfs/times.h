@@ -13,10 +13,11 @@ namespace memfuse::memfs {
 class PackedTime {
  public:
   PackedTime() = default;
-  PackedTime(Timestamp time)  // NOLINT: the same value
+  explicit PackedTime(Timestamp time)
       : low_(static_cast<uint32_t>(static_cast<uint64_t>(time.seconds))),
         high_(static_cast<uint32_t>(static_cast<uint64_t>(time.seconds) >> 32)),
         nanoseconds_(time.nanoseconds) {}
+  PackedTime& operator=(Timestamp time) { return *this = PackedTime(time); }
   operator Timestamp() const {  // NOLINT: the same value
     return {static_cast<int64_t>(uint64_t{high_} << 32 | low_), nanoseconds_};
   }
@@ -34,7 +35,16 @@ class PackedTime {
 static_assert(sizeof(PackedTime) == 12);
 
 struct Times {
+  Timestamp atime, mtime, ctime;
+};
+
+struct PackedTimes {
   PackedTime atime, mtime, ctime;
+
+  PackedTimes() = default;
+  explicit PackedTimes(const Times& times)
+      : atime(times.atime), mtime(times.mtime), ctime(times.ctime) {}
+  operator Times() const { return {atime, mtime, ctime}; }  // NOLINT: the same values
 };
 
 // Whether a read moves atime, as mount option relatime has it: when it is not after mtime and
@@ -42,7 +52,7 @@ struct Times {
 inline bool RelatimeIsDue(const Times& times, Timestamp now) {
   constexpr int64_t kDay = 24 * 60 * 60;
   return times.atime <= times.mtime || times.atime <= times.ctime ||
-         now.seconds - Timestamp(times.atime).seconds >= kDay;
+         now.seconds - times.atime.seconds >= kDay;
 }
 
 }  // namespace memfuse::memfs

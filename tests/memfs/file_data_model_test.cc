@@ -37,10 +37,10 @@ class FileDataModelTest : public ::testing::TestWithParam<std::tuple<Kind, Setti
  protected:
   void SetUp() override {
     if (kind() == Kind::kArena) {
-      auto arena = Arena::Make();
+      auto arena = Arena::Make(&budget_);
       ASSERT_TRUE(arena.ok());
       arena_ = *std::move(arena);
-      file_ = std::make_unique<ArenaFile>(arena_.get(), &budget_);
+      file_ = std::make_unique<ArenaFile>(arena_.get());
     } else {
       if (!MayMountTmpfs()) GTEST_SKIP() << "needs CAP_SYS_ADMIN";
       auto store = ShmemStore::Make(ShmemLimit(kLimit), &budget_);
