@@ -34,7 +34,7 @@ class Budget {
 
   // All of `bytes`, or none and false.
   [[nodiscard]] bool ReserveBytes(uint64_t bytes) {
-    while (!Reserve(&bytes_, byte_limit_.load(std::memory_order_relaxed), bytes)) {
+    while (!ReserveWithinLimit(bytes)) {
       if (lender_ == nullptr || !lender_->Lend(bytes)) return false;
     }
     return true;
@@ -66,8 +66,8 @@ class Budget {
   void RaiseLimit(uint64_t bytes) { byte_limit_.fetch_add(bytes, std::memory_order_relaxed); }
   // By bytes that are not used; false, and nothing, where there are not so many.
   [[nodiscard]] bool LowerLimit(uint64_t bytes) {
-    if (!Reserve(&bytes_, byte_limit_.load(std::memory_order_relaxed), bytes)) return false;
-    byte_limit_.fetch_sub(bytes, std::memory_order_relaxed);
+    if (!ReserveWithinLimit(bytes)) return false;
+    byte_limit_.fetch_sub(bytes);
     ReleaseBytes(bytes);
     return true;
   }
@@ -84,6 +84,14 @@ class Budget {
   uint64_t inodes_used() const { return inodes_.load(std::memory_order_relaxed); }
 
  private:
+  bool ReserveWithinLimit(uint64_t bytes) {
+    while (Reserve(&bytes_, byte_limit_.load(), bytes)) {
+      // Between the look at the limit and the reservation others may have lowered it.
+      if (bytes_.load() <= byte_limit_.load()) return true;
+      ReleaseBytes(bytes);
+    }
+    return false;
+  }
   static bool Reserve(std::atomic<uint64_t>* used, uint64_t limit, uint64_t amount) {
     uint64_t now = used->load(std::memory_order_relaxed);
     do {

@@ -206,5 +206,67 @@ TEST(Budget, HoldsTheLimitUnderConcurrency) {
   EXPECT_EQ(budget.bytes_used(), 0u);
 }
 
+// Threads that take and give back, while what is not used goes back to the lender: used and not
+// lent together are never more than there is.
+TEST(Budget, HoldsWhatWasLentUnderConcurrency) {
+  constexpr int64_t kTotal = 200;
+  constexpr int kRounds = 50000;
+  class Lender final : public BudgetLender {
+   public:
+    explicit Lender(Budget* budget) : budget_(budget) {}
+    bool Lend(uint64_t bytes) override {
+      const auto amount = static_cast<int64_t>(bytes);
+      int64_t now = pool_.load();
+      do {
+        if (amount > now) return false;
+      } while (!pool_.compare_exchange_weak(now, now - amount));
+      held_ -= amount;
+      budget_->RaiseLimit(bytes);
+      return true;
+    }
+    void TakeBack(uint64_t bytes) {
+      if (!budget_->LowerLimit(bytes)) return;
+      Hold(bytes);
+      pool_ += static_cast<int64_t>(bytes);
+    }
+    // Counts after something was granted, and until before it is given back.
+    void Hold(uint64_t bytes) {
+      const auto amount = static_cast<int64_t>(bytes);
+      if (held_.fetch_add(amount) + amount > kTotal) exceeded_ = true;
+    }
+    void Drop(uint64_t bytes) { held_ -= static_cast<int64_t>(bytes); }
+    int64_t pool() const { return pool_; }
+    bool exceeded() const { return exceeded_; }
+
+   private:
+    Budget* const budget_;
+    std::atomic<int64_t> pool_{kTotal};  // not lent
+    std::atomic<int64_t> held_{kTotal};  // not lent, or reserved
+    std::atomic<bool> exceeded_{false};
+  };
+  Budget budget(kTotal, 1);
+  Lender lender(&budget);
+  budget.Borrow(&lender);
+  std::vector<std::thread> threads;
+  for (uint64_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < kRounds; ++i) {
+        const uint64_t amount = 50 + 7 * t;
+        if (budget.ReserveBytes(amount)) {
+          lender.Hold(amount);
+          lender.Drop(amount);
+          budget.ReleaseBytes(amount);
+        }
+        lender.TakeBack(20);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_FALSE(lender.exceeded());
+  EXPECT_EQ(budget.bytes_used(), 0u);
+  EXPECT_EQ(static_cast<int64_t>(budget.bytes_free()) + lender.pool(), kTotal);
+  budget.Borrow(nullptr);
+}
+
 }  // namespace
 }  // namespace memfuse::memfs
