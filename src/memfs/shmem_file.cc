@@ -21,10 +21,13 @@ int64_t Nanoseconds(Timestamp t) {
   return t.seconds * 1'000'000'000 + static_cast<int64_t>(t.nanoseconds);
 }
 
-// `stamp`, unless it is early by less than a tick.
+// `stamp`, unless it is early by less than a tick: then just after `floor`, for what happened since
+// has to show.
 Timestamp Lift(Timestamp stamp, Timestamp floor) {
-  if (floor <= stamp || floor.seconds - stamp.seconds > 1) return stamp;
-  return Nanoseconds(floor) - Nanoseconds(stamp) < kTick ? floor : stamp;
+  if (floor < stamp || floor.seconds - stamp.seconds > 1) return stamp;
+  const int64_t time = Nanoseconds(floor);
+  if (time - Nanoseconds(stamp) >= kTick) return stamp;
+  return {(time + 1) / 1'000'000'000, static_cast<uint32_t>((time + 1) % 1'000'000'000)};
 }
 
 Errno FromErrno(int error) {

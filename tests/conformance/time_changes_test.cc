@@ -356,5 +356,42 @@ TEST_P(AccessTimeAsRoot, NoatimeMounts) {
   EXPECT_EQ(file.Moved(true), on_memfuse() ? "a" : "");
 }
 
+// However soon after another change that somebody has seen, and whichever that was.
+TEST_P(AccessTime, AWriteMovesBothTimesEachTime) {
+  for (int i = 0; i < 300; ++i) {
+    const std::string name = "f" + std::to_string(i);
+    ASSERT_EQ(mknod(name.c_str(), S_IFREG | 0644, 0), 0);
+    const UniqueFd fd = Open(name, O_RDWR);
+    for (int change = 0; change < 4; ++change) {
+      switch (change) {
+        case 0:
+          ASSERT_EQ(setxattr(name.c_str(), "user.a", "b", 1, 0), 0);
+          break;
+        case 1:
+          ASSERT_EQ(rename(name.c_str(), "g"), 0);
+          ASSERT_EQ(rename("g", name.c_str()), 0);
+          break;
+        case 2:
+          ASSERT_EQ(chmod(name.c_str(), 0600), 0);
+          break;
+        default:
+          const timespec chosen[2] = {{1000 + i, 0}, {2000 + i, 0}};
+          ASSERT_EQ(futimens(fd.get(), chosen), 0);
+      }
+      // Without a pause: within a tick of the kernel's clock. Older kernels' tmpfs stamps no finer.
+      const struct stat before = Stat(name);
+      ASSERT_EQ(pwrite(fd.get(), "x", 1, 0), 1);
+      const struct stat after = Stat(name);
+      if (!on_memfuse()) continue;
+      ASSERT_TRUE(after.st_mtim.tv_sec != before.st_mtim.tv_sec ||
+                  after.st_mtim.tv_nsec != before.st_mtim.tv_nsec)
+          << i << " " << change;
+      ASSERT_TRUE(after.st_ctim.tv_sec != before.st_ctim.tv_sec ||
+                  after.st_ctim.tv_nsec != before.st_ctim.tv_nsec)
+          << i << " " << change;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace memfuse::conformance
