@@ -1,0 +1,135 @@
+// What a request costs in the daemon itself: from the bytes that read(2) returned to those that
+// write(2) is given, without a device. The transport's share is what tests/bench/run_bench.py
+// measures beside it.
+//
+//   dispatcher_benchmark [--benchmark_filter=REGEX] [--benchmark_min_time=1]
+
+#include <benchmark/benchmark.h>
+#include <linux/fuse.h>
+#include <sys/stat.h>
+
+#include <atomic>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "memfuse/memory_filesystem.h"
+#include "src/base/mutex.h"
+#include "src/transport/dispatcher.h"
+#include "tests/transport/wire_requests.h"
+
+namespace memfuse::transport {
+namespace {
+
+// Takes replies and keeps the last.
+class Sink final : public ReplySink {
+ public:
+  Delivery Send(absl::Span<const char> head, absl::Span<const char>) override {
+    benchmark::DoNotOptimize(head.data());
+    return Delivery::kDelivered;
+  }
+};
+
+// A file system with `files` empty files f0, f1, ... in its root, and a worker's dispatcher.
+class Worker {
+ public:
+  explicit Worker(FileSystem* fs)
+      : buffer_(kReplyHeader + (1 << 20)), dispatcher_(fs, Parameters(), absl::MakeSpan(buffer_)) {}
+
+  void Serve(const std::string& message) { dispatcher_.Serve(message, &sink_); }
+
+ private:
+  static ConnectionParameters Parameters() {
+    ConnectionParameters parameters;
+    parameters.minor = 45;
+    parameters.max_write = 1 << 20;
+    parameters.max_pages = 256;
+    return parameters;
+  }
+
+  static constexpr size_t kReplyHeader = 16;
+  std::vector<char> buffer_;
+  Sink sink_;
+  Dispatcher dispatcher_;
+};
+
+std::unique_ptr<MemoryFileSystem> MakeFileSystem(int64_t files) {
+  MemoryFileSystemOptions options;
+  options.size_limit = uint64_t{16} << 30;
+  options.inode_limit = uint64_t{1} << 30;
+  auto made = MemoryFileSystem::Make(options);
+  if (!made.ok()) std::abort();
+  for (int64_t i = 0; i < files; ++i) {
+    const std::string name = "f" + std::to_string(i);
+    const Result<Entry> entry = (*made)->Mknod({}, {kRootInode, name, S_IFREG | 0644});
+    if (!entry.ok()) std::abort();
+    (*made)->Forget({entry->ino, 1});
+  }
+  return *std::move(made);
+}
+
+// One file system for all benchmarks of that many files: the largest takes seconds to make.
+MemoryFileSystem* FileSystemOf(int64_t files) {
+  static std::unique_ptr<MemoryFileSystem> fs;
+  static int64_t made = -1;
+  if (made != files) {
+    fs.reset();
+    fs = MakeFileSystem(files);
+    made = files;
+  }
+  return fs.get();
+}
+
+// Looked up and forgotten, as names that the kernel has not cached are.
+void BM_LookupHit(benchmark::State& state) {
+  Worker worker(FileSystemOf(state.range(0)));
+  std::vector<std::string> messages;
+  const int64_t files = state.range(0);
+  for (int64_t i = 0; i < 1024; ++i) {
+    messages.push_back(LookupMessage(7, "f" + std::to_string(i * 7919 % files)));
+  }
+  size_t i = 0;
+  for (auto _ : state) worker.Serve(messages[i++ % messages.size()]);
+}
+BENCHMARK(BM_LookupHit)->Arg(1'000)->Arg(1'000'000);
+
+void BM_LookupMiss(benchmark::State& state) {
+  Worker worker(FileSystemOf(state.range(0)));
+  const std::string message = LookupMessage(7, "no-such-name");
+  for (auto _ : state) worker.Serve(message);
+}
+BENCHMARK(BM_LookupMiss)->Arg(1'000)->Arg(1'000'000);
+
+void BM_Getattr(benchmark::State& state) {
+  Worker worker(FileSystemOf(state.range(0)));
+  const std::string message = GetattrMessage(7);
+  for (auto _ : state) worker.Serve(message);
+}
+BENCHMARK(BM_Getattr)->Arg(1'000);
+
+void BM_CreateUnlink(benchmark::State& state) {
+  Worker worker(FileSystemOf(state.range(0)));
+  fuse_mknod_in in = {};
+  in.mode = S_IFREG | 0644;
+  const std::string make = Message(FUSE_MKNOD, 7, Bytes(in) + Name("new-file"));
+  const std::string remove = Message(FUSE_UNLINK, 8, Name("new-file"));
+  for (auto _ : state) {
+    worker.Serve(make);
+    worker.Serve(remove);
+  }
+}
+// MKNOD gives a lookup that nobody gives back here, so each round leaves an inode behind.
+BENCHMARK(BM_CreateUnlink)->Arg(1'000)->Arg(1'000'000)->Iterations(200'000);
+
+}  // namespace
+}  // namespace memfuse::transport
+
+int main(int argc, char** argv) {
+  memfuse::base::DisableLockOrderDetector();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+}
