@@ -163,6 +163,20 @@ TEST_P(AclAccess, AnOwnerOutsideTheGroupLosesSetgid) {
   EXPECT_EQ(Permissions("d"), 02755u);
 }
 
+TEST_P(AclAccess, RemovingTheListTakesSetgidToo) {
+  const AclEntries entries = {
+      {kUserObj, 7}, {kNamedUser, 6, kBob.uid}, {kGroupObj, 5}, {kMaskTag, 7}, {kOther, 0}};
+  for (const bool member : {false, true}) {
+    const char* const name = member ? "member" : "stranger";
+    MakeFile(name);
+    ASSERT_EQ(SetAcl(name, kAccess, entries), 0);
+    ASSERT_EQ(chown(name, kAlice.uid, member ? kShared : kBob.gid), 0);
+    ASSERT_EQ(chmod(name, 02755), 0);
+    EXPECT_EQ(As(kAlice, [&] { return ErrnoOf(removexattr(name, "system.posix_acl_access")); }), 0);
+    EXPECT_EQ(Permissions(name) & 07000u, member ? 02000u : 0u) << name;
+  }
+}
+
 TEST_P(AclAccess, NewFilesOfOthersAreUnderTheDefault) {
   ASSERT_EQ(mkdir("d", 0777), 0);
   ASSERT_EQ(

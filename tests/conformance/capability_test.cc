@@ -28,6 +28,13 @@ void SetCapability(const char* path, int capability = CAP_NET_RAW) {
 
 bool HasCapability(const char* path) { return getxattr(path, kName, nullptr, 0) > 0; }
 
+// Also one that the kernel does not let be read.
+bool IsListed(const char* path) {
+  char names[1024];
+  const ssize_t size = listxattr(path, names, sizeof(names));
+  return size > 0 && std::string(names, static_cast<size_t>(size)).find(kName) != std::string::npos;
+}
+
 TEST_P(Capability, AFreshFileHasNone) {
   MakeFile("f");
   EXPECT_EQ(ErrnoOf(getxattr("f", kName, nullptr, 0)), ENODATA);
@@ -102,6 +109,18 @@ TEST_P(CapabilityAsRoot, OtherChangesLeaveIt) {
   ReadFile("h");
   EXPECT_TRUE(HasCapability("h"));
   EXPECT_TRUE(HasCapability("g"));
+}
+
+// It grants nothing, so there is nothing to take away.
+TEST_P(CapabilityAsRoot, AnEmptyOneStays) {
+  MakeFile("f", "content", 0755);
+  ASSERT_EQ(setxattr("f", kName, "", 0, 0), 0);
+  ASSERT_EQ(truncate("f", 3), 0);
+  EXPECT_TRUE(IsListed("f"));
+  ASSERT_EQ(write(Open("f", O_WRONLY).get(), "x", 1), 1);
+  EXPECT_TRUE(IsListed("f"));
+  ASSERT_EQ(chown("f", kAlice.uid, kAlice.gid), 0);
+  EXPECT_TRUE(IsListed("f"));
 }
 
 TEST_P(CapabilityAsRoot, WritingALotAndLittleByLittle) {
