@@ -150,7 +150,10 @@ Reception RingChannel::Receive() {
       if (--registered_ == 0) return Reception::kUnmounted;
     }
     set_interruptible(true);
-    if (stopping()) return Reception::kStopped;
+    if (stopping()) {
+      io_uring_submit(&ring_);  // the last reply
+      return Reception::kStopped;
+    }
     const int submitted = io_uring_submit_and_wait(&ring_, 1);
     set_interruptible(false);
     if (submitted < 0 && submitted != -EINTR && submitted != -EAGAIN && submitted != -EBUSY) {

@@ -42,7 +42,7 @@ class FileDataModelTest : public ::testing::TestWithParam<std::tuple<Kind, Setti
       arena_ = *std::move(arena);
       file_ = std::make_unique<ArenaFile>(arena_.get());
     } else {
-      if (!MayMountTmpfs()) GTEST_SKIP() << "needs CAP_SYS_ADMIN";
+      ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
       auto store = ShmemStore::Make(ShmemLimit(kLimit), &budget_);
       ASSERT_TRUE(store.ok()) << store.status();
       shmem_ = *std::move(store);

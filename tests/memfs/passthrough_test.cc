@@ -32,7 +32,7 @@ class PassthroughTest : public MemFsTest {
  protected:
   PassthroughTest() : MemFsTest(Options()) {}
   void SetUp() override {
-    if (!MayMountTmpfs()) GTEST_SKIP() << "needs CAP_SYS_ADMIN";
+    ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
     ASSERT_TRUE(fs_->Connected(&backing_).ok());
   }
 

@@ -33,7 +33,7 @@ class PassthroughThreadsTest : public MemFsTest {
  protected:
   PassthroughThreadsTest() : MemFsTest(Options()) {}
   void SetUp() override {
-    if (!MayMountTmpfs()) GTEST_SKIP() << "needs CAP_SYS_ADMIN";
+    ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
     // Breaking a lease, as the daemon is used to.
     std::signal(SIGIO, SIG_IGN);
     ASSERT_TRUE(fs_->Connected(&backing_).ok());
