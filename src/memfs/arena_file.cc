@@ -16,10 +16,6 @@ constexpr char kZeros[kPageSize] = {};
 uint64_t PageOf(uint64_t offset) { return offset / kPageSize; }
 uint64_t PageStart(uint64_t page) { return page * kPageSize; }
 
-bool TooFar(uint64_t offset, uint64_t length) {
-  return offset > kMaxFileSize || length > kMaxFileSize - offset;
-}
-
 }  // namespace
 
 ArenaFile::~ArenaFile() {
@@ -257,7 +253,7 @@ Result<size_t> ArenaFile::WritePages(uint64_t offset, absl::Span<const char> dat
 
 Result<size_t> ArenaFile::Write(uint64_t offset, absl::Span<const char> data) {
   if (data.empty()) return size_t{0};
-  if (TooFar(offset, data.size())) return Errno(EFBIG);
+  if (EndsTooFar(offset, data.size())) return Errno(EFBIG);
   MutexLock lock(&mu_);
   size_t done = 0;
   Result<void> failed;
@@ -333,17 +329,17 @@ Result<size_t> ArenaFile::LendPages(uint64_t first, uint64_t end, absl::Span<Pag
 Result<size_t> ArenaFile::TakePages(uint64_t first, uint64_t end, absl::Span<PageNumber> pages) {
   std::array<PageNumber, kBatchPages> replaced;
   size_t replaced_count = 0;
+  size_t usable = pages.size();
   size_t taken = 0;
   Result<void> result;
   {
     MutexLock lock(&mu_);
     // A last page that is not whole must not cut what the file has behind it.
     if (PageStart(first + pages.size()) > end && size_.load(std::memory_order_relaxed) > end) {
-      arena_->Free(pages.last(1));
-      pages.remove_suffix(1);
+      --usable;
     }
-    if (!pages.empty()) result = PrepareTable(first, first + pages.size() - 1);
-    for (; result.ok() && taken < pages.size(); ++taken) {
+    if (usable > 0) result = PrepareTable(first, first + usable - 1);
+    for (; result.ok() && taken < usable; ++taken) {
       const PageSlot slot = table()->Get(first + taken);
       if (!slot.hole()) {
         replaced[replaced_count++] = slot.page();
@@ -355,7 +351,7 @@ Result<size_t> ArenaFile::TakePages(uint64_t first, uint64_t end, absl::Span<Pag
       }
       table()->Set(first + taken, PageSlot(pages[taken], /*written=*/true, /*shared=*/true));
     }
-    if (taken < pages.size() && table() != nullptr) TrimTable(first, first + pages.size() - 1);
+    if (taken < usable && table() != nullptr) TrimTable(first, first + usable - 1);
     if (taken > 0) {
       const uint64_t reach = std::min(end, PageStart(first + taken));
       if (reach > size_.load(std::memory_order_relaxed)) {
@@ -363,7 +359,7 @@ Result<size_t> ArenaFile::TakePages(uint64_t first, uint64_t end, absl::Span<Pag
       }
     }
   }
-  const bool full = taken == 0 && !pages.empty();
+  const bool full = taken == 0 && usable > 0;
   arena_->Free(pages.subspan(taken));
   arena_->Free(absl::MakeSpan(replaced.data(), replaced_count));
   if (!result.ok()) return result.error();
@@ -476,7 +472,7 @@ Result<void> ArenaFile::FillHoles(uint64_t first, uint64_t last) {
 }
 
 Result<void> ArenaFile::Allocate(uint64_t offset, uint64_t length, bool keep_size) {
-  if (TooFar(offset, length)) return Errno(EFBIG);
+  if (EndsTooFar(offset, length)) return Errno(EFBIG);
   MutexLock lock(&mu_);
   MEMFUSE_RETURN_IF_ERROR(FillHoles(PageOf(offset), PageOf(offset + length - 1)));
   if (!keep_size && offset + length > size_.load(std::memory_order_relaxed)) {
@@ -486,7 +482,7 @@ Result<void> ArenaFile::Allocate(uint64_t offset, uint64_t length, bool keep_siz
 }
 
 Result<void> ArenaFile::PunchHole(uint64_t offset, uint64_t length) {
-  const uint64_t end = TooFar(offset, length) ? kMaxFileSize : offset + length;
+  const uint64_t end = EndsTooFar(offset, length) ? kMaxFileSize : offset + length;
   if (offset >= end) return {};
   Garbage garbage(arena_, budget());
   {
@@ -508,7 +504,7 @@ Result<void> ArenaFile::PunchHole(uint64_t offset, uint64_t length) {
 }
 
 Result<void> ArenaFile::ZeroRange(uint64_t offset, uint64_t length, bool keep_size) {
-  if (TooFar(offset, length)) return Errno(EFBIG);
+  if (EndsTooFar(offset, length)) return Errno(EFBIG);
   MutexLock lock(&mu_);
   const uint64_t end = offset + length;
   const uint64_t first = PageOf(offset);

@@ -107,7 +107,7 @@ Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
     KillGroupBitOfStrangers(context, inode.get());
   }
   MutexLock lock(&inode->mu);
-  (void)inode->RefreshLocked();
+  const CacheSeconds valid = inode->RefreshLocked();
   Metadata& meta = inode->meta;
   // A request that names nothing is a write that is about to come, or chown(2) of nobody to
   // nobody, which moves ctime.
@@ -133,7 +133,7 @@ Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
                         request.mtime.kind != TimeChange::Kind::kKeep;
     static_cast<RegularFile*>(inode.get())->data()->TimesChanged(meta, chosen);
   }
-  return inode->AttributesLocked();
+  return AttributesResult{inode->KnownAttributesLocked(), valid};
 }
 
 Result<void> MemFs::Access(const RequestContext& context, const AccessRequest& request) {

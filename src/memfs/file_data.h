@@ -25,6 +25,11 @@ namespace memfuse::memfs {
 // The largest file size: what off_t can say.
 inline constexpr uint64_t kMaxFileSize = (uint64_t{1} << 63) - 1;
 
+// Whether a range ends beyond it.
+inline bool EndsTooFar(uint64_t offset, uint64_t length) {
+  return offset > kMaxFileSize || length > kMaxFileSize - offset;
+}
+
 struct Resized {
   bool changed = false;   // the size is another one now
   bool had_data = false;  // something was allocated before

@@ -20,10 +20,8 @@ void Inode::NoteOrphanLocked() {
   resources_->orphans.Add();
 }
 
-AttributesResult Inode::AttributesLocked() {
-  AttributesResult result;
-  result.attributes_valid = RefreshLocked();
-  Attributes& a = result.attributes;
+Attributes Inode::KnownAttributesLocked() const {
+  Attributes a;
   a.ino = ino;
   a.size = size();
   a.blocks = blocks();
@@ -37,7 +35,7 @@ AttributesResult Inode::AttributesLocked() {
   a.gid = meta.gid;
   a.rdev = rdev();
   a.blksize = kBlockSize;
-  return result;
+  return a;
 }
 
 Entry Inode::AddLookupLocked(uint64_t generation) {

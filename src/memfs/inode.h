@@ -89,7 +89,12 @@ class Inode : public base::RefCounted {
   // Either forbids to change attributes, to add links and to take names away.
   bool fixed() const { return (flags() & (FS_IMMUTABLE_FL | FS_APPEND_FL)) != 0; }
 
-  AttributesResult AttributesLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // After RefreshLocked, in one step or two.
+  AttributesResult AttributesLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+    const CacheSeconds valid = RefreshLocked();
+    return {KnownAttributesLocked(), valid};
+  }
+  Attributes KnownAttributesLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu);
   // The same as an answer to LOOKUP and its kin; counts the lookup.
   Entry AddLookupLocked(uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 

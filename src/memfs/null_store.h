@@ -36,7 +36,7 @@ class NullFile final : public FileData {
     return count;
   }
   Result<size_t> Write(uint64_t offset, absl::Span<const char> data) override {
-    if (offset > kMaxFileSize || data.size() > kMaxFileSize - offset) return Errno(EFBIG);
+    if (EndsTooFar(offset, data.size())) return Errno(EFBIG);
     Extend(offset + data.size());
     return data.size();
   }
@@ -49,7 +49,7 @@ class NullFile final : public FileData {
     return Resized{size_.exchange(size) != size, false};
   }
   Result<void> Allocate(uint64_t offset, uint64_t length, bool keep_size) override {
-    if (offset > kMaxFileSize || length > kMaxFileSize - offset) return Errno(EFBIG);
+    if (EndsTooFar(offset, length)) return Errno(EFBIG);
     if (!keep_size) Extend(offset + length);
     return {};
   }

@@ -42,10 +42,6 @@ Errno FromErrno(int error) {
   }
 }
 
-bool TooFar(uint64_t offset, uint64_t length) {
-  return offset > kMaxFileSize || length > kMaxFileSize - offset;
-}
-
 Result<void> Fallocate(int descriptor, int mode, uint64_t offset, uint64_t length) {
   while (fallocate(descriptor, mode, static_cast<off_t>(offset), static_cast<off_t>(length)) != 0) {
     if (errno != EINTR) return FromErrno(errno);
@@ -197,7 +193,7 @@ Result<size_t> ShmemFile::Read(uint64_t offset, absl::Span<char> out) {
 
 Result<size_t> ShmemFile::Write(uint64_t offset, absl::Span<const char> data) {
   if (data.empty()) return size_t{0};
-  if (TooFar(offset, data.size())) return Errno(EFBIG);
+  if (EndsTooFar(offset, data.size())) return Errno(EFBIG);
   MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDWR | O_NOATIME));
   size_t done = 0;
   int error = 0;
@@ -256,7 +252,7 @@ Result<Resized> ShmemFile::Truncate(uint64_t size) {
 }
 
 Result<void> ShmemFile::Allocate(uint64_t offset, uint64_t length, bool keep_size) {
-  if (TooFar(offset, length)) return Errno(EFBIG);
+  if (EndsTooFar(offset, length)) return Errno(EFBIG);
   MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDWR | O_NOATIME));
   MEMFUSE_RETURN_IF_ERROR(
       Fallocate(file.get(), keep_size ? FALLOC_FL_KEEP_SIZE : 0, offset, length));

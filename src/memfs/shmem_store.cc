@@ -107,17 +107,19 @@ absl::StatusOr<std::unique_ptr<ShmemStore>> ShmemStore::Make(const ShmemOptions&
       return FromErrno("a private tmpfs cannot be opened", errno);
     }
   }
-  store->BeginLending();
+  if (!store->BeginLending()) {
+    return absl::ResourceExhaustedError("a private tmpfs does not take its limit");
+  }
   return store;
 }
 
-void ShmemStore::BeginLending() {
+bool ShmemStore::BeginLending() {
   MutexLock lock(&mu_);
   const uint64_t used = budget_->bytes_used();
   budget_->Borrow(this);
   lent_ = RoundUp(used, kPageSize);
   budget_->RaiseLimit(lent_ - used);
-  (void)Resize(size_limit_ - lent_);
+  return Resize(size_limit_ - lent_);
 }
 
 ShmemStore::ShmemStore(const ShmemOptions& options, Budget* budget, base::UniqueFd mount)

@@ -88,7 +88,7 @@ class ShmemStore final : public DataStore, private BudgetLender {
 
   ShmemStore(const ShmemOptions& options, Budget* budget, base::UniqueFd mount);
 
-  void BeginLending();
+  bool BeginLending();
   bool Lend(uint64_t bytes) override;
   // Sets the tmpfs's limit.
   bool Resize(uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -46,6 +46,12 @@ constexpr unsigned kSetupFlags = IORING_SETUP_SQE128 | IORING_SETUP_SINGLE_ISSUE
 
 }  // namespace
 
+bool RingChannel::Enabled() {
+  std::ifstream file("/sys/module/fuse/parameters/enable_uring");
+  char value = 'N';
+  return file >> value && value == 'Y';
+}
+
 int RingChannel::QueueCount() {
   // "0-63", or "0,2-3": what counts is the last number.
   std::ifstream file("/sys/devices/system/cpu/possible");

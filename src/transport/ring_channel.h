@@ -28,6 +28,8 @@ namespace memfuse::transport {
 
 class RingChannel final : public Channel {
  public:
+  // Whether the kernel will offer it in INIT: an administrator has turned it on.
+  static bool Enabled();
   // How many queues the kernel wants: one per possible CPU.
   static int QueueCount();
 

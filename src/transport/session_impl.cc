@@ -58,7 +58,7 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
     wishes.max_write = options.max_write;
     wishes.writeback_cache = options.writeback_cache;
     wishes.passthrough = options.passthrough;
-    if (options.io_uring) {
+    if (options.io_uring && RingChannel::Enabled()) {
       const absl::Status made = MakeRingsLocked();
       if (!made.ok()) LOG(WARNING) << "requests do not come through io_uring: " << made.message();
       wishes.io_uring = made.ok();

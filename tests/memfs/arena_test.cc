@@ -178,8 +178,7 @@ TEST_F(ArenaTest, KeepsThreadsApart) {
       }
       std::shuffle(mine.begin(), mine.end(), random);
       const size_t drop = std::min<size_t>(mine.size(), random() % 25);
-      std::vector<PageNumber> dropped(mine.end() - static_cast<std::ptrdiff_t>(drop),
-                                            mine.end());
+      std::vector<PageNumber> dropped(mine.end() - static_cast<std::ptrdiff_t>(drop), mine.end());
       for (const PageNumber page : dropped) {
         if (Read(page, 0, 1)[0] != static_cast<char>(seed)) *fine = false;
       }
