@@ -32,8 +32,10 @@ struct MemoryFileSystemOptions {
   // seen, and a time that is newer than mtime and ctime is kept for a day.
   bool noatime = false;
   DataKind data = DataKind::kDaemon;
-  // kPassthrough: tmpfs's huge= (never, within_size, advise, always) and noswap.
-  std::string huge = "never";
+  // Of file data, as tmpfs has them. huge: never, within_size, advise, always; or auto: never on a
+  // private tmpfs, and in the daemon's memory within_size, if the size is not small and the system
+  // lets this user.
+  std::string huge = "auto";
   bool noswap = false;
 };
 
@@ -48,7 +50,7 @@ struct MemoryFileSystemUsage {
 class MemoryFileSystem : public FileSystem {
  public:
   // InvalidArgument (a limit is 0 or cannot hold even the root; huge, noswap), ResourceExhausted
-  // (no memory); with kPassthrough PermissionDenied and Unimplemented.
+  // (no memory); with kPassthrough, huge or noswap PermissionDenied and Unimplemented.
   static absl::StatusOr<std::unique_ptr<MemoryFileSystem>> Make(
       const MemoryFileSystemOptions& options);
 

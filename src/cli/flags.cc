@@ -24,7 +24,7 @@ DEFINE_bool(exec, true, "Allow programs to be run");
 DEFINE_bool(atime, true, "Keep access times");
 DEFINE_bool(foreground, false, "Stay in the foreground and log to stderr");
 DEFINE_string(data, "auto", "Where file data lies: auto, passthrough, daemon or null");
-DEFINE_string(huge, "never", "Huge pages for file data: never, within_size, advise or always");
+DEFINE_string(huge, "auto", "Huge pages for file data: auto, never, within_size, advise or always");
 DEFINE_bool(noswap, false, "Never swap file data out");
 DEFINE_string(transport, "auto", "How requests come: auto, dev or uring");
 DEFINE_int32(fuse_fd, -1, "Serve this open /dev/fuse descriptor instead of mounting");

@@ -13,8 +13,9 @@ A file system in memory, like tmpfs, served over FUSE until it is unmounted.
   --threads=N         threads that serve (default: one per CPU, at most 8)
   --allow_other       let other users in (root always does)
   --data=auto         where file data lies: passthrough (root) or daemon; with
-                      the former, --huge=never and --noswap; with the latter
-                      --writeback (the kernel collects small writes)
+                      the latter --writeback (the kernel collects small writes)
+  --huge=auto         huge pages for it: never, within_size, advise, always
+  --noswap            never swap it out (root)
   --transport=auto    requests by dev or uring; auto: io_uring where it is on
   --fsname=memfuse    name in the first field of /proc/mounts
   -o a,b=c            mount options: the flags above by name, and ro, nosuid,

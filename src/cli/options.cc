@@ -75,27 +75,23 @@ absl::StatusOr<DataKind> ResolveData() {
   if (found == std::end(kKinds)) {
     return Invalid("data", FLAGS_data, "is none of auto, passthrough, daemon and null");
   }
-  constexpr absl::string_view kHuge[] = {"never", "within_size", "advise", "always"};
+  constexpr absl::string_view kHuge[] = {"auto", "never", "within_size", "advise", "always"};
   if (std::find(std::begin(kHuge), std::end(kHuge), FLAGS_huge) == std::end(kHuge)) {
-    return Invalid("huge", FLAGS_huge, "is none of never, within_size, advise and always");
+    return Invalid("huge", FLAGS_huge, "is none of auto, never, within_size, advise and always");
   }
-  // What only the kernel's tmpfs can do is never dropped silently: asking for it asks for that.
-  const bool by_kernel = FLAGS_noswap || FLAGS_huge != "never";
   DataKind kind = found->second;
-  if (by_kernel && kind != DataKind::kAuto && kind != DataKind::kPassthrough) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--", FLAGS_noswap ? "noswap" : "huge",
-                     " needs --data=passthrough, not --data=", FLAGS_data));
+  if (kind == DataKind::kNull && (FLAGS_noswap || FLAGS_huge != "auto")) {
+    return absl::InvalidArgumentError(absl::StrCat("--", FLAGS_noswap ? "noswap" : "huge",
+                                                   " does not go with --data=null"));
   }
   if (FLAGS_writeback) {
     // Data that the kernel writes by itself it has no need to collect.
-    if (by_kernel || kind == DataKind::kPassthrough) {
-      return absl::InvalidArgumentError(
-          "--writeback does not go with --data=passthrough, --huge or --noswap");
+    if (kind == DataKind::kPassthrough) {
+      return absl::InvalidArgumentError("--writeback does not go with --data=passthrough");
     }
     if (kind == DataKind::kAuto) kind = DataKind::kDaemon;
   }
-  return by_kernel ? DataKind::kPassthrough : kind;
+  return kind;
 }
 
 absl::Status CheckOperands(const std::vector<std::string>& operands) {

@@ -32,13 +32,19 @@ void ForEachRun(absl::Span<const PageNumber> pages, F f) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Arena>> Arena::Make(Budget* budget) {
-  base::UniqueFd fd(memfd_create("memfuse-arena", MFD_CLOEXEC));
-  if (!fd.valid()) {
+absl::StatusOr<std::unique_ptr<Arena>> Arena::Make(Budget* budget, base::UniqueFd file) {
+  if (!file.valid()) file = base::UniqueFd(memfd_create("memfuse-arena", MFD_CLOEXEC));
+  if (!file.valid()) {
     return absl::ResourceExhaustedError(
         absl::StrCat("cannot make the memory file for file data: ", std::strerror(errno)));
   }
-  return std::unique_ptr<Arena>(new Arena(std::move(fd), budget));
+  return std::unique_ptr<Arena>(new Arena(std::move(file), budget));
+}
+
+void Arena::MarkAllFree(size_t group_index, Group* group) {
+  std::fill(std::begin(group->free_bits), std::end(group->free_bits), ~uint64_t{0});
+  if (group_index == 0) group->free_bits[0] &= ~uint64_t{1};
+  group->free_count = Capacity(group_index);
 }
 
 Result<void> Arena::Grow() {
@@ -46,14 +52,9 @@ Result<void> Arena::Grow() {
   if ((count + 1) * kGroupPages > kMaxPages) return Errno(ENOSPC);
   const off_t size = static_cast<off_t>((count + 1) * kGroupPages * kPageSize);
   if (ftruncate(fd_.get(), size) != 0) return Errno(ENOSPC);
-  Group group;
-  std::fill(std::begin(group.free_bits), std::end(group.free_bits), ~uint64_t{0});
-  group.free_count = kGroupPages;
+  Group group = {};
+  MarkAllFree(count, &group);
   group.listed = true;
-  if (count == 0) {  // page 0 is never given out
-    group.free_bits[0] &= ~uint64_t{1};
-    --group.free_count;
-  }
   try {
     open_groups_.reserve(count + 1);  // so that neither the push below nor MarkFree's can fail
     groups_.push_back(group);
@@ -77,6 +78,7 @@ size_t Arena::TakeFrom(uint32_t group_index, absl::Span<PageNumber> pages) {
     }
   }
   group.free_count = static_cast<uint16_t>(group.free_count - taken);
+  group.used |= taken > 0;
   return taken;
 }
 
@@ -110,6 +112,30 @@ void Arena::MarkFree(absl::Span<const PageNumber> pages) {
     if (!group.listed) {
       group.listed = true;
       open_groups_.push_back(index);
+    }
+  }
+}
+
+void Arena::ReleaseEmptyGroups() {
+  for (size_t i = 0;; ++i) {
+    {
+      MutexLock lock(&mu_);
+      for (; i < groups_.size(); ++i) {
+        if (groups_[i].used && groups_[i].free_count == Capacity(i)) break;
+      }
+      if (i >= groups_.size()) return;
+      // Nobody takes of it meanwhile.
+      std::fill(std::begin(groups_[i].free_bits), std::end(groups_[i].free_bits), 0);
+      groups_[i].free_count = 0;
+    }
+    Clear(static_cast<PageNumber>(i * kGroupPages), kGroupPages);
+    MutexLock lock(&mu_);
+    Group& group = groups_[i];
+    MarkAllFree(i, &group);
+    group.used = false;
+    if (!group.listed) {
+      group.listed = true;
+      open_groups_.push_back(static_cast<uint32_t>(i));
     }
   }
 }

@@ -1,4 +1,4 @@
-// Pages for file data: one anonymous memory file (memfd), cut into pages of 4 KiB.
+// Pages for file data: one anonymous memory file, cut into pages of 4 KiB.
 //
 // Pages are named by number, never by address: a number stays right in another process that holds
 // the same descriptor. They are read and written with pread and pwrite, so that running out of
@@ -8,8 +8,10 @@
 // page of several owners takes a page of its own first (copy on write); that is for owners to see
 // to.
 //
-// Invariant: a page that is free has no memory behind it and reads as zeros. Free() hands the
-// memory back to the system before the number can be given out again.
+// Invariant: a page that is free reads as zeros. Free() hands its memory back to the system before
+// the number can be given out again. Where the system uses huge pages, a group of pages lies in
+// one, and what is freed of it goes back if the system manages to split it; ReleaseEmptyGroups()
+// gives back what stayed.
 
 #ifndef MEMFUSE_SRC_MEMFS_ARENA_H_
 #define MEMFUSE_SRC_MEMFS_ARENA_H_
@@ -41,9 +43,11 @@ class Arena {
   // Page numbers are below this: 2^30 pages are 4 TiB.
   static constexpr PageNumber kMaxPages = PageNumber{1} << 30;
 
+  // On `file`, an empty memory file of its own, or else a memfd.
   // ResourceExhausted, Unimplemented (no memfd_create).
   // `budget`, for the users of the arena, outlives it.
-  static absl::StatusOr<std::unique_ptr<Arena>> Make(Budget* budget = nullptr);
+  static absl::StatusOr<std::unique_ptr<Arena>> Make(Budget* budget = nullptr,
+                                                     base::UniqueFd file = {});
 
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -61,6 +65,9 @@ class Arena {
   // data or lower, where it can be helped: it takes a system call per run of neighbours. The list
   // is overwritten.
   void Free(absl::Span<PageNumber> pages);
+
+  // Hands back what memory is left behind groups of which every page is free.
+  void ReleaseEmptyGroups();
 
   // Neighbouring pages read as zeros again, and their memory goes back; they stay allocated.
   void Clear(PageNumber first, size_t count);
@@ -84,9 +91,16 @@ class Arena {
     uint64_t free_bits[kGroupPages / 64];
     uint16_t free_count;
     bool listed;  // in open_groups_
+    bool used;    // pages were taken since ReleaseEmptyGroups() last saw it empty
   };
 
   Arena(base::UniqueFd fd, Budget* budget) : fd_(std::move(fd)), budget_(budget) {}
+
+  // Of a group that is given out in whole.
+  static constexpr uint16_t Capacity(size_t group_index) {
+    return group_index == 0 ? kGroupPages - 1 : kGroupPages;  // page 0 is never given out
+  }
+  static void MarkAllFree(size_t group_index, Group* group);
 
   Result<void> Grow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes up to pages.size() pages out of one group that has some; returns how many.

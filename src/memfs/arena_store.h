@@ -3,7 +3,9 @@
 #ifndef MEMFUSE_SRC_MEMFS_ARENA_STORE_H_
 #define MEMFUSE_SRC_MEMFS_ARENA_STORE_H_
 
+#include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -15,14 +17,19 @@
 
 namespace memfuse::memfs {
 
+struct ArenaOptions {
+  // tmpfs(5)'s huge=, of the arena as one file; "auto": within_size, where the system gives it to
+  // this user and the size is not small beside a huge page. Small files lie side by side in a huge
+  // page, so unlike on a tmpfs it costs them nothing.
+  std::string huge = "auto";
+  bool noswap = false;
+};
+
 class ArenaStore final : public DataStore {
  public:
-  // `budget` outlives the store. As Arena::Make.
-  static absl::StatusOr<std::unique_ptr<ArenaStore>> Make(Budget* budget) {
-    absl::StatusOr<std::unique_ptr<Arena>> arena = Arena::Make(budget);
-    if (!arena.ok()) return arena.status();
-    return std::unique_ptr<ArenaStore>(new ArenaStore(*std::move(arena), budget));
-  }
+  // `budget` outlives the store. As MakePrivateFile, for what is asked of it, and Arena::Make.
+  static absl::StatusOr<std::unique_ptr<ArenaStore>> Make(const ArenaOptions& options,
+                                                          Budget* budget);
 
   RegularFile* NewRegularFile(Resources* resources, InodeNumber ino, Timestamp born,
                               uint32_t cost) override {
@@ -31,13 +38,21 @@ class ArenaStore final : public DataStore {
   uint32_t file_cost() const override { return sizeof(FileOf<ArenaFile>); }
   uint64_t data_bytes() const override { return arena_->pages_in_use() * kPageSize; }
   uint64_t free_bytes() const override { return budget_->bytes_free(); }
+  void ReleaseUnused(bool all) override {
+    // Nothing of it is in use by the budget's account.
+    if (!all) arena_->ReleaseEmptyGroups();
+  }
+
+  // What it is in the end: never, within_size, advise, always.
+  const std::string& huge() const { return huge_; }
 
  private:
-  ArenaStore(std::unique_ptr<Arena> arena, Budget* budget)
-      : arena_(std::move(arena)), budget_(budget) {}
+  ArenaStore(std::unique_ptr<Arena> arena, Budget* budget, std::string huge)
+      : arena_(std::move(arena)), budget_(budget), huge_(std::move(huge)) {}
 
   const std::unique_ptr<Arena> arena_;
   Budget* const budget_;
+  const std::string huge_;
 };
 
 }  // namespace memfuse::memfs

@@ -22,6 +22,12 @@ absl::StatusOr<std::unique_ptr<MemoryFileSystem>> MemoryFileSystem::Make(
 }
 
 namespace memfs {
+namespace {
+
+// A sparse file on a tmpfs takes a huge page for each small write: only for who asks for it.
+std::string TmpfsHuge(const std::string& huge) { return huge == "auto" ? "never" : huge; }
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Make(const MemoryFileSystemOptions& options) {
   std::unique_ptr<MemFs> fs(new MemFs(options));
@@ -62,16 +68,17 @@ absl::Status MemFs::MakeStore() {
     case DataKind::kDaemon:
       break;
   }
-  absl::StatusOr<std::unique_ptr<ArenaStore>> arena = ArenaStore::Make(&resources_.budget);
+  absl::StatusOr<std::unique_ptr<ArenaStore>> arena =
+      ArenaStore::Make({options_.huge, options_.noswap}, &resources_.budget);
   if (!arena.ok()) return arena.status();
+  data_description_ = absl::StrCat("arena in the daemon, huge=", (*arena)->huge());
   resources_.store = *std::move(arena);
-  data_description_ = "arena in the daemon";
   return absl::OkStatus();
 }
 
 absl::Status MemFs::UseShmem() {
-  const ShmemOptions options = {options_.size_limit, options_.huge, options_.noswap,
-                                options_.noatime};
+  const PrivateTmpfsOptions options = {options_.size_limit, TmpfsHuge(options_.huge),
+                                       options_.noswap, options_.noatime};
   absl::StatusOr<std::unique_ptr<ShmemStore>> shmem = ShmemStore::Make(options, &resources_.budget);
   if (!shmem.ok()) return shmem.status();
   shmem_ = shmem->get();
@@ -87,6 +94,7 @@ bool MemFs::wants_backing_files() const {
 absl::Status MemFs::Connected(BackingFiles* backing) {
   if (!wants_backing_files()) return absl::OkStatus();
   absl::Status status;
+  const std::string arena_description = data_description_;
   if (backing == nullptr) {
     status = absl::FailedPreconditionError("the kernel offers no FUSE passthrough here");
   } else if (shmem_ == nullptr) {
@@ -102,13 +110,14 @@ absl::Status MemFs::Connected(BackingFiles* backing) {
     status = shmem_->UseBackingFiles(backing);
   }
   if (status.ok()) {
-    data_description_ = absl::StrCat("tmpfs of the kernel by passthrough, huge=", options_.huge);
+    data_description_ =
+        absl::StrCat("tmpfs of the kernel by passthrough, huge=", TmpfsHuge(options_.huge));
     return status;
   }
   if (options_.data == DataKind::kPassthrough) {
     return absl::FailedPreconditionError(absl::StrCat("--data=passthrough: ", status.message()));
   }
-  data_description_ = absl::StrCat("arena in the daemon; no passthrough: ", status.message());
+  data_description_ = absl::StrCat(arena_description, "; no passthrough: ", status.message());
   return absl::OkStatus();
 }
 

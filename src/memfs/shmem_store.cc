@@ -25,47 +25,13 @@ constexpr uint32_t kKernelCost = 1024;
 
 uint64_t RoundUp(uint64_t bytes, uint64_t unit) { return (bytes + unit - 1) / unit * unit; }
 
+// Of a call on a tmpfs that is there.
 absl::Status FromErrno(absl::string_view what, int error) {
-  const std::string text = absl::StrCat(what, ": ", std::strerror(error));
-  switch (error) {
-    case EPERM:
-    case EACCES:
-      return absl::PermissionDeniedError(text);
-    case ENOSYS:
-    case ENODEV:
-      return absl::UnimplementedError(text);
-    case EINVAL:
-      return absl::InvalidArgumentError(text);
-    default:
-      return absl::ResourceExhaustedError(text);
-  }
+  return absl::ResourceExhaustedError(absl::StrCat(what, ": ", std::strerror(error)));
 }
 
 bool SetString(int context, const char* key, const std::string& value) {
   return fsconfig(context, FSCONFIG_SET_STRING, key, value.c_str(), 0) == 0;
-}
-
-// The mount has no place in any tree: it goes with its last descriptor.
-absl::StatusOr<base::UniqueFd> MountDetached(const ShmemOptions& options) {
-  const base::UniqueFd context(fsopen("tmpfs", FSOPEN_CLOEXEC));
-  if (!context.valid()) return FromErrno("a private tmpfs cannot be made", errno);
-  if (!SetString(context.get(), "size", absl::StrCat(options.size_limit)) ||
-      !SetString(context.get(), "nr_inodes", "0") || !SetString(context.get(), "mode", "0700")) {
-    return FromErrno("a private tmpfs does not take its limits", errno);
-  }
-  if (!SetString(context.get(), "huge", options.huge)) {
-    return FromErrno(absl::StrCat("this kernel's tmpfs does not take huge=", options.huge), errno);
-  }
-  if (options.noswap && fsconfig(context.get(), FSCONFIG_SET_FLAG, "noswap", nullptr, 0) != 0) {
-    return FromErrno("this kernel's tmpfs does not take noswap", errno);
-  }
-  if (fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
-    return FromErrno("a private tmpfs cannot be made", errno);
-  }
-  base::UniqueFd mount(fsmount(context.get(), FSMOUNT_CLOEXEC,
-                               static_cast<unsigned>(options.noatime ? MOUNT_ATTR_NOATIME : 0)));
-  if (!mount.valid()) return FromErrno("a private tmpfs cannot be mounted", errno);
-  return mount;
 }
 
 Timestamp FromStatx(const statx_timestamp& time) { return {time.tv_sec, time.tv_nsec}; }
@@ -88,12 +54,12 @@ Errno OpenError(int error) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ShmemStore>> ShmemStore::Make(const ShmemOptions& options,
+absl::StatusOr<std::unique_ptr<ShmemStore>> ShmemStore::Make(const PrivateTmpfsOptions& options,
                                                              Budget* budget) {
   if (RoundUp(budget->bytes_used(), kPageSize) + kPageSize > options.size_limit) {
     return absl::InvalidArgumentError("the size is too small for a private tmpfs");
   }
-  absl::StatusOr<base::UniqueFd> mount = MountDetached(options);
+  absl::StatusOr<base::UniqueFd> mount = MountPrivateTmpfs(options);
   if (!mount.ok()) return mount.status();
   std::unique_ptr<ShmemStore> store(new ShmemStore(options, budget, *std::move(mount)));
   for (size_t i = 0; i < kDirectories; ++i) {
@@ -122,7 +88,7 @@ bool ShmemStore::BeginLending() {
   return Resize(size_limit_ - lent_);
 }
 
-ShmemStore::ShmemStore(const ShmemOptions& options, Budget* budget, base::UniqueFd mount)
+ShmemStore::ShmemStore(const PrivateTmpfsOptions& options, Budget* budget, base::UniqueFd mount)
     : size_limit_(options.size_limit / kPageSize * kPageSize),
       step_(
           std::clamp<uint64_t>(RoundUp(options.size_limit / 1024, kPageSize), kPageSize, 1 << 20)),

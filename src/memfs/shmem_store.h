@@ -27,22 +27,17 @@
 #include "src/memfs/budget.h"
 #include "src/memfs/data_store.h"
 #include "src/memfs/lock_order.h"
+#include "src/memfs/private_tmpfs.h"
 
 namespace memfuse::memfs {
 
-struct ShmemOptions {
-  uint64_t size_limit = 0;     // of file data and of what the budget holds, together
-  std::string huge = "never";  // tmpfs(5): never, within_size, advise, always
-  bool noswap = false;
-  bool noatime = false;  // keep no access times
-};
-
 class ShmemStore final : public DataStore, private BudgetLender {
  public:
+  // `options.size_limit` holds for file data and for what the budget holds, together.
   // From here on `budget`, which outlives the store, is lent its limit by the store.
   // PermissionDenied (CAP_SYS_ADMIN is needed), Unimplemented (a kernel without it),
   // InvalidArgument (huge, noswap; no page is left for data), ResourceExhausted.
-  static absl::StatusOr<std::unique_ptr<ShmemStore>> Make(const ShmemOptions& options,
+  static absl::StatusOr<std::unique_ptr<ShmemStore>> Make(const PrivateTmpfsOptions& options,
                                                           Budget* budget);
   ~ShmemStore() override;
 
@@ -86,7 +81,7 @@ class ShmemStore final : public DataStore, private BudgetLender {
     char text[20];
   };
 
-  ShmemStore(const ShmemOptions& options, Budget* budget, base::UniqueFd mount);
+  ShmemStore(const PrivateTmpfsOptions& options, Budget* budget, base::UniqueFd mount);
 
   bool BeginLending();
   bool Lend(uint64_t bytes) override;

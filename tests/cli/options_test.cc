@@ -160,26 +160,26 @@ TEST_F(OptionsTest, Backends) {
   Good({"/mnt", "--data=auto", "--transport=auto"});
 }
 
-// What only the kernel's tmpfs can do asks for it.
+// Every place for file data has them, but the one that keeps none.
 TEST_F(OptionsTest, HugeAndNoswap) {
   const Options huge = Good({"/mnt", "--huge=within_size"});
   EXPECT_EQ(huge.filesystem.huge, "within_size");
-  EXPECT_EQ(huge.filesystem.data, DataKind::kPassthrough);
+  EXPECT_EQ(huge.filesystem.data, DataKind::kAuto);
   const Options noswap = Good({"/mnt", "--noswap"});
   EXPECT_TRUE(noswap.filesystem.noswap);
-  EXPECT_EQ(noswap.filesystem.data, DataKind::kPassthrough);
-  EXPECT_EQ(Good({"/mnt", "--huge=never"}).filesystem.data, DataKind::kAuto);
+  EXPECT_EQ(noswap.filesystem.huge, "auto");
+  EXPECT_EQ(Good({"/mnt", "--huge=always", "--data=daemon"}).filesystem.data, DataKind::kDaemon);
   EXPECT_THAT(Error({"/mnt", "--huge=2M"}), HasSubstr("--huge: '2M' is none of"));
-  EXPECT_THAT(Error({"/mnt", "--huge=always", "--data=daemon"}),
-              HasSubstr("--huge needs --data=passthrough"));
+  EXPECT_THAT(Error({"/mnt", "--huge=never", "--data=null"}),
+              HasSubstr("--huge does not go with --data=null"));
   EXPECT_THAT(Error({"/mnt", "--noswap", "--data=null"}),
-              HasSubstr("--noswap needs --data=passthrough"));
+              HasSubstr("--noswap does not go with --data=null"));
 }
 
 TEST_F(OptionsTest, WritebackIsForTheDaemonsData) {
   EXPECT_EQ(Good({"/mnt", "--writeback"}).filesystem.data, DataKind::kDaemon);
   EXPECT_THAT(Error({"/mnt", "--writeback", "--data=passthrough"}), HasSubstr("--writeback"));
-  EXPECT_THAT(Error({"/mnt", "--writeback", "--huge=always"}), HasSubstr("--writeback"));
+  EXPECT_EQ(Good({"/mnt", "--writeback", "--huge=always"}).filesystem.huge, "always");
 }
 
 TEST_F(OptionsTest, OneMountPoint) {

@@ -74,8 +74,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadInput{"UnknownUser", {"@", "--uid=no-such-user"}, "--uid: 'no-such-user'"},
         BadInput{"UnknownGroup", {"@", "--gid=no-such-group"}, "--gid: 'no-such-group'"},
         BadInput{"FsnameIsADevice", {"@", "--fsname=/dev/sda1"}, "--fsname"},
-        BadInput{
-            "HugeOfTheDaemon", {"@", "--huge=always", "--data=daemon"}, "needs --data=passthrough"},
+        BadInput{"HugeOfNothing", {"@", "--huge=always", "--data=null"}, "does not go with"},
         BadInput{"PassthroughAndWriteback",
                  {"@", "--data=passthrough", "--writeback"},
                  "does not go with"},

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "src/memfs/private_tmpfs.h"
 #include "tests/testing/result_matchers.h"
 
 namespace memfuse::memfs {
@@ -39,11 +40,15 @@ int ArenaDescriptor() {
 class ArenaTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto arena = Arena::Make();
-    ASSERT_TRUE(arena.ok()) << arena.status();
-    arena_ = *std::move(arena);
+    Make({});
     descriptor_ = ArenaDescriptor();
     ASSERT_GE(descriptor_, 0);
+  }
+  void Make(base::UniqueFd file) {
+    descriptor_ = file.get();
+    auto arena = Arena::Make(/*budget=*/nullptr, std::move(file));
+    ASSERT_TRUE(arena.ok()) << arena.status();
+    arena_ = *std::move(arena);
   }
 
   std::vector<PageNumber> Allocate(size_t count) {
@@ -165,6 +170,41 @@ TEST_F(ArenaTest, GrowsOnlyWhenItIsFull) {
 
 // Random allocations and frees by several threads: a page belongs to one of them at a time, and is
 // empty when it comes.
+// However the pages were freed, and whether or not the system could split the huge pages.
+TEST_F(ArenaTest, GivesTheMemoryOfHugePagesBack) {
+  PrivateTmpfsOptions options;
+  options.huge = "within_size";
+  auto file = MakePrivateFile(options);
+  ASSERT_TRUE(file.ok()) << file.status();
+  Make(*std::move(file));
+  std::vector<PageNumber> pages = Allocate(3000);
+  for (const PageNumber page : pages) Fill(page, 'x');
+  EXPECT_GE(MemoryPages(), pages.size());
+  std::shuffle(pages.begin(), pages.end(), std::mt19937(1));
+  for (PageNumber& page : pages) arena_->Free(absl::MakeSpan(&page, 1));
+  arena_->ReleaseEmptyGroups();
+  EXPECT_EQ(MemoryPages(), 0u);
+  EXPECT_EQ(arena_->pages_in_use(), 0u);
+  for (const PageNumber page : Allocate(3000)) {
+    EXPECT_EQ(Read(page, 0, kPageSize), std::string(kPageSize, '\0'));
+  }
+}
+
+TEST_F(ArenaTest, WhatIsInUseStaysWhenEmptyGroupsAreReleased) {
+  std::vector<PageNumber> pages = Allocate(2000);
+  for (const PageNumber page : pages) Fill(page, static_cast<char>(page));
+  const PageNumber kept = pages[700];
+  pages.erase(pages.begin() + 700);
+  arena_->Free(absl::MakeSpan(pages));
+  arena_->ReleaseEmptyGroups();
+  arena_->ReleaseEmptyGroups();
+  EXPECT_EQ(Read(kept, 0, 1)[0], static_cast<char>(kept));
+  const std::vector<PageNumber> again = Allocate(4000);
+  std::set<PageNumber> seen(again.begin(), again.end());
+  EXPECT_EQ(seen.size(), 4000u);
+  EXPECT_EQ(seen.count(kept), 0u);
+}
+
 TEST_F(ArenaTest, KeepsThreadsApart) {
   const auto work = [this](unsigned seed, bool* fine) {
     std::mt19937 random(seed);
@@ -184,6 +224,11 @@ TEST_F(ArenaTest, KeepsThreadsApart) {
       }
       mine.resize(mine.size() - drop);
       arena_->Free(absl::MakeSpan(dropped));
+      if (round % 40 == 0) {  // now and then everything of a thread's
+        arena_->Free(absl::MakeSpan(mine));
+        mine.clear();
+      }
+      if (round % 10 == 0) arena_->ReleaseEmptyGroups();
     }
     arena_->Free(absl::MakeSpan(mine));
   };

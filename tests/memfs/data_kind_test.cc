@@ -52,16 +52,14 @@ class DataKindTest : public ::testing::Test {
 
 class ShmemKindTest : public DataKindTest {
  protected:
-  void SetUp() override {
-    ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
-  }
+  void SetUp() override { ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)"; }
 };
 
 TEST_F(DataKindTest, TheDaemonKeepsItWithoutBeingOfferedAnything) {
   Make(DataKind::kDaemon);
   EXPECT_FALSE(fs_->wants_backing_files());
   EXPECT_TRUE(fs_->Connected(nullptr).ok());
-  EXPECT_EQ(fs_->DescribeData(), "arena in the daemon");
+  EXPECT_EQ(fs_->DescribeData(), "arena in the daemon, huge=never");
   ExpectArena();
 }
 
@@ -70,7 +68,7 @@ TEST_F(DataKindTest, TheDaemonKeepsItWhateverItIsOffered) {
   // Nobody asks for a number.
   backing_.FailWith(EPERM);
   EXPECT_TRUE(fs_->Connected(&backing_).ok());
-  EXPECT_EQ(fs_->DescribeData(), "arena in the daemon");
+  EXPECT_EQ(fs_->DescribeData(), "arena in the daemon, huge=never");
   backing_.FailWith(0);
   ExpectArena();
 }
@@ -96,10 +94,11 @@ TEST_F(DataKindTest, NullKeepsNothing) {
 TEST_F(DataKindTest, AutoWithoutAnOfferStaysInTheDaemonAndSaysWhy) {
   Make(DataKind::kAuto);
   EXPECT_TRUE(fs_->wants_backing_files());
-  EXPECT_EQ(fs_->DescribeData(), "arena in the daemon");
+  EXPECT_EQ(fs_->DescribeData(), "arena in the daemon, huge=never");
   EXPECT_TRUE(fs_->Connected(nullptr).ok());
   EXPECT_EQ(fs_->DescribeData(),
-            "arena in the daemon; no passthrough: the kernel offers no FUSE passthrough here");
+            "arena in the daemon, huge=never; no passthrough: the kernel offers no FUSE "
+            "passthrough here");
   ExpectArena();
 }
 
@@ -108,20 +107,41 @@ TEST_F(ShmemKindTest, AutoStaysInTheDaemonWhereTheKernelRefuses) {
   backing_.FailWith(EPERM);
   EXPECT_TRUE(fs_->Connected(&backing_).ok());
   EXPECT_EQ(fs_->DescribeData(),
-            "arena in the daemon; no passthrough: "
+            "arena in the daemon, huge=never; no passthrough: "
             "it needs CAP_SYS_ADMIN in the initial user namespace");
   backing_.FailWith(0);
   ExpectArena();
 }
 
 TEST_F(ShmemKindTest, AutoStaysInTheDaemonWhereTheTmpfsIsRefused) {
+  // A root and a page of data, but a tmpfs of one page is too small.
   MemoryFileSystemOptions options = Options(DataKind::kAuto);
-  options.huge = "sometimes";
+  options.size_limit = kPageSize;
   fs_ = MakeMemFs(options);
   EXPECT_TRUE(fs_->Connected(&backing_).ok());
-  EXPECT_THAT(fs_->DescribeData(), HasSubstr("arena in the daemon; no passthrough: "));
-  EXPECT_THAT(fs_->DescribeData(), HasSubstr("huge=sometimes"));
-  ExpectArena();
+  EXPECT_EQ(fs_->DescribeData(),
+            "arena in the daemon, huge=never; no passthrough: "
+            "the size is too small for a private tmpfs");
+}
+
+TEST_F(DataKindTest, HugePagesOfTheDaemon) {
+  MemoryFileSystemOptions options = Options(DataKind::kDaemon);
+  for (const char* huge : {"never", "within_size", "advise", "always"}) {
+    options.huge = huge;
+    EXPECT_EQ(MakeMemFs(options)->DescribeData(), absl::StrCat("arena in the daemon, huge=", huge));
+  }
+  options.huge = "sometimes";
+  const absl::Status refused = MemFs::Make(options).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(refused.message(), HasSubstr("huge=sometimes"));
+}
+
+TEST_F(DataKindTest, HugePagesByDefaultWhereOneOfThemIsLittle) {
+  MemoryFileSystemOptions options = Options(DataKind::kDaemon);
+  options.size_limit = 64 << 20;
+  EXPECT_EQ(MakeMemFs(options)->DescribeData(), "arena in the daemon, huge=within_size");
+  options.size_limit -= kPageSize;
+  EXPECT_EQ(MakeMemFs(options)->DescribeData(), "arena in the daemon, huge=never");
 }
 
 TEST_F(ShmemKindTest, AutoTakesTheOffer) {

@@ -55,7 +55,7 @@ TEST_F(ShmemFileTimesTest, ReadsMoveAtimeAsRelatimeHasIt) {
 
 TEST_F(ShmemFileTimesTest, ReadsMoveNoAtimeWhereNoneIsKept) {
   file_.reset();
-  ShmemOptions options = ShmemLimit(kLimit);
+  PrivateTmpfsOptions options = ShmemLimit(kLimit);
   options.noatime = true;
   MakeStore(options);
   Begin();

@@ -57,7 +57,7 @@ TEST_F(ShmemStoreTest, TakesTheOptionsOfTmpfs) {
       continue;
     }
     SCOPED_TRACE(huge);
-    ShmemOptions options = ShmemLimit(kLimit);
+    PrivateTmpfsOptions options = ShmemLimit(kLimit);
     options.huge = huge;
     MakeStore(options);
     const auto file = NewFile();
@@ -68,7 +68,7 @@ TEST_F(ShmemStoreTest, TakesTheOptionsOfTmpfs) {
 
 TEST_F(ShmemStoreTest, RefusesAHugeThatTmpfsDoesNotKnow) {
   store_.reset();
-  ShmemOptions options = ShmemLimit(kLimit);
+  PrivateTmpfsOptions options = ShmemLimit(kLimit);
   options.huge = "sometimes";
   const absl::Status status = ShmemStore::Make(options, &budget_).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
@@ -79,7 +79,7 @@ TEST_F(ShmemStoreTest, RefusesAHugeThatTmpfsDoesNotKnow) {
 
 // What is not said again when the limit moves counts as changed, and is refused.
 TEST_F(ShmemStoreTest, LendsWithNoswapToo) {
-  ShmemOptions options = ShmemLimit(kLimit);
+  PrivateTmpfsOptions options = ShmemLimit(kLimit);
   options.noswap = true;
   store_.reset();
   auto store = ShmemStore::Make(options, &budget_);

@@ -27,8 +27,8 @@ inline bool MayMountTmpfs() { return base::UniqueFd(fsopen("tmpfs", FSOPEN_CLOEX
 // Afterwards the kernel stamps files with other times: its clock ticks every 1 to 10 ms.
 inline void PassATick() { std::this_thread::sleep_for(std::chrono::milliseconds(50)); }
 
-inline ShmemOptions ShmemLimit(uint64_t bytes) {
-  ShmemOptions options;
+inline PrivateTmpfsOptions ShmemLimit(uint64_t bytes) {
+  PrivateTmpfsOptions options;
   options.size_limit = bytes;
   return options;
 }
@@ -43,7 +43,7 @@ class ShmemTestBase : public ::testing::Test {
     MakeStore(ShmemLimit(kLimit));
   }
 
-  void MakeStore(const ShmemOptions& options) {
+  void MakeStore(const PrivateTmpfsOptions& options) {
     store_.reset();  // one at a time lends to a budget
     auto store = ShmemStore::Make(options, &budget_);
     ASSERT_TRUE(store.ok()) << store.status();

@@ -1,0 +1,34 @@
+#include "src/memfs/arena_store.h"
+
+#include "src/memfs/private_tmpfs.h"
+
+namespace memfuse::memfs {
+
+absl::StatusOr<std::unique_ptr<ArenaStore>> ArenaStore::Make(const ArenaOptions& options,
+                                                             Budget* budget) {
+  // Of a smaller size the unused part of one huge page would be too large a part.
+  constexpr uint64_t kLeastForHuge = 64 << 20;
+  PrivateTmpfsOptions tmpfs;
+  tmpfs.huge = options.huge;
+  tmpfs.noswap = options.noswap;
+  const bool may_do_without = options.huge == "auto";
+  if (may_do_without) tmpfs.huge = budget->total() >= kLeastForHuge ? "within_size" : "never";
+  base::UniqueFd file;
+  if (tmpfs.huge != "never" || tmpfs.noswap) {
+    absl::StatusOr<base::UniqueFd> made = MakePrivateFile(tmpfs);
+    if (!made.ok() && may_do_without && tmpfs.huge != "never") {
+      tmpfs.huge = "never";
+      if (tmpfs.noswap) made = MakePrivateFile(tmpfs);
+    }
+    if (made.ok()) {
+      file = *std::move(made);
+    } else if (!may_do_without || tmpfs.noswap) {
+      return made.status();
+    }
+  }
+  absl::StatusOr<std::unique_ptr<Arena>> arena = Arena::Make(budget, std::move(file));
+  if (!arena.ok()) return arena.status();
+  return std::unique_ptr<ArenaStore>(new ArenaStore(*std::move(arena), budget, tmpfs.huge));
+}
+
+}  // namespace memfuse::memfs
