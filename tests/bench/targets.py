@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import time
 
@@ -146,18 +147,19 @@ class Fuse(Target):
         self._log = None
 
     def held_memory(self):
-        """Anonymous memory, memory files, and a tmpfs that nobody else sees: the process keeps
-        directories of it open."""
+        """Anonymous memory, memory files (which have no name), and a tmpfs that nobody else sees:
+        the process keeps directories of it open."""
         process = f"/proc/{self._process.pid}"
         with open(f"{process}/status", encoding="utf-8", errors="replace") as file:
             anonymous = re.search(r"^RssAnon:\s+(\d+) kB", file.read(), re.MULTILINE)
         held = int(anonymous.group(1)) * 1024
         file_systems = {}
         for entry in os.scandir(f"{process}/fd"):
-            if os.readlink(entry.path).startswith("/memfd:"):
-                held += os.stat(entry.path).st_blocks * 512
-            elif os.path.isdir(entry.path):
-                file_systems[os.stat(entry.path).st_dev] = entry.path
+            state = os.stat(entry.path)
+            if stat.S_ISREG(state.st_mode) and state.st_nlink == 0:
+                held += state.st_blocks * 512
+            elif stat.S_ISDIR(state.st_mode):
+                file_systems[state.st_dev] = entry.path
         return held + sum(map(used_space, file_systems.values()))
 
     def _arguments(self):
