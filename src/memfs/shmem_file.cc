@@ -52,13 +52,24 @@ Result<void> Fallocate(int descriptor, int mode, uint64_t offset, uint64_t lengt
 }  // namespace
 
 ShmemFile::~ShmemFile() {
-  if (exists_.load()) store_->RemoveFile(ino_);
+  if (exists_.load()) {
+    // While it is registered its memory stays.
+    Unregister(store_->idle_backings()->Take(ino_));
+    store_->RemoveFile(ino_);
+  }
   store_->ReleaseUnused(/*all=*/false);
+}
+
+void ShmemFile::Unregister(int32_t id) {
+  BackingFiles* const backing = store_->backing_files();
+  if (id != 0 && backing != nullptr) backing->Unregister(id);
 }
 
 Result<base::UniqueFd> ShmemFile::DescriptorLocked(int flags) {
   if (exists_.load(std::memory_order_relaxed)) return store_->OpenFile(ino_, flags);
-  Result<base::UniqueFd> made = store_->CreateFile(ino_);
+  // A file cannot be made by O_PATH. What is registered must not count as a writer of it.
+  const bool place_only = (flags & O_PATH) != 0;
+  Result<base::UniqueFd> made = store_->CreateFile(ino_, place_only ? O_RDONLY : flags);
   if (made.ok()) exists_.store(true);
   return made;
 }
@@ -86,6 +97,7 @@ Result<void> ShmemFile::Open(uint32_t flags, OpenResult* open) {
     return {};
   }
   MutexLock lock(&mu_);
+  if (backing_id_ == 0) backing_id_ = store_->idle_backings()->Take(ino_);
   if (backing_id_ == 0) {
     // What is registered is a place in a file system: each open(2) gets a file of its own there.
     MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, DescriptorLocked(O_PATH));
@@ -109,10 +121,13 @@ void ShmemFile::Close(uint32_t flags) {
       if (mappers_.load() > 0) mappers_.fetch_sub(1);
     }
     unseen_.store(true);
-    if (opens_.fetch_sub(1) == 1) unused = std::exchange(backing_id_, 0);
+    if (opens_.fetch_sub(1) == 1) {
+      const int32_t id = std::exchange(backing_id_, 0);
+      const bool valid = id != 0 && store_->backing_files() != nullptr;
+      if (valid) unused = store_->idle_backings()->Park(ino_, id);
+    }
   }
-  BackingFiles* const backing = store_->backing_files();
-  if (unused != 0 && backing != nullptr) backing->Unregister(unused);
+  Unregister(unused);
 }
 
 CacheSeconds ShmemFile::Refresh(Times* times) {

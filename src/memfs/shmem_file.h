@@ -52,6 +52,8 @@ class ShmemFile final : public FileData {
   // The file, made where there is none yet. As ShmemStore::CreateFile.
   Result<base::UniqueFd> Descriptor(int flags);
   Result<base::UniqueFd> DescriptorLocked(int flags) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Gives a backing file up; 0: none.
+  void Unregister(int32_t id);
   // After a change by a call: Refresh is to look, and size() is exact before that.
   void Changed(int descriptor);
   Result<uint64_t> Seek(uint64_t offset, int whence);

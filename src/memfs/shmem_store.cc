@@ -99,7 +99,7 @@ ShmemStore::ShmemStore(const PrivateTmpfsOptions& options, Budget* budget, base:
 ShmemStore::~ShmemStore() { budget_->Borrow(nullptr); }
 
 absl::Status ShmemStore::UseBackingFiles(BackingFiles* backing) {
-  Result<base::UniqueFd> file = CreateFile(kNoInode);
+  Result<base::UniqueFd> file = CreateFile(kNoInode, O_RDONLY);
   if (!file.ok()) return absl::FailedPreconditionError("its tmpfs takes no files");
   const Result<int32_t> id = backing->Register(file->get());
   RemoveFile(kNoInode);
@@ -184,9 +184,9 @@ ShmemStore::FileName::FileName(InodeNumber ino) {
   std::snprintf(text, sizeof(text), "%llx", static_cast<unsigned long long>(ToInt(ino)));
 }
 
-Result<base::UniqueFd> ShmemStore::CreateFile(InodeNumber ino) {
+Result<base::UniqueFd> ShmemStore::CreateFile(InodeNumber ino, int flags) {
   base::UniqueFd file(openat(directory(ino), FileName(ino).text,
-                             O_RDWR | O_CREAT | O_EXCL | O_NOATIME | O_CLOEXEC, 0600));
+                             flags | O_CREAT | O_EXCL | O_NOATIME | O_CLOEXEC, 0600));
   if (!file.valid()) return OpenError(errno);
   return file;
 }

@@ -26,6 +26,7 @@
 #include "src/base/unique_fd.h"
 #include "src/memfs/budget.h"
 #include "src/memfs/data_store.h"
+#include "src/memfs/idle_backings.h"
 #include "src/memfs/lock_order.h"
 #include "src/memfs/private_tmpfs.h"
 
@@ -45,8 +46,13 @@ class ShmemStore final : public DataStore, private BudgetLender {
   // clause that says why not, they are not. FailedPrecondition.
   absl::Status UseBackingFiles(BackingFiles* backing);
   // After the last request.
-  void ForgetBackingFiles() { backing_.store(nullptr); }
+  void ForgetBackingFiles() {
+    backing_.store(nullptr);
+    idle_.Clear();
+  }
   BackingFiles* backing_files() const { return backing_.load(std::memory_order_relaxed); }
+  // Of files that are closed.
+  IdleBackings* idle_backings() { return &idle_; }
 
   RegularFile* NewRegularFile(Resources* resources, InodeNumber ino, Timestamp born,
                               uint32_t cost) override;
@@ -57,7 +63,7 @@ class ShmemStore final : public DataStore, private BudgetLender {
 
   // Files, by the number of the inode that they belong to.
   // EEXIST never: inode numbers are not used again. ENOSPC, ENOMEM, EMFILE, ENFILE.
-  Result<base::UniqueFd> CreateFile(InodeNumber ino);
+  Result<base::UniqueFd> CreateFile(InodeNumber ino, int flags);
   Result<base::UniqueFd> OpenFile(InodeNumber ino, int flags);
   void RemoveFile(InodeNumber ino) noexcept;
   struct FileState {
@@ -97,6 +103,7 @@ class ShmemStore final : public DataStore, private BudgetLender {
   const base::UniqueFd mount_;
   std::array<base::UniqueFd, kDirectories> directories_;  // constant after Make
   std::atomic<BackingFiles*> backing_{nullptr};
+  IdleBackings idle_;
 
   mutable LeafMutex mu_;
   uint64_t lent_ ABSL_GUARDED_BY(mu_) = 0;

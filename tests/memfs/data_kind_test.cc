@@ -149,7 +149,8 @@ TEST_F(ShmemKindTest, AutoTakesTheOffer) {
   EXPECT_TRUE(fs_->Connected(&backing_).ok());
   EXPECT_EQ(fs_->DescribeData(), "tmpfs of the kernel by passthrough, huge=never");
   EXPECT_GT(OpenNew("file").backing_id, 0);
-  EXPECT_EQ(backing_.count(), 0u);
+  EXPECT_EQ(backing_.count(), 1u);
+  fs_->Disconnected();
 }
 
 TEST_F(ShmemKindTest, PassthroughTakesTheOffer) {

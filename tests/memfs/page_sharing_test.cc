@@ -30,9 +30,7 @@ class PageSharingTest : public ::testing::Test {
     arena_ = *std::move(arena);
   }
 
-  std::unique_ptr<ArenaFile> NewFile() {
-    return std::make_unique<ArenaFile>(arena_.get());
-  }
+  std::unique_ptr<ArenaFile> NewFile() { return std::make_unique<ArenaFile>(arena_.get()); }
   std::unique_ptr<ArenaFile> NewFile(const std::string& content) {
     auto file = NewFile();
     EXPECT_THAT(file->Write(0, content), Succeeds());

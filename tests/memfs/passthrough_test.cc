@@ -35,6 +35,7 @@ class PassthroughTest : public MemFsTest {
     ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
     ASSERT_TRUE(fs_->Connected(&backing_).ok());
   }
+  void TearDown() override { fs_->Disconnected(); }
 
   CreateResult Create(const char* name, uint32_t flags) {
     const CreateResult made = Must(me_.Create(kRootInode, name, 0644, 0, flags));

@@ -33,7 +33,7 @@ class ShmemFileKernelTest : public ShmemFileKernelTestBase {
   }
 };
 
-TEST_F(ShmemFileKernelTest, OpensShareABackingFileUntilTheLastCloses) {
+TEST_F(ShmemFileKernelTest, OpensShareABackingFileThatStaysAWhile) {
   const int32_t first = Open(O_RDONLY);
   EXPECT_GT(first, 0);
   EXPECT_EQ(Open(O_RDWR), first);
@@ -43,11 +43,49 @@ TEST_F(ShmemFileKernelTest, OpensShareABackingFileUntilTheLastCloses) {
   EXPECT_EQ(Open(O_WRONLY), first);
   file_->Close(O_RDWR);
   file_->Close(O_WRONLY);
-  EXPECT_EQ(backing_.count(), 0u);
-  EXPECT_NE(Open(O_RDONLY), first);
+  EXPECT_EQ(backing_.count(), 1u);
+  EXPECT_EQ(Open(O_RDONLY), first);
   EXPECT_EQ(backing_.count(), 1u);
   file_->Close(O_RDONLY);
+  file_.reset();
   EXPECT_EQ(backing_.count(), 0u);
+}
+
+TEST_F(ShmemFileKernelTest, AFileInItsPlacePushesABackingFileOut) {
+  const uint64_t ino = ToInt(last_ino());
+  const int32_t first = Open(O_RDONLY);
+  file_->Close(O_RDONLY);
+  ShmemFile neighbour(store_.get(), InodeNumber{ino + 1});
+  ShmemFile rival(store_.get(), InodeNumber{ino + IdleBackings::kPlaces});
+  OpenResult open;
+  ASSERT_THAT(neighbour.Open(O_RDONLY, &open), Succeeds());
+  neighbour.Close(O_RDONLY);
+  EXPECT_EQ(backing_.count(), 2u);
+  ASSERT_THAT(rival.Open(O_RDONLY, &open), Succeeds());
+  EXPECT_EQ(backing_.count(), 3u);
+  rival.Close(O_RDONLY);
+  EXPECT_EQ(backing_.count(), 2u);
+  EXPECT_NE(Open(O_RDONLY), first);
+  EXPECT_EQ(backing_.count(), 3u);
+}
+
+TEST_F(ShmemFileKernelTest, NoBackingFileOutlivesTheConnection) {
+  (void)Open(O_RDONLY);
+  const auto other = NewFile();
+  OpenResult open;
+  ASSERT_THAT(other->Open(O_RDONLY, &open), Succeeds());
+  file_->Close(O_RDONLY);
+  store_->ForgetBackingFiles();
+  other->Close(O_RDONLY);
+  FakeBackingFiles next;
+  EXPECT_TRUE(store_->UseBackingFiles(&next).ok());
+  for (FileData* file : {static_cast<FileData*>(file_.get()), other.get()}) {
+    OpenResult again;
+    ASSERT_THAT(file->Open(O_RDONLY, &again), Succeeds());
+    EXPECT_TRUE(next.Open(again.backing_id, O_RDONLY).valid());
+  }
+  EXPECT_EQ(next.count(), 2u);
+  store_->ForgetBackingFiles();
 }
 
 TEST_F(ShmemFileKernelTest, EachFileHasABackingFileOfItsOwn) {
@@ -74,7 +112,7 @@ TEST_F(ShmemFileKernelTest, AFailureToRegisterIsAFailureToOpen) {
   backing_.FailWith(0);
   EXPECT_GT(Open(O_RDONLY), 0);
   file_->Close(O_RDONLY);
-  EXPECT_EQ(backing_.count(), 0u);
+  EXPECT_EQ(backing_.count(), 1u);
 }
 
 TEST_F(ShmemFileKernelTest, AFullTmpfsStillOpensAFile) {
@@ -152,7 +190,6 @@ TEST_F(ShmemFileKernelTest, AttributesOfAFileThatMayBeMappedAreAskedForEachTime)
 
 TEST_F(ShmemFileKernelTest, StoresThroughAMappingThatOutlivedTheFileAreSeen) {
   char* const map = LeaveMapped(kPageSize);
-  EXPECT_EQ(backing_.count(), 0u);
   EXPECT_EQ(Refresh(), 0u);
   EXPECT_EQ(file_->size(), kPageSize);
   EXPECT_EQ(file_->blocks(), 0u);

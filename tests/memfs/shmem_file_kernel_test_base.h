@@ -25,6 +25,7 @@ class ShmemFileKernelTestBase : public ShmemTestBase {
     if (IsSkipped() || HasFatalFailure()) return;
     Begin();
   }
+  void TearDown() override { store_->ForgetBackingFiles(); }
   void Begin() {
     ASSERT_TRUE(store_->UseBackingFiles(&backing_).ok());
     file_ = NewFile();

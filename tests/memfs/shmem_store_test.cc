@@ -274,7 +274,7 @@ TEST_F(ShmemStoreTest, ManyFilesTakeNoDescriptors) {
 
 TEST_F(ShmemStoreTest, HasWritersSeesOpenFilesAndMappings) {
   const InodeNumber ino{7};
-  base::UniqueFd writer = *store_->CreateFile(ino);
+  base::UniqueFd writer = *store_->CreateFile(ino, O_RDWR);
   ASSERT_EQ(ftruncate(writer.get(), kPageSize), 0);
   EXPECT_TRUE(store_->HasWriters(ino));
   void* const map = mmap(nullptr, kPageSize, PROT_READ, MAP_SHARED, writer.get(), 0);
@@ -296,7 +296,7 @@ TEST_F(ShmemStoreTest, AFileIsThereUntilItIsRemoved) {
   const InodeNumber ino{7};
   EXPECT_THAT(store_->StatFile(ino), Fails(EIO));
   EXPECT_THAT(store_->OpenFile(ino, O_RDONLY), Fails(EIO));
-  ASSERT_THAT(store_->CreateFile(ino), Succeeds());
+  ASSERT_THAT(store_->CreateFile(ino, O_RDONLY), Succeeds());
   EXPECT_THAT(store_->StatFile(ino), Succeeds());
   EXPECT_THAT(store_->OpenFile(ino, O_RDONLY), Succeeds());
   store_->RemoveFile(ino);
