@@ -14,9 +14,11 @@
 #ifndef MEMFUSE_SESSION_H_
 #define MEMFUSE_SESSION_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -100,8 +102,13 @@ class Session {
   // Requests come through io_uring.
   virtual bool uses_io_uring() const = 0;
 
-  // Requests that were answered, by opcode (index), since the start.
+  // Requests of all workers since the start, by opcode (index); INIT, which a mount answers before
+  // there are workers, is not among them. What is no opcode is counted at 0. Requests are served
+  // meanwhile: each count is right at some moment of the call.
   virtual std::vector<uint64_t> RequestCounts() const = 0;
+  // "LOOKUP" for 1, as the protocol spells it: of an index of RequestCounts(). "UNKNOWN" for what
+  // is no opcode.
+  static std::string_view OpcodeName(size_t opcode);
   // Requests that worker i answered.
   virtual std::vector<uint64_t> WorkerRequestCounts() const = 0;
 

@@ -27,6 +27,7 @@ A file system in memory, like tmpfs, served over FUSE until it is unmounted.
   --version           print the version
 
 Unmount with umount(8), 'fusermount3 -u MOUNTPOINT' or SIGTERM to the daemon.
+SIGUSR1 makes it log how many requests of each kind it was sent.
 )";
 }
 

@@ -6,13 +6,16 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "memfuse/memory_filesystem.h"
 #include "memfuse/session.h"
@@ -25,13 +28,13 @@ namespace {
 // Those who still have files open in a detached mount get this long to close them.
 constexpr absl::Duration kUnmountTimeout = absl::Seconds(5);
 
-// Blocks the signals that end the program, in this thread and those it will make, and returns a
-// descriptor that tells of them; a second signal stays pending and breaks nothing.
-base::UniqueFd CatchEndingSignals() {
+// Blocks the signals that mean something here, in this thread and those it will make, and returns a
+// descriptor that tells of them; a second signal that ends the program stays pending and breaks
+// nothing.
+base::UniqueFd CatchSignals() {
   sigset_t signals;
   sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
+  for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) sigaddset(&signals, signal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   return base::UniqueFd(signalfd(-1, &signals, SFD_CLOEXEC));
 }
@@ -47,6 +50,20 @@ absl::StatusOr<std::unique_ptr<Session>> StartSession(const Options& options,
   return Session::Adopt(adopt, session, fs);
 }
 
+// What was asked so far, as 'total=3 LOOKUP=2 MKDIR=1': the opcodes that came, in their order.
+std::string DescribeRequests(const Session& session) {
+  // The sum of what is shown: requests are served meanwhile.
+  uint64_t total = 0;
+  std::string by_opcode;
+  const std::vector<uint64_t> counts = session.RequestCounts();
+  for (size_t opcode = 0; opcode < counts.size(); ++opcode) {
+    if (counts[opcode] == 0) continue;
+    total += counts[opcode];
+    absl::StrAppend(&by_opcode, " ", std::string(Session::OpcodeName(opcode)), "=", counts[opcode]);
+  }
+  return absl::StrCat("total=", total, by_opcode);
+}
+
 // Returns when the mount is gone or about to go: the signal that asks for it, or 0 when somebody
 // else ended the connection. Once a second it gives memory back.
 int ServeUntilEnd(int signals, Session& session, MemoryFileSystem& fs) {
@@ -56,7 +73,8 @@ int ServeUntilEnd(int signals, Session& session, MemoryFileSystem& fs) {
     signalfd_siginfo signal;
     if (ready > 0 && events[0].revents != 0 &&
         read(signals, &signal, sizeof(signal)) == sizeof(signal)) {
-      return static_cast<int>(signal.ssi_signo);
+      if (signal.ssi_signo != SIGUSR1) return static_cast<int>(signal.ssi_signo);
+      LOG(INFO) << "requests: " << DescribeRequests(session);
     }
     if (session.WaitFor(absl::ZeroDuration())) return 0;
     fs.ReleaseUnusedMemory();
@@ -66,7 +84,7 @@ int ServeUntilEnd(int signals, Session& session, MemoryFileSystem& fs) {
 }  // namespace
 
 int RunServer(const Options& options, StartupReport report) {
-  const base::UniqueFd signals = CatchEndingSignals();
+  const base::UniqueFd signals = CatchSignals();
   if (!signals.valid()) return report.Fail("too many open files");
   StartLogging(options.foreground, options.log_dir);
   // Until it is up, the one line of the report is all there is to say.

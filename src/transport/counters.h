@@ -16,7 +16,7 @@ namespace memfuse::transport {
 // other down by counting.
 class alignas(64) RequestCounters {
  public:
-  // Opcodes that are not known are counted at index 0, which is none.
+  // Opcodes beyond the table are counted at index 0, which is none.
   void Count(uint32_t opcode) {
     std::atomic<uint64_t>& counter = counts_[opcode < counts_.size() ? opcode : 0];
     // A single writer needs no atomic addition.

@@ -2,7 +2,10 @@
 
 #include <fcntl.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -12,6 +15,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "src/base/unique_fd.h"
+#include "src/protocol/opcodes.h"
 #include "src/transport/mount.h"
 #include "src/transport/session_impl.h"
 
@@ -86,6 +90,11 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Adopt(const AdoptOptions& adop
     session->SetMountPoint(transport::MountPoint::Identify(adopt.mount_point, /*by_helper=*/false));
   }
   return session;
+}
+
+std::string_view Session::OpcodeName(size_t opcode) {
+  const protocol::OpcodeInfo* info = protocol::FindOpcode(static_cast<uint32_t>(opcode));
+  return info == nullptr ? "UNKNOWN" : info->name;
 }
 
 }  // namespace memfuse

@@ -157,7 +157,9 @@ std::vector<uint64_t> SessionImpl::RequestCounts() const {
   std::vector<uint64_t> counts(protocol::kOpcodeLimit);
   base::MutexLock lock(&mu_);
   for (const std::unique_ptr<Worker>& worker : workers_) {
-    for (size_t i = 0; i < counts.size(); ++i) counts[i] += worker->counters().count(i);
+    for (uint32_t i = 0; i < counts.size(); ++i) {
+      counts[protocol::FindOpcode(i) == nullptr ? 0 : i] += worker->counters().count(i);
+    }
   }
   return counts;
 }

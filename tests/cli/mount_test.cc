@@ -10,8 +10,13 @@
 #include <filesystem>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "src/cli/leftover.h"
 #include "tests/cli/mounted_program.h"
@@ -227,6 +232,52 @@ TEST_F(MountTest, ForegroundStaysAndLogsToStderr) {
   EXPECT_EQ(result.out, "hello\n");
   EXPECT_THAT(result.err, HasSubstr("serving " + program_.mount_point()));
   EXPECT_FALSE(IsMounted(program_.mount_point()));
+}
+
+// Mounts in the foreground, and ends with it; `script` has the daemon as $D and its log as $L, and
+// `log_requests`, which makes it log its counts and waits for the line.
+std::string InForeground(const std::string& script) {
+  return absl::StrCat("L=$M.log; '", MEMFUSE_PROGRAM, "' --foreground \"$M\" 2>$L & D=$!\n",
+                      "n=0; until grep -q \" $M \" /proc/mounts; do n=$((n+1)); "
+                      "[ $n -gt 500 ] && exit 99; sleep 0.01; done\n"
+                      "lines() { grep -c 'requests: total' $L; }\n"
+                      "log_requests() { b=$(lines); kill -USR1 $D; n=0; while [ $(lines) = $b ]; "
+                      "do n=$((n+1)); [ $n -gt 500 ] && exit 98; sleep 0.01; done; }\n",
+                      script, "\nkill -TERM $D; wait $D");
+}
+
+TEST_F(MountTest, SignalUser1LogsTheRequests) {
+  // The first `stat` of each name that is not there asks; afterwards the kernel knows.
+  const ProgramResult result =
+      program_.Shell(InForeground("stat $M/1 $M/2 $M/3 $M/1 2>/dev/null\nlog_requests\n"
+                                  "mkdir $M/d && mkdir $M/d/e && rmdir $M/d/e\nlog_requests\n"
+                                  "sed -n 's/.* requests: total/total/p' $L"));
+  ASSERT_EQ(result.exit_status, 0) << result.err;
+  const std::vector<std::string> lines = absl::StrSplit(result.out, '\n', absl::SkipEmpty());
+  ASSERT_EQ(lines.size(), 2u) << result.out;
+  // In the order of the opcodes, so nothing can be before LOOKUP.
+  EXPECT_THAT(lines[0], testing::MatchesRegex("total=[0-9]+ LOOKUP=3( [A-Z_0-9]+=[0-9]+)*"));
+  EXPECT_THAT(lines[0], testing::Not(HasSubstr("MKDIR")));
+  EXPECT_THAT(lines[1], testing::ContainsRegex(" LOOKUP=[0-9]+ .*MKDIR=2 RMDIR=1"));
+  for (const std::string& line : lines) {
+    int64_t sum = 0;
+    for (const absl::string_view field : absl::StrSplit(line, ' ')) {
+      const std::pair<std::string, std::string> pair = absl::StrSplit(field, '=');
+      int64_t count;
+      ASSERT_TRUE(absl::SimpleAtoi(pair.second, &count)) << line;
+      EXPECT_GT(count, 0) << line;
+      sum += pair.first == "total" ? -count : count;
+    }
+    EXPECT_EQ(sum, 0) << "the total is not the sum: " << line;
+  }
+}
+
+TEST_F(MountTest, SignalUser1DoesNoHarmInTheBackground) {
+  MountWell();
+  for (int i = 0; i < 50; ++i) kill(daemon_, SIGUSR1);
+  ExpectUsable();
+  kill(daemon_, SIGTERM);
+  ExpectCleanEnd();
 }
 
 TEST_F(MountTest, ServesADescriptorThatSomebodyElseMounted) {

@@ -79,6 +79,80 @@ TEST(SessionTest, AnswersOnTheDescriptorThatWasRead) {
   EXPECT_THAT(session->WorkerRequestCounts(), ElementsAre(10, 10, 10, 10));
 }
 
+TEST(SessionTest, CountsEveryOpcodeOverAllWorkers) {
+  constexpr size_t kChannels = 3;
+  SocketKernel kernel(kChannels);
+  FakeFileSystem fs;
+  const std::unique_ptr<Session> session = Adopt(&kernel, kChannels, &fs);
+  std::vector<uint64_t> expected(session->RequestCounts().size(), 0);
+  EXPECT_EQ(session->RequestCounts(), expected) << "before anything was asked";
+  uint64_t id = 0;
+  for (size_t channel = 0; channel < kChannels; ++channel) {
+    // Opcode 7 is none; two that are refused, and one that is ignored.
+    std::vector<std::string> messages = {Message(7, 1, ""),
+                                         Message(60, 1, ""),
+                                         Message(200, 1, ""),
+                                         Message(FUSE_BMAP, 1, ""),
+                                         Message(FUSE_INTERRUPT, 1, ""),
+                                         Message(FUSE_NOTIFY_REPLY, 1, "")};
+    // So that the opcodes do not all come equally often.
+    for (size_t i = 0; i < channel; ++i) messages.push_back(LookupMessage(1, "name"));
+    for (std::string& message : GoodRequests(1)) messages.push_back(std::move(message));
+    for (const std::string& message : messages) {
+      const uint32_t opcode = OpcodeOf(message);
+      kernel.Send(channel, message);
+      if (Answered(opcode)) kernel.Receive(channel);
+      ++expected[Session::OpcodeName(opcode) == "UNKNOWN" ? 0 : opcode];
+    }
+    // A request is counted before it is answered, and those that are not answered before the next.
+    kernel.Ask(channel, GetattrMessage(++id));
+    ++expected[FUSE_GETATTR];
+  }
+  EXPECT_EQ(session->RequestCounts(), expected);
+  EXPECT_EQ(expected[0], 9u);
+  EXPECT_EQ(expected[FUSE_LOOKUP], 6u);
+  EXPECT_EQ(expected[FUSE_FORGET], 3u);
+  session->Stop();
+  EXPECT_EQ(session->RequestCounts(), expected) << "the counts outlive the workers";
+}
+
+TEST(SessionTest, CountsAreReadWhileRequestsAreServed) {
+  constexpr size_t kChannels = 2;
+  constexpr uint64_t kRequests = 500;
+  SocketKernel kernel(kChannels);
+  FakeFileSystem fs;
+  const std::unique_ptr<Session> session = Adopt(&kernel, kChannels, &fs);
+  std::vector<std::thread> clients;
+  std::atomic<size_t> busy{kChannels};
+  for (size_t channel = 0; channel < kChannels; ++channel) {
+    clients.emplace_back([&, channel] {
+      for (uint64_t id = 1; id <= kRequests; ++id) {
+        kernel.Ask(channel, id % 2 == 0 ? LookupMessage(id, "name") : GetattrMessage(id));
+      }
+      --busy;
+    });
+  }
+  uint64_t previous = 0;
+  while (busy > 0) {
+    const std::vector<uint64_t> counts = session->RequestCounts();
+    const uint64_t sum = counts[FUSE_LOOKUP] + counts[FUSE_GETATTR];
+    EXPECT_GE(sum, previous);
+    previous = sum;
+  }
+  for (std::thread& client : clients) client.join();
+  const std::vector<uint64_t> counts = session->RequestCounts();
+  EXPECT_EQ(counts[FUSE_LOOKUP], kChannels * kRequests / 2);
+  EXPECT_EQ(counts[FUSE_GETATTR], kChannels * kRequests / 2);
+}
+
+TEST(SessionTest, OpcodesHaveNames) {
+  EXPECT_EQ(Session::OpcodeName(FUSE_LOOKUP), "LOOKUP");
+  EXPECT_EQ(Session::OpcodeName(53), "COPY_FILE_RANGE_64");
+  for (const size_t none : {size_t{0}, size_t{7}, size_t{63}, size_t{64}, size_t{100000}}) {
+    EXPECT_EQ(Session::OpcodeName(none), "UNKNOWN") << none;
+  }
+}
+
 TEST(SessionTest, TwoWorkersServeAtTheSameTime) {
   SocketKernel kernel(2);
   FakeFileSystem fs;
