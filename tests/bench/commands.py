@@ -35,12 +35,13 @@ class Interrupts:
 
     @contextlib.contextmanager
     def held(self):
-        self._held = True
+        """May be within another one, which then is the one that raises."""
+        before, self._held = self._held, True
         try:
             yield
         finally:
-            self._held = False
-        if self._pending:
+            self._held = before
+        if self._pending and not before:
             self._pending = False
             raise KeyboardInterrupt
 

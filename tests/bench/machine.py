@@ -43,7 +43,14 @@ def _chosen(path):
         return None
 
 
-def facts(memfuse, peer):
+def drop_caches(which):
+    """1: page cache, 2: names and inodes, 3: both."""
+    with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
+        file.write(str(which))
+
+
+def facts(memfuse, peer, tools):
+    """`tools` are the programs that use the mounts."""
     return {
         "kernel": os.uname().release,
         "processor": _processor(),
@@ -52,7 +59,7 @@ def facts(memfuse, peer):
         "swap_bytes": memory_info()["SwapTotal"],
         "shmem_huge": _chosen("/sys/kernel/mm/transparent_hugepage/shmem_enabled"),
         "memfuse": version(memfuse),
-        "fio": version("fio"),
+        "tools": {tool: version(tool) for tool in tools},
         "peer": f"{peer} {version(peer)}" if peer else None,
     }
 
@@ -64,7 +71,7 @@ def sentence(machine):
         f"{machine['cpus']} CPUs ({machine['processor']})",
         f"{machine['memory_bytes'] / 2**30:.0f} GiB RAM",
         f"memfuse {machine['memfuse']}",
-        f"fio {machine['fio']}",
+        *(f"{tool} {number}" for tool, number in machine["tools"].items()),
         machine["peer"] or "no FUSE peer",
     ]
     return ", ".join(parts)

@@ -12,30 +12,64 @@ YARDSTICK = "tmpfs"
 
 
 class Samples:
-    """Throughput of each cell and target by round."""
+    """Values of each cell and target by round; `number` is what is compared of a value."""
 
-    def __init__(self):
+    def __init__(self, number):
+        self._number = number
         self._values = {}
 
     def add(self, cell, target, round_number, value):
         self._values.setdefault((cell, target.label), {})[round_number] = value
 
-    def summary(self, cell, target):
+    def values(self, cell, target):
+        """By round."""
+        return self._values.get((cell, target.label), {})
+
+    def comparison(self, cell, target):
         """None where nothing was measured. A ratio is to the yardstick's value of the same round:
         what slows the machine down for a while slows both."""
-        own = self._values.get((cell, target.label))
+        own = self.values(cell, target)
         yard = self._values.get((cell, YARDSTICK), {})
-        if not own or target.failed:
+        if target.failed:
             return None
-        ratios = [own[r]["bytes"] / yard[r]["bytes"] for r in sorted(own) if r in yard]
-        return {
-            "ratio": statistics.median(ratios),
-            "ratio_min": min(ratios),
-            "ratio_max": max(ratios),
-            "ratios": ratios,
-            "mb_per_second": statistics.median(v["bytes"] for v in own.values()) / 1e6,
-            "iops": statistics.median(v["iops"] for v in own.values()),
-        }
+        return spread(
+            [self._number(own[r]) / self._number(yard[r]) for r in sorted(own) if r in yard]
+        )
+
+
+def spread(ratios):
+    if not ratios:
+        return None
+    return {
+        "ratio": statistics.median(ratios),
+        "ratio_min": min(ratios),
+        "ratio_max": max(ratios),
+        "ratios": ratios,
+    }
+
+
+def in_turn(targets, round_number):
+    """Those that have not failed; each round starts with the next one."""
+    targets = [target for target in targets if not target.failed]
+    turn = round_number % len(targets) if targets else 0
+    return targets[turn:] + targets[:turn]
+
+
+def attempt(target, log, action, *arguments):
+    """A target that fails is out; without the yardstick there is nothing to compare."""
+    try:
+        return action(*arguments)
+    except Failure as failure:
+        target.fail(failure)
+        if target.label == YARDSTICK:
+            raise Failure(f"{YARDSTICK}, the yardstick, failed: {target.failed}") from failure
+        log(f"{target.label} failed: {target.failed}")
+        return None
+
+
+def mount_all(targets, work, log):
+    for target in targets:
+        attempt(target, log, target.mount, work)
 
 
 def fio(target, arguments, timeout):
@@ -58,7 +92,7 @@ class Run:
     """`wanted(cell, target)` chooses; `log` takes lines on the progress."""
 
     def __init__(self, targets, rounds, size, seconds, wanted, log):
-        self.samples = Samples()
+        self.samples = Samples(lambda value: value["bytes"])
         self._targets = targets
         self._rounds = rounds
         self._size = size
@@ -67,6 +101,16 @@ class Run:
         self._log = log
         # At 10 MB/s something is wrong.
         self._patience = 60 + size / 10e6
+
+    def summary(self, cell, target):
+        compared = self.samples.comparison(cell, target)
+        if compared is None:
+            return None
+        values = self.samples.values(cell, target).values()
+        return compared | {
+            "mb_per_second": statistics.median(value["bytes"] for value in values) / 1e6,
+            "iops": statistics.median(value["iops"] for value in values),
+        }
 
     def measure(self, cells):
         """Cells with the same number of jobs share files, so that only one set exists at a time."""
@@ -83,22 +127,21 @@ class Run:
 
     def _measure_group(self, jobs, cells):
         for target in self._users(cells):
-            self._attempt(target, self._lay_out, target, jobs)
+            attempt(target, self._log, self._lay_out, target, jobs)
         for round_number in range(self._rounds):
             for cell in cells:
                 self._measure_cell(cell, round_number)
         for target in self._users(cells):
-            self._attempt(target, target.remove, [f"data.{job}" for job in range(jobs)])
+            attempt(target, self._log, target.remove, [f"data.{job}" for job in range(jobs)])
 
     def _lay_out(self, target, jobs):
         fio(target, layout_arguments(target.path, jobs, self._size), self._patience)
 
     def _measure_cell(self, cell, round_number):
         targets = self._users([cell])
-        turn = round_number % len(targets) if targets else 0
         values = {}
-        for target in targets[turn:] + targets[:turn]:
-            value = self._attempt(target, self._sample, cell, target)
+        for target in in_turn(targets, round_number):
+            value = attempt(target, self._log, self._sample, cell, target)
             if value:
                 self.samples.add(cell, target, round_number, value)
                 values[target.label] = value
@@ -120,14 +163,3 @@ class Run:
         for job in range(jobs):
             path = os.path.join(target.path, f"data.{job}")
             target.run(["dd", f"if={path}", "of=/dev/null", "bs=1M"], self._patience)
-
-    def _attempt(self, target, action, *arguments):
-        """A target that fails is out; without the yardstick there is nothing to compare."""
-        try:
-            return action(*arguments)
-        except Failure as failure:
-            target.fail(failure)
-            if target.label == YARDSTICK:
-                raise Failure(f"{YARDSTICK}, the yardstick, failed: {target.failed}") from failure
-            self._log(f"{target.label} failed: {target.failed}")
-            return None

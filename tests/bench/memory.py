@@ -7,7 +7,7 @@ import time
 
 from cells import layout_arguments
 from commands import Failure
-from machine import memory_info
+from machine import drop_caches, memory_info
 from measure import fio
 
 SMALL_FILES = 100_000
@@ -33,9 +33,7 @@ def settled():
     moment later of the inodes that the kernel forgets."""
     previous = None
     for _ in range(20):
-        # 3: page cache, then names and inodes.
-        with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
-            file.write("3")
+        drop_caches(3)
         time.sleep(0.3)
         now = memory_in_use()
         if previous is not None and abs(now - previous) < 1e6:
@@ -66,20 +64,29 @@ def delete_everything(target):
             os.unlink(entry.path)
 
 
-def _one(target, work, write):
-    """What `write` costs on a fresh mount: the machine, and the target by its own account."""
+def readings_of(target, work, write, delete=delete_everything, warm_up=None):
+    """Of the machine and of the target by its own account, on a fresh mount: empty, after `write`,
+    and after everything was deleted."""
     target.mount(work)
     try:
+        if warm_up:
+            warm_up(target)
         readings = [_reading(target)]
         write(target)
         readings.append(_reading(target))
-        delete_everything(target)
+        delete(target)
         readings.append(_reading(target))
     except OSError as error:
         raise Failure(error.strerror) from error
     finally:
         target.unmount()
         os.rmdir(os.path.join(work, target.label))
+    return readings
+
+
+def _one(target, work, write):
+    """What `write` costs on a fresh mount: the machine, and the target by its own account."""
+    readings = readings_of(target, work, write)
     cost, returned = _cost(reading[0] for reading in readings)
     held, held_returned = _cost(reading[1] for reading in readings)
     return {"cost": cost, "returned": returned, "held": held, "held_returned": held_returned}

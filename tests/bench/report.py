@@ -26,7 +26,7 @@ class Table:
         return "\n".join([self.title, "", head, rule, *body])
 
 
-def _failed(reason, cells):
+def failed(reason, cells):
     """A failed target's row or column: the reason once, then dashes."""
     short = reason if len(reason) <= 60 else reason[:57] + "..."
     return [f"failed: {short}"] + ["-"] * (cells - 1)
@@ -55,7 +55,7 @@ def headline(targets, results):
     rows = [["", *cells]]
     for target in _shown(targets, cells.values(), results):
         if target.failed:
-            rows.append([target.label, *_failed(target.failed, len(cells))])
+            rows.append([target.label, *failed(target.failed, len(cells))])
         else:
             found = [results[cell].get(target.label) for cell in cells.values()]
             rows.append([target.label, *map(_ratio, found)])
@@ -69,7 +69,7 @@ def _by_cell(title, cells, targets, results, show):
     columns = [[""] + [cell.name for cell in cells]]
     for target in _shown(targets, cells, results):
         if target.failed:
-            column = _failed(target.failed, len(cells))
+            column = failed(target.failed, len(cells))
         else:
             found = [results[cell].get(target.label) for cell in cells]
             column = ["" if summary is None else show(summary) for summary in found]
@@ -127,7 +127,7 @@ def memory_tables(results):
 
 def _memory_row(result):
     if "cost" not in result:
-        return [result["target"], *_failed(result["failed"] or "not measured", 6)]
+        return [result["target"], *failed(result["failed"] or "not measured", 6)]
     costs = [sample["cost"] for sample in result["samples"]]
     return [
         result["target"],

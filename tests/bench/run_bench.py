@@ -8,12 +8,9 @@ import sys
 
 sys.dont_write_bytecode = True  # The checkout stays as it was.
 
-import argparse
 import json
 import os
-import re
 import shutil
-import subprocess
 import tempfile
 
 import chart
@@ -21,62 +18,34 @@ import machine
 import memory
 import report
 from cells import JOBS, PRESETS, chosen
+from command_line import (
+    Parser,
+    check_basics,
+    install_missing,
+    names_of,
+    pattern,
+    positive,
+    run_to_status,
+    size_of,
+    speaker,
+    write,
+)
 from commands import Failure, interrupts
-from measure import YARDSTICK, Run
+from measure import YARDSTICK, Run, mount_all
 from targets import PEERS, all_targets, clean_up, find_peer
 
 PROGRAM = "run_bench.py"
 SMALLEST = 16 << 20
 
-Wrong = argparse.ArgumentTypeError  # Of one flag, which argparse then names.
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        """One line; --help has the rest."""
-        raise Failure(message.removeprefix("argument "))
-
-
-def size_of(text):
-    found = re.fullmatch(r"(\d+)([kmg]?)", text.lower())
-    if not found:
-        raise Wrong(f"'{text}' is no size; give bytes, or a number with k, m or g")
-    return int(found[1]) << {"": 0, "k": 10, "m": 20, "g": 30}[found[2]]
-
-
-def positive(kind):
-    def parse(text):
-        try:
-            value = kind(text)
-        except ValueError:
-            value = 0
-        if not 0 < value < 1e6:
-            raise Wrong(f"'{text}' is no positive number")
-        return value
-
-    return parse
-
-
-def pattern(text):
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise Wrong(f"'{text}' is no regular expression: {error}") from error
-
-
-def presets(text):
-    names = text.split(",")
-    for name in names:
-        if name not in PRESETS:
-            raise Wrong(f"'{name}' is none of {', '.join(PRESETS)}")
-    return names
+say = speaker(PROGRAM)
 
 
 def parse(arguments):
     parser = Parser(prog=PROGRAM, description="Measures memfuse's file data beside kernel tmpfs.")
     add = parser.add_argument
     add("--memfuse", required=True, metavar="PROGRAM", help="the release build")
-    add("--cells", type=presets, default=["quick", "transport"], metavar="quick,transport,full",
+    add("--cells", type=names_of(PRESETS), default=["quick", "transport"],
+        metavar="quick,transport,full",
         help="what is measured (default: quick,transport)")  # fmt: skip
     add("--only", type=pattern, default=pattern(""), metavar="REGEX",
         help="only where it is found in TARGET/CELL; tmpfs is measured with them")  # fmt: skip
@@ -92,39 +61,16 @@ def parse(arguments):
     return parser.parse_args(arguments)
 
 
-def say(text):
-    print(f"{PROGRAM}: {text}", file=sys.stderr, flush=True)
-
-
-def install_missing():
-    """As the scripts in packaging/ do it."""
-    deps = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../packaging/deps.sh")
-    wanted = ["fio", "fuse3"] + ([] if find_peer() else [PEERS[0]])
-    install = ["bash", "-c", '. "$1"; shift; install_missing "$@"', PROGRAM, deps]
-    for package in wanted:
-        # A package that is not to be had shows where it is needed.
-        subprocess.run(install + [package], stdout=sys.stderr, check=False)
-
-
 def check(options):
     """Everything that can be known before the first mount."""
-    if os.geteuid() != 0:
-        raise Failure("run it as root: it mounts tmpfs, drops caches and becomes nobody")
-    options.memfuse = os.path.realpath(options.memfuse)
-    if not (os.path.isfile(options.memfuse) and os.access(options.memfuse, os.X_OK)):
-        raise Failure("--memfuse is no program; build it with 'cmake --build --preset release'")
-    for path in filter(None, (options.json, options.svg, options.markdown)):
-        if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
-            raise Failure(f"there is no directory for {path}")
+    check_basics(options, (options.json, options.svg, options.markdown))
     if options.svg:
         if options.memory:
             raise Failure("--memory draws no chart")
         chart.load()
     if min(options.size, options.memory_size) < SMALLEST:
         raise Failure("the files must be 16m or more to tell anything")
-    if not os.path.exists("/dev/fuse"):
-        raise Failure("there is no /dev/fuse")
-    install_missing()
+    install_missing(PROGRAM, ["fio", "fuse3"] + ([] if find_peer() else [PEERS[0]]))
     if not shutil.which("fio"):
         raise Failure("fio is not installed")
 
@@ -141,17 +87,6 @@ def fitting_size(wanted, targets):
     if size < wanted:
         say(f"files of {size >> 20} MiB instead of {wanted >> 20}: all take a quarter of memory")
     return size
-
-
-def mount_all(targets, work):
-    for target in targets:
-        try:
-            target.mount(work)
-        except Failure as failure:
-            target.fail(failure)
-            say(f"{target.label} failed: {target.failed}")
-            if target.label == YARDSTICK:
-                raise Failure(f"{YARDSTICK}, the yardstick, failed: {target.failed}") from failure
 
 
 def measure_time(options, targets, work):
@@ -171,11 +106,11 @@ def measure_time(options, targets, work):
 
     targets = [target for target in targets if any(wanted(cell, target) for cell in cells)]
     size = fitting_size(options.size, targets)
-    mount_all(targets, work)
+    mount_all(targets, work, say)
     run = Run(targets, options.rounds, size, options.seconds, wanted, say)
     run.measure(cells)
     results = {
-        cell: {target.label: run.samples.summary(cell, target) for target in targets}
+        cell: {target.label: run.summary(cell, target) for target in targets}
         for cell in cells
     }
     options.size = size
@@ -201,16 +136,10 @@ def measure_memory(options, targets, work):
     return report.memory_tables(results), {"memory": results}, note
 
 
-def write(path, text):
-    if path:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-
-
 def benchmark(options):
     """Whether all went well."""
     peer = find_peer()
-    facts = machine.facts(options.memfuse, peer)
+    facts = machine.facts(options.memfuse, peer, ["fio"])
     targets = all_targets(options.memfuse, options.threads, peer)
     work = os.path.realpath(tempfile.mkdtemp(prefix="memfuse_bench."))
     os.chmod(work, 0o755)  # For nobody.
@@ -239,20 +168,11 @@ def benchmark(options):
 
 
 def main(arguments):
-    try:
-        options = parse(arguments)
-        check(options)
-        interrupts.catch()
-        return 0 if benchmark(options) else 1
-    except Failure as failure:
-        say(failure)
-    except OSError as error:
-        say(f"{error.filename}: {error.strerror}" if error.filename else error)
-    except KeyboardInterrupt:
-        say("interrupted; nothing is left mounted")
-        return 130
-    return 1
+    options = parse(arguments)
+    check(options)
+    interrupts.catch()
+    return benchmark(options)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_to_status(PROGRAM, lambda: main(sys.argv[1:])))

@@ -1,5 +1,6 @@
 """The file systems that are compared: how each is mounted, and taken away again."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -71,7 +72,7 @@ class Target:
     def mount(self, work):
         self._work = work
         self.path = os.path.join(work, self.label)
-        os.mkdir(self.path)
+        os.makedirs(self.path, exist_ok=True)  # It may have been mounted before.
         if self.nobody:
             shutil.chown(self.path, "nobody", "nogroup")
         self._mount()
@@ -103,6 +104,9 @@ class Target:
         """Bytes that it says it holds itself; kernel objects are not in it."""
         raise NotImplementedError
 
+    def settle(self):
+        """Waits until nothing is left to do for what happened before."""
+
     def _mount(self):
         raise NotImplementedError
 
@@ -129,11 +133,15 @@ def used_space(path):
 
 
 class Tmpfs(Target):
+    def __init__(self, label, what, mount_options="defaults", **options):
+        super().__init__(label, what, **options)
+        self._mount_options = mount_options
+
     def held_memory(self):
         return used_space(self.path)
 
     def _mount(self):
-        run(["mount", "-t", "tmpfs", "tmpfs", self.path])
+        run(["mount", "-t", "tmpfs", "-o", self._mount_options, "tmpfs", self.path])
 
 
 class Fuse(Target):
@@ -161,6 +169,25 @@ class Fuse(Target):
             elif stat.S_ISDIR(state.st_mode):
                 file_systems[state.st_dev] = entry.path
         return held + sum(map(used_space, file_systems.values()))
+
+    def settle(self):
+        """A server hears of what the kernel forgets, and of closed files, a moment later: until its
+        processor time, which counts in hundredths of a second, stands still."""
+        deadline = time.monotonic() + 60
+        before, still = None, 0
+        while still < 3 and time.monotonic() < deadline:
+            time.sleep(0.03)
+            now = self._processor_time()
+            still = still + 1 if now == before else 0
+            before = now
+
+    def _processor_time(self):
+        try:
+            with open(f"/proc/{self._process.pid}/stat", encoding="utf-8") as file:
+                # The name, which ends with the last ')', may have blanks.
+                return file.read().rpartition(")")[2].split()[11:13]
+        except OSError as error:
+            raise Failure(self._last_words()) from error
 
     def _arguments(self):
         return [argument.replace("{}", self.path) for argument in self._command]
@@ -203,6 +230,78 @@ class Fuse(Target):
         self._process = None
 
 
+RING_SWITCH = "/sys/module/fuse/parameters/enable_uring"
+
+
+def _ring_switch(value=None):
+    """What it says, and sets it to `value`."""
+    try:
+        with open(RING_SWITCH, "r+", encoding="ascii") as switch:
+            before = switch.read().strip()
+            if value is not None:
+                switch.seek(0)
+                switch.write(value)
+        return before
+    except OSError as error:
+        raise Failure(f"{os.path.basename(RING_SWITCH)}: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def ring_offered():
+    """FUSE over io_uring is off unless an administrator turns it on. What is mounted meanwhile
+    keeps it."""
+    before = _ring_switch()
+    try:
+        _ring_switch("Y")
+        yield
+    finally:
+        _ring_switch(before)
+
+
+def ring_can_be_had():
+    try:
+        with ring_offered():
+            return True
+    except Failure:
+        return False
+
+
+class Memfuse(Fuse):
+    """Counts its requests. `ring`: through io_uring, which is turned on for the moment that it
+    takes to mount."""
+
+    def __init__(self, label, program, flags, ring=False):
+        super().__init__(label, " ".join(["memfuse", *flags]), [program, "{}", "-f", *flags])
+        self.ring = ring
+
+    def requests(self):
+        """By opcode, since it was mounted."""
+        self.settle()
+        before = len(self._counts())
+        self._process.send_signal(signal.SIGUSR1)
+        deadline = time.monotonic() + MOMENT
+        while time.monotonic() < deadline:
+            counts = self._counts()
+            if len(counts) > before:
+                fields = (field.split("=") for field in counts[-1].split())
+                return {name: int(count) for name, count in fields if name != "total"}
+            time.sleep(0.01)
+        raise Failure("it does not say how many requests came")
+
+    def _counts(self):
+        with open(self._log, encoding="utf-8", errors="replace") as log:
+            return re.findall(r"requests: (total=.*)\n", log.read())
+
+    def _mount(self):
+        if not self.ring:
+            super()._mount()
+            return
+        with ring_offered():
+            super()._mount()
+            # The mount is there before its rings are; this asks, and so waits for them.
+            self.run(["stat", "--file-system", self.path])
+
+
 class Peer(Fuse):
     """Shows a tmpfs of its own through another FUSE file system."""
 
@@ -213,7 +312,7 @@ class Peer(Fuse):
         return os.path.join(self._work, f"{self.label}.source")
 
     def _mount(self):
-        os.mkdir(self._source())
+        os.makedirs(self._source(), exist_ok=True)
         run(["mount", "-t", "tmpfs", "tmpfs", self._source()])
         super()._mount()
 
@@ -261,3 +360,18 @@ def all_targets(memfuse, threads, peer):
         _peer_target(peer),
         served("null", ["--data=null"], transport=True, data=False),
     ]
+
+
+def metadata_targets(memfuse, peer, ring, arena, room=False):
+    """What run_metadata.py compares, the yardstick first. With `room` without limits and without
+    the peer: for more files than anybody's defaults allow."""
+    limits = ["--size=0", "--nr_inodes=0"] if room else []
+    stores = {"memfuse": []} | ({"arena": ["--data=daemon"]} if arena else {})
+    mount_options = "size=100%,nr_inodes=0" if room else "defaults"
+    targets = [Tmpfs("tmpfs", f"kernel tmpfs, {mount_options}", mount_options)]
+    for store, flags in stores.items():
+        for transport in ["dev", "uring"] if ring else ["dev"]:
+            chosen = [*flags, f"--transport={transport}", *limits]
+            ring_target = transport == "uring"
+            targets.append(Memfuse(f"{store}-{transport}", memfuse, chosen, ring_target))
+    return targets if room else [*targets, _peer_target(peer)]

@@ -1,0 +1,75 @@
+"""What a million empty files cost in memory, and what is kept of it when they are deleted."""
+
+import statistics
+import time
+
+from measure import attempt
+from memory import delete_everything, readings_of
+from scale import PER_DIRECTORY
+
+KEPT = 1.10  # Of what it held before there were files.
+
+# A server gives back once in a while.
+MOMENT_TO_GIVE_BACK = 3
+
+# Made and deleted before the first reading: buffers that a server takes once, when it is first
+# used, are not what files cost.
+WARM_UP_FILES = 10_000
+
+
+def _sample(program, target, work, files):
+    def populate(target, files):
+        target.run(
+            [
+                program,
+                target.path,
+                "--phase=populate",
+                f"--files={files}",
+                f"--per_directory={PER_DIRECTORY}",
+            ],
+            timeout=120 + files / 2000,
+        )
+
+    def delete(target):
+        delete_everything(target)
+        time.sleep(MOMENT_TO_GIVE_BACK)
+
+    def warm_up(target):
+        populate(target, WARM_UP_FILES)
+        delete(target)
+
+    return readings_of(target, work, lambda target: populate(target, files), delete, warm_up)
+
+
+def measure(program, targets, work, rounds, files, log):
+    """A list of results in the order of the targets."""
+    samples = {target: [] for target in targets}
+    for round_number in range(rounds):
+        for target in [target for target in targets if not target.failed]:
+            readings = attempt(target, log, _sample, program, target, work, files)
+            if readings:
+                samples[target].append(readings)
+                held = ", ".join(f"{held / 1e6:.1f}" for _, held in readings)
+                log(f"round {round_number + 1}/{rounds} {target.label}: held {held} MB")
+    return [_result(target, samples[target], files) for target in targets]
+
+
+def _result(target, samples, files):
+    result = {"target": target.label, "files": files, "failed": target.failed}
+    if target.failed or not samples:
+        return result
+    # Of the machine and by the target's own account: empty, full, emptied.
+    middle = [
+        [statistics.median(sample[moment][account] for sample in samples) for moment in range(3)]
+        for account in range(2)
+    ]
+    machine, held = middle
+    kept = held[2] / held[0] if held[0] else 1.0
+    return result | {
+        "machine": (machine[1] - machine[0]) / files,
+        "held": (held[1] - held[0]) / files,
+        "held_bytes": held,
+        "kept": kept,
+        "misses": [f"holds more than {KEPT - 1:.0%} more"] if kept > KEPT else [],
+        "samples": samples,
+    }
