@@ -71,11 +71,11 @@ def readings_of(target, work, write, delete=delete_everything, warm_up=None):
     try:
         if warm_up:
             warm_up(target)
-        readings = [_reading(target)]
+        readings = [(settled(), target.held_memory())]
         write(target)
-        readings.append(_reading(target))
+        readings.append((settled(), target.held_memory()))
         delete(target)
-        readings.append(_reading(target))
+        readings.append((settled(), target.held_memory()))
     except OSError as error:
         raise Failure(error.strerror) from error
     finally:
@@ -90,10 +90,6 @@ def _one(target, work, write):
     cost, returned = _cost(reading[0] for reading in readings)
     held, held_returned = _cost(reading[1] for reading in readings)
     return {"cost": cost, "returned": returned, "held": held, "held_returned": held_returned}
-
-
-def _reading(target):
-    return settled(), target.held_memory()
 
 
 def _cost(readings):

@@ -167,13 +167,13 @@ def of_memory(results):
                 f"{result['machine']:.0f} B",
                 f"{result['held']:.0f} B",
                 *(f"{held / 1e6:.1f} MB" for held in result["held_bytes"]),
-                f"{result['kept']:.2f}",
+                f"{result['kept'] / 1e6:.1f} MB",
                 "; ".join(result["misses"]) or "good",
             ]
         )
     title = (
         f"Memory for each of {results[0]['files']:,} empty files, and what is held before, with"
-        " them and after they were deleted, median. At most"
-        f" {names_memory.KEPT:.2f} times as much as before may be kept."
+        f" them and after they were deleted, median. {names_memory.KEPT_SHARE:.0%} of the"
+        f" first, or {names_memory.KEPT_BYTES / 1e6:.0f} MB, may be kept."
     )
     return [Table(title, rows)], {"memory": results}
