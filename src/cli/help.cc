@@ -26,8 +26,7 @@ A file system in memory, like tmpfs, served over FUSE until it is unmounted.
   -h, --help          print this; see also memfuse(1)
   --version           print the version
 
-Unmount with umount(8), 'fusermount3 -u MOUNTPOINT' or SIGTERM to the daemon.
-SIGUSR1 makes it log how many requests of each kind it was sent.
+Unmount with umount(8), 'fusermount3 -u' or SIGTERM; SIGUSR1 logs the requests.
 )";
 }
 
