@@ -142,7 +142,7 @@ Result<Entry> MemFs::MakeNode(const RequestContext& context, InodeNumber parent,
   space.Keep();
   MutexLock lock(&inode->mu);
   if (node.open) ++inode->opens;
-  return inode->AddLookupLocked(generation_);
+  return inode->AddFirstLookupLocked(generation_);
 }
 
 Result<Entry> MemFs::Mknod(const RequestContext& context, const MknodRequest& request) {
@@ -219,7 +219,7 @@ Result<CreateResult> MemFs::Tmpfile(const RequestContext& context, const CreateR
   MutexLock lock(&inode->mu);
   inode->linkable = true;
   ++inode->opens;
-  result.entry = inode->AddLookupLocked(generation_);
+  result.entry = inode->AddFirstLookupLocked(generation_);
   return result;
 }
 

@@ -54,6 +54,8 @@ class FileData {
   // and returns how long they stay right unless somebody calls. Called before any of them is looked
   // at or changed, with the inode's attribute lock held.
   virtual CacheSeconds Refresh(Times* /*times*/) { return kCacheForever; }
+  // The same as far as it is known without a look.
+  virtual CacheSeconds Validity() const { return kCacheForever; }
   // The inode's times are to be these now; for who shows them to the kernel. `chosen`: utimensat(2)
   // said so; otherwise something else moved them. Called as Refresh is.
   virtual void TimesChanged(const Times& /*times*/, bool /*chosen*/) {}

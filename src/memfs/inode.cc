@@ -39,13 +39,19 @@ Attributes Inode::KnownAttributesLocked() const {
 }
 
 Entry Inode::AddLookupLocked(uint64_t generation) {
+  const CacheSeconds valid = RefreshLocked();
+  Entry entry = AddFirstLookupLocked(generation);
+  entry.attributes_valid = valid;
+  return entry;
+}
+
+Entry Inode::AddFirstLookupLocked(uint64_t generation) {
   ++lookups;
   Entry entry;
   entry.ino = ino;
   entry.generation = generation;
-  const AttributesResult found = AttributesLocked();
-  entry.attributes = found.attributes;
-  entry.attributes_valid = found.attributes_valid;
+  entry.attributes = KnownAttributesLocked();
+  entry.attributes_valid = FirstValidity();
   return entry;
 }
 

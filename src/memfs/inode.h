@@ -74,6 +74,9 @@ class Inode : public base::RefCounted {
   // long they stay right. Before any of them is looked at or changed.
   virtual CacheSeconds RefreshLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) { return kCacheForever; }
 
+  // How long what was known of it a moment ago stays right.
+  virtual CacheSeconds FirstValidity() const { return kCacheForever; }
+
   virtual uint64_t size() const { return 0; }
   virtual uint64_t blocks() const { return 0; }
   virtual uint32_t rdev() const { return 0; }
@@ -95,8 +98,10 @@ class Inode : public base::RefCounted {
     return {KnownAttributesLocked(), valid};
   }
   Attributes KnownAttributesLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu);
-  // The same as an answer to LOOKUP and its kin; counts the lookup.
+  // AttributesLocked as an answer to LOOKUP and its kin; counts the lookup.
   Entry AddLookupLocked(uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // Of an inode that nobody but its maker knows: what it was made with is right.
+  Entry AddFirstLookupLocked(uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
   // True once, when nothing keeps the inode any more: the caller takes it out of the table, without
   // locks.
@@ -153,6 +158,7 @@ class RegularFile : public Inode {
       : Inode(resources, number, S_IFREG, born, cost) {}
 
   CacheSeconds RefreshLocked() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  CacheSeconds FirstValidity() const override { return data()->Validity(); }
   uint64_t size() const override { return data()->size(); }
   uint64_t blocks() const override { return data()->blocks(); }
 

@@ -152,7 +152,7 @@ CacheSeconds ShmemFile::Refresh(Times* times) {
   const bool fresh = !seen_any_ && (found->size != 0 || found->blocks != 0);
   if (!seen_any_) {
     seen_any_ = true;
-    seen_ = {found->btime, found->btime, found->btime};
+    seen_ = PackedTimes({found->btime, found->btime, found->btime});
   }
   const bool wrote = fresh || found->times.mtime != seen_.mtime;
   const int64_t opened = opened_at_.load();
@@ -167,7 +167,7 @@ CacheSeconds ShmemFile::Refresh(Times* times) {
     if (changed_time < ctime || base::Now() < changed_time) times->ctime = ctime;
   }
   if (found->times.atime != seen_.atime) times->atime = found->times.atime;
-  seen_ = found->times;
+  seen_ = PackedTimes(found->times);
   return mapped ? 0 : kCacheForever;
 }
 
@@ -184,7 +184,7 @@ void ShmemFile::TimesChanged(const Times& times, bool chosen) {
   const Result<ShmemStore::FileState> found = store_->StatFile(ino_);
   if (!found.ok()) return;
   const Timestamp mtime = seen_any_ ? seen_.mtime : found->btime;
-  seen_ = found->times;
+  seen_ = PackedTimes(found->times);
   if (!chosen) seen_.mtime = mtime;
   seen_any_ = true;
 }

@@ -36,6 +36,7 @@ class ShmemFile final : public FileData {
   Result<void> Open(uint32_t flags, OpenResult* open) override;
   void Close(uint32_t flags) override;
   CacheSeconds Refresh(Times* times) override;
+  CacheSeconds Validity() const override { return mappers_.load() > 0 ? 0 : kCacheForever; }
   void TimesChanged(const Times& times, bool chosen) override;
   Result<size_t> Read(uint64_t offset, absl::Span<char> out) override;
   Result<size_t> Write(uint64_t offset, absl::Span<const char> data) override;
@@ -63,23 +64,23 @@ class ShmemFile final : public FileData {
 
   std::atomic<uint64_t> size_{0};
   std::atomic<uint64_t> blocks_{0};
+  std::atomic<uint32_t> opens_{0};    // changed under mu_
+  std::atomic<uint32_t> mappers_{0};  // opens for reading and writing; changed under mu_
+  DataMutex mu_;
+  int32_t backing_id_ ABSL_GUARDED_BY(mu_) = 0;
   std::atomic<bool> exists_{false};  // set under mu_, once
 
   // What Refresh has to look at.
   std::atomic<bool> unseen_{false};        // a change, or an open
   std::atomic<bool> maybe_mapped_{false};  // somebody who could map it for writing has closed it
-  std::atomic<uint32_t> opens_{0};         // changed under mu_
-  std::atomic<uint32_t> mappers_{0};       // opens for reading and writing; changed under mu_
 
-  // By Refresh and TimesChanged only; the inode's attribute lock guards them.
-  Times seen_;
-  bool seen_any_ = false;
-
-  DataMutex mu_;
-  int32_t backing_id_ ABSL_GUARDED_BY(mu_) = 0;
   // When it was last opened for writing: the kernel's clock ticks coarsely, and nothing is to look
   // as if it had happened before.
   std::atomic<int64_t> opened_at_{0};  // nanoseconds since the epoch
+
+  // By Refresh and TimesChanged only; the inode's attribute lock guards them.
+  PackedTimes seen_;
+  bool seen_any_ = false;
 };
 
 }  // namespace memfuse::memfs
