@@ -31,6 +31,9 @@ struct MemoryFileSystemOptions {
   // Keep no access times. Otherwise they move as with relatime: reads from the page cache are not
   // seen, and a time that is newer than mtime and ctime is kept for a day.
   bool noatime = false;
+  // Keep extended attributes, and with them ACLs and capabilities. Without, the kernel has no need
+  // to ask for security.capability before the first write to a file and each change of its owner.
+  bool xattr = true;
   DataKind data = DataKind::kDaemon;
   // Of file data, as tmpfs has them. huge: never, within_size, advise, always; or auto: never on a
   // private tmpfs, and in the daemon's memory within_size, if the size is not small and the system

@@ -22,6 +22,7 @@ DEFINE_bool(suid, true, "Obey set-user-id bits");
 DEFINE_bool(dev, true, "Obey device nodes");
 DEFINE_bool(exec, true, "Allow programs to be run");
 DEFINE_bool(atime, true, "Keep access times");
+DEFINE_bool(xattr, true, "Keep extended attributes and ACLs");
 DEFINE_bool(foreground, false, "Stay in the foreground and log to stderr");
 DEFINE_string(data, "auto", "Where file data lies: auto, passthrough, daemon or null");
 DEFINE_string(huge, "auto", "Huge pages for file data: auto, never, within_size, advise or always");

@@ -21,6 +21,7 @@ DECLARE_bool(allow_other);
 DECLARE_bool(writeback);
 DECLARE_string(huge);
 DECLARE_bool(noswap);
+DECLARE_bool(xattr);
 DECLARE_string(fsname);
 DECLARE_bool(ro);
 DECLARE_bool(suid);

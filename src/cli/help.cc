@@ -15,7 +15,7 @@ A file system in memory, like tmpfs, served over FUSE until it is unmounted.
   --data=auto         where file data lies: passthrough (root) or daemon; with
                       the latter --writeback (the kernel collects small writes)
   --huge=auto         huge pages for it: never, within_size, advise, always
-  --noswap            never swap it out (root)
+  --noswap --noxattr  never swap it out (root); no extended attributes, ACLs
   --transport=auto    requests by dev or uring; auto: io_uring where it is on
   --fsname=memfuse    name in the first field of /proc/mounts
   -o a,b=c            mount options: the flags above by name, and ro, nosuid,

@@ -119,6 +119,7 @@ absl::StatusOr<MemoryFileSystemOptions> ResolveFileSystem(const Machine& machine
   options.data = *data;
   options.huge = FLAGS_huge;
   options.noswap = FLAGS_noswap;
+  options.xattr = FLAGS_xattr;
 
   options.inode_limit = std::max<uint64_t>(machine.ram / kPageSize / 2, 1);
   if (IsFlagSet("nr_inodes")) {

@@ -153,6 +153,7 @@ class MemFs final : public MemoryFileSystem {
   // Last used by Entry::generation: tells this mount from an earlier one at the same place.
   const uint64_t generation_;
   const bool atime_;  // keep access times (relatime)
+  const bool xattr_;  // keep extended attributes
   const MemoryFileSystemOptions options_;
   std::string data_description_;  // constant from the first request on
   ShmemStore* shmem_ = nullptr;   // the store, if it is one; constant from the first request on

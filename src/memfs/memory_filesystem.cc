@@ -128,6 +128,7 @@ void MemFs::Disconnected() {
 MemFs::MemFs(const MemoryFileSystemOptions& options)
     : generation_(static_cast<uint64_t>(base::Now().seconds) & 0xffffffff),
       atime_(!options.noatime),
+      xattr_(options.xattr),
       options_(options),
       resources_(options.size_limit, options.inode_limit) {}
 

@@ -57,7 +57,11 @@ Result<void> SetAcl(Inode* inode, const SetxattrRequest& request)
 
 }  // namespace
 
+// Without extended attributes the answer to each of these is ENOSYS: the kernel then does not ask
+// again, and says EOPNOTSUPP by itself.
+
 Result<void> MemFs::Setxattr(const RequestContext&, const SetxattrRequest& request) {
+  if (!xattr_) return Errno(ENOSYS);
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   MEMFUSE_RETURN_IF_ERROR(CheckXattrName(*inode, request.name));
   if (inode->fixed()) return Errno(EPERM);
@@ -75,6 +79,7 @@ Result<void> MemFs::Setxattr(const RequestContext&, const SetxattrRequest& reque
 }
 
 Result<std::string> MemFs::Getxattr(const RequestContext&, const GetxattrRequest& request) {
+  if (!xattr_) return Errno(ENOSYS);
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   MEMFUSE_RETURN_IF_ERROR(CheckXattrName(*inode, request.name));
   MutexLock lock(&inode->mu);
@@ -86,6 +91,7 @@ Result<std::string> MemFs::Getxattr(const RequestContext&, const GetxattrRequest
 
 Result<std::string> MemFs::Listxattr(const RequestContext& context,
                                      const ListxattrRequest& request) {
+  if (!xattr_) return Errno(ENOSYS);
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   MutexLock lock(&inode->mu);
   if (inode->xattrs == nullptr) return std::string();
@@ -93,6 +99,7 @@ Result<std::string> MemFs::Listxattr(const RequestContext& context,
 }
 
 Result<void> MemFs::Removexattr(const RequestContext& context, const RemovexattrRequest& request) {
+  if (!xattr_) return Errno(ENOSYS);
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   MEMFUSE_RETURN_IF_ERROR(CheckXattrName(*inode, request.name));
   if (inode->fixed()) return Errno(EPERM);

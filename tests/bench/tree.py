@@ -93,7 +93,9 @@ def make_tree(directory, files):
         _write(os.path.join(directory, path, name), _text(chance, lines))
     # Packed, and without the samples of hooks, as a fresh clone is.
     shell(
-        'cd "$1/tree"; git init -q --template= -b main; git add .; git commit -q -m tree; '
+        'cd "$1/tree"; git init -q --template= -b main; '
+        # What git does by itself some time later would change what is being packed.
+        'git config gc.auto 0; git config maintenance.auto false; git add .; git commit -q -m tree; '
         "git repack -a -d -q; git prune-packed -q",
         directory,
         timeout=300,

@@ -236,8 +236,9 @@ TEST_F(MountTest, ForegroundStaysAndLogsToStderr) {
 
 // Mounts in the foreground, and ends with it; `script` has the daemon as $D and its log as $L, and
 // `log_requests`, which makes it log its counts and waits for the line.
-std::string InForeground(const std::string& script) {
-  return absl::StrCat("L=$M.log; '", MEMFUSE_PROGRAM, "' --foreground \"$M\" 2>$L & D=$!\n",
+std::string InForeground(const std::string& script, const std::string& flags = "") {
+  return absl::StrCat("L=$M.log; '", MEMFUSE_PROGRAM, "' --foreground ", flags,
+                      " \"$M\" 2>$L & D=$!\n",
                       "n=0; until grep -q \" $M \" /proc/mounts; do n=$((n+1)); "
                       "[ $n -gt 500 ] && exit 99; sleep 0.01; done\n"
                       "lines() { grep -c 'requests: total' $L; }\n"
@@ -270,6 +271,19 @@ TEST_F(MountTest, SignalUser1LogsTheRequests) {
     }
     EXPECT_EQ(sum, 0) << "the total is not the sum: " << line;
   }
+}
+
+TEST_F(MountTest, WithoutExtendedAttributesTheKernelAsksOnceOnly) {
+  const std::string script =
+      "for f in 1 2 3 4 5 6; do echo data > $M/$f; chown 1:1 $M/$f; done\n"
+      "setfattr -n user.a -v b $M/1 2>&1; getfattr --only-values -n user.a $M/1 2>/dev/null\n"
+      "log_requests; sed -n 's/.* requests: total/total/p' $L";
+  const ProgramResult with = program_.Shell(InForeground(script));
+  EXPECT_THAT(with.out, testing::StartsWith("b"));
+  EXPECT_THAT(with.out, testing::ContainsRegex("GETXATTR=[1-9][0-9]"));
+  const ProgramResult without = program_.Shell(InForeground(script, "--noxattr"));
+  EXPECT_THAT(without.out, HasSubstr("Operation not supported"));
+  EXPECT_THAT(without.out, testing::ContainsRegex(" GETXATTR=1( |$)"));
 }
 
 TEST_F(MountTest, SignalUser1DoesNoHarmInTheBackground) {

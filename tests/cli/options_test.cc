@@ -176,6 +176,12 @@ TEST_F(OptionsTest, HugeAndNoswap) {
               HasSubstr("--noswap does not go with --data=null"));
 }
 
+TEST_F(OptionsTest, ExtendedAttributes) {
+  EXPECT_TRUE(Good({"/mnt"}).filesystem.xattr);
+  EXPECT_FALSE(Good({"/mnt", "--noxattr"}).filesystem.xattr);
+  EXPECT_FALSE(Good({"/mnt", "-o", "noxattr"}).filesystem.xattr);
+}
+
 TEST_F(OptionsTest, WritebackIsForTheDaemonsData) {
   EXPECT_EQ(Good({"/mnt", "--writeback"}).filesystem.data, DataKind::kDaemon);
   EXPECT_THAT(Error({"/mnt", "--writeback", "--data=passthrough"}), HasSubstr("--writeback"));

@@ -68,6 +68,18 @@ TEST_F(XattrTest, GetAndRemoveErrors) {
   EXPECT_THAT(me_.Removexattr(file_, "user.a"), Fails(ENODATA));
 }
 
+TEST(NoXattrTest, TheKernelIsToldNotToAsk) {
+  MemoryFileSystemOptions options = SmallOptions(1 << 20);
+  options.xattr = false;
+  const std::unique_ptr<MemFs> fs = MakeMemFs(options);
+  const Caller me(fs.get());
+  const InodeNumber file = Ino(me.Mknod(kRootInode, "file", 0644));
+  EXPECT_THAT(me.Setxattr(file, "user.a", "v"), Fails(ENOSYS));
+  EXPECT_THAT(me.Getxattr(file, "security.capability"), Fails(ENOSYS));
+  EXPECT_THAT(me.Listxattr(file), Fails(ENOSYS));
+  EXPECT_THAT(me.Removexattr(file, "user.a"), Fails(ENOSYS));
+}
+
 TEST_F(XattrTest, ChangesMoveCtime) {
   AgeTimes(file_);
   ASSERT_THAT(me_.Setxattr(file_, "user.a", "v"), Succeeds());
