@@ -1,8 +1,8 @@
 #!/bin/bash
-# run.sh CASE MEMFUSE root|user SECONDS
+# run.sh CASE MEMFUSE root|user SECONDS [FLAG...]
 #
 # Runs CASE.sh with a memfuse of its own: as root, who mounts with mount(2), or all of it as an
-# unprivileged user, who mounts through fusermount3. The case has so many seconds; what hangs then is
+# unprivileged user, who mounts through fusermount3. Every call of memfuse gets the flags. The case has so many seconds; what hangs then is
 # killed, and what it left mounted or running is a failure, too. Started by root.
 #
 # The case finds these variables:
@@ -18,11 +18,12 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/testing/mount.sh
 source "$here/../../testing/mount.sh"
 
-(($# == 4)) || fail "usage: run.sh CASE MEMFUSE root|user SECONDS"
+(($# >= 4)) || fail "usage: run.sh CASE MEMFUSE root|user SECONDS [FLAG...]"
 case_name=$1
 program=$2
 mode=$3
 seconds=$4
+flags=("${@:5}")
 [[ $mode == root || $mode == user ]] || fail "unknown mode $mode"
 ((EUID == 0)) || fail "has to be run by root"
 [[ -c /dev/fuse ]] || fail "there is no /dev/fuse"
@@ -44,6 +45,7 @@ no_leftovers() { [[ -z $(leftovers) ]]; }
 # shellcheck disable=SC2317 # the trap calls it
 clean_up() {
   local pids=()
+  restore_ring
   mapfile -t pids < <(leftovers)
   force_clean_up "$base" "${pids[@]}"
   rm -rf --one-file-system "$base"
@@ -53,6 +55,11 @@ trap 'exit 1' INT TERM
 
 mkdir "$base"/{scratch,mount,tmpfs,home}
 cp "$program" "$base/memfuse"
+if ((${#flags[@]} > 0)); then
+  mv "$base/memfuse" "$base/memfuse.program"
+  printf '#!/bin/bash\nexec "%s" "$@" %s\n' "$base/memfuse.program" "${flags[*]}" >"$base/memfuse"
+fi
+if [[ " ${flags[*]} " == *" --transport=uring "* ]]; then enable_ring; fi
 cp "$here/$case_name.sh" "$here/../../testing/mount.sh" \
   "$here/../../stress/tsan.supp" "$base/scratch/"
 mount -t tmpfs -o size=1g,mode=0700 memfuse-test "$base/tmpfs"
@@ -76,7 +83,7 @@ if [[ $mode == user ]]; then
   identity=(setpriv --reuid=65534 --regid=65534 --clear-groups --)
   chown -R 65534:65534 "$base"
 fi
-chmod 0755 "$base" "$base/memfuse"
+chmod 0755 "$base" "$base"/memfuse*
 
 status=0
 (
