@@ -7,9 +7,9 @@
 #ifndef MEMFUSE_SRC_MEMFS_BUDGET_H_
 #define MEMFUSE_SRC_MEMFS_BUDGET_H_
 
-#include <algorithm>
-#include <atomic>
 #include <cstdint>
+
+#include "src/memfs/allowance.h"
 
 namespace memfuse::memfs {
 
@@ -28,84 +28,50 @@ class BudgetLender {
 class Budget {
  public:
   Budget(uint64_t byte_limit, uint64_t inode_limit)
-      : total_(byte_limit), byte_limit_(byte_limit), inode_limit_(inode_limit) {}
+      : total_(byte_limit), bytes_(byte_limit, 128 << 10), inodes_(inode_limit, 128) {}
   Budget(const Budget&) = delete;
   Budget& operator=(const Budget&) = delete;
 
   // All of `bytes`, or none and false.
   [[nodiscard]] bool ReserveBytes(uint64_t bytes) {
-    while (!ReserveWithinLimit(bytes)) {
+    while (!bytes_.Take(bytes)) {
       if (lender_ == nullptr || !lender_->Lend(bytes)) return false;
     }
     return true;
   }
   // As many units of `unit` bytes as there is room for, at most `count`; returns how many.
   [[nodiscard]] uint64_t ReserveUpTo(uint64_t count, uint64_t unit) {
-    uint64_t used = bytes_.load(std::memory_order_relaxed);
-    for (;;) {
-      const uint64_t limit = byte_limit_.load(std::memory_order_relaxed);
-      const uint64_t room = used < limit ? limit - used : 0;
-      const uint64_t granted = std::min(count, room / unit);
-      if (granted == 0) return 0;
-      if (bytes_.compare_exchange_weak(used, used + granted * unit, std::memory_order_relaxed)) {
-        return granted;
-      }
-    }
+    return bytes_.TakeUpTo(count, unit);
   }
-  void ReleaseBytes(uint64_t bytes) { bytes_.fetch_sub(bytes, std::memory_order_relaxed); }
+  void ReleaseBytes(uint64_t bytes) { bytes_.Give(bytes); }
 
-  [[nodiscard]] bool ReserveInode() { return Reserve(&inodes_, inode_limit_, 1); }
-  void ReleaseInode() { inodes_.fetch_sub(1, std::memory_order_relaxed); }
+  [[nodiscard]] bool ReserveInode() { return inodes_.Take(1); }
+  void ReleaseInode() { inodes_.Give(1); }
 
   // From now on the limit is what `lender` raises it to, beginning with what is used; or, without
   // one, the limit that the budget was made with. While nobody else uses it.
   void Borrow(BudgetLender* lender) {
     lender_ = lender;
-    byte_limit_.store(lender == nullptr ? total_ : bytes_used(), std::memory_order_relaxed);
+    bytes_.SetLimit(lender == nullptr ? total_ : bytes_used());
   }
-  void RaiseLimit(uint64_t bytes) { byte_limit_.fetch_add(bytes, std::memory_order_relaxed); }
+  void RaiseLimit(uint64_t bytes) { bytes_.RaiseLimit(bytes); }
   // By bytes that are not used; false, and nothing, where there are not so many.
-  [[nodiscard]] bool LowerLimit(uint64_t bytes) {
-    if (!ReserveWithinLimit(bytes)) return false;
-    byte_limit_.fetch_sub(bytes);
-    ReleaseBytes(bytes);
-    return true;
-  }
+  [[nodiscard]] bool LowerLimit(uint64_t bytes) { return bytes_.LowerLimit(bytes); }
 
   // What the budget was made with, of which a lender may keep a part for other things.
   uint64_t total() const { return total_; }
-  uint64_t bytes_free() const {
-    const uint64_t limit = byte_limit_.load(std::memory_order_relaxed);
-    const uint64_t used = bytes_used();
-    return used < limit ? limit - used : 0;
-  }
-  uint64_t inode_limit() const { return inode_limit_; }
-  uint64_t bytes_used() const { return bytes_.load(std::memory_order_relaxed); }
-  uint64_t inodes_used() const { return inodes_.load(std::memory_order_relaxed); }
+  uint64_t bytes_free() const { return bytes_.left(); }
+  // Nearly as much, and never more; cheaper.
+  uint64_t bytes_free_at_least() const { return bytes_.left_at_least(); }
+  uint64_t inode_limit() const { return inodes_.limit(); }
+  uint64_t bytes_used() const { return bytes_.taken(); }
+  uint64_t inodes_used() const { return inodes_.taken(); }
 
  private:
-  bool ReserveWithinLimit(uint64_t bytes) {
-    while (Reserve(&bytes_, byte_limit_.load(), bytes)) {
-      // Between the look at the limit and the reservation others may have lowered it.
-      if (bytes_.load() <= byte_limit_.load()) return true;
-      ReleaseBytes(bytes);
-    }
-    return false;
-  }
-  static bool Reserve(std::atomic<uint64_t>* used, uint64_t limit, uint64_t amount) {
-    uint64_t now = used->load(std::memory_order_relaxed);
-    do {
-      if (now > limit || amount > limit - now) return false;
-    } while (!used->compare_exchange_weak(now, now + amount, std::memory_order_relaxed));
-    return true;
-  }
-
   const uint64_t total_;
   BudgetLender* lender_ = nullptr;  // constant while anybody else uses the budget
-  std::atomic<uint64_t> byte_limit_;
-  const uint64_t inode_limit_;
-  std::atomic<uint64_t> bytes_{0};
-  std::atomic<uint64_t> inodes_{0};
+  Allowance bytes_;
+  Allowance inodes_;
 };
 
 // Bytes that were reserved for something that may yet fail; given back unless kept.

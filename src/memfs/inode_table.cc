@@ -1,13 +1,13 @@
 #include "src/memfs/inode_table.h"
 
-#include <functional>
 #include <new>
-#include <thread>
+
+#include "src/base/thread_number.h"
 
 namespace memfuse::memfs {
 
 InodeNumber InodeTable::NewNumber() {
-  thread_local size_t cursor = std::hash<std::thread::id>()(std::this_thread::get_id());
+  thread_local size_t cursor = base::ThreadNumber() * (kShards / 64);
   const size_t shard = cursor++ % kShards;
   return InodeNumber{shards_[shard].next.fetch_add(1, std::memory_order_relaxed) * kShards + shard};
 }

@@ -1,4 +1,4 @@
-// From inode number to inode: 64 shards, each with a lock of its own and a cache line apart.
+// From inode number to inode: 1,024 shards, each with a lock of its own and a cache line apart.
 //
 // InodeTable only picks the shard; a shard is a hash map behind a mutex.
 
@@ -43,7 +43,7 @@ class InodeTable {
   void Clear();
 
  private:
-  static constexpr size_t kShards = 64;
+  static constexpr size_t kShards = 1024;
 
   // By number; a pointer takes half of what a number and a pointer take.
   struct NumberHash {

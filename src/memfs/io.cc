@@ -34,9 +34,10 @@ void MemFs::NoteDataChange(const RequestContext& context, RegularFile* file, boo
 }
 
 void MemFs::AwaitSpace() {
-  constexpr uint64_t kShort = 16;
-  if (resources_.orphans.any() &&
-      resources_.store->free_bytes() < resources_.budget.total() / kShort) {
+  const uint64_t plenty = resources_.budget.total() / 16;
+  // The cheap looks first. What the budget of a tmpfs has free says little.
+  if (shmem_ == nullptr && resources_.budget.bytes_free_at_least() >= plenty) return;
+  if (resources_.orphans.any() && resources_.store->free_bytes() < plenty) {
     resources_.orphans.Wait();
   }
 }

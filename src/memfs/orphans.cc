@@ -7,7 +7,7 @@ namespace memfuse::memfs {
 void Orphans::Wait() {
   constexpr timespec kStep = {0, 100'000};
   constexpr int kSteps = 2000;
-  const uint64_t made = made_.load();
+  const uint64_t made = this->made();
   if (made == in_vain_.load()) return;
   for (int i = 0; i < kSteps; ++i) {
     if (!any()) return;

@@ -167,7 +167,7 @@ void ShmemStore::ReleaseUnused(bool all) {
   // Lending and taking back by turns would cost two system calls each time.
   const uint64_t least = all ? kPageSize : 3 * step_;
   const uint64_t kept = all ? 0 : step_;
-  if (budget_->bytes_free() < least) return;
+  if (budget_->bytes_free_at_least() < least && (!all || budget_->bytes_free() < least)) return;
   MutexLock lock(&mu_);
   const uint64_t unused = budget_->bytes_free();
   if (unused < least) return;
