@@ -124,6 +124,65 @@ void BM_CreateUnlink(benchmark::State& state) {
 // MKNOD gives a lookup that nobody gives back here, so each round leaves an inode behind.
 BENCHMARK(BM_CreateUnlink)->Arg(1'000)->Arg(1'000'000)->Iterations(200'000);
 
+// Each thread in a directory of its own, as processes that build different things are: what they
+// have in common slows the second down.
+constexpr int64_t kSharedFiles = 1'000'000;
+
+uint64_t OwnDirectory(MemoryFileSystem* fs, int thread) {
+  const std::string name = "own" + std::to_string(thread);
+  Result<Entry> entry = fs->Mkdir({}, {kRootInode, name, 0755});
+  if (!entry.ok()) entry = fs->Lookup({}, {kRootInode, name});
+  if (!entry.ok()) std::abort();
+  return static_cast<uint64_t>(entry->ino);
+}
+
+void BM_LookupHitApart(benchmark::State& state) {
+  static MemoryFileSystem* fs;
+  if (state.thread_index() == 0) fs = FileSystemOf(kSharedFiles);
+  std::unique_ptr<Worker> worker;
+  std::vector<std::string> messages;
+  size_t i = 0;
+  for (auto _ : state) {
+    if (worker == nullptr) {  // after the first thread has made the file system
+      state.PauseTiming();
+      worker = std::make_unique<Worker>(fs);
+      const uint64_t directory = OwnDirectory(fs, state.thread_index());
+      fuse_mknod_in in = {};
+      in.mode = S_IFREG | 0644;
+      for (int n = 0; n < 256; ++n) {
+        const std::string name = "file" + std::to_string(n);
+        worker->Serve(Message(FUSE_MKNOD, 7, Bytes(in) + Name(name), directory));
+        messages.push_back(Message(FUSE_LOOKUP, 8, Name(name), directory));
+      }
+      state.ResumeTiming();
+    }
+    worker->Serve(messages[i++ % messages.size()]);
+  }
+}
+BENCHMARK(BM_LookupHitApart)->Threads(1)->Threads(2)->UseRealTime();
+
+void BM_CreateUnlinkApart(benchmark::State& state) {
+  static MemoryFileSystem* fs;
+  if (state.thread_index() == 0) fs = FileSystemOf(kSharedFiles);
+  std::unique_ptr<Worker> worker;
+  std::string make, remove;
+  for (auto _ : state) {
+    if (worker == nullptr) {
+      state.PauseTiming();
+      worker = std::make_unique<Worker>(fs);
+      const uint64_t directory = OwnDirectory(fs, state.thread_index());
+      fuse_mknod_in in = {};
+      in.mode = S_IFREG | 0644;
+      make = Message(FUSE_MKNOD, 7, Bytes(in) + Name("new-file"), directory);
+      remove = Message(FUSE_UNLINK, 8, Name("new-file"), directory);
+      state.ResumeTiming();
+    }
+    worker->Serve(make);
+    worker->Serve(remove);
+  }
+}
+BENCHMARK(BM_CreateUnlinkApart)->Threads(1)->Threads(2)->Iterations(200'000)->UseRealTime();
+
 }  // namespace
 }  // namespace memfuse::transport
 
