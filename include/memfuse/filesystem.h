@@ -39,6 +39,8 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "memfuse/errno.h"
+#include "memfuse/payload.h"
+#include "memfuse/read_sink.h"
 #include "memfuse/types.h"
 
 namespace memfuse {
@@ -199,7 +201,7 @@ struct WriteRequest {
   InodeNumber ino;
   FileHandle handle{};
   uint64_t offset = 0;
-  absl::Span<const char> data;
+  Payload data;                  // taken once: see payload.h
   uint32_t flags = 0;            // the file's open(2) flags
   bool from_page_cache = false;  // written back by the kernel; handle is a guess, caller unknown
   bool kill_suidgid = false;
@@ -421,11 +423,16 @@ class FileSystem {
   // for writing), ENOSPC. ENOSYS means: no open and no release is needed, ever.
   virtual Result<OpenResult> Open(const RequestContext&, const OpenRequest&) { return NotServed(); }
 
-  // Fills `out` from `offset` on and returns how many bytes there were; fewer than asked is the end
-  // of the file. Holes are zeros. EISDIR, EINVAL.
-  virtual Result<size_t> Read(const RequestContext&, const ReadRequest&, absl::Span<char> /*out*/) {
+  // Hands the data from `offset` on to the sink (read_sink.h says how) and returns how many bytes
+  // it was; fewer than the sink's buffer holds is the end of the file. Holes are zeros. EISDIR,
+  // EINVAL.
+  virtual Result<size_t> Read(const RequestContext&, const ReadRequest&, ReadSink*) {
     return NotServed();
   }
+
+  // Whether Write passes large data on by Payload::MoveTo, so that it is worth keeping it in a pipe.
+  // Asked before the first request.
+  virtual bool MovesData() const { return false; }
 
   // Writes all of `data`, or its beginning where space ran out after at least one byte; that is
   // ENOSPC where the kernel writes back (from_page_cache). EISDIR, EINVAL, EFBIG (beyond 2^63-1),

@@ -33,15 +33,16 @@ namespace memfuse {
 struct ConnectionParameters {
   uint32_t minor = 0;      // of protocol 7; the smaller of the two sides
   uint64_t flags = 0;      // FUSE_* INIT flags that are in force
-  uint32_t max_write = 0;  // bytes of data in the largest WRITE; READ is bounded by it as well
-  uint32_t max_pages = 0;  // the same in pages
+  uint32_t max_write = 0;  // bytes of data in the largest WRITE
+  uint32_t max_pages = 0;  // pages in the largest READ, of 4 KiB; no fewer than in a WRITE
 };
 
 struct SessionOptions {
   // Workers, each with a descriptor of its own. 1 to 512.
   int threads = 1;
   // Largest request in bytes: a power of two from 4 KiB to 1 MiB; the kernel's limit
-  // (fs.fuse.max_pages_limit) may lower it.
+  // (fs.fuse.max_pages_limit) may lower it. Of writes it may be a little less where their
+  // data is to come through pipes (FileSystem::MovesData) and the user gets none above 1 MiB.
   uint32_t max_write = 1 << 20;
   // Let the kernel collect small writes (FUSE_WRITEBACK_CACHE).
   bool writeback_cache = false;

@@ -47,6 +47,47 @@ void Arena::MarkAllFree(size_t group_index, Group* group) {
   group->free_count = Capacity(group_index);
 }
 
+Arena::~Arena() {
+  for (const Window& window : windows_) {
+    const char* const mapping = window.mapping.load(std::memory_order_relaxed);
+    if (mapping != nullptr) munmap(const_cast<char*>(mapping), kWindowBytes);
+  }
+}
+
+void Arena::MapWindowOf(uint64_t page) {
+  const uint64_t index = page / (kWindowBytes / kPageSize);
+  std::atomic<const char*>& window = windows_[index].mapping;
+  if (window.load(std::memory_order_relaxed) != nullptr) return;
+  void* const mapping = mmap(nullptr, kWindowBytes, PROT_READ, MAP_SHARED, fd_.get(),
+                             static_cast<off_t>(index * kWindowBytes));
+  if (mapping == MAP_FAILED) return;  // a limit on address space, say
+  // A core file of the daemon is no place for the users' data, nor has it room.
+  madvise(mapping, kWindowBytes, MADV_DONTDUMP);
+  window.store(static_cast<const char*>(mapping), std::memory_order_release);
+}
+
+absl::Span<const char> Arena::Map(PageNumber first, uint64_t offset, size_t length) const {
+  const uint64_t at = uint64_t{first} * kPageSize + offset;
+  Window& window = windows_[at / kWindowBytes];
+  const char* const mapping = window.mapping.load(std::memory_order_acquire);
+  if (mapping == nullptr) return {};
+  window.idle.store(0, std::memory_order_relaxed);
+  const uint64_t within = at % kWindowBytes;
+  return {mapping + within, static_cast<size_t>(std::min<uint64_t>(length, kWindowBytes - within))};
+}
+
+void Arena::ForgetIdleMappings() {
+  for (Window& window : windows_) {
+    uint8_t idle = window.idle.load(std::memory_order_relaxed);
+    if (idle == kForgotten) continue;
+    const auto longer = static_cast<uint8_t>(idle + 1);
+    if (!window.idle.compare_exchange_strong(idle, longer) || longer < kForgotten) continue;
+    // Whoever reads out of it now finds the pages again: they are the file's.
+    const char* const mapping = window.mapping.load(std::memory_order_acquire);
+    madvise(const_cast<char*>(mapping), kWindowBytes, MADV_DONTNEED);
+  }
+}
+
 Result<void> Arena::Grow() {
   const size_t count = groups_.size();
   if ((count + 1) * kGroupPages > kMaxPages) return Errno(ENOSPC);
@@ -62,6 +103,7 @@ Result<void> Arena::Grow() {
     return Errno(ENOMEM);
   }
   open_groups_.push_back(static_cast<uint32_t>(count));
+  MapWindowOf(count * kGroupPages);
   return {};
 }
 
@@ -199,18 +241,10 @@ void Arena::Free(absl::Span<PageNumber> pages) {
   MarkFree(pages);
 }
 
-Result<void> Arena::Write(PageNumber first, uint64_t offset, absl::Span<const char> data) {
-  off_t at = PageOffset(first) + static_cast<off_t>(offset);
-  while (!data.empty()) {
-    const ssize_t n = pwrite(fd_.get(), data.data(), data.size(), at);
-    if (n < 0) {
-      if (errno == EINTR) continue;
-      return Errno(errno == ENOMEM ? ENOMEM : ENOSPC);
-    }
-    at += n;
-    data.remove_prefix(static_cast<size_t>(n));
-  }
-  return {};
+Result<void> Arena::Write(PageNumber first, uint64_t offset, Payload* data, size_t length) {
+  const Result<void> moved = data->MoveTo(fd_.get(), uint64_t{first} * kPageSize + offset, length);
+  if (moved.ok() || moved.error() == ENOMEM || moved.error() == EIO) return moved;
+  return Errno(ENOSPC);
 }
 
 Result<void> Arena::Read(PageNumber first, uint64_t offset, absl::Span<char> out) const {

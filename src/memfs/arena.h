@@ -1,8 +1,9 @@
 // Pages for file data: one anonymous memory file, cut into pages of 4 KiB.
 //
 // Pages are named by number, never by address: a number stays right in another process that holds
-// the same descriptor. They are read and written with pread and pwrite, so that running out of
-// memory is an errno and not a SIGBUS, and the daemon's page tables stay empty.
+// the same descriptor. They are written with system calls, so that running out of memory is an
+// errno and not a SIGBUS. They are read with pread, or by the kernel out of a read-only mapping,
+// which fails as gently; the daemon itself touches the mapping nowhere.
 //
 // A page may be shared: Share() gives it one more owner, and each owner frees it. Who writes to a
 // page of several owners takes a page of its own first (copy on write); that is for owners to see
@@ -16,6 +17,7 @@
 #ifndef MEMFUSE_SRC_MEMFS_ARENA_H_
 #define MEMFUSE_SRC_MEMFS_ARENA_H_
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -26,6 +28,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "memfuse/errno.h"
+#include "memfuse/payload.h"
 #include "src/base/unique_fd.h"
 #include "src/memfs/budget.h"
 #include "src/memfs/lock_order.h"
@@ -49,6 +52,7 @@ class Arena {
   static absl::StatusOr<std::unique_ptr<Arena>> Make(Budget* budget = nullptr,
                                                      base::UniqueFd file = {});
 
+  ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
@@ -72,11 +76,30 @@ class Arena {
   // Neighbouring pages read as zeros again, and their memory goes back; they stay allocated.
   void Clear(PageNumber first, size_t count);
 
-  // `data` goes to byte `offset` of the run of neighbouring pages that starts at `first`.
-  // ENOSPC where the system has no memory.
-  Result<void> Write(PageNumber first, uint64_t offset, absl::Span<const char> data);
+  // The next `length` bytes of `data` go to byte `offset` of the run of neighbouring pages that
+  // starts at `first`. ENOSPC or ENOMEM where the system has no memory; EIO where the data
+  // cannot be had.
+  Result<void> Write(PageNumber first, uint64_t offset, Payload* data, size_t length);
+  // The same for all of `data`.
+  Result<void> Write(PageNumber first, uint64_t offset, absl::Span<const char> data) {
+    Payload payload(data);
+    return Write(first, offset, &payload, data.size());
+  }
   // The opposite. EIO: never seen, the memory file is ours alone.
   Result<void> Read(PageNumber first, uint64_t offset, absl::Span<char> out) const;
+
+  // Where `length` bytes from byte `offset` of that run on are mapped, or as many of them as are
+  // mapped in one piece; empty where none are. For system calls that take them, while the caller
+  // owns the pages and they stay as they are; and only of pages that were written: to look at
+  // another one gives it memory.
+  absl::Span<const char> Map(PageNumber first, uint64_t offset, size_t length) const;
+  // Takes windows that nobody asked for since the last call but one out of the page tables, which
+  // count as memory of this process: when memory is short, the largest process is killed. To be
+  // called now and then.
+  void ForgetIdleMappings();
+
+  // The memory file itself, for who wants to know what the system spends on it.
+  int descriptor() const { return fd_.get(); }
 
   // What pages are charged to by whoever takes them.
   Budget* budget() const { return budget_; }
@@ -94,6 +117,15 @@ class Arena {
     bool used;    // pages were taken since ReleaseEmptyGroups() last saw it empty
   };
 
+  // The unit of mapping, of which a part may lie behind the end of the file.
+  static constexpr uint64_t kWindowBytes = uint64_t{1} << 30;
+  static constexpr size_t kWindows = kMaxPages / (kWindowBytes / kPageSize);
+  struct Window {
+    std::atomic<const char*> mapping{nullptr};
+    std::atomic<uint8_t> idle{kForgotten};  // calls of ForgetIdleMappings since it was used
+  };
+  static constexpr uint8_t kForgotten = 2;
+
   Arena(base::UniqueFd fd, Budget* budget) : fd_(std::move(fd)), budget_(budget) {}
 
   // Of a group that is given out in whole.
@@ -103,6 +135,8 @@ class Arena {
   static void MarkAllFree(size_t group_index, Group* group);
 
   Result<void> Grow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Maps the window that holds page `page`, if it is not and can be.
+  void MapWindowOf(uint64_t page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes up to pages.size() pages out of one group that has some; returns how many.
   size_t TakeFrom(uint32_t group_index, absl::Span<PageNumber> pages)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -114,6 +148,8 @@ class Arena {
   const base::UniqueFd fd_;
   Budget* const budget_;
   std::atomic<uint64_t> in_use_{0};
+  // Each is mapped under mu_, once.
+  mutable std::array<Window, kWindows> windows_;
 
   mutable LeafMutex mu_;
   absl::flat_hash_map<PageNumber, uint32_t> shares_

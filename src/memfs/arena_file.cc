@@ -11,6 +11,9 @@ namespace {
 // Pages that one step of a write looks at: 1 MiB, the largest request.
 constexpr uint64_t kBatchPages = 256;
 
+// A read of fewer bytes is copied, measured: to pin memory page by page takes the kernel longer.
+constexpr size_t kSmallestGather = 32 << 10;
+
 constexpr char kZeros[kPageSize] = {};
 
 uint64_t PageOf(uint64_t offset) { return offset / kPageSize; }
@@ -129,37 +132,85 @@ Result<void> ArenaFile::TinyToPage() {
   return ResizeTiny(0);
 }
 
+ArenaFile::Run ArenaFile::RunAt(uint64_t offset, size_t length) const {
+  const uint64_t page = PageOf(offset);
+  const uint64_t within = offset % kPageSize;
+  Run run;
+  run.length = static_cast<size_t>(std::min<uint64_t>(length, kPageSize - within));
+  const PageSlot slot = table() == nullptr ? PageSlot() : table()->Get(page);
+  if (slot.has_memory()) {
+    run.page = slot.page();
+    // Neighbours in the file that are neighbours in the arena.
+    for (uint64_t i = 1; run.length < length; ++i) {
+      const PageSlot next = table()->Get(page + i);
+      if (!next.has_memory() || next.page() != slot.page() + i) break;
+      run.length = static_cast<size_t>(std::min<uint64_t>(length, run.length + kPageSize));
+    }
+  } else if (page == 0 && within < tiny_size()) {
+    run.heap = tiny() + within;
+    run.length = std::min<size_t>(run.length, tiny_size() - within);
+  }
+  return run;
+}
+
+size_t ArenaFile::LengthWithin(uint64_t offset, size_t length) const {
+  const uint64_t size = size_.load(std::memory_order_relaxed);
+  return offset >= size ? 0 : static_cast<size_t>(std::min<uint64_t>(length, size - offset));
+}
+
+Result<void> ArenaFile::CopyOut(uint64_t offset, absl::Span<char> out) const {
+  while (!out.empty()) {
+    const Run run = RunAt(offset, out.size());
+    const absl::Span<char> to = out.first(run.length);
+    if (run.page != 0) {
+      MEMFUSE_RETURN_IF_ERROR(arena_->Read(run.page, offset % kPageSize, to));
+    } else if (run.heap != nullptr) {
+      std::memcpy(to.data(), run.heap, to.size());
+    } else {
+      std::memset(to.data(), 0, to.size());
+    }
+    out.remove_prefix(run.length);
+    offset += run.length;
+  }
+  return {};
+}
+
+bool ArenaFile::SendMapped(uint64_t offset, size_t length, ReadSink* sink) const {
+  std::array<ReadSink::Piece, ReadSink::kMaxPieces> pieces;
+  size_t count = 0;
+  while (length > 0) {
+    if (count == pieces.size()) return false;
+    const Run run = RunAt(offset, length);
+    ReadSink::Piece& piece = pieces[count++];
+    if (run.page != 0) {
+      piece = arena_->Map(run.page, offset % kPageSize, run.length);
+      if (piece.empty()) return false;
+    } else {
+      piece = {run.heap != nullptr ? run.heap : kZeros, run.length};
+    }
+    offset += piece.size();
+    length -= piece.size();
+  }
+  sink->Send(absl::MakeConstSpan(pieces.data(), count));
+  return true;
+}
+
 Result<size_t> ArenaFile::Read(uint64_t offset, absl::Span<char> out) {
   ReaderMutexLock lock(&mu_);
-  const uint64_t size = size_.load(std::memory_order_relaxed);
-  if (offset >= size) return size_t{0};
-  out = out.first(static_cast<size_t>(std::min<uint64_t>(out.size(), size - offset)));
-  size_t done = 0;
-  while (done < out.size()) {
-    const uint64_t at = offset + done;
-    const uint64_t within = at % kPageSize;
-    const uint64_t page = PageOf(at);
-    auto length = static_cast<size_t>(std::min<uint64_t>(out.size() - done, kPageSize - within));
-    char* const to = out.data() + done;
-    const PageSlot slot = table() == nullptr ? PageSlot() : table()->Get(page);
-    if (!slot.hole() && slot.written()) {
-      // Neighbours in the file that are neighbours in the arena are one read.
-      for (uint64_t i = 1; done + length < out.size(); ++i) {
-        const PageSlot next = table()->Get(page + i);
-        if (next.hole() || !next.written() || next.page() != slot.page() + i) break;
-        length = static_cast<size_t>(std::min<uint64_t>(out.size() - done, length + kPageSize));
-      }
-      MEMFUSE_RETURN_IF_ERROR(arena_->Read(slot.page(), within, absl::MakeSpan(to, length)));
-    } else if (page == 0 && within < tiny_size()) {
-      const size_t have = std::min<size_t>(length, tiny_size() - within);
-      std::memcpy(to, tiny() + within, have);
-      std::memset(to + have, 0, length - have);
-    } else {
-      std::memset(to, 0, length);
-    }
-    done += length;
+  const size_t length = LengthWithin(offset, out.size());
+  MEMFUSE_RETURN_IF_ERROR(CopyOut(offset, out.first(length)));
+  return length;
+}
+
+Result<size_t> ArenaFile::ReadTo(uint64_t offset, ReadSink* sink) {
+  const absl::Span<char> buffer = sink->buffer();
+  ReaderMutexLock lock(&mu_);
+  const size_t length = LengthWithin(offset, buffer.size());
+  if (length >= kSmallestGather && sink->gathers() && SendMapped(offset, length, sink)) {
+    return length;
   }
-  return done;
+  MEMFUSE_RETURN_IF_ERROR(CopyOut(offset, buffer.first(length)));
+  return length;
 }
 
 Result<void> ArenaFile::OwnPage(uint64_t index, bool keep) {
@@ -179,6 +230,11 @@ Result<void> ArenaFile::OwnPage(uint64_t index, bool keep) {
     }
     arena_->Free(absl::MakeSpan(&page, 1));
     page = own;
+    if (!keep) {
+      // For the caller to write, which may fail.
+      table()->Set(index, PageSlot::Blank(page));
+      return {};
+    }
   }
   table()->Set(index, PageSlot(page, slot.written()));
   return {};
@@ -196,9 +252,9 @@ Result<void> ArenaFile::OwnPages(uint64_t offset, size_t length, absl::Span<Page
   return {};
 }
 
-Result<size_t> ArenaFile::WritePages(uint64_t offset, absl::Span<const char> data) {
+Result<size_t> ArenaFile::WritePages(uint64_t offset, Payload* data, size_t size) {
   const uint64_t first = PageOf(offset);
-  const uint64_t last = PageOf(offset + data.size() - 1);
+  const uint64_t last = PageOf(offset + size - 1);
   MEMFUSE_RETURN_IF_ERROR(PrepareTable(first, last));
 
   std::array<PageNumber, kBatchPages> target;
@@ -225,7 +281,7 @@ Result<size_t> ArenaFile::WritePages(uint64_t offset, absl::Span<const char> dat
   }
   const uint64_t reach = PageStart(first + backed);
   if (reach <= offset) return Errno(ENOSPC);  // nothing was granted then
-  const auto length = static_cast<size_t>(std::min<uint64_t>(data.size(), reach - offset));
+  const auto length = static_cast<size_t>(std::min<uint64_t>(size, reach - offset));
 
   Result<void> written = OwnPages(offset, length, absl::MakeSpan(target.data(), backed));
   for (size_t done = 0; written.ok() && done < length;) {
@@ -235,7 +291,7 @@ Result<size_t> ArenaFile::WritePages(uint64_t offset, absl::Span<const char> dat
     while (i + run < backed && target[i + run] == target[i] + run) ++run;
     const auto piece =
         static_cast<size_t>(std::min<uint64_t>(length - done, run * kPageSize - at % kPageSize));
-    written = arena_->Write(target[i], at % kPageSize, data.subspan(done, piece));
+    written = arena_->Write(target[i], at % kPageSize, data, piece);
     done += piece;
   }
   if (!written.ok()) {
@@ -251,25 +307,25 @@ Result<size_t> ArenaFile::WritePages(uint64_t offset, absl::Span<const char> dat
   return length;
 }
 
-Result<size_t> ArenaFile::Write(uint64_t offset, absl::Span<const char> data) {
-  if (data.empty()) return size_t{0};
-  if (EndsTooFar(offset, data.size())) return Errno(EFBIG);
+Result<size_t> ArenaFile::Write(uint64_t offset, Payload data) {
+  const size_t size = data.size();
+  if (size == 0) return size_t{0};
+  if (EndsTooFar(offset, size)) return Errno(EFBIG);
   MutexLock lock(&mu_);
   size_t done = 0;
   Result<void> failed;
-  if (offset + data.size() <= kTinyLimit && FirstPageIsHole()) {
-    const auto end = static_cast<uint32_t>(offset + data.size());
+  if (offset + size <= kTinyLimit && FirstPageIsHole()) {
+    const auto end = static_cast<uint32_t>(offset + size);
     if (end > tiny_size()) MEMFUSE_RETURN_IF_ERROR(ResizeTiny(end));
-    std::memcpy(tiny() + offset, data.data(), data.size());
-    done = data.size();
+    MEMFUSE_RETURN_IF_ERROR(data.CopyTo(absl::MakeSpan(tiny() + offset, size)));
+    done = size;
   } else {
     if (tiny() != nullptr && offset < kPageSize) MEMFUSE_RETURN_IF_ERROR(TinyToPage());
-    while (done < data.size()) {
+    while (done < size) {
       const uint64_t at = offset + done;
       const uint64_t batch_end = PageStart(PageOf(at) + kBatchPages);
-      const auto length =
-          static_cast<size_t>(std::min<uint64_t>(data.size() - done, batch_end - at));
-      const Result<size_t> written = WritePages(at, data.subspan(done, length));
+      const auto length = static_cast<size_t>(std::min<uint64_t>(size - done, batch_end - at));
+      const Result<size_t> written = WritePages(at, &data, length);
       if (table() != nullptr && (!written.ok() || *written < length)) {
         TrimTable(PageOf(at), PageOf(at + length - 1));
       }
@@ -296,7 +352,7 @@ Result<void> ArenaFile::ZeroWithinPage(uint64_t from, uint64_t to) {
     std::memset(tiny() + within, 0, std::min<uint64_t>(to - from, tiny_size() - within));
   }
   const PageSlot slot = table() == nullptr ? PageSlot() : table()->Get(page);
-  if (slot.hole() || !slot.written()) return {};
+  if (!slot.has_memory()) return {};
   MEMFUSE_RETURN_IF_ERROR(OwnPage(page, /*keep=*/true));
   return arena_->Write(table()->Get(page).page(), within,
                        absl::MakeConstSpan(kZeros, static_cast<size_t>(to - from)));
@@ -316,7 +372,7 @@ Result<size_t> ArenaFile::LendPages(uint64_t first, uint64_t end, absl::Span<Pag
   size_t count = 0;
   for (; count < pages.size() && PageStart(first + count) < limit; ++count) {
     const PageSlot slot = table() == nullptr ? PageSlot() : table()->Get(first + count);
-    if (slot.hole() || !slot.written()) break;
+    if (!slot.has_memory()) break;
     pages[count] = slot.page();
   }
   MEMFUSE_RETURN_IF_ERROR(arena_->Share(pages.first(count)));
@@ -463,9 +519,12 @@ Result<void> ArenaFile::FillHoles(uint64_t first, uint64_t last) {
   size_t used = 0;
   for (uint64_t i = first; i <= last; ++i) {
     const PageSlot slot = table()->Get(i);
-    // A page that was reserved before counts as data from now on, as it does on tmpfs.
-    table()->Set(i, slot.hole() ? PageSlot(fresh[used++], with_tiny && i == 0)
-                                : PageSlot(slot.page(), /*written=*/true, slot.shared()));
+    if (slot.hole()) {
+      table()->Set(i, PageSlot(fresh[used++], with_tiny && i == 0));
+    } else if (!slot.written()) {
+      // It counts as data from now on, as it does on tmpfs.
+      table()->Set(i, PageSlot::Blank(slot.page()));
+    }
   }
   AddPages(static_cast<int64_t>(missing));
   return with_tiny ? ResizeTiny(0) : Result<void>();

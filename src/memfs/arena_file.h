@@ -37,7 +37,9 @@ class ArenaFile final : public FileData {
   Result<void> Open(uint32_t flags, OpenResult* open) override;
   void Close(uint32_t /*flags*/) override {}
   Result<size_t> Read(uint64_t offset, absl::Span<char> out) override;
-  Result<size_t> Write(uint64_t offset, absl::Span<const char> data) override;
+  // A large read is answered out of the mapped pages, under the lock.
+  Result<size_t> ReadTo(uint64_t offset, ReadSink* sink) override;
+  Result<size_t> Write(uint64_t offset, Payload data) override;
   Result<uint64_t> CopyFrom(FileData* source, uint64_t offset_in, uint64_t offset_out,
                             uint64_t length) override;
   Result<Resized> Truncate(uint64_t size) override;
@@ -82,8 +84,8 @@ class ArenaFile final : public FileData {
   // bytes there cover need not be kept. Brings `pages` up to date.
   Result<void> OwnPages(uint64_t offset, size_t length, absl::Span<PageNumber> pages)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Shares data pages from page `first` on, until `pages` is full or one is no page of data;
-  // returns how many. The last of `pages` may lie across the end only if the file ends at or before
+  // Shares data pages from page `first` on, until `pages` is full or one has no memory; returns how
+  // many. The last of `pages` may lie across the end only if the file ends at or before
   // `end`.
   Result<size_t> LendPages(uint64_t first, uint64_t end, absl::Span<PageNumber> pages);
   // Pages of another file become pages `first` and on, in place of what is there, as far as space
@@ -95,8 +97,28 @@ class ArenaFile final : public FileData {
   Result<uint64_t> ShareFrom(ArenaFile* source, uint64_t offset_in, uint64_t offset_out,
                              uint64_t length);
 
-  // Writes at most kBatchPages pages; `data` does not leave them. As Write.
-  Result<size_t> WritePages(uint64_t offset, absl::Span<const char> data)
+  // What a stretch of the file begins with: data in neighbouring pages of the arena; or, where
+  // `page` is 0, data on the heap; or, where `heap` is null too, zeros, of one page at most.
+  struct Run {
+    size_t length = 0;
+    PageNumber page = 0;
+    const char* heap = nullptr;
+  };
+  // The first run of the `length` bytes, > 0, from `offset` on.
+  Run RunAt(uint64_t offset, size_t length) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  // How much of the `length` bytes from `offset` on lies before the end of the file.
+  size_t LengthWithin(uint64_t offset, size_t length) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  // Fills `out`, which lies before the end of the file. EIO.
+  Result<void> CopyOut(uint64_t offset, absl::Span<char> out) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  // Sends the `length` bytes from `offset` on from where they lie: under the lock, so that no page
+  // is written or freed before the kernel has taken what it holds. False, and nothing is sent,
+  // where some are not mapped or the pieces are too many.
+  bool SendMapped(uint64_t offset, size_t length, ReadSink* sink) const
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
+
+  // Writes the next `size` bytes of `data` into at most kBatchPages pages, which they do not leave.
+  // As Write.
+  Result<size_t> WritePages(uint64_t offset, Payload* data, size_t size)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Whether page 0 has no page of the arena.
   bool FirstPageIsHole() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {

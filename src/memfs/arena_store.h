@@ -36,11 +36,14 @@ class ArenaStore final : public DataStore {
     return new FileOf<ArenaFile>(resources, ino, born, cost, arena_.get());
   }
   uint32_t file_cost() const override { return sizeof(FileOf<ArenaFile>); }
+  bool moves_data() const override { return true; }
   uint64_t data_bytes() const override { return arena_->pages_in_use() * kPageSize; }
   uint64_t free_bytes() const override { return budget_->bytes_free(); }
   void ReleaseUnused(bool all) override {
+    if (all) return;
     // Nothing of it is in use by the budget's account.
-    if (!all) arena_->ReleaseEmptyGroups();
+    arena_->ReleaseEmptyGroups();
+    arena_->ForgetIdleMappings();
   }
 
   // What it is in the end: never, within_size, advise, always.

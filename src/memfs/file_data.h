@@ -62,10 +62,14 @@ class FileData {
 
   // Up to out.size() bytes from `offset`; fewer at the end of the file, holes as zeros.
   virtual Result<size_t> Read(uint64_t offset, absl::Span<char> out) = 0;
+  // The same, by way of a sink; what is not copied is sent under the file's lock.
+  virtual Result<size_t> ReadTo(uint64_t offset, ReadSink* sink) {
+    return Read(offset, sink->buffer());
+  }
 
   // All of `data`, or as much from its beginning as space was found for. EFBIG, ENOSPC (not one
-  // byte), ENOMEM.
-  virtual Result<size_t> Write(uint64_t offset, absl::Span<const char> data) = 0;
+  // byte), ENOMEM, EIO (the data could not be had).
+  virtual Result<size_t> Write(uint64_t offset, Payload data) = 0;
 
   // Copies from a file of the same store; the ranges do not overlap, where it is the same file, and
   // end before kMaxFileSize. Returns how many bytes: fewer where the source ends or space ran out.

@@ -121,22 +121,22 @@ Result<void> MemFs::Release(const RequestContext&, const ReleaseRequest& request
   return {};
 }
 
-Result<size_t> MemFs::Read(const RequestContext&, const ReadRequest& request,
-                           absl::Span<char> out) {
+Result<size_t> MemFs::Read(const RequestContext&, const ReadRequest& request, ReadSink* sink) {
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, FindRegular(request.ino));
-  MEMFUSE_ASSIGN_OR_RETURN(const size_t count, file->data()->Read(request.offset, out));
+  // First: once the data is sent, the reader may ask for the time.
   const bool counts = (request.flags & O_NOATIME) == 0 && (file->flags() & FS_NOATIME_FL) == 0;
   if (counts) NoteAccess(file.get());
-  return count;
+  return file->data()->ReadTo(request.offset, sink);
 }
 
 Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& request) {
   AwaitSpace();
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, FindRegular(request.ino));
+  const size_t size = request.data.size();
   MEMFUSE_ASSIGN_OR_RETURN(const size_t count, file->data()->Write(request.offset, request.data));
   NoteDataChange(context, file.get(), request.kill_suidgid);
   // Of what it writes back the kernel takes a short count for success.
-  if (request.from_page_cache && count < request.data.size()) return Errno(ENOSPC);
+  if (request.from_page_cache && count < size) return Errno(ENOSPC);
   return count;
 }
 

@@ -22,7 +22,9 @@
 // proof that no directory ends up below itself.
 //
 // Under any of these locks nobody answers a request, frees a file's pages, logs or waits for
-// anything else.
+// anything else; but a READ is answered under the reader lock of its file, whose pages have to stay
+// as they are until the kernel has copied them (read_sink.h). That write to /dev/fuse waits for
+// nobody, and what it wakes up takes no lock here.
 //
 // base::Mutex checks the ranks in debug builds.
 

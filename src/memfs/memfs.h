@@ -65,7 +65,8 @@ class MemFs final : public MemoryFileSystem {
   Result<OpenResult> Open(const RequestContext& context, const OpenRequest& request) override;
   Result<void> Release(const RequestContext& context, const ReleaseRequest& request) override;
   Result<size_t> Read(const RequestContext& context, const ReadRequest& request,
-                      absl::Span<char> out) override;
+                      ReadSink* sink) override;
+  bool MovesData() const override { return resources_.store->moves_data(); }
   Result<size_t> Write(const RequestContext& context, const WriteRequest& request) override;
   Result<void> Fallocate(const RequestContext& context, const FallocateRequest& request) override;
   Result<uint64_t> Lseek(const RequestContext& context, const LseekRequest& request) override;

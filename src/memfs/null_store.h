@@ -35,7 +35,7 @@ class NullFile final : public FileData {
     std::memset(out.data(), 0, count);
     return count;
   }
-  Result<size_t> Write(uint64_t offset, absl::Span<const char> data) override {
+  Result<size_t> Write(uint64_t offset, Payload data) override {
     if (EndsTooFar(offset, data.size())) return Errno(EFBIG);
     Extend(offset + data.size());
     return data.size();

@@ -206,24 +206,15 @@ Result<size_t> ShmemFile::Read(uint64_t offset, absl::Span<char> out) {
   return done;
 }
 
-Result<size_t> ShmemFile::Write(uint64_t offset, absl::Span<const char> data) {
-  if (data.empty()) return size_t{0};
-  if (EndsTooFar(offset, data.size())) return Errno(EFBIG);
+Result<size_t> ShmemFile::Write(uint64_t offset, Payload data) {
+  const size_t size = data.size();
+  if (size == 0) return size_t{0};
+  if (EndsTooFar(offset, size)) return Errno(EFBIG);
   MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDWR | O_NOATIME));
-  size_t done = 0;
-  int error = 0;
-  while (done < data.size()) {
-    const ssize_t n = pwrite(file.get(), data.data() + done, data.size() - done,
-                             static_cast<off_t>(offset + done));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) {
-      error = n < 0 ? errno : EIO;
-      break;
-    }
-    done += static_cast<size_t>(n);
-  }
+  const Result<void> written = data.MoveTo(file.get(), offset, size);
   Changed(file.get());
-  if (done == 0) return FromErrno(error);
+  const size_t done = size - data.size();
+  if (done == 0) return FromErrno(written.error_or_zero());
   return done;
 }
 

@@ -39,7 +39,7 @@ class ShmemFile final : public FileData {
   CacheSeconds Validity() const override { return mappers_.load() > 0 ? 0 : kCacheForever; }
   void TimesChanged(const Times& times, bool chosen) override;
   Result<size_t> Read(uint64_t offset, absl::Span<char> out) override;
-  Result<size_t> Write(uint64_t offset, absl::Span<const char> data) override;
+  Result<size_t> Write(uint64_t offset, Payload data) override;
   Result<uint64_t> CopyFrom(FileData* source, uint64_t offset_in, uint64_t offset_out,
                             uint64_t length) override;
   Result<Resized> Truncate(uint64_t size) override;

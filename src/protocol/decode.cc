@@ -163,11 +163,11 @@ ForgetRequest BatchForgetRequest::At(uint32_t i) const {
   return {InodeNumber{one.nodeid}, one.nlookup};
 }
 
-Result<RequestHeader> DecodeHeader(absl::Span<const char> message) {
+Result<RequestHeader> DecodeHeader(absl::Span<const char> message, size_t apart) {
   wire::InHeader in;
   if (message.size() < sizeof(in)) return Errno(EINVAL);
   std::memcpy(&in, message.data(), sizeof(in));
-  if (in.len != message.size()) return Errno(EINVAL);
+  if (in.len != message.size() + apart) return Errno(EINVAL);
   RequestHeader header;
   header.length = in.len;
   header.opcode = in.opcode;

@@ -90,9 +90,9 @@ using Request =
                  FsyncdirRequest, StatfsRequest, SetxattrRequest, GetxattrRequest, ListxattrRequest,
                  RemovexattrRequest, AccessRequest, IoctlRequest, InitRequest, DestroyRequest>;
 
-// The header of a whole message. EINVAL: shorter than a header, or its length field is not
-// message.size().
-Result<RequestHeader> DecodeHeader(absl::Span<const char> message);
+// The header of a whole message, of which the last `apart` bytes are not in `message`. EINVAL:
+// shorter than a header, or its length field is not message.size() + apart.
+Result<RequestHeader> DecodeHeader(absl::Span<const char> message, size_t apart = 0);
 
 // The arguments. `fixed` holds the operation's fixed struct (at least OpcodeInfo::fixed_size bytes
 // of it, or all that there is), `rest` what follows: the two halves in which io_uring delivers
@@ -108,6 +108,19 @@ Result<Request> DecodeArguments(const RequestHeader& header, absl::Span<const ch
 // header.
 Result<Request> DecodeBody(const RequestHeader& header, absl::Span<const char> body,
                            const ConnectionParameters& parameters);
+
+// The same for a WRITE whose data is kept apart: `body` is the fixed struct alone. EINVAL also for
+// every other opcode, and where extensions follow the data.
+Result<Request> DecodeWrite(const RequestHeader& header, absl::Span<const char> body,
+                            const Payload& data);
+
+// What can be told of a message by its first kWritePrefixSize bytes.
+struct MessagePrefix {
+  bool is_write = false;   // the rest is the data of a WRITE, which may be kept apart
+  bool is_direct = false;  // a WRITE of an O_DIRECT file: from the caller's memory
+};
+// `prefix` may be shorter or longer; nothing is told of one that is shorter.
+MessagePrefix LookAhead(absl::Span<const char> prefix);
 
 }  // namespace memfuse::protocol
 

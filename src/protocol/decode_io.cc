@@ -1,5 +1,9 @@
 // Open files and directories, and their data.
 
+#include <fcntl.h>
+
+#include <cstring>
+
 #include "src/protocol/decode_internal.h"
 #include "src/protocol/wire.h"
 
@@ -20,6 +24,18 @@ Result<FsyncRequest> TakeFsync(const Arguments& arguments) {
   MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::FsyncIn>());
   return FsyncRequest{arguments.node(), FileHandle{in.fh},
                       (in.fsync_flags & wire::kFsyncDataOnly) != 0};
+}
+
+WriteRequest MakeWrite(InodeNumber node, const wire::WriteIn& in, const Payload& data) {
+  WriteRequest request{};
+  request.ino = node;
+  request.handle = FileHandle{in.fh};
+  request.offset = in.offset;
+  request.data = data;
+  request.flags = in.flags;
+  request.from_page_cache = (in.write_flags & wire::kWriteCache) != 0;
+  request.kill_suidgid = (in.write_flags & wire::kWriteKillSuidgid) != 0;
+  return request;
 }
 
 }  // namespace
@@ -69,15 +85,7 @@ Result<Request> DecodeReaddir(Arguments& arguments, bool plus) {
 Result<Request> DecodeWrite(Arguments& arguments) {
   MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::WriteIn>());
   MEMFUSE_ASSIGN_OR_RETURN(const auto data, arguments.TakeData(in.size));
-  WriteRequest request{};
-  request.ino = arguments.node();
-  request.handle = FileHandle{in.fh};
-  request.offset = in.offset;
-  request.data = data;
-  request.flags = in.flags;
-  request.from_page_cache = (in.write_flags & wire::kWriteCache) != 0;
-  request.kill_suidgid = (in.write_flags & wire::kWriteKillSuidgid) != 0;
-  return Request(request);
+  return Request(MakeWrite(arguments.node(), in, data));
 }
 
 Result<Request> DecodeFlush(Arguments& arguments) {
@@ -128,3 +136,35 @@ Result<Request> DecodeIoctl(Arguments& arguments) {
 }
 
 }  // namespace memfuse::protocol::internal
+
+namespace memfuse::protocol {
+namespace {
+
+constexpr auto kWrite = static_cast<uint32_t>(Opcode::kWrite);
+
+}  // namespace
+
+Result<Request> DecodeWrite(const RequestHeader& header, absl::Span<const char> body,
+                            const Payload& data) {
+  wire::WriteIn in;
+  if (header.opcode != kWrite || header.extensions_size != 0 || body.size() != sizeof(in)) {
+    return Errno(EINVAL);
+  }
+  std::memcpy(&in, body.data(), sizeof(in));
+  if (in.size != data.size()) return Errno(EINVAL);
+  return Request(internal::MakeWrite(header.node, in, data));
+}
+
+MessagePrefix LookAhead(absl::Span<const char> prefix) {
+  if (prefix.size() < kWritePrefixSize) return {};
+  wire::InHeader header;
+  wire::WriteIn in;
+  std::memcpy(&header, prefix.data(), sizeof(header));
+  std::memcpy(&in, prefix.data() + sizeof(header), sizeof(in));
+  MessagePrefix result;
+  result.is_write = header.opcode == kWrite && header.total_extlen == 0;
+  result.is_direct = result.is_write && (in.flags & O_DIRECT) != 0;
+  return result;
+}
+
+}  // namespace memfuse::protocol

@@ -28,7 +28,7 @@ constexpr InitFlag kFlags[] = {
     {wire::kInitSpliceMove, "SPLICE_MOVE", Want::kNo,
      "Pages that are moved away would have to be replaced at once."},
     {wire::kInitSpliceRead, "SPLICE_READ", Want::kNo,
-     "Requests are read into buffers whose data part is page-aligned."},
+     "Without effect in every kernel: what is received by splice(2) is delivered all the same."},
     {wire::kInitFlockLocks, "FLOCK_LOCKS", Want::kNo, "As POSIX_LOCKS."},
     {wire::kInitHasIoctlDir, "HAS_IOCTL_DIR", Want::kYes,
      "ioctl on directories: chattr and lsattr."},
@@ -115,6 +115,10 @@ bool Wanted(const InitFlag& flag, const Wishes& wishes) {
   return false;
 }
 
+uint32_t WholePages(uint32_t size) {
+  return std::clamp(size, kSmallestWrite, kLargestWrite) / kPageSize * kPageSize;
+}
+
 size_t Put(const wire::InitOut& body, absl::Span<char> out) {
   static_assert(sizeof(body) <= kMaxFixedBody);
   assert(out.size() >= sizeof(body));
@@ -136,15 +140,15 @@ Result<InitReply> Negotiate(const InitRequest& request, const Wishes& wishes) {
     if (Wanted(flag, wishes)) parameters.flags |= flag.bit & request.flags;
   }
 
-  const uint32_t wish =
-      std::clamp(wishes.max_write, kSmallestWrite, kLargestWrite) / kPageSize * kPageSize;
+  uint32_t max_write = WholePages(wishes.max_write);
+  if (MayPipe(parameters)) max_write = std::min(max_write, WholePages(wishes.piped_write));
   if ((parameters.flags & wire::kInitMaxPages) != 0) {
-    parameters.max_write = wish;
-    parameters.max_pages = wish / kPageSize;
+    parameters.max_write = max_write;
+    parameters.max_pages = std::max(max_write, WholePages(wishes.max_read)) / kPageSize;
   } else {
     // READ may use all of these pages, however small a WRITE is.
     parameters.max_pages = kDefaultMaxPages;
-    parameters.max_write = std::min(wish, kDefaultMaxPages * kPageSize);
+    parameters.max_write = std::min(max_write, kDefaultMaxPages * kPageSize);
   }
 
   // Read-ahead can only be lowered here. A window larger than one request is read with several at
@@ -163,6 +167,11 @@ bool PassesThrough(const ConnectionParameters& parameters) {
 
 bool UsesIoUring(const ConnectionParameters& parameters) {
   return (parameters.flags & wire::kInitOverIoUring) != 0;
+}
+
+bool MayPipe(const ConnectionParameters& parameters) {
+  constexpr uint32_t kOldestMinorToPipe = 36;
+  return parameters.minor >= kOldestMinorToPipe && !UsesIoUring(parameters);
 }
 
 bool CachesWrites(const ConnectionParameters& parameters) {

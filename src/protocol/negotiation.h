@@ -24,7 +24,11 @@ inline constexpr uint32_t kOldestMinor = 31;
 
 // What the server would like.
 struct Wishes {
+  // Bytes of data in the largest READ; and in the largest WRITE, which is bounded by piped_write
+  // too where data can come through pipes (MayPipe).
+  uint32_t max_read = 1 << 20;
   uint32_t max_write = 1 << 20;
+  uint32_t piped_write = 1 << 20;
   bool writeback_cache = false;
   bool passthrough = false;  // excludes writeback_cache
   bool io_uring = false;     // there are queues to register
@@ -65,6 +69,10 @@ bool PassesThrough(const ConnectionParameters& parameters);
 
 // Whether requests come through io_uring once every queue is registered, and wait until then.
 bool UsesIoUring(const ConnectionParameters& parameters);
+
+// Whether the data of a WRITE may be taken by splice(2): it comes by /dev/fuse, and from a kernel
+// that puts no more pieces into a pipe than the data has pages (Linux 5.17).
+bool MayPipe(const ConnectionParameters& parameters);
 
 // Whether the kernel keeps written data for itself for a while (FUSE_WRITEBACK_CACHE).
 bool CachesWrites(const ConnectionParameters& parameters);

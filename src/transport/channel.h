@@ -12,6 +12,7 @@
 #include <cstddef>
 
 #include "absl/types/span.h"
+#include "memfuse/payload.h"
 #include "src/transport/reply.h"
 
 namespace memfuse::transport {
@@ -31,12 +32,14 @@ class Channel : public ReplySink {
   // What the worker's thread does first.
   virtual void Enter() {}
 
-  // Blocks until there is a request; message() is it, as /dev/fuse delivers it. The data of a WRITE
+  // Blocks until there is a request; message() is it, as /dev/fuse delivers it, but for the data of
+  // a WRITE that is kept apart: payload() is that, and empty otherwise. Data within message()
   // begins on a page.
   virtual Reception Receive() = 0;
-  // Valid until the next Receive, as far as the reply is not begun: its body may lie where the
-  // request's data did.
+  // Both are valid until the next Receive, as far as the reply is not begun: its body may lie where
+  // the request's data did.
   absl::Span<const char> message() const { return message_; }
+  const Payload& payload() const { return payload_; }
 
   // For the reply to message(): header and body. The body is page-aligned and takes the largest
   // transfer.
@@ -53,6 +56,7 @@ class Channel : public ReplySink {
   void set_interruptible(bool value) { interruptible_.store(value, std::memory_order_relaxed); }
 
   absl::Span<const char> message_;
+  Payload payload_;
 
  private:
   const std::atomic<bool>* const stop_;

@@ -20,6 +20,12 @@ namespace {
 // FUSE_MAX_PAGES reads 32 pages at once, however little it writes.
 constexpr size_t kSmallestPayload = 128 << 10;
 
+// A smaller write gains nothing by a pipe, measured: to get the header out is one more system call.
+constexpr size_t kSmallestPiped = 32 << 10;
+
+// Requests that a worker takes through the pipe after the last one that was worth it.
+constexpr int kPatience = 4;
+
 // The descriptor that was adopted may be in non-blocking mode, which others may rely on.
 void WaitFor(int descriptor, int16_t events) {
   pollfd wait = {descriptor, events, 0};
@@ -49,17 +55,46 @@ DeviceChannel::DeviceChannel(base::UniqueFd descriptor, PageBuffer input, PageBu
       input_(std::move(input)),
       output_(std::move(output)) {}
 
+bool DeviceChannel::Accept(size_t size, bool piped) {
+  const absl::Span<char> buffer = input_.whole();
+  const size_t prefix = std::min(size, protocol::kWritePrefixSize);
+  size_t data = size - prefix;
+  Payload contents(pipe_.contents());
+  if (piped && !contents.CopyTo(buffer.first(prefix)).ok()) return false;
+  const protocol::MessagePrefix ahead = protocol::LookAhead(buffer.first(prefix));
+  const bool large = ahead.is_write && data >= kSmallestPiped;
+  if (large) {
+    // What is written from the caller's memory is copied into a pipe as it is into a buffer.
+    expecting_data_ = ahead.is_direct ? 0 : kPatience;
+  } else if (expecting_data_ > 0) {
+    --expecting_data_;
+  }
+  payload_ = Payload();
+  if (piped && large) {
+    payload_ = contents;
+    data = 0;
+  } else if (piped && !contents.CopyTo(buffer.subspan(prefix, data)).ok()) {
+    return false;
+  }
+  message_ = buffer.first(prefix + data);
+  return true;
+}
+
 Reception DeviceChannel::Receive() {
   const absl::Span<char> buffer = input_.whole();
+  pipe_.Drain(buffer);
   for (;;) {
     // Set before the flag is looked at: a stop that is missed here finds it set, and signals.
     set_interruptible(true);
     if (stopping()) return Reception::kStopped;
-    const ssize_t size = read(descriptor_.get(), buffer.data(), buffer.size());
+    const bool piped = expecting_data_ > 0 && pipe_.Ready();
+    const ssize_t size = piped ? pipe_.Receive(descriptor_.get(), buffer.size())
+                               : read(descriptor_.get(), buffer.data(), buffer.size());
     if (size > 0) {
       set_interruptible(false);
-      message_ = buffer.first(static_cast<size_t>(size));
-      return Reception::kMessage;
+      if (Accept(static_cast<size_t>(size), piped)) return Reception::kMessage;
+      LOG(ERROR) << "a request was lost in a pipe";
+      return Reception::kFailed;
     }
     if (size == 0) return Reception::kClosed;
     switch (errno) {
@@ -76,20 +111,29 @@ Reception DeviceChannel::Receive() {
       case ECONNRESET:
         return Reception::kClosed;
       default:
+        if (piped) {
+          // Nothing that can be read, and nothing was taken.
+          pipe_.GiveUp();
+          continue;
+        }
         PLOG(ERROR) << "cannot read requests";
         return Reception::kFailed;
     }
   }
 }
 
-Delivery DeviceChannel::Send(absl::Span<const char> head, absl::Span<const char> tail) {
+Delivery DeviceChannel::Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) {
+  if (tail.size() > ReadSink::kMaxPieces) return Delivery::kRefused;
   // writev(2) does not write to it.
-  iovec parts[2] = {{const_cast<char*>(head.data()), head.size()},
-                    {const_cast<char*>(tail.data()), tail.size()}};
+  parts_[0] = {const_cast<char*>(head.data()), head.size()};
+  for (size_t i = 0; i < tail.size(); ++i) {
+    parts_[i + 1] = {const_cast<char*>(tail[i].data()), tail[i].size()};
+  }
   for (;;) {
     set_interruptible(true);
-    const ssize_t sent = tail.empty() ? write(descriptor_.get(), head.data(), head.size())
-                                      : writev(descriptor_.get(), parts, 2);
+    const ssize_t sent = tail.empty()
+                             ? write(descriptor_.get(), head.data(), head.size())
+                             : writev(descriptor_.get(), parts_, static_cast<int>(tail.size() + 1));
     const int error = errno;
     set_interruptible(false);
     if (sent >= 0) return Delivery::kDelivered;  // messages are taken whole or not at all

@@ -4,8 +4,11 @@
 #ifndef MEMFUSE_SRC_TRANSPORT_DEVICE_CHANNEL_H_
 #define MEMFUSE_SRC_TRANSPORT_DEVICE_CHANNEL_H_
 
+#include <sys/uio.h>
+
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 
 #include "absl/status/statusor.h"
@@ -13,6 +16,7 @@
 #include "src/base/unique_fd.h"
 #include "src/transport/channel.h"
 #include "src/transport/page_buffer.h"
+#include "src/transport/request_pipe.h"
 
 namespace memfuse::transport {
 
@@ -24,9 +28,13 @@ class DeviceChannel final : public Channel {
                                                              size_t max_transfer,
                                                              const std::atomic<bool>* stop);
 
+  // From now on the data of large writes is kept in a pipe where that is the faster way;
+  // `max_write` is what was agreed on. Before the first worker uses the channel.
+  void UsePipe(uint32_t max_write) { pipe_ = RequestPipe(max_write); }
+
   Reception Receive() override;
   // kAbandoned on ENOENT and where the connection ended, kRefused on everything else.
-  Delivery Send(absl::Span<const char> head, absl::Span<const char> tail) override;
+  Delivery Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) override;
   absl::Span<char> reply_buffer() override { return output_.whole(); }
 
   int descriptor() const { return descriptor_.get(); }
@@ -35,9 +43,18 @@ class DeviceChannel final : public Channel {
   DeviceChannel(base::UniqueFd descriptor, PageBuffer input, PageBuffer output,
                 const std::atomic<bool>* stop);
 
+  // Makes message_, and payload_ where it stays apart, of the `size` bytes that lie in the input
+  // buffer, or in the pipe. False: the pipe failed.
+  bool Accept(size_t size, bool piped);
+
   const base::UniqueFd descriptor_;
   PageBuffer input_;
   PageBuffer output_;
+  RequestPipe pipe_;
+  // Large writes come in rows, and only they are worth a pipe: how many requests the next one may
+  // be away. The others may be the ends of writes that were too long for one request.
+  int expecting_data_ = 0;
+  iovec parts_[ReadSink::kMaxPieces + 1];
   bool send_failure_logged_ = false;
 };
 

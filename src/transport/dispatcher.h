@@ -44,7 +44,10 @@ class Dispatcher {
 
   // Serves one message as /dev/fuse delivers it. Never throws. What is not even a header cannot be
   // answered and is dropped.
-  void Serve(absl::Span<const char> message, ReplySink* sink);
+  void Serve(absl::Span<const char> message, ReplySink* sink) { Serve(message, Payload(), sink); }
+  // The same where `payload`, unless it is empty, holds the data of a WRITE that is not in
+  // `message`.
+  void Serve(absl::Span<const char> message, const Payload& payload, ReplySink* sink);
 
   const RequestCounters& counters() const { return counters_; }
 

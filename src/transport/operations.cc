@@ -34,6 +34,28 @@ class RecordingSink final : public DirectorySink {
   std::vector<InodeNumber>& listed_;
 };
 
+// Answers a READ, from the reply's buffer or from where the data is.
+class ReplyingSink final : public ReadSink {
+ public:
+  ReplyingSink(Reply* reply, absl::Span<char> buffer) : reply_(*reply), buffer_(buffer) {}
+
+  absl::Span<char> buffer() override { return buffer_; }
+  bool gathers() const override { return reply_.gathers(); }
+  void Send(absl::Span<const Piece> pieces) override {
+    size_t size = 0;
+    for (const Piece piece : pieces) size += piece.size();
+    if (size > buffer_.size() || pieces.size() > kMaxPieces) {
+      reply_.Error(Errno(EIO));
+    } else {
+      reply_.SuccessFrom(pieces);
+    }
+  }
+
+ private:
+  Reply& reply_;
+  const absl::Span<char> buffer_;
+};
+
 }  // namespace
 
 void Operation::Answer(const Result<void>& result) {
@@ -202,11 +224,12 @@ void Operation::operator()(const OpenRequest& request) {
 }
 
 void Operation::operator()(const protocol::SizedReadRequest& request) {
-  const absl::Span<char> out = Output(request.size);
-  const Result<size_t> result = fs_.Read(context_, request.read, out);
+  ReplyingSink sink(reply_, Output(request.size));
+  const Result<size_t> result = fs_.Read(context_, request.read, &sink);
+  // Where the sink was sent to, the first answer stays the only one.
   if (!result.ok()) {
     reply_->Error(result.error());
-  } else if (*result > out.size()) {
+  } else if (*result > sink.buffer().size()) {
     reply_->Error(Errno(EIO));
   } else {
     reply_->Success(*result);
@@ -214,10 +237,11 @@ void Operation::operator()(const protocol::SizedReadRequest& request) {
 }
 
 void Operation::operator()(const WriteRequest& request) {
+  const size_t size = request.data.size();
   const Result<size_t> result = fs_.Write(context_, request);
   if (!result.ok()) {
     reply_->Error(result.error());
-  } else if (*result > request.data.size()) {
+  } else if (*result > size) {
     reply_->Error(Errno(EIO));
   } else {
     reply_->Success(protocol::EncodeWrite(static_cast<uint32_t>(*result), reply_->body()));

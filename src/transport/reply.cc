@@ -18,7 +18,17 @@ absl::Span<char> Reply::body() { return buffer_.subspan(protocol::kReplyHeaderSi
 
 Delivery Reply::Success(size_t body_size, std::string_view tail) {
   if (answered_) return delivery_;
-  return Send(0, body_size, tail);
+  if (tail.size() <= kCopiedTail && tail.size() <= body().size() - body_size) {
+    if (!tail.empty()) std::memcpy(body().data() + body_size, tail.data(), tail.size());
+    return Send(0, body_size + tail.size(), {});
+  }
+  const ReadSink::Piece piece(tail.data(), tail.size());
+  return Send(0, body_size, absl::MakeConstSpan(&piece, 1));
+}
+
+Delivery Reply::SuccessFrom(absl::Span<const ReadSink::Piece> tail) {
+  if (answered_) return delivery_;
+  return Send(0, 0, tail);
 }
 
 Delivery Reply::Error(Errno error) {
@@ -33,16 +43,12 @@ void Reply::ForgetAttributes(InodeNumber ino) {
   sink_->Send(buffer_.first(size), {});
 }
 
-Delivery Reply::Send(int error, size_t body_size, std::string_view tail) {
+Delivery Reply::Send(int error, size_t body_size, absl::Span<const ReadSink::Piece> tail) {
   answered_ = true;
-  protocol::EncodeReplyHeader(id_, error, body_size + tail.size(), buffer_);
-  if (!tail.empty() && tail.size() <= kCopiedTail && tail.size() <= body().size() - body_size) {
-    std::memcpy(body().data() + body_size, tail.data(), tail.size());
-    body_size += tail.size();
-    tail = {};
-  }
-  delivery_ = sink_->Send(buffer_.first(protocol::kReplyHeaderSize + body_size),
-                          {tail.data(), tail.size()});
+  size_t size = body_size;
+  for (const ReadSink::Piece piece : tail) size += piece.size();
+  protocol::EncodeReplyHeader(id_, error, size, buffer_);
+  delivery_ = sink_->Send(buffer_.first(protocol::kReplyHeaderSize + body_size), tail);
   if (delivery_ == Delivery::kRefused) {
     // Whatever was wrong with that message, the caller must not wait for ever. The outcome stays
     // kRefused: the kernel did not learn what was to be said.

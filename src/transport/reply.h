@@ -11,6 +11,7 @@
 
 #include "absl/types/span.h"
 #include "memfuse/errno.h"
+#include "memfuse/read_sink.h"
 #include "memfuse/types.h"
 
 namespace memfuse::transport {
@@ -29,8 +30,12 @@ enum class Delivery {
 class ReplySink {
  public:
   virtual ~ReplySink() = default;
-  // Sends `head` and `tail` as one message. `head` is never empty, `tail` mostly is.
-  virtual Delivery Send(absl::Span<const char> head, absl::Span<const char> tail) = 0;
+  // Sends `head` and the pieces of `tail` as one message. `head` is never empty, `tail` mostly is;
+  // it has at most ReadSink::kMaxPieces pieces.
+  virtual Delivery Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) = 0;
+  // Whether pieces are sent from where they are. Otherwise they are copied behind the head, and
+  // whoever made them might have put them there.
+  virtual bool gathers() const { return true; }
 };
 
 // One thread at a time uses a Reply, and its buffer.
@@ -53,6 +58,9 @@ class Reply {
   // Each of these answers; once one did, they do nothing and say again what became of it.
   // Success, with the first `body_size` bytes of body(), and `tail` behind them.
   Delivery Success(size_t body_size = 0, std::string_view tail = {});
+  // With `tail` for a body, in one message of at most ReadSink::kMaxPieces pieces; they are not
+  // copied first.
+  Delivery SuccessFrom(absl::Span<const ReadSink::Piece> tail);
   Delivery Error(Errno error);
 
   // Tells the kernel, before the answer, that the attributes that it has cached of an inode are
@@ -60,9 +68,11 @@ class Reply {
   void ForgetAttributes(InodeNumber ino);
 
   bool answered() const { return answered_; }
+  // As ReplySink::gathers.
+  bool gathers() const { return sink_->gathers(); }
 
  private:
-  Delivery Send(int error, size_t body_size, std::string_view tail);
+  Delivery Send(int error, size_t body_size, absl::Span<const ReadSink::Piece> tail);
 
   const RequestId id_;
   const absl::Span<char> buffer_;

@@ -174,7 +174,7 @@ absl::Span<char> RingChannel::reply_buffer() {
   return whole.subspan(kPrefix - protocol::kReplyHeaderSize);
 }
 
-Delivery RingChannel::Send(absl::Span<const char> head, absl::Span<const char> tail) {
+Delivery RingChannel::Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) {
   uint64_t id;
   std::memcpy(&id, head.data() + 8, sizeof(id));
   if (id == 0) {
@@ -184,12 +184,15 @@ Delivery RingChannel::Send(absl::Span<const char> head, absl::Span<const char> t
   if (answered_) return Delivery::kRefused;
   Entry& entry = *entries_[current_];
   const absl::Span<char> payload = entry.data.payload();
-  const size_t body = head.size() - protocol::kReplyHeaderSize;
-  if (tail.size() > payload.size() - body) return Delivery::kRefused;
   // The body was made where the kernel takes it from.
-  if (!tail.empty()) std::memcpy(payload.data() + body, tail.data(), tail.size());
+  size_t size = head.size() - protocol::kReplyHeaderSize;
+  for (const ReadSink::Piece piece : tail) {
+    if (piece.size() > payload.size() - size) return Delivery::kRefused;
+    if (!piece.empty()) std::memcpy(payload.data() + size, piece.data(), piece.size());
+    size += piece.size();
+  }
   std::memcpy(entry.headers.in_out, head.data(), protocol::kReplyHeaderSize);
-  entry.headers.payload_size = static_cast<uint32_t>(body + tail.size());
+  entry.headers.payload_size = static_cast<uint32_t>(size);
   answered_ = true;
   Submit(kCommandCommitAndFetch, entry.headers.commit_id, current_);
   return Delivery::kDelivered;

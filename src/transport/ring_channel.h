@@ -45,7 +45,9 @@ class RingChannel final : public Channel {
   Reception Receive() override;
   // A reply goes to the kernel with the next Receive. What becomes of it is not told: kDelivered. A
   // notification (request id 0) is written to the device at once.
-  Delivery Send(absl::Span<const char> head, absl::Span<const char> tail) override;
+  Delivery Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) override;
+  // The kernel takes the payload from one place.
+  bool gathers() const override { return false; }
   absl::Span<char> reply_buffer() override;
 
  private:

@@ -55,7 +55,13 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
   channels_.push_back(*std::move(first));
   if (initialized.minor == 0) {
     protocol::Wishes wishes;
+    wishes.max_read = options.max_write;
     wishes.max_write = options.max_write;
+    // A second, small request costs less than a second copy of the large one.
+    if (fs_->MovesData() && !RequestPipe::Affords(options.max_write) &&
+        RequestPipe::Affords(RequestPipe::kUsualWrite)) {
+      wishes.piped_write = RequestPipe::kUsualWrite;
+    }
     wishes.writeback_cache = options.writeback_cache;
     wishes.passthrough = options.passthrough;
     if (options.io_uring && RingChannel::Enabled()) {
@@ -124,6 +130,8 @@ absl::StatusOr<DeviceChannel*> SessionImpl::AddChannelLocked() {
 absl::Status SessionImpl::AddWorkerLocked() {
   absl::StatusOr<DeviceChannel*> channel = AddChannelLocked();
   if (!channel.ok()) return channel.status();
+  if (fs_->MovesData() && protocol::MayPipe(parameters_))
+    (*channel)->UsePipe(parameters_.max_write);
   return StartWorkerLocked(*channel);
 }
 

@@ -81,7 +81,7 @@ void Worker::Run() {
   Reception received;
   while ((received = channel_->Receive()) == Reception::kMessage) {
     dispatcher_.UseReplyBuffer(channel_->reply_buffer());
-    dispatcher_.Serve(channel_->message(), channel_);
+    dispatcher_.Serve(channel_->message(), channel_->payload(), channel_);
   }
   on_leave_(received);
 }

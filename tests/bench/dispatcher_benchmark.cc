@@ -27,7 +27,7 @@ namespace {
 // Takes replies and keeps the last.
 class Sink final : public ReplySink {
  public:
-  Delivery Send(absl::Span<const char> head, absl::Span<const char>) override {
+  Delivery Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece>) override {
     benchmark::DoNotOptimize(head.data());
     return Delivery::kDelivered;
   }

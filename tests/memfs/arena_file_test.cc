@@ -2,16 +2,21 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <memory>
 #include <string>
 
+#include "tests/testing/piped_payload.h"
+#include "tests/testing/read_sinks.h"
 #include "tests/testing/result_matchers.h"
 
 namespace memfuse::memfs {
 namespace {
 
 using test::Fails;
+using test::PipedPayload;
+using test::StringSink;
 using test::Succeeds;
 
 // What the page table of a file with pages below number four is charged.
@@ -235,6 +240,114 @@ TEST_F(ArenaFileTest, AHoleCostsNothing) {
   EXPECT_EQ(Read(uint64_t{1} << 62, 5), std::string(5, '\0'));
   EXPECT_THAT(file_->SeekData(0), Fails(ENXIO));
   EXPECT_EQ(*file_->SeekHole(12345), 12345u);
+}
+
+TEST_F(ArenaFileTest, ALargeReadIsSentInPiecesOfNeighbours) {
+  Write(0, std::string(40 * kPageSize, 'x'));
+  ASSERT_THAT(file_->PunchHole(20 * kPageSize, 2 * kPageSize), Succeeds());
+  StringSink sink(1 << 20, /*gathers=*/true);
+  const Result<size_t> count = file_->ReadTo(100, &sink);
+  ASSERT_THAT(count, Succeeds());
+  EXPECT_EQ(sink.Result(*count), Read(100, 1 << 20));
+  EXPECT_EQ(*count, 40 * kPageSize - 100);
+  EXPECT_TRUE(sink.sent());
+  EXPECT_EQ(sink.pieces(), 4u);
+}
+
+TEST_F(ArenaFileTest, ASmallReadOneAtTheEndAndOneForWhoTakesNoPiecesAreCopied) {
+  Write(0, std::string(40 * kPageSize, 'x'));
+  const auto sent = [this](uint64_t offset, size_t size, bool gathers) {
+    StringSink sink(size, gathers);
+    const Result<size_t> count = file_->ReadTo(offset, &sink);
+    EXPECT_THAT(count, Succeeds());
+    EXPECT_EQ(sink.Result(*count), Read(offset, size));
+    return sink.sent();
+  };
+  EXPECT_FALSE(sent(0, kPageSize, true));
+  EXPECT_FALSE(sent(39 * kPageSize, 1 << 20, true));
+  EXPECT_FALSE(sent(40 * kPageSize, 1 << 20, true));
+  EXPECT_FALSE(sent(0, 1 << 20, false));
+  EXPECT_TRUE(sent(0, 1 << 20, true));
+}
+
+TEST_F(ArenaFileTest, TheLargestReadOfSinglePagesFitsASend) {
+  // Every other page of two files: no neighbours.
+  ArenaFile other(arena_.get());
+  for (uint64_t page = 0; page < 300; ++page) {
+    Write(page * kPageSize, std::string(kPageSize, static_cast<char>('a' + page % 26)));
+    ASSERT_THAT(other.Write(page * kPageSize, std::string(kPageSize, '-')), Succeeds());
+  }
+  StringSink sink(1 << 20, /*gathers=*/true);
+  const Result<size_t> count = file_->ReadTo(10, &sink);
+  ASSERT_THAT(count, Succeeds());
+  EXPECT_TRUE(sink.sent());
+  EXPECT_EQ(sink.pieces(), 257u);
+  EXPECT_EQ(sink.Result(*count), Read(10, 1 << 20));
+}
+
+TEST_F(ArenaFileTest, MorePiecesThanASendTakesAreCopied) {
+  ArenaFile other(arena_.get());
+  constexpr uint64_t kPages = ReadSink::kMaxPieces + 10;
+  for (uint64_t page = 0; page < kPages; ++page) {
+    Write(page * kPageSize, std::string(kPageSize, static_cast<char>('a' + page % 26)));
+    ASSERT_THAT(other.Write(page * kPageSize, std::string(kPageSize, '-')), Succeeds());
+  }
+  StringSink sink(kPages * kPageSize, /*gathers=*/true);
+  const Result<size_t> count = file_->ReadTo(0, &sink);
+  ASSERT_THAT(count, Succeeds());
+  EXPECT_FALSE(sink.sent());
+  EXPECT_EQ(sink.Result(*count), Read(0, kPages * kPageSize));
+}
+
+// What fallocate(2) reserved, once or twice, has no memory, and a look at it must not get it any.
+TEST_F(ArenaFileTest, AReadGivesReservedPagesNoMemory) {
+  ASSERT_THAT(file_->Allocate(0, 64 * kPageSize, /*keep_size=*/false), Succeeds());
+  ASSERT_THAT(file_->Allocate(0, 32 * kPageSize, /*keep_size=*/false), Succeeds());
+  Write(10 * kPageSize, std::string(kPageSize, 'x'));
+  Write(40 * kPageSize, std::string(kPageSize, 'x'));
+  EXPECT_EQ(*file_->SeekData(0), 0u);
+  EXPECT_EQ(*file_->SeekHole(0), 32 * kPageSize);
+  ArenaFile copy(arena_.get());
+  ASSERT_THAT(copy.CopyFrom(file_.get(), 0, 0, 64 * kPageSize), Succeeds());
+  struct stat before, after;
+  ASSERT_EQ(fstat(arena_->descriptor(), &before), 0);
+  StringSink sink(64 * kPageSize, /*gathers=*/true);
+  const Result<size_t> count = file_->ReadTo(0, &sink);
+  ASSERT_THAT(count, Succeeds());
+  EXPECT_TRUE(sink.sent());
+  EXPECT_EQ(sink.Result(*count), Read(0, 64 * kPageSize));
+  StringSink copied(64 * kPageSize, /*gathers=*/true);
+  const Result<size_t> copied_count = copy.ReadTo(0, &copied);
+  ASSERT_THAT(copied_count, Succeeds());
+  EXPECT_EQ(copied.Result(*copied_count), Read(0, 64 * kPageSize));
+  ASSERT_EQ(fstat(arena_->descriptor(), &after), 0);
+  EXPECT_EQ(after.st_blocks, before.st_blocks);
+}
+
+TEST_F(ArenaFileTest, AWriteOutOfAPipeEndsWhereSpaceDoesAndLeavesTheRest) {
+  LeaveRoomFor(kSmallTable + 2 * kPageSize + 100);
+  PipedPayload piped(std::string(1000, 'a') + std::string(4 * kPageSize, 'b'));
+  Payload payload = piped.payload();
+  std::string taken(1000, '#');
+  ASSERT_THAT(payload.CopyTo(absl::MakeSpan(taken.data(), taken.size())), Succeeds());
+  const Result<size_t> written = file_->Write(500, payload);
+  ASSERT_THAT(written, Succeeds());
+  EXPECT_EQ(*written, 2 * kPageSize - 500);
+  EXPECT_EQ(payload.size(), 2 * kPageSize + 500);
+  EXPECT_EQ(Read(0, 1 << 20), std::string(500, '\0') + std::string(2 * kPageSize - 500, 'b'));
+  EXPECT_THAT(file_->Write(2 * kPageSize, payload), Fails(ENOSPC));
+  EXPECT_EQ(payload.size(), 2 * kPageSize + 500);
+  EXPECT_EQ(file_->size(), 2 * kPageSize);
+}
+
+TEST_F(ArenaFileTest, AWriteWhosePipeRunsDryKeepsNothing) {
+  PipedPayload piped(std::string(3 * kPageSize, 'x'));
+  Payload::Pipe lie = {piped.descriptor(), 8 * kPageSize};
+  EXPECT_THAT(file_->Write(0, Payload(&lie)), Fails(EIO));
+  EXPECT_EQ(file_->size(), 0u);
+  EXPECT_EQ(file_->blocks(), 0u);
+  EXPECT_EQ(arena_->pages_in_use(), 0u);
+  EXPECT_EQ(Used(), 0u);
 }
 
 TEST_F(ArenaFileTest, GivesEverythingBackAtTheEnd) {

@@ -3,10 +3,13 @@
 #include <dirent.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
 #include <memory>
 #include <random>
 #include <set>
@@ -166,6 +169,78 @@ TEST_F(ArenaTest, GrowsOnlyWhenItIsFull) {
   ASSERT_EQ(fstat(descriptor_, &after), 0);
   EXPECT_EQ(before.st_size, after.st_size);
   EXPECT_GE(static_cast<uint64_t>(after.st_size), 5001 * kPageSize);
+}
+
+TEST_F(ArenaTest, MapsWhatItHolds) {
+  const std::vector<PageNumber> pages = Allocate(600);
+  Fill(pages[0], 'a');
+  Fill(pages[1], 'b');
+  Fill(pages[599], 'c');
+  const auto mapped = [this](PageNumber page, uint64_t offset, size_t size) {
+    const absl::Span<const char> found = arena_->Map(page, offset, size);
+    return std::string(found.begin(), found.end());
+  };
+  EXPECT_EQ(mapped(pages[0], kPageSize - 2, 4), "aabb");
+  EXPECT_EQ(mapped(pages[599], 0, kPageSize), std::string(kPageSize, 'c'));
+  EXPECT_EQ(MemoryPages(), 3u);
+  Fill(pages[1], 'B');
+  EXPECT_EQ(mapped(pages[1], 5, 2), "BB");
+}
+
+TEST_F(ArenaTest, AMappingThatIsIdleIsNoMemoryOfTheProcess) {
+  constexpr size_t kPages = 8192;
+  const std::vector<PageNumber> pages = Allocate(kPages);
+  for (const PageNumber page : pages) Fill(page, 'x');
+  const auto look = [&] {
+    uint64_t sum = 0;
+    for (const char byte : arena_->Map(pages[0], 0, kPages * kPageSize)) sum += byte == 'x' ? 1 : 0;
+    EXPECT_EQ(sum, kPages * kPageSize);
+  };
+  const auto shared_pages = [] {
+    uint64_t size = 0, resident = 0, shared = 0;
+    std::ifstream("/proc/self/statm") >> size >> resident >> shared;
+    return shared;
+  };
+  look();
+  const uint64_t used = shared_pages();
+  arena_->ForgetIdleMappings();
+  EXPECT_GT(shared_pages() + kPages / 8, used) << "it was used a moment ago";
+  look();
+  arena_->ForgetIdleMappings();
+  EXPECT_GT(shared_pages() + kPages / 8, used);
+  arena_->ForgetIdleMappings();
+  EXPECT_LT(shared_pages() + kPages / 2, used);
+  look();
+}
+
+TEST_F(ArenaTest, APieceOfTheMappingEndsWithItsWindow) {
+  constexpr PageNumber kWindowPages = (1 << 30) / kPageSize;
+  const std::vector<PageNumber> pages = Allocate(kWindowPages + 2);
+  ASSERT_EQ(pages[kWindowPages - 1], kWindowPages);
+  for (const PageNumber page : {kWindowPages - 1, kWindowPages, kWindowPages + 1}) Fill(page, 'x');
+  const absl::Span<const char> before = arena_->Map(kWindowPages - 1, 100, 2 * kPageSize);
+  EXPECT_EQ(std::string(before.begin(), before.end()), std::string(kPageSize - 100, 'x'));
+  const absl::Span<const char> behind = arena_->Map(kWindowPages, 0, 2 * kPageSize);
+  EXPECT_EQ(std::string(behind.begin(), behind.end()), std::string(2 * kPageSize, 'x'));
+}
+
+TEST_F(ArenaTest, WithoutAddressSpaceNothingIsMappedAndAllIsRead) {
+  // In a child: the limit is one of the process.
+  const pid_t child = fork();
+  if (child == 0) {
+    rlimit none = {0, 0};
+    if (setrlimit(RLIMIT_AS, &none) != 0) _exit(2);
+    PageNumber page;
+    char out = 0;
+    const bool fine = arena_->Allocate(absl::MakeSpan(&page, 1)).ok() &&
+                      arena_->Write(page, 0, absl::MakeConstSpan("x", 1)).ok() &&
+                      arena_->Map(page, 0, 1).empty() &&
+                      arena_->Read(page, 0, absl::MakeSpan(&out, 1)).ok() && out == 'x';
+    _exit(fine ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 // Random allocations and frees by several threads: a page belongs to one of them at a time, and is

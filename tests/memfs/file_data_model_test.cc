@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <memory>
@@ -14,12 +15,16 @@
 #include "src/memfs/arena_file.h"
 #include "tests/memfs/file_model.h"
 #include "tests/memfs/shmem_test_base.h"
+#include "tests/testing/piped_payload.h"
+#include "tests/testing/read_sinks.h"
 #include "tests/testing/result_matchers.h"
 
 namespace memfuse::memfs {
 namespace {
 
 using test::Fails;
+using test::PipedPayload;
+using test::StringSink;
 using test::Succeeds;
 using Kind = FileModel::Kind;
 
@@ -108,7 +113,9 @@ class FileDataModelTest : public ::testing::TestWithParam<std::tuple<Kind, Setti
         break;
       default: {
         const std::string data = Data(length);
-        const Result<size_t> written = file_->Write(offset, data);
+        PipedPayload piped(data);
+        const Payload payload = random_() % 2 == 0 ? Payload(data) : piped.payload();
+        const Result<size_t> written = file_->Write(offset, payload);
         ASSERT_THAT(written, Succeeds());
         EXPECT_EQ(*written, data.size());
         model_.Write(offset, data);
@@ -132,13 +139,27 @@ class FileDataModelTest : public ::testing::TestWithParam<std::tuple<Kind, Setti
     ASSERT_EQ(file_->blocks(), model_.blocks());
     ASSERT_EQ(DataBytes(), model_.page_count() * kPageSize);
     const uint64_t offset = Offset();
-    std::string out(Length(), '#');
-    const Result<size_t> count = file_->Read(offset, absl::MakeSpan(out.data(), out.size()));
-    ASSERT_THAT(count, Succeeds());
-    const std::string expected = model_.Read(offset, out.size());
-    out.resize(*count);
-    ASSERT_TRUE(out == expected) << "at " << offset << ", " << expected.size() << " bytes";
+    const uint64_t length = Length();
+    const uint64_t memory = MemoryBlocks();
+    for (const bool gathers : {false, true}) {
+      StringSink sink(length, gathers);
+      const Result<size_t> count = file_->ReadTo(offset, &sink);
+      ASSERT_THAT(count, Succeeds());
+      const std::string expected = model_.Read(offset, length);
+      ASSERT_TRUE(sink.Result(*count) == expected)
+          << "at " << offset << ", " << expected.size() << " bytes";
+      sent_ += sink.sent() ? 1 : 0;
+    }
+    ASSERT_EQ(MemoryBlocks(), memory) << "a read took memory";
     CompareSeek(Offset());
+  }
+  // What the system spends on the arena.
+  uint64_t MemoryBlocks() const {
+    struct stat st = {};
+    if (arena_ != nullptr) {
+      EXPECT_EQ(fstat(arena_->descriptor(), &st), 0);
+    }
+    return static_cast<uint64_t>(st.st_blocks);
   }
 
   void CompareSeek(uint64_t offset) {
@@ -161,12 +182,16 @@ class FileDataModelTest : public ::testing::TestWithParam<std::tuple<Kind, Setti
   std::unique_ptr<ShmemStore> shmem_;
   std::unique_ptr<FileData> file_;
   FileModel model_{kind(), setting().base};
+  int sent_ = 0;  // reads that were answered from the pages
 };
 
 TEST_P(FileDataModelTest, BehavesAsAVectorOfBytes) {
   for (int i = 0; i < 600; ++i) {
     Step();
     ASSERT_FALSE(HasFailure()) << "in step " << i;
+  }
+  if (kind() == Kind::kArena && setting().reach > 100000) {
+    EXPECT_GT(sent_, 50);
   }
   file_.reset();
   EXPECT_EQ(budget_.bytes_used(), 0u);

@@ -29,6 +29,19 @@ TEST(PageSlot, HoldsNumberAndState) {
   EXPECT_FALSE(reserved.hole());
   EXPECT_FALSE(reserved.written());
   EXPECT_EQ(reserved.page(), 1u);
+  EXPECT_TRUE(written.has_memory());
+  EXPECT_FALSE(reserved.has_memory());
+  EXPECT_FALSE(PageSlot().has_memory());
+  const PageSlot shared(5, true, true);
+  EXPECT_TRUE(shared.shared());
+  EXPECT_TRUE(shared.written());
+  EXPECT_TRUE(shared.has_memory());
+  const PageSlot blank = PageSlot::Blank(Arena::kMaxPages - 1);
+  EXPECT_FALSE(blank.hole());
+  EXPECT_TRUE(blank.written());
+  EXPECT_FALSE(blank.has_memory());
+  EXPECT_FALSE(blank.shared());
+  EXPECT_EQ(blank.page(), Arena::kMaxPages - 1);
 }
 
 TEST(PageTable, AnEmptyOneIsAllHolesAndCostsNothing) {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "src/protocol/encode.h"
+#include "src/protocol/wire_init.h"
 #include "tests/protocol/message.h"
 
 namespace memfuse::protocol {
@@ -135,14 +136,39 @@ TEST(Negotiate, RefusesOtherMajorsAndOldKernels) {
   EXPECT_EQ(Negotiate({8, 0, 0, kAll}, {}).error_or_zero(), EPROTO);
 }
 
-TEST(Negotiate, PagesFollowMaxWrite) {
+TEST(Negotiate, PagesFollowTheLargestTransfer) {
   for (uint32_t size = 4096; size <= 1 << 20; size *= 2) {
     Wishes wishes;
+    wishes.max_read = size;
     wishes.max_write = size;
     const Result<InitReply> reply = Negotiate(Kernel(45, kAll), wishes);
     EXPECT_EQ(reply->parameters.max_write, size);
     EXPECT_EQ(reply->parameters.max_pages, size / 4096);
+    wishes.max_write = 4096;
+    const Result<InitReply> small = Negotiate(Kernel(45, kAll), wishes);
+    EXPECT_EQ(small->parameters.max_write, 4096u);
+    EXPECT_EQ(small->parameters.max_pages, size / 4096);
   }
+}
+
+TEST(Negotiate, APipeBoundsWritesOnlyWhereTheyMayComeThroughOne) {
+  Wishes wishes;
+  wishes.piped_write = 254 * 4096;
+  wishes.io_uring = true;
+  const auto agreed = [&](uint32_t minor, uint64_t flags) {
+    return Negotiate(Kernel(minor, flags), wishes)->parameters;
+  };
+  const uint64_t plain = kAll & ~wire::kInitOverIoUring;
+  EXPECT_TRUE(MayPipe(agreed(45, plain)));
+  EXPECT_EQ(agreed(45, plain).max_write, 254u * 4096);
+  EXPECT_EQ(agreed(45, plain).max_pages, 256u);
+  EXPECT_TRUE(MayPipe(agreed(36, plain)));
+  EXPECT_FALSE(MayPipe(agreed(35, plain)));
+  EXPECT_EQ(agreed(35, plain).max_write, 1u << 20);
+  EXPECT_FALSE(MayPipe(agreed(45, kAll)));
+  EXPECT_EQ(agreed(45, kAll).max_write, 1u << 20);
+  wishes.max_write = 64 << 10;
+  EXPECT_EQ(agreed(45, plain).max_write, 64u << 10);
 }
 
 TEST(Negotiate, MaxWriteStaysWithinReason) {

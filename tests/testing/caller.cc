@@ -2,6 +2,10 @@
 
 #include <sys/stat.h>
 
+#include <atomic>
+
+#include "tests/testing/read_sinks.h"
+
 namespace memfuse::test {
 namespace {
 
@@ -50,16 +54,15 @@ Result<size_t> Caller::Write(InodeNumber ino, uint64_t offset, std::string_view 
 
 Result<std::string> Caller::Read(InodeNumber ino, uint64_t offset, size_t size,
                                  uint32_t flags) const {
-  // Not zeros: what is not filled in has to show.
-  std::string out(size, '#');
+  // Every other one is sent in pieces, where the file system does that.
+  static std::atomic<bool> gathers{false};
+  StringSink sink(size, gathers.exchange(!gathers));
   ReadRequest request{};
   request.ino = ino;
   request.offset = offset;
   request.flags = flags;
-  MEMFUSE_ASSIGN_OR_RETURN(const size_t count,
-                           fs_->Read(context_, request, absl::MakeSpan(out.data(), out.size())));
-  out.resize(count);
-  return out;
+  MEMFUSE_ASSIGN_OR_RETURN(const size_t count, fs_->Read(context_, request, &sink));
+  return sink.Result(count);
 }
 
 Result<void> Caller::Fallocate(InodeNumber ino, uint32_t mode, uint64_t offset,

@@ -12,6 +12,7 @@
 
 #include "src/protocol/encode.h"
 #include "src/protocol/opcodes.h"
+#include "tests/testing/piped_payload.h"
 #include "tests/transport/fake_filesystem.h"
 #include "tests/transport/wire_requests.h"
 
@@ -20,13 +21,16 @@ namespace {
 
 class RecordingSink final : public ReplySink {
  public:
-  Delivery Send(absl::Span<const char> head, absl::Span<const char> tail) override {
-    replies.push_back(std::string(head.data(), head.size()) +
-                      std::string(tail.data(), tail.size()));
+  Delivery Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) override {
+    replies.emplace_back(head.data(), head.size());
+    for (const ReadSink::Piece piece : tail) replies.back().append(piece.data(), piece.size());
     return delivery;
   }
 
+  bool gathers() const override { return takes_pieces; }
+
   std::vector<std::string> replies;
+  bool takes_pieces = true;
   Delivery delivery = Delivery::kDelivered;
 };
 
@@ -44,6 +48,18 @@ class DispatcherTest : public testing::Test {
     EXPECT_TRUE(reply.well_formed);
     return reply;
   }
+
+  // The same for a WRITE whose data is apart.
+  WireReply AskApart(const std::string& message, const Payload& payload) {
+    sink_.replies.clear();
+    dispatcher_.Serve(message, payload, &sink_);
+    EXPECT_EQ(sink_.replies.size(), 1u);
+    if (sink_.replies.size() != 1) return {};
+    const WireReply reply = ParseReply(sink_.replies[0]);
+    EXPECT_TRUE(reply.well_formed);
+    return reply;
+  }
+  static constexpr size_t kPrefix = sizeof(fuse_in_header) + sizeof(fuse_write_in);
 
   // Exactly one answer, or none where none is expected, and it is well-formed.
   void ExpectAnsweredRightly(const std::string& message, uint32_t opcode, uint64_t id) {
@@ -131,6 +147,160 @@ TEST_F(DispatcherTest, ReadsAreBoundedByTheCallerAndByTheBuffer) {
   EXPECT_EQ(Ask(ReadMessage(FUSE_READ, 1, 1000)).body, std::string(1000, 'r'));
   EXPECT_EQ(Ask(ReadMessage(FUSE_READ, 1, 0)).body, "");
   EXPECT_EQ(Ask(ReadMessage(FUSE_READ, 1, 0xffffffff)).body, std::string(128 << 10, 'r'));
+}
+
+TEST_F(DispatcherTest, AReadMayBeSentFromWhereItIs) {
+  const std::string data(5000, 'd');
+  fs_.on_read = [&](const ReadRequest&, ReadSink* sink) -> Result<size_t> {
+    EXPECT_TRUE(sink->gathers());
+    EXPECT_EQ(sink->buffer().size(), 10000u);
+    const ReadSink::Piece pieces[] = {absl::MakeConstSpan(data), absl::MakeConstSpan("xyz", 3)};
+    sink->Send(pieces);
+    return size_t{5003};
+  };
+  const WireReply reply = Ask(ReadMessage(FUSE_READ, 1, 10000));
+  EXPECT_EQ(reply.error, 0);
+  EXPECT_EQ(reply.body, data + "xyz");
+  sink_.takes_pieces = false;
+  fs_.on_read = [&](const ReadRequest&, ReadSink* sink) -> Result<size_t> {
+    EXPECT_FALSE(sink->gathers());
+    return size_t{0};
+  };
+  EXPECT_EQ(Ask(ReadMessage(FUSE_READ, 1, 10000)).body, "");
+}
+
+TEST_F(DispatcherTest, WhatWasSentIsTheOnlyAnswerToARead) {
+  const auto send = [](ReadSink* sink) {
+    const ReadSink::Piece piece("sent", 4);
+    sink->Send(absl::MakeConstSpan(&piece, 1));
+  };
+  const auto answer = [&] { return Ask(ReadMessage(FUSE_READ, 1, 10000)); };
+  fs_.on_read = [&](const ReadRequest&, ReadSink* sink) -> Result<size_t> {
+    send(sink);
+    return Errno(EISDIR);
+  };
+  EXPECT_EQ(answer().body, "sent");
+  fs_.on_read = [&](const ReadRequest&, ReadSink* sink) -> Result<size_t> {
+    send(sink);
+    send(sink);
+    return size_t{1 << 30};
+  };
+  EXPECT_EQ(answer().body, "sent");
+  fs_.on_read = [&](const ReadRequest&, ReadSink* sink) -> Result<size_t> {
+    send(sink);
+    throw std::bad_alloc();
+  };
+  EXPECT_EQ(answer().body, "sent");
+}
+
+TEST_F(DispatcherTest, MoreThanWasAskedForIsAnIoErrorAlsoInPieces) {
+  fs_.on_read = [](const ReadRequest&, ReadSink* sink) -> Result<size_t> {
+    const ReadSink::Piece piece("four", 4);
+    sink->Send(absl::MakeConstSpan(&piece, 1));
+    return size_t{4};
+  };
+  EXPECT_EQ(Ask(ReadMessage(FUSE_READ, 1, 3)).error, EIO);
+  fs_.on_read = [](const ReadRequest&, ReadSink* sink) -> Result<size_t> {
+    const std::vector<ReadSink::Piece> pieces(ReadSink::kMaxPieces + 1, ReadSink::Piece("x", 1));
+    sink->Send(pieces);
+    return pieces.size();
+  };
+  EXPECT_EQ(Ask(ReadMessage(FUSE_READ, 1, 10000)).error, EIO);
+}
+
+TEST_F(DispatcherTest, PiecesThatAreRefusedAreAnIoError) {
+  const std::string data(5000, 'd');
+  fs_.on_read = [&](const ReadRequest&, ReadSink* sink) -> Result<size_t> {
+    const ReadSink::Piece piece(data);
+    sink->Send(absl::MakeConstSpan(&piece, 1));
+    return data.size();
+  };
+  sink_.delivery = Delivery::kRefused;
+  Serve(ReadMessage(FUSE_READ, 9, 10000));
+  ASSERT_EQ(sink_.replies.size(), 2u);
+  EXPECT_EQ(ParseReply(sink_.replies[1]).id, 9u);
+  EXPECT_EQ(ParseReply(sink_.replies[1]).error, EIO);
+}
+
+TEST_F(DispatcherTest, TheDataOfAWriteMayBeApart) {
+  const std::string data = std::string(50'000, 'a') + "end";
+  std::string got(data.size(), '#');
+  fs_.on_write = [&](const WriteRequest& request) -> Result<size_t> {
+    Payload payload = request.data;
+    EXPECT_FALSE(payload.in_memory());
+    const size_t size = payload.size();
+    MEMFUSE_RETURN_IF_ERROR(payload.CopyTo(absl::MakeSpan(got.data(), got.size())));
+    return size;
+  };
+  const std::string message = WriteMessage(5, data);
+  test::PipedPayload piped(data);
+  const WireReply reply = AskApart(message.substr(0, kPrefix), piped.payload());
+  EXPECT_EQ(reply.error, 0);
+  EXPECT_EQ(reply.As<fuse_write_out>().size, data.size());
+  EXPECT_EQ(got, data);
+  // The rest of it is nobody's.
+  fs_.on_write = [](const WriteRequest&) -> Result<size_t> { return size_t{7}; };
+  test::PipedPayload partial(data);
+  EXPECT_EQ(AskApart(message.substr(0, kPrefix), partial.payload()).As<fuse_write_out>().size, 7u);
+  EXPECT_EQ(partial.payload().size(), data.size());
+  fs_.on_write = [&](const WriteRequest&) -> Result<size_t> { return data.size() + 1; };
+  EXPECT_EQ(AskApart(message.substr(0, kPrefix), partial.payload()).error, EIO);
+}
+
+TEST_F(DispatcherTest, LengthsHoldForDataThatIsApart) {
+  const std::string data(1'000, 'a');
+  const std::string whole = WriteMessage(5, data);
+  const int64_t calls = fs_.calls;
+  for (const int lie : {-1'000, -999, -1, 1, 96}) {
+    // There is less or more than both lengths say.
+    const size_t size = static_cast<size_t>(1'000 + lie);
+    if (size > 0) {
+      test::PipedPayload other(std::string(size, 'a'));
+      EXPECT_EQ(AskApart(whole.substr(0, kPrefix), other.payload()).error, EINVAL) << lie;
+      // The header is right about it, and the WRITE is wrong.
+      std::string honest = whole.substr(0, kPrefix);
+      const auto length = static_cast<uint32_t>(kPrefix + size);
+      std::memcpy(honest.data(), &length, sizeof(length));
+      EXPECT_EQ(AskApart(honest, other.payload()).error, EINVAL) << lie;
+    }
+    // The WRITE is right, and the header is wrong.
+    std::string wrong = whole.substr(0, kPrefix);
+    const auto length = static_cast<uint32_t>(kPrefix + size);
+    std::memcpy(wrong.data(), &length, sizeof(length));
+    test::PipedPayload piped(data);
+    EXPECT_EQ(AskApart(wrong, piped.payload()).error, EINVAL) << lie;
+  }
+  for (size_t cut = sizeof(fuse_in_header); cut < kPrefix; ++cut) {
+    test::PipedPayload piped(data);
+    EXPECT_EQ(AskApart(whole.substr(0, cut), piped.payload()).error, EINVAL) << cut;
+  }
+  // A beginning of the data in the message.
+  test::PipedPayload rest(data.substr(1));
+  EXPECT_EQ(AskApart(whole.substr(0, kPrefix + 1), rest.payload()).error, EINVAL);
+  EXPECT_EQ(fs_.calls, calls);
+}
+
+TEST_F(DispatcherTest, NothingButAWriteHasDataApart) {
+  fuse_write_in in = {};
+  in.size = 1'000;
+  const std::string data(1'000, 'a');
+  for (uint32_t opcode = 0; opcode < 80; ++opcode) {
+    if (opcode == FUSE_WRITE) continue;
+    const std::string message = Message(opcode, 5, Bytes(in) + data).substr(0, kPrefix);
+    test::PipedPayload piped(data);
+    sink_.replies.clear();
+    dispatcher_.Serve(message, piped.payload(), &sink_);
+    ASSERT_EQ(sink_.replies.size(), Answered(opcode) ? 1u : 0u) << opcode;
+    if (Answered(opcode)) {
+      EXPECT_EQ(ParseReply(sink_.replies[0]).error, EINVAL) << opcode;
+    }
+  }
+  EXPECT_EQ(fs_.calls, 0);
+  std::string extended = WriteMessage(5, data).substr(0, kPrefix);
+  const uint16_t extensions = 1;
+  std::memcpy(&extended[36], &extensions, sizeof(extensions));
+  test::PipedPayload piped(data);
+  EXPECT_EQ(AskApart(extended, piped.payload()).error, EINVAL);
 }
 
 TEST_F(DispatcherTest, ListingsAreBoundedByTheCallerAndByTheBuffer) {

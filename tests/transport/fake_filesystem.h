@@ -24,6 +24,11 @@ class FakeFileSystem : public FileSystem {
   std::string link_target = "target";
   std::string ioctl_output;
   bool ioctl_changes_attributes = false;
+  uint64_t file_size = 0;
+  bool moves_data = false;
+  // In the place of what Read and Write do otherwise.
+  std::function<Result<size_t>(const ReadRequest&, ReadSink*)> on_read;
+  std::function<Result<size_t>(const WriteRequest&)> on_write;
   // Of the memory that the last Read or Write was given.
   std::atomic<uint64_t> last_offset_in_page{1};
   std::atomic<size_t> last_read_size{0};
@@ -86,16 +91,20 @@ class FakeFileSystem : public FileSystem {
     ++opens;
     return OpenResult{};
   }
-  Result<size_t> Read(const RequestContext&, const ReadRequest&, absl::Span<char> out) override {
+  Result<size_t> Read(const RequestContext&, const ReadRequest& request, ReadSink* sink) override {
     Enter();
+    if (on_read) return on_read(request, sink);
+    const absl::Span<char> out = sink->buffer();
     last_read_size = out.size();
     last_offset_in_page = reinterpret_cast<uintptr_t>(out.data()) % 4096;
     for (char& byte : out) byte = 'r';
     return out.size();
   }
+  bool MovesData() const override { return moves_data; }
   Result<size_t> Write(const RequestContext&, const WriteRequest& request) override {
     Enter();
-    last_offset_in_page = reinterpret_cast<uintptr_t>(request.data.data()) % 4096;
+    if (on_write) return on_write(request);
+    last_offset_in_page = reinterpret_cast<uintptr_t>(request.data.bytes().data()) % 4096;
     return request.data.size();
   }
   Result<void> Release(const RequestContext&, const ReleaseRequest&) override {
@@ -189,11 +198,12 @@ class FakeFileSystem : public FileSystem {
     ++opens;
     return CreateResult{*NewEntry(), {}};
   }
-  static Attributes SomeAttributes(InodeNumber ino) {
+  Attributes SomeAttributes(InodeNumber ino) const {
     Attributes attributes;
     attributes.ino = ino;
     attributes.mode = ino == kRootInode ? S_IFDIR | 0755 : S_IFREG | 0644;
     attributes.nlink = 1;
+    attributes.size = file_size;
     return attributes;
   }
 };

@@ -9,10 +9,12 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
+#include <cstring>
 #include <fstream>
 #include <memory>
 #include <mutex>
@@ -66,6 +68,75 @@ class SessionMountTest : public MountFixture {
 
   FakeFileSystem fs_;
 };
+
+// What goes by the page cache is moved, and arrives as it was written, wherever its pieces begin.
+TEST_F(SessionMountTest, TheDataOfBufferedWritesComesThroughPipes) {
+  fs_.moves_data = true;
+  std::mutex mu;
+  std::string file(3 << 20, '\0');
+  std::atomic<int> piped{0};
+  fs_.on_write = [&](const WriteRequest& request) -> Result<size_t> {
+    Payload payload = request.data;
+    const bool apart = !payload.in_memory();
+    if (apart) ++piped;
+    const size_t size = payload.size();
+    const std::lock_guard<std::mutex> lock(mu);
+    EXPECT_LE(request.offset + size, file.size());
+    // Of every third one a part is left behind.
+    const size_t taken = apart && piped % 3 == 2 ? size / 2 : size;
+    MEMFUSE_RETURN_IF_ERROR(payload.CopyTo(absl::MakeSpan(&file[request.offset], taken)));
+    return taken;
+  };
+  const std::unique_ptr<Session> session = Mount(Where(), 2);
+  ASSERT_NE(session, nullptr);
+  EXPECT_GT(session->parameters().max_write, 1'000'000u);
+  EXPECT_EQ(session->parameters().max_pages, 256u);
+  std::string data(3 << 20, '\0');
+  for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<char>(i / 3 + i / 4099);
+  const base::UniqueFd fd(open((directory() + "/name").c_str(), O_WRONLY | O_CLOEXEC));
+  ASSERT_TRUE(fd.valid());
+  for (const size_t begin : {0, 5, 4096, 4095, 100'001}) {
+    std::fill(file.begin(), file.end(), '\0');
+    size_t at = begin;
+    while (at < data.size()) {
+      const ssize_t n = pwrite(fd.get(), &data[at], data.size() - at, static_cast<off_t>(at));
+      ASSERT_GT(n, 0) << at << ": " << std::strerror(errno);
+      at += static_cast<size_t>(n);
+    }
+    const std::lock_guard<std::mutex> lock(mu);
+    ASSERT_TRUE(file.substr(begin) == data.substr(begin)) << begin;
+  }
+  EXPECT_GT(piped, 10);
+}
+
+TEST_F(SessionMountTest, AReadIsSentInManyPieces) {
+  std::string file(1 << 20, '\0');
+  fs_.file_size = file.size();
+  for (size_t i = 0; i < file.size(); ++i) file[i] = static_cast<char>(i / 3 + i / 4099);
+  fs_.on_read = [&](const ReadRequest& request, ReadSink* sink) -> Result<size_t> {
+    EXPECT_TRUE(sink->gathers());
+    std::vector<ReadSink::Piece> pieces;
+    const size_t end = std::min<size_t>(file.size(), request.offset + sink->buffer().size());
+    for (size_t at = request.offset; at < end;) {
+      const size_t size = std::min<size_t>(end - at, 2'111 + at % 7);
+      pieces.emplace_back(&file[at], size);
+      at += size;
+    }
+    sink->Send(pieces);
+    return end - request.offset;
+  };
+  const std::unique_ptr<Session> session = Mount(Where(), 2);
+  ASSERT_NE(session, nullptr);
+  const base::UniqueFd fd(open((directory() + "/name").c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
+  ASSERT_TRUE(fd.valid());
+  for (const size_t begin : {0, 4096, 512}) {
+    std::string out(1 << 20, '#');
+    ASSERT_EQ(pread(fd.get(), out.data(), out.size(), static_cast<off_t>(begin)),
+              static_cast<ssize_t>(file.size() - begin));
+    out.resize(file.size() - begin);
+    EXPECT_TRUE(out == file.substr(begin)) << begin;
+  }
+}
 
 TEST_F(SessionMountTest, MountsServesAndUnmounts) {
   const std::unique_ptr<Session> session = Mount(Where(), 3);
