@@ -430,8 +430,8 @@ class FileSystem {
     return NotServed();
   }
 
-  // Whether Write passes large data on by Payload::MoveTo, so that it is worth keeping it in a pipe.
-  // Asked before the first request.
+  // Whether Write passes large data on by Payload::MoveTo, so that it is worth keeping it in a
+  // pipe. Asked before the first request.
   virtual bool MovesData() const { return false; }
 
   // Writes all of `data`, or its beginning where space ran out after at least one byte; that is
