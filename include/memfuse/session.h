@@ -102,6 +102,8 @@ class Session {
   virtual ConnectionParameters parameters() const = 0;
   // Requests come through io_uring.
   virtual bool uses_io_uring() const = 0;
+  // How requests come, in a clause for the log, and why not by io_uring where that was wanted.
+  virtual std::string DescribeTransport() const = 0;
 
   // Requests of all workers since the start, by opcode (index); INIT, which a mount answers before
   // there are workers, is not among them. What is no opcode is counted at 0. Requests are served

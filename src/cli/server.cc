@@ -105,9 +105,8 @@ int RunServer(const Options& options, StartupReport report) {
   const std::string where =
       options.mount.mount_point.empty() ? "descriptor" : options.mount.mount_point;
   LOG(INFO) << "serving " << where << ": " << options.filesystem.size_limit << " bytes, "
-            << options.filesystem.inode_limit << " inodes, " << options.session.threads
-            << " threads; requests: "
-            << ((*session)->uses_io_uring() ? "io_uring, a queue per CPU" : "/dev/fuse")
+            << options.filesystem.inode_limit
+            << " inodes; requests: " << (*session)->DescribeTransport()
             << "; file data: " << (*fs)->DescribeData();
   int signal = SIGTERM;  // as if, when nobody waits for the mount any more
   if (report.Succeed()) signal = ServeUntilEnd(signals.get(), **session, **fs);

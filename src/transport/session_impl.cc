@@ -53,8 +53,10 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
   spare_ = std::move(descriptors);
   if (!first.ok()) return first.status();
   channels_.push_back(*std::move(first));
+  std::string no_io_uring = "the connection was initialised without it";
   if (initialized.minor == 0) {
     protocol::Wishes wishes;
+    no_io_uring = "the kernel does not offer it";
     wishes.max_read = options.max_write;
     wishes.max_write = options.max_write;
     // A second, small request costs less than a second copy of the large one.
@@ -66,8 +68,10 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
     wishes.passthrough = options.passthrough;
     if (options.io_uring && RingChannel::Enabled()) {
       const absl::Status made = MakeRingsLocked();
-      if (!made.ok()) LOG(WARNING) << "requests do not come through io_uring: " << made.message();
+      if (!made.ok()) no_io_uring = std::string(made.message());
       wishes.io_uring = made.ok();
+    } else {
+      no_io_uring = "no administrator has switched it on";
     }
     absl::StatusOr<ConnectionParameters> agreed =
         AnswerInit(channels_.front().get(), wishes, init_deadline);
@@ -83,6 +87,13 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
   }
   uses_io_uring_ = protocol::UsesIoUring(parameters_) && !rings_.empty();
   if (!uses_io_uring_) rings_.clear();
+  if (uses_io_uring_) {
+    transport_description_ = absl::StrCat("io_uring, ", rings_.size(), " queues");
+  } else {
+    transport_description_ =
+        absl::StrCat("/dev/fuse, ", options.threads, options.threads == 1 ? " thread" : " threads");
+    if (options.io_uring) absl::StrAppend(&transport_description_, "; no io_uring: ", no_io_uring);
+  }
   // FORGET and notifications keep to the device.
   const int threads = uses_io_uring_ ? 1 : options.threads;
   for (int i = 0; i < threads; ++i) {

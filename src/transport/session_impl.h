@@ -45,6 +45,7 @@ class SessionImpl final : public Session, private BackingFiles {
   absl::Status AddWorker() override;
   ConnectionParameters parameters() const override { return parameters_; }
   bool uses_io_uring() const override { return uses_io_uring_; }
+  std::string DescribeTransport() const override { return transport_description_; }
   std::vector<uint64_t> RequestCounts() const override;
   std::vector<uint64_t> WorkerRequestCounts() const override;
   bool WaitFor(absl::Duration timeout) override;
@@ -86,6 +87,7 @@ class SessionImpl final : public Session, private BackingFiles {
   size_t max_transfer_ = 0;                // constant after Start
   int backing_device_ = -1;                // constant after Start; a channel's descriptor
   bool uses_io_uring_ = false;             // constant after Start
+  std::string transport_description_;      // constant after Start
   bool connected_ = false;                 // constant after Start; the file system was told
   std::optional<MountPoint> mount_point_;  // constant once the session is shared
   std::atomic<bool> stop_{false};          // atomic
