@@ -117,6 +117,7 @@ void RingChannel::Enter() {
   syscall(__NR_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
   for (size_t i = 0; i < entries_.size(); ++i) Submit(kCommandRegister, 0, i);
   registered_ = entries_.size();
+  step_aside_.Begin();
 }
 
 void RingChannel::Assemble(Entry* entry) {
@@ -136,6 +137,7 @@ void RingChannel::Assemble(Entry* entry) {
 }
 
 Reception RingChannel::Receive() {
+  step_aside_.Look();
   for (;;) {
     io_uring_cqe* cqe = nullptr;
     while (io_uring_peek_cqe(&ring_, &cqe) == 0 && cqe != nullptr) {

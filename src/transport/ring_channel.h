@@ -23,6 +23,7 @@
 #include "absl/types/span.h"
 #include "src/transport/channel.h"
 #include "src/transport/page_buffer.h"
+#include "src/transport/step_aside.h"
 
 namespace memfuse::transport {
 
@@ -82,6 +83,7 @@ class RingChannel final : public Channel {
   io_uring ring_ = {};
   bool ring_made_ = false;
   std::vector<std::unique_ptr<Entry>> entries_;
+  StepAside step_aside_;
   size_t registered_ = 0;  // entries that the kernel has, or that hold a request
   size_t current_ = 0;     // the entry of message()
   bool answered_ = true;   // its request

@@ -16,7 +16,9 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -180,6 +182,70 @@ TEST_F(SessionUringTest, ServesEveryCpuAndUnmountsWhileItDoes) {
   done = true;
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(fs_.opens, 0);
+}
+
+// The scheduling policy of the workers that serve queues.
+std::vector<int> WorkerPolicies() {
+  std::vector<int> policies;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string name;
+    std::ifstream(task.path() / "comm") >> name;
+    // The first serves the device.
+    if (name.rfind("memfuse-", 0) != 0 || name == "memfuse-0") continue;
+    policies.push_back(sched_getscheduler(std::stoi(task.path().filename())));
+  }
+  return policies;
+}
+
+TEST_F(SessionUringTest, WorkersStepAsideUnlessTheirCpusAreBusy) {
+  const auto session = Mount();
+  ASSERT_NE(session, nullptr);
+  const int cpus = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  // Runs `f` in a thread on each CPU until all workers have that policy, or for 20 seconds.
+  const auto until_all_are = [&](int policy, const std::function<void()>& f) {
+    std::atomic<bool> done{false};
+    std::vector<std::thread> threads;
+    for (int cpu = 0; cpu < cpus; ++cpu) {
+      threads.emplace_back([&, cpu] {
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        CPU_SET(static_cast<size_t>(cpu), &set);
+        sched_setaffinity(0, sizeof(set), &set);
+        struct statfs s;
+        while (!done) {
+          f();
+          EXPECT_EQ(statfs(directory().c_str(), &s), 0);
+        }
+      });
+    }
+    bool all = false;
+    for (int i = 0; i < 2000 && !all; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      const std::vector<int> policies = WorkerPolicies();
+      all = !policies.empty() && std::all_of(policies.begin(), policies.end(),
+                                             [policy](int found) { return found == policy; });
+    }
+    done = true;
+    for (std::thread& thread : threads) thread.join();
+    return all;
+  };
+  EXPECT_TRUE(until_all_are(SCHED_IDLE, [] {}));
+  std::atomic<bool> busy{true};
+  std::vector<std::thread> hogs;
+  for (int cpu = 0; cpu < cpus; ++cpu) {
+    hogs.emplace_back([&busy, cpu] {
+      cpu_set_t set;
+      CPU_ZERO(&set);
+      CPU_SET(static_cast<size_t>(cpu), &set);
+      sched_setaffinity(0, sizeof(set), &set);
+      while (busy) {
+      }
+    });
+  }
+  EXPECT_TRUE(until_all_are(SCHED_OTHER, [] {}));
+  busy = false;
+  for (std::thread& hog : hogs) hog.join();
+  EXPECT_TRUE(until_all_are(SCHED_IDLE, [] {}));
 }
 
 TEST_F(SessionUringTest, WhereItIsSwitchedOffTheDeviceServes) {
