@@ -113,7 +113,9 @@ Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
   // nobody, which moves ctime.
   bool changed = resized || (request.kill_suidgid && !request.size.has_value());
   if (resized || owner_changes || request.kill_suidgid) {
-    changed |= inode->KillPrivilegesLocked(owner_changes || request.kill_suidgid);
+    const bool killed = inode->KillPrivilegesLocked(owner_changes || request.kill_suidgid);
+    // A truncate(2) that does nothing else moves no time, as on tmpfs.
+    changed |= killed && (resized || !request.size.has_value());
   }
   if (request.mode.has_value()) {
     MEMFUSE_RETURN_IF_ERROR(SetPermissions(inode.get(), *request.mode & 07777));

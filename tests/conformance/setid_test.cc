@@ -186,5 +186,20 @@ TEST_P(SetId, ClearingMovesTimesAsTheWriteDoes) {
   EXPECT_EQ(file.Moved(), "mc");
 }
 
+// Of a file without data, to the size that it has.
+TEST_P(SetId, ClearingByATruncateThatDoesNothingElseMovesNoTime) {
+  for (const off_t size : {0, 10000}) {
+    unlink("f");
+    MakeFile("f");
+    ASSERT_EQ(truncate("f", size), 0);
+    Give("f", kAlice);
+    ASSERT_EQ(chmod("f", 06777), 0);
+    const TimeWatch file("f");
+    EXPECT_EQ(As(kBob, [size] { return ErrnoOf(truncate("f", size)); }), 0);
+    EXPECT_EQ(Permissions("f"), mode_t{0777});
+    EXPECT_EQ(file.Moved(), "");
+  }
+}
+
 }  // namespace
 }  // namespace memfuse::conformance
