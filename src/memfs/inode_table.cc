@@ -34,7 +34,7 @@ void InodeTable::Erase(InodeNumber ino) {
   last = *it;
   shard.inodes.erase(it);
   // Give back what a table that was once large still holds.
-  if (shard.inodes.capacity() > 1024 && shard.inodes.size() < shard.inodes.capacity() / 16) {
+  if (shard.inodes.capacity() > 64 && shard.inodes.size() < shard.inodes.capacity() / 16) {
     try {
       shard.inodes.rehash(0);
     } catch (const std::bad_alloc&) {
