@@ -170,7 +170,10 @@ absl::StatusOr<base::UniqueFd> MountPrivateTmpfs(const PrivateTmpfsOptions& opti
 absl::StatusOr<base::UniqueFd> MakePrivateFile(const PrivateTmpfsOptions& options) {
   const Settings settings(options);
   Outcome made = MakeFile(settings);
-  if (made.error == EPERM && made.step == Step::kContext) made = MakeFileInNamespace(settings);
+  if (made.error == EPERM && made.step == Step::kContext) {
+    if (options.noswap) return absl::PermissionDeniedError("noswap takes CAP_SYS_ADMIN");
+    made = MakeFileInNamespace(settings);
+  }
   return ToStatus(made, settings);
 }
 

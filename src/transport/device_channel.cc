@@ -61,8 +61,9 @@ bool DeviceChannel::Accept(size_t size, bool piped) {
   size_t data = size - prefix;
   Payload contents(pipe_.contents());
   if (piped && !contents.CopyTo(buffer.first(prefix)).ok()) return false;
-  const protocol::MessagePrefix ahead = protocol::LookAhead(buffer.first(prefix));
-  const bool large = ahead.is_write && data >= kSmallestPiped;
+  protocol::MessagePrefix ahead;
+  if (data >= kSmallestPiped) ahead = protocol::LookAhead(buffer.first(prefix));
+  const bool large = ahead.is_write;
   if (large) {
     // What is written from the caller's memory is copied into a pipe as it is into a buffer.
     expecting_data_ = ahead.is_direct ? 0 : kPatience;

@@ -44,7 +44,8 @@ bool MayReturn() {
 }  // namespace
 
 void StepAside::Begin() {
-  if (!MayReturn()) return;
+  // Whoever chose another policy for the daemon is not overruled.
+  if (sched_getscheduler(0) != SCHED_OTHER || !MayReturn()) return;
   schedstat_.reset(open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC));
   Waits waits;
   // Zeros throughout: the kernel is built or started without schedstats.
@@ -72,8 +73,11 @@ bool StepAside::ReadWaits(Waits* waits) const {
 void StepAside::SetAside(bool aside) {
   const sched_param none = {};
   if (sched_setscheduler(0, aside ? SCHED_IDLE : SCHED_OTHER, &none) == 0) aside_ = aside;
-  if (!ReadWaits(&seen_)) schedstat_.reset();
   next_look_ = Now() + (aside_ ? kInterval : pause_);
+  if (ReadWaits(&seen_)) return;
+  // Without a look it must not stay aside.
+  schedstat_.reset();
+  sched_setscheduler(0, SCHED_OTHER, &none);
 }
 
 void StepAside::Look() {
@@ -85,13 +89,9 @@ void StepAside::Look() {
     return;
   }
   const Waits before = seen_;
-  if (!ReadWaits(&seen_)) {
-    SetAside(false);
-    schedstat_.reset();
-    return;
-  }
+  const bool seen = ReadWaits(&seen_);
   const uint64_t times = std::max<uint64_t>(seen_.times - before.times, 1);
-  if ((seen_.nanoseconds - before.nanoseconds) / times > kLongWait) {
+  if (!seen || (seen_.nanoseconds - before.nanoseconds) / times > kLongWait) {
     SetAside(false);
     pause_ = std::min(2 * pause_, kLongestPause);
     return;

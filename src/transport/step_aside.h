@@ -29,7 +29,8 @@ class StepAside {
   };
 
   // From now on, the calling thread steps aside; not where it could not take that back
-  // (CAP_SYS_NICE, or RLIMIT_NICE) or the system does not count waits.
+  // (CAP_SYS_NICE, or RLIMIT_NICE), has a policy that somebody chose, or the system counts no
+  // waits.
   void Begin();
   // Once per request.
   void Look();

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 
-from commands import Failure
+from commands import Failure, interrupts
 
 Wrong = argparse.ArgumentTypeError  # Of one flag, which argparse then names.
 
@@ -97,11 +97,18 @@ def write(path, text):
             file.write(text)
 
 
-def run_to_status(program, main):
-    """The exit status of `main`, which says whether all went well."""
+def run_program(program, parse, check, benchmark):
+    """Ends with the exit status; `benchmark` says whether all went well."""
+    sys.exit(_status(program, parse, check, benchmark))
+
+
+def _status(program, parse, check, benchmark):
     say = speaker(program)
     try:
-        return 0 if main() else 1
+        options = parse(sys.argv[1:])
+        check(options)
+        interrupts.catch()
+        return 0 if benchmark(options) else 1
     except Failure as failure:
         say(failure)
     except OSError as error:

@@ -25,7 +25,7 @@ from command_line import (
     names_of,
     pattern,
     positive,
-    run_to_status,
+    run_program,
     speaker,
     write,
 )
@@ -182,12 +182,5 @@ def benchmark(options):
     return good
 
 
-def main(arguments):
-    options = parse(arguments)
-    check(options)
-    interrupts.catch()
-    return benchmark(options)
-
-
 if __name__ == "__main__":
-    sys.exit(run_to_status(PROGRAM, lambda: main(sys.argv[1:])))
+    run_program(PROGRAM, parse, check, benchmark)
