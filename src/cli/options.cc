@@ -81,8 +81,8 @@ absl::StatusOr<DataKind> ResolveData() {
   }
   DataKind kind = found->second;
   if (kind == DataKind::kNull && (FLAGS_noswap || FLAGS_huge != "auto")) {
-    return absl::InvalidArgumentError(absl::StrCat("--", FLAGS_noswap ? "noswap" : "huge",
-                                                   " does not go with --data=null"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--", FLAGS_noswap ? "noswap" : "huge", " does not go with --data=null"));
   }
   if (FLAGS_writeback) {
     // Data that the kernel writes by itself it has no need to collect.
@@ -169,11 +169,11 @@ absl::StatusOr<Options> ResolveOptions(const std::vector<std::string>& operands,
 
   options.mount.fsname = FLAGS_fsname;
   // tmpfs lets everybody in, as far as the mode says; only root may offer that unasked.
-  options.mount.allow_other = FLAGS_allow_other || machine.uid == 0;
-  if (machine.uid == 0 && IsFlagSet("allow_other") && !FLAGS_allow_other) {
-    return absl::InvalidArgumentError(
-        "--noallow_other: what root mounts is open to all users; --mode=0700 keeps them out");
-  }
+  const bool root = machine.uid == 0;
+  options.mount.allow_other = FLAGS_allow_other || (root && !IsFlagSet("allow_other"));
+  // Root alone may do everything anyway. Somebody else's own files can be closed to themselves, and
+  // a descriptor that is handed over was mounted as somebody else saw fit.
+  options.session.kernel_permissions = !root || options.mount.allow_other || options.fuse_fd >= 0;
   options.mount.read_only = FLAGS_ro;
   options.mount.nosuid = !FLAGS_suid;
   options.mount.nodev = !FLAGS_dev;

@@ -48,8 +48,8 @@ constexpr InitFlag kFlags[] = {
      "Lookups and listings of one directory may run at the same time."},
     {wire::kInitHandleKillpriv, "HANDLE_KILLPRIV", Want::kNo,
      "HANDLE_KILLPRIV_V2 takes its place; this one clears without asking for CAP_FSETID."},
-    {wire::kInitPosixAcl, "POSIX_ACL", Want::kYes,
-     "The kernel checks ACLs; the server stores and inherits them."},
+    {wire::kInitPosixAcl, "POSIX_ACL", Want::kPosixAcl,
+     "The kernel checks ACLs; the server stores and inherits them. Turns default_permissions on."},
     {wire::kInitAbortError, "ABORT_ERROR", Want::kYes,
      "An aborted connection reads as ECONNABORTED, an unmounted one as ENODEV."},
     {wire::kInitMaxPages, "MAX_PAGES", Want::kYes, "Requests larger than 128 KiB."},
@@ -111,6 +111,8 @@ bool Wanted(const InitFlag& flag, const Wishes& wishes) {
       return wishes.passthrough;
     case Want::kIoUring:
       return wishes.io_uring;
+    case Want::kPosixAcl:
+      return wishes.posix_acl;
   }
   return false;
 }

@@ -32,6 +32,7 @@ struct Wishes {
   bool writeback_cache = false;
   bool passthrough = false;  // excludes writeback_cache
   bool io_uring = false;     // there are queues to register
+  bool posix_acl = true;     // the kernel then checks all permissions, whatever the mount says
 };
 
 enum class Want : uint8_t {
@@ -40,6 +41,7 @@ enum class Want : uint8_t {
   kWriteback,    // if Wishes::writeback_cache
   kPassthrough,  // if Wishes::passthrough
   kIoUring,      // if Wishes::io_uring
+  kPosixAcl,     // if Wishes::posix_acl
 };
 
 struct InitFlag {

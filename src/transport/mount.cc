@@ -44,16 +44,17 @@ unsigned long MountFlags(const MountOptions& options) {  // NOLINT: mount(2)'s t
 
 // The descriptor of the new mount; none if this process may not mount, and another way is needed.
 absl::StatusOr<std::optional<base::UniqueFd>> MountDirectly(const MountOptions& options,
-                                                            const std::string& path) {
+                                                            const std::string& path,
+                                                            bool kernel_permissions) {
   absl::StatusOr<base::UniqueFd> device = OpenDevice();
   if (!device.ok()) {
     // The helper opens it as root.
     if (absl::IsPermissionDenied(device.status()) && geteuid() != 0) return std::nullopt;
     return device.status();
   }
-  const std::string data =
-      absl::StrCat("fd=", device->get(), ",rootmode=40000,user_id=", geteuid(),
-                   ",group_id=", getegid(), ",default_permissions,allow_other");
+  const std::string data = absl::StrCat(
+      "fd=", device->get(), ",rootmode=40000,user_id=", geteuid(), ",group_id=", getegid(),
+      kernel_permissions ? ",default_permissions,allow_other" : "");
   if (mount(options.fsname.c_str(), path.c_str(), kType, MountFlags(options), data.c_str()) == 0) {
     return *std::move(device);
   }
@@ -89,9 +90,10 @@ absl::Status HelperError(const std::string& path, const std::string& complaint) 
   return absl::InternalError(sentence);
 }
 
-absl::StatusOr<base::UniqueFd> MountByHelper(const MountOptions& options, const std::string& path) {
+absl::StatusOr<base::UniqueFd> MountByHelper(const MountOptions& options, const std::string& path,
+                                             bool kernel_permissions) {
   absl::StatusOr<HelperResult> helper =
-      RunHelper({"-o", HelperOptions(options, geteuid() == 0), "--", path});
+      RunHelper({"-o", HelperOptions(options, geteuid() == 0, kernel_permissions), "--", path});
   if (!helper.ok()) return helper.status();
   if (!helper->succeeded) return HelperError(path, helper->complaint);
   if (!helper->descriptor.valid()) {
@@ -139,11 +141,12 @@ absl::StatusOr<std::string> CheckMountPoint(const std::string& path) {
   return std::string(real.get());
 }
 
-std::string HelperOptions(const MountOptions& options, bool root) {
+std::string HelperOptions(const MountOptions& options, bool root, bool kernel_permissions) {
   std::string text =
       absl::StrCat("fsname=", absl::StrReplaceAll(options.fsname, {{"\\", "\\\\"}, {",", "\\,"}}),
-                   ",subtype=", kSubtype, ",default_permissions");
-  if (options.allow_other || root) absl::StrAppend(&text, ",allow_other");
+                   ",subtype=", kSubtype);
+  if (kernel_permissions) absl::StrAppend(&text, ",default_permissions");
+  if (options.allow_other || (root && kernel_permissions)) absl::StrAppend(&text, ",allow_other");
   if (options.read_only) absl::StrAppend(&text, ",ro");
   if (options.nosuid) absl::StrAppend(&text, ",nosuid");
   if (options.nodev) absl::StrAppend(&text, ",nodev");
@@ -152,18 +155,19 @@ std::string HelperOptions(const MountOptions& options, bool root) {
   return text;
 }
 
-absl::StatusOr<Mounted> MountDevice(const MountOptions& options) {
+absl::StatusOr<Mounted> MountDevice(const MountOptions& options, bool kernel_permissions) {
   if (absl::Status fsname = CheckFsname(options.fsname); !fsname.ok()) return fsname;
   absl::StatusOr<std::string> path = CheckMountPoint(options.mount_point);
   if (!path.ok()) return path.status();
   if (!options.force_helper) {
-    absl::StatusOr<std::optional<base::UniqueFd>> direct = MountDirectly(options, *path);
+    absl::StatusOr<std::optional<base::UniqueFd>> direct =
+        MountDirectly(options, *path, kernel_permissions);
     if (!direct.ok()) return direct.status();
     if (direct->has_value()) {
       return Mounted{**std::move(direct), MountPoint::Identify(*std::move(path), false)};
     }
   }
-  absl::StatusOr<base::UniqueFd> helped = MountByHelper(options, *path);
+  absl::StatusOr<base::UniqueFd> helped = MountByHelper(options, *path, kernel_permissions);
   if (!helped.ok()) return helped.status();
   return Mounted{*std::move(helped), MountPoint::Identify(*std::move(path), true)};
 }

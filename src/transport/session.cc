@@ -1,6 +1,7 @@
 #include "memfuse/session.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -47,7 +48,12 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Mount(const MountOptions& moun
                                                         const SessionOptions& options,
                                                         FileSystem* fs) {
   if (absl::Status checked = CheckOptions(options, fs); !checked.ok()) return checked;
-  absl::StatusOr<transport::Mounted> mounted = transport::MountDevice(mount);
+  if (!options.kernel_permissions && (mount.allow_other || geteuid() != 0)) {
+    return absl::InvalidArgumentError(
+        "without the kernel's checks of permissions only root may mount, and for root alone");
+  }
+  absl::StatusOr<transport::Mounted> mounted =
+      transport::MountDevice(mount, options.kernel_permissions);
   if (!mounted.ok()) return mounted.status();
   auto session = std::make_unique<transport::SessionImpl>(fs);
   std::vector<base::UniqueFd> descriptors;

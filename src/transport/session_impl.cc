@@ -66,6 +66,7 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
     }
     wishes.writeback_cache = options.writeback_cache;
     wishes.passthrough = options.passthrough;
+    wishes.posix_acl = options.kernel_permissions;
     if (options.io_uring && RingChannel::Enabled()) {
       const absl::Status made = MakeRingsLocked();
       if (!made.ok()) no_io_uring = std::string(made.message());

@@ -367,6 +367,8 @@ def metadata_targets(memfuse, peer, ring, arena, room=False):
     the peer: for more files than anybody's defaults allow."""
     limits = ["--size=0", "--nr_inodes=0"] if room else []
     stores = {"memfuse": []} | ({"arena": ["--data=daemon"]} if arena else {})
+    if not room:
+        stores["alone"] = ["--noallow_other", "--noxattr"]
     mount_options = "size=100%,nr_inodes=0" if room else "defaults"
     targets = [Tmpfs("tmpfs", f"kernel tmpfs, {mount_options}", mount_options)]
     for store, flags in stores.items():

@@ -78,6 +78,27 @@ TEST_F(MountTest, ShowsItsOptionsInTheMountTable) {
                     HasSubstr("noexec"), HasSubstr("noatime"), HasSubstr("allow_other")));
 }
 
+TEST_F(MountTest, RootAloneKeepsOthersOutAndPermissionsAsTheyAre) {
+  MountWell({"--noallow_other"});
+  EXPECT_EQ(Output("grep \" $M \" /proc/mounts | grep -c 'default_permissions\\|allow_other'"),
+            "0\n");
+  EXPECT_NE(program_.Shell("setpriv --reuid=65534 --regid=65534 --clear-groups ls $M").exit_status,
+            0);
+  ExpectUsable();
+  // What the kernel asks the daemon for now: root may read and write anything, but run only what
+  // somebody may run.
+  EXPECT_EQ(Output("cd $M && printf '#!/bin/sh\\necho ran\\n' > p && chmod 000 p && cat p | wc -l; "
+                   "test -x p && echo executable; test -r p && test -w p && echo mine; ./p; "
+                   "chmod 100 p; test -x p && ./p; cd / && rm $M/p"),
+            "2\nmine\nran\n");
+  // What the daemon does by itself: umask, set-group-ID, inherited ACLs.
+  EXPECT_EQ(Output("umask 027; mkdir $M/g && chgrp 12 $M/g && chmod 2770 $M/g && "
+                   "touch $M/g/f && mkdir $M/g/e && stat -c '%a %g' $M/g/f $M/g/e; "
+                   "setfacl -d -m u:13:rwx $M/g && touch $M/g/a && getfacl -cn $M/g/a | sed -n "
+                   "'s/^user:13:/&/p' | cut -f1"),
+            "640 12\n2750 12\nuser:13:rwx\n");
+}
+
 TEST_F(MountTest, ReadOnly) {
   MountWell({"-o", "ro"});
   const ProgramResult result = program_.Shell("echo x > $M/f");
@@ -284,6 +305,24 @@ TEST_F(MountTest, WithoutExtendedAttributesTheKernelAsksOnceOnly) {
   const ProgramResult without = program_.Shell(InForeground(script, "--noxattr"));
   EXPECT_THAT(without.out, HasSubstr("Operation not supported"));
   EXPECT_THAT(without.out, testing::ContainsRegex(" GETXATTR=1( |$)"));
+}
+
+TEST_F(MountTest, RootAloneIsAskedLess) {
+  // Each name that is made costs a look at the directory before the next one, but for who may do
+  // everything.
+  const std::string make_ten =
+      "mkdir $M/d; for i in 0 1 2 3 4 5 6 7 8 9; do mkdir $M/d/$i; done\nlog_requests\n"
+      "sed -n 's/.* GETATTR=\\([0-9]*\\).*/\\1/p' $L";
+  const auto asked = [&](const char* flag) {
+    const ProgramResult result = program_.Shell(InForeground(make_ten, flag));
+    EXPECT_EQ(result.exit_status, 0) << result.err;
+    int64_t count = 0;
+    // No line: not once.
+    EXPECT_TRUE(result.out.empty() || absl::SimpleAtoi(result.out, &count)) << result.out;
+    return count;
+  };
+  EXPECT_GE(asked("--allow_other"), 9);
+  EXPECT_LE(asked("--noallow_other"), 2);
 }
 
 TEST_F(MountTest, SignalUser1DoesNoHarmInTheBackground) {

@@ -92,8 +92,10 @@ TEST_F(OptionsTest, EverythingGiven) {
 TEST_F(OptionsTest, RootLetsOthersIn) {
   machine_.uid = 0;
   EXPECT_TRUE(Good({"/mnt"}).mount.allow_other);
-  EXPECT_THAT(Error({"/mnt", "--noallow_other"}), HasSubstr("--mode=0700"));
-  EXPECT_THAT(Error({"/mnt", "-o", "noallow_other"}), HasSubstr("--mode=0700"));
+  EXPECT_TRUE(Good({"/mnt"}).session.kernel_permissions);
+  EXPECT_FALSE(Good({"/mnt", "--noallow_other"}).mount.allow_other);
+  EXPECT_FALSE(Good({"/mnt", "-o", "noallow_other"}).session.kernel_permissions);
+  EXPECT_TRUE(Good({"--fuse_fd=5", "--noallow_other"}).session.kernel_permissions);
 }
 
 TEST_F(OptionsTest, AUserLetsOthersInOnlyWhenTold) {

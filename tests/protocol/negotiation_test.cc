@@ -121,6 +121,12 @@ TEST(Negotiate, WritebackIsAWish) {
   EXPECT_EQ(Negotiate(Kernel(45, without), wishes)->parameters.flags, kExpected);
 }
 
+TEST(Negotiate, WithoutChecksOfPermissionsAclsAreNotTheKernelsEither) {
+  Wishes wishes;
+  wishes.posix_acl = false;
+  EXPECT_EQ(Negotiate(Kernel(45, kAll), wishes)->parameters.flags, kExpected & ~FUSE_POSIX_ACL);
+}
+
 TEST(Negotiate, SpeaksTheOlderOfTheTwoMinors) {
   EXPECT_EQ(Negotiate(Kernel(31, kAll), {})->parameters.minor, 31u);
   EXPECT_EQ(Negotiate(Kernel(38, kAll), {})->parameters.minor, 38u);

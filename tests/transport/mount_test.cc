@@ -106,9 +106,13 @@ TEST_F(MountTest, BadNames) {
 TEST_F(MountTest, OptionsOfTheHelper) {
   MountOptions options;
   options.fsname = "a,b\\c";
-  EXPECT_EQ(HelperOptions(options, false), "fsname=a\\,b\\\\c,subtype=memfuse,default_permissions");
+  EXPECT_EQ(HelperOptions(options, false, true),
+            "fsname=a\\,b\\\\c,subtype=memfuse,default_permissions");
+  EXPECT_EQ(HelperOptions(options, true, true),
+            "fsname=a\\,b\\\\c,subtype=memfuse,default_permissions,allow_other");
+  EXPECT_EQ(HelperOptions(options, true, false), "fsname=a\\,b\\\\c,subtype=memfuse");
   options.allow_other = options.read_only = options.nosuid = true;
-  EXPECT_EQ(HelperOptions(options, false),
+  EXPECT_EQ(HelperOptions(options, false, true),
             "fsname=a\\,b\\\\c,subtype=memfuse,default_permissions,allow_other,ro,nosuid");
 }
 

@@ -138,6 +138,27 @@ TEST_F(SessionMountTest, AReadIsSentInManyPieces) {
   }
 }
 
+TEST_F(SessionMountTest, WithoutChecksOfPermissionsOnlyRootAndAlone) {
+  SessionOptions unchecked;
+  unchecked.kernel_permissions = false;
+  MountOptions mount = Where();
+  mount.allow_other = true;
+  EXPECT_EQ(Session::Mount(mount, unchecked, &fs_).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(MountInfo(), testing::IsEmpty());
+  mount.allow_other = false;
+  for (const bool helper : {false, true}) {
+    mount.force_helper = helper;
+    absl::StatusOr<std::unique_ptr<Session>> session = Session::Mount(mount, unchecked, &fs_);
+    ASSERT_TRUE(session.ok()) << session.status();
+    // The kernel turns them on by itself where ACLs are agreed on.
+    EXPECT_THAT(MountInfo(), testing::Not(HasSubstr("default_permissions")));
+    EXPECT_THAT(MountInfo(), testing::Not(HasSubstr("allow_other")));
+    EXPECT_EQ(Statfs(), 0);
+    EXPECT_TRUE((*session)->Unmount(absl::Seconds(5)).ok());
+  }
+}
+
 TEST_F(SessionMountTest, MountsServesAndUnmounts) {
   const std::unique_ptr<Session> session = Mount(Where(), 3);
   ASSERT_NE(session, nullptr);
