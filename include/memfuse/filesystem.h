@@ -254,7 +254,7 @@ struct ReaddirRequest {
   InodeNumber ino;
   FileHandle handle{};
   uint64_t offset = 0;  // 0, or the next_offset of an entry that was delivered before
-  bool plus = false;    // deliver attributes, and a lookup, with each entry
+  bool plus = false;    // deliver attributes, and a lookup, with entries
 };
 
 // One directory entry on its way to the caller.
@@ -263,7 +263,8 @@ struct DirectoryEntry {
   InodeNumber ino = kNoInode;
   uint32_t type = 0;         // S_IFMT bits of the mode
   uint64_t next_offset = 0;  // where to go on after this entry
-  // plus: the inode behind the name, with one lookup given; its ino is kNoInode for "." and "..".
+  // plus: the inode behind the name, with one lookup given. Null, or with kNoInode as its ino, for
+  // "." and "..", and where the caller is to keep what it knows of the name or to look it up.
   const Entry* entry = nullptr;
 };
 

@@ -135,6 +135,8 @@ Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
                         request.mtime.kind != TimeChange::Kind::kKeep;
     static_cast<RegularFile*>(inode.get())->data()->TimesChanged(meta, chosen);
   }
+  // Who writes a file and then sets its times or owner (tar, cp -p) is done with it.
+  inode->told = valid != 0;
   return AttributesResult{inode->KnownAttributesLocked(), valid};
 }
 

@@ -10,18 +10,21 @@ void TouchDirectory(Directory* dir, int subdirectories, Timestamp now) {
   MutexLock lock(&dir->mu);
   dir->meta.mtime = now;
   dir->meta.ctime = now;
+  dir->told = false;
   dir->meta.nlink += static_cast<uint32_t>(subdirectories);
 }
 
 void TouchInode(Inode* inode, Timestamp now) {
   MutexLock lock(&inode->mu);
   inode->meta.ctime = now;
+  inode->told = false;
 }
 
 void GainLink(Inode* inode, Timestamp now) {
   MutexLock lock(&inode->mu);
   inode->meta.nlink += inode->is_directory() ? 2 : 1;
   inode->meta.ctime = now;
+  inode->told = false;
   inode->linkable = false;
 }
 
@@ -33,6 +36,7 @@ bool LoseLink(Inode* inode, Timestamp now) {
     --inode->meta.nlink;
   }
   inode->meta.ctime = now;
+  inode->told = false;
   inode->NoteOrphanLocked();
   return inode->MarkDeadIfUnusedLocked();
 }

@@ -52,6 +52,7 @@ Entry Inode::AddFirstLookupLocked(uint64_t generation) {
   entry.generation = generation;
   entry.attributes = KnownAttributesLocked();
   entry.attributes_valid = FirstValidity();
+  told = opens == 0;
   return entry;
 }
 

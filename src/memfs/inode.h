@@ -92,12 +92,20 @@ class Inode : public base::RefCounted {
   // Either forbids to change attributes, to add links and to take names away.
   bool fixed() const { return (flags() & (FS_IMMUTABLE_FL | FS_APPEND_FL)) != 0; }
 
-  // After RefreshLocked, in one step or two.
+  // What the kernel is told, in one step or two.
   AttributesResult AttributesLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
     const CacheSeconds valid = RefreshLocked();
+    // Through an open file the kernel changes them.
+    told = valid != 0 && opens == 0;
     return {KnownAttributesLocked(), valid};
   }
   Attributes KnownAttributesLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu);
+  // Whether the kernel knows the inode, and its attributes as they are: a guess, of what to tell it
+  // unasked. Where it is wrong the kernel asks.
+  bool IsKnownToKernelLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu) {
+    // With several names the lookup may be of another one.
+    return told && lookups != 0 && (meta.nlink == 1 || is_directory());
+  }
   // AttributesLocked as an answer to LOOKUP and its kin; counts the lookup.
   Entry AddLookupLocked(uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Of an inode that nobody but its maker knows: what it was made with is right.
@@ -142,6 +150,8 @@ class Inode : public base::RefCounted {
   // Made by O_TMPFILE: may be given its first name although nlink is 0.
   bool linkable ABSL_GUARDED_BY(mu) = false;
   bool orphan ABSL_GUARDED_BY(mu) = false;
+  // The kernel was told the attributes, and as far as is known nothing has changed them since.
+  bool told ABSL_GUARDED_BY(mu) = false;
 
  private:
   std::atomic<uint32_t> flags_{0};

@@ -28,6 +28,7 @@ void MemFs::NoteDataChange(const RequestContext& context, RegularFile* file, boo
     (void)file->RefreshLocked();
     file->meta.mtime = now;
     file->meta.ctime = now;
+    file->told = false;
     group_bit_left = kill_suidgid && (file->meta.permissions & S_ISGID) != 0;
   }
   if (group_bit_left) KillGroupBitOfStrangers(context, file);
@@ -46,6 +47,7 @@ void MemFs::NoteAccess(Inode* inode) const {
   if (!atime_) return;
   const Timestamp now = base::Now();
   MutexLock lock(&inode->mu);
+  inode->told = false;  // the kernel forgets the atime of what it reads
   if (RelatimeIsDue(inode->meta, now)) inode->meta.atime = now;
 }
 
@@ -93,6 +95,7 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
     MutexLock lock(&file->mu);
     if (!file->dead) {
       ++file->opens;
+      file->told = false;
       if ((request.flags & kOpenedToExecute) != 0) ++file->executions;
       if (!writes) file->data()->TimesChanged(file->meta, /*chosen=*/false);
       return open;

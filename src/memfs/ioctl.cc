@@ -97,6 +97,7 @@ Result<IoctlResult> MemFs::Ioctl(const RequestContext&, const IoctlRequest& requ
   MutexLock lock(&inode->mu);
   inode->set_flags(flags);
   inode->meta.ctime = base::Now();
+  inode->told = false;
   result.attributes_changed = true;
   return result;
 }

@@ -37,11 +37,15 @@ Result<void> MemFs::Readdir(const RequestContext&, const ReaddirRequest& request
     entry.ino = inode->ino;
     entry.type = inode->type;
     entry.next_offset = cookie;
+    entry.entry = nullptr;
     Entry found;
     if (request.plus) {
       MutexLock lock(&inode->mu);
-      found = inode->AddLookupLocked(generation_);
-      entry.entry = &found;
+      // To be told again what it knows costs the kernel more than the name alone.
+      if (!inode->IsKnownToKernelLocked()) {
+        found = inode->AddLookupLocked(generation_);
+        entry.entry = &found;
+      }
     }
     sink->Add(entry);
   }

@@ -75,6 +75,7 @@ Result<void> MemFs::Setxattr(const RequestContext&, const SetxattrRequest& reque
         inode->MutableXattrsLocked()->Set(request.name, request.value, request.flags));
   }
   inode->meta.ctime = now;
+  inode->told = false;
   return {};
 }
 
@@ -115,6 +116,7 @@ Result<void> MemFs::Removexattr(const RequestContext& context, const Removexattr
   if (!present && !IsAcl(request.name)) return Errno(ENODATA);
   inode->RemoveXattrLocked(request.name);
   inode->meta.ctime = now;
+  inode->told = false;
   return {};
 }
 

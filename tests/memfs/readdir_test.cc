@@ -1,5 +1,8 @@
 // READDIR and READDIRPLUS.
 
+#include <fcntl.h>
+
+#include <functional>
 #include <map>
 #include <random>
 #include <set>
@@ -64,6 +67,8 @@ TEST_F(ReaddirTest, PlusGivesALookupForEachEntryButTheDots) {
   const InodeNumber dir = Ino(me_.Mkdir(kRootInode, "dir"));
   const InodeNumber a = Ino(me_.Mknod(dir, "a"));
   const InodeNumber b = Ino(me_.Mknod(dir, "b"));
+  me_.Forget(a);
+  me_.Forget(b);
   Listing full(3);  // ".", ".." and "a": "b" does not fit and gets no lookup
   ASSERT_THAT(me_.Readdir(dir, 0, true, &full), Succeeds());
   ASSERT_THAT(full.Names(), ElementsAre(".", "..", "a"));
@@ -73,13 +78,79 @@ TEST_F(ReaddirTest, PlusGivesALookupForEachEntryButTheDots) {
   for (const char* name : {"a", "b"}) ASSERT_THAT(me_.Unlink(dir, name), Succeeds());
   ASSERT_THAT(me_.Rmdir(kRootInode, "dir"), Succeeds());
   me_.Forget(dir);
-  me_.Forget(a);
-  me_.Forget(b);
   EXPECT_THAT(me_.Getattr(dir), Fails(ESTALE));
   EXPECT_THAT(me_.Getattr(b), Fails(ESTALE));
   EXPECT_THAT(me_.Getattr(a), Succeeds());
   me_.Forget(a);
   ExpectEmpty();
+}
+
+// Whether READDIRPLUS says anything of the only entry of `dir`.
+bool Describes(const Caller& caller, InodeNumber dir) {
+  Listing listing;
+  EXPECT_THAT(caller.Readdir(dir, 0, true, &listing), Succeeds());
+  EXPECT_EQ(listing.items.size(), 3u);
+  const InodeNumber described = listing.items.back().looked_up;
+  if (described != kNoInode) caller.Forget(described);
+  return described != kNoInode;
+}
+
+TEST_F(ReaddirTest, PlusSaysNothingOfWhatTheKernelKnows) {
+  const InodeNumber dir = Ino(me_.Mkdir(kRootInode, "dir"));
+  const InodeNumber file = Ino(me_.Mknod(dir, "file"));
+  EXPECT_FALSE(Describes(me_, dir));
+  // Each of these leaves the kernel with attributes that it has to ask for; and then it has them.
+  const std::vector<std::function<void()>> changes = {
+      [&] {
+        ASSERT_THAT(me_.Open(file, O_WRONLY), Succeeds());
+        ASSERT_THAT(me_.Write(file, 0, "data"), Succeeds());
+        ASSERT_THAT(me_.Release(file), Succeeds());
+      },
+      [&] {
+        ASSERT_THAT(me_.Open(file, O_RDONLY), Succeeds());
+        ASSERT_THAT(me_.Release(file), Succeeds());
+      },
+      [&] { ASSERT_THAT(me_.Setxattr(file, "user.x", "y"), Succeeds()); },
+      [&] { ASSERT_THAT(me_.Removexattr(file, "user.x"), Succeeds()); },
+      [&] { ASSERT_THAT(me_.Rename(dir, "file", dir, "name"), Succeeds()); },
+      [&] {
+        ASSERT_THAT(me_.Link(file, kRootInode, "other"), Succeeds());
+        ASSERT_THAT(me_.Unlink(kRootInode, "other"), Succeeds());
+        me_.Forget(file);
+      },
+  };
+  for (size_t i = 0; i < changes.size(); ++i) {
+    changes[i]();
+    EXPECT_TRUE(Describes(me_, dir)) << i;
+    EXPECT_FALSE(Describes(me_, dir)) << i;
+  }
+  // An open file changes without a word, until its attributes are set.
+  ASSERT_THAT(me_.Open(file, O_WRONLY), Succeeds());
+  ASSERT_THAT(me_.Getattr(file), Succeeds());
+  EXPECT_TRUE(Describes(me_, dir));
+  EXPECT_TRUE(Describes(me_, dir));
+  ASSERT_THAT(me_.Chmod(file, 0640), Succeeds());
+  EXPECT_FALSE(Describes(me_, dir));
+  ASSERT_THAT(me_.Release(file), Succeeds());
+  EXPECT_FALSE(Describes(me_, dir));
+  // Of a file with two names the kernel may know the other one.
+  ASSERT_THAT(me_.Link(file, kRootInode, "other"), Succeeds());
+  ASSERT_THAT(me_.Getattr(file), Succeeds());
+  EXPECT_TRUE(Describes(me_, dir));
+  EXPECT_TRUE(Describes(me_, dir));
+}
+
+TEST_F(ReaddirTest, PlusTellsAgainOfADirectoryThatWasListedOrChanged) {
+  const InodeNumber dir = Ino(me_.Mkdir(kRootInode, "dir"));
+  const InodeNumber sub = Ino(me_.Mkdir(dir, "sub"));
+  EXPECT_FALSE(Describes(me_, dir));
+  Listing listing;
+  ASSERT_THAT(me_.Readdir(sub, 0, false, &listing), Succeeds());
+  EXPECT_TRUE(Describes(me_, dir));
+  EXPECT_FALSE(Describes(me_, dir));
+  ASSERT_THAT(me_.Mknod(sub, "file"), Succeeds());
+  EXPECT_TRUE(Describes(me_, dir));
+  EXPECT_FALSE(Describes(me_, dir));
 }
 
 TEST_F(ReaddirTest, WithoutPlusNoLookupIsGiven) {
