@@ -43,7 +43,8 @@ class Cell:
 def populations(counts, large):
     """In directories of a thousand, and the most of them in a single one."""
     made = [Population(count, PER_DIRECTORY) for count in counts]
-    made.append(Population(max(counts), max(counts)))
+    if max(counts) > PER_DIRECTORY:
+        made.append(Population(max(counts), max(counts)))
     return made + ([Population(10_000_000, PER_DIRECTORY)] if large else [])
 
 
