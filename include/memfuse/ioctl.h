@@ -55,4 +55,12 @@ struct memfuse_mount_options {
  */
 #define MEMFUSE_IOC_GET_OPTIONS _IOR(0xEF, 2, struct memfuse_mount_options)
 
+/* Whether access times are kept (1), as the file system does them by itself: what goes with
+ * MS_NOATIME of mount(2), which the kernel does not tell it.
+ *
+ *   EPERM   as for MEMFUSE_IOC_SET_LIMITS
+ *   EINVAL  neither 0 nor 1
+ */
+#define MEMFUSE_IOC_SET_ATIME _IOW(0xEF, 3, __u32)
+
 #endif /* MEMFUSE_IOCTL_H_ */

@@ -81,8 +81,8 @@ absl::StatusOr<DataKind> ResolveData() {
   }
   DataKind kind = found->second;
   if (kind == DataKind::kNull && (FLAGS_noswap || FLAGS_huge != "auto")) {
-    return absl::InvalidArgumentError(absl::StrCat("--", FLAGS_noswap ? "noswap" : "huge",
-                                                   " does not go with --data=null"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--", FLAGS_noswap ? "noswap" : "huge", " does not go with --data=null"));
   }
   if (FLAGS_writeback) {
     // Data that the kernel writes by itself it has no need to collect.
@@ -138,6 +138,7 @@ absl::StatusOr<MemoryFileSystemOptions> ResolveFileSystem(const Machine& machine
   auto gid = IsFlagSet("gid") ? ParseGroup(FLAGS_gid) : machine.gid;
   if (!gid.ok()) return gid.status();
   options.root_gid = *gid;
+  options.administrator = machine.uid;
   return options;
 }
 

@@ -21,6 +21,7 @@
 #include "memfuse/session.h"
 #include "src/base/unique_fd.h"
 #include "src/cli/logging.h"
+#include "src/cli/mount_description.h"
 
 namespace memfuse::cli {
 namespace {
@@ -101,6 +102,7 @@ int RunServer(const Options& options, StartupReport report) {
         "/sys/module/fuse/parameters/enable_uring'");
   }
 
+  (*fs)->SetMountOptions(DescribeMount(options, (*fs)->DataOptions(), (*session)->uses_io_uring()));
   FLAGS_minloglevel = log_level;
   const std::string where =
       options.mount.mount_point.empty() ? "descriptor" : options.mount.mount_point;

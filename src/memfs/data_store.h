@@ -40,6 +40,8 @@ class DataStore {
   // Never is more stored than the larger of both limits allows. EINVAL: more than that is used now;
   // ENOMEM, EMFILE, ENFILE. Nothing is changed then.
   virtual Result<void> SetSizeLimit(uint64_t bytes) = 0;
+  // Of what the store reads by itself, from now on. EINVAL, EPERM.
+  virtual Result<void> KeepAccessTimes(bool /*keep*/) { return {}; }
   // Hands back what was reserved ahead and is not used: all of it, or what is more than a little.
   virtual void ReleaseUnused(bool /*all*/) {}
 };

@@ -64,6 +64,10 @@ void MemFs::SetMountOptions(std::string text) {
   mount_options_ = std::move(text);
 }
 
+bool MemFs::MayChange(const RequestContext& context) const {
+  return context.uid == 0 || context.uid == options_.administrator;
+}
+
 bool MemFs::IsLimitsIoctl(uint32_t command) { return _IOC_TYPE(command) == kType; }
 
 Result<IoctlResult> MemFs::LimitsIoctl(const RequestContext& context, const IoctlRequest& request) {
@@ -81,10 +85,21 @@ Result<IoctlResult> MemFs::LimitsIoctl(const RequestContext& context, const Ioct
     case WithoutSize(MEMFUSE_IOC_SET_LIMITS): {
       memfuse_limits limits;
       if (request.input.size() < sizeof(limits)) return Errno(EINVAL);
-      if (context.uid != 0 && context.uid != options_.administrator) return Errno(EPERM);
+      if (!MayChange(context)) return Errno(EPERM);
       if (!AllZero(request.input.subspan(sizeof(limits)))) return Errno(E2BIG);
       std::memcpy(&limits, request.input.data(), sizeof(limits));
       MEMFUSE_RETURN_IF_ERROR(SetLimits(limits.bytes_limit, limits.inode_limit));
+      return result;
+    }
+    case WithoutSize(MEMFUSE_IOC_SET_ATIME): {
+      uint32_t keep;
+      if (request.input.size() < sizeof(keep)) return Errno(EINVAL);
+      if (!MayChange(context)) return Errno(EPERM);
+      std::memcpy(&keep, request.input.data(), sizeof(keep));
+      if (keep > 1) return Errno(EINVAL);
+      MutexLock lock(&limits_mu_);
+      MEMFUSE_RETURN_IF_ERROR(resources_.store->KeepAccessTimes(keep == 1));
+      atime_.store(keep == 1, std::memory_order_relaxed);
       return result;
     }
     case WithoutSize(MEMFUSE_IOC_GET_OPTIONS): {

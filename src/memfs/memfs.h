@@ -114,6 +114,7 @@ class MemFs final : public MemoryFileSystem {
   // What STATFS says: without what is reserved and not used, or about to come back.
   FileSystemStatistics Statistics();
   // Of memfuse/ioctl.h, by their command; and their answers, with the errors there.
+  bool MayChange(const RequestContext& context) const;
   static bool IsLimitsIoctl(uint32_t command);
   Result<IoctlResult> LimitsIoctl(const RequestContext& context, const IoctlRequest& request);
 
@@ -163,8 +164,8 @@ class MemFs final : public MemoryFileSystem {
 
   // Last used by Entry::generation: tells this mount from an earlier one at the same place.
   const uint64_t generation_;
-  const bool atime_;  // keep access times (relatime)
-  const bool xattr_;  // keep extended attributes
+  std::atomic<bool> atime_;  // keep access times (relatime)
+  const bool xattr_;         // keep extended attributes
   const MemoryFileSystemOptions options_;
   std::string data_description_;  // constant from the first request on
   std::string data_options_;      // constant from the first request on

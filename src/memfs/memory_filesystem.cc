@@ -80,7 +80,7 @@ absl::Status MemFs::MakeStore() {
 
 absl::Status MemFs::UseShmem() {
   const PrivateTmpfsOptions options = {resources_.budget.total(), TmpfsHuge(options_.huge),
-                                       options_.noswap, options_.noatime};
+                                       options_.noswap, !atime_};
   absl::StatusOr<std::unique_ptr<ShmemStore>> shmem = ShmemStore::Make(options, &resources_.budget);
   if (!shmem.ok()) return shmem.status();
   shmem_ = shmem->get();

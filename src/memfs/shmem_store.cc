@@ -183,6 +183,16 @@ Result<void> ShmemStore::SetSizeLimit(uint64_t bytes) {
   return {};
 }
 
+Result<void> ShmemStore::KeepAccessTimes(bool keep) {
+  mount_attr change = {};
+  change.attr_clr = MOUNT_ATTR__ATIME;
+  change.attr_set = keep ? MOUNT_ATTR_RELATIME : MOUNT_ATTR_NOATIME;
+  if (mount_setattr(mount_.get(), "", AT_EMPTY_PATH, &change, sizeof(change)) != 0) {
+    return Errno(errno);
+  }
+  return {};
+}
+
 void ShmemStore::ReleaseUnused(bool all) {
   // Lending and taking back by turns would cost two system calls each time.
   const uint64_t step = step_;

@@ -61,6 +61,7 @@ class ShmemStore final : public DataStore, private BudgetLender {
   uint64_t data_bytes() const override;
   uint64_t free_bytes() const override;
   Result<void> SetSizeLimit(uint64_t bytes) override;
+  Result<void> KeepAccessTimes(bool keep) override;
   void ReleaseUnused(bool all) override;
 
   // Files, by the number of the inode that they belong to.

@@ -279,12 +279,36 @@ TEST_P(LimitsTest, OptionsAreAnsweredAsText) {
   EXPECT_THAT(Ioctl(_IOC(_IOC_READ, 0xEF, 2, 0), "", 0), Fails(EINVAL));
 }
 
+TEST_P(LimitsTest, AccessTimesAreKeptOrNot) {
+  Must(me_.Write(file_, 0, "content"));
+  const auto keep = [&](uint32_t value, uint32_t uid) {
+    return Ioctl(MEMFUSE_IOC_SET_ATIME, {reinterpret_cast<const char*>(&value), sizeof(value)}, 0,
+                 uid);
+  };
+  const auto moved_by_reading = [&] {
+    AgeTimes(file_);
+    PassATick();
+    EXPECT_EQ(Must(me_.Read(file_, 0, 7)), "content");
+    return MovedTimes(file_);
+  };
+  EXPECT_EQ(moved_by_reading(), "a");
+  EXPECT_THAT(keep(0, 77), Fails(EPERM));
+  EXPECT_THAT(keep(2, 77), Fails(EPERM));
+  EXPECT_THAT(keep(2, 0), Fails(EINVAL));
+  EXPECT_THAT(Ioctl(MEMFUSE_IOC_SET_ATIME, "xxx", 0, 77), Fails(EINVAL));
+  EXPECT_EQ(moved_by_reading(), "a");
+  EXPECT_THAT(keep(0, kAdministrator), Succeeds());
+  EXPECT_EQ(moved_by_reading(), "");
+  EXPECT_THAT(keep(1, 0), Succeeds());
+  EXPECT_EQ(moved_by_reading(), "a");
+}
+
 // The limit goes up and down beside threads that write, make and remove files. What they ask for
 // fits into the smallest limit: nobody may be refused. At the end nothing is lost or left over.
 TEST_P(LimitsTest, ChangeBesideWritersWhoNeverNotice) {
   constexpr int kWriters = 4;
   constexpr uint64_t kEach = 20;  // pages
-  std::atomic<bool> stop{false};
+  std::atomic<int> running{kWriters};
   std::atomic<int> refused{0};
   std::atomic<int> too_much{0};
   std::vector<std::thread> threads;
@@ -292,7 +316,7 @@ TEST_P(LimitsTest, ChangeBesideWritersWhoNeverNotice) {
     threads.emplace_back([&, t] {
       const std::string name = "w" + std::to_string(t);
       const std::string data(kEach * kPageSize, static_cast<char>('a' + t));
-      for (int round = 0; !stop; ++round) {
+      for (int round = 0; round < 300; ++round) {
         const Result<CreateResult> made = me_.Create(kRootInode, name);
         if (!made.ok()) {
           ++refused;
@@ -307,20 +331,21 @@ TEST_P(LimitsTest, ChangeBesideWritersWhoNeverNotice) {
         (void)me_.Release(ino);
         me_.Forget(ino);
       }
+      --running;
     });
   }
   threads.emplace_back([&] {
-    while (!stop) {
+    while (running > 0) {
       const FileSystemStatistics s = Statfs();
       if ((s.blocks - s.blocks_free) * kPageSize > kLimit) ++too_much;
     }
   });
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; running > 0; ++i) {
     // 80 pages of data, and what goes with it.
     EXPECT_THAT(Set(i % 2 == 0 ? 140 * kPageSize : kLimit, i % 2 == 0 ? 10 : kInodes), Succeeds());
   }
-  stop = true;
   for (std::thread& thread : threads) thread.join();
+  EXPECT_THAT(Set(kLimit, kInodes), Succeeds());
   EXPECT_EQ(refused, 0);
   EXPECT_EQ(too_much, 0);
   EXPECT_EQ(Get().inodes_used, 2u);
@@ -333,10 +358,15 @@ TEST_P(LimitsTest, ChangeBesideWritersWhoNeverNotice) {
 // was set last.
 TEST_P(LimitsTest, ChangeBesideWritersAtTheLimit) {
   std::atomic<bool> stop{false};
+  std::vector<InodeNumber> inodes;
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
-    threads.emplace_back([&, t] {
-      const InodeNumber ino = Ino(me_.Mknod(kRootInode, "w" + std::to_string(t)));
+    // There is room for names yet.
+    const InodeNumber ino = Ino(me_.Mknod(kRootInode, "w" + std::to_string(t)));
+    inodes.push_back(ino);
+  }
+  for (const InodeNumber ino : inodes) {
+    threads.emplace_back([&, ino] {
       const std::string data(7 * kPageSize, 'x');
       for (uint64_t i = 0; !stop; ++i) {
         const Result<size_t> written = me_.Write(ino, i % 50 * data.size(), data);
