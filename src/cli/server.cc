@@ -65,9 +65,17 @@ std::string DescribeRequests(const Session& session) {
   return absl::StrCat("total=", total, by_opcode);
 }
 
+// Says so where a remount changed them since `seen`.
+void LogNewLimits(const MemoryFileSystemUsage& now, MemoryFileSystemUsage* seen) {
+  if (now.size_limit == seen->size_limit && now.inode_limit == seen->inode_limit) return;
+  LOG(INFO) << "limits are now " << now.size_limit << " bytes, " << now.inode_limit << " inodes";
+  *seen = now;
+}
+
 // Returns when the mount is gone or about to go: the signal that asks for it, or 0 when somebody
 // else ended the connection. Once a second it gives memory back.
 int ServeUntilEnd(int signals, Session& session, MemoryFileSystem& fs) {
+  MemoryFileSystemUsage limits = fs.Usage();
   for (;;) {
     pollfd events[] = {{signals, POLLIN, 0}, {session.end_descriptor(), POLLIN, 0}};
     const int ready = poll(events, std::size(events), /*timeout=*/1000);
@@ -79,6 +87,7 @@ int ServeUntilEnd(int signals, Session& session, MemoryFileSystem& fs) {
     }
     if (session.WaitFor(absl::ZeroDuration())) return 0;
     fs.ReleaseUnusedMemory();
+    LogNewLimits(fs.Usage(), &limits);
   }
 }
 

@@ -17,6 +17,10 @@
 namespace memfuse::memfs {
 namespace {
 
+// The first version of each, for good.
+static_assert(sizeof(memfuse_limits) == 32);
+static_assert(sizeof(memfuse_mount_options) == 4096);
+
 constexpr uint32_t kType = _IOC_TYPE(MEMFUSE_IOC_GET_LIMITS);
 
 // A command but for its size.

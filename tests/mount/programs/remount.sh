@@ -137,6 +137,10 @@ for data in "${stores[@]}"; do
   start_memfuse "$MOUNT" --size=4m --nr_inodes=100 --data="$data" --threads=3
   timeout 60 python3 "$WORK/steps.py" "$MOUNT" "$MODE" "$MEMFUSE" "$MOUNT" -o OPTIONS ||
     fail "--data=$data"
+  size=$((8 << 20))
+  [[ $MODE != root ]] || size=$((12 << 20))
+  wait_until 10 grep -q "limits are now $size bytes, 20 inodes" "$LOG" || fail "not in the log: $size"
+  : >"$LOG"
   stop_memfuse "$MOUNT"
 done
 
