@@ -20,6 +20,11 @@ enum class DataKind {
   kNull,         // nowhere: writes vanish, reads are zeros; measures the transport
 };
 
+// Beyond these a limit is changed to nothing: what a process can address on x86-64 and arm64; and
+// more inodes than any memory holds, which stands for no limit.
+inline constexpr uint64_t kMaxSizeLimit = uint64_t{1} << 47;
+inline constexpr uint64_t kMaxInodeLimit = uint64_t{1} << 40;
+
 struct MemoryFileSystemOptions {
   // Limit in bytes on everything that is stored: file pages, names, inodes, xattrs. > 0.
   uint64_t size_limit = uint64_t{1} << 30;
@@ -28,6 +33,8 @@ struct MemoryFileSystemOptions {
   uint32_t root_mode = 01777;  // permission bits
   uint32_t root_uid = 0;
   uint32_t root_gid = 0;
+  // Who may change limits by ioctl(2), beside uid 0.
+  uint32_t administrator = 0;
   // Keep no access times. Otherwise they move as with relatime: reads from the page cache are not
   // seen, and a time that is newer than mtime and ctime is kept for a day.
   bool noatime = false;
@@ -62,7 +69,17 @@ class MemoryFileSystem : public FileSystem {
   // Where file data lies, in a clause for the log, and why not elsewhere.
   virtual std::string DescribeData() const = 0;
 
+  // The same as mount options: "data=passthrough,huge=never"; without "auto".
+  virtual std::string DataOptions() const = 0;
+
   virtual MemoryFileSystemUsage Usage() const = 0;
+
+  // Changes limits while requests are served: both or none; 0 keeps one. From any thread. EINVAL:
+  // beyond kMaxSizeLimit or kMaxInodeLimit, or less than is used, of bytes and then of inodes;
+  // ENOMEM, EMFILE, ENFILE. The size is rounded up to whole pages.
+  virtual Result<void> SetLimits(uint64_t size_limit, uint64_t inode_limit) = 0;
+  // What MEMFUSE_IOC_GET_OPTIONS of memfuse/ioctl.h answers; until then, nothing.
+  virtual void SetMountOptions(std::string text) = 0;
 
   // Hands memory that deletions left unused in the daemon's heap back to the system, where there
   // is enough of it to be worth the walk. Called by an idle thread every second or so.

@@ -17,6 +17,7 @@ DEFINE_string(gid, "", "Group of the root directory; default: the caller's");
 DEFINE_bool(allow_other, false, "Let other users in; root always does");
 DEFINE_bool(writeback, false, "Let the kernel collect small writes");
 DEFINE_string(fsname, "memfuse", "First field of /proc/mounts");
+DEFINE_bool(remount, false, "Change the mount that is there");
 DEFINE_bool(ro, false, "Mount read-only");
 DEFINE_bool(suid, true, "Obey set-user-id bits");
 DEFINE_bool(dev, true, "Obey device nodes");

@@ -23,6 +23,7 @@ DECLARE_string(huge);
 DECLARE_bool(noswap);
 DECLARE_bool(xattr);
 DECLARE_string(fsname);
+DECLARE_bool(remount);
 DECLARE_bool(ro);
 DECLARE_bool(suid);
 DECLARE_bool(dev);

@@ -19,6 +19,7 @@
 #include "src/cli/message.h"
 #include "src/cli/options.h"
 #include "src/cli/preflight.h"
+#include "src/cli/remount.h"
 #include "src/cli/server.h"
 
 namespace memfuse::cli {
@@ -34,6 +35,11 @@ int Main(const std::vector<std::string>& arguments) {
   if (!operands.ok()) return Fail(operands.status().message());
   if (FLAGS_help) return Print(HelpText());
   if (FLAGS_version) return Print(VersionText());
+
+  if (FLAGS_remount) {
+    const absl::Status remounted = Remount(*operands, ThisMachine());
+    return remounted.ok() ? 0 : Fail(remounted.message());
+  }
 
   absl::StatusOr<Options> options = ResolveOptions(*operands, ThisMachine());
   if (!options.ok()) return Fail(options.status().message());

@@ -21,6 +21,11 @@ constexpr std::array<absl::string_view, 24> kDropped = {
     "nodiratime", "nofail",  "nogroup",  "noiversion", "nolazytime", "noowner",
     "nouser",     "owner",   "silent",   "sync",       "user",       "users"};
 
+// Of the kernel's FUSE, which a remount is given because /proc/mounts shows them.
+constexpr std::array<absl::string_view, 8> kKernels = {
+    "blksize", "default_permissions", "fd", "group_id", "max_read", "rootmode", "subtype",
+    "user_id"};
+
 bool IsDropped(absl::string_view name) {
   return absl::StartsWith(name, "x-") || absl::StartsWith(name, "X-") ||
          std::find(kDropped.begin(), kDropped.end(), name) != kDropped.end();
@@ -33,6 +38,9 @@ absl::Status ApplyOne(absl::string_view option) {
   if (halves.size() == 2) value = halves[1];
 
   if (IsDropped(name) || name == "comment") return absl::OkStatus();
+  if (FLAGS_remount && std::find(kKernels.begin(), kKernels.end(), name) != kKernels.end()) {
+    return absl::OkStatus();
+  }
   if (name == "rw") return SetFlag("ro", "false");
   // What the kernel does unless told noatime; served here as relatime.
   if (name == "relatime" || name == "strictatime") return SetFlag("atime", "true");
@@ -49,7 +57,12 @@ absl::Status ApplyOne(absl::string_view option) {
 }  // namespace
 
 absl::Status ApplyMountOptions(absl::string_view list) {
-  for (absl::string_view option : absl::StrSplit(list, ',', absl::SkipEmpty())) {
+  const std::vector<absl::string_view> options = absl::StrSplit(list, ',', absl::SkipEmpty());
+  // Wherever it stands, it says what the others are for.
+  if (std::find(options.begin(), options.end(), "remount") != options.end()) {
+    if (absl::Status status = SetFlag("remount", "true"); !status.ok()) return status;
+  }
+  for (const absl::string_view option : options) {
     if (absl::Status status = ApplyOne(option); !status.ok()) return status;
   }
   return absl::OkStatus();

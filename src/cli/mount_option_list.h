@@ -10,7 +10,8 @@ namespace memfuse::cli {
 
 // Sets the flags that "a,b=c,noexec" names: an option is a flag without its dashes. What only
 // mount(8), systemd or other file systems act upon (nofail, _netdev, x-*, relatime, ...) is
-// dropped. The first option that is unknown or wrong ends it with the flag's error.
+// dropped; with "remount", also what the kernel's FUSE shows of its own. The first option that is
+// unknown or wrong ends it with the flag's error.
 absl::Status ApplyMountOptions(absl::string_view list);
 
 }  // namespace memfuse::cli

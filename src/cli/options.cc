@@ -138,6 +138,7 @@ absl::StatusOr<MemoryFileSystemOptions> ResolveFileSystem(const Machine& machine
   auto gid = IsFlagSet("gid") ? ParseGroup(FLAGS_gid) : machine.gid;
   if (!gid.ok()) return gid.status();
   options.root_gid = *gid;
+  options.administrator = machine.uid;
   return options;
 }
 

@@ -21,6 +21,7 @@
 #include "memfuse/session.h"
 #include "src/base/unique_fd.h"
 #include "src/cli/logging.h"
+#include "src/cli/mount_description.h"
 
 namespace memfuse::cli {
 namespace {
@@ -64,9 +65,17 @@ std::string DescribeRequests(const Session& session) {
   return absl::StrCat("total=", total, by_opcode);
 }
 
+// Says so where a remount changed them since `seen`.
+void LogNewLimits(const MemoryFileSystemUsage& now, MemoryFileSystemUsage* seen) {
+  if (now.size_limit == seen->size_limit && now.inode_limit == seen->inode_limit) return;
+  LOG(INFO) << "limits are now " << now.size_limit << " bytes, " << now.inode_limit << " inodes";
+  *seen = now;
+}
+
 // Returns when the mount is gone or about to go: the signal that asks for it, or 0 when somebody
 // else ended the connection. Once a second it gives memory back.
 int ServeUntilEnd(int signals, Session& session, MemoryFileSystem& fs) {
+  MemoryFileSystemUsage limits = fs.Usage();
   for (;;) {
     pollfd events[] = {{signals, POLLIN, 0}, {session.end_descriptor(), POLLIN, 0}};
     const int ready = poll(events, std::size(events), /*timeout=*/1000);
@@ -78,6 +87,7 @@ int ServeUntilEnd(int signals, Session& session, MemoryFileSystem& fs) {
     }
     if (session.WaitFor(absl::ZeroDuration())) return 0;
     fs.ReleaseUnusedMemory();
+    LogNewLimits(fs.Usage(), &limits);
   }
 }
 
@@ -101,6 +111,7 @@ int RunServer(const Options& options, StartupReport report) {
         "/sys/module/fuse/parameters/enable_uring'");
   }
 
+  (*fs)->SetMountOptions(DescribeMount(options, (*fs)->DataOptions(), (*session)->uses_io_uring()));
   FLAGS_minloglevel = log_level;
   const std::string where =
       options.mount.mount_point.empty() ? "descriptor" : options.mount.mount_point;

@@ -18,12 +18,13 @@
 
 namespace memfuse::memfs {
 
-// Thread-safe; no lock, every member is atomic or constant.
+// Thread-safe; no lock, every member is atomic.
 class Allowance {
  public:
   // `most` bounds what a purse holds.
-  Allowance(uint64_t limit, uint64_t most)
-      : fill_(std::min(most / 2, limit / (kPurses * 64))), limit_(limit) {}
+  Allowance(uint64_t limit, uint64_t most) : most_(most), limit_(limit), rest_(limit) {
+    FillPursesFor(limit);
+  }
   Allowance(const Allowance&) = delete;
   Allowance& operator=(const Allowance&) = delete;
 
@@ -31,10 +32,11 @@ class Allowance {
   [[nodiscard]] bool Take(uint64_t amount) {
     std::atomic<uint64_t>& purse = Mine();
     if (TakeFrom(&purse, amount)) return true;
-    if (fill_ != 0 && amount <= fill_) {
+    const uint64_t fill = fill_.load(std::memory_order_relaxed);
+    if (fill != 0 && amount <= fill) {
       const Move move(this);
-      if (TakeShared(amount + fill_)) {
-        purse.fetch_add(fill_);
+      if (TakeFrom(&rest_, amount + fill)) {
+        purse.fetch_add(fill);
         return true;
       }
     }
@@ -45,63 +47,67 @@ class Allowance {
   [[nodiscard]] uint64_t TakeUpTo(uint64_t count, uint64_t unit) {
     if (count <= ~uint64_t{0} / unit && Take(count * unit)) return count;
     EmptyPurses();
-    uint64_t shared = shared_.load(std::memory_order_relaxed);
+    uint64_t rest = rest_.load(std::memory_order_relaxed);
     for (;;) {
-      const uint64_t limit = this->limit();
-      const uint64_t room = shared < limit ? limit - shared : 0;
-      const uint64_t granted = std::min(count, room / unit);
-      if (granted == 0) return 0;
-      if (shared_.compare_exchange_weak(shared, shared + granted * unit,
-                                        std::memory_order_relaxed)) {
+      const uint64_t granted = std::min(count, rest / unit);
+      // Only TakeAll knows that there is nothing.
+      if (granted == 0) return count != 0 && TakeAll(unit) ? 1 : 0;
+      if (rest_.compare_exchange_weak(rest, rest - granted * unit, std::memory_order_relaxed)) {
         return granted;
       }
     }
   }
 
   void Give(uint64_t amount) {
-    if (amount > fill_) {
-      shared_.fetch_sub(amount, std::memory_order_relaxed);
+    const uint64_t fill = fill_.load(std::memory_order_relaxed);
+    if (amount > fill) {
+      rest_.fetch_add(amount, std::memory_order_relaxed);
       return;
     }
     std::atomic<uint64_t>& purse = Mine();
     const uint64_t now = purse.fetch_add(amount, std::memory_order_relaxed) + amount;
-    if (now <= 2 * fill_) return;
+    if (now <= 2 * fill) return;
     const Move move(this);
-    if (TakeFrom(&purse, now - fill_)) shared_.fetch_sub(now - fill_);
+    if (TakeFrom(&purse, now - fill)) rest_.fetch_add(now - fill);
   }
 
   uint64_t limit() const { return limit_.load(std::memory_order_relaxed); }
-  // What is taken: exact while nobody takes or gives.
+  // What is taken: exact while nobody takes or gives, or moves the limit.
   uint64_t taken() const {
-    uint64_t purses = 0;
-    for (const Purse& purse : purses_) purses += purse.amount.load(std::memory_order_relaxed);
-    const uint64_t shared = shared_.load(std::memory_order_relaxed);
-    return shared > purses ? shared - purses : 0;
+    const uint64_t left = this->left();
+    const uint64_t limit = this->limit();
+    return left < limit ? limit - left : 0;
   }
   uint64_t left() const {
-    const uint64_t limit = this->limit();
-    const uint64_t taken = this->taken();
-    return taken < limit ? limit - taken : 0;
+    uint64_t left = rest_.load(std::memory_order_relaxed);
+    for (const Purse& purse : purses_) left += purse.amount.load(std::memory_order_relaxed);
+    return left;
   }
   // At most what is left, less by what is in purses; costs one look.
-  uint64_t left_at_least() const {
-    const uint64_t limit = this->limit();
-    const uint64_t shared = shared_.load(std::memory_order_relaxed);
-    return shared < limit ? limit - shared : 0;
-  }
+  uint64_t left_at_least() const { return rest_.load(std::memory_order_relaxed); }
 
   // At least what is taken. While nobody else uses it.
   void SetLimit(uint64_t limit) {
     EmptyPurses();
-    limit_.store(limit, std::memory_order_relaxed);
+    rest_.store(limit - taken());
+    limit_.store(limit);
   }
-  void RaiseLimit(uint64_t amount) { limit_.fetch_add(amount, std::memory_order_relaxed); }
+  // These two beside others who take and give. More than the larger of both limits is taken at no
+  // moment: what the limit is to lose is taken for good before the limit says so.
+  void RaiseLimit(uint64_t amount) {
+    limit_.fetch_add(amount);
+    rest_.fetch_add(amount);
+  }
   // By what is not taken; false, and nothing, where there is not so much.
   [[nodiscard]] bool LowerLimit(uint64_t amount) {
     if (!TakeAll(amount)) return false;
     limit_.fetch_sub(amount);
-    shared_.fetch_sub(amount, std::memory_order_relaxed);
     return true;
+  }
+  // What purses are filled with from now on: as much as suits this limit. Of no consequence for
+  // anybody but by speed.
+  void FillPursesFor(uint64_t limit) {
+    fill_.store(std::min(most_ / 2, limit / (kPurses * 64)), std::memory_order_relaxed);
   }
 
  private:
@@ -111,10 +117,10 @@ class Allowance {
   };
 
   std::atomic<uint64_t>& Mine() { return purses_[base::ThreadNumber() % kPurses].amount; }
-  static bool TakeFrom(std::atomic<uint64_t>* purse, uint64_t amount) {
-    uint64_t now = purse->load(std::memory_order_relaxed);
+  static bool TakeFrom(std::atomic<uint64_t>* place, uint64_t amount) {
+    uint64_t now = place->load(std::memory_order_relaxed);
     while (now >= amount) {
-      if (purse->compare_exchange_weak(now, now - amount, std::memory_order_relaxed)) return true;
+      if (place->compare_exchange_weak(now, now - amount)) return true;
     }
     return false;
   }
@@ -139,7 +145,7 @@ class Allowance {
       // In this order: one that begins in between counts as under way.
       const uint64_t ended = moves_ended_.load();
       const uint64_t begun = moves_begun_.load();
-      if (TakeShared(amount)) return true;
+      if (TakeFrom(&rest_, amount)) return true;
       if (begun == ended && !AnyInPurses() && moves_begun_.load() == begun) return false;
       EmptyPurses();
     }
@@ -156,24 +162,13 @@ class Allowance {
         found += purse.amount.exchange(0);
       }
     }
-    shared_.fetch_sub(found);
-  }
-  bool TakeShared(uint64_t amount) {
-    for (;;) {
-      const uint64_t limit = limit_.load();
-      uint64_t shared = shared_.load(std::memory_order_relaxed);
-      do {
-        if (shared > limit || amount > limit - shared) return false;
-      } while (!shared_.compare_exchange_weak(shared, shared + amount));
-      // Between the look at the limit and the addition others may have lowered it.
-      if (shared_.load() <= limit_.load()) return true;
-      shared_.fetch_sub(amount);
-    }
+    rest_.fetch_add(found);
   }
 
-  const uint64_t fill_;  // what a purse is filled with
-  alignas(64) std::atomic<uint64_t> limit_;
-  std::atomic<uint64_t> shared_{0};  // what is taken, and what is in purses
+  const uint64_t most_;         // constant
+  std::atomic<uint64_t> fill_;  // what a purse is filled with
+  std::atomic<uint64_t> limit_;
+  alignas(64) std::atomic<uint64_t> rest_;  // what is neither taken nor in purses
   std::atomic<uint64_t> moves_begun_{0};
   std::atomic<uint64_t> moves_ended_{0};
   std::array<Purse, kPurses> purses_;

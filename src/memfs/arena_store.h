@@ -39,6 +39,10 @@ class ArenaStore final : public DataStore {
   bool moves_data() const override { return true; }
   uint64_t data_bytes() const override { return arena_->pages_in_use() * kPageSize; }
   uint64_t free_bytes() const override { return budget_->bytes_free(); }
+  Result<void> SetSizeLimit(uint64_t bytes) override {
+    if (!budget_->SetByteLimit(bytes)) return Errno(EINVAL);
+    return {};
+  }
   void ReleaseUnused(bool all) override {
     if (all) return;
     // Nothing of it is in use by the budget's account.

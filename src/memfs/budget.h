@@ -7,6 +7,7 @@
 #ifndef MEMFUSE_SRC_MEMFS_BUDGET_H_
 #define MEMFUSE_SRC_MEMFS_BUDGET_H_
 
+#include <atomic>
 #include <cstdint>
 
 #include "src/memfs/allowance.h"
@@ -52,14 +53,28 @@ class Budget {
   // one, the limit that the budget was made with. While nobody else uses it.
   void Borrow(BudgetLender* lender) {
     lender_ = lender;
-    bytes_.SetLimit(lender == nullptr ? total_ : bytes_used());
+    bytes_.SetLimit(lender == nullptr ? total() : bytes_used());
   }
   void RaiseLimit(uint64_t bytes) { bytes_.RaiseLimit(bytes); }
   // By bytes that are not used; false, and nothing, where there are not so many.
   [[nodiscard]] bool LowerLimit(uint64_t bytes) { return bytes_.LowerLimit(bytes); }
 
+  // Beside others who reserve and release, but one caller at a time: what the budget was made with
+  // is something else from now on. False, and nothing, where more is used.
+  [[nodiscard]] bool SetByteLimit(uint64_t bytes) {
+    if (!Move(&bytes_, bytes)) return false;
+    total_.store(bytes, std::memory_order_relaxed);
+    return true;
+  }
+  [[nodiscard]] bool SetInodeLimit(uint64_t inodes) { return Move(&inodes_, inodes); }
+  // The same of bytes for a lender, who sees to the limit itself.
+  void SetTotal(uint64_t bytes) {
+    bytes_.FillPursesFor(bytes);
+    total_.store(bytes, std::memory_order_relaxed);
+  }
+
   // What the budget was made with, of which a lender may keep a part for other things.
-  uint64_t total() const { return total_; }
+  uint64_t total() const { return total_.load(std::memory_order_relaxed); }
   uint64_t bytes_free() const { return bytes_.left(); }
   // Nearly as much, and never more; cheaper.
   uint64_t bytes_free_at_least() const { return bytes_.left_at_least(); }
@@ -68,7 +83,18 @@ class Budget {
   uint64_t inodes_used() const { return inodes_.taken(); }
 
  private:
-  const uint64_t total_;
+  static bool Move(Allowance* allowance, uint64_t limit) {
+    const uint64_t now = allowance->limit();
+    if (limit > now) {
+      allowance->RaiseLimit(limit - now);
+    } else if (!allowance->LowerLimit(now - limit)) {
+      return false;
+    }
+    allowance->FillPursesFor(limit);
+    return true;
+  }
+
+  std::atomic<uint64_t> total_;
   BudgetLender* lender_ = nullptr;  // constant while anybody else uses the budget
   Allowance bytes_;
   Allowance inodes_;

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 
+#include "memfuse/errno.h"
 #include "memfuse/types.h"
 #include "src/memfs/file_data.h"
 
@@ -35,6 +36,12 @@ class DataStore {
   virtual uint64_t data_bytes() const = 0;
   // Bytes that can still be written.
   virtual uint64_t free_bytes() const = 0;
+  // Sets the limit on everything that is stored, beside others who use it, one caller at a time.
+  // Never is more stored than the larger of both limits allows. EINVAL: more than that is used now;
+  // ENOMEM, EMFILE, ENFILE. Nothing is changed then.
+  virtual Result<void> SetSizeLimit(uint64_t bytes) = 0;
+  // Of what the store reads by itself, from now on. EINVAL, EPERM.
+  virtual Result<void> KeepAccessTimes(bool /*keep*/) { return {}; }
   // Hands back what was reserved ahead and is not used: all of it, or what is more than a little.
   virtual void ReleaseUnused(bool /*all*/) {}
 };

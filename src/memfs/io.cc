@@ -44,7 +44,7 @@ void MemFs::AwaitSpace() {
 }
 
 void MemFs::NoteAccess(Inode* inode) const {
-  if (!atime_) return;
+  if (!atime_.load(std::memory_order_relaxed)) return;
   const Timestamp now = base::Now();
   MutexLock lock(&inode->mu);
   inode->told = false;  // the kernel forgets the atime of what it reads

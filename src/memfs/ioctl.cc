@@ -1,5 +1,5 @@
-// IOCTL: the inode flags of chattr(1) and lsattr(1), FS_IOC_{GET,SET}FLAGS and
-// FS_IOC_FS{GET,SET}XATTR.
+// IOCTL: the calls of memfuse/ioctl.h, answered in limits.cc; and the inode flags of chattr(1) and
+// lsattr(1), FS_IOC_{GET,SET}FLAGS and FS_IOC_FS{GET,SET}XATTR.
 //
 // The kernel checks who may change flags (the owner; CAP_LINUX_IMMUTABLE for "immutable" and
 // "append only") before it asks, but enforces neither of the two: each operation that changes
@@ -64,8 +64,9 @@ Result<T> Input(const IoctlRequest& request) {
 
 }  // namespace
 
-Result<IoctlResult> MemFs::Ioctl(const RequestContext&, const IoctlRequest& request) {
+Result<IoctlResult> MemFs::Ioctl(const RequestContext& context, const IoctlRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  if (IsLimitsIoctl(request.command)) return LimitsIoctl(context, request);
   // Kernels before 5.13 hand these commands through as any other, with the caller's pointer as
   // argument and without a check of who asks.
   if (request.argument != 0) return Errno(ENOTTY);

@@ -1,5 +1,6 @@
 // The locks of memfs, and the order in which they are taken.
 //
+//   limits                 MemFs::limits_mu_       one per file system; changes of its limits
 //   rename lock            MemFs::rename_mu_       one per file system; renames between two parents
 //   `- directory           Directory::mu           reader/writer; the names in one directory
 //      `- file data        FileData's lock         reader/writer; the bytes of one file
@@ -35,6 +36,7 @@
 
 namespace memfuse::memfs {
 
+using LimitsMutex = base::Mutex<5>;
 using RenameMutex = base::Mutex<10>;
 using DirectoryMutex = base::Mutex<20>;
 using DataMutex = base::Mutex<30>;

@@ -1,7 +1,8 @@
 // The file system in RAM: MemoryFileSystem over the inode table.
 //
 // One file per family of operations: lookup.cc, create.cc, remove.cc, rename.cc, attributes.cc,
-// io.cc, ioctl.cc, readdir.cc, xattr.cc. Contracts and errors are those of memfuse/filesystem.h.
+// io.cc, ioctl.cc, limits.cc, readdir.cc, xattr.cc. Contracts and errors are those of
+// memfuse/filesystem.h.
 
 #ifndef MEMFUSE_SRC_MEMFS_MEMFS_H_
 #define MEMFUSE_SRC_MEMFS_MEMFS_H_
@@ -31,9 +32,12 @@ class MemFs final : public MemoryFileSystem {
   ~MemFs() override;
 
   MemoryFileSystemUsage Usage() const override;
+  Result<void> SetLimits(uint64_t size_limit, uint64_t inode_limit) override;
+  void SetMountOptions(std::string text) override;
   void ReleaseUnusedMemory() override;
   bool wants_backing_files() const override;
   std::string DescribeData() const override { return data_description_; }
+  std::string DataOptions() const override { return data_options_; }
 
   absl::Status Connected(BackingFiles* backing) override;
   void Disconnected() override;
@@ -107,6 +111,13 @@ class MemFs final : public MemoryFileSystem {
   // A tmpfs keeps file data from now on; while there are no files. As ShmemStore::Make.
   absl::Status UseShmem();
 
+  // What STATFS says: without what is reserved and not used, or about to come back.
+  FileSystemStatistics Statistics();
+  // Of memfuse/ioctl.h, by their command; and their answers, with the errors there.
+  bool MayChange(const RequestContext& context) const;
+  static bool IsLimitsIoctl(uint32_t command);
+  Result<IoctlResult> LimitsIoctl(const RequestContext& context, const IoctlRequest& request);
+
   // ESTALE; then ENOTDIR, or for FindRegular EISDIR (a directory) and EINVAL.
   Result<InodeRef> FindInode(InodeNumber ino) const;
   Result<DirectoryRef> FindDirectory(InodeNumber ino) const;
@@ -153,15 +164,19 @@ class MemFs final : public MemoryFileSystem {
 
   // Last used by Entry::generation: tells this mount from an earlier one at the same place.
   const uint64_t generation_;
-  const bool atime_;  // keep access times (relatime)
-  const bool xattr_;  // keep extended attributes
+  std::atomic<bool> atime_;  // keep access times (relatime)
+  const bool xattr_;         // keep extended attributes
   const MemoryFileSystemOptions options_;
   std::string data_description_;  // constant from the first request on
+  std::string data_options_;      // constant from the first request on
   ShmemStore* shmem_ = nullptr;   // the store, if it is one; constant from the first request on
   Resources resources_;
   InodeTable table_;
 
   RenameMutex rename_mu_;  // guards where directories are: every change of a directory's parent
+
+  LimitsMutex limits_mu_;  // held while limits are changed
+  std::string mount_options_ ABSL_GUARDED_BY(limits_mu_);
 
   std::atomic<uint64_t> trimmed_at_{0};  // most bytes that were used since memory was given back
 };

@@ -63,6 +63,7 @@ absl::Status MemFs::MakeStore() {
     case DataKind::kNull:
       resources_.store = std::make_unique<NullStore>(&resources_.budget);
       data_description_ = "none: writes vanish";
+      data_options_ = "data=null";
       return absl::OkStatus();
     case DataKind::kAuto:
     case DataKind::kDaemon:
@@ -72,13 +73,14 @@ absl::Status MemFs::MakeStore() {
       ArenaStore::Make({options_.huge, options_.noswap}, &resources_.budget);
   if (!arena.ok()) return arena.status();
   data_description_ = absl::StrCat("arena in the daemon, huge=", (*arena)->huge());
+  data_options_ = absl::StrCat("data=daemon,huge=", (*arena)->huge());
   resources_.store = *std::move(arena);
   return absl::OkStatus();
 }
 
 absl::Status MemFs::UseShmem() {
-  const PrivateTmpfsOptions options = {options_.size_limit, TmpfsHuge(options_.huge),
-                                       options_.noswap, options_.noatime};
+  const PrivateTmpfsOptions options = {resources_.budget.total(), TmpfsHuge(options_.huge),
+                                       options_.noswap, !atime_};
   absl::StatusOr<std::unique_ptr<ShmemStore>> shmem = ShmemStore::Make(options, &resources_.budget);
   if (!shmem.ok()) return shmem.status();
   shmem_ = shmem->get();
@@ -112,6 +114,7 @@ absl::Status MemFs::Connected(BackingFiles* backing) {
   if (status.ok()) {
     data_description_ =
         absl::StrCat("tmpfs of the kernel by passthrough, huge=", TmpfsHuge(options_.huge));
+    data_options_ = absl::StrCat("data=passthrough,huge=", TmpfsHuge(options_.huge));
     return status;
   }
   if (options_.data == DataKind::kPassthrough) {
@@ -198,6 +201,10 @@ void MemFs::Bury(const InodeRef& inode) {
 }
 
 Result<FileSystemStatistics> MemFs::Statfs(const RequestContext&, const StatfsRequest&) {
+  return Statistics();
+}
+
+FileSystemStatistics MemFs::Statistics() {
   const Budget& budget = resources_.budget;
   if (resources_.orphans.any()) resources_.orphans.Wait();
   resources_.store->ReleaseUnused(/*all=*/true);

@@ -84,6 +84,10 @@ class NullStore final : public DataStore {
   uint32_t file_cost() const override { return sizeof(FileOf<NullFile>); }
   uint64_t data_bytes() const override { return 0; }
   uint64_t free_bytes() const override { return budget_->bytes_free(); }
+  Result<void> SetSizeLimit(uint64_t bytes) override {
+    if (!budget_->SetByteLimit(bytes)) return Errno(EINVAL);
+    return {};
+  }
 
  private:
   Budget* const budget_;

@@ -25,6 +25,11 @@ constexpr uint32_t kKernelCost = 1024;
 
 uint64_t RoundUp(uint64_t bytes, uint64_t unit) { return (bytes + unit - 1) / unit * unit; }
 
+// What is lent at once: little beside the limit, and worth the two system calls that it takes.
+uint64_t StepFor(uint64_t limit) {
+  return std::clamp<uint64_t>(RoundUp(limit / 1024, kPageSize), kPageSize, 1 << 20);
+}
+
 // Of a call on a tmpfs that is there.
 absl::Status FromErrno(absl::string_view what, int error) {
   return absl::ResourceExhaustedError(absl::StrCat(what, ": ", std::strerror(error)));
@@ -85,16 +90,15 @@ bool ShmemStore::BeginLending() {
   budget_->Borrow(this);
   lent_ = RoundUp(used, kPageSize);
   budget_->RaiseLimit(lent_ - used);
-  return Resize(size_limit_ - lent_);
+  return Resize(size_limit_ - lent_).ok();
 }
 
 ShmemStore::ShmemStore(const PrivateTmpfsOptions& options, Budget* budget, base::UniqueFd mount)
-    : size_limit_(options.size_limit / kPageSize * kPageSize),
-      step_(
-          std::clamp<uint64_t>(RoundUp(options.size_limit / 1024, kPageSize), kPageSize, 1 << 20)),
+    : step_(StepFor(options.size_limit)),
       noswap_(options.noswap),
       budget_(budget),
-      mount_(std::move(mount)) {}
+      mount_(std::move(mount)),
+      size_limit_(options.size_limit / kPageSize * kPageSize) {}
 
 ShmemStore::~ShmemStore() { budget_->Borrow(nullptr); }
 
@@ -133,7 +137,7 @@ uint64_t ShmemStore::free_bytes() const {
   return static_cast<uint64_t>(s.f_bfree) * static_cast<uint64_t>(s.f_bsize);
 }
 
-bool ShmemStore::Resize(uint64_t bytes) {
+Result<void> ShmemStore::Resize(uint64_t bytes) {
   // 0 would mean no limit.
   bytes = std::max(bytes, kPageSize);
   if (!config_.valid()) {
@@ -144,18 +148,20 @@ bool ShmemStore::Resize(uint64_t bytes) {
       // What is not said again counts as changed.
       (!noswap_ || fsconfig(config_.get(), FSCONFIG_SET_FLAG, "noswap", nullptr, 0) == 0) &&
       fsconfig(config_.get(), FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0) == 0;
+  if (done) return {};
+  const int error = errno;
   // A context that has failed is good for nothing more.
-  if (!done) config_.reset();
-  return done;
+  config_.reset();
+  return Errno(error);
 }
 
 bool ShmemStore::Lend(uint64_t bytes) {
-  if (bytes > size_limit_) return false;
   MutexLock lock(&mu_);
+  if (bytes > size_limit_) return false;
   const uint64_t least = RoundUp(bytes, kPageSize);
   for (const uint64_t amount : {RoundUp(bytes, step_), least}) {
     if (amount + kPageSize > size_limit_ || lent_ > size_limit_ - kPageSize - amount) continue;
-    if (!Resize(size_limit_ - lent_ - amount)) continue;
+    if (!Resize(size_limit_ - lent_ - amount).ok()) continue;
     lent_ += amount;
     budget_->RaiseLimit(amount);
     return true;
@@ -163,17 +169,45 @@ bool ShmemStore::Lend(uint64_t bytes) {
   return false;
 }
 
+Result<void> ShmemStore::SetSizeLimit(uint64_t bytes) {
+  bytes = bytes / kPageSize * kPageSize;
+  MutexLock lock(&mu_);
+  // What the kernel would refuse for the sake of what is lent and not used.
+  if (bytes < size_limit_) TakeBackLocked(/*least=*/kPageSize, /*kept=*/0);
+  // A page stays for data, as where the store is made.
+  if (bytes < lent_ + kPageSize) return Errno(EINVAL);
+  MEMFUSE_RETURN_IF_ERROR(Resize(bytes - lent_));
+  size_limit_ = bytes;
+  step_ = StepFor(bytes);
+  budget_->SetTotal(bytes);
+  return {};
+}
+
+Result<void> ShmemStore::KeepAccessTimes(bool keep) {
+  mount_attr change = {};
+  change.attr_clr = MOUNT_ATTR__ATIME;
+  change.attr_set = keep ? MOUNT_ATTR_RELATIME : MOUNT_ATTR_NOATIME;
+  if (mount_setattr(mount_.get(), "", AT_EMPTY_PATH, &change, sizeof(change)) != 0) {
+    return Errno(errno);
+  }
+  return {};
+}
+
 void ShmemStore::ReleaseUnused(bool all) {
   // Lending and taking back by turns would cost two system calls each time.
-  const uint64_t least = all ? kPageSize : 3 * step_;
-  const uint64_t kept = all ? 0 : step_;
+  const uint64_t step = step_;
+  const uint64_t least = all ? kPageSize : 3 * step;
   if (budget_->bytes_free_at_least() < least && (!all || budget_->bytes_free() < least)) return;
   MutexLock lock(&mu_);
+  TakeBackLocked(least, /*kept=*/all ? 0 : step);
+}
+
+void ShmemStore::TakeBackLocked(uint64_t least, uint64_t kept) {
   const uint64_t unused = budget_->bytes_free();
   if (unused < least) return;
   const uint64_t amount = (unused - kept) / kPageSize * kPageSize;
   if (!budget_->LowerLimit(amount)) return;
-  if (!Resize(size_limit_ - lent_ + amount)) {
+  if (!Resize(size_limit_ - lent_ + amount).ok()) {
     budget_->RaiseLimit(amount);
     return;
   }

@@ -5,7 +5,8 @@
 // Limit. The tmpfs has `size=`, so the kernel enforces the limit on writes that the daemon never
 // sees. What memfs stores beside file data comes out of the same limit: the store lends it to the
 // budget in steps, by which it makes the tmpfs smaller. So the sum is the limit at any moment, and
-// a step or two of it may be reserved and not used.
+// a step or two of it may be reserved and not used. To change the limit is to change the tmpfs's,
+// less what is lent; whether the data that is there fits, the kernel says.
 //
 // Files are named by inode number and opened when they are needed: a descriptor per thread, not per
 // file.
@@ -59,6 +60,8 @@ class ShmemStore final : public DataStore, private BudgetLender {
   uint32_t file_cost() const override;
   uint64_t data_bytes() const override;
   uint64_t free_bytes() const override;
+  Result<void> SetSizeLimit(uint64_t bytes) override;
+  Result<void> KeepAccessTimes(bool keep) override;
   void ReleaseUnused(bool all) override;
 
   // Files, by the number of the inode that they belong to.
@@ -91,13 +94,13 @@ class ShmemStore final : public DataStore, private BudgetLender {
 
   bool BeginLending();
   bool Lend(uint64_t bytes) override;
-  // Sets the tmpfs's limit.
-  bool Resize(uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Sets the tmpfs's limit. EINVAL: its files take more; ENOMEM, EMFILE, ENFILE.
+  Result<void> Resize(uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void TakeBackLocked(uint64_t least, uint64_t kept) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   int directory(InodeNumber ino) const { return directories_[ToInt(ino) % kDirectories].get(); }
 
-  const uint64_t size_limit_;  // whole pages: a tmpfs rounds up
-  const uint64_t step_;
+  std::atomic<uint64_t> step_;
   const bool noswap_;
   Budget* const budget_;
   const base::UniqueFd mount_;
@@ -106,6 +109,7 @@ class ShmemStore final : public DataStore, private BudgetLender {
   IdleBackings idle_;
 
   mutable LeafMutex mu_;
+  uint64_t size_limit_ ABSL_GUARDED_BY(mu_);  // whole pages: a tmpfs rounds up
   uint64_t lent_ ABSL_GUARDED_BY(mu_) = 0;
   base::UniqueFd config_ ABSL_GUARDED_BY(mu_);  // fspick(2)'s
 };

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_replace.h"
 #include "src/cli/flags.h"
 
 namespace memfuse::cli {
@@ -113,6 +114,23 @@ TEST_F(CommandLineTest, WhatOnlyMountAndSystemdKnowIsDropped) {
          "defaults,nofail,noauto,auto,user,user=joe,users,nouser,owner,group,_netdev,"
          "x-systemd.automount,x-systemd.idle-timeout=60,X-mount.mkdir=0755,comment=scratch,"
          "lazytime,diratime,nodiratime,sync,async,inode64,,"});
+}
+
+// mount(8) merges what /proc/mounts shows of a FUSE mount into a remount, wherever it stands.
+TEST_F(CommandLineTest, ARemountDropsWhatIsTheKernelsOwn) {
+  constexpr char kShown[] =
+      "rw,relatime,user_id=0,group_id=0,default_permissions,allow_other,max_read=1048576,"
+      "blksize=4096,fd=5,rootmode=40000,subtype=memfuse";
+  for (const char* list : {"remount,%,size=5m", "%,size=5m,remount"}) {
+    gflags::FlagSaver saver;
+    const std::string options = absl::StrReplaceAll(list, {{"%", kShown}});
+    EXPECT_THAT(Parse({"/mnt", "-o", options}), ElementsAre("/mnt")) << options;
+    EXPECT_TRUE(FLAGS_remount);
+    EXPECT_TRUE(FLAGS_allow_other);
+    EXPECT_EQ(FLAGS_size, "5m");
+  }
+  EXPECT_THAT(Error({"/mnt", "-o", kShown}), HasSubstr("user_id=0"));
+  EXPECT_THAT(Error({"/mnt", "-o", "remount,user_ids=0"}), HasSubstr("user_ids=0"));
 }
 
 TEST_F(CommandLineTest, TheLaterOneWinsWhereverItStands) {

@@ -128,5 +128,44 @@ TEST(AllowanceTest, ManyThreadsAtTheLimit) {
   EXPECT_EQ(failures, 0);
 }
 
+// A limit that moves between what is asked for and more refuses nobody, and holds.
+TEST(AllowanceTest, ManyThreadsBesideALimitThatMoves) {
+  constexpr int kThreads = 6;
+  constexpr uint64_t kShare = 5000;
+  constexpr uint64_t kLeast = kThreads * kShare;
+  Allowance allowance(kLeast, kMost);
+  std::atomic<uint64_t> held{0};
+  std::atomic<int> failures{0};
+  std::atomic<int> running{kThreads};
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937 random(t);
+      for (int i = 0; i < 20'000; ++i) {
+        const uint64_t amount = random() % kShare;
+        const bool in_units = random() % 4 == 0;
+        const uint64_t taken = in_units ? allowance.TakeUpTo(amount, 1) : amount;
+        if (taken != amount || (!in_units && !allowance.Take(amount))) ++failures;
+        if (held.fetch_add(taken) + taken > 2 * kLeast) ++failures;
+        held.fetch_sub(taken);
+        allowance.Give(taken);
+      }
+      --running;
+    });
+  }
+  while (running > 0) {
+    allowance.RaiseLimit(kLeast);
+    allowance.FillPursesFor(2 * kLeast);
+    if (!allowance.LowerLimit(kLeast)) ++failures;
+    allowance.FillPursesFor(kLeast);
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(failures, 0);
+  EXPECT_EQ(allowance.taken(), 0u);
+  EXPECT_EQ(allowance.limit(), kLeast);
+  EXPECT_TRUE(allowance.Take(kLeast));
+  EXPECT_FALSE(allowance.Take(1));
+}
+
 }  // namespace
 }  // namespace memfuse::memfs

@@ -179,6 +179,27 @@ TEST_F(ShmemStoreTest, WhatTheBudgetTakesIsNotThereForData) {
   EXPECT_EQ(budget_.bytes_free(), 0u);
 }
 
+TEST_F(ShmemStoreTest, TheLimitMovesWithWhatIsLent) {
+  ASSERT_TRUE(budget_.ReserveBytes(kLimit / 2));
+  EXPECT_THAT(store_->SetSizeLimit(kLimit / 2), Fails(EINVAL));  // and a page for data
+  EXPECT_EQ(Sum(), kLimit);
+  EXPECT_EQ(budget_.total(), kLimit);
+  budget_.ReleaseBytes(kLimit / 2);
+  // What is lent and not used is no reason to refuse.
+  EXPECT_THAT(store_->SetSizeLimit(kLimit / 4), Succeeds());
+  EXPECT_EQ(Sum(), kLimit / 4);
+  EXPECT_EQ(budget_.total(), kLimit / 4);
+  EXPECT_FALSE(budget_.ReserveBytes(kLimit / 4));
+  auto file = Fill();
+  EXPECT_THAT(store_->SetSizeLimit(kLimit / 4 - kPageSize), Fails(EINVAL));
+  EXPECT_EQ(Sum(), kLimit / 4);
+  EXPECT_THAT(store_->SetSizeLimit(2 * kLimit), Succeeds());
+  EXPECT_EQ(Sum(), 2 * kLimit);
+  EXPECT_TRUE(budget_.ReserveBytes(kLimit));
+  EXPECT_EQ(Sum(), 2 * kLimit);
+  budget_.ReleaseBytes(kLimit);
+}
+
 TEST_F(ShmemStoreTest, KeepsALittleAheadUnlessAllIsAskedFor) {
   ASSERT_TRUE(budget_.ReserveBytes(kLimit / 2));
   budget_.ReleaseBytes(kLimit / 2);
