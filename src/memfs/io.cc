@@ -43,10 +43,10 @@ void MemFs::AwaitSpace() {
 }
 
 void MemFs::NoteAccess(Inode* inode) const {
-  if (!atime_) return;
+  if (!(inode->is_directory() ? directory_atime_ : atime_)) return;
   const Timestamp now = base::Now();
   MutexLock lock(&inode->mu);
-  if (RelatimeIsDue(inode->meta, now)) inode->meta.atime = now;
+  if (strictatime_ || RelatimeIsDue(inode->meta, now)) inode->meta.atime = now;
 }
 
 void MemFs::KillGroupBitOfStrangers(const RequestContext& context, Inode* inode) {
