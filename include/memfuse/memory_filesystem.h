@@ -38,6 +38,8 @@ struct MemoryFileSystemOptions {
   // Keep no access times. Otherwise they move as with relatime: reads from the page cache are not
   // seen, and a time that is newer than mtime and ctime is kept for a day.
   bool noatime = false;
+  bool nodiratime = false;   // of directories only
+  bool strictatime = false;  // every read that is seen moves them
   // Keep extended attributes, and with them ACLs and capabilities. Without, the kernel has no need
   // to ask for security.capability before the first write to a file and each change of its owner.
   bool xattr = true;

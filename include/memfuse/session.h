@@ -66,7 +66,11 @@ struct MountOptions {
   std::string fsname = "memfuse";  // first field of /proc/mounts; not a path of a device
   bool allow_other = false;        // others than the mounting user may enter
   bool read_only = false;
-  bool nosuid = false, nodev = false, noexec = false, noatime = false;
+  bool nosuid = false, nodev = false, noexec = false;
+  // For /proc/mounts: it is the file system that keeps access times. fusermount3 knows no more than
+  // noatime; what it is not told holds all the same.
+  bool noatime = false, nodiratime = false, strictatime = false;
+  bool nosymfollow = false;  // root only
   // Through fusermount3 even where mount(2) is allowed. For tests.
   bool force_helper = false;
 };

@@ -54,7 +54,7 @@ class Parser {
     std::optional<absl::string_view> value;
     if (equals != absl::string_view::npos) {
       value = argument.substr(equals + 1);
-    } else if (KindOfFlag(std::string(name)) == FlagKind::kValue && !rest_.empty()) {
+    } else if (KindOfFlag(name) == FlagKind::kValue && !rest_.empty()) {
       value = Take();
     }
     return SetFlag(name, value);

@@ -21,11 +21,21 @@
 namespace memfuse::cli {
 namespace {
 
-// The child's word: this byte, or a sentence. A sentence is never this.
+// The child's word: this byte; or a letter for the code of what went wrong, and a sentence.
 constexpr absl::string_view kUp = "\n";
+constexpr char kFirstCode = 'A';
+
+std::string WordOf(const absl::Status& status) {
+  return absl::StrCat(std::string(1, static_cast<char>(kFirstCode + status.raw_code())),
+                      status.message());
+}
+absl::Status StatusOf(absl::string_view word) {
+  return absl::Status(static_cast<absl::StatusCode>(word[0] - kFirstCode), word.substr(1));
+}
 
 absl::Status SystemError(absl::string_view what) {
-  return absl::InternalError(absl::StrCat(what, ": ", std::generic_category().message(errno)));
+  return absl::ResourceExhaustedError(
+      absl::StrCat(what, ": ", std::generic_category().message(errno)));
 }
 
 bool WriteAll(int fd, absl::string_view text) {
@@ -61,7 +71,7 @@ std::string DescribeDeath(int status) {
 [[noreturn]] void WaitForChild(pid_t child, int pipe, const std::function<void()>& on_death) {
   const std::string word = ReadAll(pipe);
   if (word == kUp) _exit(0);
-  if (!word.empty()) _exit(Fail(word));
+  if (!word.empty()) _exit(Fail(StatusOf(word)));
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
@@ -95,12 +105,14 @@ bool StartupReport::Succeed() {
   return heard;
 }
 
-int StartupReport::Fail(absl::string_view sentence) {
-  if (!pipe_.valid()) return cli::Fail(sentence);
-  WriteAll(pipe_.get(), sentence.empty() ? "unknown error" : sentence);
+int StartupReport::Fail(const absl::Status& status) {
+  if (!pipe_.valid()) return cli::Fail(status);
+  WriteAll(pipe_.get(), WordOf(status));
   pipe_.reset();
-  return 1;
+  return ExitStatus(status.code());
 }
+
+int StartupReport::Fail(absl::string_view sentence) { return Fail(absl::InternalError(sentence)); }
 
 void EnsureStandardStreams() {
   int fd;

@@ -5,6 +5,7 @@
 
 #include <functional>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "src/base/unique_fd.h"
@@ -23,7 +24,9 @@ class StartupReport {
   // somebody gave up on it.
   [[nodiscard]] bool Succeed();
 
-  // Says why not, in one sentence. Returns 1, the exit status that goes with it.
+  // Says why not, in one sentence; as cli::Fail. Returns the exit status that goes with it, which
+  // becomes the parent's too.
+  int Fail(const absl::Status& status);
   int Fail(absl::string_view sentence);
 
  private:
@@ -41,8 +44,8 @@ void DetachFromSurroundings();
 
 // Forks; to be called before there is any thread. The child returns, in a session of its own, with
 // all inherited descriptors but 0, 1, 2 and `keep_fd` (-1: none) closed. The parent never returns:
-// it exits with status 0 when the child reports success; otherwise it prints the child's sentence,
-// or, when the child died without a word, calls `on_silent_death` and says so, and exits with 1.
+// it exits with status 0 when the child reports success; otherwise it fails with the child's
+// sentence, or, when the child died without a word, calls `on_silent_death` and says so.
 absl::StatusOr<StartupReport> Daemonize(int keep_fd, const std::function<void()>& on_silent_death);
 
 }  // namespace memfuse::cli

@@ -1,33 +1,88 @@
 #include "src/cli/help.h"
 
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "src/cli/flag_table.h"
+
 namespace memfuse::cli {
+namespace {
 
-absl::string_view HelpText() {
-  return R"(Usage: memfuse MOUNTPOINT [flags]
-A file system in memory, like tmpfs, served over FUSE until it is unmounted.
+constexpr size_t kWidth = 80;
+constexpr size_t kColumn = 22;  // where explanations begin
 
-  --size=50%          limit on memory: bytes, k/m/g/t, % of memory; 0: all of it
-  --nr_inodes=N       limit on inodes, k/m/g; 0: none (default: RAM / 8 KiB)
-  --mode=1777         permissions of the root directory, octal
-  --uid=U  --gid=G    its owner (default: you)
-  --threads=N         threads that serve (default: one per CPU, at most 8)
-  --allow_other       let other users in (root always does)
-  --data=auto         where file data lies: passthrough (root) or daemon; with
-                      the latter --writeback (the kernel collects small writes)
-  --huge=auto         huge pages for it: never, within_size, advise, always
-  --noswap --noxattr  never swap it out (root); no extended attributes, ACLs
-  --transport=auto    requests by dev or uring; auto: io_uring where it is on
-  --fsname=memfuse    name in the first field of /proc/mounts
-  -o a,b=c            mount options: the flags above by name, and ro, nosuid,
-                      nodev, noexec, noatime; those of mount(8) are dropped
-  --fuse_fd=N         serve this open /dev/fuse descriptor; mount nothing
-  -f, --foreground    stay in the foreground and log to stderr
-  --log_dir=DIR       log to files there (default: syslog)
-  -h, --help          print this; see also memfuse(1)
-  --version           print the version
+// `left`, and `text` in its column, broken between words.
+std::string Paragraph(absl::string_view left, absl::string_view text) {
+  std::string result;
+  std::string line = absl::StrCat("  ", left);
+  // A left side that is too long has its line to itself.
+  if (line.size() + 1 > kColumn) {
+    result = absl::StrCat(line, "\n");
+    line.clear();
+  }
+  line.resize(kColumn, ' ');
+  bool first = true;
+  for (const absl::string_view word : absl::StrSplit(text, ' ')) {
+    if (!first && line.size() + 1 + word.size() > kWidth) {
+      absl::StrAppend(&result, line, "\n");
+      line.assign(kColumn, ' ');
+      first = true;
+    }
+    absl::StrAppend(&line, first ? "" : " ", word);
+    first = false;
+  }
+  return absl::StrCat(result, line, "\n");
+}
 
-Unmount with umount(8), 'fusermount3 -u' or SIGTERM; SIGUSR1 logs the requests.
-)";
+bool ShowsDefaultAsValue(const Flag& flag) {
+  return !flag.default_value.empty() && (!flag.default_in_words || !flag.choices().empty());
+}
+
+// "--size=50%", "--nr_inodes=COUNT", "--noswap".
+std::string LeftSide(const Flag& flag) {
+  std::string left = absl::StrCat("--", flag.shown_name());
+  if (flag.is_switch) return left;
+  return absl::StrCat(left, "=", ShowsDefaultAsValue(flag) ? flag.default_value : flag.value);
+}
+
+std::string RightSide(const Flag& flag) {
+  std::string text(flag.help);
+  if (const auto choices = flag.choices(); !choices.empty()) {
+    absl::StrAppend(&text, ": ", absl::StrJoin(choices, ", "));
+  }
+  std::vector<std::string> remarks;
+  if (!flag.unit.empty()) remarks.emplace_back(flag.unit);
+  if (!flag.default_value.empty() && !ShowsDefaultAsValue(flag))
+    remarks.push_back(absl::StrCat("default: ", flag.default_value));
+  if (!remarks.empty()) absl::StrAppend(&text, " (", absl::StrJoin(remarks, "; "), ")");
+  return text;
+}
+
+}  // namespace
+
+std::string HelpText() {
+  std::string text =
+      "Usage: memfuse MOUNTPOINT [flags]\n"
+      "A file system in memory, like tmpfs, served over FUSE until it is unmounted.\n\n";
+  std::vector<std::string> switches;
+  std::vector<std::string> elsewhere;
+  for (const Flag& flag : FlagTable()) {
+    if (flag.place == FlagPlace::kMountFlag) switches.push_back(flag.shown_name());
+    if (flag.place == FlagPlace::kCommandLine) elsewhere.push_back(flag.shown_name());
+    if (flag.place == FlagPlace::kMountFlag || flag.place == FlagPlace::kReserved) continue;
+    absl::StrAppend(&text, Paragraph(LeftSide(flag), RightSide(flag)));
+  }
+  absl::StrAppend(&text,
+                  Paragraph("-o a,b=c", absl::StrCat("the flags above by name, but for ",
+                                                     absl::StrJoin(elsewhere, ", "), "; and ",
+                                                     absl::StrJoin(switches, ", "))));
+  absl::StrAppend(&text,
+                  "\nUnmount with umount(8), 'fusermount3 -u' or SIGTERM; SIGUSR1 logs the "
+                  "requests.\n");
+  return text;
 }
 
 absl::string_view VersionText() { return "memfuse " MEMFUSE_VERSION "\n"; }

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "src/base/mutex.h"
 #include "src/cli/allocator.h"
@@ -17,10 +18,12 @@
 #include "src/cli/leftover.h"
 #include "src/cli/machine.h"
 #include "src/cli/message.h"
+#include "src/cli/mount_helper.h"
 #include "src/cli/options.h"
 #include "src/cli/preflight.h"
 #include "src/cli/remount.h"
 #include "src/cli/server.h"
+#include "src/transport/mount.h"
 
 namespace memfuse::cli {
 namespace {
@@ -30,35 +33,75 @@ int Print(absl::string_view text) {
   return std::fflush(stdout) == 0 ? 0 : Fail("cannot write to standard output");
 }
 
+// Mounts, and serves: in the foreground until the end; otherwise the parent never returns.
+int Run(const Options& options) {
+  StartupReport report;
+  if (!options.foreground) {
+    // A descriptor that was handed over belongs to somebody else's mount, who clears it away.
+    const bool mounts = options.fuse_fd < 0;
+    absl::StatusOr<StartupReport> pipe = Daemonize(options.fuse_fd, [&] {
+      if (mounts) DetachLeftover(options.mount.mount_point);
+    });
+    if (!pipe.ok()) return Fail(pipe.status());
+    report = *std::move(pipe);
+  }
+  DetachFromSurroundings();
+  ConfigureAllocator();
+  return RunServer(options, std::move(report));
+}
+
 int Main(const std::vector<std::string>& arguments) {
   const absl::StatusOr<std::vector<std::string>> operands = ParseCommandLine(arguments);
-  if (!operands.ok()) return Fail(operands.status().message());
+  if (!operands.ok()) return Fail(operands.status());
   if (FLAGS_help) return Print(HelpText());
   if (FLAGS_version) return Print(VersionText());
 
   if (FLAGS_remount) {
     const absl::Status remounted = Remount(*operands, ThisMachine());
-    return remounted.ok() ? 0 : Fail(remounted.message());
+    return remounted.ok() ? 0 : Fail(remounted);
   }
-
   absl::StatusOr<Options> options = ResolveOptions(*operands, ThisMachine());
-  if (!options.ok()) return Fail(options.status().message());
-  if (const absl::Status status = CheckSurroundings(*options); !status.ok()) {
-    return Fail(status.message());
+  if (!options.ok()) return Fail(options.status());
+  if (const absl::Status status = CheckSurroundings(*options); !status.ok()) return Fail(status);
+  return Run(*options);
+}
+
+// `mount -o remount`.
+int RemountMounted(const MountHelperCall& call) {
+  if (call.verbose) {
+    const int status = Print(absl::StrCat(
+        "mount.memfuse: ", call.fake ? "would remount " : "remounting ", call.mount_point, "\n"));
+    if (status != 0) return status;
   }
-  StartupReport report;
-  if (!options->foreground) {
-    // A descriptor that was handed over belongs to somebody else's mount, who clears it away.
-    const bool mounts = options->fuse_fd < 0;
-    absl::StatusOr<StartupReport> pipe = Daemonize(options->fuse_fd, [&] {
-      if (mounts) DetachLeftover(options->mount.mount_point);
-    });
-    if (!pipe.ok()) return Fail(pipe.status().message());
-    report = *std::move(pipe);
+  const absl::Status remounted = Remount({call.mount_point}, ThisMachine(), call.fake);
+  return remounted.ok() ? 0 : Fail(remounted);
+}
+
+// As mount.memfuse.
+int HelperMain(const std::vector<std::string>& arguments) {
+  SpeakAs(Speaker::kMountHelper);
+  const absl::StatusOr<MountHelperCall> call = ParseMountHelperCall(arguments);
+  if (!call.ok()) return Fail(call.status());
+  if (!call->mount_namespace.empty()) {
+    const absl::Status status = EnterMountNamespace(call->mount_namespace);
+    if (!status.ok()) return Fail(status);
   }
-  DetachFromSurroundings();
-  ConfigureAllocator();
-  return RunServer(*options, std::move(report));
+  if (const absl::Status status = ApplyMountHelperCall(*call); !status.ok()) return Fail(status);
+
+  if (FLAGS_remount) return RemountMounted(*call);
+  absl::StatusOr<Options> options = ResolveOptions({call->mount_point}, ThisMachine());
+  if (!options.ok()) return Fail(options.status());
+  if (const absl::Status status = CheckSurroundings(*options); !status.ok()) return Fail(status);
+  if (call->verbose) {
+    const int status =
+        Print(absl::StrCat("mount.memfuse: ", call->fake ? "would mount " : "mounting ",
+                           call->source, " on ", call->mount_point, "\n"));
+    if (status != 0) return status;
+  }
+  if (!call->fake) return Run(*options);
+  const absl::StatusOr<std::string> mount_point =
+      transport::CheckMountPoint(options->mount.mount_point);
+  return mount_point.ok() ? 0 : Fail(mount_point.status());
 }
 
 }  // namespace
@@ -67,5 +110,7 @@ int Main(const std::vector<std::string>& arguments) {
 int main(int argc, char** argv) {
   memfuse::base::DisableLockOrderDetector();
   memfuse::cli::EnsureStandardStreams();
-  return memfuse::cli::Main(std::vector<std::string>(argv + 1, argv + argc));
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  return memfuse::cli::IsMountHelper(argv[0]) ? memfuse::cli::HelperMain(arguments)
+                                              : memfuse::cli::Main(arguments);
 }

@@ -1,19 +1,33 @@
-// The one line that a user sees when something is wrong.
+// The one line that a user sees when something is wrong, and the exit status that goes with it.
 
 #ifndef MEMFUSE_SRC_CLI_MESSAGE_H_
 #define MEMFUSE_SRC_CLI_MESSAGE_H_
 
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
 namespace memfuse::cli {
 
-// `sentence` with "memfuse: " before it and a newline behind it. It stays one line whatever the
-// arguments it quotes contain: control characters become '?'.
+// Who speaks. The exit status of memfuse is 1 for whatever is wrong; that of the helper is what
+// mount(8) passes on as its own: 1 for a wrong call or a lack of permission, 2 for what the system
+// has run out of, 32 for any other mount that failed.
+enum class Speaker { kMemfuse, kMountHelper };
+
+// To be called first, before there is any thread; kMemfuse without it.
+void SpeakAs(Speaker speaker);
+
+// `sentence` with "memfuse: " before it (of the helper: "mount.memfuse: ") and a newline behind it.
+// It stays one line whatever the arguments it quotes contain: control characters become '?'.
 std::string ErrorLine(absl::string_view sentence);
 
-// Writes ErrorLine(sentence) to stderr and returns 1, the exit status that goes with it.
+// Of this speaker, for this kind of failure.
+int ExitStatus(absl::StatusCode code);
+
+// Writes ErrorLine of the sentence to stderr and returns the exit status. Of a bare sentence: that
+// of kInternal.
+int Fail(const absl::Status& status);
 int Fail(absl::string_view sentence);
 
 }  // namespace memfuse::cli

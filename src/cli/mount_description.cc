@@ -52,7 +52,9 @@ std::string DescribeMount(const Options& options, absl::string_view data_options
   return absl::StrCat(
       "threads=", options.session.threads, ",", data_options,
       ",transport=", io_uring ? "uring" : "dev", ",noswap=", Word(options.filesystem.noswap),
-      ",xattr=", Word(options.filesystem.xattr),
+      ",xattr=", Word(options.filesystem.xattr), ",strictatime=", Word(options.mount.strictatime),
+      ",diratime=", Word(!options.mount.nodiratime),
+      ",symfollow=", Word(!options.mount.nosymfollow),
       ",writeback=", Word(options.session.writeback_cache),
       ",allow_other=", Word(options.mount.allow_other), ",fsname=", Escape(options.mount.fsname),
       ",log_dir=", Escape(options.log_dir));

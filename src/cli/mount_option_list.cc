@@ -3,67 +3,87 @@
 #include <algorithm>
 #include <array>
 #include <optional>
-#include <string>
-#include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "src/cli/flag_table.h"
 #include "src/cli/flags.h"
+#include "src/cli/foreign_options.h"
 
 namespace memfuse::cli {
 namespace {
 
-// mount(8)'s own; and what has no meaning for files in memory, or is the case anyway.
-constexpr std::array<absl::string_view, 24> kDropped = {
-    "_netdev",    "async",   "auto",     "defaults",   "diratime",   "dirsync",
-    "group",      "inode64", "iversion", "lazytime",   "loud",       "noauto",
-    "nodiratime", "nofail",  "nogroup",  "noiversion", "nolazytime", "noowner",
-    "nouser",     "owner",   "silent",   "sync",       "user",       "users"};
+// Of the kernel's FUSE: a remount may be given them, as what the mount was made with.
+constexpr std::array<absl::string_view, 4> kKernels = {"fd", "max_read", "rootmode", "subtype"};
 
-// Of the kernel's FUSE, which a remount is given because /proc/mounts shows them.
-constexpr std::array<absl::string_view, 8> kKernels = {
-    "blksize", "default_permissions", "fd", "group_id", "max_read", "rootmode", "subtype",
-    "user_id"};
-
-bool IsDropped(absl::string_view name) {
-  return absl::StartsWith(name, "x-") || absl::StartsWith(name, "X-") ||
-         std::find(kDropped.begin(), kDropped.end(), name) != kDropped.end();
+// A flag that may stand in the list, with or without "no". What is reserved may, to be told so.
+bool IsFlagOption(absl::string_view name) {
+  const Flag* flag = FindFlag(name);
+  if (flag == nullptr && IsNegatedSwitch(name)) flag = FindFlag(name.substr(2));
+  return flag != nullptr && flag->place != FlagPlace::kCommandLine;
 }
 
-absl::Status ApplyOne(absl::string_view option) {
-  const std::vector<absl::string_view> halves = absl::StrSplit(option, absl::MaxSplits('=', 1));
-  const absl::string_view name = halves[0];
+absl::Status ApplyOne(absl::string_view option, Strictness strictness) {
+  const size_t equals = option.find('=');
+  const absl::string_view name = option.substr(0, equals);
   std::optional<absl::string_view> value;
-  if (halves.size() == 2) value = halves[1];
+  if (equals != absl::string_view::npos) value = option.substr(equals + 1);
 
-  if (IsDropped(name) || name == "comment") return absl::OkStatus();
-  if (FLAGS_remount && std::find(kKernels.begin(), kKernels.end(), name) != kKernels.end()) {
-    return absl::OkStatus();
+  if (FLAGS_remount) {
+    if (std::find(kKernels.begin(), kKernels.end(), name) != kKernels.end()) {
+      return absl::OkStatus();
+    }
+    // Ends noatime.
+    if (name == "relatime") return SetFlag("atime", "true");
   }
   if (name == "rw") return SetFlag("ro", "false");
-  // What the kernel does unless told noatime; served here as relatime.
-  if (name == "relatime" || name == "strictatime") return SetFlag("atime", "true");
-  if (name == "norelatime" || name == "nostrictatime") return absl::OkStatus();
-
-  const FlagKind kind = KindOfFlag(std::string(name));
-  if (name == "help" || name == "version" ||
-      (kind == FlagKind::kUnknown && !IsNegatedSwitch(name))) {
-    return absl::InvalidArgumentError(absl::StrCat("unknown mount option '", option, "' after -o"));
+  if (IsFlagOption(name)) return SetFlag(name, value);
+  const ForeignOption* const foreign = FindForeignOption(name);
+  if (foreign != nullptr && foreign->refusal.empty()) return absl::OkStatus();
+  // Memory placed as for any process is what everybody gets.
+  if (option == "mpol=default") return absl::OkStatus();
+  if (strictness == Strictness::kSloppy) return absl::OkStatus();
+  if (foreign != nullptr) {
+    return absl::UnimplementedError(
+        absl::StrCat("mount option '", option, "' is not supported: ", foreign->refusal));
   }
-  return SetFlag(name, value);
+  return absl::InvalidArgumentError(absl::StrCat("unknown mount option '", option, "' after -o"));
 }
 
 }  // namespace
 
-absl::Status ApplyMountOptions(absl::string_view list) {
-  const std::vector<absl::string_view> options = absl::StrSplit(list, ',', absl::SkipEmpty());
+absl::StatusOr<std::vector<std::string>> SplitMountOptions(absl::string_view list) {
+  std::vector<std::string> options;
+  std::string option;
+  bool quoted = false;
+  for (size_t i = 0; i < list.size(); ++i) {
+    const char c = list[i];
+    if (c == '\\' && i + 1 < list.size() && (list[i + 1] == ',' || list[i + 1] == '"')) {
+      option.push_back(list[++i]);
+    } else if (c == '"') {
+      quoted = !quoted;
+    } else if (c == ',' && !quoted) {
+      if (!option.empty()) options.push_back(std::move(option));
+      option.clear();
+    } else {
+      option.push_back(c);
+    }
+  }
+  if (quoted) {
+    return absl::InvalidArgumentError(absl::StrCat("a quote is not closed in '", list, "'"));
+  }
+  if (!option.empty()) options.push_back(std::move(option));
+  return options;
+}
+
+absl::Status ApplyMountOptions(absl::string_view list, Strictness strictness) {
+  const absl::StatusOr<std::vector<std::string>> options = SplitMountOptions(list);
+  if (!options.ok()) return options.status();
   // Wherever it stands, it says what the others are for.
-  if (std::find(options.begin(), options.end(), "remount") != options.end()) {
+  if (std::find(options->begin(), options->end(), "remount") != options->end()) {
     if (absl::Status status = SetFlag("remount", "true"); !status.ok()) return status;
   }
-  for (const absl::string_view option : options) {
-    if (absl::Status status = ApplyOne(option); !status.ok()) return status;
+  for (const std::string& option : *options) {
+    if (absl::Status status = ApplyOne(option, strictness); !status.ok()) return status;
   }
   return absl::OkStatus();
 }

@@ -1,8 +1,6 @@
 #include "src/cli/options.h"
 
 #include <algorithm>
-#include <iterator>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
@@ -27,9 +25,9 @@ absl::Status Invalid(absl::string_view flag, absl::string_view value, absl::stri
 
 absl::StatusOr<uint32_t> ParseMode(const std::string& text) {
   uint32_t mode = 0;
-  bool valid = !text.empty() && text.size() <= 5;
+  bool valid = !text.empty();
   for (const char c : text) {
-    valid = valid && c >= '0' && c <= '7';
+    valid = valid && c >= '0' && c <= '7' && mode <= 07777;
     if (valid) mode = mode * 8 + static_cast<uint32_t>(c - '0');
   }
   if (!valid || mode > 07777) return Invalid("mode", text, "is no octal mode such as 1777");
@@ -57,29 +55,12 @@ absl::Status CheckFsname(const std::string& name) {
   return absl::OkStatus();
 }
 
-absl::Status CheckBackends() {
-  if (FLAGS_transport != "auto" && FLAGS_transport != "dev" && FLAGS_transport != "uring") {
-    return Invalid("transport", FLAGS_transport, "is none of auto, dev and uring");
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<DataKind> ResolveData() {
-  constexpr std::pair<absl::string_view, DataKind> kKinds[] = {
-      {"auto", DataKind::kAuto},
-      {"passthrough", DataKind::kPassthrough},
-      {"daemon", DataKind::kDaemon},
-      {"null", DataKind::kNull}};
-  const auto* const found = std::find_if(std::begin(kKinds), std::end(kKinds),
-                                         [](const auto& kind) { return kind.first == FLAGS_data; });
-  if (found == std::end(kKinds)) {
-    return Invalid("data", FLAGS_data, "is none of auto, passthrough, daemon and null");
-  }
-  constexpr absl::string_view kHuge[] = {"auto", "never", "within_size", "advise", "always"};
-  if (std::find(std::begin(kHuge), std::end(kHuge), FLAGS_huge) == std::end(kHuge)) {
-    return Invalid("huge", FLAGS_huge, "is none of auto, never, within_size, advise and always");
-  }
-  DataKind kind = found->second;
+  // SetFlag lets nothing else through.
+  DataKind kind = DataKind::kAuto;
+  if (FLAGS_data == "passthrough") kind = DataKind::kPassthrough;
+  if (FLAGS_data == "daemon") kind = DataKind::kDaemon;
+  if (FLAGS_data == "null") kind = DataKind::kNull;
   if (kind == DataKind::kNull && (FLAGS_noswap || FLAGS_huge != "auto")) {
     return absl::InvalidArgumentError(
         absl::StrCat("--", FLAGS_noswap ? "noswap" : "huge", " does not go with --data=null"));
@@ -147,7 +128,6 @@ absl::StatusOr<MemoryFileSystemOptions> ResolveFileSystem(const Machine& machine
 absl::StatusOr<Options> ResolveOptions(const std::vector<std::string>& operands,
                                        const Machine& machine) {
   Options options;
-  if (absl::Status status = CheckBackends(); !status.ok()) return status;
   if (absl::Status status = CheckFsname(FLAGS_fsname); !status.ok()) return status;
 
   auto filesystem = ResolveFileSystem(machine);
@@ -179,8 +159,14 @@ absl::StatusOr<Options> ResolveOptions(const std::vector<std::string>& operands,
   options.mount.nosuid = !FLAGS_suid;
   options.mount.nodev = !FLAGS_dev;
   options.mount.noexec = !FLAGS_exec;
-  options.mount.noatime = !FLAGS_atime;
-  options.filesystem.noatime = !FLAGS_atime;
+  options.mount.nosymfollow = !FLAGS_symfollow;
+  // Where several are given the kernel lets strictatime win.
+  options.mount.strictatime = FLAGS_strictatime;
+  options.mount.noatime = !FLAGS_atime && !FLAGS_strictatime;
+  options.mount.nodiratime = !FLAGS_diratime;
+  options.filesystem.noatime = options.mount.noatime;
+  options.filesystem.nodiratime = options.mount.nodiratime;
+  options.filesystem.strictatime = options.mount.strictatime;
   options.foreground = FLAGS_foreground;
   options.log_dir = FLAGS_log_dir;
   return options;

@@ -8,10 +8,9 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "src/cli/number.h"
 
 namespace memfuse::cli {
 namespace {
@@ -22,12 +21,9 @@ constexpr uint32_t kNoId = std::numeric_limits<uint32_t>::max();
 constexpr size_t kEntrySize = size_t{1} << 16;
 
 std::optional<uint32_t> ParseId(const std::string& text) {
-  uint32_t id;
-  if (text.empty() || !absl::ascii_isdigit(static_cast<unsigned char>(text[0])) ||
-      !absl::SimpleAtoi(text, &id) || id == kNoId) {
-    return std::nullopt;
-  }
-  return id;
+  const std::optional<uint64_t> id = ParseNumber(text);
+  if (!id.has_value() || *id >= kNoId) return std::nullopt;
+  return static_cast<uint32_t>(*id);
 }
 
 absl::Status Unknown(absl::string_view flag, const std::string& text, absl::string_view what) {

@@ -41,12 +41,17 @@ absl::Status NotMemfuse(const std::string& path) {
   return absl::FailedPreconditionError(absl::StrCat("no memfuse is mounted on ", path));
 }
 
+// Of Linux 5.10: no header of Debian 12 has the first.
+constexpr unsigned long kShownNosymfollow = 0x2000;  // NOLINT: the calls' type
+constexpr unsigned long kNosymfollow = 256;          // NOLINT
+
 // mount(2)'s flags for statvfs(3)'s.
 unsigned long MountFlagsOf(unsigned long shown) {  // NOLINT: the calls' type
   constexpr std::pair<unsigned long, unsigned long> kFlags[] = {
       {ST_RDONLY, MS_RDONLY},           {ST_NOSUID, MS_NOSUID},     {ST_NODEV, MS_NODEV},
       {ST_NOEXEC, MS_NOEXEC},           {ST_NOATIME, MS_NOATIME},   {ST_NODIRATIME, MS_NODIRATIME},
-      {ST_SYNCHRONOUS, MS_SYNCHRONOUS}, {ST_RELATIME, MS_RELATIME}, {ST_MANDLOCK, MS_MANDLOCK}};
+      {ST_SYNCHRONOUS, MS_SYNCHRONOUS}, {ST_RELATIME, MS_RELATIME}, {ST_MANDLOCK, MS_MANDLOCK},
+      {kShownNosymfollow, kNosymfollow}};
   unsigned long flags = 0;
   for (const auto& [seen, flag] : kFlags) flags |= (shown & seen) != 0 ? flag : 0;
   return flags;
@@ -113,6 +118,9 @@ absl::Status CheckWhatStays(const Mounted& mounted, const Options& options) {
       {"noswap", word(FLAGS_noswap)},
       {"xattr", word(FLAGS_xattr)},
       {"writeback", word(FLAGS_writeback)},
+      {"strictatime", word(FLAGS_strictatime)},
+      {"diratime", word(FLAGS_diratime)},
+      {"symfollow", word(FLAGS_symfollow)},
       {"allow_other", word(FLAGS_allow_other)},
       {"fsname", FLAGS_fsname},
       {"log_dir", log_dir}};
@@ -209,7 +217,8 @@ absl::Status SetAccessTimes(const Mounted& mounted, unsigned long flags) {  // N
 
 }  // namespace
 
-absl::Status Remount(const std::vector<std::string>& operands, const Machine& machine) {
+absl::Status Remount(const std::vector<std::string>& operands, const Machine& machine,
+                     bool only_check) {
   absl::StatusOr<Options> options = ResolveOptions(operands, machine);
   if (!options.ok()) return options.status();
   if (operands.empty()) return absl::InvalidArgumentError("a remount needs a mount point");
@@ -234,6 +243,7 @@ absl::Status Remount(const std::vector<std::string>& operands, const Machine& ma
         absl::StrCat("only root may change ", kFlags, mounted->path));
   }
 
+  if (only_check) return absl::OkStatus();
   // Flags first, because they can always be taken back.
   absl::Status done;
   if (flags != mounted->flags) {

@@ -17,7 +17,10 @@ namespace memfuse::cli {
 // Everything that can be refused is refused before anything is changed. Errors are one sentence for
 // the user: those of ResolveOptions; NotFound or FailedPrecondition (no memfuse there, or a dead
 // one); InvalidArgument (cannot change; less than is used); PermissionDenied; Internal.
-absl::Status Remount(const std::vector<std::string>& operands, const Machine& machine);
+//
+// With `only_check` nothing is changed even if all is well.
+absl::Status Remount(const std::vector<std::string>& operands, const Machine& machine,
+                     bool only_check = false);
 
 }  // namespace memfuse::cli
 

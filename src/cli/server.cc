@@ -95,14 +95,14 @@ int ServeUntilEnd(int signals, Session& session, MemoryFileSystem& fs) {
 
 int RunServer(const Options& options, StartupReport report) {
   const base::UniqueFd signals = CatchSignals();
-  if (!signals.valid()) return report.Fail("too many open files");
+  if (!signals.valid()) return report.Fail(absl::ResourceExhaustedError("too many open files"));
   StartLogging(options.foreground, options.log_dir);
   // Until it is up, the one line of the report is all there is to say.
   const int log_level = std::exchange(FLAGS_minloglevel, google::GLOG_FATAL);
   absl::StatusOr<std::unique_ptr<MemoryFileSystem>> fs = MemoryFileSystem::Make(options.filesystem);
-  if (!fs.ok()) return report.Fail(fs.status().message());
+  if (!fs.ok()) return report.Fail(fs.status());
   absl::StatusOr<std::unique_ptr<Session>> session = StartSession(options, fs->get());
-  if (!session.ok()) return report.Fail(session.status().message());
+  if (!session.ok()) return report.Fail(session.status());
 
   if (options.require_io_uring && !(*session)->uses_io_uring()) {
     (void)(*session)->Unmount(absl::ZeroDuration());

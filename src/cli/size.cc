@@ -3,53 +3,17 @@
 #include <optional>
 
 #include "absl/status/status.h"
-#include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "src/cli/number.h"
 
 namespace memfuse::cli {
 namespace {
 
 constexpr uint64_t kPageSize = 4096;
 
-// Digits only: SimpleAtoi alone would let spaces and signs through.
-std::optional<uint64_t> ParseDigits(absl::string_view text) {
-  if (text.empty()) return std::nullopt;
-  for (const char c : text) {
-    if (!absl::ascii_isdigit(static_cast<unsigned char>(c))) return std::nullopt;
-  }
-  uint64_t value;
-  if (!absl::SimpleAtoi(text, &value)) return std::nullopt;
-  return value;
-}
-
-int ShiftOfSuffix(char suffix) {
-  switch (absl::ascii_tolower(static_cast<unsigned char>(suffix))) {
-    case 'k':
-      return 10;
-    case 'm':
-      return 20;
-    case 'g':
-      return 30;
-    case 't':
-      return 40;
-    default:
-      return 0;
-  }
-}
-
-// Nothing when `text` is no number, or the result does not fit.
-std::optional<uint64_t> ParseScaled(absl::string_view text) {
-  const int shift = text.empty() ? 0 : ShiftOfSuffix(text.back());
-  if (shift != 0) text.remove_suffix(1);
-  const std::optional<uint64_t> value = ParseDigits(text);
-  if (!value.has_value() || *value > (UINT64_MAX >> shift)) return std::nullopt;
-  return *value << shift;
-}
-
 std::optional<uint64_t> ParsePercentage(absl::string_view text, uint64_t memory) {
   text.remove_suffix(1);
-  const std::optional<uint64_t> percent = ParseDigits(text);
+  const std::optional<uint64_t> percent = ParseNumber(text);
   if (!percent.has_value()) return std::nullopt;
   const auto bytes = static_cast<unsigned __int128>(memory) * *percent / 100;
   return bytes > UINT64_MAX ? UINT64_MAX : static_cast<uint64_t>(bytes);
@@ -60,7 +24,7 @@ std::optional<uint64_t> ParsePercentage(absl::string_view text, uint64_t memory)
 absl::StatusOr<uint64_t> ParseSize(absl::string_view text, uint64_t memory) {
   const bool percentage = !text.empty() && text.back() == '%';
   const std::optional<uint64_t> parsed =
-      percentage ? ParsePercentage(text, memory) : ParseScaled(text);
+      percentage ? ParsePercentage(text, memory) : ParseScaledNumber(text);
   if (!parsed.has_value()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--size: '", text,
@@ -74,8 +38,17 @@ absl::StatusOr<uint64_t> ParseSize(absl::string_view text, uint64_t memory) {
   return (bytes + kPageSize - 1) / kPageSize * kPageSize;
 }
 
+absl::StatusOr<uint64_t> ParseBlockCount(absl::string_view text) {
+  const std::optional<uint64_t> count = ParseScaledNumber(text);
+  if (!count.has_value() || *count > kMaxSize / kPageSize) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--nr_blocks: '", text, "' is no count of pages; give a number, or one with k, m or g"));
+  }
+  return *count * kPageSize;
+}
+
 absl::StatusOr<uint64_t> ParseInodeCount(absl::string_view text) {
-  const std::optional<uint64_t> count = ParseScaled(text);
+  const std::optional<uint64_t> count = ParseScaledNumber(text);
   if (!count.has_value() || *count > kUnlimitedInodes) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--nr_inodes: '", text, "' is no count of inodes; give a number, or one with k, m or g"));

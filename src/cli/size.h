@@ -17,11 +17,16 @@ inline constexpr uint64_t kMaxSize = uint64_t{1} << 47;
 // its kin can add up.
 inline constexpr uint64_t kUnlimitedInodes = uint64_t{1} << 40;
 
-// Bytes, or a count of k, m, g or t (powers of 1024, either case), or a percentage of `memory`;
+// Bytes, or a count of k, m, g, t, p or e (powers of 1024, either case), or a percentage of
+// `memory`; numbers as in number.h;
 // rounded up to whole pages of 4 KiB. 0 and 0% mean all of `memory`: tmpfs takes them as
 // "unlimited", which for a daemon would only mean to be killed instead of saying ENOSPC.
 // InvalidArgument, with a sentence that quotes `text`: not such an amount, or above kMaxSize.
 absl::StatusOr<uint64_t> ParseSize(absl::string_view text, uint64_t memory);
+
+// The bytes of a count of pages of 4 KiB, with k, m, g or t as above. InvalidArgument: no such
+// count, or above kMaxSize.
+absl::StatusOr<uint64_t> ParseBlockCount(absl::string_view text);
 
 // A count, with k, m, g or t as above; 0 means kUnlimitedInodes. InvalidArgument: no such count,
 // or above kUnlimitedInodes.

@@ -45,10 +45,11 @@ void MemFs::AwaitSpace() {
 
 void MemFs::NoteAccess(Inode* inode) const {
   if (!atime_.load(std::memory_order_relaxed)) return;
+  if (inode->is_directory() && !directory_atime_) return;
   const Timestamp now = base::Now();
   MutexLock lock(&inode->mu);
   inode->told = false;  // the kernel forgets the atime of what it reads
-  if (RelatimeIsDue(inode->meta, now)) inode->meta.atime = now;
+  if (strictatime_ || RelatimeIsDue(inode->meta, now)) inode->meta.atime = now;
 }
 
 void MemFs::KillGroupBitOfStrangers(const RequestContext& context, Inode* inode) {

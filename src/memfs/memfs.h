@@ -154,7 +154,7 @@ class MemFs final : public MemoryFileSystem {
   void AwaitSpace();
   // The data of `file` changed just now.
   static void NoteDataChange(const RequestContext& context, RegularFile* file, bool kill_suidgid);
-  // `inode` was read: moves its atime as relatime says, where access times are kept.
+  // `inode` was read: moves its atime as relatime or strictatime says, where it is kept.
   void NoteAccess(Inode* inode) const ABSL_LOCKS_EXCLUDED(inode->mu);
   // S_ISGID where the group may not execute goes too, unless the caller is in the file's group or
   // has CAP_FSETID (setattr_should_drop_sgid of the kernel). Without locks: it may have to ask
@@ -164,8 +164,10 @@ class MemFs final : public MemoryFileSystem {
 
   // Last used by Entry::generation: tells this mount from an earlier one at the same place.
   const uint64_t generation_;
-  std::atomic<bool> atime_;  // keep access times (relatime)
-  const bool xattr_;         // keep extended attributes
+  std::atomic<bool> atime_;     // keep access times
+  const bool directory_atime_;  // those of directories, too
+  const bool strictatime_;      // not as with relatime: every read moves them
+  const bool xattr_;            // keep extended attributes
   const MemoryFileSystemOptions options_;
   std::string data_description_;  // constant from the first request on
   std::string data_options_;      // constant from the first request on

@@ -80,7 +80,7 @@ absl::Status MemFs::MakeStore() {
 
 absl::Status MemFs::UseShmem() {
   const PrivateTmpfsOptions options = {resources_.budget.total(), TmpfsHuge(options_.huge),
-                                       options_.noswap, !atime_};
+                                       options_.noswap, !atime_, options_.strictatime};
   absl::StatusOr<std::unique_ptr<ShmemStore>> shmem = ShmemStore::Make(options, &resources_.budget);
   if (!shmem.ok()) return shmem.status();
   shmem_ = shmem->get();
@@ -131,6 +131,8 @@ void MemFs::Disconnected() {
 MemFs::MemFs(const MemoryFileSystemOptions& options)
     : generation_(static_cast<uint64_t>(base::Now().seconds) & 0xffffffff),
       atime_(!options.noatime),
+      directory_atime_(!options.nodiratime),
+      strictatime_(options.strictatime),
       xattr_(options.xattr),
       options_(options),
       resources_(options.size_limit, options.inode_limit) {}

@@ -25,7 +25,9 @@ struct Settings {
       : size(absl::StrCat(options.size_limit)),
         huge(options.huge),
         noswap(options.noswap),
-        mount_flags(options.noatime ? MOUNT_ATTR_NOATIME : 0),
+        mount_flags(options.noatime       ? MOUNT_ATTR_NOATIME
+                    : options.strictatime ? MOUNT_ATTR_STRICTATIME
+                                          : MOUNT_ATTR_RELATIME),
         uid_map(absl::StrCat(geteuid(), " ", geteuid(), " 1")),
         gid_map(absl::StrCat(getegid(), " ", getegid(), " 1")) {}
 

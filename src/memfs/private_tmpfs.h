@@ -17,7 +17,8 @@ struct PrivateTmpfsOptions {
   uint64_t size_limit = 0;     // bytes; 0: none
   std::string huge = "never";  // never, within_size, advise, always
   bool noswap = false;
-  bool noatime = false;  // keep no access times
+  bool noatime = false;      // keep no access times
+  bool strictatime = false;  // every read moves them; otherwise as with relatime
 };
 
 // The mount has no place in any tree: it goes with the last descriptor on it.

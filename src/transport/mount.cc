@@ -39,7 +39,8 @@ absl::Status CheckFsname(const std::string& fsname) {
 unsigned long MountFlags(const MountOptions& options) {  // NOLINT: mount(2)'s type
   return (options.read_only ? MS_RDONLY : 0) | (options.nosuid ? MS_NOSUID : 0) |
          (options.nodev ? MS_NODEV : 0) | (options.noexec ? MS_NOEXEC : 0) |
-         (options.noatime ? MS_NOATIME : 0);
+         (options.noatime ? MS_NOATIME : 0) | (options.nodiratime ? MS_NODIRATIME : 0) |
+         (options.strictatime ? MS_STRICTATIME : 0) | (options.nosymfollow ? MS_NOSYMFOLLOW : 0);
 }
 
 // The descriptor of the new mount; none if this process may not mount, and another way is needed.
@@ -92,6 +93,10 @@ absl::Status HelperError(const std::string& path, const std::string& complaint) 
 
 absl::StatusOr<base::UniqueFd> MountByHelper(const MountOptions& options, const std::string& path,
                                              bool kernel_permissions) {
+  if (options.nosymfollow) {
+    return absl::PermissionDeniedError(
+        "nosymfollow is for root only: fusermount3, which mounts for others, does not know it");
+  }
   absl::StatusOr<HelperResult> helper =
       RunHelper({"-o", HelperOptions(options, geteuid() == 0, kernel_permissions), "--", path});
   if (!helper.ok()) return helper.status();

@@ -101,7 +101,7 @@ TEST_F(CommandLineTest, MountFlagsOfTheKernel) {
   EXPECT_FALSE(FLAGS_dev);
   EXPECT_FALSE(FLAGS_exec);
   EXPECT_FALSE(FLAGS_atime);
-  Parse({"-orw,suid,dev,exec,relatime"});
+  Parse({"-orw,suid,dev,exec,atime"});
   EXPECT_FALSE(FLAGS_ro);
   EXPECT_TRUE(FLAGS_suid);
   EXPECT_TRUE(FLAGS_dev);
@@ -113,7 +113,7 @@ TEST_F(CommandLineTest, WhatOnlyMountAndSystemdKnowIsDropped) {
   Parse({"-o",
          "defaults,nofail,noauto,auto,user,user=joe,users,nouser,owner,group,_netdev,"
          "x-systemd.automount,x-systemd.idle-timeout=60,X-mount.mkdir=0755,comment=scratch,"
-         "lazytime,diratime,nodiratime,sync,async,inode64,,"});
+         "lazytime,sync,async,inode64,relatime,,"});
 }
 
 // mount(8) merges what /proc/mounts shows of a FUSE mount into a remount, wherever it stands.
@@ -176,6 +176,12 @@ TEST_F(CommandLineTest, UnknownMountOptions) {
   EXPECT_THAT(Error({"-o", "help"}), HasSubstr("unknown mount option 'help'"));
   EXPECT_THAT(Error({"-o", "nosize"}), HasSubstr("unknown mount option 'nosize'"));
   EXPECT_THAT(Error({"-o", "=3"}), HasSubstr("unknown mount option '=3'"));
+}
+
+TEST_F(CommandLineTest, WhatIsOfTheProcessIsNoMountOption) {
+  for (const char* option : {"foreground", "noforeground", "fuse_fd=5", "help", "version"}) {
+    EXPECT_THAT(Error({"-o", option}), HasSubstr("unknown mount option")) << option;
+  }
 }
 
 TEST_F(CommandLineTest, FlagsOfLaterVersionsSaySo) {

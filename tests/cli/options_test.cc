@@ -127,7 +127,8 @@ TEST_F(OptionsTest, Limits) {
 TEST_F(OptionsTest, Mode) {
   EXPECT_EQ(Good({"/mnt", "--mode=0"}).filesystem.root_mode, 0u);
   EXPECT_EQ(Good({"/mnt", "--mode=07777"}).filesystem.root_mode, 07777u);
-  for (const char* mode : {"", "8", "rwx", "10000", "-1", "0x1ff", "000000755"}) {
+  EXPECT_EQ(Good({"/mnt", "--mode=000000755"}).filesystem.root_mode, 0755u) << "as tmpfs";
+  for (const char* mode : {"", "8", "rwx", "10000", "-1", "0x1ff", "40000000001777"}) {
     EXPECT_THAT(Error({"/mnt", std::string("--mode=") + mode}), HasSubstr("octal")) << mode;
   }
 }
@@ -201,6 +202,20 @@ TEST_F(OptionsTest, AHandedOverDescriptorNeedsNoMountPoint) {
   EXPECT_EQ(Good({"--fuse_fd=5"}).mount.mount_point, "");
   EXPECT_EQ(Good({"--fuse_fd=5", "/mnt"}).mount.mount_point, "/mnt");
   EXPECT_THAT(Error({"--fuse_fd=-2"}), HasSubstr("--fuse_fd"));
+}
+
+TEST(ExitStatus, OfTheHelperIsThatOfMount) {
+  EXPECT_EQ(ExitStatus(absl::StatusCode::kNotFound), 1);
+  EXPECT_EQ(ExitStatus(absl::StatusCode::kInvalidArgument), 1);
+  SpeakAs(Speaker::kMountHelper);
+  EXPECT_EQ(ExitStatus(absl::StatusCode::kInvalidArgument), 1);
+  EXPECT_EQ(ExitStatus(absl::StatusCode::kUnimplemented), 1);
+  EXPECT_EQ(ExitStatus(absl::StatusCode::kPermissionDenied), 1);
+  EXPECT_EQ(ExitStatus(absl::StatusCode::kResourceExhausted), 2);
+  EXPECT_EQ(ExitStatus(absl::StatusCode::kNotFound), 32);
+  EXPECT_EQ(ExitStatus(absl::StatusCode::kFailedPrecondition), 32);
+  EXPECT_EQ(ErrorLine("no"), "mount.memfuse: no\n");
+  SpeakAs(Speaker::kMemfuse);
 }
 
 TEST(ErrorLine, IsOneLineWhateverItQuotes) {

@@ -54,6 +54,13 @@ TEST(ParseSize, LargestIsTheAddressSpace) {
   EXPECT_FALSE(ParseSize("129t", kMemory).ok());
 }
 
+TEST(ParseSize, TakesNumbersAsTheKernelDoes) {
+  EXPECT_EQ(ParseSize("0x100000", kMemory).value(), uint64_t{1} << 20);
+  EXPECT_EQ(ParseSize("0x1E000", kMemory).value(), 0x1e000u) << "no suffix";
+  EXPECT_EQ(ParseSize("020k", kMemory).value(), uint64_t{16} << 10);
+  EXPECT_FALSE(ParseSize("090k", kMemory).ok());
+}
+
 TEST(ParseSize, RefusesWhatIsNoSize) {
   for (const char* text : {"",
                            " ",
@@ -68,7 +75,6 @@ TEST(ParseSize, RefusesWhatIsNoSize) {
                            "1 g",
                            " 1",
                            "1 ",
-                           "0x10",
                            "1e9",
                            "g1",
                            "50%%",

@@ -246,6 +246,53 @@ TEST_F(NoatimeTest, ReadsAndListingsMoveNothing) {
   EXPECT_EQ(MovedTimes(kRootInode), "");
 }
 
+class NodiratimeTest : public MemFsTest {
+ protected:
+  NodiratimeTest() : MemFsTest(Options()) {}
+  static MemoryFileSystemOptions Options() {
+    MemoryFileSystemOptions options;
+    options.nodiratime = true;
+    return options;
+  }
+};
+
+TEST_F(NodiratimeTest, ListingsMoveNothing) {
+  const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
+  ASSERT_THAT(me_.Write(file, 0, "data"), Succeeds());
+  AgeTimes(file);
+  AgeTimes(kRootInode);
+  ASSERT_THAT(me_.Read(file, 0, 1), Succeeds());
+  Listing listing;
+  ASSERT_THAT(me_.Readdir(kRootInode, 0, false, &listing), Succeeds());
+  EXPECT_EQ(MovedTimes(file), "a");
+  EXPECT_EQ(MovedTimes(kRootInode), "");
+}
+
+class StrictatimeTest : public MemFsTest {
+ protected:
+  StrictatimeTest() : MemFsTest(Options()) {}
+  static MemoryFileSystemOptions Options() {
+    MemoryFileSystemOptions options;
+    options.strictatime = true;
+    return options;
+  }
+};
+
+TEST_F(StrictatimeTest, EveryReadMovesTheAccessTime) {
+  const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
+  ASSERT_THAT(me_.Write(file, 0, "data"), Succeeds());
+  // Newer than the others and not a day old, which relatime would keep.
+  const Timestamp hour_ago{base::Now().seconds - 3600, 0};
+  SetattrRequest request{};
+  request.ino = file;
+  request.atime = {TimeChange::Kind::kSet, hour_ago};
+  request.mtime = {TimeChange::Kind::kSet, kOld};
+  request.ctime = kOld;
+  Must(me_.Setattr(request));
+  ASSERT_THAT(me_.Read(file, 0, 1), Succeeds());
+  EXPECT_GT(Stat(file).atime.seconds, hour_ago.seconds);
+}
+
 // The kernel takes a short count for success there, and the rest would be lost without a word.
 TEST_F(IoTest, WhatTheKernelWritesBackIsNeverCutShort) {
   MemoryFileSystemOptions options;

@@ -1,0 +1,46 @@
+// mount.memfuse: the program under the name by which mount(8) calls it,
+//
+//   mount.memfuse SOURCE DIRECTORY [-sfnv] [-N namespace] [-o options] [-t type]
+//
+// as mount(8), EXTERNAL HELPERS, has it. Not for gflags: -s, -n and -v mean other things there.
+
+#ifndef MEMFUSE_SRC_CLI_MOUNT_HELPER_H_
+#define MEMFUSE_SRC_CLI_MOUNT_HELPER_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace memfuse::cli {
+
+// Whether `program`, argv[0], is mount.SOMETHING, in any directory.
+bool IsMountHelper(absl::string_view program);
+
+struct MountHelperCall {
+  std::string source;
+  std::string mount_point;
+  std::string mount_namespace;       // a file under /proc; empty: the one we are in
+  std::vector<std::string> options;  // the arguments of -o, as they were given
+  bool fake = false;                 // -f: check, and mount nothing
+  bool sloppy = false;               // -s
+  bool verbose = false;              // -v
+};
+
+// From argv without the program. Changes nothing. InvalidArgument, with a sentence.
+absl::StatusOr<MountHelperCall> ParseMountHelperCall(absl::Span<const std::string> arguments);
+
+// Sets the flags: the options, and fsname to the source, which is what mount(8) looks for in
+// /proc/mounts to see whether a line of fstab is mounted already. InvalidArgument, Unimplemented.
+absl::Status ApplyMountHelperCall(const MountHelperCall& call);
+
+// Goes where mount -N wants it to be mounted. FailedPrecondition, PermissionDenied, with a
+// sentence. To be called before there is any thread.
+absl::Status EnterMountNamespace(const std::string& path);
+
+}  // namespace memfuse::cli
+
+#endif  // MEMFUSE_SRC_CLI_MOUNT_HELPER_H_
