@@ -21,6 +21,7 @@ mount_kernel_files() {
   mkdir -p "$tree"/{dev,proc,sys}
   mount -t proc proc "$tree/proc"
   mount -t sysfs -o ro sysfs "$tree/sys"
+  [[ -L $tree/etc/mtab ]] || ln -s ../proc/self/mounts "$tree/etc/mtab"
   [[ -e $tree/dev/null ]] || mknod -m 0666 "$tree/dev/null" c 1 3
   [[ -e $tree/dev/fuse ]] || mknod -m 0666 "$tree/dev/fuse" c 10 229
 }

@@ -22,8 +22,10 @@ make_root() {
   tree=$work/$suite
   remove_tree
   # What the conformance cases call, too.
+  # shellcheck disable=SC2086  # may be several
   timeout 240 debootstrap --variant=minbase --include=acl,attr,e2fsprogs,libcap2-bin \
-    "$suite" "$tree" >"$work/debootstrap.log" 2>&1 || fail "debootstrap: $(tail -n 5 "$work/debootstrap.log")"
+    ${DEBOOTSTRAP_OPTIONS:-} "$suite" "$tree" ${DEBOOTSTRAP_SOURCE:-} >"$work/debootstrap.log" 2>&1 ||
+    fail "debootstrap: $(tail -n 5 "$work/debootstrap.log")"
   mount_kernel_files
   cp /etc/resolv.conf "$tree/etc/resolv.conf"
   in_root useradd --create-home --uid 1234 --user-group tester

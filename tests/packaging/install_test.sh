@@ -8,6 +8,9 @@
 #   CONFORMANCE_TEST  the program of tests/conformance
 #   SUITE             what debootstrap makes roots of; default: this machine's own release
 #
+# For releases that the machine's debootstrap does not know: DEBOOTSTRAP_OPTIONS ("--keyring=FILE
+# --components=main,universe") and DEBOOTSTRAP_SOURCE ("MIRROR SCRIPT").
+#
 # Root, /dev/fuse and a Debian or Ubuntu mirror are needed. Everything happens in a mount and a process
 # namespace of its own, which take all daemons and mounts along when they end.
 set -euo pipefail
