@@ -11,7 +11,7 @@ set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME memfuse)
 # once; the last map that fits counts.
 target_compile_options(memfuse_options INTERFACE
   -ffile-prefix-map=${PROJECT_SOURCE_DIR}=/usr/src/memfuse
-  -ffile-prefix-map=${PROJECT_BINARY_DIR}=/usr/src/memfuse/build)
+  -ffile-prefix-map=${PROJECT_BINARY_DIR}=/usr/src/memfuse/build/package)
 target_link_options(memfuse_options INTERFACE -Wl,--build-id=sha1 -Wl,--as-needed)
 set(CMAKE_SKIP_RPATH ON)
 # CMAKE_POSITION_INDEPENDENT_CODE says how to compile; this, that programs are linked so, too.
