@@ -48,6 +48,14 @@ function(memfuse_scriptlet template result)
     OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
 endfunction()
 
+file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/packaging)
+# Each name of a program has a manual page.
+if(EXISTS ${PROJECT_SOURCE_DIR}/man/mount.memfuse.8)
+  file(CREATE_LINK mount.memfuse.8 ${PROJECT_BINARY_DIR}/packaging/mount.fuse.memfuse.8 SYMBOLIC)
+  install(FILES ${PROJECT_BINARY_DIR}/packaging/mount.fuse.memfuse.8
+          DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
+endif()
+
 # There has to be something in a component; finish_tree.cmake adds the rest.
 install(DIRECTORY DESTINATION lib/debug/.build-id COMPONENT debug)
 
