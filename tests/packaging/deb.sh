@@ -35,10 +35,10 @@ make_root() {
   apt_in_root update >"$work/apt.log" 2>&1 || fail "apt-get update: $(tail -n 5 "$work/apt.log")"
 }
 
-# All names but of what package management and the loader keep of every package there ever was.
+# All names but of what package management and mount(8) keep of all there ever was.
 list_files() {
   (cd "$tree" && find . -xdev \( -path ./var/lib/dpkg -o -path ./var/lib/apt -o -path ./var/cache \
-    -o -path ./var/log -o -path ./tmp -o -path ./proc -o -path ./sys \) -prune -o -print | sort)
+    -o -path ./var/log -o -path ./run/mount -o -path ./tmp -o -path ./proc -o -path ./sys \) -prune -o -print | sort)
 }
 
 # memfuse's own files; what else an installation changes is its dependencies'.
@@ -148,7 +148,7 @@ check_upgrade() {
 }
 
 # version_of PROCESS: what the program it runs says, replaced or removed as that may be.
-version_of() { "/proc/$1/exe" --version; }
+version_of() { in_root "/proc/$1/exe" --version; }
 
 check_removal() {
   local directory
