@@ -17,14 +17,20 @@ apt_in_root() {
 }
 
 make_root() {
-  local suite=$1
+  local suite=$1 source
   say "$suite: a minimal root"
   tree=$work/$suite
   remove_tree
+  # By the way that this machine's own packages come, if it knows that release.
+  # shellcheck disable=SC2016  # expands in apt-get
+  source=${DEBOOTSTRAP_SOURCE:-$(apt-get indextargets --format '$(REPO_URI)' \
+    "Created-By: Packages" "Codename: $suite" "Component: main" | sort --unique | sed 1q)}
+  eval "$(apt-config shell http_proxy Acquire::http::Proxy)"
+  export http_proxy
   # What the conformance cases call, too.
   # shellcheck disable=SC2086  # may be several
   timeout 240 debootstrap --variant=minbase --include=acl,attr,e2fsprogs,libcap2-bin \
-    ${DEBOOTSTRAP_OPTIONS:-} "$suite" "$tree" ${DEBOOTSTRAP_SOURCE:-} >"$work/debootstrap.log" 2>&1 ||
+    ${DEBOOTSTRAP_OPTIONS:-} "$suite" "$tree" $source >"$work/debootstrap.log" 2>&1 ||
     fail "debootstrap: $(tail -n 5 "$work/debootstrap.log")"
   mount_kernel_files
   cp /etc/resolv.conf "$tree/etc/resolv.conf"
