@@ -4,6 +4,8 @@
 
 # The package and the next version of it, by name in every root.
 readonly deb=/root/memfuse.deb next=/root/memfuse-next.deb
+# Where a unit is that an administrator enabled.
+readonly wants=/etc/systemd/system/local-fs.target.wants
 
 # Errors, and warnings that nobody explained.
 check_policy() {
@@ -38,6 +40,7 @@ make_root() {
   cp "$packages"/memfuse_*.deb "$tree$deb"
   cp "$next_deb" "$tree$next"
   mkdir "$tree/mnt/"{hand,helper,fstab,"with blank",later}
+  mkdir -p "$tree$wants"
   apt_in_root update >"$work/apt.log" 2>&1 || fail "apt-get update: $(tail -n 5 "$work/apt.log")"
 }
 
@@ -166,6 +169,7 @@ check_removal() {
   unmount /mnt/hand in_root umount /mnt/hand
   unmount "/mnt/with blank" in_root umount "/mnt/with blank"
 
+  ln -s /usr/lib/systemd/system/memfuse@.service "$tree$wants/memfuse@mnt.service"
   apt_in_root purge memfuse >"$work/purge.log" 2>&1 || fail "$(tail -n 20 "$work/purge.log")"
   if in_root dpkg --status memfuse >/dev/null 2>&1; then fail "dpkg still knows the package"; fi
   apt_in_root autoremove --purge >>"$work/purge.log" 2>&1
