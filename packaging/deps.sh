@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Sourced by run.sh and test.sh: which packages they need, on Debian 12, Ubuntu 24.04 and newer,
-# and how to get and build things.
+# Sourced by run.sh, build.sh and the tests: which packages they need, on Debian 12, Ubuntu 24.04
+# and newer, and how to get and build things.
 
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 
@@ -19,6 +19,12 @@ test_packages=(
   acl attr e2fsprogs fio git libcap2-bin man-db mandoc mount procps psmisc python3 rsync sqlite3
   strace util-linux zsh
 )
+
+# What makes packages, and what else their test needs.
+# shellcheck disable=SC2034
+package_packages=(binutils dpkg-dev file gzip rpm xz-utils)
+# shellcheck disable=SC2034
+install_test_packages=(debootstrap lintian)
 
 # say TEXT: a line of the script's own, among the output of what it runs.
 say() {
@@ -69,21 +75,23 @@ apt_get() {
 # What builds and tests are run under; set by test.sh for the sanitizers.
 wrapper=()
 
+# configure PRESET [cmake argument...]
+configure() {
+  local preset=$1 launcher=()
+  shift
+  if command -v ccache >/dev/null; then launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
+  (cd "$root" && cmake --preset "$preset" "${launcher[@]}" "$@")
+}
+
 # build PRESET [TARGET...]: configures once; later, ninja knows when to do it again.
 build() {
-  local preset=$1 launcher=() targets=()
+  local preset=$1 targets=()
   shift
-  if command -v ccache >/dev/null; then
-    launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
-    # Without these it does not cache what uses a precompiled header.
-    export CCACHE_SLOPPINESS=pch_defines,time_macros
-  fi
+  # Without these ccache does not cache what uses a precompiled header.
+  export CCACHE_SLOPPINESS=pch_defines,time_macros
   if [[ $# -gt 0 ]]; then targets=(--target "$@"); fi
-  (
-    cd "$root" || exit 1
-    if [[ ! -e build/$preset/build.ninja ]]; then
-      cmake --preset "$preset" "${launcher[@]}" || exit 1
-    fi
-    "${wrapper[@]}" cmake --build --preset "$preset" "${targets[@]}"
-  )
+  if [[ ! -e $root/build/$preset/build.ninja ]]; then
+    configure "$preset" || return 1
+  fi
+  (cd "$root" && "${wrapper[@]}" cmake --build --preset "$preset" "${targets[@]}")
 }

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds memfuse in every way it is checked, and runs every test:
+# Installs what is missing, builds memfuse in every way it is checked, makes the packages, and runs
+# every test:
 #
 #   packaging/test.sh
 #
-# For a fresh Debian or Ubuntu machine with /dev/fuse. Ends with the summary of the full run; the
-# exit status is 0 only if that and everything before it went well.
+# For a fresh Debian or Ubuntu machine with /dev/fuse. Ends with the summary of the tests on mounts,
+# the longest run; the exit status is 0 only if that and everything before it went well.
 #
 #   CTEST_ARGS="-R rename"   more arguments for each ctest, split at blanks
-#   CTEST_JOBS=4             tests at a time (default 1: they measure and share the machine)
+#   CTEST_JOBS=4             tests on mounts at a time (default 1: they measure and share the machine)
 set -euo pipefail
 
 # shellcheck source=packaging/deps.sh
@@ -31,15 +32,39 @@ step() {
 privileged=()
 if [[ $(id -u) -ne 0 ]]; then privileged=(as_root); fi
 
-# run_tests PRESET [ctest arguments...]
+# run_tests PRESET JOBS [ctest arguments...]
 run_tests() {
-  local preset=$1
-  shift
+  local preset=$1 jobs=$2
+  shift 2
   "${privileged[@]}" "${wrapper[@]}" ctest --test-dir "$root/build/$preset" --output-on-failure \
-    --no-tests=$no_tests --parallel "${CTEST_JOBS:-1}" "$@" "${ctest_args[@]}"
+    --no-tests=$no_tests --parallel "$jobs" "$@" "${ctest_args[@]}"
 }
 
-install_missing "${build_packages[@]}" "${test_packages[@]}"
+# run_in_process PRESET [ctest arguments...]: what mounts nothing, and so shares nothing.
+run_in_process() {
+  local preset=$1
+  shift
+  run_tests "$preset" "$(nproc)" --label-exclude mount "$@"
+}
+
+# Two versions of the packages, in a root that has none.
+test_packages_installed() {
+  PACKAGES=deb VERSION=$(next_version) "$root/packaging/build.sh" "$root/build/packages-next" &&
+    "${privileged[@]}" "$root/tests/packaging/install_test.sh" "$root/build/packages" \
+      "$root/build/packages-next"/memfuse_*.deb "$root/build/release/tests/conformance/conformance_test"
+}
+
+next_version() {
+  echo "$(dpkg-deb --field "$root"/build/packages/memfuse_*.deb Version)+next"
+}
+
+make_packages() {
+  rm -rf "$root"/build/packages{,-next}
+  "$root/packaging/build.sh"
+}
+
+install_missing "${build_packages[@]}" "${test_packages[@]}" "${package_packages[@]}" \
+  "${install_test_packages[@]}"
 
 if [[ ! -c /dev/fuse ]]; then
   say "there is no /dev/fuse, and the mount tests need it: 'modprobe fuse', or start the container" \
@@ -57,17 +82,21 @@ if setarch --addr-no-randomize true 2>/dev/null; then wrapper=(setarch --addr-no
 for preset in asan-ubsan tsan; do
   step "$preset: build" build "$preset" in_process_tests stress_programs
   # Tests of what was not built are listed as not built.
-  step "$preset: tests in one process" run_tests "$preset" --label-exclude mount \
-    --exclude-regex NOT_BUILT
-  step "$preset: stress" run_tests "$preset" --label-regex stress
+  step "$preset: tests in one process" run_in_process "$preset" --exclude-regex NOT_BUILT
+  step "$preset: stress" run_tests "$preset" "${CTEST_JOBS:-1}" --label-regex stress
 done
 wrapper=()
 
 step "release: build" build release
+step "packages: build" make_packages
+if [[ ${#ctest_args[@]} -eq 0 ]]; then
+  step "packages: installation" test_packages_installed
+fi
+step "release: tests in one process" run_in_process release
 if [[ ${#failed[@]} -gt 0 ]]; then
-  say "FAILED before the full run:"
+  say "FAILED until here:"
   printf '  %s\n' "${failed[@]}" >&2
 fi
-say "== release: all tests"
-run_tests release || exit 1
+say "== release: tests on mounts"
+run_tests release "${CTEST_JOBS:-1}" --label-regex mount || exit 1
 [[ ${#failed[@]} -eq 0 ]]

@@ -1,0 +1,63 @@
+# What the .deb and the .rpm have in common. Each is made by cpack from the build of its own preset,
+# package-deb and package-rpm, and packs whatever install() rules there are; packaging/build.sh makes
+# both.
+
+include(GNUInstallDirs)
+
+# Rules without a COMPONENT go here; the other component is what finish_tree.cmake splits off.
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME memfuse)
+
+# The same bytes wherever the checkout lies, and the same from both presets, so that ccache compiles
+# once; the last map that fits counts.
+target_compile_options(memfuse_options INTERFACE
+  -ffile-prefix-map=${PROJECT_SOURCE_DIR}=/usr/src/memfuse
+  -ffile-prefix-map=${PROJECT_BINARY_DIR}=/usr/src/memfuse/build/package)
+target_link_options(memfuse_options INTERFACE -Wl,--build-id=sha1 -Wl,--as-needed)
+set(CMAKE_SKIP_RPATH ON)
+# CMAKE_POSITION_INDEPENDENT_CODE says how to compile; this, that programs are linked so, too.
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES CXX)
+
+set(CPACK_GENERATOR ${MEMFUSE_PACKAGE})
+set(CPACK_PACKAGE_NAME memfuse)
+set(CPACK_PACKAGE_VERSION ${MEMFUSE_VERSION})
+set(CPACK_PACKAGE_VENDOR memfuse)
+set(CPACK_PACKAGE_CONTACT "The memfuse maintainers <maintainers@memfuse.invalid>")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "file system in RAM, served over FUSE")
+file(READ ${CMAKE_CURRENT_LIST_DIR}/description.txt description)
+string(STRIP "${description}" description)
+set(debug_summary "debug information for memfuse")
+set(debug_description "What debuggers need to know about the programs of memfuse.")
+set(CPACK_PACKAGING_INSTALL_PREFIX ${CMAKE_INSTALL_PREFIX})
+set(CPACK_PACKAGE_RELOCATABLE OFF)
+set(CPACK_COMPONENTS_ALL memfuse debug)
+set(CPACK_COMPONENTS_GROUPING IGNORE)
+# Directories above what is installed are 0755 whatever the umask of who builds.
+set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
+  OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
+set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_CURRENT_LIST_DIR}/finish_tree.cmake)
+
+# memfuse_scriptlet(TEMPLATE RESULT): a maintainer script with the shell functions they share.
+file(READ ${CMAKE_CURRENT_LIST_DIR}/../scriptlets/reload_systemd.sh RELOAD_SYSTEMD)
+file(READ ${CMAKE_CURRENT_LIST_DIR}/../scriptlets/name_served_mounts.sh NAME_SERVED_MOUNTS)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
+  ${CMAKE_CURRENT_LIST_DIR}/../scriptlets/reload_systemd.sh
+  ${CMAKE_CURRENT_LIST_DIR}/../scriptlets/name_served_mounts.sh)
+function(memfuse_scriptlet template result)
+  configure_file(${template} ${result} @ONLY FILE_PERMISSIONS
+    OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
+endfunction()
+
+file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/packaging)
+# Each name of a program has a manual page.
+if(EXISTS ${PROJECT_SOURCE_DIR}/man/mount.memfuse.8)
+  file(CREATE_LINK mount.memfuse.8 ${PROJECT_BINARY_DIR}/packaging/mount.fuse.memfuse.8 SYMBOLIC)
+  install(FILES ${PROJECT_BINARY_DIR}/packaging/mount.fuse.memfuse.8
+          DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
+endif()
+
+# There has to be something in a component; finish_tree.cmake adds the rest.
+install(DIRECTORY DESTINATION lib/debug/.build-id COMPONENT debug)
+
+string(TOLOWER ${MEMFUSE_PACKAGE} package_kind)
+include(${CMAKE_CURRENT_LIST_DIR}/${package_kind}.cmake)

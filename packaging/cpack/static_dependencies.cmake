@@ -1,0 +1,35 @@
+# Points the imported targets of the libraries whose versions, and so sonames, differ between
+# distributions at their archives: Abseil, gflags, glog and liburing. What is left to load is the C and
+# C++ runtime, and libunwind for glog: it has been libunwind.so.8 everywhere for ten years, and its
+# archive cannot go into a program whose addresses are random.
+
+# memfuse_archive_of(VARIABLE LIBRARY): the archive beside a shared library.
+function(memfuse_archive_of variable library)
+  string(REGEX REPLACE "\\.so[.0-9]*$" ".a" archive "${library}")
+  if(NOT EXISTS "${archive}")
+    message(FATAL_ERROR "MEMFUSE_STATIC_DEPENDENCIES: there is no ${archive}")
+  endif()
+  set(${variable} "${archive}" PARENT_SCOPE)
+endfunction()
+
+get_property(imported_targets DIRECTORY PROPERTY IMPORTED_TARGETS)
+foreach(target IN LISTS imported_targets)
+  if(NOT target MATCHES "^(absl::|gflags$|glog::glog$)")
+    continue()
+  endif()
+  get_target_property(configurations ${target} IMPORTED_CONFIGURATIONS)
+  foreach(configuration IN LISTS configurations)
+    get_target_property(location ${target} IMPORTED_LOCATION_${configuration})
+    if(location MATCHES "\\.so[.0-9]*$")
+      memfuse_archive_of(archive "${location}")
+      set_target_properties(${target} PROPERTIES IMPORTED_LOCATION_${configuration} "${archive}")
+    endif()
+  endforeach()
+endforeach()
+
+# Shared libraries name what they need by themselves; archives do not.
+find_library(MEMFUSE_LIBUNWIND unwind REQUIRED)
+find_library(MEMFUSE_LIBURING liburing.a HINTS ${liburing_LIBRARY_DIRS} REQUIRED)
+set_property(TARGET glog::glog APPEND PROPERTY INTERFACE_LINK_LIBRARIES
+  ${MEMFUSE_LIBUNWIND} ${CMAKE_DL_LIBS})
+set_target_properties(PkgConfig::liburing PROPERTIES INTERFACE_LINK_LIBRARIES ${MEMFUSE_LIBURING})

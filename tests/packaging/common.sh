@@ -1,0 +1,70 @@
+# shellcheck shell=bash
+# Functions for both kinds of package. `tree` is the root directory that is worked on, `work` where it
+# and the logs are.
+# shellcheck disable=SC2154  # install_test.sh sets what is not set here
+
+say() { printf 'install_test: %4d s  %s\n' "$SECONDS" "$*"; }
+
+fail() {
+  say "FAILED: $*" >&2
+  exit 1
+}
+
+# in_root COMMAND...
+in_root() { timeout 60 chroot "$tree" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ "$@"; }
+
+# as_user COMMAND...: as an ordinary one.
+as_user() { in_root setpriv --reuid tester --regid tester --clear-groups "$@"; }
+
+# What programs expect of a running system.
+mount_kernel_files() {
+  mkdir -p "$tree"/{dev,proc,sys}
+  mount -t proc proc "$tree/proc"
+  mount -t sysfs -o ro sysfs "$tree/sys"
+  [[ -L $tree/etc/mtab ]] || ln -s ../proc/self/mounts "$tree/etc/mtab"
+  [[ -e $tree/dev/null ]] || mknod -m 0666 "$tree/dev/null" c 1 3
+  [[ -e $tree/dev/fuse ]] || mknod -m 0666 "$tree/dev/fuse" c 10 229
+}
+
+# remove_tree: with whatever an earlier run left in it; nothing is mounted there in this namespace.
+remove_tree() { rm -rf --one-file-system "$tree"; }
+
+# type_of DIRECTORY: of the file system mounted there, in the tree; nothing if there is none.
+type_of() {
+  awk -v dir="$tree$1" '$5 == dir { for (i = 6; $i != "-"; i++); print $(i + 1) }' /proc/self/mountinfo
+}
+
+# check_use DIRECTORY: files can be written and read there, in the tree.
+check_use() {
+  [[ $(type_of "$1") == fuse.memfuse ]] || fail "there is no memfuse at $1"
+  head -c 3000000 /dev/urandom >"$tree$1/file"
+  mkdir "$tree$1/directory"
+  cp "$tree$1/file" "$tree$1/directory/copy"
+  cmp "$tree$1/file" "$tree$1/directory/copy" || fail "what is in $1 is not what was written"
+  rm -r "$tree$1/file" "$tree$1/directory"
+}
+
+# daemon_of DIRECTORY: the process that serves it, by its argument.
+daemon_of() {
+  local process
+  for process in /proc/[0-9]*; do
+    if tr '\0' '\n' <"$process/cmdline" 2>/dev/null | grep -qxF -- "$1" &&
+      [[ $(<"$process/comm") == memfuse* ]]; then
+      echo "${process#/proc/}"
+    fi
+  done
+}
+
+# unmount DIRECTORY COMMAND...: with the command, after which nothing is mounted and nobody serves.
+unmount() {
+  local directory=$1 daemon
+  shift
+  daemon=$(daemon_of "$directory")
+  "$@" || fail "cannot unmount $directory"
+  [[ -z $(type_of "$directory") ]] || fail "$directory is still mounted"
+  for _ in {1..100}; do
+    [[ -n $daemon && -e /proc/$daemon/exe ]] || return 0
+    sleep 0.1
+  done
+  fail "$directory is unmounted, and process $daemon goes on"
+}

@@ -1,0 +1,178 @@
+# shellcheck shell=bash
+# The .deb, in a minimal root of a release of Debian or Ubuntu.
+# shellcheck disable=SC2154  # install_test.sh sets what is not set here
+
+# The package and the next version of it, by name in every root.
+readonly deb=/root/memfuse.deb next=/root/memfuse-next.deb
+# Where a unit is that an administrator enabled.
+readonly wants=/etc/systemd/system/local-fs.target.wants
+
+# Errors, and warnings that nobody explained.
+check_policy() {
+  say "policy"
+  lintian --fail-on error,warning "$packages"/*.deb || fail "lintian complains"
+}
+
+apt_in_root() {
+  timeout 120 chroot "$tree" env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 \
+    apt-get --yes --quiet --no-install-recommends -o Dpkg::Use-Pty=0 "$@"
+}
+
+make_root() {
+  local suite=$1 source
+  say "$suite: a minimal root"
+  tree=$work/$suite
+  remove_tree
+  # By the way that this machine's own packages come, if it knows that release.
+  # shellcheck disable=SC2016  # expands in apt-get
+  source=${DEBOOTSTRAP_SOURCE:-$(apt-get indextargets --format '$(REPO_URI)' \
+    "Created-By: Packages" "Codename: $suite" "Component: main" | sort --unique | sed 1q)}
+  eval "$(apt-config shell http_proxy Acquire::http::Proxy)"
+  export http_proxy
+  # What the conformance cases call, too.
+  # shellcheck disable=SC2086  # may be several
+  timeout 240 debootstrap --variant=minbase --include=acl,attr,e2fsprogs,libcap2-bin \
+    ${DEBOOTSTRAP_OPTIONS:-} "$suite" "$tree" $source >"$work/debootstrap.log" 2>&1 ||
+    fail "debootstrap: $(tail -n 5 "$work/debootstrap.log")"
+  mount_kernel_files
+  cp /etc/resolv.conf "$tree/etc/resolv.conf"
+  in_root useradd --create-home --uid 1234 --user-group tester
+  cp "$packages"/memfuse_*.deb "$tree$deb"
+  cp "$next_deb" "$tree$next"
+  mkdir "$tree/mnt/"{hand,helper,fstab,"with blank",later}
+  mkdir -p "$tree$wants"
+  apt_in_root update >"$work/apt.log" 2>&1 || fail "apt-get update: $(tail -n 5 "$work/apt.log")"
+}
+
+# All names but of what package management and mount(8) keep of all there ever was.
+list_files() {
+  (cd "$tree" && find . -xdev \( -path ./var/lib/dpkg -o -path ./var/lib/apt -o -path ./var/cache \
+    -o -path ./var/log -o -path ./run/mount -o -path ./tmp -o -path ./proc -o -path ./sys \) -prune -o -print | sort)
+}
+
+# memfuse's own files; what else an installation changes is its dependencies'.
+check_deb() {
+  make_root "$1"
+  list_files >"$work/before"
+
+  say "$1: apt-get install"
+  apt_in_root install "$deb" >"$work/install.log" 2>&1 || fail "$(tail -n 20 "$work/install.log")"
+  in_root memfuse --version
+  check_build_id
+  check_mounts
+  check_conformance "$1"
+  check_upgrade "$1"
+  check_removal "$1"
+}
+
+# Debuggers find what memfuse-dbgsym brings.
+check_build_id() {
+  local id
+  id=$(readelf --notes "$tree/usr/bin/memfuse" | awk '/Build ID:/ { print $3 }')
+  # Not grep -q: dpkg complains about a reader that has gone.
+  dpkg --contents "$packages"/memfuse-dbgsym_*.deb |
+    grep "/usr/lib/debug/.build-id/${id:0:2}/${id:2}.debug$" >/dev/null ||
+    fail "memfuse-dbgsym is of another build than memfuse"
+}
+
+# In every way that people mount.
+check_mounts() {
+  say "mounts by hand, by mount(8), by fstab, by a user"
+  in_root memfuse /mnt/hand --size=64m
+  check_use /mnt/hand
+  unmount /mnt/hand in_root umount /mnt/hand
+
+  in_root mount -t memfuse none /mnt/helper -o size=64m,mode=1777
+  check_use /mnt/helper
+  unmount /mnt/helper in_root umount /mnt/helper
+
+  echo "none /mnt/fstab memfuse size=64m,nofail,x-systemd.requires=/ 0 0" >"$tree/etc/fstab"
+  in_root mount /mnt/fstab
+  check_use /mnt/fstab
+  unmount /mnt/fstab in_root umount /mnt/fstab
+  : >"$tree/etc/fstab"
+
+  as_user mkdir /home/tester/mount
+  as_user memfuse /home/tester/mount --size=64m
+  as_user sh -c 'echo mine >~tester/mount/file && grep -qx mine ~tester/mount/file' ||
+    fail "the user cannot use it"
+  unmount /home/tester/mount as_user fusermount3 -u /home/tester/mount
+  rmdir "$tree/home/tester/mount"
+}
+
+# Every case, in the two ways that differ most.
+check_conformance() {
+  local mode
+  install -m 0755 "$conformance" "$tree/root/conformance_test"
+  cp "$here/../conformance/run_conformance.sh" "$tree/root/"
+  for mode in root user; do
+    say "$1: conformance as $mode"
+    timeout 120 chroot "$tree" bash /root/run_conformance.sh /usr/bin/memfuse /root/conformance_test \
+      "$mode" 8 --data=auto -- --gtest_brief=1 >"$work/conformance-$mode.log" 2>&1 ||
+      fail "$(tail -n 50 "$work/conformance-$mode.log")"
+    tail -n 1 "$work/conformance-$mode.log"
+  done
+  rm "$tree/root/"{conformance_test,run_conformance.sh}
+}
+
+# Appends numbers through one descriptor for as long as /run/go exists, and reads each back through
+# another.
+# shellcheck disable=SC2016  # expands in the root
+readonly busy_program='
+  exec 3>>"$1/numbers"
+  for ((i = 1; ; i++)); do
+    echo "$i" >&3
+    [[ $(tail -n 1 "$1/numbers") == "$i" ]] || exit 1
+    [[ -e /run/go ]] || exit 0
+  done'
+
+check_upgrade() {
+  local busy before daemon version numbers=$tree/mnt/hand/numbers
+  say "$1: upgrade under a busy mount"
+  in_root memfuse /mnt/hand --size=64m
+  in_root memfuse "/mnt/with blank" --size=64m
+  daemon=$(daemon_of /mnt/hand)
+  version=$(in_root memfuse --version)
+  touch "$tree/run/go"
+  chroot "$tree" bash -c "$busy_program" busy /mnt/hand &
+  busy=$!
+
+  apt_in_root install "$next" >"$work/upgrade.log" 2>&1 || fail "$(tail -n 20 "$work/upgrade.log")"
+  before=$(wc -l <"$numbers")
+  sleep 1
+  (($(wc -l <"$numbers") > before)) || fail "the busy program stands still after the upgrade"
+  rm "$tree/run/go"
+  wait "$busy" || fail "the busy program failed"
+  [[ $(tail -n 1 "$numbers") == "$(wc -l <"$numbers")" ]] || fail "lines are lost"
+
+  [[ $(daemon_of /mnt/hand) == "$daemon" ]] || fail "another process serves the old mount"
+  [[ $(version_of "$daemon") == "$version" ]] || fail "the old mount changed its version"
+  in_root memfuse /mnt/later --size=64m
+  [[ $(version_of "$(daemon_of /mnt/later)") == "$(in_root memfuse --version)" ]] ||
+    fail "the new mount is not by the program that is installed"
+  [[ $(in_root memfuse --version) != "$version" ]] || fail "the version did not change"
+  unmount /mnt/later in_root umount /mnt/later
+}
+
+# version_of PROCESS: what the program it runs says, replaced or removed as that may be.
+version_of() { in_root "/proc/$1/exe" --version; }
+
+check_removal() {
+  local directory
+  say "$1: removal, purge"
+  apt_in_root remove memfuse >"$work/remove.log" 2>&1 || fail "$(tail -n 20 "$work/remove.log")"
+  [[ ! -e $tree/usr/bin/memfuse ]] || fail "the program is still there"
+  for directory in /mnt/hand "/mnt/with blank"; do
+    grep -qxF "  $directory" "$work/remove.log" || fail "removal does not name $directory"
+  done
+  check_use /mnt/hand
+  unmount /mnt/hand in_root umount /mnt/hand
+  unmount "/mnt/with blank" in_root umount "/mnt/with blank"
+
+  ln -s /usr/lib/systemd/system/memfuse@.service "$tree$wants/memfuse@mnt.service"
+  apt_in_root purge memfuse >"$work/purge.log" 2>&1 || fail "$(tail -n 20 "$work/purge.log")"
+  if in_root dpkg --status memfuse >/dev/null 2>&1; then fail "dpkg still knows the package"; fi
+  apt_in_root autoremove --purge >>"$work/purge.log" 2>&1
+  list_files >"$work/after"
+  diff "$work/before" "$work/after" >"$work/left" || fail "purge leaves: $(head -n 20 "$work/left")"
+}
