@@ -26,13 +26,14 @@ constexpr ForeignOption kOptions[] = {
     {"silent", ""},
     {"user", ""},
     {"users", ""},
-    // The case anyway. The last four are in /proc/mounts, from where they come with a remount.
+    // The case anyway. The last five are in /proc/mounts, from where they come with a remount.
     {"inode64", ""},
     {"norelatime", ""},
     {"relatime", ""},
     {"blksize", ""},
     {"default_permissions", ""},
     {"group_id", ""},
+    {"max_read", ""},
     {"user_id", ""},
     // Nothing is ever on a disk, where these would decide about when.
     {"async", ""},
