@@ -24,6 +24,8 @@ if [[ -z ${SOURCE_DATE_EPOCH:-} ]]; then
     SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -l "$root/packaging/debian/changelog" -S Timestamp)
 fi
 export SOURCE_DATE_EPOCH TZ=UTC LC_ALL=C.UTF-8
+# Archives hold the mode of what they are made from.
+umask 022
 # It would have the compiler see, and write down, other names of the sources.
 unset CCACHE_BASEDIR
 

@@ -80,7 +80,9 @@ if(CPACK_GENERATOR STREQUAL "RPM")
   list(REMOVE_DUPLICATES CPACK_RPM_EXCLUDE_FROM_AUTO_FILELIST_ADDITION)
 endif()
 
-# Archives are sorted and owned by root as it is; times become the one that was given.
+# Archives are sorted and owned by root as it is. Directories come by the umask of who builds; times
+# become the one that was given.
+run(find "${CPACK_TEMPORARY_DIRECTORY}" -type d -exec chmod 0755 {} +)
 if(DEFINED ENV{SOURCE_DATE_EPOCH})
   run(find "${CPACK_TEMPORARY_DIRECTORY}" -exec
       touch --no-dereference "--date=@$ENV{SOURCE_DATE_EPOCH}" {} +)

@@ -32,9 +32,6 @@ set(CPACK_PACKAGING_INSTALL_PREFIX ${CMAKE_INSTALL_PREFIX})
 set(CPACK_PACKAGE_RELOCATABLE OFF)
 set(CPACK_COMPONENTS_ALL memfuse debug)
 set(CPACK_COMPONENTS_GROUPING IGNORE)
-# Directories above what is installed are 0755 whatever the umask of who builds.
-set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
-  OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
 set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_CURRENT_LIST_DIR}/finish_tree.cmake)
 
 # memfuse_scriptlet(TEMPLATE RESULT): a maintainer script with the shell functions they share.

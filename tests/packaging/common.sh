@@ -13,6 +13,13 @@ fail() {
 # in_root COMMAND...
 in_root() { timeout 60 chroot "$tree" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ "$@"; }
 
+# Some cases change roots and make user namespaces, which the kernel refuses within a chroot.
+# shellcheck disable=SC2016  # expands in the inner shell
+in_own_root() {
+  unshare --mount --propagation private bash -c \
+    'mount --rbind "$0" "$0" && cd "$0" && pivot_root . . && umount --lazy . && exec "$@"' "$tree" "$@"
+}
+
 # as_user COMMAND...: as an ordinary one.
 as_user() { in_root setpriv --reuid tester --regid tester --clear-groups "$@"; }
 

@@ -47,7 +47,8 @@ make_root() {
 # All names but of what package management and mount(8) keep of all there ever was.
 list_files() {
   (cd "$tree" && find . -xdev \( -path ./var/lib/dpkg -o -path ./var/lib/apt -o -path ./var/cache \
-    -o -path ./var/log -o -path ./run/mount -o -path ./tmp -o -path ./proc -o -path ./sys \) -prune -o -print | sort)
+    -o -path ./var/log -o -path ./run/mount -o -path ./tmp -o -path ./proc -o -path ./sys \) -prune \
+    -o -print | sort)
 }
 
 # memfuse's own files; what else an installation changes is its dependencies'.
@@ -107,7 +108,7 @@ check_conformance() {
   cp "$here/../conformance/run_conformance.sh" "$tree/root/"
   for mode in root user; do
     say "$1: conformance as $mode"
-    timeout 120 chroot "$tree" bash /root/run_conformance.sh /usr/bin/memfuse /root/conformance_test \
+    in_own_root timeout 120 bash /root/run_conformance.sh /usr/bin/memfuse /root/conformance_test \
       "$mode" 8 --data=auto -- --gtest_brief=1 >"$work/conformance-$mode.log" 2>&1 ||
       fail "$(tail -n 50 "$work/conformance-$mode.log")"
     tail -n 1 "$work/conformance-$mode.log"
