@@ -8,7 +8,7 @@ root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 # shellcheck disable=SC2034
 build_packages=(
   cmake ninja-build g++ libabsl-dev libgflags-dev libgoogle-glog-dev libgtest-dev libgmock-dev
-  liburing-dev pkg-config
+  libsystemd-dev liburing-dev pkg-config
   fuse3 ca-certificates
 )
 
@@ -16,7 +16,7 @@ build_packages=(
 # shellcheck disable=SC2034
 test_packages=(
   clang ccache libbenchmark-dev
-  acl attr e2fsprogs fio git libcap2-bin procps psmisc python3 rsync sqlite3 strace util-linux
+  acl attr e2fsprogs fio git libcap2-bin procps psmisc python3 rsync sqlite3 strace systemd util-linux
 )
 
 # say TEXT: a line of the script's own, among the output of what it runs.

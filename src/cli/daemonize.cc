@@ -102,6 +102,10 @@ int StartupReport::Fail(absl::string_view sentence) {
   return 1;
 }
 
+int StartupReport::Fail(const absl::Status& status) {
+  return pipe_.valid() ? Fail(status.message()) : cli::Fail(status);
+}
+
 void EnsureStandardStreams() {
   int fd;
   do {

@@ -5,6 +5,7 @@
 
 #include <functional>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "src/base/unique_fd.h"
@@ -25,6 +26,8 @@ class StartupReport {
 
   // Says why not, in one sentence. Returns 1, the exit status that goes with it.
   int Fail(absl::string_view sentence);
+  // The same, for the waiting parent, with the sentence of `status`.
+  int Fail(const absl::Status& status);
 
  private:
   base::UniqueFd pipe_;

@@ -20,6 +20,7 @@
 #include "src/cli/options.h"
 #include "src/cli/preflight.h"
 #include "src/cli/server.h"
+#include "src/cli/service_manager.h"
 
 namespace memfuse::cli {
 namespace {
@@ -31,14 +32,15 @@ int Print(absl::string_view text) {
 
 int Main(const std::vector<std::string>& arguments) {
   const absl::StatusOr<std::vector<std::string>> operands = ParseCommandLine(arguments);
-  if (!operands.ok()) return Fail(operands.status().message());
+  if (!FLAGS_foreground) ForgetServiceManager();
+  if (!operands.ok()) return Fail(operands.status());
   if (FLAGS_help) return Print(HelpText());
   if (FLAGS_version) return Print(VersionText());
 
   absl::StatusOr<Options> options = ResolveOptions(*operands, ThisMachine());
-  if (!options.ok()) return Fail(options.status().message());
+  if (!options.ok()) return Fail(options.status());
   if (const absl::Status status = CheckSurroundings(*options); !status.ok()) {
-    return Fail(status.message());
+    return Fail(status);
   }
   StartupReport report;
   if (!options->foreground) {
@@ -47,7 +49,7 @@ int Main(const std::vector<std::string>& arguments) {
     absl::StatusOr<StartupReport> pipe = Daemonize(options->fuse_fd, [&] {
       if (mounts) DetachLeftover(options->mount.mount_point);
     });
-    if (!pipe.ok()) return Fail(pipe.status().message());
+    if (!pipe.ok()) return Fail(pipe.status());
     report = *std::move(pipe);
   }
   DetachFromSurroundings();

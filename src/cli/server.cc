@@ -21,6 +21,8 @@
 #include "memfuse/session.h"
 #include "src/base/unique_fd.h"
 #include "src/cli/logging.h"
+#include "src/cli/service_manager.h"
+#include "src/cli/size.h"
 
 namespace memfuse::cli {
 namespace {
@@ -90,9 +92,9 @@ int RunServer(const Options& options, StartupReport report) {
   // Until it is up, the one line of the report is all there is to say.
   const int log_level = std::exchange(FLAGS_minloglevel, google::GLOG_FATAL);
   absl::StatusOr<std::unique_ptr<MemoryFileSystem>> fs = MemoryFileSystem::Make(options.filesystem);
-  if (!fs.ok()) return report.Fail(fs.status().message());
+  if (!fs.ok()) return report.Fail(fs.status());
   absl::StatusOr<std::unique_ptr<Session>> session = StartSession(options, fs->get());
-  if (!session.ok()) return report.Fail(session.status().message());
+  if (!session.ok()) return report.Fail(session.status());
 
   if (options.require_io_uring && !(*session)->uses_io_uring()) {
     (void)(*session)->Unmount(absl::ZeroDuration());
@@ -109,15 +111,19 @@ int RunServer(const Options& options, StartupReport report) {
             << " inodes; requests: " << (*session)->DescribeTransport()
             << "; file data: " << (*fs)->DescribeData();
   int signal = SIGTERM;  // as if, when nobody waits for the mount any more
-  if (report.Succeed()) signal = ServeUntilEnd(signals.get(), **session, **fs);
-
-  if (signal == 0) {
-    LOG(INFO) << where << " was unmounted";
-  } else {
-    LOG(INFO) << "signal " << signal << ", unmounting " << where;
+  if (report.Succeed()) {
+    TellReady(absl::StrCat("Serving ", where, ": ", FormatSize(options.filesystem.size_limit), ", ",
+                           options.filesystem.inode_limit, " inodes"));
+    signal = ServeUntilEnd(signals.get(), **session, **fs);
   }
+
+  const std::string end = signal == 0 ? absl::StrCat(where, " was unmounted")
+                                      : absl::StrCat("signal ", signal, ", unmounting ", where);
+  LOG(INFO) << end;
+  TellStopping(end);
   if (const absl::Status status = (*session)->Unmount(kUnmountTimeout); !status.ok()) {
     LOG(ERROR) << status.message();
+    TellFailure(status.message(), /*error=*/0);
     return 1;
   }
   return 0;

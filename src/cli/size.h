@@ -4,6 +4,7 @@
 #define MEMFUSE_SRC_CLI_SIZE_H_
 
 #include <cstdint>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -22,6 +23,9 @@ inline constexpr uint64_t kUnlimitedInodes = uint64_t{1} << 40;
 // "unlimited", which for a daemon would only mean to be killed instead of saying ENOSPC.
 // InvalidArgument, with a sentence that quotes `text`: not such an amount, or above kMaxSize.
 absl::StatusOr<uint64_t> ParseSize(absl::string_view text, uint64_t memory);
+
+// To be read by people: "4.0 GiB", "1.5 MiB", "4.0 KiB"; rounded down.
+std::string FormatSize(uint64_t bytes);
 
 // A count, with k, m, g or t as above; 0 means kUnlimitedInodes. InvalidArgument: no such count,
 // or above kUnlimitedInodes.
