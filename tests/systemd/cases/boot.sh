@@ -23,10 +23,13 @@ expect "the description" "$(described </tmp/byhand)" described < <(journalctl -u
 umount /mnt/byhand
 wait
 
-# Names with blanks and dashes, the defaults, and a directory that is made.
+# Names with blanks and dashes, and a directory that is made.
+mkdir '/etc/memfuse/mnt/a dir'
+echo "MEMFUSE_OPTIONS=--size=1m --fsname='a name'" >'/etc/memfuse/mnt/a dir/build-cache.conf'
 escaped=$(systemd-escape --path --template=memfuse@.service '/mnt/a dir/build-cache')
 systemctl start "$escaped"
 is_memfuse '/mnt/a dir/build-cache' || fail "nothing is mounted for $escaped"
+expect "its name" "a name" findmnt -no SOURCE '/mnt/a dir/build-cache'
 systemctl stop "$escaped"
 
 # Files with all kinds of attributes, written by others.
