@@ -16,7 +16,8 @@ build_packages=(
 # shellcheck disable=SC2034
 test_packages=(
   clang ccache libbenchmark-dev
-  acl attr e2fsprogs fio git libcap2-bin procps psmisc python3 rsync sqlite3 strace systemd util-linux
+  acl attr e2fsprogs fio git libcap2-bin procps psmisc python3 python3-yaml rsync sqlite3 strace
+  systemd util-linux
 )
 
 # say TEXT: a line of the script's own, among the output of what it runs.
