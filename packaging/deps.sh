@@ -8,7 +8,7 @@ root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 # shellcheck disable=SC2034
 build_packages=(
   cmake ninja-build g++ libabsl-dev libgflags-dev libgoogle-glog-dev libgtest-dev libgmock-dev
-  liburing-dev pkg-config
+  libsystemd-dev liburing-dev pkg-config
   fuse3 ca-certificates
 )
 
@@ -16,8 +16,8 @@ build_packages=(
 # shellcheck disable=SC2034
 test_packages=(
   clang ccache libbenchmark-dev
-  acl attr e2fsprogs fio git libcap2-bin man-db mandoc mount procps psmisc python3 rsync sqlite3
-  strace util-linux zsh
+  acl attr e2fsprogs fio git libcap2-bin man-db mandoc mount procps psmisc python3 python3-yaml
+  rsync sqlite3 strace systemd util-linux zsh
 )
 
 # What makes packages, and what else their test needs.

@@ -96,6 +96,7 @@ void CloseInheritedDescriptors(int keep_a, int keep_b) {
 
 bool StartupReport::Succeed() {
   if (!pipe_.valid()) return true;
+  setsid();
   const base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (null.valid()) dup2(null.get(), stream);
@@ -158,7 +159,6 @@ absl::StatusOr<StartupReport> Daemonize(int keep_fd, const std::function<void()>
     if (keep_fd > STDERR_FILENO) close(keep_fd);
     WaitForChild(child, read_end.get(), on_silent_death);
   }
-  setsid();
   read_end.release();
   CloseInheritedDescriptors(keep_fd, write_end.get());
   return StartupReport(std::move(write_end));

@@ -19,9 +19,9 @@ class StartupReport {
   StartupReport() = default;
   explicit StartupReport(base::UniqueFd pipe) : pipe_(std::move(pipe)) {}
 
-  // Says that the mount can be used. Before it, the standard streams are turned to /dev/null:
-  // whoever reads them would wait for a daemon that never writes. False if the parent is gone:
-  // somebody gave up on it.
+  // Says that the mount can be used. Before it, the process moves to a session of its own, and the
+  // standard streams are turned to /dev/null: whoever reads them would wait for a daemon that never
+  // writes. False if the parent is gone: somebody gave up on it.
   [[nodiscard]] bool Succeed();
 
   // Says why not, in one sentence; as cli::Fail. Returns the exit status that goes with it, which
@@ -42,10 +42,12 @@ void EnsureStandardStreams();
 // caller's), no SIGHUP and SIGPIPE, SIGCHLD as waitpid(2) needs it.
 void DetachFromSurroundings();
 
-// Forks; to be called before there is any thread. The child returns, in a session of its own, with
-// all inherited descriptors but 0, 1, 2 and `keep_fd` (-1: none) closed. The parent never returns:
-// it exits with status 0 when the child reports success; otherwise it fails with the child's
-// sentence, or, when the child died without a word, calls `on_silent_death` and says so.
+// Forks; to be called before there is any thread. The child returns, with all inherited descriptors
+// but 0, 1, 2 and `keep_fd` (-1: none) closed. It stays in the caller's process group until it
+// succeeds: autofs lets only the group of the automounter through to the directory that it is to
+// mount on. The parent never returns: it exits with status 0 when the child reports success;
+// otherwise it fails with the child's sentence, or, when the child died without a word, calls
+// `on_silent_death` and says so.
 absl::StatusOr<StartupReport> Daemonize(int keep_fd, const std::function<void()>& on_silent_death);
 
 }  // namespace memfuse::cli

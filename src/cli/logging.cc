@@ -3,7 +3,10 @@
 #include <glog/logging.h>
 #include <syslog.h>
 
+#include <cstdio>
+
 #include "src/cli/flags.h"
+#include "src/cli/service_manager.h"
 
 namespace memfuse::cli {
 namespace {
@@ -34,27 +37,43 @@ class SyslogSink : public google::LogSink {
   using google::LogSink::send;
 };
 
+// To stderr as sd-daemon(3) has it: the priority first, and no time, which the journal adds.
+class JournalSink : public google::LogSink {
+ public:
+  void send(google::LogSeverity severity, const char* /*full_filename*/, const char* base_filename,
+            int line, const google::LogMessageTime& /*time*/, const char* message,
+            size_t message_size) override {
+    std::fprintf(stderr, "<%d>%.*s [%s:%d]\n", PriorityOf(severity), static_cast<int>(message_size),
+                 message, base_filename, line);
+  }
+  using google::LogSink::send;
+};
+
 }  // namespace
 
 void StartLogging(bool foreground, const std::string& log_dir) {
+  // Sinks are never destroyed: glog may log until the last moment of the process.
   FLAGS_colorlogtostderr = false;
   // The umask is 0 by now, and the log is nobody else's to write.
   FLAGS_logfile_mode = 0644;
-  FLAGS_logtostderr = foreground && log_dir.empty();
+  const bool to_journal = foreground && StderrIsJournal();
+  FLAGS_logtostderr = foreground && log_dir.empty() && !to_journal;
   // A line is rare and wanted at once; glog would keep it for up to half a minute.
   FLAGS_logbuflevel = -1;
   if (!log_dir.empty()) {
     FLAGS_log_dir = log_dir;
-    FLAGS_alsologtostderr = foreground;
+    FLAGS_alsologtostderr = foreground && !to_journal;
   } else {
     // An empty name turns files off.
     for (int severity = 0; severity < google::NUM_SEVERITIES; ++severity) {
       google::SetLogDestination(severity, "");
     }
-    if (!foreground) {
-      // glog may log until the last moment of the process, so the sink is never destroyed.
-      google::AddLogSink(new SyslogSink);
-    }
+    if (!foreground) google::AddLogSink(new SyslogSink);
+  }
+  if (to_journal) {
+    // Errors too would come twice.
+    FLAGS_stderrthreshold = google::NUM_SEVERITIES;
+    google::AddLogSink(new JournalSink);
   }
   google::InitGoogleLogging("memfuse");
 }

@@ -23,6 +23,7 @@
 #include "src/cli/preflight.h"
 #include "src/cli/remount.h"
 #include "src/cli/server.h"
+#include "src/cli/service_manager.h"
 #include "src/transport/mount.h"
 
 namespace memfuse::cli {
@@ -52,6 +53,7 @@ int Run(const Options& options) {
 
 int Main(const std::vector<std::string>& arguments) {
   const absl::StatusOr<std::vector<std::string>> operands = ParseCommandLine(arguments);
+  if (!FLAGS_foreground) ForgetServiceManager();
   if (!operands.ok()) return Fail(operands.status());
   if (FLAGS_help) return Print(HelpText());
   if (FLAGS_version) return Print(VersionText());
@@ -80,6 +82,7 @@ int RemountMounted(const MountHelperCall& call) {
 // As mount.memfuse.
 int HelperMain(const std::vector<std::string>& arguments) {
   SpeakAs(Speaker::kMountHelper);
+  ForgetServiceManager();
   const absl::StatusOr<MountHelperCall> call = ParseMountHelperCall(arguments);
   if (!call.ok()) return Fail(call.status());
   if (!call->mount_namespace.empty()) {

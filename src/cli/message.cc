@@ -1,27 +1,52 @@
 #include "src/cli/message.h"
 
+#include <cerrno>
 #include <cstdio>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "src/cli/service_manager.h"
 
 namespace memfuse::cli {
 namespace {
 
 Speaker speaker = Speaker::kMemfuse;
 
+// 0 where the code says no more than the sentence does.
+int ErrnoOf(absl::StatusCode code) {
+  switch (code) {
+    case absl::StatusCode::kInvalidArgument:
+      return EINVAL;
+    case absl::StatusCode::kNotFound:
+      return ENOENT;
+    case absl::StatusCode::kPermissionDenied:
+      return EACCES;
+    case absl::StatusCode::kDeadlineExceeded:
+      return ETIMEDOUT;
+    case absl::StatusCode::kResourceExhausted:
+      return ENOMEM;
+    case absl::StatusCode::kUnimplemented:
+      return EOPNOTSUPP;
+    default:
+      return 0;
+  }
+}
+
 }  // namespace
 
 void SpeakAs(Speaker new_speaker) { speaker = new_speaker; }
 
-std::string ErrorLine(absl::string_view sentence) {
-  std::string line =
-      absl::StrCat(speaker == Speaker::kMemfuse ? "memfuse: " : "mount.memfuse: ", sentence);
+std::string OneLine(absl::string_view text) {
+  std::string line(text);
   for (char& c : line) {
     if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) c = '?';
   }
-  line.push_back('\n');
   return line;
+}
+
+std::string ErrorLine(absl::string_view sentence) {
+  return absl::StrCat(
+      speaker == Speaker::kMemfuse ? "memfuse: " : "mount.memfuse: ", OneLine(sentence), "\n");
 }
 
 int ExitStatus(absl::StatusCode code) {
@@ -39,7 +64,11 @@ int ExitStatus(absl::StatusCode code) {
 }
 
 int Fail(const absl::Status& status) {
-  std::fputs(ErrorLine(status.message()).c_str(), stderr);
+  const absl::string_view sentence = status.message();
+  const std::string line =
+      StderrIsJournal() ? absl::StrCat("<3>", OneLine(sentence), "\n") : ErrorLine(sentence);
+  std::fputs(line.c_str(), stderr);
+  TellFailure(sentence, ErrnoOf(status.code()));
   return ExitStatus(status.code());
 }
 

@@ -18,15 +18,19 @@ enum class Speaker { kMemfuse, kMountHelper };
 // To be called first, before there is any thread; kMemfuse without it.
 void SpeakAs(Speaker speaker);
 
-// `sentence` with "memfuse: " before it (of the helper: "mount.memfuse: ") and a newline behind it.
-// It stays one line whatever the arguments it quotes contain: control characters become '?'.
+// `text` as one line, whatever the arguments it quotes contain: control characters become '?'.
+std::string OneLine(absl::string_view text);
+
+// `sentence` as one line with "memfuse: " before it (of the helper: "mount.memfuse: ") and a
+// newline behind it.
 std::string ErrorLine(absl::string_view sentence);
 
 // Of this speaker, for this kind of failure.
 int ExitStatus(absl::StatusCode code);
 
-// Writes ErrorLine of the sentence to stderr and returns the exit status. Of a bare sentence: that
-// of kInternal.
+// Writes ErrorLine of the sentence to stderr, tells the service manager, with the kind of error
+// that the code is, and returns the exit status. The journal knows who writes; it is given the
+// priority instead of the name. Of a bare sentence: that of kInternal.
 int Fail(const absl::Status& status);
 int Fail(absl::string_view sentence);
 

@@ -13,7 +13,7 @@ namespace memfuse::cli {
 namespace {
 
 // Of the kernel's FUSE: a remount may be given them, as what the mount was made with.
-constexpr std::array<absl::string_view, 4> kKernels = {"fd", "max_read", "rootmode", "subtype"};
+constexpr std::array<absl::string_view, 3> kKernels = {"fd", "rootmode", "subtype"};
 
 // A flag that may stand in the list, with or without "no". What is reserved may, to be told so.
 bool IsFlagOption(absl::string_view name) {

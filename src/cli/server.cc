@@ -22,6 +22,8 @@
 #include "src/base/unique_fd.h"
 #include "src/cli/logging.h"
 #include "src/cli/mount_description.h"
+#include "src/cli/service_manager.h"
+#include "src/cli/size.h"
 
 namespace memfuse::cli {
 namespace {
@@ -120,15 +122,19 @@ int RunServer(const Options& options, StartupReport report) {
             << " inodes; requests: " << (*session)->DescribeTransport()
             << "; file data: " << (*fs)->DescribeData();
   int signal = SIGTERM;  // as if, when nobody waits for the mount any more
-  if (report.Succeed()) signal = ServeUntilEnd(signals.get(), **session, **fs);
-
-  if (signal == 0) {
-    LOG(INFO) << where << " was unmounted";
-  } else {
-    LOG(INFO) << "signal " << signal << ", unmounting " << where;
+  if (report.Succeed()) {
+    TellReady(absl::StrCat("Serving ", where, ": ", FormatSize(options.filesystem.size_limit), ", ",
+                           options.filesystem.inode_limit, " inodes"));
+    signal = ServeUntilEnd(signals.get(), **session, **fs);
   }
+
+  const std::string end = signal == 0 ? absl::StrCat(where, " was unmounted")
+                                      : absl::StrCat("signal ", signal, ", unmounting ", where);
+  LOG(INFO) << end;
+  TellStopping(end);
   if (const absl::Status status = (*session)->Unmount(kUnmountTimeout); !status.ok()) {
     LOG(ERROR) << status.message();
+    TellFailure(status.message(), /*error=*/0);
     return 1;
   }
   return 0;

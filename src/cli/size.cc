@@ -47,6 +47,17 @@ absl::StatusOr<uint64_t> ParseBlockCount(absl::string_view text) {
   return *count * kPageSize;
 }
 
+std::string FormatSize(uint64_t bytes) {
+  int shift = 10;
+  absl::string_view units = "KMGT";
+  while (units.size() > 1 && bytes >> (shift + 10) != 0) {
+    shift += 10;
+    units.remove_prefix(1);
+  }
+  const uint64_t tenths = bytes / ((uint64_t{1} << shift) / 1024) * 10 / 1024;
+  return absl::StrCat(tenths / 10, ".", tenths % 10, " ", units.substr(0, 1), "iB");
+}
+
 absl::StatusOr<uint64_t> ParseInodeCount(absl::string_view text) {
   const std::optional<uint64_t> count = ParseScaledNumber(text);
   if (!count.has_value() || *count > kUnlimitedInodes) {

@@ -4,6 +4,7 @@
 #define MEMFUSE_SRC_CLI_SIZE_H_
 
 #include <cstdint>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -27,6 +28,9 @@ absl::StatusOr<uint64_t> ParseSize(absl::string_view text, uint64_t memory);
 // The bytes of a count of pages of 4 KiB, with k, m, g or t as above. InvalidArgument: no such
 // count, or above kMaxSize.
 absl::StatusOr<uint64_t> ParseBlockCount(absl::string_view text);
+
+// To be read by people: "4.0 GiB", "1.5 MiB", "4.0 KiB"; rounded down.
+std::string FormatSize(uint64_t bytes);
 
 // A count, with k, m, g or t as above; 0 means kUnlimitedInodes. InvalidArgument: no such count,
 // or above kUnlimitedInodes.

@@ -129,7 +129,7 @@ TEST_F(CommandLineTest, ARemountDropsWhatIsTheKernelsOwn) {
     EXPECT_TRUE(FLAGS_allow_other);
     EXPECT_EQ(FLAGS_size, "5m");
   }
-  EXPECT_THAT(Error({"/mnt", "-o", kShown}), HasSubstr("user_id=0"));
+  EXPECT_THAT(Error({"/mnt", "-o", kShown}), HasSubstr("fd=5"));
   EXPECT_THAT(Error({"/mnt", "-o", "remount,user_ids=0"}), HasSubstr("user_ids=0"));
 }
 

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -91,15 +92,34 @@ TEST(DaemonizeTest, TheChildKeepsOnlyTheDescriptorItIsGiven) {
       testing::ExitedWithCode(0), "^$");
 }
 
-TEST(DaemonizeTest, TheChildIsInASessionOfItsOwn) {
+TEST(DaemonizeTest, TheChildIsInTheCallersProcessGroupUntilItSucceeds) {
   EXPECT_EXIT(
       {
+        const pid_t group = getpgrp();
         StartupReport report = Background();
-        if (getsid(0) != getpid()) _exit(report.Fail("it is not"));
+        if (getpgrp() != group) _exit(report.Fail("it is not"));
         (void)report.Succeed();
         _exit(0);
       },
       testing::ExitedWithCode(0), "^$");
+}
+
+TEST(DaemonizeTest, TheChildIsInASessionOfItsOwnOnceItSucceeded) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const pid_t caller = fork();
+  if (caller == 0) {
+    StartupReport report = Background(ends[1]);
+    (void)report.Succeed();
+    const char own = getsid(0) == getpid() ? 'y' : 'n';
+    _exit(write(ends[1], &own, 1) == 1 ? 0 : 9);
+  }
+  close(ends[1]);
+  char own = 0;
+  EXPECT_EQ(read(ends[0], &own, 1), 1);
+  EXPECT_EQ(own, 'y');
+  close(ends[0]);
+  EXPECT_EQ(waitpid(caller, nullptr, 0), caller);
 }
 
 TEST(StartupReportTest, AWaiterThatIsGoneIsNoticed) {

@@ -41,6 +41,15 @@ TEST(ParseSize, TakesPercentagesOfMemory) {
   EXPECT_EQ(Size("200%"), kMemory * 2) << "tmpfs allows it too";
 }
 
+TEST(FormatSize, IsShortAndRoundedDown) {
+  EXPECT_EQ(FormatSize(4096), "4.0 KiB");
+  EXPECT_EQ(FormatSize((1 << 20) - 4096), "1020.0 KiB");
+  EXPECT_EQ(FormatSize(3 << 19), "1.5 MiB");
+  EXPECT_EQ(FormatSize((uint64_t{2} << 30) - 4096), "1.9 GiB");
+  EXPECT_EQ(FormatSize(uint64_t{12} << 30), "12.0 GiB");
+  EXPECT_EQ(FormatSize(kMaxSize), "128.0 TiB");
+}
+
 TEST(ParseSize, ZeroIsAllOfMemory) {
   EXPECT_EQ(Size("0"), kMemory);
   EXPECT_EQ(Size("0g"), kMemory);

@@ -1,0 +1,56 @@
+#include "src/cli/service_manager.h"
+
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "src/cli/message.h"
+
+namespace memfuse::cli {
+namespace {
+
+// A failure changes nothing: whoever does not listen is not told.
+void Tell(const std::string& assignments) {
+  (void)sd_notify(/*unset_environment=*/0, assignments.c_str());
+}
+
+}  // namespace
+
+void ForgetServiceManager() { unsetenv("NOTIFY_SOCKET"); }
+
+void TellReady(absl::string_view status) {
+  Tell(absl::StrCat("READY=1\nSTATUS=", OneLine(status)));
+}
+
+void TellStopping(absl::string_view status) {
+  Tell(absl::StrCat("STOPPING=1\nSTATUS=", OneLine(status)));
+}
+
+void TellFailure(absl::string_view sentence, int error) {
+  std::string assignments = absl::StrCat("STATUS=", OneLine(sentence));
+  if (error != 0) absl::StrAppend(&assignments, "\nERRNO=", error);
+  Tell(assignments);
+}
+
+bool StderrIsJournal() {
+  // Device and inode: the variable is inherited also by those whose stderr leads elsewhere.
+  const char* const stream = std::getenv("JOURNAL_STREAM");
+  if (stream == nullptr) return false;
+  const std::pair<absl::string_view, absl::string_view> halves = absl::StrSplit(stream, ':');
+  uint64_t device;
+  uint64_t inode;
+  struct stat attributes;
+  return absl::SimpleAtoi(halves.first, &device) && absl::SimpleAtoi(halves.second, &inode) &&
+         fstat(STDERR_FILENO, &attributes) == 0 && attributes.st_dev == device &&
+         attributes.st_ino == inode;
+}
+
+}  // namespace memfuse::cli

@@ -1,0 +1,32 @@
+// The service manager's end of sd_notify(3).
+
+#ifndef MEMFUSE_TESTS_CLI_NOTIFY_SOCKET_H_
+#define MEMFUSE_TESTS_CLI_NOTIFY_SOCKET_H_
+
+#include <string>
+
+#include "absl/time/time.h"
+#include "src/base/unique_fd.h"
+#include "tests/cli/temporary_directory.h"
+
+namespace memfuse::cli {
+
+// A socket that programs which are started while this object lives find in NOTIFY_SOCKET.
+class NotifySocket {
+ public:
+  NotifySocket();
+  ~NotifySocket();
+  NotifySocket(const NotifySocket&) = delete;
+  NotifySocket& operator=(const NotifySocket&) = delete;
+
+  // The next message; empty when none comes in time.
+  std::string Receive(absl::Duration timeout = absl::Seconds(20));
+
+ private:
+  TemporaryDirectory directory_;
+  base::UniqueFd socket_;
+};
+
+}  // namespace memfuse::cli
+
+#endif  // MEMFUSE_TESTS_CLI_NOTIFY_SOCKET_H_

@@ -1,0 +1,57 @@
+# The order of boot, the options, and what a service with the unit's rights can do.
+# shellcheck shell=bash
+set -euo pipefail
+# shellcheck source=tests/systemd/cases/common.sh
+. /cases/common.sh
+
+# Enabled in local-fs.target, it was there when ordinary services started.
+expect "the service" active systemctl is-active "$unit"
+expect "what the service that uses it wrote" started cat /mnt/scratch/by-service
+# As in the example of the options.
+expect "the size in KiB" 4194304 bash -c "df --output=size /mnt/scratch | tail -n 1 | tr -d ' '"
+contains "$(systemctl status "$unit")" 'Status: "Serving /mnt/scratch: 4.0 GiB'
+# With hardening, and visible outside.
+expect "the mount namespace" "$(readlink /proc/1/ns/mnt)" readlink "/proc/$(main_pid)/ns/mnt"
+contains "$(journalctl -u "$unit" -o cat)" 'serving /mnt/scratch'
+
+# What it offers as a service is what it offers by hand: where data lies, how requests come.
+mkdir /mnt/byhand
+memfuse --foreground --size=4g /mnt/byhand 2>/tmp/byhand &
+wait_until 10 mountpoint -q /mnt/byhand
+described() { grep -o '; requests: .*' | sed 's/ \[.*//' | tail -n 1; }
+expect "the description" "$(described </tmp/byhand)" described < <(journalctl -u "$unit" -o cat)
+umount /mnt/byhand
+wait
+
+# Names with blanks and dashes, and a directory that is made.
+mkdir '/etc/memfuse/mnt/a dir'
+echo "MEMFUSE_OPTIONS=--size=1m --fsname='a name'" >'/etc/memfuse/mnt/a dir/build-cache.conf'
+escaped=$(systemd-escape --path --template=memfuse@.service '/mnt/a dir/build-cache')
+systemctl start "$escaped"
+is_memfuse '/mnt/a dir/build-cache' || fail "nothing is mounted for $escaped"
+expect "its name" "a name" findmnt -no SOURCE '/mnt/a dir/build-cache'
+systemctl stop "$escaped"
+
+# Files with all kinds of attributes, written by others.
+dir=/mnt/scratch/work
+mkdir -m 1777 "$dir"
+install -m 4755 /bin/true "$dir/suid"
+setpriv --reuid nobody --regid nogroup --clear-groups -- bash -c "
+  set -e
+  umask 077
+  echo mine > $dir/mine
+  chmod 0000 $dir/mine
+  head -c 5000000 /dev/zero > $dir/large
+  cp $dir/large $dir/copy
+  truncate -s 10 $dir/copy
+  mkfifo $dir/fifo
+  ln -s large $dir/link"
+chown 12:34 "$dir/large"
+chattr +i "$dir/large"
+expect_failure rm -f "$dir/large"
+chattr -i "$dir/large"
+mknod "$dir/null" c 1 3
+echo gone >"$dir/null"
+expect "mode and owner" "4755 0:0" stat -c '%a %u:%g' "$dir/suid"
+expect "data of nobody" mine cat "$dir/mine"
+rm -r "$dir"

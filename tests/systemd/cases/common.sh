@@ -1,0 +1,43 @@
+# Functions of the cases, and the unit that they are about. To be sourced.
+# shellcheck shell=bash
+
+# Used by the cases.
+# shellcheck disable=SC2034
+unit=memfuse@mnt-scratch.service
+
+fail() {
+  echo "$*" >&2
+  exit 1
+}
+
+# expect WHAT OUTPUT COMMAND...
+expect() {
+  local what=$1 wanted=$2 got
+  shift 2
+  got=$("$@" 2>&1) || true
+  [[ $got == "$wanted" ]] || fail "$what: expected '$wanted', got '$got'"
+}
+
+# contains TEXT PART
+contains() {
+  [[ $1 == *"$2"* ]] || fail "there is no '$2' in: $1"
+}
+
+expect_failure() {
+  if "$@" >/dev/null 2>&1; then fail "succeeded: $*"; fi
+}
+
+# wait_until SECONDS COMMAND...
+wait_until() {
+  local deadline=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    ((SECONDS < deadline)) || fail "in vain: $*"
+    sleep 0.05
+  done
+}
+
+# Whether memfuse is mounted there.
+is_memfuse() { findmnt --noheadings --output=FSTYPE "$1" | grep -qx 'fuse\(.memfuse\)\?'; }
+
+main_pid() { systemctl show --value -p MainPID "$unit"; }

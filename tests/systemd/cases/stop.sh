@@ -1,0 +1,36 @@
+# Stopping, also while it is in use, and unmounting by others.
+# shellcheck shell=bash
+set -euo pipefail
+# shellcheck source=tests/systemd/cases/common.sh
+. /cases/common.sh
+
+systemctl stop "$unit"
+expect "the service" inactive systemctl is-active "$unit"
+expect_failure mountpoint -q /mnt/scratch
+
+systemctl start "$unit"
+expect "what is in a new one" "" ls /mnt/scratch
+(cd /mnt/scratch && exec 3>held && exec sleep 1000) &
+user=$!
+wait_until 10 test -e /mnt/scratch/held
+before=$SECONDS
+systemctl stop "$unit"
+((SECONDS - before < 15)) || fail "stopping in use took $((SECONDS - before)) s"
+expect "the service" inactive systemctl is-active "$unit"
+expect "the result" Result=success systemctl show -p Result "$unit"
+expect_failure mountpoint -q /mnt/scratch
+kill "$user"
+
+systemctl start "$unit"
+umount /mnt/scratch
+wait_until 10 bash -c "[[ \$(systemctl is-active '$unit') == inactive ]]"
+expect "the result" Result=success systemctl show -p Result "$unit"
+
+# A change of the unit (an upgrade) leaves what runs alone.
+systemctl start "$unit"
+echo kept >/mnt/scratch/file
+before=$(main_pid)
+systemctl daemon-reload
+systemctl daemon-reexec
+expect "the process" "$before" main_pid
+expect "its file" kept cat /mnt/scratch/file

@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# run.sh CASE MEMFUSE UNITS: boots a systemd of its own, with nothing but the units and what they
+# need, and runs cases/CASE.sh inside. It sees this machine's files through an overlay, and has
+# namespaces and a control group of its own. Needs root.
+set -euo pipefail
+readonly case=$1 memfuse=$2 units=$3
+here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
+
+# First call: to a mount namespace, which takes all that is mounted below with it.
+if [[ -z ${MEMFUSE_TEST_NAMESPACE:-} ]]; then
+  export MEMFUSE_TEST_NAMESPACE=1
+  exec unshare --mount --propagation private bash "$here/run.sh" "$@"
+fi
+
+work=$(mktemp -d /tmp/systemd-test-XXXXXX)
+mount -t tmpfs -o mode=0755 tmpfs "$work"
+mkdir "$work"/{cgroup,upper,overlay,root}
+mount -t cgroup2 cgroup2 "$work/cgroup"
+readonly group=$work/cgroup/memfuse-test-$$
+outer=
+
+finish() {
+  local status=$? _
+  trap - EXIT
+  if ((status != 0)); then
+    echo "--- what systemd said:" >&2
+    tail -n 40 "$work/console" >&2 || true
+    echo "--- the journal:" >&2
+    inside timeout 10 journalctl --no-pager -o short-monotonic -n 60 >&2 || true
+  fi
+  # Its child, the first process of the namespace, and with that all others, end with it.
+  if [[ -n $outer ]]; then
+    kill -KILL "$outer" 2>/dev/null || true
+    wait "$outer" 2>/dev/null || true
+  fi
+  for _ in {1..100}; do
+    find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
+    [[ -d $group ]] || break
+    sleep 0.1
+  done
+  umount --recursive --lazy "$work"
+  rmdir "$work"
+  exit "$status"
+}
+trap finish EXIT
+
+# inside COMMAND...: in the namespaces of that systemd.
+inside() {
+  local first
+  first=$(pgrep --parent "$outer") || return 1
+  nsenter --target "$first" --pid --mount --uts --ipc --cgroup --root --wd \
+    env --ignore-environment PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    LC_ALL=C SYSTEMD_PAGER= SYSTEMD_COLORS=0 "$@"
+}
+
+readonly root=$work/root
+mount -t overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/overlay" overlay "$root"
+rm -rf "$root/etc/systemd/system" "$root/etc/memfuse" "$root/etc/systemd/user" "${root:?}/mnt"
+mkdir -p "$root"/{etc/memfuse/mnt,etc/systemd/{system,user},usr/local/bin,usr/local/lib/systemd,mnt,oldroot}
+: >"$root/etc/fstab"
+install -m 0755 "$memfuse" "$root/usr/local/bin/memfuse"
+cp -r "$units/system" "$units/user" "$root/usr/local/lib/systemd/"
+cp -r "$here/cases" "$root/cases"
+cp "$units/scratch.conf" "$root/etc/memfuse/mnt/"
+cp "$here"/units/* "$root/etc/systemd/system/"
+mkdir "$root/etc/systemd/system/local-fs.target.wants"
+ln -s /usr/local/lib/systemd/system/memfuse@.service \
+  "$root/etc/systemd/system/local-fs.target.wants/memfuse@mnt-scratch.service"
+
+mkdir "$group"
+(
+  echo "$BASHPID" >"$group/cgroup.procs"
+  exec unshare --pid --fork --kill-child --mount --uts --ipc --cgroup bash "$here/init.sh" "$root"
+) >"$work/console" 2>&1 </dev/null &
+outer=$!
+
+booted() { [[ $(inside systemctl is-active memfuse-test.target 2>/dev/null) == active ]]; }
+for _ in {1..300}; do
+  ! booted || break
+  [[ -e /proc/$outer ]] || break
+  sleep 0.1
+done
+booted || { echo "systemd did not start" >&2 && exit 1; }
+inside timeout 120 bash /cases/"$case".sh
+
+# At shutdown, what uses the mount is ended first, and nothing waits for anything in vain.
+was_active=$(inside systemctl is-active memfuse@mnt-scratch.service || true)
+inside systemctl start --no-block --job-mode=replace-irreversibly poweroff.target
+ended() { [[ ! -e /proc/$outer || $(awk '/^State:/ { print $2 }' "/proc/$outer/status") == Z ]]; }
+for _ in {1..300}; do
+  ! ended || break
+  sleep 0.1
+done
+ended || { echo "systemd did not end" >&2 && exit 1; }
+if [[ $was_active == active ]] && ! grep -q '^fuse' "$root/var/at-stop"; then
+  echo "it was unmounted before what uses it was ended" >&2
+  exit 1
+fi
