@@ -135,8 +135,9 @@ Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
                         request.mtime.kind != TimeChange::Kind::kKeep;
     static_cast<RegularFile*>(inode.get())->data()->TimesChanged(meta, chosen);
   }
-  // Who writes a file and then sets its times or owner (tar, cp -p) is done with it.
-  inode->told = valid != 0;
+  // Who writes a file and then sets its times or owner (tar, cp -p) is done with it. Of a directory
+  // with another mode the kernel forgets the name.
+  inode->told = valid != 0 && !(inode->is_directory() && request.mode.has_value());
   return AttributesResult{inode->KnownAttributesLocked(), valid};
 }
 

@@ -144,6 +144,9 @@ TEST_F(ReaddirTest, PlusTellsAgainOfADirectoryThatWasListedOrChanged) {
   const InodeNumber dir = Ino(me_.Mkdir(kRootInode, "dir"));
   const InodeNumber sub = Ino(me_.Mkdir(dir, "sub"));
   EXPECT_FALSE(Describes(me_, dir));
+  ASSERT_THAT(me_.Chmod(sub, 0700), Succeeds());
+  EXPECT_TRUE(Describes(me_, dir));
+  EXPECT_FALSE(Describes(me_, dir));
   Listing listing;
   ASSERT_THAT(me_.Readdir(sub, 0, false, &listing), Succeeds());
   EXPECT_TRUE(Describes(me_, dir));
