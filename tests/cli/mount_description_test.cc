@@ -12,7 +12,8 @@ TEST(MountDescriptionTest, SaysWhatStays) {
   options.filesystem.noswap = true;
   EXPECT_EQ(DescribeMount(options, "data=daemon,huge=never", /*io_uring=*/false),
             "threads=3,data=daemon,huge=never,transport=dev,noswap=true,xattr=true,"
-            "writeback=false,allow_other=true,fsname=memfuse,log_dir=");
+            "strictatime=false,diratime=true,symfollow=true,writeback=false,allow_other=true,"
+            "fsname=memfuse,log_dir=");
   EXPECT_EQ(ValueInDescription(DescribeMount(options, "data=null", true), "transport"), "uring");
 }
 
