@@ -20,6 +20,7 @@ namespace {
 constexpr absl::Duration kBusyPatience = absl::Milliseconds(500);
 constexpr absl::Duration kSignalInterval = absl::Milliseconds(2);
 constexpr absl::Duration kSlowStop = absl::Seconds(5);
+constexpr absl::Duration kLag = absl::Seconds(1);
 
 absl::Status Over() { return absl::FailedPreconditionError("the session has ended"); }
 
@@ -214,6 +215,10 @@ void SessionImpl::Leave() {
 }
 
 void SessionImpl::WorkerLeft(Reception why) {
+  if (why == Reception::kAborted || why == Reception::kUnmounted || why == Reception::kClosed) {
+    int64_t goes_on = 0;
+    over_since_.compare_exchange_strong(goes_on, absl::GetCurrentTimeNanos());
+  }
   // The end by force is worth a line, once; an unmount or a stop is what somebody asked for.
   if ((why == Reception::kAborted || why == Reception::kFailed) && !end_logged_.exchange(true)) {
     LOG(WARNING) << "the FUSE connection was "
@@ -223,7 +228,25 @@ void SessionImpl::WorkerLeft(Reception why) {
 }
 
 bool SessionImpl::WaitFor(absl::Duration timeout) {
-  return ended_.WaitUntil(absl::Now() + timeout);
+  const absl::Time deadline = absl::Now() + timeout;
+  for (;;) {
+    const absl::Time look = std::min(deadline, absl::Now() + kLag);
+    if (ended_.WaitUntil(look)) return true;
+    HurryLaggards();
+    if (look == deadline) return false;
+  }
+}
+
+void SessionImpl::HurryLaggards() {
+  const int64_t since = over_since_.load();
+  if (since == 0 || absl::Now() - absl::FromUnixNanos(since) < kLag) return;
+  base::MutexLock lock(&mu_);
+  // Who stops the session does the same, and joins threads.
+  if (state_ != State::kServing) return;
+  if (!stop_.exchange(true)) {
+    LOG(WARNING) << "the connection is over, but not all workers heard of it; they are stopped";
+  }
+  for (const std::unique_ptr<Worker>& worker : workers_) worker->Interrupt();
 }
 
 bool SessionImpl::BeginStop() {

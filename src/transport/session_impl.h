@@ -77,6 +77,10 @@ class SessionImpl final : public Session, private BackingFiles {
   // What a worker's thread does last.
   void WorkerLeft(Reception why);
 
+  // Once the connection has been over for a while, makes workers leave that wait as if it were not:
+  // seldom, and in the company of much else, a queue of io_uring was not told.
+  void HurryLaggards();
+
   // True to the one caller that is to stop the session.
   bool BeginStop();
   // Ends the workers, joins them, closes all descriptors. By that caller.
@@ -93,6 +97,7 @@ class SessionImpl final : public Session, private BackingFiles {
   std::atomic<bool> stop_{false};          // atomic
   std::atomic<int> inside_{1};             // atomic; workers in their loops, and Start
   std::atomic<bool> end_logged_{false};    // atomic
+  std::atomic<int64_t> over_since_{0};     // atomic; nanoseconds since the epoch, 0: it goes on
   Event ended_;                            // own synchronisation; no worker is left
   Event closed_;                           // own synchronisation; the session is over
 

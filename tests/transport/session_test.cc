@@ -362,6 +362,16 @@ TEST(SessionTest, EndsWhenTheOtherSideCloses) {
   EXPECT_FALSE(session->AddWorker().ok());
 }
 
+TEST(SessionTest, AWorkerThatDoesNotHearOfTheEndIsStopped) {
+  SocketKernel kernel(3);
+  FakeFileSystem fs;
+  const std::unique_ptr<Session> session = Adopt(&kernel, 3, &fs);
+  // They are of one connection: what is over for one is over.
+  kernel.Close(1);
+  EXPECT_TRUE(session->WaitFor(absl::Seconds(20)));
+  EXPECT_TRUE(session->Unmount(absl::Seconds(1)).ok());
+}
+
 TEST(SessionTest, APeerThatIsGoneWhenItIsAnsweredEndsNothingElse) {
   SocketKernel kernel(2);
   FakeFileSystem fs;
