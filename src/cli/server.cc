@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "memfuse/memory_filesystem.h"
 #include "memfuse/session.h"
@@ -67,16 +68,24 @@ std::string DescribeRequests(const Session& session) {
   return absl::StrCat("total=", total, by_opcode);
 }
 
+// What 'systemctl status' shows.
+std::string DescribeService(absl::string_view where, uint64_t size_limit, uint64_t inode_limit) {
+  return absl::StrCat("Serving ", where, ": ", FormatSize(size_limit), ", ", inode_limit,
+                      " inodes");
+}
+
 // Says so where a remount changed them since `seen`.
-void LogNewLimits(const MemoryFileSystemUsage& now, MemoryFileSystemUsage* seen) {
+void SayNewLimits(absl::string_view where, const MemoryFileSystemUsage& now,
+                  MemoryFileSystemUsage* seen) {
   if (now.size_limit == seen->size_limit && now.inode_limit == seen->inode_limit) return;
   LOG(INFO) << "limits are now " << now.size_limit << " bytes, " << now.inode_limit << " inodes";
+  TellStatus(DescribeService(where, now.size_limit, now.inode_limit));
   *seen = now;
 }
 
 // Returns when the mount is gone or about to go: the signal that asks for it, or 0 when somebody
 // else ended the connection. Once a second it gives memory back.
-int ServeUntilEnd(int signals, Session& session, MemoryFileSystem& fs) {
+int ServeUntilEnd(int signals, absl::string_view where, Session& session, MemoryFileSystem& fs) {
   MemoryFileSystemUsage limits = fs.Usage();
   for (;;) {
     pollfd events[] = {{signals, POLLIN, 0}, {session.end_descriptor(), POLLIN, 0}};
@@ -89,7 +98,7 @@ int ServeUntilEnd(int signals, Session& session, MemoryFileSystem& fs) {
     }
     if (session.WaitFor(absl::ZeroDuration())) return 0;
     fs.ReleaseUnusedMemory();
-    LogNewLimits(fs.Usage(), &limits);
+    SayNewLimits(where, fs.Usage(), &limits);
   }
 }
 
@@ -123,9 +132,9 @@ int RunServer(const Options& options, StartupReport report) {
             << "; file data: " << (*fs)->DescribeData();
   int signal = SIGTERM;  // as if, when nobody waits for the mount any more
   if (report.Succeed()) {
-    TellReady(absl::StrCat("Serving ", where, ": ", FormatSize(options.filesystem.size_limit), ", ",
-                           options.filesystem.inode_limit, " inodes"));
-    signal = ServeUntilEnd(signals.get(), **session, **fs);
+    TellReady(
+        DescribeService(where, options.filesystem.size_limit, options.filesystem.inode_limit));
+    signal = ServeUntilEnd(signals.get(), where, **session, **fs);
   }
 
   const std::string end = signal == 0 ? absl::StrCat(where, " was unmounted")

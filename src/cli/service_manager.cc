@@ -30,6 +30,8 @@ void TellReady(absl::string_view status) {
   Tell(absl::StrCat("READY=1\nSTATUS=", OneLine(status)));
 }
 
+void TellStatus(absl::string_view status) { Tell(absl::StrCat("STATUS=", OneLine(status))); }
+
 void TellStopping(absl::string_view status) {
   Tell(absl::StrCat("STOPPING=1\nSTATUS=", OneLine(status)));
 }

@@ -20,6 +20,9 @@ void ForgetServiceManager();
 // one line.
 void TellReady(absl::string_view status);
 
+// The same again, with other words: what is served has changed.
+void TellStatus(absl::string_view status);
+
 // It begins to unmount.
 void TellStopping(absl::string_view status);
 

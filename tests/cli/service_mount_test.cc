@@ -58,6 +58,14 @@ TEST_F(ServiceMountTest, IsStoppingWhenSomebodyElseUnmounts) {
   EXPECT_EQ(MountedProgram::WaitForExit(daemon), 0);
 }
 
+TEST_F(ServiceMountTest, ServesOtherLimitsAfterARemount) {
+  Start();
+  EXPECT_THAT(manager_.Receive(), StartsWith("READY=1\n"));
+  EXPECT_EQ(RunMemfuse({program_.mount_point(), "-o", "remount,size=32m"}).exit_status, 0);
+  EXPECT_EQ(manager_.Receive(),
+            "STATUS=Serving " + program_.mount_point() + ": 32.0 MiB, 1024 inodes");
+}
+
 TEST_F(ServiceMountTest, InTheBackgroundItSaysNothing) {
   ASSERT_EQ(program_.Mount().exit_status, 0);
   const pid_t daemon = program_.DaemonPid();

@@ -9,7 +9,8 @@ mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
 mount -t tmpfs -o mode=0755 tmpfs "$root/run"
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 mount -t tmpfs -o mode=0755 tmpfs "$root/dev"
-for device in null zero full random urandom tty fuse; do
+for device in null zero full random urandom tty fuse autofs; do
+  [[ -e /dev/$device ]] || continue
   : >"$root/dev/$device"
   mount --bind "/dev/$device" "$root/dev/$device"
 done

@@ -59,6 +59,7 @@ rm -rf "$root/etc/systemd/system" "$root/etc/memfuse" "$root/etc/systemd/user" "
 mkdir -p "$root"/{etc/memfuse/mnt,etc/systemd/{system,user},usr/local/bin,usr/local/lib/systemd,mnt,oldroot}
 : >"$root/etc/fstab"
 install -m 0755 "$memfuse" "$root/usr/local/bin/memfuse"
+ln -sf ../local/bin/memfuse "$root/usr/sbin/mount.memfuse"
 cp -r "$units/system" "$units/user" "$root/usr/local/lib/systemd/"
 cp -r "$here/cases" "$root/cases"
 cp "$units/scratch.conf" "$root/etc/memfuse/mnt/"
@@ -86,7 +87,7 @@ inside timeout 120 bash /cases/"$case".sh
 # At shutdown, what uses the mount is ended first, and nothing waits for anything in vain.
 was_active=$(inside systemctl is-active memfuse@mnt-scratch.service || true)
 inside systemctl start --no-block --job-mode=replace-irreversibly poweroff.target
-ended() { [[ ! -e /proc/$outer || $(awk '/^State:/ { print $2 }' "/proc/$outer/status") == Z ]]; }
+ended() { ! grep -q '^State:[[:space:]]*[^Z[:space:]]' "/proc/$outer/status" 2>/dev/null; }
 for _ in {1..300}; do
   ! ended || break
   sleep 0.1

@@ -55,3 +55,11 @@ echo gone >"$dir/null"
 expect "mode and owner" "4755 0:0" stat -c '%a %u:%g' "$dir/suid"
 expect "data of nobody" mine cat "$dir/mine"
 rm -r "$dir"
+
+# What takes a look at the caller: its CAP_FSETID keeps the set-group-ID bit at a change of owner.
+echo >/mnt/scratch/setgid
+chown 1234:4000 /mnt/scratch/setgid
+chmod 2745 /mnt/scratch/setgid
+setpriv --reuid 1234 --clear-groups --inh-caps=-all,+chown,+fsetid --ambient-caps=-all,+chown,+fsetid -- \
+  chown 4000 /mnt/scratch/setgid
+expect "a mode" 2745 stat -c %a /mnt/scratch/setgid

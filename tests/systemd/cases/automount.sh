@@ -1,0 +1,29 @@
+# Lines of fstab through mount.memfuse: as they are, and mounted by whoever enters.
+# shellcheck shell=bash
+set -euo pipefail
+# shellcheck source=tests/systemd/cases/common.sh
+. /cases/common.sh
+
+mkdir -p /mnt/plain
+cat >/etc/fstab <<'END'
+none /mnt/plain memfuse size=48m,nofail 0 0
+none /mnt/auto  memfuse size=32m,noauto,nofail,x-systemd.automount 0 0
+END
+systemctl daemon-reload
+
+# The daemon lives in the unit's control group, and goes on when mount(8) has ended.
+systemctl start mnt-plain.mount
+is_memfuse /mnt/plain || fail "nothing is mounted at /mnt/plain"
+echo kept >/mnt/plain/file
+systemctl daemon-reload
+systemctl daemon-reexec
+sleep 0.5
+expect "its file" kept cat /mnt/plain/file
+systemctl stop mnt-plain.mount
+expect_failure mountpoint -q /mnt/plain
+
+systemctl start mnt-auto.automount
+expect "what is there before" systemd-1 findmnt -no SOURCE /mnt/auto
+expect "the size in KiB" 32768 timeout 20 bash -c "df --output=size /mnt/auto/. | tail -n 1 | tr -d ' '"
+systemctl stop mnt-auto.automount mnt-auto.mount
+expect_failure mountpoint -q /mnt/auto
