@@ -12,19 +12,7 @@ set(CPACK_DEBIAN_MEMFUSE_PACKAGE_SHLIBDEPS ON)
 # As for other FUSE file systems: without fusermount3 only root can mount.
 set(CPACK_DEBIAN_MEMFUSE_PACKAGE_DEPENDS fuse3)
 
-# Abseil promises no stable interface even where its version stays: security updates of one release
-# have added functions to it, and a later release says that it provides the same library without having
-# them. So it is to be as new as the one that was linked, and of the same release.
-get_target_property(abseil absl::base LOCATION)
-if(NOT MEMFUSE_STATIC_DEPENDENCIES)
-  execute_process(COMMAND dpkg-query --search ${abseil} OUTPUT_VARIABLE owner COMMAND_ERROR_IS_FATAL ANY)
-  string(REGEX REPLACE ":.*" "" owner "${owner}")
-  execute_process(COMMAND dpkg-query --show "--showformat=\${Version}" ${owner}
-                  OUTPUT_VARIABLE version COMMAND_ERROR_IS_FATAL ANY)
-  if(NOT version MATCHES "^(.*-)([0-9]+)")
-    message(FATAL_ERROR "${owner} ${version} has no revision")
-  endif()
-  math(EXPR next "${CMAKE_MATCH_2} + 1")
+ math(EXPR next "${CMAKE_MATCH_2} + 1")
   string(APPEND CPACK_DEBIAN_MEMFUSE_PACKAGE_DEPENDS
     ", ${owner} (>= ${version}), ${owner} (<< ${CMAKE_MATCH_1}${next}~)")
 endif()
@@ -46,6 +34,7 @@ set(CPACK_MEMFUSE_CONFFILES ${PROJECT_BINARY_DIR}/packaging/conffiles)
 
 install(FILES ${package_dir}/copyright ${package_dir}/changelog ${PROJECT_SOURCE_DIR}/README.md
         DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/memfuse)
+memfuse_install_notices(${CMAKE_INSTALL_DATADIR}/doc/memfuse)
 # Depends on the very same version, so that the documents are there.
 install(CODE "
   set(doc \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/share/doc\")

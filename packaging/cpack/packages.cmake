@@ -45,6 +45,20 @@ function(memfuse_scriptlet template result)
     OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
 endfunction()
 
+# memfuse_install_notices(DIRECTORY): what is linked in asks for its license to go along.
+function(memfuse_install_notices directory)
+  if(NOT MEMFUSE_STATIC_DEPENDENCIES)
+    return()
+  endif()
+  foreach(library IN ITEMS absl gflags google-glog uring)
+    set(notice /usr/share/doc/lib${library}-dev/copyright)
+    if(NOT EXISTS ${notice})
+      message(FATAL_ERROR "The package would lack the license of ${library}: there is no ${notice}")
+    endif()
+    install(FILES ${notice} DESTINATION ${directory} RENAME ${library}.copyright)
+  endforeach()
+endfunction()
+
 file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/packaging)
 # Each name of a program has a manual page.
 if(EXISTS ${PROJECT_SOURCE_DIR}/man/mount.memfuse.8)

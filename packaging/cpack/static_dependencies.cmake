@@ -1,5 +1,7 @@
 # Points the imported targets of the libraries whose versions, and so sonames, differ between
-# distributions at their archives: Abseil, gflags, glog and liburing. What is left to load is the C and
+# distributions at their archives: Abseil, gflags, glog and liburing. (Abseil promises no stable
+# interface even where its version stays: a security update of one Debian release added functions to it
+# that the same version in another release lacks.) What is left to load is the C and
 # C++ runtime, and libunwind for glog: it has been libunwind.so.8 everywhere for ten years, and its
 # archive cannot go into a program whose addresses are random.
 

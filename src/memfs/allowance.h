@@ -14,6 +14,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "src/base/thread_number.h"
 
 namespace memfuse::memfs {
@@ -33,7 +35,7 @@ class Allowance {
     std::atomic<uint64_t>& purse = Mine();
     if (TakeFrom(&purse, amount)) return true;
     const uint64_t fill = fill_.load(std::memory_order_relaxed);
-    if (fill != 0 && amount <= fill) {
+    if (fill != 0 && amount <= fill && rest_.load(std::memory_order_relaxed) >= amount + fill) {
       const Move move(this);
       if (TakeFrom(&rest_, amount + fill)) {
         purse.fetch_add(fill);
@@ -112,6 +114,7 @@ class Allowance {
 
  private:
   static constexpr size_t kPurses = 64;
+  static constexpr unsigned kPatience = 256;
   struct alignas(64) Purse {
     std::atomic<uint64_t> amount{0};
   };
@@ -141,13 +144,18 @@ class Allowance {
 
   // From wherever there is some.
   bool TakeAll(uint64_t amount) {
-    for (;;) {
+    for (unsigned tries = 1;; ++tries) {
       // In this order: one that begins in between counts as under way.
       const uint64_t ended = moves_ended_.load();
       const uint64_t begun = moves_begun_.load();
       if (TakeFrom(&rest_, amount)) return true;
-      if (begun == ended && !AnyInPurses() && moves_begun_.load() == begun) return false;
-      EmptyPurses();
+      const bool any = AnyInPurses();
+      if (begun == ended && !any && moves_begun_.load() == begun) return false;
+      // Not for nothing: those who find nothing at the same time would keep each other from knowing
+      // it, for as long as they try.
+      if (any) EmptyPurses();
+      // Somebody was stopped in the middle of a move, and may not be let run by who spins.
+      if (tries % kPatience == 0) absl::SleepFor(absl::Microseconds(50));
     }
   }
   bool AnyInPurses() const {

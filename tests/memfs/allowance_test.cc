@@ -56,6 +56,22 @@ TEST(AllowanceTest, WhatIsInTheirPursesCanBeHadByAll) {
   Elsewhere([&] { EXPECT_FALSE(allowance.Take(1)); });
 }
 
+// Each makes sure that nothing was under way while it looked; what the others do for that must not
+// count, or none of them ends.
+TEST(AllowanceTest, ThoseWhoFindNothingDoNotHoldEachOtherUp) {
+  Allowance allowance(kLimit, kMost);
+  ASSERT_TRUE(allowance.Take(kLimit));
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&] {
+      for (int n = 0; n < 20'000; ++n) EXPECT_FALSE(allowance.Take(1 + n % 600));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  allowance.Give(kLimit);
+  EXPECT_EQ(allowance.left(), kLimit);
+}
+
 TEST(AllowanceTest, ALimitThatIsSetHoldsForPursesToo) {
   Allowance allowance(kLimit, kMost);
   Elsewhere([&] {
