@@ -12,11 +12,6 @@ set(CPACK_DEBIAN_MEMFUSE_PACKAGE_SHLIBDEPS ON)
 # As for other FUSE file systems: without fusermount3 only root can mount.
 set(CPACK_DEBIAN_MEMFUSE_PACKAGE_DEPENDS fuse3)
 
- math(EXPR next "${CMAKE_MATCH_2} + 1")
-  string(APPEND CPACK_DEBIAN_MEMFUSE_PACKAGE_DEPENDS
-    ", ${owner} (>= ${version}), ${owner} (<< ${CMAKE_MATCH_1}${next}~)")
-endif()
-
 set(CPACK_DEBIAN_DEBUG_PACKAGE_NAME memfuse-dbgsym)
 set(CPACK_DEBIAN_DEBUG_PACKAGE_SECTION debug)
 set(CPACK_DEBIAN_DEBUG_DESCRIPTION "${debug_description}")
