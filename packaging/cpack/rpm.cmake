@@ -43,6 +43,3 @@ install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${license_dir})
 install(FILES ${PROJECT_SOURCE_DIR}/README.md DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/memfuse)
 
 memfuse_install_notices(${license_dir})
-    install(FILES ${notice} DESTINATION ${license_dir} RENAME ${library}.copyright)
-  endforeach()
-endif()
