@@ -41,6 +41,7 @@
 #include "memfuse/errno.h"
 #include "memfuse/payload.h"
 #include "memfuse/read_sink.h"
+#include "memfuse/seat.h"
 #include "memfuse/types.h"
 
 namespace memfuse {
@@ -51,6 +52,9 @@ struct RequestContext {
   uint32_t uid = 0;
   uint32_t gid = 0;  // primary group only; the protocol carries no supplementary groups
   uint32_t pid = 0;  // 0 where the kernel acts by itself (writeback)
+  // Of the thread that serves the request, to be left by an operation that takes long; null: there
+  // is nobody to take it.
+  Seat* seat = nullptr;
 };
 
 struct LookupRequest {

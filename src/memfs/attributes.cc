@@ -94,7 +94,11 @@ Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
   MEMFUSE_RETURN_IF_ERROR(CheckFlags(*inode, request));
   if (request.size.has_value()) {
     // The only step that may fail comes first.
-    FileData& data = *static_cast<RegularFile*>(inode.get())->data();
+    auto* const file = static_cast<RegularFile*>(inode.get());
+    FileData& data = *file->data();
+    const uint64_t bytes = DataBytes(file);
+    const Absence absence(context.seat,
+                          bytes > *request.size && bytes - *request.size >= kLongWork);
     MEMFUSE_ASSIGN_OR_RETURN(const Resized size, data.Truncate(*request.size));
     // truncate(2) to the size that it has already moves no time of a file without data, as on
     // tmpfs; ftruncate(2), which is known by its handle, always does.

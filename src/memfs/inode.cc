@@ -1,5 +1,7 @@
 #include "src/memfs/inode.h"
 
+#include <utility>
+
 namespace memfuse::memfs {
 namespace {
 
@@ -18,6 +20,12 @@ void Inode::NoteOrphanLocked() {
   if (orphan || !is_regular() || dead || meta.nlink != 0 || opens != 0) return;
   orphan = true;
   resources_->orphans.Add();
+}
+
+void Inode::SettleOrphan() {
+  MutexLock lock(&mu);
+  if (!std::exchange(orphan, false)) return;
+  resources_->orphans.Remove();
 }
 
 Attributes Inode::KnownAttributesLocked() const {

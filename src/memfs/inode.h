@@ -118,6 +118,8 @@ class Inode : public base::RefCounted {
   // The last name or the last open went, and only the kernel still knows the inode: its data comes
   // back when it lets go, any moment now. `orphans` is told, and told again by the destructor.
   void NoteOrphanLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // It is none any more: somebody else keeps account of its data.
+  void SettleOrphan() ABSL_LOCKS_EXCLUDED(mu);
 
   // Creates the set when there is none.
   Xattrs* MutableXattrsLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);

@@ -17,6 +17,10 @@ namespace {
 // Among the flags of OPEN and RELEASE where execve(2) opens; no header tells user space.
 constexpr uint32_t kOpenedToExecute = 0x20;
 
+// Of one COPY_FILE_RANGE, which may do less than it was asked to: the caller can be interrupted in
+// between, and others get a turn.
+constexpr uint64_t kMostCopied = 16 << 20;
+
 }  // namespace
 
 void MemFs::NoteDataChange(const RequestContext& context, RegularFile* file, bool kill_suidgid) {
@@ -32,15 +36,6 @@ void MemFs::NoteDataChange(const RequestContext& context, RegularFile* file, boo
     group_bit_left = kill_suidgid && (file->meta.permissions & S_ISGID) != 0;
   }
   if (group_bit_left) KillGroupBitOfStrangers(context, file);
-}
-
-void MemFs::AwaitSpace() {
-  const uint64_t plenty = resources_.budget.total() / 16;
-  // The cheap looks first. What the budget of a tmpfs has free says little.
-  if (shmem_ == nullptr && resources_.budget.bytes_free_at_least() >= plenty) return;
-  if (resources_.orphans.any() && resources_.store->free_bytes() < plenty) {
-    resources_.orphans.Wait();
-  }
 }
 
 void MemFs::NoteAccess(Inode* inode) const {
@@ -86,10 +81,11 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
     if (file->executions > 0) return Errno(ETXTBSY);
   }
   if (truncates) {
+    const Absence absence(context.seat, DataBytes(file.get()) >= kLongWork);
     MEMFUSE_RETURN_IF_ERROR(file->data()->Truncate(0));
     NoteDataChange(context, file.get(), request.kill_suidgid);
   }
-  if (writes) AwaitSpace();
+  if (writes) AwaitSpace(context, Need::kData);
   OpenResult open;
   MEMFUSE_RETURN_IF_ERROR(file->data()->Open(request.flags, &open));
   {
@@ -134,7 +130,7 @@ Result<size_t> MemFs::Read(const RequestContext&, const ReadRequest& request, Re
 }
 
 Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& request) {
-  AwaitSpace();
+  AwaitSpace(context, Need::kData);
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, FindRegular(request.ino));
   const size_t size = request.data.size();
   MEMFUSE_ASSIGN_OR_RETURN(const size_t count, file->data()->Write(request.offset, request.data));
@@ -156,8 +152,9 @@ Result<void> MemFs::Fallocate(const RequestContext& context, const FallocateRequ
   if (request.length == 0) return Errno(EINVAL);
   if (!found.ok()) return found.error() == EINVAL ? Errno(ENODEV) : found.error();
   if ((*found)->immutable() || ((*found)->append_only() && operation != 0)) return Errno(EPERM);
-  AwaitSpace();
+  AwaitSpace(context, Need::kData);
   FileData& data = *(*found)->data();
+  const Absence absence(context.seat, request.length >= kLongWork);
   switch (operation) {
     case FALLOC_FL_PUNCH_HOLE:
       MEMFUSE_RETURN_IF_ERROR(data.PunchHole(request.offset, request.length));
@@ -191,7 +188,7 @@ Result<uint64_t> MemFs::CopyFileRange(const RequestContext& context,
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef in, FindRegular(request.ino_in));
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef out, FindRegular(request.ino_out));
   if (out->immutable()) return Errno(EPERM);
-  AwaitSpace();
+  AwaitSpace(context, Need::kData);
   if (request.offset_out > kMaxFileSize) return Errno(EFBIG);
   uint64_t size;
   {
@@ -200,12 +197,13 @@ Result<uint64_t> MemFs::CopyFileRange(const RequestContext& context,
     size = in->size();
   }
   if (request.offset_in >= size) return uint64_t{0};
-  const uint64_t length =
-      std::min({request.length, size - request.offset_in, kMaxFileSize - request.offset_out});
+  const uint64_t length = std::min({request.length, kMostCopied, size - request.offset_in,
+                                    kMaxFileSize - request.offset_out});
   if (in.get() == out.get() && request.offset_in < request.offset_out + length &&
       request.offset_out < request.offset_in + length) {
     return Errno(EINVAL);
   }
+  const Absence absence(context.seat, length >= kLongWork);
   MEMFUSE_ASSIGN_OR_RETURN(const uint64_t done, out->data()->CopyFrom(in->data(), request.offset_in,
                                                                       request.offset_out, length));
   if (done > 0) NoteDataChange(context, out.get(), /*kill_suidgid=*/false);

@@ -42,11 +42,12 @@ std::string Padded(const T& value, size_t size) {
 
 }  // namespace
 
-Result<void> MemFs::SetLimits(uint64_t size_limit, uint64_t inode_limit) {
+Result<void> MemFs::SetLimits(const RequestContext& context, uint64_t size_limit,
+                              uint64_t inode_limit) {
   if (size_limit > kMaxSizeLimit || inode_limit > kMaxInodeLimit) return Errno(EINVAL);
   size_limit = (size_limit + kPageSize - 1) / kPageSize * kPageSize;
   // Files that were just removed are used by nobody.
-  if (resources_.orphans.any()) resources_.orphans.Wait();
+  AwaitRemovals(context, [] { return false; });
   Budget& budget = resources_.budget;
   MutexLock lock(&limits_mu_);
   // All that can fail first: a limit that is raised cannot.
@@ -79,7 +80,7 @@ Result<IoctlResult> MemFs::LimitsIoctl(const RequestContext& context, const Ioct
   switch (WithoutSize(request.command)) {
     case WithoutSize(MEMFUSE_IOC_GET_LIMITS): {
       if (request.output_size < sizeof(memfuse_limits)) return Errno(EINVAL);
-      const FileSystemStatistics s = Statistics();
+      const FileSystemStatistics s = Statistics(context);
       const memfuse_limits limits = {resources_.budget.total(),
                                      (s.blocks - s.blocks_free) * s.block_size, s.inodes,
                                      s.inodes - s.inodes_free};
@@ -92,7 +93,7 @@ Result<IoctlResult> MemFs::LimitsIoctl(const RequestContext& context, const Ioct
       if (!MayChange(context)) return Errno(EPERM);
       if (!AllZero(request.input.subspan(sizeof(limits)))) return Errno(E2BIG);
       std::memcpy(&limits, request.input.data(), sizeof(limits));
-      MEMFUSE_RETURN_IF_ERROR(SetLimits(limits.bytes_limit, limits.inode_limit));
+      MEMFUSE_RETURN_IF_ERROR(SetLimits(context, limits.bytes_limit, limits.inode_limit));
       return result;
     }
     case WithoutSize(MEMFUSE_IOC_SET_ATIME): {

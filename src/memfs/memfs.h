@@ -1,7 +1,7 @@
 // The file system in RAM: MemoryFileSystem over the inode table.
 //
 // One file per family of operations: lookup.cc, create.cc, remove.cc, rename.cc, attributes.cc,
-// io.cc, ioctl.cc, limits.cc, readdir.cc, xattr.cc. Contracts and errors are those of
+// io.cc, ioctl.cc, limits.cc, readdir.cc, removals.cc, xattr.cc. Contracts and errors are those of
 // memfuse/filesystem.h.
 
 #ifndef MEMFUSE_SRC_MEMFS_MEMFS_H_
@@ -13,12 +13,14 @@
 #include <string>
 #include <string_view>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "memfuse/memory_filesystem.h"
 #include "src/memfs/directory.h"
 #include "src/memfs/inode.h"
 #include "src/memfs/inode_table.h"
 #include "src/memfs/lock_order.h"
+#include "src/memfs/reaper.h"
 #include "src/memfs/shmem_store.h"
 
 namespace memfuse::memfs {
@@ -26,13 +28,18 @@ namespace memfuse::memfs {
 using DirectoryRef = base::RefPtr<Directory>;
 using RegularFileRef = base::RefPtr<RegularFile>;
 
+// An operation that handles as many bytes takes a millisecond and more: it leaves its seat.
+inline constexpr uint64_t kLongWork = 4 << 20;
+
 class MemFs final : public MemoryFileSystem {
  public:
   static absl::StatusOr<std::unique_ptr<MemFs>> Make(const MemoryFileSystemOptions& options);
   ~MemFs() override;
 
   MemoryFileSystemUsage Usage() const override;
-  Result<void> SetLimits(uint64_t size_limit, uint64_t inode_limit) override;
+  Result<void> SetLimits(uint64_t size_limit, uint64_t inode_limit) override {
+    return SetLimits(RequestContext(), size_limit, inode_limit);
+  }
   void SetMountOptions(std::string text) override;
   void ReleaseUnusedMemory() override;
   bool wants_backing_files() const override;
@@ -112,7 +119,9 @@ class MemFs final : public MemoryFileSystem {
   absl::Status UseShmem();
 
   // What STATFS says: without what is reserved and not used, or about to come back.
-  FileSystemStatistics Statistics();
+  FileSystemStatistics Statistics(const RequestContext& context);
+  // As the public one, on somebody's behalf.
+  Result<void> SetLimits(const RequestContext& context, uint64_t size_limit, uint64_t inode_limit);
   // Of memfuse/ioctl.h, by their command; and their answers, with the errors there.
   bool MayChange(const RequestContext& context) const;
   static bool IsLimitsIoctl(uint32_t command);
@@ -150,8 +159,15 @@ class MemFs final : public MemoryFileSystem {
   InodeNumber ChildTowards(const Directory& ancestor, const Directory& directory) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(rename_mu_);
 
+  // What is about to take space: a name, a piece of data, or as much data as the kernel likes.
+  enum class Need { kName, kData };
   // Where space is short, gives files that were just removed the time to go. Without locks.
-  void AwaitSpace();
+  void AwaitSpace(const RequestContext& context, Need need);
+  // Until the files that were removed before have gone, or there is `enough`; at most some seconds,
+  // and not for those that stay.
+  void AwaitRemovals(const RequestContext& context, absl::FunctionRef<bool()> enough);
+  // What the data of a file takes, in bytes.
+  static uint64_t DataBytes(RegularFile* file) ABSL_LOCKS_EXCLUDED(file->mu);
   // The data of `file` changed just now.
   static void NoteDataChange(const RequestContext& context, RegularFile* file, bool kill_suidgid);
   // `inode` was read: moves its atime as relatime or strictatime says, where it is kept.
@@ -174,6 +190,7 @@ class MemFs final : public MemoryFileSystem {
   ShmemStore* shmem_ = nullptr;   // the store, if it is one; constant from the first request on
   Resources resources_;
   InodeTable table_;
+  Reaper reaper_;
 
   RenameMutex rename_mu_;  // guards where directories are: every change of a directory's parent
 

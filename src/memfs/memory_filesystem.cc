@@ -94,6 +94,7 @@ bool MemFs::wants_backing_files() const {
 }
 
 absl::Status MemFs::Connected(BackingFiles* backing) {
+  reaper_.Start();
   if (!wants_backing_files()) return absl::OkStatus();
   absl::Status status;
   const std::string arena_description = data_description_;
@@ -125,6 +126,8 @@ absl::Status MemFs::Connected(BackingFiles* backing) {
 }
 
 void MemFs::Disconnected() {
+  // What it frees may be registered as a backing file.
+  reaper_.Stop();
   if (shmem_ != nullptr) shmem_->ForgetBackingFiles();
 }
 
@@ -197,18 +200,13 @@ Result<void> MemFs::CheckName(std::string_view name) {
   return {};
 }
 
-void MemFs::Bury(const InodeRef& inode) {
-  table_.Erase(inode->ino);
-  resources_.budget.ReleaseInode();
+Result<FileSystemStatistics> MemFs::Statfs(const RequestContext& context, const StatfsRequest&) {
+  return Statistics(context);
 }
 
-Result<FileSystemStatistics> MemFs::Statfs(const RequestContext&, const StatfsRequest&) {
-  return Statistics();
-}
-
-FileSystemStatistics MemFs::Statistics() {
+FileSystemStatistics MemFs::Statistics(const RequestContext& context) {
   const Budget& budget = resources_.budget;
-  if (resources_.orphans.any()) resources_.orphans.Wait();
+  AwaitRemovals(context, [] { return false; });
   resources_.store->ReleaseUnused(/*all=*/true);
   FileSystemStatistics s;
   s.block_size = kPageSize;

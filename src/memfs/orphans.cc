@@ -1,19 +1,18 @@
 #include "src/memfs/orphans.h"
 
-#include <time.h>
+#include <algorithm>
 
 namespace memfuse::memfs {
 
-void Orphans::Wait() {
-  constexpr timespec kStep = {0, 100'000};
-  constexpr int kSteps = 2000;
-  const uint64_t made = this->made();
-  if (made == in_vain_.load()) return;
-  for (int i = 0; i < kSteps; ++i) {
-    if (!any()) return;
-    nanosleep(&kStep, nullptr);
-  }
-  in_vain_.store(made);
+Orphans::Wait::Wait(Orphans* orphans)
+    : orphans_(orphans),
+      made_(orphans->made()),
+      // No more of them can stay than there are.
+      target_(made_ - std::min({orphans->staying_.load(), orphans->count(), made_})) {}
+
+void Orphans::Wait::GiveUp() {
+  const uint64_t gone = orphans_->gone();
+  orphans_->staying_.store(made_ > gone ? made_ - gone : 0);
 }
 
 }  // namespace memfuse::memfs

@@ -18,42 +18,59 @@
 namespace memfuse::memfs {
 
 // Thread-safe; every member is atomic. Each thread counts for itself, so that threads that remove
-// files share no cache line; what is counted is the sum.
+// files share no cache line; what is counted are the sums.
 class Orphans {
  public:
-  void Add() {
-    Count& mine = Mine();
-    mine.made.fetch_add(1, std::memory_order_relaxed);
-    mine.left.fetch_add(1);
-  }
-  void Remove() { Mine().left.fetch_sub(1); }
+  void Add() { Mine().made.fetch_add(1); }
+  void Remove() { Mine().gone.fetch_add(1); }
 
-  bool any() const {
-    int64_t sum = 0;
-    for (const Count& count : counts_) sum += count.left.load(std::memory_order_relaxed);
-    return sum > 0;
+  // How many there are: none that was added before the call is missed.
+  uint64_t count() const {
+    const uint64_t gone = this->gone();
+    const uint64_t made = this->made();
+    return made > gone ? made - gone : 0;
   }
+  bool any() const { return count() > 0; }
 
-  // Until there are none, at most a fifth of a second or so; not at all where that was in vain and
-  // none came since. Not under a lock.
-  void Wait();
+  // One wait for those that are there when it begins: others may come all the while. They go in the
+  // order in which they came, or nearly so, and are only counted.
+  class Wait {
+   public:
+    explicit Wait(Orphans* orphans);
+    // All of them have gone, but for as many as are known to stay.
+    bool over() const { return orphans_->gone() >= target_; }
+    // Changes while any of them, or of those that came since, go.
+    uint64_t progress() const { return orphans_->gone(); }
+    // It was in vain: those that are left are taken for ones that stay, until they go after all.
+    void GiveUp();
+
+   private:
+    Orphans* const orphans_;
+    const uint64_t made_;
+    const uint64_t target_;
+  };
 
  private:
-  static constexpr size_t kCounts = 64;
+  static constexpr size_t kCounts = 16;
   struct alignas(64) Count {
     std::atomic<uint64_t> made{0};
-    std::atomic<int64_t> left{0};  // below 0 where others added what this thread removed
+    std::atomic<uint64_t> gone{0};  // of any thread's
   };
 
   Count& Mine() { return counts_[base::ThreadNumber() % kCounts]; }
   uint64_t made() const {
     uint64_t sum = 0;
-    for (const Count& count : counts_) sum += count.made.load(std::memory_order_relaxed);
+    for (const Count& count : counts_) sum += count.made.load();
+    return sum;
+  }
+  uint64_t gone() const {
+    uint64_t sum = 0;
+    for (const Count& count : counts_) sum += count.gone.load();
     return sum;
   }
 
   std::array<Count, kCounts> counts_;
-  std::atomic<uint64_t> in_vain_{0};  // made() when a wait was
+  std::atomic<uint64_t> staying_{0};  // how many were there when a wait was in vain
 };
 
 }  // namespace memfuse::memfs

@@ -36,8 +36,8 @@ bool ExpectsReply(uint32_t opcode) {
 }
 
 Dispatcher::Dispatcher(FileSystem* fs, const ConnectionParameters& parameters,
-                       absl::Span<char> reply_buffer)
-    : fs_(fs), parameters_(parameters), reply_buffer_(reply_buffer) {
+                       absl::Span<char> reply_buffer, Seat* seat)
+    : fs_(fs), parameters_(parameters), seat_(seat), reply_buffer_(reply_buffer) {
   listed_.reserve(reply_buffer.size() / kSmallestPlusEntry + 1);
 }
 
@@ -59,10 +59,12 @@ void Dispatcher::Execute(const protocol::RequestHeader& header,
   // Counted before it is answered: whoever has the answer finds it counted.
   counters_.Count(header.opcode);
   listed_.clear();
+  RequestContext context = header.context();
+  context.seat = seat_;
   if (!ExpectsReply(header.opcode)) {
     if (!request.ok()) return;
     try {
-      std::visit(Operation(fs_, header.context(), nullptr, &listed_), *request);
+      std::visit(Operation(fs_, context, nullptr, &listed_), *request);
     } catch (...) {
       LOG_FIRST_N(ERROR, 1) << "the file system threw an exception from Forget (said once)";
     }
@@ -80,7 +82,7 @@ void Dispatcher::Execute(const protocol::RequestHeader& header,
     return;
   }
   try {
-    std::visit(Operation(fs_, header.context(), &reply, &listed_), *request);
+    std::visit(Operation(fs_, context, &reply, &listed_), *request);
   } catch (const std::bad_alloc&) {
     reply.Error(Errno(ENOMEM));
   } catch (const std::exception& exception) {

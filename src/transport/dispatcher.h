@@ -22,6 +22,7 @@
 #include "absl/types/span.h"
 #include "memfuse/errno.h"
 #include "memfuse/filesystem.h"
+#include "memfuse/seat.h"
 #include "memfuse/session.h"
 #include "src/protocol/decode.h"
 #include "src/transport/counters.h"
@@ -36,8 +37,9 @@ bool ExpectsReply(uint32_t opcode);
 class Dispatcher {
  public:
   // `reply_buffer` holds a reply header and the largest body. READ never asks for more: a reply
-  // that is cut short would mean the end of the file.
-  Dispatcher(FileSystem* fs, const ConnectionParameters& parameters, absl::Span<char> reply_buffer);
+  // that is cut short would mean the end of the file. `seat` is the thread's, or null.
+  Dispatcher(FileSystem* fs, const ConnectionParameters& parameters, absl::Span<char> reply_buffer,
+             Seat* seat = nullptr);
 
   // Replies are made there from now on; as the one that it was made with, and as large.
   void UseReplyBuffer(absl::Span<char> reply_buffer) { reply_buffer_ = reply_buffer; }
@@ -57,6 +59,7 @@ class Dispatcher {
 
   FileSystem* const fs_;
   const ConnectionParameters parameters_;
+  Seat* const seat_;
   absl::Span<char> reply_buffer_;
   // Lookups that the READDIRPLUS reply in the making hands out. Reserved for the fullest reply.
   std::vector<InodeNumber> listed_;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -99,10 +100,14 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
   // FORGET and notifications keep to the device.
   const int threads = uses_io_uring_ ? 1 : options.threads;
   for (int i = 0; i < threads; ++i) {
-    if (absl::Status added = AddWorkerLocked(); !added.ok()) return added;
+    if (absl::Status added = AddWorkerLocked(Worker::Role::kResident); !added.ok()) return added;
   }
   for (const std::unique_ptr<RingChannel>& ring : rings_) {
-    if (absl::Status started = StartWorkerLocked(ring.get()); !started.ok()) return started;
+    // The kernel hands the requests of a queue to the thread that began it, and to no other.
+    if (absl::Status started = StartWorkerLocked(ring.get(), Worker::Role::kResident, nullptr);
+        !started.ok()) {
+      return started;
+    }
   }
   return absl::OkStatus();
 }
@@ -140,17 +145,21 @@ absl::StatusOr<DeviceChannel*> SessionImpl::AddChannelLocked() {
   return channels_.back().get();
 }
 
-absl::Status SessionImpl::AddWorkerLocked() {
+absl::Status SessionImpl::AddWorkerLocked(Worker::Role role) {
   absl::StatusOr<DeviceChannel*> channel = AddChannelLocked();
   if (!channel.ok()) return channel.status();
   if (fs_->MovesData() && protocol::MayPipe(parameters_))
     (*channel)->UsePipe(parameters_.max_write);
-  return StartWorkerLocked(*channel);
+  const absl::Status started = StartWorkerLocked(*channel, role, &seats_);
+  // Nothing was read through it; but for the first, which is used otherwise, too.
+  if (!started.ok() && channels_.size() > 1) channels_.pop_back();
+  return started;
 }
 
-absl::Status SessionImpl::StartWorkerLocked(Channel* channel) {
-  auto worker = std::make_unique<Worker>(static_cast<int>(workers_.size()), channel, fs_,
-                                         parameters_, [this](Reception why) { WorkerLeft(why); });
+absl::Status SessionImpl::StartWorkerLocked(Channel* channel, Worker::Role role, Seats* seats) {
+  auto worker =
+      std::make_unique<Worker>(static_cast<int>(workers_.size()), role, channel, fs_, parameters_,
+                               seats, [this](Reception why) { WorkerLeft(why); });
   if (!Enter()) return Over();
   if (absl::Status started = worker->Start(); !started.ok()) {
     Leave();
@@ -163,7 +172,23 @@ absl::Status SessionImpl::StartWorkerLocked(Channel* channel) {
 absl::Status SessionImpl::AddWorker() {
   base::MutexLock lock(&mu_);
   if (state_ != State::kServing || ended_.happened()) return Over();
-  return AddWorkerLocked();
+  return AddWorkerLocked(Worker::Role::kResident);
+}
+
+bool SessionImpl::AddStandIn() {
+  absl::Status added;
+  try {
+    base::MutexLock lock(&mu_);
+    if (state_ != State::kServing || ended_.happened()) return false;
+    added = AddWorkerLocked(Worker::Role::kStandIn);
+  } catch (const std::bad_alloc&) {
+    added = absl::ResourceExhaustedError("out of memory");
+  }
+  if (!added.ok()) {
+    LOG_FIRST_N(WARNING, 1) << "long operations hold others up, since no thread can be had to serve "
+                            << "meanwhile (said once): " << added.message();
+  }
+  return added.ok();
 }
 
 absl::StatusOr<int> SessionImpl::CloneDescriptor() {
@@ -215,6 +240,8 @@ void SessionImpl::Leave() {
 }
 
 void SessionImpl::WorkerLeft(Reception why) {
+  // Who waits for a turn looks at the device, and leaves as well.
+  seats_.Close();
   if (why == Reception::kAborted || why == Reception::kUnmounted || why == Reception::kClosed) {
     int64_t goes_on = 0;
     over_since_.compare_exchange_strong(goes_on, absl::GetCurrentTimeNanos());
@@ -283,6 +310,7 @@ void SessionImpl::Stop() {
 
 void SessionImpl::FinishStop() {
   stop_.store(true);
+  seats_.Close();
   // Nobody but this caller changes the list any more (state_), so it can be walked, and waited for,
   // without the lock that readers of counters want.
   std::vector<Worker*> workers;

@@ -21,6 +21,7 @@
 #include "src/transport/event.h"
 #include "src/transport/mount_point.h"
 #include "src/transport/ring_channel.h"
+#include "src/transport/seats.h"
 #include "src/transport/worker.h"
 
 namespace memfuse::transport {
@@ -29,7 +30,8 @@ namespace memfuse::transport {
 // the work without the lock, and sets closed_, for which every other such caller waits.
 class SessionImpl final : public Session, private BackingFiles {
  public:
-  explicit SessionImpl(FileSystem* fs) : fs_(fs) {}
+  explicit SessionImpl(FileSystem* fs)
+      : fs_(fs), seats_(kMostStandIns, [this] { return AddStandIn(); }) {}
   ~SessionImpl() override;
 
   // Answers INIT (unless `initialized` says it was), clones what is missing, starts the workers.
@@ -59,11 +61,18 @@ class SessionImpl final : public Session, private BackingFiles {
   // Outermost, and never held while a worker is waited for or a request is served.
   using Lock = base::Mutex<0>;
 
-  absl::Status AddWorkerLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What is busy for long at the same time, beyond this, holds others up. More threads than this
+  // help little: they share the CPUs.
+  static constexpr int kMostStandIns = 8;
+
+  absl::Status AddWorkerLocked(Worker::Role role) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // One more worker for threads that are away; by one that leaves its seat.
+  bool AddStandIn();
   // A channel for one more worker: a spare descriptor, or a clone.
   absl::StatusOr<DeviceChannel*> AddChannelLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // A worker on that channel.
-  absl::Status StartWorkerLocked(Channel* channel) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status StartWorkerLocked(Channel* channel, Worker::Role role, Seats* seats)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // A queue for each CPU, before INIT is answered: what cannot be had then must not be agreed on.
   absl::Status MakeRingsLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -98,6 +107,7 @@ class SessionImpl final : public Session, private BackingFiles {
   std::atomic<int> inside_{1};             // atomic; workers in their loops, and Start
   std::atomic<bool> end_logged_{false};    // atomic
   std::atomic<int64_t> over_since_{0};     // atomic; nanoseconds since the epoch, 0: it goes on
+  Seats seats_;                            // own lock; of the workers on the device
   Event ended_;                            // own synchronisation; no worker is left
   Event closed_;                           // own synchronisation; the session is over
 

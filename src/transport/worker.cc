@@ -43,11 +43,13 @@ sigset_t WorkerSignalMask() {
 
 }  // namespace
 
-Worker::Worker(int index, Channel* channel, FileSystem* fs, const ConnectionParameters& parameters,
-               OnLeave on_leave)
+Worker::Worker(int index, Role role, Channel* channel, FileSystem* fs,
+               const ConnectionParameters& parameters, Seats* seats, OnLeave on_leave)
     : index_(index),
+      role_(role),
       channel_(channel),
-      dispatcher_(fs, parameters, channel->reply_buffer()),
+      seats_(seats),
+      dispatcher_(fs, parameters, channel->reply_buffer(), seats),
       on_leave_(std::move(on_leave)) {}
 
 absl::Status Worker::Start() {
@@ -78,12 +80,16 @@ void Worker::Join() {
 void Worker::Run() {
   base::SetThreadName(absl::StrCat("memfuse-", index_));
   channel_->Enter();
-  Reception received;
-  while ((received = channel_->Receive()) == Reception::kMessage) {
+  for (;;) {
+    if (role_ == Role::kStandIn) seats_->AwaitTurn();
+    const Reception received = channel_->Receive();
+    if (received != Reception::kMessage) {
+      on_leave_(received);
+      return;
+    }
     dispatcher_.UseReplyBuffer(channel_->reply_buffer());
     dispatcher_.Serve(channel_->message(), channel_->payload(), channel_);
   }
-  on_leave_(received);
 }
 
 }  // namespace memfuse::transport

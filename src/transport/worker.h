@@ -13,6 +13,7 @@
 #include "memfuse/session.h"
 #include "src/transport/channel.h"
 #include "src/transport/dispatcher.h"
+#include "src/transport/seats.h"
 
 namespace memfuse::transport {
 
@@ -22,9 +23,13 @@ class Worker {
   // Called by the worker's thread as the last thing it does.
   using OnLeave = std::function<void(Reception why)>;
 
-  // `fs` outlives the worker, `channel` its thread.
-  Worker(int index, Channel* channel, FileSystem* fs, const ConnectionParameters& parameters,
-         OnLeave on_leave);
+  // A thread that has no seat of its own serves where another one is away.
+  enum class Role { kResident, kStandIn };
+
+  // `fs` and `seats` outlive the worker, `channel` its thread. `seats` may be null for a resident,
+  // whom nobody can replace then.
+  Worker(int index, Role role, Channel* channel, FileSystem* fs,
+         const ConnectionParameters& parameters, Seats* seats, OnLeave on_leave);
   // Precondition: not started, or joined.
   ~Worker() = default;
 
@@ -44,7 +49,9 @@ class Worker {
   void Run();
 
   const int index_;
+  const Role role_;
   Channel* const channel_;
+  Seats* const seats_;
   Dispatcher dispatcher_;
   const OnLeave on_leave_;
   std::thread thread_;

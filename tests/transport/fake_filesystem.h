@@ -14,11 +14,15 @@
 
 namespace memfuse::transport {
 
+// Fallocate is an operation that takes long: it leaves its seat.
+//
 // Members are set before the file system is served; counts may be read at any time.
 class FakeFileSystem : public FileSystem {
  public:
   // Called at the beginning of every method; may throw or block.
   std::function<void()> on_call = [] {};
+  // Called by Fallocate while it has left its seat.
+  std::function<void()> while_away = [] {};
   std::string xattr = "value";
   std::string xattr_list = std::string("user.a\0user.b\0", 14);
   std::string link_target = "target";
@@ -113,7 +117,11 @@ class FakeFileSystem : public FileSystem {
   }
   Result<void> Flush(const RequestContext&, const FlushRequest&) override { return Yes(); }
   Result<void> Fsync(const RequestContext&, const FsyncRequest&) override { return Yes(); }
-  Result<void> Fallocate(const RequestContext&, const FallocateRequest&) override { return Yes(); }
+  Result<void> Fallocate(const RequestContext& context, const FallocateRequest&) override {
+    const Absence absence(context.seat);
+    while_away();
+    return Yes();
+  }
   Result<uint64_t> Lseek(const RequestContext&, const LseekRequest&) override {
     Enter();
     return uint64_t{7};
