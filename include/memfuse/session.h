@@ -38,7 +38,8 @@ struct ConnectionParameters {
 };
 
 struct SessionOptions {
-  // Workers, each with a descriptor of its own. 1 to 512.
+  // Workers, each with a descriptor of its own. 1 to 512. Up to 8 more are started when any of them
+  // leave their seats (memfuse/seat.h).
   int threads = 1;
   // Largest request in bytes: a power of two from 4 KiB to 1 MiB; the kernel's limit
   // (fs.fuse.max_pages_limit) may lower it. Of writes it may be a little less where their
@@ -51,7 +52,7 @@ struct SessionOptions {
   bool passthrough = false;
   // Take requests through io_uring, where the kernel offers it (module parameter enable_uring of
   // fuse, Linux 6.14): one worker per CPU, and one more on a descriptor for what does not go there;
-  // `threads` does not count then.
+  // `threads` does not count then, and nobody takes a seat of a queue's.
   bool io_uring = false;
   // The kernel checks permissions and ACLs (default_permissions). Without it nobody but the mounting
   // user may enter, nothing is checked but access(2) and the execution of files, and the kernel asks

@@ -106,7 +106,7 @@ Result<Entry> MemFs::MakeNode(const RequestContext& context, InodeNumber parent,
                               std::string_view name, const NewNode& node, OpenResult* open) {
   MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(parent));
   MEMFUSE_RETURN_IF_ERROR(CheckName(name));
-  AwaitSpace(context, node.open ? Need::kData : Need::kName);
+  AwaitSpace(context, node.open ? kOpenEnd : 0);
   InodeRef inode;  // outlives the lock: where the maker fails, the inode goes without it
   MutexLock names(&dir->names_mu);
   if (dir->removed) return Errno(ENOENT);
@@ -197,7 +197,7 @@ Result<CreateResult> MemFs::Tmpfile(const RequestContext& context, const CreateR
   MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(request.parent));
   // A removed parent is as good as any: nothing is added to it.
   if (dir->immutable()) return Errno(EPERM);
-  AwaitSpace(context, Need::kData);
+  AwaitSpace(context, kOpenEnd);
   NewNode node;
   node.mode = S_IFREG | (request.mode & 07777);
   node.umask = request.umask;

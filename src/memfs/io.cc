@@ -85,7 +85,7 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
     MEMFUSE_RETURN_IF_ERROR(file->data()->Truncate(0));
     NoteDataChange(context, file.get(), request.kill_suidgid);
   }
-  if (writes) AwaitSpace(context, Need::kData);
+  if (writes) AwaitSpace(context, kOpenEnd);
   OpenResult open;
   MEMFUSE_RETURN_IF_ERROR(file->data()->Open(request.flags, &open));
   {
@@ -130,7 +130,7 @@ Result<size_t> MemFs::Read(const RequestContext&, const ReadRequest& request, Re
 }
 
 Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& request) {
-  AwaitSpace(context, Need::kData);
+  AwaitSpace(context, request.data.size());
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, FindRegular(request.ino));
   const size_t size = request.data.size();
   MEMFUSE_ASSIGN_OR_RETURN(const size_t count, file->data()->Write(request.offset, request.data));
@@ -152,7 +152,7 @@ Result<void> MemFs::Fallocate(const RequestContext& context, const FallocateRequ
   if (request.length == 0) return Errno(EINVAL);
   if (!found.ok()) return found.error() == EINVAL ? Errno(ENODEV) : found.error();
   if ((*found)->immutable() || ((*found)->append_only() && operation != 0)) return Errno(EPERM);
-  AwaitSpace(context, Need::kData);
+  AwaitSpace(context, operation == FALLOC_FL_PUNCH_HOLE ? 0 : request.length);
   FileData& data = *(*found)->data();
   const Absence absence(context.seat, request.length >= kLongWork);
   switch (operation) {
@@ -188,7 +188,7 @@ Result<uint64_t> MemFs::CopyFileRange(const RequestContext& context,
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef in, FindRegular(request.ino_in));
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef out, FindRegular(request.ino_out));
   if (out->immutable()) return Errno(EPERM);
-  AwaitSpace(context, Need::kData);
+  AwaitSpace(context, std::min(request.length, kMostCopied));
   if (request.offset_out > kMaxFileSize) return Errno(EFBIG);
   uint64_t size;
   {

@@ -159,12 +159,12 @@ class MemFs final : public MemoryFileSystem {
   InodeNumber ChildTowards(const Directory& ancestor, const Directory& directory) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(rename_mu_);
 
-  // What is about to take space: a name, a piece of data, or as much data as the kernel likes.
-  enum class Need { kName, kData };
-  // Where space is short, gives files that were just removed the time to go. Without locks.
-  void AwaitSpace(const RequestContext& context, Need need);
-  // Until the files that were removed before have gone, or there is `enough`; at most some seconds,
-  // and not for those that stay.
+  // Where space is short for a name and `bytes` of data, gives files that were just removed the time
+  // to go. kOpenEnd: as much as the kernel likes to write. Without locks.
+  static constexpr uint64_t kOpenEnd = ~uint64_t{0};
+  void AwaitSpace(const RequestContext& context, uint64_t bytes);
+  // Until the files that were removed before have gone, or there is `enough`; not for those that
+  // stay.
   void AwaitRemovals(const RequestContext& context, absl::FunctionRef<bool()> enough);
   // What the data of a file takes, in bytes.
   static uint64_t DataBytes(RegularFile* file) ABSL_LOCKS_EXCLUDED(file->mu);

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "absl/time/time.h"
 #include "src/base/thread_number.h"
 
 namespace memfuse::memfs {
@@ -36,13 +37,13 @@ class Orphans {
   // order in which they came, or nearly so, and are only counted.
   class Wait {
    public:
-    explicit Wait(Orphans* orphans);
+    Wait(Orphans* orphans, absl::Time now);
     // All of them have gone, but for as many as are known to stay.
     bool over() const { return orphans_->gone() >= target_; }
     // Changes while any of them, or of those that came since, go.
     uint64_t progress() const { return orphans_->gone(); }
-    // It was in vain: those that are left are taken for ones that stay, until they go after all.
-    void GiveUp();
+    // It was in vain: for a while, as many as are left now are taken for ones that stay.
+    void GiveUp(absl::Time now);
 
    private:
     Orphans* const orphans_;
@@ -70,7 +71,8 @@ class Orphans {
   }
 
   std::array<Count, kCounts> counts_;
-  std::atomic<uint64_t> staying_{0};  // how many were there when a wait was in vain
+  std::atomic<uint64_t> staying_{0};       // how many were left when a wait was in vain
+  std::atomic<int64_t> staying_until_{0};  // nanoseconds since the epoch; then it counts no more
 };
 
 }  // namespace memfuse::memfs

@@ -16,6 +16,9 @@ namespace {
 // Freed at a time: a few milliseconds.
 constexpr uint64_t kPiece = 64 << 20;
 
+// Pieces in a row without anything to free. The rest goes with the file.
+constexpr int kMostInVain = 1000;
+
 constexpr uint64_t kSector = 512;
 
 }  // namespace
@@ -100,15 +103,24 @@ void Reaper::Run() {
 
 void Reaper::Free(Entry* entry) {
   FileData& data = *entry->file->data();
-  // From one piece with data to the next: holes may be as long as they like.
-  Result<uint64_t> at = data.SeekData(0);
-  while (at.ok() && !stop_.load()) {
-    const uint64_t end = std::min(*at / kPiece * kPiece + kPiece, kMaxFileSize);
-    if (!data.PunchHole(*at, end - *at).ok()) break;
+  const uint64_t size = data.size();
+  uint64_t at = 0;
+  for (int in_vain = 0; at < size && entry->bytes > 0 && in_vain < kMostInVain && !stop_.load();) {
+    uint64_t end = std::min(at / kPiece * kPiece + kPiece, kMaxFileSize);
+    if (!data.PunchHole(at, end - at).ok()) break;
     const uint64_t left = std::min(data.blocks() * kSector, entry->bytes);
+    if (left == entry->bytes) {
+      // Holes may be as long as they like. What is allocated and was never written to looks like
+      // one, and is not gone for that.
+      ++in_vain;
+      const Result<uint64_t> next = data.SeekData(end);
+      if (next.ok()) end = *next;
+    } else {
+      in_vain = 0;
+    }
     bytes_.fetch_sub(entry->bytes - left);
     entry->bytes = left;
-    at = data.SeekData(end);
+    at = end;
   }
   entry->file = nullptr;
   bytes_.fetch_sub(entry->bytes);

@@ -7,6 +7,7 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <tuple>
 
 #include "absl/time/clock.h"
@@ -18,9 +19,9 @@ namespace {
 
 constexpr timespec kStep = {0, 100'000};
 // Without anything going. An orphan that the kernel keeps for so long it keeps for somebody.
-constexpr absl::Duration kPatience = absl::Milliseconds(200);
-// In all. Freeing takes less than 0.1 s per gigabyte.
-constexpr absl::Duration kLongest = absl::Seconds(5);
+constexpr absl::Duration kOrphanPatience = absl::Milliseconds(200);
+// The reaper is done with a piece in some milliseconds, unless the machine has other worries.
+constexpr absl::Duration kReaperPatience = absl::Seconds(5);
 
 }  // namespace
 
@@ -31,28 +32,34 @@ void MemFs::Bury(const InodeRef& inode) {
   (void)reaper_.Take(inode);
 }
 
-void MemFs::AwaitSpace(const RequestContext& context, Need need) {
+void MemFs::AwaitSpace(const RequestContext& context, uint64_t bytes) {
   const uint64_t plenty = resources_.budget.total() / 16;
-  const bool reaping = reaper_.bytes() != 0;
-  // The cheap looks first. What the budget of a tmpfs has free says little.
-  if (shmem_ == nullptr && !reaping && resources_.budget.bytes_free_at_least() >= plenty) return;
-  if (!reaping && !resources_.orphans.any()) return;
-  // How much data will come is not known. What is being freed is free before as much is written.
+  const bool open_end = bytes == kOpenEnd;
+  // The cheap looks first. What the budget of a tmpfs has free says little; and to the daemon's own
+  // memory, nothing is written unasked.
+  if (shmem_ == nullptr) {
+    const uint64_t least = open_end ? plenty : std::max(plenty, bytes);
+    if (resources_.budget.bytes_free_at_least() >= least) return;
+  }
+  // In this order: an orphan that goes to the reaper is seen here or there.
+  if (!resources_.orphans.any() && reaper_.bytes() == 0) return;
   const auto enough = [&] {
     const uint64_t free = resources_.store->free_bytes();
-    return free >= plenty && (need == Need::kName || free >= reaper_.bytes());
+    // Of what the reaper has, the rest is free before as much can be written.
+    return free >= plenty && free >= (open_end ? reaper_.bytes() : bytes);
   };
   if (!enough()) AwaitRemovals(context, enough);
 }
 
 void MemFs::AwaitRemovals(const RequestContext& context, absl::FunctionRef<bool()> enough) {
-  Orphans::Wait orphans(&resources_.orphans);
+  if (!resources_.orphans.any() && reaper_.bytes() == 0) return;
+  const absl::Time begin = absl::Now();
+  Orphans::Wait orphans(&resources_.orphans, begin);
   bool orphans_over = orphans.over();
   uint64_t last_taken = reaper_.taken();
   if (orphans_over && reaper_.finished() >= last_taken) return;
 
   const Absence absence(context.seat);
-  const absl::Time begin = absl::Now();
   absl::Time moved_at = begin;
   std::tuple<uint64_t, uint64_t, uint64_t> moved;
   while (!enough()) {
@@ -68,14 +75,14 @@ void MemFs::AwaitRemovals(const RequestContext& context, absl::FunctionRef<bool(
     if (state != moved) {
       moved = state;
       moved_at = now;
-    } else if (now - moved_at > kPatience) {
-      if (orphans_over) return;
-      orphans.GiveUp();
+    } else if (orphans_over) {
+      if (now - moved_at > kReaperPatience) return;
+    } else if (now - moved_at > kOrphanPatience) {
+      orphans.GiveUp(now);
       orphans_over = true;
       last_taken = reaper_.taken();
       moved_at = now;
     }
-    if (now - begin > kLongest) return;
     nanosleep(&kStep, nullptr);
   }
 }

@@ -19,6 +19,7 @@ class Caller {
   }
 
   const RequestContext& context() const { return context_; }
+  void set_seat(Seat* seat) { context_.seat = seat; }
 
   Result<Entry> Lookup(InodeNumber parent, std::string_view name) const {
     return fs_->Lookup(context_, {parent, name});

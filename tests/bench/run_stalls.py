@@ -1,0 +1,119 @@
+#!/usr/bin/python3
+"""How long others wait while one program moves gigabytes, beside kernel tmpfs. See README.md in this
+folder."""
+
+import sys
+
+sys.dont_write_bytecode = True  # The checkout stays as it was.
+
+import os
+import shutil
+import statistics
+import tempfile
+import time
+
+from command_line import Parser, check_basics, positive, run_program, size_of, speaker
+from commands import Failure, interrupts, run, start
+from targets import Fuse, Tmpfs, clean_up
+
+PROGRAM = "run_stalls.py"
+say = speaker(PROGRAM)
+
+
+def parse(arguments):
+    parser = Parser(prog=PROGRAM, description="How long others wait while gigabytes are moved.")
+    add = parser.add_argument
+    add("--memfuse", required=True, metavar="PROGRAM", help="the release build")
+    add("--before", metavar="PROGRAM", help="another build to compare with")
+    add("--size", type=size_of, default=size_of("1500m"), help="of each file (default: 1500m)")
+    add("--limit", type=size_of, default=size_of("7g"), help="--size of mounts (default: 7g)")
+    add("--rounds", type=positive(int), default=5, help="(default: 5)")
+    return parser.parse_args(arguments)
+
+
+# What two programs do at the same time, each to a file 'large' of its own directory.
+WORK = {
+    "copy": "cp large other",
+    "fallocate": "fallocate -l $size other",
+    "truncate": ": >large",
+    "remove": "rm large",
+}
+
+
+def pairs(directory, programs):
+    """Makes and removes a file, until the programs have ended: seconds of each pair."""
+    name = os.path.join(directory, "small")
+    taken = []
+    begin = time.perf_counter()
+    while any(program.poll() is None for program in programs):
+        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        os.unlink(name)
+        now = time.perf_counter()
+        taken.append(now - begin)
+        begin = now
+    return taken
+
+
+def measure(target, work, size):
+    """The longest pair of one run, in seconds."""
+    directories = [os.path.join(target.path, str(i)) for i in range(2)]
+    try:
+        for directory in directories:
+            os.mkdir(directory)
+            large = os.path.join(directory, "large")
+            run(["dd", "if=/dev/zero", f"of={large}", "bs=1M", f"count={size >> 20}"], 120)
+        script = f"cd \"$0\" && size={size} && {WORK[work]}"
+        programs = [start(["sh", "-c", script, directory]) for directory in directories]
+        longest = max(pairs(target.path, programs), default=0)
+        if any(program.wait() != 0 for program in programs):
+            raise Failure(f"'{WORK[work]}' failed on {target.label}")
+        return longest
+    finally:
+        for directory in directories:
+            shutil.rmtree(directory, ignore_errors=True)
+        os.statvfs(target.path)  # Until the space is back.
+
+
+def all_targets(options):
+    def served(label, program, flags):
+        command = [program, "{}", "-f", f"--size={options.limit}", *flags]
+        return Fuse(label, " ".join(["memfuse", *flags]), command)
+
+    programs = {"": options.memfuse} | ({"-before": options.before} if options.before else {})
+    targets = [Tmpfs("tmpfs", "kernel tmpfs", f"size={options.limit}")]
+    for suffix, program in programs.items():
+        targets.append(served(f"passthrough{suffix}", program, ["--data=passthrough"]))
+        targets.append(served(f"arena{suffix}", program, ["--data=daemon"]))
+    return targets
+
+
+def benchmark(options):
+    work = tempfile.mkdtemp(prefix="memfuse-bench-")
+    targets = all_targets(options)
+    found = {target: {name: [] for name in WORK} for target in targets}
+    try:
+        for round_number in range(options.rounds):
+            say(f"round {round_number + 1} of {options.rounds}")
+            # One at a time: together they would not fit into memory.
+            for name in WORK:
+                for target in targets:
+                    target.mount(work)
+                    found[target][name].append(measure(target, name, options.size))
+                    target.unmount()
+    finally:
+        interrupts.ignore()
+        clean_up(targets, work)
+    print("The longest that a program waited which makes and removes a file, in milliseconds: median of"
+          f" {options.rounds} (largest)")  # fmt: skip
+    print("", *WORK, sep="\t")
+    for target in targets:
+        cells = (
+            f"{statistics.median(times) * 1e3:.1f} ({max(times) * 1e3:.1f})"
+            for times in found[target].values()
+        )
+        print(target.label, *cells, sep="\t")
+    return True
+
+
+if __name__ == "__main__":
+    run_program(PROGRAM, parse, lambda options: check_basics(options, ()), benchmark)
