@@ -74,11 +74,19 @@ type_of_mount() {
     END { print type }' /proc/self/mountinfo
 }
 
-# The daemon is gone, or on the point of going.
+# The daemon is gone. What was asked of one that was on the point of going is cut off, and so is
+# what was asked through one of several descriptors: that is asked again.
 is_dead() {
   local answer
-  answer=$(LC_ALL=C stat --file-system -- "$1" 2>&1) || true
-  [[ $answer == *'endpoint is not connected'* || $answer == *'caused connection abort'* ]]
+  for _ in {1..20}; do
+    answer=$(LC_ALL=C stat --file-system -- "$1" 2>&1) || true
+    case $answer in
+    *'endpoint is not connected'*) return 0 ;;
+    *'caused connection abort'* | *'Operation canceled'*) sleep 0.1 ;;
+    *) return 1 ;;
+    esac
+  done
+  return 1
 }
 
 detach() {

@@ -1,6 +1,5 @@
 #include "src/cli/leftover.h"
 
-#include <fcntl.h>
 #include <spawn.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -9,16 +8,13 @@
 
 #include <cerrno>
 
+#include "src/base/ask_mount.h"
+
 namespace memfuse::cli {
 
 void DetachLeftover(const std::string& mount_point) {
-  // FORCE_SYNC: the kernel may still know the attributes of the dead daemon's root.
   struct statx attributes;
-  if (statx(AT_FDCWD, mount_point.c_str(), AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &attributes) ==
-          0 ||
-      errno != ENOTCONN) {
-    return;
-  }
+  if (base::AskMount(mount_point, 0, &attributes) != ENOTCONN) return;
   if (umount2(mount_point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) return;
 
   // Not root: the set-user-id helper that mounted it may unmount it.

@@ -8,35 +8,31 @@ namespace {
 // The entries of `dir` changed; and the number of directories in it by `subdirectories`.
 void TouchDirectory(Directory* dir, int subdirectories, Timestamp now) {
   MutexLock lock(&dir->mu);
+  dir->ChangedLocked(now);
   dir->meta.mtime = now;
-  dir->meta.ctime = now;
-  dir->told = false;
   dir->meta.nlink += static_cast<uint32_t>(subdirectories);
 }
 
 void TouchInode(Inode* inode, Timestamp now) {
   MutexLock lock(&inode->mu);
-  inode->meta.ctime = now;
-  inode->told = false;
+  inode->ChangedLocked(now);
 }
 
 void GainLink(Inode* inode, Timestamp now) {
   MutexLock lock(&inode->mu);
+  inode->ChangedLocked(now);
   inode->meta.nlink += inode->is_directory() ? 2 : 1;
-  inode->meta.ctime = now;
-  inode->told = false;
   inode->linkable = false;
 }
 
 bool LoseLink(Inode* inode, Timestamp now) {
   MutexLock lock(&inode->mu);
+  inode->ChangedLocked(now);
   if (inode->is_directory()) {
     inode->meta.nlink = 0;
   } else {
     --inode->meta.nlink;
   }
-  inode->meta.ctime = now;
-  inode->told = false;
   inode->NoteOrphanLocked();
   return inode->MarkDeadIfUnusedLocked();
 }

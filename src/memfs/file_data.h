@@ -56,6 +56,12 @@ class FileData {
   virtual CacheSeconds Refresh(Times* /*times*/) { return kCacheForever; }
   // The same as far as it is known without a look.
   virtual CacheSeconds Validity() const { return kCacheForever; }
+  // Instead of a Refresh while nobody has the file open: ctime is about to move, and what the next
+  // Refresh finds came before that. Called as Refresh is; costs no look.
+  virtual void CtimeMoves(const Times& /*times*/) {}
+  // An open for writing is about to be answered: what the kernel does for it comes after this.
+  // Called as Refresh is.
+  virtual void OpenedForWriting(Times* /*times*/) {}
   // The inode's times are to be these now; for who shows them to the kernel. `chosen`: utimensat(2)
   // said so; otherwise something else moved them. Called as Refresh is.
   virtual void TimesChanged(const Times& /*times*/, bool /*chosen*/) {}

@@ -28,6 +28,18 @@ void Inode::SettleOrphan() {
   resources_->orphans.Remove();
 }
 
+void Inode::ChangedLocked(Timestamp now) {
+  const Timestamp known = meta.ctime;
+  if (opens > 0) {
+    (void)RefreshLocked();
+  } else {
+    CtimeMovesLocked();
+  }
+  // What the kernel did may have come since the caller looked at the clock.
+  if (meta.ctime == known || meta.ctime < now) meta.ctime = now;
+  told = false;
+}
+
 Attributes Inode::KnownAttributesLocked() const {
   Attributes a;
   a.ino = ino;
@@ -97,11 +109,21 @@ bool Inode::KillPrivilegesLocked(bool kill_suidgid) {
 CacheSeconds RegularFile::RefreshLocked() {
   Times times = meta;
   const CacheSeconds valid = data()->Refresh(&times);
+  TakeTimesLocked(times);
+  return valid;
+}
+
+void RegularFile::OpenedForWritingLocked() {
+  Times times = meta;
+  data()->OpenedForWriting(&times);
+  TakeTimesLocked(times);
+}
+
+void RegularFile::TakeTimesLocked(const Times& times) {
   // The store does not know what chattr(1) +A says.
   if ((flags() & FS_NOATIME_FL) == 0) meta.atime = times.atime;
   meta.mtime = times.mtime;
   meta.ctime = times.ctime;
-  return valid;
 }
 
 }  // namespace memfuse::memfs

@@ -74,6 +74,10 @@ class Inode : public base::RefCounted {
   // long they stay right. Before any of them is looked at or changed.
   virtual CacheSeconds RefreshLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) { return kCacheForever; }
 
+  // Something about the inode changed, at `now`: ctime moves. What the kernel did before by itself
+  // keeps its own times; to find out takes a look only while the file is open.
+  void ChangedLocked(Timestamp now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+
   // How long what was known of it a moment ago stays right.
   virtual CacheSeconds FirstValidity() const { return kCacheForever; }
 
@@ -161,6 +165,9 @@ class Inode : public base::RefCounted {
  protected:
   ~Inode() override;
 
+  // ctime is about to move, and nobody has the file open.
+  virtual void CtimeMovesLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {}
+
   Resources* const resources_;
 };
 
@@ -170,12 +177,21 @@ class RegularFile : public Inode {
       : Inode(resources, number, S_IFREG, born, cost) {}
 
   CacheSeconds RefreshLocked() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // FileData::OpenedForWriting.
+  void OpenedForWritingLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   CacheSeconds FirstValidity() const override { return data()->Validity(); }
   uint64_t size() const override { return data()->size(); }
   uint64_t blocks() const override { return data()->blocks(); }
 
   // Its own lock guards it.
   virtual FileData* data() const = 0;
+
+ protected:
+  void CtimeMovesLocked() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) { data()->CtimeMoves(meta); }
+
+ private:
+  // What the store says the times are.
+  void TakeTimesLocked(const Times& times) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 };
 
 // A file with its data in the same heap block.

@@ -44,6 +44,7 @@ void MemFs::NoteAccess(Inode* inode) const {
   const Timestamp now = base::Now();
   MutexLock lock(&inode->mu);
   inode->told = false;  // the kernel forgets the atime of what it reads
+  (void)inode->RefreshLocked();
   if (strictatime_ || RelatimeIsDue(inode->meta, now)) inode->meta.atime = now;
 }
 
@@ -94,7 +95,11 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
       ++file->opens;
       file->told = false;
       if ((request.flags & kOpenedToExecute) != 0) ++file->executions;
-      if (!writes) file->data()->TimesChanged(file->meta, /*chosen=*/false);
+      if (writes) {
+        file->OpenedForWritingLocked();
+      } else {
+        file->data()->TimesChanged(file->meta, /*chosen=*/false);
+      }
       return open;
     }
   }

@@ -97,8 +97,7 @@ Result<IoctlResult> MemFs::Ioctl(const RequestContext& context, const IoctlReque
   }
   MutexLock lock(&inode->mu);
   inode->set_flags(flags);
-  inode->meta.ctime = base::Now();
-  inode->told = false;
+  inode->ChangedLocked(base::Now());
   result.attributes_changed = true;
   return result;
 }

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <utility>
 
 #include "src/base/clock.h"
@@ -17,17 +18,18 @@ namespace {
 // The kernel's stamps are at most this much too early: its clock ticks every 1 to 10 ms.
 constexpr int64_t kTick = 20'000'000;
 
+// Since the epoch; of a time that is centuries away, the last one that can be said.
 int64_t Nanoseconds(Timestamp t) {
-  return t.seconds * 1'000'000'000 + static_cast<int64_t>(t.nanoseconds);
+  constexpr int64_t kFar = std::numeric_limits<int64_t>::max() / 1'000'000'000 - 1;
+  return std::clamp(t.seconds, -kFar, kFar) * 1'000'000'000 + static_cast<int64_t>(t.nanoseconds);
 }
 
 // `stamp`, unless it is early by less than a tick: then just after `floor`, for what happened since
 // has to show.
-Timestamp Lift(Timestamp stamp, Timestamp floor) {
-  if (floor < stamp || floor.seconds - stamp.seconds > 1) return stamp;
-  const int64_t time = Nanoseconds(floor);
-  if (time - Nanoseconds(stamp) >= kTick) return stamp;
-  return {(time + 1) / 1'000'000'000, static_cast<uint32_t>((time + 1) % 1'000'000'000)};
+Timestamp Lift(Timestamp stamp, int64_t floor) {
+  const int64_t time = Nanoseconds(stamp);
+  if (floor < time || floor >= time + kTick) return stamp;
+  return {(floor + 1) / 1'000'000'000, static_cast<uint32_t>((floor + 1) % 1'000'000'000)};
 }
 
 Errno FromErrno(int error) {
@@ -106,7 +108,6 @@ Result<void> ShmemFile::Open(uint32_t flags, OpenResult* open) {
   unseen_.store(true);
   opens_.fetch_add(1);
   if ((flags & O_ACCMODE) == O_RDWR) mappers_.fetch_add(1);
-  if ((flags & O_ACCMODE) != O_RDONLY) opened_at_.store(Nanoseconds(base::Now()));
   open->backing_id = backing_id_;
   return {};
 }
@@ -155,20 +156,31 @@ CacheSeconds ShmemFile::Refresh(Times* times) {
     seen_ = PackedTimes({found->btime, found->btime, found->btime});
   }
   const bool wrote = fresh || found->times.mtime != seen_.mtime;
-  const int64_t opened = opened_at_.load();
-  const Timestamp opened_time = {opened / 1'000'000'000,
-                                 static_cast<uint32_t>(opened % 1'000'000'000)};
   const Timestamp changed_time = times->ctime;
-  const Timestamp floor = changed_time < opened_time ? opened_time : changed_time;
+  const int64_t floor = ctime_is_later_ ? floor_ : std::max(floor_, Nanoseconds(changed_time));
+  ctime_is_later_ = false;
   if (wrote) times->mtime = Lift(found->times.mtime, floor);
   if (wrote || found->times.ctime != seen_.ctime) {
     const Timestamp ctime = Lift(found->times.ctime, floor);
-    // A rename, say, may have come later; unless the clock was set back.
+    // A rename, say, came later; unless the clock was set back.
     if (changed_time < ctime || base::Now() < changed_time) times->ctime = ctime;
   }
   if (found->times.atime != seen_.atime) times->atime = found->times.atime;
   seen_ = PackedTimes(found->times);
   return mapped ? 0 : kCacheForever;
+}
+
+void ShmemFile::CtimeMoves(const Times& times) {
+  // Of several changes without a look in between the first one counts.
+  if (ctime_is_later_ || !unseen_.load()) return;
+  ctime_is_later_ = true;
+  floor_ = std::max(floor_, Nanoseconds(times.ctime));
+}
+
+void ShmemFile::OpenedForWriting(Times* times) {
+  // After a write to come nobody could tell any more what there was before ctime moved.
+  if (ctime_is_later_) (void)Refresh(times);
+  floor_ = Nanoseconds(base::Now());
 }
 
 void ShmemFile::TimesChanged(const Times& times, bool chosen) {

@@ -9,6 +9,12 @@
 // times is another one than it was last seen, it is taken over. When the user chose times
 // (utimensat), the file is given them too: what the kernel does next is told from it, and relatime
 // is reckoned from the same values.
+//
+// Stamps. The kernel's clock ticks coarsely. A stamp that is early by less than a tick is lifted
+// just above what is known to have come before: the last open for writing, and the inode's last
+// change. What has not been seen yet when the inode changes came before that, not after. So an open
+// file is looked at first; a closed one remembers the change before this one, since nothing more
+// happens until it is opened (but through a mapping, whose stamp then may stay early).
 
 #ifndef MEMFUSE_SRC_MEMFS_SHMEM_FILE_H_
 #define MEMFUSE_SRC_MEMFS_SHMEM_FILE_H_
@@ -37,6 +43,8 @@ class ShmemFile final : public FileData {
   void Close(uint32_t flags) override;
   CacheSeconds Refresh(Times* times) override;
   CacheSeconds Validity() const override { return mappers_.load() > 0 ? 0 : kCacheForever; }
+  void CtimeMoves(const Times& times) override;
+  void OpenedForWriting(Times* times) override;
   void TimesChanged(const Times& times, bool chosen) override;
   Result<size_t> Read(uint64_t offset, absl::Span<char> out) override;
   Result<size_t> Write(uint64_t offset, Payload data) override;
@@ -74,13 +82,13 @@ class ShmemFile final : public FileData {
   std::atomic<bool> unseen_{false};        // a change, or an open
   std::atomic<bool> maybe_mapped_{false};  // somebody who could map it for writing has closed it
 
-  // When it was last opened for writing: the kernel's clock ticks coarsely, and nothing is to look
-  // as if it had happened before.
-  std::atomic<int64_t> opened_at_{0};  // nanoseconds since the epoch
-
-  // By Refresh and TimesChanged only; the inode's attribute lock guards them.
+  // The inode's attribute lock guards these.
   PackedTimes seen_;
   bool seen_any_ = false;
+  // What nobody has seen yet came after floor_ (nanoseconds since the epoch), and after the inode's
+  // ctime, unless that moved since.
+  bool ctime_is_later_ = false;
+  int64_t floor_ = 0;
 };
 
 }  // namespace memfuse::memfs

@@ -74,8 +74,7 @@ Result<void> MemFs::Setxattr(const RequestContext&, const SetxattrRequest& reque
     MEMFUSE_RETURN_IF_ERROR(
         inode->MutableXattrsLocked()->Set(request.name, request.value, request.flags));
   }
-  inode->meta.ctime = now;
-  inode->told = false;
+  inode->ChangedLocked(now);
   return {};
 }
 
@@ -115,8 +114,7 @@ Result<void> MemFs::Removexattr(const RequestContext& context, const Removexattr
   // Taking away an ACL that is not there succeeds, as on tmpfs.
   if (!present && !IsAcl(request.name)) return Errno(ENODATA);
   inode->RemoveXattrLocked(request.name);
-  inode->meta.ctime = now;
-  inode->told = false;
+  inode->ChangedLocked(now);
   return {};
 }
 

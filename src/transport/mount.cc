@@ -17,6 +17,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "src/base/ask_mount.h"
 #include "src/transport/device.h"
 #include "src/transport/helper.h"
 
@@ -111,17 +112,15 @@ absl::StatusOr<base::UniqueFd> MountByHelper(const MountOptions& options, const 
 
 absl::StatusOr<std::string> CheckMountPoint(const std::string& path) {
   if (path.empty()) return absl::InvalidArgumentError("the mount point must not be empty");
-  // FORCE_SYNC: the kernel may still know the attributes of a mount whose daemon is dead.
   struct statx status = {};
-  if (statx(AT_FDCWD, path.c_str(), AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &status) != 0) {
-    switch (const int error = errno; error) {
+  if (const int error = base::AskMount(path, 0, &status); error != 0) {
+    switch (error) {
       case ENOENT:
         return absl::NotFoundError(absl::StrCat("mount point ", path, " does not exist"));
       case ENOTDIR:
         return absl::FailedPreconditionError(
             absl::StrCat("mount point ", path, " is not in a directory"));
       case ENOTCONN:
-      case ECONNABORTED:
         return absl::FailedPreconditionError(
             absl::StrCat("mount point ", path,
                          " belongs to a daemon that is dead: clear it with 'fusermount3 "

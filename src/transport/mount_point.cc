@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "src/base/ask_mount.h"
 #include "src/base/unique_fd.h"
 #include "src/transport/helper.h"
 
@@ -76,9 +77,7 @@ bool MountPoint::StillThere(bool connection_ended) const {
   }
   // Old kernel, ended connection: ours is here only if nobody answers for what is here.
   struct statx status = {};
-  return statx(AT_FDCWD, path_.c_str(), AT_STATX_FORCE_SYNC | AT_NO_AUTOMOUNT, STATX_BASIC_STATS,
-               &status) != 0 &&
-         errno == ENOTCONN;
+  return base::AskMount(path_, AT_NO_AUTOMOUNT, &status) == ENOTCONN;
 }
 
 int MountPoint::TryUnmount(bool lazy, std::string* sentence) const {

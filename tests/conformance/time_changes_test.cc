@@ -1,6 +1,8 @@
 // Which of atime, mtime and ctime each call moves, of the object and of its parent: POSIX's "shall
 // mark for update", and the relatime rule of mount(8) for reads.
 
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/xattr.h>
@@ -14,6 +16,16 @@ namespace {
 CONFORMANCE_SUITE(TimeChanges);
 CONFORMANCE_SUITE(AccessTime);
 ROOT_CONFORMANCE_SUITE(AccessTimeAsRoot);
+
+bool Before(const timespec& a, const timespec& b) {
+  return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
+}
+
+timespec Clock(clockid_t clock) {
+  timespec now;
+  clock_gettime(clock, &now);
+  return now;
+}
 
 // An atime that a read has to move, whatever the others are.
 void MakeAtimeOld(const std::string& path) {
@@ -389,6 +401,60 @@ TEST_P(AccessTime, AWriteMovesBothTimesEachTime) {
       ASSERT_TRUE(after.st_ctim.tv_sec != before.st_ctim.tv_sec ||
                   after.st_ctim.tv_nsec != before.st_ctim.tv_nsec)
           << i << " " << change;
+    }
+  }
+}
+
+// However soon a change of ctime follows a write that nobody has looked at, the write came first:
+// mtime is the time of the write. Stamps may lie behind the clock, but not behind what the kernel
+// calls the coarse one, and never ahead of it.
+TEST_P(TimeChanges, AWriteIsNotLaterThanTheChangeThatFollowsIt) {
+  const auto flag = [](int flags) {
+    return ioctl(Open("f", O_RDONLY).get(), FS_IOC_SETFLAGS, &flags);
+  };
+  const struct {
+    const char* name;
+    std::function<int()> prepare;
+    std::function<int()> call;
+    const char* path = "f";
+  } changes[] = {
+      {"rename", [] { return 0; }, [] { return rename("f", "g"); }, "g"},
+      {"rename over another",
+       [] {
+         MakeFile("g");
+         return 0;
+       },
+       [] { return rename("f", "g"); }, "g"},
+      {"link", [] { return 0; }, [] { return link("f", "g"); }},
+      {"unlink of one of two names", [] { return link("f", "g"); }, [] { return unlink("g"); }},
+      {"setxattr", [] { return 0; }, [] { return setxattr("f", "user.a", "b", 1, 0); }},
+      {"removexattr", [] { return setxattr("f", "user.a", "b", 1, 0); },
+       [] { return removexattr("f", "user.a"); }},
+      {"chattr", [] { return 0; }, [&] { return flag(FS_NODUMP_FL); }},
+      {"chmod", [] { return 0; }, [] { return chmod("f", 0600); }},
+  };
+  for (const auto& change : changes) {
+    for (const int mode : {O_WRONLY, O_RDWR}) {
+      for (const bool closed : {false, true}) {
+        TRACE(change.name << (mode == O_RDWR ? ", read and written" : "")
+                          << (closed ? ", closed" : ""));
+        MakeFile("f", "content");
+        UniqueFd fd = Open("f", mode);
+        ASSERT_EQ(change.prepare(), 0);
+        const timespec before = Clock(CLOCK_REALTIME_COARSE);
+        ASSERT_EQ(write(fd.get(), "x", 1), 1);
+        const timespec written = Clock(CLOCK_REALTIME);
+        if (closed) fd.reset();
+        const timespec changing = Clock(CLOCK_REALTIME_COARSE);
+        ASSERT_EQ(change.call(), 0);
+        const struct stat s = Stat(change.path);
+        EXPECT_FALSE(Before(s.st_mtim, before));
+        EXPECT_FALSE(Before(written, s.st_mtim));
+        EXPECT_FALSE(Before(s.st_ctim, changing));
+        EXPECT_FALSE(Before(s.st_ctim, s.st_mtim));
+        fd.reset();
+        for (const std::string& name : List(".")) ASSERT_EQ(unlink(name.c_str()), 0);
+      }
     }
   }
 }

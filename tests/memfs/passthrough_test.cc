@@ -6,63 +6,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <functional>
 #include <string>
 
-#include "src/base/clock.h"
-#include "tests/memfs/fake_backing_files.h"
-#include "tests/memfs/memfs_test_base.h"
-#include "tests/memfs/shmem_test_base.h"
+#include "tests/memfs/passthrough_test_base.h"
 
 namespace memfuse::memfs {
 namespace {
 
 using base::UniqueFd;
-
-constexpr uint64_t kLimit = uint64_t{16} << 20;
-
-MemoryFileSystemOptions Options() {
-  MemoryFileSystemOptions options = SmallOptions(kLimit);
-  // Without the right to mount there is nothing to test, but a fixture.
-  options.data = MayMountTmpfs() ? DataKind::kPassthrough : DataKind::kDaemon;
-  return options;
-}
-
-class PassthroughTest : public MemFsTest {
- protected:
-  PassthroughTest() : MemFsTest(Options()) {}
-  void SetUp() override {
-    ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
-    ASSERT_TRUE(fs_->Connected(&backing_).ok());
-  }
-  void TearDown() override { fs_->Disconnected(); }
-
-  CreateResult Create(const char* name, uint32_t flags) {
-    const CreateResult made = Must(me_.Create(kRootInode, name, 0644, 0, flags));
-    EXPECT_GT(made.open.backing_id, 0);
-    return made;
-  }
-  // Opens as the kernel does, once OPEN or CREATE was answered.
-  UniqueFd Serve(const OpenResult& open, int flags) {
-    UniqueFd file = backing_.Open(open.backing_id, flags);
-    EXPECT_TRUE(file.valid());
-    return file;
-  }
-  static void Write(const UniqueFd& file, off_t offset, const std::string& data) {
-    ASSERT_EQ(pwrite(file.get(), data.data(), data.size(), offset),
-              static_cast<ssize_t>(data.size()));
-  }
-  CacheSeconds Valid(InodeNumber ino) { return Must(me_.Getattr(ino)).attributes_valid; }
-  // Goes back to what an empty file system holds.
-  void ExpectNothingLeft() {
-    EXPECT_EQ(backing_.count(), 0u);
-    ExpectEmpty();
-    EXPECT_EQ(Must(fs_->Statfs(me_.context(), {kRootInode})).blocks_free,
-              (kLimit - empty_.bytes_used) / kPageSize);
-  }
-
-  FakeBackingFiles backing_;
-};
 
 TEST_F(PassthroughTest, AttributesFollowWhatTheKernelWrites) {
   const CreateResult made = Create("file", O_RDWR);
@@ -194,61 +145,6 @@ TEST_F(PassthroughTest, CopiesWhatTheKernelWroteALittleAgo) {
   EXPECT_EQ(MovedTimes(out.entry.ino), "mc");
   EXPECT_EQ(Must(me_.Read(out.entry.ino, 0, 99)), "the kernel");
   EXPECT_EQ(Stat(out.entry.ino).size, 10u);
-}
-
-TEST_F(PassthroughTest, ChosenTimesStayUntilTheNextWrite) {
-  const CreateResult made = Create("file", O_RDWR);
-  const UniqueFd served = Serve(made.open, O_RDWR);
-  Write(served, 0, "data");
-  AgeTimes(made.entry.ino);
-  EXPECT_EQ(MovedTimes(made.entry.ino), "");
-  char byte;
-  ASSERT_EQ(pread(served.get(), &byte, 1, 0), 1);
-  EXPECT_EQ(MovedTimes(made.entry.ino), "a");
-  Write(served, 0, "more");
-  EXPECT_EQ(MovedTimes(made.entry.ino), "amc");
-}
-
-// A file without data, made by mknod(2), is opened for the first time.
-TEST_F(PassthroughTest, TheFirstOpenMovesNoTime) {
-  const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
-  const Timestamp later{base::Now().seconds + 3600, 5};
-  SetattrRequest request{};
-  request.ino = file;
-  request.atime = {TimeChange::Kind::kSet, later};
-  request.mtime = {TimeChange::Kind::kSet, kOld};
-  request.ctime = kOld;
-  Must(me_.Setattr(request));
-  const OpenResult open = Must(me_.Open(file, O_RDONLY));
-  PassATick();
-  char byte;
-  ASSERT_EQ(pread(Serve(open, O_RDONLY).get(), &byte, 1, 0), 0);
-  EXPECT_EQ(Stat(file).atime, later);
-  EXPECT_EQ(Stat(file).mtime, kOld);
-}
-
-// What moves ctime without the data does not undo it when the data is looked at.
-TEST_F(PassthroughTest, CtimeNeverGoesBack) {
-  const CreateResult made = Create("file", O_RDWR);
-  const InodeNumber file = made.entry.ino;
-  const UniqueFd served = Serve(made.open, O_RDWR);
-  const std::function<Result<void>()> changes[] = {
-      [&] { return me_.Setxattr(file, "user.a", "v"); },
-      [&] { return me_.Rename(kRootInode, "file", kRootInode, "other"); },
-      [&]() -> Result<void> {
-        MEMFUSE_RETURN_IF_ERROR(me_.Link(file, kRootInode, "third"));
-        return {};
-      },
-      [&] { return me_.Unlink(kRootInode, "third"); },
-  };
-  for (const auto& change : changes) {
-    Write(served, 0, "data");
-    PassATick();
-    const Timestamp before = base::Now();
-    ASSERT_THAT(change(), Succeeds());
-    EXPECT_LE(before, Stat(file).ctime);
-    EXPECT_LT(Stat(file).mtime, before);
-  }
 }
 
 TEST_F(PassthroughTest, AFileThatCannotBeRegisteredIsNotMade) {

@@ -37,6 +37,7 @@ class ShmemFileKernelTestBase : public ShmemTestBase {
     OpenResult open;
     EXPECT_THAT(file_->Open(flags, &open), test::Succeeds());
     EXPECT_FALSE(open.direct_io);
+    if ((flags & O_ACCMODE) != O_RDONLY) file_->OpenedForWriting(&times_);
     return open.backing_id;
   }
   CacheSeconds Refresh() { return file_->Refresh(&times_); }

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <limits>
 #include <string>
 
 #include "tests/memfs/shmem_file_kernel_test_base.h"
@@ -165,7 +166,42 @@ TEST_F(ShmemFileTimesTest, AStampIsNotBeforeTheOpen) {
   EXPECT_LE(before, times_.ctime);
 }
 
-// A rename or a new xattr moves ctime without a look at the file, which was written to before.
+// A rename or a new xattr moves ctime of a closed file without a look at what was written before.
+TEST_F(ShmemFileTimesTest, AStampIsNotLiftedAboveALaterCtime) {
+  const int32_t id = Open(O_RDWR);
+  Write(Serve(id, O_RDWR), 0, "data");
+  const Timestamp stamp = store_->StatFile(last_ino())->times.mtime;
+  file_->Close(O_RDWR);
+  PassATick();
+  times_.ctime = Plus(stamp, 5);
+  for (const uint32_t later : {10, 15}) {
+    file_->CtimeMoves(times_);
+    times_.ctime = Plus(stamp, later);
+  }
+  (void)Refresh();
+  EXPECT_LT(Plus(stamp, 5), times_.mtime);
+  EXPECT_LT(times_.mtime, Plus(stamp, 6));
+  EXPECT_EQ(times_.ctime, Plus(stamp, 15));
+  // But what comes now is above that.
+  Write(Serve(Open(O_RDWR), O_RDWR), 0, "more");
+  (void)Refresh();
+  EXPECT_LT(Plus(stamp, 15), times_.mtime);
+}
+
+TEST_F(ShmemFileTimesTest, WhatWasSeenDoesNotHideWhatComesAfterALaterCtime) {
+  const int32_t id = Open(O_RDWR);
+  const UniqueFd served = Serve(id, O_RDWR);
+  Write(served, 0, "data");
+  file_->Close(O_RDWR);
+  file_->CtimeMoves(times_);
+  (void)Refresh();
+  const Timestamp stamp = store_->StatFile(last_ino())->times.mtime;
+  times_.ctime = Plus(stamp, 19);
+  Write(served, 0, "more");
+  (void)Refresh();
+  EXPECT_LT(Plus(stamp, 19), times_.ctime);
+}
+
 TEST_F(ShmemFileTimesTest, CtimeDoesNotGoBackToAnEarlierWrite) {
   const int32_t id = Open(O_RDWR);
   Write(Serve(id, O_RDWR), 0, "data");
@@ -176,6 +212,22 @@ TEST_F(ShmemFileTimesTest, CtimeDoesNotGoBackToAnEarlierWrite) {
   (void)Refresh();
   EXPECT_EQ(times_.ctime, renamed);
   EXPECT_EQ(times_.mtime, written);
+}
+
+// A time that no count of nanoseconds can say.
+TEST_F(ShmemFileTimesTest, ACtimeThatIsFarAwayLiftsNothing) {
+  for (const int64_t far :
+       {std::numeric_limits<int64_t>::max(), std::numeric_limits<int64_t>::min()}) {
+    const int32_t id = Open(O_RDWR);
+    Write(Serve(id, O_RDWR), 0, "data");
+    const Timestamp written = store_->StatFile(last_ino())->times.mtime;
+    file_->Close(O_RDWR);
+    times_.ctime = {far, 0};
+    file_->CtimeMoves(times_);
+    times_.ctime = base::Now();
+    (void)Refresh();
+    EXPECT_EQ(times_.mtime, written);
+  }
 }
 
 // A clock that was set back stamps what it says.
