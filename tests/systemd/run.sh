@@ -56,13 +56,13 @@ inside() {
 readonly root=$work/root
 mount -t overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/overlay" overlay "$root"
 rm -rf "$root/etc/systemd/system" "$root/etc/memfuse" "$root/etc/systemd/user" "${root:?}/mnt"
-mkdir -p "$root"/{etc/memfuse/mnt,etc/systemd/{system,user},usr/local/bin,usr/local/lib/systemd,mnt,oldroot}
+mkdir -p "$root"/{etc/memfuse,etc/systemd/{system,user},usr/local/bin,usr/local/lib/systemd,mnt,oldroot}
 : >"$root/etc/fstab"
 install -m 0755 "$memfuse" "$root/usr/local/bin/memfuse"
 ln -sf ../local/bin/memfuse "$root/usr/sbin/mount.memfuse"
 cp -r "$units/system" "$units/user" "$root/usr/local/lib/systemd/"
 cp -r "$here/cases" "$root/cases"
-cp "$units/scratch.conf" "$root/etc/memfuse/mnt/"
+cp "$units/scratch.conf" "$root/etc/memfuse/mnt-scratch.conf"
 cp "$here"/units/* "$root/etc/systemd/system/"
 mkdir "$root/etc/systemd/system/local-fs.target.wants"
 ln -s /usr/local/lib/systemd/system/memfuse@.service \

@@ -24,6 +24,6 @@ expect_failure mountpoint -q /mnt/plain
 
 systemctl start mnt-auto.automount
 expect "what is there before" systemd-1 findmnt -no SOURCE /mnt/auto
-expect "the size in KiB" 32768 timeout 20 bash -c "df --output=size /mnt/auto/. | tail -n 1 | tr -d ' '"
+expect "the size in KiB" 32768 size_of /mnt/auto/.
 systemctl stop mnt-auto.automount mnt-auto.mount
 expect_failure mountpoint -q /mnt/auto

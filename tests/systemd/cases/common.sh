@@ -40,4 +40,7 @@ wait_until() {
 # Whether memfuse is mounted there.
 is_memfuse() { findmnt --noheadings --output=FSTYPE "$1" | grep -qx 'fuse\(.memfuse\)\?'; }
 
+# In KiB.
+size_of() { timeout 20 df --output=size "$1" | tail -n 1 | tr -d ' '; }
+
 main_pid() { systemctl show --value -p MainPID "$unit"; }

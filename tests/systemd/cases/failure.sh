@@ -12,7 +12,7 @@ expect "what is in it" "" ls /mnt/scratch
 systemctl stop "$unit"
 
 # What somebody else mounted there outlives a start that fails.
-echo 'MEMFUSE_OPTIONS=--size=lots' >/etc/memfuse/mnt/scratch.conf
+echo 'MEMFUSE_OPTIONS=--size=lots' >/etc/memfuse/mnt-scratch.conf
 mount -t tmpfs other /mnt/scratch
 expect_failure systemctl start "$unit"
 expect "the mount of somebody else" other findmnt -no SOURCE /mnt/scratch
