@@ -16,7 +16,7 @@ systemctl start mnt-plain.mount
 is_memfuse /mnt/plain || fail "nothing is mounted at /mnt/plain"
 echo kept >/mnt/plain/file
 systemctl daemon-reload
-systemctl daemon-reexec
+reexecute
 sleep 0.5
 expect "its file" kept cat /mnt/plain/file
 systemctl stop mnt-plain.mount

@@ -12,12 +12,12 @@ expect "the size in KiB" 4194304 size_of /mnt/scratch
 contains "$(systemctl status "$unit")" 'Status: "Serving /mnt/scratch: 4.0 GiB'
 # With hardening, and visible outside.
 expect "the mount namespace" "$(readlink /proc/1/ns/mnt)" readlink "/proc/$(main_pid)/ns/mnt"
-contains "$(journalctl -u "$unit" -o cat)" 'serving /mnt/scratch'
+wait_until 60 said "$unit" 'serving /mnt/scratch'
 
 # What it offers as a service is what it offers by hand: where data lies, how requests come.
 mkdir /mnt/byhand
 memfuse --foreground --size=4g /mnt/byhand 2>/tmp/byhand &
-wait_until 10 mountpoint -q /mnt/byhand
+wait_until 60 grep -qs 'serving /mnt/byhand' /tmp/byhand
 described() { grep -o '; requests: .*' | sed 's/ \[.*//' | tail -n 1; }
 expect "the description" "$(described </tmp/byhand)" described < <(journalctl -u "$unit" -o cat)
 umount /mnt/byhand

@@ -41,8 +41,8 @@ expect "writing to it" "" as_user cp /etc/passwd "$scratch/"
 
 # What a killed daemon leaves is taken away, and a stop unmounts.
 kill -KILL "$(pid_of "$plain")"
-wait_until 30 own is-failed --quiet "$plain"
-wait_until 30 nothing_mounted_at "$scratch"
+wait_until 60 own is-failed --quiet "$plain"
+wait_until 60 nothing_mounted_at "$scratch"
 expect "a second start" "" own start "$plain"
 expect "what is in it" "" as_user ls "$scratch"
 expect "a stop" "" own stop "$escaped"
@@ -54,5 +54,5 @@ expect "the end of the manager" "" systemctl stop "$manager"
 nothing_mounted_at "$scratch" || fail "$scratch is still mounted"
 [[ ! -e /proc/$daemon ]] || fail "the daemon goes on without the manager"
 systemctl start "$manager"
-for unit in "$plain" "$escaped"; do wait_until 30 own is-active --quiet "$unit"; done
+for unit in "$plain" "$escaped"; do wait_until 60 own is-active --quiet "$unit"; done
 is_memfuse "$scratch" || fail "nothing is mounted at $scratch"
