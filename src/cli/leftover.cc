@@ -15,10 +15,11 @@ void DetachLeftover(const std::string& mount_point) {
   // FORCE_SYNC: the kernel may still know the attributes of the dead daemon's root.
   struct statx attributes;
   if (statx(AT_FDCWD, mount_point.c_str(), AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &attributes) ==
-          0 ||
-      errno != ENOTCONN) {
+      0) {
     return;
   }
+  // With io_uring the connection may end only now, and this request with it.
+  if (errno != ENOTCONN && errno != ECONNABORTED) return;
   if (umount2(mount_point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) return;
 
   // Not root: the set-user-id helper that mounted it may unmount it.

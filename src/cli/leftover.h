@@ -7,7 +7,8 @@
 
 namespace memfuse::cli {
 
-// Detaches the mount at `mount_point` if its daemon is dead (ENOTCONN); does nothing otherwise.
+// Detaches the mount at `mount_point` if its daemon is dead (ENOTCONN, or ECONNABORTED
+// while the connection ends); does nothing otherwise.
 void DetachLeftover(const std::string& mount_point);
 
 }  // namespace memfuse::cli
