@@ -31,9 +31,9 @@ MEMFUSE=$BASE/memfuse
 install_helpers
 
 # The program itself says "memfuse" on stderr; mount(8) is given time to hang, not the test.
-run() { timeout 20 "$@"; }
-as_user() { timeout 20 setpriv --reuid="$USER_ID" --regid="$USER_ID" --clear-groups "$@"; }
-as_another() { timeout 20 setpriv --reuid=1 --regid=1 --clear-groups "$@"; }
+run() { timeout 60 "$@"; }
+as_user() { timeout 60 setpriv --reuid="$USER_ID" --regid="$USER_ID" --clear-groups "$@"; }
+as_another() { timeout 60 setpriv --reuid=1 --regid=1 --clear-groups "$@"; }
 
 # expect STATUS MESSAGE COMMAND...: its exit status, and a part of what it says.
 expect() {
@@ -90,9 +90,9 @@ case_by_hand() {
   done
 
   # In the mount namespace of another process, and not here.
-  unshare --mount --propagation private sleep 60 &
+  unshare --mount --propagation private sleep 600 &
   local neighbour=$!
-  wait_until 5 eval "[[ \$(readlink /proc/$neighbour/ns/mnt) != \$(readlink /proc/self/ns/mnt) ]]"
+  wait_until 60 eval "[[ \$(readlink /proc/$neighbour/ns/mnt) != \$(readlink /proc/self/ns/mnt) ]]"
   expect 0 '' run mount -N "$neighbour" -t memfuse none "$M" -o size=4m
   not_mounted "$M" || fail "mounted in the wrong namespace"
   grep -q "^none $M fuse.memfuse " "/proc/$neighbour/mounts" || fail "not mounted over there"
@@ -176,7 +176,7 @@ case_sources() {
 
   # What a killed daemon left does not count as mounted.
   pkill -KILL -f "^[^ ]*mount.memfuse [^ ]* $BASE/other " || fail "there is no daemon to kill"
-  wait_until 10 eval "! stat -f '$BASE/other' >/dev/null 2>&1"
+  wait_until 60 eval "! stat -f '$BASE/other' >/dev/null 2>&1"
   expect 32 'a daemon that is dead' run mount "$BASE/other"
   expect 0 '' run umount "$BASE/other"
   expect 0 '' run umount "$M" "$T"
