@@ -48,9 +48,11 @@ make_root() {
 # shellcheck disable=SC2016  # expands in dpkg-query
 list_packages() { in_root dpkg-query --show --showformat '${binary:Package}\n' | sort; }
 
-# All names but of what package management and mount(8) keep of all there ever was.
+# All names but of what package management and mount(8) keep of all there ever was. (Of a package that
+# has /bin and the like, such as Ubuntu's fuse3, dpkg makes /bin.usr-is-merged, and leaves it.)
 list_files() {
   (cd "$tree" && find . -xdev \( -path ./var/lib/dpkg -o -path ./var/lib/apt -o -path ./var/cache \
+    -o -path ./bin.usr-is-merged -o -path ./lib.usr-is-merged -o -path ./sbin.usr-is-merged \
     -o -path ./var/log -o -path ./run/mount -o -path ./tmp -o -path ./proc -o -path ./sys \) -prune \
     -o -print | sort)
 }
