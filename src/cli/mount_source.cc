@@ -2,6 +2,7 @@
 
 #include <mntent.h>
 
+#include <array>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -18,10 +19,17 @@ class MountTable {
   explicit MountTable(const std::string& path) : file_(setmntent(path.c_str(), "re"), &endmntent) {}
 
   // Nothing at the end, and where there is no such file. Good until the next call.
-  const mntent* Next() { return file_ == nullptr ? nullptr : getmntent(file_.get()); }
+  const mntent* Next() {
+    return file_ == nullptr
+               ? nullptr
+               : getmntent_r(file_.get(), &line_, text_.data(), static_cast<int>(text_.size()));
+  }
 
  private:
   std::unique_ptr<FILE, decltype(&endmntent)> file_;
+  mntent line_ = {};
+  // What is behind it, in the options of an overlay of many layers, nobody asks for.
+  std::array<char, 16384> text_ = {};
 };
 
 bool IsMemfuse(const mntent& line) {
