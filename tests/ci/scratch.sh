@@ -33,6 +33,8 @@ scratch() {
   "${as[@]}" env PATH="$work/bin:$PATH" MEMFUSE_PATH="$mount_point" MEMFUSE_SUDO=no "$@" \
     timeout 60 "$work/scratch.sh" "$command" >"$work/out" 2>&1
 }
+daemons() { pgrep -f "^[^ ]*memfuse .*-- $mount_point"; }
+no_daemon() { ! daemons >/dev/null; }
 expect_said() { grep -q "$1" "$work/out" || fail "no '$1' in: $(<"$work/out")"; }
 
 touch "$work/github"
@@ -60,13 +62,14 @@ scratch unmount || fail "cannot unmount: $(<"$work/out")"
 not_mounted "$escaped" || fail "it is still mounted"
 kill "$user"
 wait "$user" || true
+# With its last user the daemon ends, a moment later.
+wait_until 60 no_daemon || fail "the daemon goes on: $(daemons)"
 scratch unmount || fail "cannot repeat: $(<"$work/out")"
 expect_said "is not mounted"
 
 # After a daemon that was killed.
 scratch mount MEMFUSE_SIZE=1m || fail "cannot mount again: $(<"$work/out")"
-daemon=$(pgrep -f "^[^ ]*memfuse .*-- $mount_point")
-kill -KILL "$daemon"
+kill -KILL "$(daemons)"
 # Its last threads may still answer when the first is gone.
 is_dead() { ! "${as[@]}" stat -f "$mount_point" >/dev/null 2>&1; }
 wait_until 60 is_dead
