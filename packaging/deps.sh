@@ -62,14 +62,24 @@ install_missing() {
     # Nothing is known before the first update of a fresh machine.
     if [[ -z $(apt-cache madison "$package" 2>/dev/null) ]]; then unknown=true; fi
   done
-  if $unknown; then apt_get update; fi
+  if $unknown; then fetch_lists; fi
   # A known package may be gone from the mirror since the lists were fetched.
-  apt_get install "${missing[@]}" || { apt_get update && apt_get install "${missing[@]}"; }
+  apt_get install "${missing[@]}" || { fetch_lists && apt_get install "${missing[@]}"; }
 }
 
+# A machine that has just started may be at its daily updates: apt-get waits for the lock on the
+# packages, but not for that on the lists.
 apt_get() {
-  as_root env DEBIAN_FRONTEND=noninteractive \
-    apt-get --yes --quiet --no-install-recommends -o Dpkg::Use-Pty=0 "$@"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet --no-install-recommends \
+    -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@"
+}
+fetch_lists() {
+  local wait
+  for wait in 5 10 20 40; do
+    if apt_get update; then return 0; fi
+    sleep "$wait"
+  done
+  apt_get update
 }
 
 # What builds and tests are run under; set by test.sh for the sanitizers.

@@ -56,8 +56,9 @@ install_package() {
     fi
   fi
   [[ -f $file ]] || fail "$package is no file"
+  # A machine that has just started may be at its daily updates.
   local get=(env DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet --no-install-recommends
-    -o Dpkg::Use-Pty=0)
+    -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300)
   # What it depends on is unknown before the first update of a fresh image.
   as_root "${get[@]}" install "$(readlink -f "$file")" ||
     { as_root "${get[@]}" update && as_root "${get[@]}" install "$(readlink -f "$file")"; }

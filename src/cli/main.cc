@@ -19,6 +19,7 @@
 #include "src/cli/machine.h"
 #include "src/cli/message.h"
 #include "src/cli/mount_helper.h"
+#include "src/cli/mount_source.h"
 #include "src/cli/options.h"
 #include "src/cli/preflight.h"
 #include "src/cli/remount.h"
@@ -79,6 +80,16 @@ int RemountMounted(const MountHelperCall& call) {
   return remounted.ok() ? 0 : Fail(remounted);
 }
 
+// Of what is mounted already.
+int LeaveMounted(const MountHelperCall& call) {
+  const auto alive = transport::CheckMountPoint(call.mount_point);
+  if (!alive.ok()) return Fail(alive.status());
+  const std::string line = ErrorLine(
+      absl::StrCat(FLAGS_fsname, " is mounted on ", call.mount_point, " already; nothing is done"));
+  std::fputs(line.c_str(), stderr);
+  return 0;
+}
+
 // As mount.memfuse.
 int HelperMain(const std::vector<std::string>& arguments) {
   SpeakAs(Speaker::kMountHelper);
@@ -95,10 +106,14 @@ int HelperMain(const std::vector<std::string>& arguments) {
   absl::StatusOr<Options> options = ResolveOptions({call->mount_point}, ThisMachine());
   if (!options.ok()) return Fail(options.status());
   if (const absl::Status status = CheckSurroundings(*options); !status.ok()) return Fail(status);
+  // `mount -a` compared the path that it had made of the name, and saw no mount.
+  if (FLAGS_fsname != call->source && IsMountedAs(FLAGS_fsname, call->mount_point)) {
+    return LeaveMounted(*call);
+  }
   if (call->verbose) {
     const int status =
         Print(absl::StrCat("mount.memfuse: ", call->fake ? "would mount " : "mounting ",
-                           call->source, " on ", call->mount_point, "\n"));
+                           FLAGS_fsname, " on ", call->mount_point, "\n"));
     if (status != 0) return status;
   }
   if (!call->fake) return Run(*options);

@@ -8,9 +8,11 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "src/base/device_path.h"
 #include "src/base/unique_fd.h"
 #include "src/cli/flags.h"
 #include "src/cli/mount_option_list.h"
+#include "src/cli/mount_source.h"
 
 namespace memfuse::cli {
 namespace {
@@ -118,19 +120,20 @@ absl::Status ApplyMountHelperCall(const MountHelperCall& call) {
   for (const std::string& list : call.options) {
     if (absl::Status status = ApplyMountOptions(list, strictness); !status.ok()) return status;
   }
-  if (IsFlagSet("fsname") && FLAGS_fsname != call.source) {
+  if (FLAGS_remount) return absl::OkStatus();
+  if (call.source.empty()) return absl::InvalidArgumentError("the source is an empty string");
+  const std::string name = NameOfSource(call.source, call.mount_point);
+  if (base::IsDevicePath(name)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("fsname=", FLAGS_fsname, " and the source '", call.source,
+        absl::StrCat("the source '", name, "' is the path of a device, and systemd would unmount ",
+                     "this when it misses the device; give a name instead, such as 'none'"));
+  }
+  if (IsFlagSet("fsname") && FLAGS_fsname != name) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("fsname=", FLAGS_fsname, " and the source '", name,
                      "' are two names for one thing; give it as the source"));
   }
-  if (absl::StartsWith(call.source, "/")) {
-    // mount(8) makes a path of a source that is a file in the working directory.
-    return absl::InvalidArgumentError(
-        absl::StrCat("the source '", call.source, "' is a path; a name is wanted, such as ",
-                     "'none', that is no file in the working directory"));
-  }
-  if (call.source.empty()) return absl::InvalidArgumentError("the source is an empty string");
-  return SetFlag("fsname", call.source);
+  return SetFlag("fsname", name);
 }
 
 absl::Status EnterMountNamespace(const std::string& path) {

@@ -33,8 +33,8 @@ struct MountHelperCall {
 // From argv without the program. Changes nothing. InvalidArgument, with a sentence.
 absl::StatusOr<MountHelperCall> ParseMountHelperCall(absl::Span<const std::string> arguments);
 
-// Sets the flags: the options, and fsname to the source, which is what mount(8) looks for in
-// /proc/mounts to see whether a line of fstab is mounted already. InvalidArgument, Unimplemented.
+// Sets the flags: the options, and fsname to what was meant by the source (mount_source.h). For a
+// remount the source says nothing: the mount has its name. InvalidArgument, Unimplemented.
 absl::Status ApplyMountHelperCall(const MountHelperCall& call);
 
 // Goes where mount -N wants it to be mounted. FailedPrecondition, PermissionDenied, with a

@@ -6,6 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "src/base/device_path.h"
 #include "src/cli/flags.h"
 #include "src/cli/owner.h"
 #include "src/cli/size.h"
@@ -48,9 +49,8 @@ absl::Status CheckFsname(const std::string& name) {
       return Invalid("fsname", name, "has a comma or a control character in it");
     }
   }
-  // systemd takes a mount away whose source is a device that it does not know.
-  if (name.empty() || name.front() == '/') {
-    return Invalid("fsname", name, "is empty or looks like the path of a device");
+  if (name.empty() || base::IsDevicePath(name)) {
+    return Invalid("fsname", name, "is empty or the path of a device");
   }
   return absl::OkStatus();
 }

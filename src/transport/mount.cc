@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "src/base/ask_mount.h"
+#include "src/base/device_path.h"
 #include "src/transport/device.h"
 #include "src/transport/helper.h"
 
@@ -29,8 +30,7 @@ constexpr char kSubtype[] = "memfuse";
 
 absl::Status CheckFsname(const std::string& fsname) {
   if (fsname.empty()) return absl::InvalidArgumentError("fsname must not be empty");
-  // systemd unmounts a mount whose source is a device that it does not know.
-  if (absl::StartsWith(fsname, "/dev/")) {
+  if (base::IsDevicePath(fsname)) {
     return absl::InvalidArgumentError(
         absl::StrCat("fsname must not be the path of a device: ", fsname));
   }

@@ -7,6 +7,7 @@ readonly memfuse=$1 recipes=$2 mode=$3
 . "$(dirname "$(readlink -f "$0")")/../testing/mount.sh"
 
 work=$(mktemp -d /tmp/ci-XXXXXX)
+mount_point="$work/space/build cache"
 # shellcheck disable=SC2317
 finish() {
   umount -l "$mount_point" 2>/dev/null || true
@@ -23,7 +24,6 @@ if [[ $mode == user ]]; then
   chown nobody: "$work/space"
 fi
 
-mount_point="$work/space/build cache"
 # As mountinfo has it, for awk's -v.
 escaped="$work/space/build\\\\040cache"
 # scratch COMMAND [NAME=VALUE...]
@@ -31,8 +31,10 @@ scratch() {
   local command=$1
   shift
   "${as[@]}" env PATH="$work/bin:$PATH" MEMFUSE_PATH="$mount_point" MEMFUSE_SUDO=no "$@" \
-    timeout 20 "$work/scratch.sh" "$command" >"$work/out" 2>&1
+    timeout 60 "$work/scratch.sh" "$command" >"$work/out" 2>&1
 }
+daemons() { pgrep -f "^[^ ]*memfuse .*-- $mount_point"; }
+no_daemon() { ! daemons >/dev/null; }
 expect_said() { grep -q "$1" "$work/out" || fail "no '$1' in: $(<"$work/out")"; }
 
 touch "$work/github"
@@ -55,21 +57,22 @@ expect_said "is mounted already"
 (cd "$work" && exec "${as[@]}" bash -c 'cd "$0" && exec sleep 100' "$mount_point") &
 user=$!
 in_use() { [[ $(readlink "/proc/$user/cwd") == "$mount_point" ]]; }
-wait_until 10 in_use
+wait_until 60 in_use
 scratch unmount || fail "cannot unmount: $(<"$work/out")"
 not_mounted "$escaped" || fail "it is still mounted"
 kill "$user"
 wait "$user" || true
+# With its last user the daemon ends, a moment later.
+wait_until 60 no_daemon || fail "the daemon goes on: $(daemons)"
 scratch unmount || fail "cannot repeat: $(<"$work/out")"
 expect_said "is not mounted"
 
 # After a daemon that was killed.
 scratch mount MEMFUSE_SIZE=1m || fail "cannot mount again: $(<"$work/out")"
-daemon=$(pgrep -f "^[^ ]*memfuse .*-- $mount_point")
-kill -KILL "$daemon"
+kill -KILL "$(daemons)"
 # Its last threads may still answer when the first is gone.
 is_dead() { ! "${as[@]}" stat -f "$mount_point" >/dev/null 2>&1; }
-wait_until 10 is_dead
+wait_until 60 is_dead
 scratch mount MEMFUSE_SIZE=1m || fail "cannot mount after a killed daemon: $(<"$work/out")"
 expect_said "killed daemon"
 scratch unmount || fail "cannot unmount: $(<"$work/out")"

@@ -76,7 +76,7 @@ expect 'memfuse --data=d' '--data=daemon'
 typed=$(
   printf 'source %q; cd %q\nmemfuse() { printf "<%%s>" "$@"; echo; }\n%b' "$file" "$directory" \
     'memfuse -o si\t4g,thr\t8 --tra\tur\t al\t\nexit\n' |
-    HOME=$directory timeout 20 script -qec 'bash --norc --noprofile -i' /dev/null 2>&1
+    HOME=$directory timeout 120 script -qec 'bash --norc --noprofile -i' /dev/null 2>&1
 )
 if [[ $typed != *'<-o><size=4g,threads=8><--transport=uring><alpha/>'* ]]; then
   echo "typed: $typed" >&2

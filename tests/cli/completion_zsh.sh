@@ -12,30 +12,29 @@ cp "$file" "$directory/functions/_memfuse"
 cat >"$directory/complete.zsh" <<'SCRIPT'
 zmodload zsh/zpty
 zpty -b shell zsh -f -i
-# tell TEXT: types it, waits until the shell is quiet, and keeps what it shows in $shown.
+# tell TEXT PATTERN: types it, keeps what the shell shows in $shown, and waits until that matches.
 tell() {
-  local part quiet=0
+  local part deadline=$(( SECONDS + 60 ))
   shown=
   zpty -n -w shell "$1"
-  while (( quiet < 10 )); do
-    if zpty -r -t shell part; then shown+=$part quiet=0; else sleep 0.05; (( ++quiet )); fi
+  while [[ $shown != $~2 ]] && (( SECONDS < deadline )); do
+    if zpty -r -t shell part; then shown+=$part; else sleep 0.02; fi
   done
 }
+# The prompt is not to be found in the line that sets it.
 tell "fpath=($1/functions \$fpath); autoload -Uz compinit; compinit -u -D; unsetopt prompt_sp
-"
-tell "bindkey '^I' complete-word; memfuse() { print -r -- \"<\${(j:><:)@}>\"; }; cd $1; PS1='%% '
-"
+bindkey '^I' complete-word; memfuse() { print -r -- \"<\${(j:><:)@}>\"; }; cd $1; PS1='rea''dy> '
+" '*ready> *'
 while (( $# > 1 )); do
-  tell "$2"
-  tell "
-"
+  tell "$2
+" '*<*>*ready> *'
   print -r -- "$shown"
   shift
 done
 zpty -d shell
 SCRIPT
 # One more tab than needed would list what there is.
-shown=$(TERM=dumb HOME=$directory timeout 50 zsh -f "$directory/complete.zsh" "$directory" \
+shown=$(TERM=dumb HOME=$directory timeout 240 zsh -f "$directory/complete.zsh" "$directory" \
   $'memfuse --transport=ur\t -o nosy\t,data=pass\t al\t' $'memfuse --noxa\t --huge=wi\t be\t')
 
 status=0

@@ -8,7 +8,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/../testing/mount.sh"
 # shellcheck source=tests/cli/mount_namespace.sh
 source "$here/mount_namespace.sh"
-need findmnt fusermount3 mount mountpoint setpriv stat umount unshare
+need findmnt fusermount3 mount mountpoint pkill setpriv stat umount unshare
 ((EUID == 0)) || fail "has to be run by root"
 
 BASE=$(mktemp -d "${TMPDIR:-/tmp}/memfuse_helper.XXXXXX")
@@ -31,9 +31,9 @@ MEMFUSE=$BASE/memfuse
 install_helpers
 
 # The program itself says "memfuse" on stderr; mount(8) is given time to hang, not the test.
-run() { timeout 20 "$@"; }
-as_user() { timeout 20 setpriv --reuid="$USER_ID" --regid="$USER_ID" --clear-groups "$@"; }
-as_another() { timeout 20 setpriv --reuid=1 --regid=1 --clear-groups "$@"; }
+run() { timeout 60 "$@"; }
+as_user() { timeout 60 setpriv --reuid="$USER_ID" --regid="$USER_ID" --clear-groups "$@"; }
+as_another() { timeout 60 setpriv --reuid=1 --regid=1 --clear-groups "$@"; }
 
 # expect STATUS MESSAGE COMMAND...: its exit status, and a part of what it says.
 expect() {
@@ -74,8 +74,6 @@ case_by_hand() {
   expect 1 'is no size' run mount -f -t memfuse none "$M" -o size=lots
   expect 1 "unknown mount option 'foo'" run mount -t memfuse none "$M" -o foo
   expect 1 'is not supported' run mount -t memfuse none "$M" -o casefold
-  expect 1 'is a path' run mount -t memfuse /dev/null "$M"
-  (cd "$BASE" && expect 1 'is a path' run mount -t memfuse memfuse "$M")
   expect 32 'is not a directory' run mount -t memfuse none "$BASE/memfuse"
   not_mounted "$M" || fail "mounted in spite of an error"
 
@@ -92,9 +90,9 @@ case_by_hand() {
   done
 
   # In the mount namespace of another process, and not here.
-  unshare --mount --propagation private sleep 60 &
+  unshare --mount --propagation private sleep 600 &
   local neighbour=$!
-  wait_until 5 eval "[[ \$(readlink /proc/$neighbour/ns/mnt) != \$(readlink /proc/self/ns/mnt) ]]"
+  wait_until 60 eval "[[ \$(readlink /proc/$neighbour/ns/mnt) != \$(readlink /proc/self/ns/mnt) ]]"
   expect 0 '' run mount -N "$neighbour" -t memfuse none "$M" -o size=4m
   not_mounted "$M" || fail "mounted in the wrong namespace"
   grep -q "^none $M fuse.memfuse " "/proc/$neighbour/mounts" || fail "not mounted over there"
@@ -124,6 +122,72 @@ case_fstab() {
   expect 0 '' run mount "$BASE/other"
   (($(size_of "$BASE/other") == 8 << 20)) || fail "the size is $(size_of "$BASE/other")"
   expect 0 '' run umount "$BASE/other"
+}
+
+# A source that is a file in the working directory is handed over as the file's path.
+case_sources() {
+  cd "$BASE"
+  ln -s memfuse link
+
+  # By hand: a directory, which is the very mount point, a file, a directory of the root.
+  expect 0 '' run mount -t memfuse mount "$M" -o size=4m
+  expect_shown "$M" SOURCE,FSTYPE 'mount fuse.memfuse'
+  # Of a remount, the source is not looked at.
+  expect 0 '' run mount -o remount,size=5m "$M"
+  expect 0 '' run mount -t memfuse memfuse "$M" -o remount,size=6m
+  expect 0 '' run mount -t memfuse /dev/null "$M" -o remount,size=8m
+  (($(size_of "$M") == 8 << 20)) || fail "the size is $(size_of "$M")"
+  expect_shown "$M" SOURCE mount
+  expect 0 '' run umount "$M"
+  expect 0 'mounting memfuse on' run mount -v -t memfuse ./memfuse "$M" -o size=4m,fsname=memfuse
+  expect_shown "$M" SOURCE memfuse
+  expect 0 '' run umount "$M"
+  expect 1 "fsname=other and the source 'memfuse'" run mount -t memfuse memfuse "$M" -o fsname=other
+  (cd / && expect 0 '' run mount -t memfuse dev "$M" -o size=4m)
+  expect_shown "$M" SOURCE dev
+  # Not a second time by mount -a, which finds no path in /proc/mounts.
+  (cd / && expect 0 "dev is mounted on $M already" run mount -t memfuse dev "$M" -o size=4m)
+  (($(mounts_at "$M") == 1)) || fail "not mounted once: $(mounts_at "$M")"
+  expect 0 '' run umount "$M"
+
+  # Other paths are names as they are; systemd would unmount devices that are none.
+  expect 0 '' run mount -t memfuse /no/such/path "$M" -o size=4m
+  expect_shown "$M" SOURCE /no/such/path
+  expect 0 '' run umount "$M"
+  expect 1 "the source '/dev/null' is the path of a device" run mount -t memfuse /dev/null "$M"
+  expect 1 "the source '/sys/none' is the path of a device" run mount -t memfuse /sys/none "$M"
+  not_mounted "$M" || fail "mounted in spite of an error"
+
+  # Whatever the working directory is, a line is mounted once and as it says.
+  use_fstab "mount $M memfuse size=4m 0 0" "link $BASE/other memfuse size=4m 0 0" \
+    "$BASE/memfuse $T memfuse size=4m 0 0"
+  local directory where
+  for directory in "$BASE" / "$BASE" /; do
+    (cd "$directory" && run mount -a 2>"$BASE/complaint") || fail "mount -a: $(<"$BASE/complaint")"
+    expect_shown "$M" SOURCE mount
+    expect_shown "$BASE/other" SOURCE link
+    expect_shown "$T" SOURCE "$BASE/memfuse"
+    for where in "$M" "$BASE/other" "$T"; do
+      (($(mounts_at "$where") == 1)) || fail "$where is mounted $(mounts_at "$where") times"
+    done
+  done
+  expect 0 '' run mount -o remount,size=8m "$BASE/other"
+  (($(size_of "$BASE/other") == 8 << 20)) || fail "the size is $(size_of "$BASE/other")"
+
+  # What a killed daemon left does not count as mounted.
+  pkill -KILL -f "^[^ ]*mount.memfuse [^ ]* $BASE/other " || fail "there is no daemon to kill"
+  wait_until 60 eval "! stat -f '$BASE/other' >/dev/null 2>&1"
+  expect 32 'a daemon that is dead' run mount "$BASE/other"
+  expect 0 '' run umount "$BASE/other"
+  expect 0 '' run umount "$M" "$T"
+
+  # A user may unmount what the line says that it is, from anywhere.
+  chown "$USER_ID" "$M"
+  use_fstab "memfuse $M memfuse user,noauto,size=4m 0 0"
+  expect 0 '' as_user mount "$M"
+  expect_shown "$M" SOURCE memfuse
+  (cd / && expect 0 '' as_user umount "$M")
+  not_mounted "$M" || fail "still mounted"
 }
 
 case_users() {

@@ -4,9 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "src/cli/flags.h"
 
 namespace memfuse::cli {
@@ -97,9 +99,31 @@ TEST_F(MountHelperTest, TwoNamesAreOneTooMany) {
               HasSubstr("two names"));
 }
 
-TEST_F(MountHelperTest, PathsAreNoNames) {
-  EXPECT_THAT(std::string(Apply({"/dev/sda1", "/mnt"}).message()), HasSubstr("is a path"));
+TEST_F(MountHelperTest, DevicesAreNoNames) {
+  for (const char* source : {"/dev/sda1", "/sys/block"}) {
+    EXPECT_THAT(std::string(Apply({source, "/mnt"}).message()),
+                HasSubstr(absl::StrCat("'", source, "' is the path of a device")));
+  }
   EXPECT_THAT(std::string(Apply({"", "/mnt"}).message()), HasSubstr("empty"));
+}
+
+TEST_F(MountHelperTest, OtherPathsAreNames) {
+  EXPECT_TRUE(Apply({"/no such/path", "/mnt"}).ok());
+  EXPECT_EQ(FLAGS_fsname, "/no such/path");
+}
+
+TEST_F(MountHelperTest, WhatMountMadeAPathOfIsTheNameAgain) {
+  const std::string here = std::filesystem::current_path().string();
+  EXPECT_TRUE(Apply({here + "/scratch", "/mnt"}).ok());
+  EXPECT_EQ(FLAGS_fsname, "scratch");
+  EXPECT_TRUE(Apply({here + "/scratch", "/mnt", "-o", "fsname=scratch"}).ok());
+}
+
+TEST_F(MountHelperTest, ARemountDoesNotLookAtTheSource) {
+  for (const char* source : {"/dev/sda1", "/mnt/scratch", "other", ""}) {
+    EXPECT_TRUE(Apply({source, "/mnt", "-o", "remount,size=1g"}).ok()) << source;
+    EXPECT_FALSE(IsFlagSet("fsname")) << source;
+  }
 }
 
 TEST_F(MountHelperTest, SloppyDropsWhatCannotBeHad) {

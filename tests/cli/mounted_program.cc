@@ -39,7 +39,7 @@ ProgramResult MountedProgram::Mount(const std::vector<std::string>& flags) {
 
 ProgramResult MountedProgram::Shell(const std::string& script) const {
   return RunProgram(
-      {"timeout", "-s", "KILL", "20", "sh", "-c", "M=$1\n" + script, "sh", mount_point_});
+      {"timeout", "-s", "KILL", "60", "sh", "-c", "M=$1\n" + script, "sh", mount_point_});
 }
 
 pid_t MountedProgram::DaemonPid() const {

@@ -38,7 +38,7 @@ class MountedProgram {
   pid_t DaemonPid() const;
 
   // Waits for the end of that child. Its exit status; -1 if it was killed or did not end in time.
-  static int WaitForExit(pid_t child, absl::Duration timeout = absl::Seconds(20));
+  static int WaitForExit(pid_t child, absl::Duration timeout = absl::Seconds(60));
 
  private:
   TemporaryDirectory directory_;

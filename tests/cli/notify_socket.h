@@ -20,7 +20,7 @@ class NotifySocket {
   NotifySocket& operator=(const NotifySocket&) = delete;
 
   // The next message; empty when none comes in time.
-  std::string Receive(absl::Duration timeout = absl::Seconds(20));
+  std::string Receive(absl::Duration timeout = absl::Seconds(60));
 
  private:
   TemporaryDirectory directory_;

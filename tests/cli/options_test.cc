@@ -145,6 +145,8 @@ TEST_F(OptionsTest, Owners) {
 TEST_F(OptionsTest, FsnameIsNoDevice) {
   EXPECT_THAT(Error({"/mnt", "--fsname="}), HasSubstr("--fsname"));
   EXPECT_THAT(Error({"/mnt", "--fsname=/dev/sda1"}), HasSubstr("--fsname"));
+  EXPECT_THAT(Error({"/mnt", "--fsname=/sys/block"}), HasSubstr("path of a device"));
+  EXPECT_EQ(Good({"/mnt", "--fsname=/srv/cache"}).mount.fsname, "/srv/cache");
   EXPECT_THAT(Error({"/mnt", "--fsname=a,allow_other"}), HasSubstr("--fsname"));
   EXPECT_THAT(Error({"/mnt", "--fsname=a\nb"}), HasSubstr("--fsname"));
 }

@@ -108,7 +108,7 @@ TEST(MountHelperTest, ExitsAsMountDoes) {
       {{"none", mount_point, "-o", "casefold"}, 1, "'casefold' is not supported"},
       {{"none", mount_point, "-s", "-o", "remount"}, 32, "no memfuse is mounted on"},
       {{"none", mount_point, "-o", "size=lots"}, 1, "'lots' is no size"},
-      {{"/dev/null", mount_point}, 1, "'/dev/null' is a path"},
+      {{"/dev/null", mount_point}, 1, "'/dev/null' is the path of a device"},
       {{"none", mount_point + "/none"}, 32, "does not exist"},
       {{"none", "/proc/self/status", "-f"}, 32, "is not a directory"},
       {{"none", mount_point, "-N", "/proc/none"}, 32, "cannot enter the mount namespace"},

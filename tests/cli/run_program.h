@@ -18,7 +18,7 @@ struct ProgramResult {
 
 // Finds the program in PATH, waits for its end and for the end of its output, at most `timeout`.
 ProgramResult RunProgram(const std::vector<std::string>& command,
-                         absl::Duration timeout = absl::Seconds(30));
+                         absl::Duration timeout = absl::Seconds(90));
 
 // The program under test with these arguments.
 ProgramResult RunMemfuse(std::vector<std::string> arguments);

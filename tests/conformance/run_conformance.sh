@@ -32,7 +32,7 @@ finish() {
     umount "$mount" 2>/dev/null || umount -l "$mount" 2>/dev/null || true
   done
   for daemon in "${daemons[@]}"; do
-    for _ in {1..50}; do
+    for _ in {1..600}; do
       kill -0 "$daemon" 2>/dev/null || break
       sleep 0.1
     done
@@ -47,7 +47,7 @@ finish() {
 }
 trap finish EXIT
 
-# start NAME [flag ...]: mounts memfuse at $work/NAME.
+# start NAME [flag ...]: mounts memfuse at $work/NAME, and waits until its log says that it serves.
 start() {
   local name=$1 daemon
   shift
@@ -57,8 +57,8 @@ start() {
     2>"$work/$name.log" &
   daemon=$!
   daemons+=("$daemon")
-  for _ in {1..100}; do
-    grep -q " $work/$name fuse" /proc/mounts && return
+  for _ in {1..600}; do
+    grep -q " serving $work/$name: " "$work/$name.log" && return
     if ! kill -0 "$daemon" 2>/dev/null; then
       cat "$work/$name.log" >&2
       exit 1

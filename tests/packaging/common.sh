@@ -11,7 +11,7 @@ fail() {
 }
 
 # in_root COMMAND...
-in_root() { timeout 60 chroot "$tree" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ "$@"; }
+in_root() { timeout 120 chroot "$tree" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ "$@"; }
 
 # Some cases change roots and make user namespaces, which the kernel refuses within a chroot.
 # shellcheck disable=SC2016  # expands in the inner shell
@@ -38,7 +38,10 @@ remove_tree() { rm -rf --one-file-system "$tree"; }
 
 # type_of DIRECTORY: of the file system mounted there, in the tree; nothing if there is none.
 type_of() {
-  awk -v dir="$tree$1" '$5 == dir { for (i = 6; $i != "-"; i++); print $(i + 1) }' /proc/self/mountinfo
+  # The kernel writes a blank as \040.
+  DIRECTORY=$tree${1// /\\040} awk '$5 == ENVIRON["DIRECTORY"] {
+    for (i = 6; $i != "-"; i++);
+    print $(i + 1) }' /proc/self/mountinfo
 }
 
 # check_use DIRECTORY: files can be written and read there, in the tree.
@@ -51,12 +54,25 @@ check_use() {
   rm -r "$tree$1/file" "$tree$1/directory"
 }
 
+# wait_until SECONDS COMMAND...: until the command succeeds; fails when it does not in time.
+wait_until() {
+  local deadline=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    ((SECONDS < deadline)) || return 1
+    sleep 0.1
+  done
+}
+
+# A zombie counts as gone: it has no program any more.
+is_gone() { [[ ! -e /proc/$1/exe ]]; }
+
 # daemon_of DIRECTORY: the process that serves it, by its argument.
 daemon_of() {
   local process
   for process in /proc/[0-9]*; do
     if tr '\0' '\n' <"$process/cmdline" 2>/dev/null | grep -qxF -- "$1" &&
-      [[ $(<"$process/comm") == memfuse* ]]; then
+      [[ $(<"$process/comm") =~ ^(mount\.)?memfuse ]]; then
       echo "${process#/proc/}"
     fi
   done
@@ -69,9 +85,6 @@ unmount() {
   daemon=$(daemon_of "$directory")
   "$@" || fail "cannot unmount $directory"
   [[ -z $(type_of "$directory") ]] || fail "$directory is still mounted"
-  for _ in {1..100}; do
-    [[ -n $daemon && -e /proc/$daemon/exe ]] || return 0
-    sleep 0.1
-  done
-  fail "$directory is unmounted, and process $daemon goes on"
+  [[ -n $daemon ]] || fail "nobody served $directory"
+  wait_until 60 is_gone "$daemon" || fail "$directory is unmounted, and process $daemon goes on"
 }

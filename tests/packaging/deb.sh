@@ -14,7 +14,7 @@ check_policy() {
 }
 
 apt_in_root() {
-  timeout 120 chroot "$tree" env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 \
+  timeout 600 chroot "$tree" env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 \
     apt-get --yes --quiet --no-install-recommends -o Dpkg::Use-Pty=0 "$@"
 }
 
@@ -31,7 +31,7 @@ make_root() {
   export http_proxy
   # What the conformance cases call, too.
   # shellcheck disable=SC2086  # may be several
-  timeout 240 debootstrap --variant=minbase --include=acl,attr,e2fsprogs,libcap2-bin \
+  timeout 1200 debootstrap --variant=minbase --include=acl,attr,e2fsprogs,libcap2-bin \
     ${DEBOOTSTRAP_OPTIONS:-} "$suite" "$tree" $source >"$work/debootstrap.log" 2>&1 ||
     fail "debootstrap: $(tail -n 5 "$work/debootstrap.log")"
   mount_kernel_files
@@ -44,9 +44,15 @@ make_root() {
   apt_in_root update >"$work/apt.log" 2>&1 || fail "apt-get update: $(tail -n 5 "$work/apt.log")"
 }
 
-# All names but of what package management and mount(8) keep of all there ever was.
+# As dpkg has them, with architecture where needed.
+# shellcheck disable=SC2016  # expands in dpkg-query
+list_packages() { in_root dpkg-query --show --showformat '${binary:Package}\n' | sort; }
+
+# All names but of what package management and mount(8) keep of all there ever was. (Of a package that
+# has /bin and the like, such as Ubuntu's fuse3, dpkg makes /bin.usr-is-merged, and leaves it.)
 list_files() {
   (cd "$tree" && find . -xdev \( -path ./var/lib/dpkg -o -path ./var/lib/apt -o -path ./var/cache \
+    -o -path ./bin.usr-is-merged -o -path ./lib.usr-is-merged -o -path ./sbin.usr-is-merged \
     -o -path ./var/log -o -path ./run/mount -o -path ./tmp -o -path ./proc -o -path ./sys \) -prune \
     -o -print | sort)
 }
@@ -55,6 +61,7 @@ list_files() {
 check_deb() {
   make_root "$1"
   list_files >"$work/before"
+  list_packages >"$work/packages-before"
 
   say "$1: apt-get install"
   apt_in_root install "$deb" >"$work/install.log" 2>&1 || fail "$(tail -n 20 "$work/install.log")"
@@ -114,7 +121,7 @@ check_conformance() {
   cp "$here/../conformance/run_conformance.sh" "$tree/root/"
   for mode in root user; do
     say "$1: conformance as $mode"
-    in_own_root timeout 120 bash /root/run_conformance.sh /usr/bin/memfuse /root/conformance_test \
+    in_own_root timeout 660 bash /root/run_conformance.sh /usr/bin/memfuse /root/conformance_test \
       "$mode" 8 --data=auto -- --gtest_brief=1 >"$work/conformance-$mode.log" 2>&1 ||
       fail "$(tail -n 50 "$work/conformance-$mode.log")"
     tail -n 1 "$work/conformance-$mode.log"
@@ -135,6 +142,9 @@ readonly busy_program='
     [[ -e /run/go ]] || exit 0
   done'
 
+# has_lines FILE COUNT: or more.
+has_lines() { [[ -e $1 ]] && (($(wc -l <"$1") >= $2)); }
+
 check_upgrade() {
   local busy before daemon version numbers=$tree/mnt/hand/numbers
   say "$1: upgrade under a busy mount"
@@ -145,11 +155,12 @@ check_upgrade() {
   touch "$tree/run/go"
   chroot "$tree" bash -c "$busy_program" busy /mnt/hand &
   busy=$!
+  wait_until 60 has_lines "$numbers" 1 || fail "the busy program does not start"
 
   apt_in_root install "$next" >"$work/upgrade.log" 2>&1 || fail "$(tail -n 20 "$work/upgrade.log")"
   before=$(wc -l <"$numbers")
-  sleep 1
-  (($(wc -l <"$numbers") > before)) || fail "the busy program stands still after the upgrade"
+  wait_until 60 has_lines "$numbers" "$((before + 1))" ||
+    fail "the busy program stands still after the upgrade"
   rm "$tree/run/go"
   wait "$busy" || fail "the busy program failed"
   [[ $(tail -n 1 "$numbers") == "$(wc -l <"$numbers")" ]] || fail "lines are lost"
@@ -167,7 +178,7 @@ check_upgrade() {
 version_of() { in_root "/proc/$1/exe" --version; }
 
 check_removal() {
-  local directory
+  local directory brought
   say "$1: removal, purge"
   apt_in_root remove memfuse >"$work/remove.log" 2>&1 || fail "$(tail -n 20 "$work/remove.log")"
   [[ ! -e $tree/usr/bin/memfuse ]] || fail "the program is still there"
@@ -181,7 +192,12 @@ check_removal() {
   ln -s /usr/lib/systemd/system/memfuse@.service "$tree$wants/memfuse@mnt.service"
   apt_in_root purge memfuse >"$work/purge.log" 2>&1 || fail "$(tail -n 20 "$work/purge.log")"
   if in_root dpkg --status memfuse >/dev/null 2>&1; then fail "dpkg still knows the package"; fi
-  apt_in_root autoremove --purge >>"$work/purge.log" 2>&1
+  # autoremove would leave what another package only recommends or suggests.
+  mapfile -t brought < <(list_packages | comm -13 "$work/packages-before" -)
+  apt_in_root purge "${brought[@]}" >>"$work/purge.log" 2>&1 || fail "$(tail -n 20 "$work/purge.log")"
+  list_packages >"$work/packages-after"
+  diff "$work/packages-before" "$work/packages-after" >"$work/left" ||
+    fail "purge leaves packages: $(<"$work/left")"
   list_files >"$work/after"
   diff "$work/before" "$work/after" >"$work/left" || fail "purge leaves: $(head -n 20 "$work/left")"
 }

@@ -19,7 +19,7 @@ here=$(dirname "$(readlink -f "$0")")
 readonly here
 if [[ ${IN_NAMESPACE:-} != "$$" ]]; then
   # The inner shell is process 1 of its namespace. Whoever kills this one kills all.
-  exec env IN_NAMESPACE=1 timeout --kill-after=3 "${INSTALL_TEST_SECONDS:-420}" \
+  exec env IN_NAMESPACE=1 timeout --kill-after=3 "${INSTALL_TEST_SECONDS:-3600}" \
     setpriv --pdeathsig KILL unshare --mount --propagation private --pid --fork --kill-child --mount-proc \
     bash "$here/install_test.sh" "$@"
 fi

@@ -16,7 +16,10 @@ work=$(mktemp -d /tmp/systemd-test-XXXXXX)
 mount -t tmpfs -o mode=0755 tmpfs "$work"
 mkdir "$work"/{cgroup,upper,overlay,root}
 mount -t cgroup2 cgroup2 "$work/cgroup"
-readonly group=$work/cgroup/memfuse-test-$$
+# Not by the number of a process: in another container, or before a run that was killed, that was taken.
+group=$(mktemp -d "$work/cgroup/memfuse-test-XXXXXX")
+readonly group
+chmod 0755 "$group"
 outer=
 
 finish() {
@@ -33,7 +36,7 @@ finish() {
     kill -KILL "$outer" 2>/dev/null || true
     wait "$outer" 2>/dev/null || true
   fi
-  for _ in {1..100}; do
+  for _ in {1..600}; do
     find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
     [[ -d $group ]] || break
     sleep 0.1
@@ -55,44 +58,48 @@ inside() {
 
 readonly root=$work/root
 mount -t overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/overlay" overlay "$root"
-rm -rf "$root/etc/systemd/system" "$root/etc/memfuse" "$root/etc/systemd/user" "${root:?}/mnt"
-mkdir -p "$root"/{etc/memfuse/mnt,etc/systemd/{system,user},usr/local/bin,usr/local/lib/systemd,mnt,oldroot}
+rm -rf "$root/etc/systemd/system" "$root/etc/memfuse" "$root/etc/systemd/user" "${root:?}/mnt" \
+  "$root/var/log/journal"
+mkdir -p "$root"/{etc/memfuse,etc/systemd/{system,user},usr/local/bin,usr/local/lib/systemd,mnt,oldroot}
 : >"$root/etc/fstab"
 install -m 0755 "$memfuse" "$root/usr/local/bin/memfuse"
 ln -sf ../local/bin/memfuse "$root/usr/sbin/mount.memfuse"
 cp -r "$units/system" "$units/user" "$root/usr/local/lib/systemd/"
 cp -r "$here/cases" "$root/cases"
-cp "$units/scratch.conf" "$root/etc/memfuse/mnt/"
+cp "$units/scratch.conf" "$root/etc/memfuse/mnt-scratch.conf"
 cp "$here"/units/* "$root/etc/systemd/system/"
 mkdir "$root/etc/systemd/system/local-fs.target.wants"
 ln -s /usr/local/lib/systemd/system/memfuse@.service \
   "$root/etc/systemd/system/local-fs.target.wants/memfuse@mnt-scratch.service"
 
-mkdir "$group"
 (
   echo "$BASHPID" >"$group/cgroup.procs"
-  exec unshare --pid --fork --kill-child --mount --uts --ipc --cgroup bash "$here/init.sh" "$root"
+  exec setpriv --pdeathsig KILL unshare --pid --fork --kill-child --mount --uts --ipc --cgroup \
+    bash "$here/init.sh" "$root"
 ) >"$work/console" 2>&1 </dev/null &
 outer=$!
 
+# within SECONDS COMMAND...: whether it succeeds in time, asked again and again.
+within() {
+  local deadline=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    ((SECONDS < deadline)) || return 1
+    sleep 0.1
+  done
+}
+
 booted() { [[ $(inside systemctl is-active memfuse-test.target 2>/dev/null) == active ]]; }
-for _ in {1..300}; do
-  ! booted || break
-  [[ -e /proc/$outer ]] || break
-  sleep 0.1
-done
+ended() { ! grep -q '^State:[[:space:]]*[^Z[:space:]]' "/proc/$outer/status" 2>/dev/null; }
+booted_or_ended() { booted || ended; }
+within 120 booted_or_ended || true
 booted || { echo "systemd did not start" >&2 && exit 1; }
-inside timeout 120 bash /cases/"$case".sh
+inside timeout 240 bash /cases/"$case".sh
 
 # At shutdown, what uses the mount is ended first, and nothing waits for anything in vain.
 was_active=$(inside systemctl is-active memfuse@mnt-scratch.service || true)
 inside systemctl start --no-block --job-mode=replace-irreversibly poweroff.target
-ended() { ! grep -q '^State:[[:space:]]*[^Z[:space:]]' "/proc/$outer/status" 2>/dev/null; }
-for _ in {1..300}; do
-  ! ended || break
-  sleep 0.1
-done
-ended || { echo "systemd did not end" >&2 && exit 1; }
+within 120 ended || { echo "systemd did not end" >&2 && exit 1; }
 if [[ $was_active == active ]] && ! grep -q '^fuse' "$root/var/at-stop"; then
   echo "it was unmounted before what uses it was ended" >&2
   exit 1

@@ -97,10 +97,10 @@ TEST_F(MountTest, ADeadDaemonsMount) {
 
 TEST_F(MountTest, BadNames) {
   MountOptions options = Where();
-  options.fsname = "/dev/sda1";
-  EXPECT_THAT(TryToMount(options), StartsWith("INVALID_ARGUMENT: "));
-  options.fsname = "";
-  EXPECT_THAT(TryToMount(options), StartsWith("INVALID_ARGUMENT: "));
+  for (const char* name : {"", "/dev/sda1", "/sys/block"}) {
+    options.fsname = name;
+    EXPECT_THAT(TryToMount(options), StartsWith("INVALID_ARGUMENT: ")) << name;
+  }
 }
 
 TEST_F(MountTest, OptionsOfTheHelper) {

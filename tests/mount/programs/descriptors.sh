@@ -9,13 +9,14 @@ workers() { grep -l '^memfuse-[0-9]*$' "/proc/$DAEMON/task/"*/comm | wc -l; }
 children() { cat "/proc/$DAEMON/task/"*/children; }
 
 for threads in 8 1 3; do
-  start_memfuse "$MOUNT" --threads=$threads
+  # Io_uring has others, and whoever switched it on may have left it so.
+  start_memfuse "$MOUNT" --threads=$threads --transport=dev
   # The workers name themselves once they run.
   touch "$MOUNT/file"
+  has_workers() { [[ $(workers) == "$threads" ]]; }
+  wait_until 60 has_workers || fail "$(workers) workers, not $threads"
   [[ $(descriptors) == "$threads" ]] ||
     fail "$(descriptors) descriptors of /dev/fuse, not $threads: $(ls -l "/proc/$DAEMON/fd")"
-  has_workers() { [[ $(workers) == "$threads" ]]; }
-  wait_until 10 has_workers || fail "$(workers) workers, not $threads"
   [[ -z $(children) ]] || fail "the daemon has children: $(children)"
   stop_memfuse "$MOUNT"
 done

@@ -16,7 +16,7 @@ systemctl start mnt-plain.mount
 is_memfuse /mnt/plain || fail "nothing is mounted at /mnt/plain"
 echo kept >/mnt/plain/file
 systemctl daemon-reload
-systemctl daemon-reexec
+reexecute
 sleep 0.5
 expect "its file" kept cat /mnt/plain/file
 systemctl stop mnt-plain.mount
@@ -24,6 +24,6 @@ expect_failure mountpoint -q /mnt/plain
 
 systemctl start mnt-auto.automount
 expect "what is there before" systemd-1 findmnt -no SOURCE /mnt/auto
-expect "the size in KiB" 32768 timeout 20 bash -c "df --output=size /mnt/auto/. | tail -n 1 | tr -d ' '"
+expect "the size in KiB" 32768 size_of /mnt/auto/.
 systemctl stop mnt-auto.automount mnt-auto.mount
 expect_failure mountpoint -q /mnt/auto

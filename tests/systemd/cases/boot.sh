@@ -8,29 +8,41 @@ set -euo pipefail
 expect "the service" active systemctl is-active "$unit"
 expect "what the service that uses it wrote" started cat /mnt/scratch/by-service
 # As in the example of the options.
-expect "the size in KiB" 4194304 bash -c "df --output=size /mnt/scratch | tail -n 1 | tr -d ' '"
+expect "the size in KiB" 4194304 size_of /mnt/scratch
 contains "$(systemctl status "$unit")" 'Status: "Serving /mnt/scratch: 4.0 GiB'
 # With hardening, and visible outside.
 expect "the mount namespace" "$(readlink /proc/1/ns/mnt)" readlink "/proc/$(main_pid)/ns/mnt"
-contains "$(journalctl -u "$unit" -o cat)" 'serving /mnt/scratch'
+wait_until 60 said "$unit" 'serving /mnt/scratch'
 
 # What it offers as a service is what it offers by hand: where data lies, how requests come.
 mkdir /mnt/byhand
 memfuse --foreground --size=4g /mnt/byhand 2>/tmp/byhand &
-wait_until 10 mountpoint -q /mnt/byhand
+wait_until 60 grep -qs 'serving /mnt/byhand' /tmp/byhand
 described() { grep -o '; requests: .*' | sed 's/ \[.*//' | tail -n 1; }
 expect "the description" "$(described </tmp/byhand)" described < <(journalctl -u "$unit" -o cat)
 umount /mnt/byhand
 wait
 
-# Names with blanks and dashes, and a directory that is made.
-mkdir '/etc/memfuse/mnt/a dir'
+# Names with blanks and dashes, which systemd escapes, and a directory that is made.
+mkdir -p '/etc/memfuse/mnt/a dir'
 echo "MEMFUSE_OPTIONS=--size=1m --fsname='a name'" >'/etc/memfuse/mnt/a dir/build-cache.conf'
 escaped=$(systemd-escape --path --template=memfuse@.service '/mnt/a dir/build-cache')
+contains "$escaped" '\x2d'
 systemctl start "$escaped"
 is_memfuse '/mnt/a dir/build-cache' || fail "nothing is mounted for $escaped"
 expect "its name" "a name" findmnt -no SOURCE '/mnt/a dir/build-cache'
 systemctl stop "$escaped"
+
+# Of two files of options, the one by the name of the instance counts; the other alone does as well.
+echo 'MEMFUSE_OPTIONS=--size=2m' >/etc/memfuse/mnt/both.conf
+echo 'MEMFUSE_OPTIONS=--size=3m' >/etc/memfuse/mnt-both.conf
+systemctl start memfuse@mnt-both.service
+expect "the size in KiB" 3072 size_of /mnt/both
+systemctl stop memfuse@mnt-both.service
+rm /etc/memfuse/mnt-both.conf
+systemctl start memfuse@mnt-both.service
+expect "the size in KiB" 2048 size_of /mnt/both
+systemctl stop memfuse@mnt-both.service
 
 # Files with all kinds of attributes, written by others.
 dir=/mnt/scratch/work

@@ -40,4 +40,16 @@ wait_until() {
 # Whether memfuse is mounted there.
 is_memfuse() { findmnt --noheadings --output=FSTYPE "$1" | grep -qx 'fuse\(.memfuse\)\?'; }
 
+# In KiB.
+size_of() { timeout 60 df --output=size "$1" | tail -n 1 | tr -d ' '; }
+
+# said UNIT TEXT [ARGUMENT...]: whether it is in the unit's journal, where it comes a little later.
+said() { journalctl -u "$1" -o cat "${@:3}" | grep -F -e "$2" >/dev/null; }
+
+# While it executes itself, systemd answers nobody.
+reexecute() {
+  systemctl daemon-reexec
+  wait_until 60 systemctl is-active --quiet memfuse-test.target
+}
+
 main_pid() { systemctl show --value -p MainPID "$unit"; }

@@ -5,20 +5,20 @@ set -euo pipefail
 . /cases/common.sh
 
 kill -KILL "$(main_pid)"
-wait_until 10 systemctl is-failed --quiet "$unit"
-wait_until 10 bash -c '! grep -q " /mnt/scratch " /proc/self/mounts'
+wait_until 60 systemctl is-failed --quiet "$unit"
+wait_until 60 bash -c '! grep -q " /mnt/scratch " /proc/self/mounts'
 expect "a second start" "" systemctl start "$unit"
 expect "what is in it" "" ls /mnt/scratch
 systemctl stop "$unit"
 
 # What somebody else mounted there outlives a start that fails.
-echo 'MEMFUSE_OPTIONS=--size=lots' >/etc/memfuse/mnt/scratch.conf
+echo 'MEMFUSE_OPTIONS=--size=lots' >/etc/memfuse/mnt-scratch.conf
 mount -t tmpfs other /mnt/scratch
 expect_failure systemctl start "$unit"
 expect "the mount of somebody else" other findmnt -no SOURCE /mnt/scratch
 contains "$(systemctl status "$unit" || true)" "Status: \"--size: 'lots' is no size"
 contains "$(systemctl status "$unit" || true)" "Error: 22 (Invalid argument)"
-contains "$(journalctl -u "$unit" -p err -o cat)" "--size: 'lots' is no size"
+wait_until 60 said "$unit" "--size: 'lots' is no size" -p err
 
 # One without the file has the defaults; a broken one stops nothing else.
 systemctl start memfuse@mnt-defaults.service

@@ -12,7 +12,7 @@ systemctl start "$unit"
 expect "what is in a new one" "" ls /mnt/scratch
 (cd /mnt/scratch && exec 3>held && exec sleep 1000) &
 user=$!
-wait_until 10 test -e /mnt/scratch/held
+wait_until 60 test -e /mnt/scratch/held
 before=$SECONDS
 systemctl stop "$unit"
 ((SECONDS - before < 15)) || fail "stopping in use took $((SECONDS - before)) s"
@@ -23,7 +23,7 @@ kill "$user"
 
 systemctl start "$unit"
 umount /mnt/scratch
-wait_until 10 bash -c "[[ \$(systemctl is-active '$unit') == inactive ]]"
+wait_until 60 bash -c "[[ \$(systemctl is-active '$unit') == inactive ]]"
 expect "the result" Result=success systemctl show -p Result "$unit"
 
 # A change of the unit (an upgrade) leaves what runs alone.
@@ -31,6 +31,6 @@ systemctl start "$unit"
 echo kept >/mnt/scratch/file
 before=$(main_pid)
 systemctl daemon-reload
-systemctl daemon-reexec
+reexecute
 expect "the process" "$before" main_pid
 expect "its file" kept cat /mnt/scratch/file

@@ -1,0 +1,17 @@
+#include "src/base/device_path.h"
+
+namespace memfuse::base {
+
+bool IsDevicePath(std::string_view path) {
+  if (path.empty() || path.front() != '/') return false;
+  std::string_view first;
+  // As systemd compares: "//" and "/./" are "/".
+  while (!path.empty() && (first.empty() || first == ".")) {
+    path.remove_prefix(1);
+    first = path.substr(0, path.find('/'));
+    path.remove_prefix(first.size());
+  }
+  return first == "dev" || first == "sys";
+}
+
+}  // namespace memfuse::base
