@@ -6,7 +6,9 @@ set -euo pipefail
 
 home=/home/tester
 manager="manager-of-user.service"
-echo "tester:x:1234:1234::$home:/bin/bash" >>/etc/passwd
+# Before one of that name that this machine may have.
+sed -i "1i tester:x:1234:1234::$home:/bin/bash" /etc/passwd
+rm -rf "$home"
 install -d -o 1234 -g 1234 "$home"
 
 as_user() {
