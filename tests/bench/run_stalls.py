@@ -12,23 +12,12 @@ import statistics
 import tempfile
 import time
 
-from command_line import Parser, check_basics, positive, run_program, size_of, speaker
+from command_line import Parser, check_basics, names_of, positive, run_program, size_of, speaker
 from commands import Failure, interrupts, run, start
 from targets import Fuse, Tmpfs, clean_up
 
 PROGRAM = "run_stalls.py"
 say = speaker(PROGRAM)
-
-
-def parse(arguments):
-    parser = Parser(prog=PROGRAM, description="How long others wait while gigabytes are moved.")
-    add = parser.add_argument
-    add("--memfuse", required=True, metavar="PROGRAM", help="the release build")
-    add("--before", metavar="PROGRAM", help="another build to compare with")
-    add("--size", type=size_of, default=size_of("1500m"), help="of each file (default: 1500m)")
-    add("--limit", type=size_of, default=size_of("7g"), help="--size of mounts (default: 7g)")
-    add("--rounds", type=positive(int), default=5, help="(default: 5)")
-    return parser.parse_args(arguments)
 
 
 # What two programs do at the same time, each to a file 'large' of its own directory.
@@ -38,6 +27,19 @@ WORK = {
     "truncate": ": >large",
     "remove": "rm large",
 }
+
+
+def parse(arguments):
+    parser = Parser(prog=PROGRAM, description="How long others wait while gigabytes are moved.")
+    add = parser.add_argument
+    add("--memfuse", required=True, metavar="PROGRAM", help="the release build")
+    add("--before", metavar="PROGRAM", help="another build to compare with")
+    add("--work", type=names_of(WORK), default=list(WORK), metavar=",".join(WORK),
+        help="what is done meanwhile (default: all)")  # fmt: skip
+    add("--size", type=size_of, default=size_of("1500m"), help="of each file (default: 1500m)")
+    add("--limit", type=size_of, default=size_of("7g"), help="--size of mounts (default: 7g)")
+    add("--rounds", type=positive(int), default=5, help="(default: 5)")
+    return parser.parse_args(arguments)
 
 
 def pairs(directory, programs):
@@ -90,12 +92,12 @@ def all_targets(options):
 def benchmark(options):
     work = tempfile.mkdtemp(prefix="memfuse-bench-")
     targets = all_targets(options)
-    found = {target: {name: [] for name in WORK} for target in targets}
+    found = {target: {name: [] for name in options.work} for target in targets}
     try:
         for round_number in range(options.rounds):
             say(f"round {round_number + 1} of {options.rounds}")
             # One at a time: together they would not fit into memory.
-            for name in WORK:
+            for name in options.work:
                 for target in targets:
                     target.mount(work)
                     found[target][name].append(measure(target, name, options.size))
@@ -105,7 +107,7 @@ def benchmark(options):
         clean_up(targets, work)
     print("The longest that a program waited which makes and removes a file, in milliseconds: median of"
           f" {options.rounds} (largest)")  # fmt: skip
-    print("", *WORK, sep="\t")
+    print("", *options.work, sep="\t")
     for target in targets:
         cells = (
             f"{statistics.median(times) * 1e3:.1f} ({max(times) * 1e3:.1f})"
