@@ -1,9 +1,9 @@
 // How an operation lets others be served while it takes its time.
 //
-// A session serves with few threads, and one that allocates, copies or frees gigabytes, or waits for
-// what another request will bring, serves nobody meanwhile; as many such operations as there are
-// threads would hold everybody up. So an operation gives its seat away for as long as it is busy:
-// another thread serves in its place.
+// A session serves with few threads, and one that allocates, copies or frees gigabytes, or waits
+// for what another request will bring, serves nobody meanwhile; as many such operations as there
+// are threads would hold everybody up. So an operation gives its seat away for as long as it is
+// busy: another thread serves in its place.
 
 #ifndef MEMFUSE_SEAT_H_
 #define MEMFUSE_SEAT_H_

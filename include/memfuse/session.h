@@ -54,11 +54,11 @@ struct SessionOptions {
   // fuse, Linux 6.14): one worker per CPU, and one more on a descriptor for what does not go there;
   // `threads` does not count then, and nobody takes a seat of a queue's.
   bool io_uring = false;
-  // The kernel checks permissions and ACLs (default_permissions). Without it nobody but the mounting
-  // user may enter, nothing is checked but access(2) and the execution of files, and the kernel asks
-  // for a directory's attributes once less whenever a name in it is made or removed. Right only for
-  // who may do everything: an error of Mount with another effective user than 0, or with
-  // MountOptions::allow_other.
+  // The kernel checks permissions and ACLs (default_permissions). Without it nobody but the
+  // mounting user may enter, nothing is checked but access(2) and the execution of files, and the
+  // kernel asks for a directory's attributes once less whenever a name in it is made or removed.
+  // Right only for who may do everything: an error of Mount with another effective user than 0, or
+  // with MountOptions::allow_other.
   bool kernel_permissions = true;
 };
 

@@ -202,8 +202,8 @@ Result<uint64_t> MemFs::CopyFileRange(const RequestContext& context,
     size = in->size();
   }
   if (request.offset_in >= size) return uint64_t{0};
-  const uint64_t length = std::min({request.length, kMostCopied, size - request.offset_in,
-                                    kMaxFileSize - request.offset_out});
+  const uint64_t length = std::min(
+      {request.length, kMostCopied, size - request.offset_in, kMaxFileSize - request.offset_out});
   if (in.get() == out.get() && request.offset_in < request.offset_out + length &&
       request.offset_out < request.offset_in + length) {
     return Errno(EINVAL);

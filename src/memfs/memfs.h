@@ -159,8 +159,8 @@ class MemFs final : public MemoryFileSystem {
   InodeNumber ChildTowards(const Directory& ancestor, const Directory& directory) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(rename_mu_);
 
-  // Where space is short for a name and `bytes` of data, gives files that were just removed the time
-  // to go. kOpenEnd: as much as the kernel likes to write. Without locks.
+  // Where space is short for a name and `bytes` of data, gives files that were just removed the
+  // time to go. kOpenEnd: as much as the kernel likes to write. Without locks.
   static constexpr uint64_t kOpenEnd = ~uint64_t{0};
   void AwaitSpace(const RequestContext& context, uint64_t bytes);
   // Until the files that were removed before have gone, or there is `enough`; not for those that

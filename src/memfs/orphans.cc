@@ -5,9 +5,9 @@
 namespace memfuse::memfs {
 namespace {
 
-// Which ones stay is not known, only how many did. Long enough for those who ask again and again not
-// to wait each time, and short enough for them to be right again soon when it was another one that
-// went.
+// Which ones stay is not known, only how many did. Long enough for those who ask again and again
+// not to wait each time, and short enough for them to be right again soon when it was another one
+// that went.
 constexpr absl::Duration kMemory = absl::Seconds(1);
 
 }  // namespace

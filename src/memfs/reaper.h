@@ -1,8 +1,8 @@
 // Frees the data of large files that nothing keeps any more, in a thread of its own.
 //
 // To free a gigabyte takes a tenth of a second, in which the thread that happens to drop the last
-// count would serve nobody. And a tmpfs gives a removed file's space back only when the last page of
-// it is freed; so data goes piece by piece, and who waits for space finds some soon.
+// count would serve nobody. And a tmpfs gives a removed file's space back only when the last page
+// of it is freed; so data goes piece by piece, and who waits for space finds some soon.
 
 #ifndef MEMFUSE_SRC_MEMFS_REAPER_H_
 #define MEMFUSE_SRC_MEMFS_REAPER_H_

@@ -1,9 +1,9 @@
 // Files that are removed for good, and waiting for their space.
 //
-// unlink(2) takes a name away. The data goes when the kernel has let go of the inode, a moment later
-// (orphans.h), and that of a large file piece by piece (reaper.h). On a tmpfs it would be gone when
-// unlink(2) returns; so whoever asks what is free, or would find too little, waits for what was
-// removed before. Waiting threads leave their seats: what they wait for are requests, too.
+// unlink(2) takes a name away. The data goes when the kernel has let go of the inode, a moment
+// later (orphans.h), and that of a large file piece by piece (reaper.h). On a tmpfs it would be
+// gone when unlink(2) returns; so whoever asks what is free, or would find too little, waits for
+// what was removed before. Waiting threads leave their seats: what they wait for are requests, too.
 
 #include <time.h>
 

@@ -3,8 +3,8 @@
 //
 // A stand-in is a worker like any other, on a descriptor of its own, but for one thing: when there
 // are more stand-ins than threads that are away, it waits before its next request. It is started
-// when it is needed first and stays; to wake it costs less. One that has nothing to do any more, but
-// reads already, serves one request too many, which does no harm.
+// when it is needed first and stays; to wake it costs less. One that has nothing to do any more,
+// but reads already, serves one request too many, which does no harm.
 //
 //   serving <= away     each of them has somebody to stand in for, but for those that just finished
 //   started <= most     started = serving + parked

@@ -185,8 +185,9 @@ bool SessionImpl::AddStandIn() {
     added = absl::ResourceExhaustedError("out of memory");
   }
   if (!added.ok()) {
-    LOG_FIRST_N(WARNING, 1) << "long operations hold others up, since no thread can be had to serve "
-                            << "meanwhile (said once): " << added.message();
+    LOG_FIRST_N(WARNING, 1)
+        << "long operations hold others up, since no thread can be had to serve "
+        << "meanwhile (said once): " << added.message();
   }
   return added.ok();
 }
