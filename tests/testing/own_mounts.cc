@@ -1,0 +1,29 @@
+// Linked into programs that mount: they do it in a mount namespace of their own. A copy of the
+// mount in somebody else's (another test's, a container's, a service's) would keep it alive after
+// umount, and its daemon waiting.
+
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace memfuse::test {
+namespace {
+
+class OwnMounts : public testing::Environment {
+ public:
+  void SetUp() override {
+    if (geteuid() != 0) return;  // the tests will say what they need
+    ASSERT_EQ(unshare(CLONE_NEWNS), 0) << std::strerror(errno);
+    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0)
+        << std::strerror(errno);
+  }
+};
+
+const testing::Environment* const own_mounts = testing::AddGlobalTestEnvironment(new OwnMounts);
+
+}  // namespace
+}  // namespace memfuse::test
