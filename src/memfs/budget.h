@@ -79,6 +79,9 @@ class Budget {
   // Nearly as much, and never more; cheaper.
   uint64_t bytes_free_at_least() const { return bytes_.left_at_least(); }
   uint64_t inode_limit() const { return inodes_.limit(); }
+  uint64_t inodes_free() const { return inodes_.left(); }
+  // As bytes_free_at_least.
+  uint64_t inodes_free_at_least() const { return inodes_.left_at_least(); }
   uint64_t bytes_used() const { return bytes_.taken(); }
   uint64_t inodes_used() const { return inodes_.taken(); }
 

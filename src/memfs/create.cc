@@ -106,6 +106,7 @@ Result<Entry> MemFs::MakeNode(const RequestContext& context, InodeNumber parent,
                               std::string_view name, const NewNode& node, OpenResult* open) {
   MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(parent));
   MEMFUSE_RETURN_IF_ERROR(CheckName(name));
+  AwaitInode(context);
   AwaitSpace(context, node.open ? kOpenEnd : 0);
   InodeRef inode;  // outlives the lock: where the maker fails, the inode goes without it
   MutexLock names(&dir->names_mu);
@@ -197,6 +198,7 @@ Result<CreateResult> MemFs::Tmpfile(const RequestContext& context, const CreateR
   MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(request.parent));
   // A removed parent is as good as any: nothing is added to it.
   if (dir->immutable()) return Errno(EPERM);
+  AwaitInode(context);
   AwaitSpace(context, kOpenEnd);
   NewNode node;
   node.mode = S_IFREG | (request.mode & 07777);

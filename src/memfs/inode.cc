@@ -13,19 +13,18 @@ constexpr uint32_t kBlockSize = 4096;
 Inode::~Inode() {
   resources_->budget.ReleaseBytes(cost_);
   // What it held went with the members of whatever it is.
-  if (orphan) resources_->orphans.Remove();
+  if (orphan) orphans().Remove();
 }
 
 void Inode::NoteOrphanLocked() {
-  if (orphan || !is_regular() || dead || meta.nlink != 0 || opens != 0) return;
+  if (orphan || dead || meta.nlink != 0 || opens != 0) return;
   orphan = true;
-  resources_->orphans.Add();
+  orphans().Add();
 }
 
 void Inode::SettleOrphan() {
   MutexLock lock(&mu);
-  if (!std::exchange(orphan, false)) return;
-  resources_->orphans.Remove();
+  if (std::exchange(orphan, false)) orphans().Remove();
 }
 
 void Inode::ChangedLocked(Timestamp now) {

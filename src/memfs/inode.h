@@ -33,7 +33,8 @@ namespace memfuse::memfs {
 struct Resources {
   Resources(uint64_t byte_limit, uint64_t inode_limit) : budget(byte_limit, inode_limit) {}
   Budget budget;
-  Orphans orphans;
+  Orphans orphans;        // regular files
+  Orphans other_orphans;  // of the other types, which take little but an inode
   std::unique_ptr<DataStore> store;  // constant from the first request on
 };
 
@@ -119,8 +120,8 @@ class Inode : public base::RefCounted {
   // locks.
   [[nodiscard]] bool MarkDeadIfUnusedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
-  // The last name or the last open went, and only the kernel still knows the inode: its data comes
-  // back when it lets go, any moment now. `orphans` is told, and told again by the destructor.
+  // The last name or the last open went, and only the kernel still knows the inode: what it takes
+  // comes back when it lets go, any moment now. Orphans are told, and told again by the destructor.
   void NoteOrphanLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // It is none any more: somebody else keeps account of its data.
   void SettleOrphan() ABSL_LOCKS_EXCLUDED(mu);
@@ -167,6 +168,11 @@ class Inode : public base::RefCounted {
 
   // ctime is about to move, and nobody has the file open.
   virtual void CtimeMovesLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {}
+
+  // That it is among, as an orphan.
+  Orphans& orphans() const {
+    return is_regular() ? resources_->orphans : resources_->other_orphans;
+  }
 
   Resources* const resources_;
 };

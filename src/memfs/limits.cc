@@ -47,7 +47,7 @@ Result<void> MemFs::SetLimits(const RequestContext& context, uint64_t size_limit
   if (size_limit > kMaxSizeLimit || inode_limit > kMaxInodeLimit) return Errno(EINVAL);
   size_limit = (size_limit + kPageSize - 1) / kPageSize * kPageSize;
   // Files that were just removed are used by nobody.
-  AwaitRemovals(context, [] { return false; });
+  AwaitRemovals(context, &resources_.orphans, [] { return false; });
   Budget& budget = resources_.budget;
   MutexLock lock(&limits_mu_);
   // All that can fail first: a limit that is raised cannot.

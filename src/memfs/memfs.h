@@ -165,7 +165,10 @@ class MemFs final : public MemoryFileSystem {
   void AwaitSpace(const RequestContext& context, uint64_t bytes);
   // Until the files that were removed before have gone, or there is `enough`; not for those that
   // stay.
-  void AwaitRemovals(const RequestContext& context, absl::FunctionRef<bool()> enough);
+  void AwaitRemovals(const RequestContext& context, Orphans* orphans,
+                     absl::FunctionRef<bool()> enough);
+  // The same for an inode, where none is left.
+  void AwaitInode(const RequestContext& context);
   // What the data of a file takes, in bytes.
   static uint64_t DataBytes(RegularFile* file) ABSL_LOCKS_EXCLUDED(file->mu);
   // The data of `file` changed just now.

@@ -206,7 +206,7 @@ Result<FileSystemStatistics> MemFs::Statfs(const RequestContext& context, const 
 
 FileSystemStatistics MemFs::Statistics(const RequestContext& context) {
   const Budget& budget = resources_.budget;
-  AwaitRemovals(context, [] { return false; });
+  AwaitRemovals(context, &resources_.orphans, [] { return false; });
   resources_.store->ReleaseUnused(/*all=*/true);
   FileSystemStatistics s;
   s.block_size = kPageSize;

@@ -18,10 +18,11 @@ namespace memfuse::memfs {
 namespace {
 
 constexpr timespec kStep = {0, 100'000};
-// Without anything going. An orphan that the kernel keeps for so long it keeps for somebody.
-constexpr absl::Duration kOrphanPatience = absl::Milliseconds(200);
-// The reaper is done with a piece in some milliseconds, unless the machine has other worries.
-constexpr absl::Duration kReaperPatience = absl::Seconds(5);
+// In steps, which take longer on a machine with other worries, without anything going: 0.3 s. An
+// orphan that the kernel keeps for so long it keeps for somebody.
+constexpr int kOrphanPatience = 2000;
+// The reaper is done with a piece in some milliseconds.
+constexpr int kReaperPatience = 30'000;
 
 }  // namespace
 
@@ -48,40 +49,47 @@ void MemFs::AwaitSpace(const RequestContext& context, uint64_t bytes) {
     // Of what the reaper has, the rest is free before as much can be written.
     return free >= plenty && free >= (open_end ? reaper_.bytes() : bytes);
   };
-  if (!enough()) AwaitRemovals(context, enough);
+  if (!enough()) AwaitRemovals(context, &resources_.orphans, enough);
 }
 
-void MemFs::AwaitRemovals(const RequestContext& context, absl::FunctionRef<bool()> enough) {
-  if (!resources_.orphans.any() && reaper_.bytes() == 0) return;
-  const absl::Time begin = absl::Now();
-  Orphans::Wait orphans(&resources_.orphans, begin);
+void MemFs::AwaitInode(const RequestContext& context) {
+  const Budget& budget = resources_.budget;
+  if (budget.inodes_free_at_least() > 0) return;
+  const auto enough = [&] { return budget.inodes_free() > 0; };
+  for (Orphans* const orphans : {&resources_.orphans, &resources_.other_orphans}) {
+    if (!enough()) AwaitRemovals(context, orphans, enough);
+  }
+}
+
+void MemFs::AwaitRemovals(const RequestContext& context, Orphans* all,
+                          absl::FunctionRef<bool()> enough) {
+  if (!all->any() && reaper_.bytes() == 0) return;
+  Orphans::Wait orphans(all, absl::Now());
   bool orphans_over = orphans.over();
   uint64_t last_taken = reaper_.taken();
   if (orphans_over && reaper_.finished() >= last_taken) return;
 
   const Absence absence(context.seat);
-  absl::Time moved_at = begin;
   std::tuple<uint64_t, uint64_t, uint64_t> moved;
-  while (!enough()) {
+  for (int still = 0; !enough(); ++still) {
     // The large ones are counted here, then there.
     if (!orphans_over && orphans.over()) {
       orphans_over = true;
       last_taken = reaper_.taken();
     }
     if (orphans_over && reaper_.finished() >= last_taken) return;
-    const absl::Time now = absl::Now();
     const std::tuple<uint64_t, uint64_t, uint64_t> state(orphans.progress(), reaper_.bytes(),
                                                          reaper_.finished());
     if (state != moved) {
       moved = state;
-      moved_at = now;
+      still = 0;
     } else if (orphans_over) {
-      if (now - moved_at > kReaperPatience) return;
-    } else if (now - moved_at > kOrphanPatience) {
-      orphans.GiveUp(now);
+      if (still > kReaperPatience) return;
+    } else if (still > kOrphanPatience) {
+      orphans.GiveUp(absl::Now());
       orphans_over = true;
       last_taken = reaper_.taken();
-      moved_at = now;
+      still = 0;
     }
     nanosleep(&kStep, nullptr);
   }

@@ -41,6 +41,9 @@ class Channel : public ReplySink {
   absl::Span<const char> message() const { return message_; }
   const Payload& payload() const { return payload_; }
 
+  // Nobody will use the channel for a while: between a reply and the next Receive.
+  virtual void Rest() {}
+
   // For the reply to message(): header and body. The body is page-aligned and takes the largest
   // transfer.
   virtual absl::Span<char> reply_buffer() = 0;

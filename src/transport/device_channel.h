@@ -35,6 +35,10 @@ class DeviceChannel final : public Channel {
   Reception Receive() override;
   // kAbandoned on ENOENT and where the connection ended, kRefused on everything else.
   Delivery Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) override;
+  void Rest() override {
+    input_.Release();
+    output_.Release();
+  }
   absl::Span<char> reply_buffer() override { return output_.whole(); }
 
   int descriptor() const { return descriptor_.get(); }

@@ -39,6 +39,10 @@ PageBuffer& PageBuffer::operator=(PageBuffer&& other) noexcept {
   return *this;
 }
 
+void PageBuffer::Release() {
+  if (mapping_ != nullptr) madvise(mapping_, mapping_size_, MADV_DONTNEED);
+}
+
 PageBuffer::~PageBuffer() {
   if (mapping_ != nullptr) munmap(mapping_, mapping_size_);
 }

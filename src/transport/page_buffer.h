@@ -28,6 +28,9 @@ class PageBuffer {
   absl::Span<char> whole() { return {begin_, prefix_ + payload_}; }
   absl::Span<char> payload() { return {begin_ + prefix_, payload_}; }
 
+  // Gives the memory back, and what was in it up; it takes some again when it is touched.
+  void Release();
+
  private:
   PageBuffer() = default;
 

@@ -34,13 +34,14 @@ void Seats::Return() {
   --away_;
 }
 
-void Seats::AwaitTurn() {
+void Seats::AwaitTurn(absl::FunctionRef<void()> rest) {
   {
     base::MutexLock lock(&mu_);
     if (closed_ || serving_ <= away_) return;
     --serving_;
     ++parked_;
   }
+  rest();
   while (sem_wait(&turns_) != 0) {
     // EINTR: whoever stops the session closes this, too.
   }

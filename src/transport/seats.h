@@ -17,6 +17,7 @@
 #include <functional>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "memfuse/seat.h"
 #include "src/base/mutex.h"
 
@@ -33,8 +34,8 @@ class Seats final : public Seat {
   void Leave() override;
   void Return() override;
 
-  // Of a stand-in: returns when it is needed, or after Close.
-  void AwaitTurn();
+  // Of a stand-in: returns when it is needed, or after Close. Calls `rest` before it waits.
+  void AwaitTurn(absl::FunctionRef<void()> rest);
 
   // Nobody is waited for, woken or started from now on; who waits returns.
   void Close();

@@ -81,7 +81,7 @@ void Worker::Run() {
   base::SetThreadName(absl::StrCat("memfuse-", index_));
   channel_->Enter();
   for (;;) {
-    if (role_ == Role::kStandIn) seats_->AwaitTurn();
+    if (role_ == Role::kStandIn) seats_->AwaitTurn([this] { channel_->Rest(); });
     const Reception received = channel_->Receive();
     if (received != Reception::kMessage) {
       on_leave_(received);

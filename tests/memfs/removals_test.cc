@@ -108,6 +108,28 @@ TEST_P(RemovalsTest, TheSpaceOfAReplacedFileIsThereForTheNext) {
   kernel.join();
 }
 
+TEST_P(RemovalsTest, TheInodeOfWhatWasRemovedIsThereForTheNext) {
+  EXPECT_THAT(fs_->SetLimits(0, 10), Succeeds());
+  for (int i = 0; i < 8; ++i) (void)Ino(caller_.Symlink(kRootInode, std::to_string(i), "target"));
+  for (const bool directory : {true, false}) {
+    const InodeNumber last = directory ? Ino(caller_.Mkdir(kRootInode, "last"))
+                                       : Ino(caller_.Mknod(kRootInode, "last"));
+    EXPECT_THAT(caller_.Mkdir(kRootInode, "more"), Fails(ENOSPC));
+    EXPECT_EQ(seat_.Left(), 0);
+    EXPECT_THAT(directory ? caller_.Rmdir(kRootInode, "last") : caller_.Unlink(kRootInode, "last"),
+                Succeeds());
+    std::thread kernel([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      me_.Forget(last);
+    });
+    const InodeNumber more = Ino(caller_.Mkdir(kRootInode, "more"));
+    kernel.join();
+    EXPECT_EQ(seat_.Left(), 1);
+    EXPECT_THAT(caller_.Rmdir(kRootInode, "more"), Succeeds());
+    me_.Forget(more);
+  }
+}
+
 TEST_P(RemovalsTest, LongWorkIsDoneWithoutASeat) {
   const InodeNumber file = Ino(caller_.Create(kRootInode, "file", 0644, 0, O_RDWR));
   const InodeNumber copy = Ino(caller_.Create(kRootInode, "copy", 0644, 0, O_RDWR));

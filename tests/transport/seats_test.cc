@@ -32,7 +32,7 @@ class SeatsTest : public testing::Test {
     ++started_;
     threads_.emplace_back([this] {
       while (!over_) {
-        seats_.AwaitTurn();
+        seats_.AwaitTurn([this] { ++rests_; });
         ++turns_;
         ++serving_;
         while (!over_ && requests_ == 0) absl::SleepFor(absl::Milliseconds(1));
@@ -47,6 +47,7 @@ class SeatsTest : public testing::Test {
   bool may_start_ = true;
   int started_ = 0;
   std::atomic<int> turns_{0};
+  std::atomic<int> rests_{0};
   std::atomic<int> serving_{0};
   std::atomic<int> requests_{0};
   std::vector<std::thread> threads_;
@@ -68,6 +69,7 @@ TEST_F(SeatsTest, AStandInWaitsWhenItIsNotNeeded) {
   requests_ = 1;
   // It serves what it was about to, and no more.
   ASSERT_TRUE(Soon([&] { return serving_ == 0; }));
+  EXPECT_TRUE(Soon([&] { return rests_ == 1; }));
   absl::SleepFor(absl::Milliseconds(20));
   EXPECT_EQ(turns_, 1);
   // The same one comes again.
