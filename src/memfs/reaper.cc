@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
 
 #include <algorithm>
 #include <new>
@@ -18,6 +19,10 @@ constexpr uint64_t kPiece = 64 << 20;
 
 // Pieces in a row without anything to free. The rest goes with the file.
 constexpr int kMostInVain = 1000;
+
+// For others to let go, which takes them some microseconds: ten seconds.
+constexpr timespec kWait = {0, 100'000};
+constexpr int kMostWaits = 60'000;
 
 constexpr uint64_t kSector = 512;
 
@@ -121,6 +126,10 @@ void Reaper::Free(Entry* entry) {
     bytes_.fetch_sub(entry->bytes - left);
     entry->bytes = left;
     at = end;
+  }
+  // Who handed it over may still hold a count. Once it is said to be finished it is to be gone.
+  for (int i = 0; i < kMostWaits && !entry->file->unique() && !stop_.load(); ++i) {
+    nanosleep(&kWait, nullptr);
   }
   entry->file = nullptr;
   bytes_.fetch_sub(entry->bytes);

@@ -45,7 +45,9 @@ TEST(RefPtr, SharesARawPointerAndAdoptsACount) {
     EXPECT_EQ(shared.get(), owner.get());
   }
   EXPECT_EQ(alive, 1);
+  EXPECT_TRUE(owner->unique());
   RefPtr<Thing> other(owner);
+  EXPECT_FALSE(owner->unique());
   const auto adopted = RefPtr<Thing>::Adopt(other.release());
   EXPECT_FALSE(other);
   EXPECT_EQ(alive, 1);

@@ -91,6 +91,7 @@ TEST_F(ReaperTest, FreesPieceByPieceAndInTheEndAll) {
   ASSERT_TRUE(reaper_.Take(file));
   EXPECT_TRUE(Soon([&] { return DataOf(file)->blocks() == 0; }));
   EXPECT_EQ(DataOf(file)->size(), kMaxFileSize - (10 << 20) + 3);
+  EXPECT_EQ(reaper_.finished(), 0u) << "it is not gone yet";
   file = nullptr;
   EXPECT_TRUE(Soon([&] { return reaper_.finished() == 1; }));
   EXPECT_EQ(resources_.budget.bytes_used(), 0u);
