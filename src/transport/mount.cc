@@ -163,17 +163,18 @@ absl::StatusOr<Mounted> MountDevice(const MountOptions& options, bool kernel_per
   if (absl::Status fsname = CheckFsname(options.fsname); !fsname.ok()) return fsname;
   absl::StatusOr<std::string> path = CheckMountPoint(options.mount_point);
   if (!path.ok()) return path.status();
+  const MountPoint::Identity below = MountPoint::Look(*path);
   if (!options.force_helper) {
     absl::StatusOr<std::optional<base::UniqueFd>> direct =
         MountDirectly(options, *path, kernel_permissions);
     if (!direct.ok()) return direct.status();
     if (direct->has_value()) {
-      return Mounted{**std::move(direct), MountPoint::Identify(*std::move(path), false)};
+      return Mounted{**std::move(direct), MountPoint::Identify(*std::move(path), false, below)};
     }
   }
   absl::StatusOr<base::UniqueFd> helped = MountByHelper(options, *path, kernel_permissions);
   if (!helped.ok()) return helped.status();
-  return Mounted{*std::move(helped), MountPoint::Identify(*std::move(path), true)};
+  return Mounted{*std::move(helped), MountPoint::Identify(*std::move(path), true, below)};
 }
 
 }  // namespace memfuse::transport

@@ -25,20 +25,26 @@ constexpr unsigned kStatxMountId = 0x1000;        // STATX_MNT_ID, Linux 5.8
 constexpr unsigned kStatxUniqueMountId = 0x4000;  // STATX_MNT_ID_UNIQUE, Linux 6.8
 constexpr absl::Duration kBusyInterval = absl::Milliseconds(20);
 
+bool IsSame(const MountPoint::Identity& a, const MountPoint::Identity& b) {
+  return a.known && b.known && a.unique == b.unique && a.mount_id == b.mount_id &&
+         a.device_major == b.device_major && a.device_minor == b.device_minor;
+}
+
 }  // namespace
 
-MountPoint MountPoint::Identify(std::string path, bool by_helper) {
+MountPoint MountPoint::Identify(std::string path, bool by_helper, const Identity& below) {
   MountPoint mount_point(std::move(path), by_helper);
-  mount_point.identity_ = mount_point.Look();
+  mount_point.identity_ = Look(mount_point.path_);
+  mount_point.gone_ = below.known && IsSame(mount_point.identity_, below);
   return mount_point;
 }
 
-MountPoint::Identity MountPoint::Look() const {
+MountPoint::Identity MountPoint::Look(const std::string& path) {
   // AT_STATX_DONT_SYNC, and asking for nothing that a file system would have to say: the kernel
   // answers by itself, even for a connection that is dead or not yet initialised.
   Identity identity;
   struct statx status = {};
-  if (statx(AT_FDCWD, path_.c_str(), AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+  if (statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
             kStatxMountId | kStatxUniqueMountId, &status) != 0) {
     return identity;
   }
@@ -53,7 +59,7 @@ MountPoint::Identity MountPoint::Look() const {
 }
 
 void MountPoint::TuneCache() const {
-  if (!identity_.known) return;
+  if (!identity_.known || gone_) return;
   const std::string directory =
       absl::StrCat("/sys/class/bdi/", identity_.device_major, ":", identity_.device_minor, "/");
   constexpr std::pair<absl::string_view, absl::string_view> kSettings[] = {
@@ -65,12 +71,7 @@ void MountPoint::TuneCache() const {
 }
 
 bool MountPoint::StillThere(bool connection_ended) const {
-  const Identity now = Look();
-  if (!identity_.known || !now.known) return false;
-  if (now.unique != identity_.unique || now.mount_id != identity_.mount_id ||
-      now.device_major != identity_.device_major || now.device_minor != identity_.device_minor) {
-    return false;
-  }
+  if (gone_ || !IsSame(Look(path_), identity_)) return false;
   if (identity_.unique || !connection_ended) {
     // A connection that lives keeps its device number from being used again.
     return true;

@@ -15,9 +15,21 @@ namespace memfuse::transport {
 // system behind the mount while it is alive, so they may be called before anybody serves it.
 class MountPoint {
  public:
-  // Remembers what is mounted at `path` (absolute) now. `by_helper`: unmount through fusermount3
+  // Which mount is at a path. Numbers of mounts and devices are used again once they are free,
+  // unless the kernel has unique ones (Linux 6.8).
+  struct Identity {
+    bool known = false;
+    bool unique = false;  // mount_id is never used again
+    uint64_t mount_id = 0;
+    uint32_t device_major = 0;
+    uint32_t device_minor = 0;
+  };
+  static Identity Look(const std::string& path);
+
+  // Remembers what is mounted at `path` (absolute) now. `below`: what was there before; where that
+  // is all there is, somebody has unmounted ours already. `by_helper`: unmount through fusermount3
   // at once.
-  static MountPoint Identify(std::string path, bool by_helper);
+  static MountPoint Identify(std::string path, bool by_helper, const Identity& below);
 
   const std::string& path() const { return path_; }
 
@@ -36,25 +48,16 @@ class MountPoint {
   absl::Status Unmount(absl::Time busy_until, bool connection_ended) const;
 
  private:
-  // Which mount is at a path. Numbers of mounts and devices are used again once they are free,
-  // unless the kernel has unique ones (Linux 6.8).
-  struct Identity {
-    bool known = false;
-    bool unique = false;  // mount_id is never used again
-    uint64_t mount_id = 0;
-    uint32_t device_major = 0;
-    uint32_t device_minor = 0;
-  };
-
   MountPoint(std::string path, bool by_helper) : path_(std::move(path)), by_helper_(by_helper) {}
 
-  Identity Look() const;
   // 0, EBUSY, or why not; `sentence` says so for the user.
   int TryUnmount(bool lazy, std::string* sentence) const;
 
   const std::string path_;
   const bool by_helper_;
-  Identity identity_;  // constant after Identify
+  // Constant after Identify.
+  Identity identity_;
+  bool gone_ = false;  // before it could be identified
 };
 
 }  // namespace memfuse::transport

@@ -93,7 +93,8 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Adopt(const AdoptOptions& adop
                                               absl::Now() + adopt.init_timeout);
   if (!started.ok()) return started;
   if (!adopt.mount_point.empty()) {
-    session->SetMountPoint(transport::MountPoint::Identify(adopt.mount_point, /*by_helper=*/false));
+    session->SetMountPoint(
+        transport::MountPoint::Identify(adopt.mount_point, /*by_helper=*/false, /*below=*/{}));
   }
   return session;
 }
