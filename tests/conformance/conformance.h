@@ -170,13 +170,6 @@ class TimeWatch {
   INSTANTIATE_TEST_SUITE_P(On, Name, testing::ValuesIn(::memfuse::conformance::FileSystems()), \
                            ::memfuse::conformance::NameOf)
 
-// On the small file systems: for what fills them.
-#define SMALL_CONFORMANCE_SUITE(Name)                                                     \
-  class Name : public ::memfuse::conformance::Conformance {};                             \
-  INSTANTIATE_TEST_SUITE_P(On, Name,                                                      \
-                           testing::ValuesIn(::memfuse::conformance::SmallFileSystems()), \
-                           ::memfuse::conformance::NameOf)
-
 #define ROOT_CONFORMANCE_SUITE(Name)                                                       \
   class Name : public ::memfuse::conformance::Conformance {};                              \
   GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Name);                                     \

@@ -217,7 +217,8 @@ TEST_P(OverlayUpper, AHardLinkOutlivesTheNameThatWasCopiedUp) {
   ASSERT_EQ(unlink("merged/a"), 0);
   // For all names of an inode overlayfs revalidates the one that was copied up. FUSE looks that one
   // up anew, does not find it, and overlayfs gives up until its caches are dropped.
-  EXPECT_EQ(ErrnoOf(open("merged/b", O_RDONLY)), on_memfuse() ? ESTALE : 0);
+  EXPECT_EQ(ErrnoOf(UniqueFd(open("merged/b", O_RDONLY | O_CLOEXEC)).get()),
+            on_memfuse() ? ESTALE : 0);
   EXPECT_EQ(ErrnoOf(umount2("merged", MNT_DETACH)), 0);
   ASSERT_EQ(overlay.Mount(), 0);
   EXPECT_EQ(ReadFile("merged/b"), "content");
