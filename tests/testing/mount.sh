@@ -41,7 +41,7 @@ not_mounted() { ! is_mounted "$1"; }
 # Neither running nor waiting to be reaped. A zombie of this shell counts as gone: `wait` takes it.
 is_gone() { [[ ! -e /proc/$1 || $(awk '/^State:/ { print $2 }' "/proc/$1/status") == Z ]] 2>/dev/null; }
 
-# start_memfuse DIRECTORY [FLAG...]: mounts, and sets DAEMON to the process that serves.
+# start_memfuse DIRECTORY [FLAG...]: mounts, and sets DAEMON to the process that serves by then.
 start_memfuse() {
   local directory=$1
   shift
@@ -49,6 +49,8 @@ start_memfuse() {
   DAEMON=$!
   wait_until 30 mounted_or_gone "$directory" "$DAEMON"
   is_mounted "$directory" || fail "memfuse did not mount: $(<"$LOG")"
+  # It is served a moment later; a mount that goes before that is an error to the daemon.
+  timeout 30 stat --file-system "$directory" >/dev/null || fail "nobody answers: $(<"$LOG")"
 }
 
 mounted_or_gone() { is_mounted "$1" || is_gone "$2"; }
