@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <new>
 
 namespace memfuse::memfs {
@@ -53,9 +54,9 @@ void Directory::Erase(Dentry* dentry) {
   }
 }
 
-const Dentry* Directory::After(uint64_t cookie) const {
-  const auto it = by_cookie_.upper_bound(cookie);
-  return it == by_cookie_.end() ? nullptr : *it;
+const Dentry* Directory::Before(uint64_t cookie) const {
+  const auto it = by_cookie_.lower_bound(cookie);
+  return it == by_cookie_.begin() ? nullptr : *std::prev(it);
 }
 
 void Directory::Clear() {

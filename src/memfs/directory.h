@@ -1,8 +1,11 @@
 // Directories: names in a hash table, and in the order of their cookies.
 //
-// A cookie is the position of an entry in a listing. Cookies of one directory only grow and are
-// never used again, so a listing that goes on after changes neither skips nor repeats an entry that
-// was there all the time. 0 is the beginning, 1 and 2 come after "." and "..".
+// A cookie is the position of an entry in a listing. A new entry gets a cookie larger than all that
+// its directory has given out before, and cookies are never used again. A listing goes from the
+// largest cookie down to the smallest (newest entry first, as on tmpfs). So an entry that exists
+// all the time is delivered exactly once, and an entry that is made or renamed while a listing goes
+// on lies behind its position: every listing ends. Offsets 0, 1 and 2 stand for the beginning, the
+// place after "." and the place after "..".
 
 #ifndef MEMFUSE_SRC_MEMFS_DIRECTORY_H_
 #define MEMFUSE_SRC_MEMFS_DIRECTORY_H_
@@ -19,6 +22,9 @@
 namespace memfuse::memfs {
 
 inline constexpr size_t kNameMax = 255;
+
+// The smallest cookie of an entry; smaller offsets of a listing are those of "." and "..".
+inline constexpr uint64_t kFirstCookie = 3;
 
 // One name. The name's bytes follow the struct in the same heap block. A name keeps its inode live
 // (nlink), so the pointer needs no count of its own.
@@ -61,8 +67,8 @@ class Directory final : public Inode {
   void Insert(Dentry* dentry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mu);
   // Frees the entry and what it was charged.
   void Erase(Dentry* dentry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mu);
-  // The first entry whose cookie is larger, or nullptr.
-  const Dentry* After(uint64_t cookie) const ABSL_SHARED_LOCKS_REQUIRED(names_mu);
+  // The entry with the largest cookie below `cookie`, or nullptr.
+  const Dentry* Before(uint64_t cookie) const ABSL_SHARED_LOCKS_REQUIRED(names_mu);
   bool empty() const ABSL_SHARED_LOCKS_REQUIRED(names_mu) { return by_name_.empty(); }
 
   // Drops all entries; for the end of the file system only.
@@ -104,7 +110,7 @@ class Directory final : public Inode {
   std::atomic<uint64_t> entry_count_{0};  // written under names_mu, read by stat without it
   absl::flat_hash_set<Dentry*, NameHash, NameEq> by_name_ ABSL_GUARDED_BY(names_mu);
   absl::btree_set<Dentry*, CookieLess> by_cookie_ ABSL_GUARDED_BY(names_mu);
-  uint64_t next_cookie_ ABSL_GUARDED_BY(names_mu) = 3;
+  uint64_t next_cookie_ ABSL_GUARDED_BY(names_mu) = kFirstCookie;
 };
 
 }  // namespace memfuse::memfs

@@ -1,6 +1,6 @@
 // READDIR and READDIRPLUS.
 
-#include <algorithm>
+#include <limits>
 
 #include "src/memfs/memfs.h"
 
@@ -26,10 +26,12 @@ Result<void> MemFs::Readdir(const RequestContext&, const ReaddirRequest& request
     entry.next_offset = 2;
     sink->Add(entry);
   }
-  uint64_t cookie = std::max<uint64_t>(request.offset, 2);
+  // From the newest entry down to the oldest: see directory.h.
+  uint64_t cookie =
+      request.offset < kFirstCookie ? std::numeric_limits<uint64_t>::max() : request.offset;
   ReaderMutexLock names(&dir->names_mu);
   for (;;) {
-    const Dentry* const dentry = dir->After(cookie);
+    const Dentry* const dentry = dir->Before(cookie);
     if (dentry == nullptr || !sink->HasRoomFor(dentry->name())) return {};
     Inode* const inode = dentry->inode;
     cookie = dentry->cookie;

@@ -253,6 +253,62 @@ TEST_P(Readdir, SeekdirReturnsToWhereTelldirWas) {
   closedir(dir);
 }
 
+// Programs rename or copy each entry that a listing delivers (backups to "name~", rename loops). A
+// listing ends with the entries that were there when it was opened or rewound.
+TEST_P(Readdir, EndsWhileEachEntryIsRenamed) {
+  constexpr int kEntries = 300;
+  for (const size_t buffer : {512, 32768}) {
+    TRACE(buffer);
+    ASSERT_EQ(mkdir("d", 0755), 0);
+    MakeNames("d", kEntries);
+    const UniqueFd fd = OpenDirectory("d");
+    int steps = 0;
+    for (;;) {
+      const Listing listing = Getdents(fd.get(), buffer);
+      ASSERT_EQ(listing.error, 0);
+      if (listing.entries.empty()) break;
+      for (const dirent64& entry : listing.entries) {
+        if (entry.d_name[0] == '.') continue;
+        ASSERT_LE(++steps, kEntries);
+        const std::string name = std::string("d/") + entry.d_name;
+        ASSERT_EQ(rename(name.c_str(), "d/temporary"), 0);
+        ASSERT_EQ(rename("d/temporary", name.c_str()), 0);
+      }
+    }
+    EXPECT_EQ(steps, kEntries);
+    EXPECT_EQ(List("d").size(), size_t{kEntries});
+    for (const std::string& name : List("d")) ASSERT_EQ(unlink(("d/" + name).c_str()), 0);
+    ASSERT_EQ(rmdir("d"), 0);
+  }
+}
+
+TEST_P(Readdir, EndsWhileEachEntryIsCopiedToANewName) {
+  constexpr int kEntries = 200;
+  for (const size_t buffer : {512, 32768}) {
+    TRACE(buffer);
+    ASSERT_EQ(mkdir("d", 0755), 0);
+    MakeNames("d", kEntries);
+    const UniqueFd fd = OpenDirectory("d");
+    int steps = 0;
+    for (;;) {
+      const Listing listing = Getdents(fd.get(), buffer);
+      ASSERT_EQ(listing.error, 0);
+      if (listing.entries.empty()) break;
+      for (const dirent64& entry : listing.entries) {
+        if (entry.d_name[0] == '.') continue;
+        ASSERT_LE(++steps, kEntries);
+        MakeFile(std::string("d/") + entry.d_name + "~");
+      }
+    }
+    EXPECT_EQ(steps, kEntries);
+    // The copies show once the listing is rewound.
+    ASSERT_EQ(lseek(fd.get(), 0, SEEK_SET), 0);
+    EXPECT_EQ(Names(fd.get(), buffer).size(), size_t{2 * kEntries + 2});
+    for (const std::string& name : List("d")) ASSERT_EQ(unlink(("d/" + name).c_str()), 0);
+    ASSERT_EQ(rmdir("d"), 0);
+  }
+}
+
 TEST_P(Readdir, ARemovedDirectoryCannotBeListed) {
   ASSERT_EQ(mkdir("d", 0755), 0);
   const UniqueFd fd = OpenDirectory("d");

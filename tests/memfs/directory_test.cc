@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <random>
@@ -15,6 +16,7 @@ namespace memfuse::memfs {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::ElementsAreArray;
 
 class DirectoryTest : public ::testing::Test {
  protected:
@@ -39,15 +41,16 @@ class DirectoryTest : public ::testing::Test {
     ReaderMutexLock lock(&directory_->names_mu);
     return directory_->Find(name);
   }
-  std::vector<std::string> NamesAfter(uint64_t cookie) const {
+  std::vector<std::string> NamesBefore(uint64_t cookie) const {
     ReaderMutexLock lock(&directory_->names_mu);
     std::vector<std::string> names;
-    while (const Dentry* dentry = directory_->After(cookie)) {
+    while (const Dentry* dentry = directory_->Before(cookie)) {
       names.emplace_back(dentry->name());
       cookie = dentry->cookie;
     }
     return names;
   }
+  std::vector<std::string> Names() const { return NamesBefore(~uint64_t{0}); }
   bool Empty() const {
     ReaderMutexLock lock(&directory_->names_mu);
     return directory_->empty();
@@ -62,7 +65,7 @@ TEST_F(DirectoryTest, StartsEmpty) {
   EXPECT_TRUE(Empty());
   EXPECT_EQ(directory_->size(), 40u);
   EXPECT_EQ(Find("a"), nullptr);
-  EXPECT_THAT(NamesAfter(0), ElementsAre());
+  EXPECT_THAT(Names(), ElementsAre());
 }
 
 TEST_F(DirectoryTest, FindsNamesAsBytes) {
@@ -79,14 +82,15 @@ TEST_F(DirectoryTest, FindsNamesAsBytes) {
   EXPECT_EQ(directory_->size(), 40u + 4 * 20);
 }
 
-TEST_F(DirectoryTest, ListsInTheOrderOfCookies) {
+TEST_F(DirectoryTest, ListsFromTheLargestCookieDown) {
   Insert("c");
   const uint64_t b = Insert("b")->cookie;
   Insert("a");
-  EXPECT_THAT(NamesAfter(0), ElementsAre("c", "b", "a"));
-  EXPECT_THAT(NamesAfter(b), ElementsAre("a"));
-  EXPECT_THAT(NamesAfter(b - 1), ElementsAre("b", "a"));
-  EXPECT_THAT(NamesAfter(~uint64_t{0}), ElementsAre());
+  EXPECT_THAT(Names(), ElementsAre("a", "b", "c"));
+  EXPECT_THAT(NamesBefore(b), ElementsAre("c"));
+  EXPECT_THAT(NamesBefore(b + 1), ElementsAre("b", "c"));
+  EXPECT_THAT(NamesBefore(kFirstCookie), ElementsAre());
+  EXPECT_THAT(NamesBefore(0), ElementsAre());
 }
 
 TEST_F(DirectoryTest, NeverUsesACookieAgain) {
@@ -104,9 +108,10 @@ TEST_F(DirectoryTest, GoesOnAfterAnEntryThatIsGone) {
   const uint64_t b = Insert("b")->cookie;
   Insert("c");
   Erase("b");
-  EXPECT_THAT(NamesAfter(b), ElementsAre("c"));
+  EXPECT_THAT(NamesBefore(b), ElementsAre("a"));
   Insert("b");
-  EXPECT_THAT(NamesAfter(b), ElementsAre("c", "b"));
+  EXPECT_THAT(NamesBefore(b), ElementsAre("a"));
+  EXPECT_THAT(Names(), ElementsAre("b", "c", "a"));
 }
 
 TEST_F(DirectoryTest, GivesBackWhatEntriesWereCharged) {
@@ -138,13 +143,13 @@ TEST_F(DirectoryTest, StaysRightWhenItShrinks) {
     EXPECT_NE(Find(name(i)), nullptr);
     EXPECT_EQ(Find(name(i + 1)), nullptr);
   }
-  EXPECT_EQ(NamesAfter(0), left);
+  EXPECT_THAT(Names(), ElementsAreArray(left.rbegin(), left.rend()));
   EXPECT_EQ(directory_->size(), 40u + 20 * left.size());
   for (const std::string& last : left) Erase(last);
   EXPECT_TRUE(Empty());
   EXPECT_EQ(resources_.budget.bytes_used(), 0u);
   Insert("again");
-  EXPECT_THAT(NamesAfter(0), ElementsAre("again"));
+  EXPECT_THAT(Names(), ElementsAre("again"));
 }
 
 TEST_F(DirectoryTest, BehavesAsAMapUnderRandomChanges) {
@@ -161,11 +166,11 @@ TEST_F(DirectoryTest, BehavesAsAMapUnderRandomChanges) {
       model.erase(it);
     }
   }
-  std::map<uint64_t, std::string> ordered;
+  std::map<uint64_t, std::string, std::greater<>> ordered;
   for (const auto& [name, cookie] : model) ordered[cookie] = name;
   std::vector<std::string> expected;
   for (const auto& [cookie, name] : ordered) expected.push_back(name);
-  EXPECT_EQ(NamesAfter(0), expected);
+  EXPECT_EQ(Names(), expected);
 }
 
 }  // namespace
