@@ -171,13 +171,15 @@ struct OpenRequest {
 // How the kernel is to treat an open file.
 struct OpenResult {
   FileHandle handle{};
-  bool direct_io = false;   // bypass the page cache
+  bool direct_io = false;   // bypass the page cache; with backing_id, for all but mmap(2)
   bool keep_cache = false;  // cached pages are still right
   bool nonseekable = false;
   bool cache_directory = false;         // Opendir: the kernel may keep the listing
   bool no_flush = false;                // nothing to do on close(2)
   bool parallel_direct_writes = false;  // with direct_io
   int32_t backing_id = 0;               // > 0: data is served from this backing file (passthrough)
+  // Open: the attributes that the kernel has cached of the inode are to be dropped.
+  bool forget_attributes = false;
 };
 
 struct CreateRequest {

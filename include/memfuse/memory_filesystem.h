@@ -44,6 +44,9 @@ struct MemoryFileSystemOptions {
   // to ask for security.capability before the first write to a file and each change of its owner.
   bool xattr = true;
   DataKind data = DataKind::kDaemon;
+  // The session lets the kernel collect writes (SessionOptions::writeback_cache): while a file is
+  // open for writing, the daemon does not know all of its data.
+  bool writeback_cache = false;
   // Of file data, as tmpfs has them. huge: never, within_size, advise, always; or auto: never on a
   // private tmpfs, and in the daemon's memory within_size, if the size is not small and the system
   // lets this user.

@@ -2,8 +2,8 @@
 // memory at all.
 //
 // It is taken once, from its beginning to its end, by CopyTo and MoveTo in any mixture. What is not
-// taken is lost with the request. A copy of a payload in memory is independent; all copies of one in
-// a pipe are the same payload.
+// taken is lost with the request. A copy of a payload in memory is independent; all copies of one
+// in a pipe are the same payload.
 
 #ifndef MEMFUSE_PAYLOAD_H_
 #define MEMFUSE_PAYLOAD_H_

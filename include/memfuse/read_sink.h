@@ -42,6 +42,9 @@ class ReadSink {
   // call the file system. Reading a piece must not fault but for a page that was swapped out: a
   // hole in a mapped file would be filled.
   virtual void Send(absl::Span<const Piece> pieces) = 0;
+
+  // Before the answer: the attributes that the kernel has cached of the file are to be dropped.
+  virtual void ForgetAttributes() {}
 };
 
 }  // namespace memfuse

@@ -98,6 +98,7 @@ absl::StatusOr<MemoryFileSystemOptions> ResolveFileSystem(const Machine& machine
   auto data = ResolveData();
   if (!data.ok()) return data.status();
   options.data = *data;
+  options.writeback_cache = FLAGS_writeback;
   options.huge = FLAGS_huge;
   options.noswap = FLAGS_noswap;
   options.xattr = FLAGS_xattr;

@@ -101,6 +101,11 @@ class Arena {
   // The memory file itself, for who wants to know what the system spends on it.
   int descriptor() const { return fd_.get(); }
 
+  // Whether the kernel collects the writes of the files (FUSE_WRITEBACK_CACHE); for the users of the
+  // arena. Set before there are any.
+  bool writeback_cache() const { return writeback_cache_; }
+  void set_writeback_cache(bool value) { writeback_cache_ = value; }
+
   // What pages are charged to by whoever takes them.
   Budget* budget() const { return budget_; }
 
@@ -147,6 +152,7 @@ class Arena {
 
   const base::UniqueFd fd_;
   Budget* const budget_;
+  bool writeback_cache_ = false;  // constant once there are files
   std::atomic<uint64_t> in_use_{0};
   // Each is mapped under mu_, once.
   mutable std::array<Window, kWindows> windows_;

@@ -1,5 +1,7 @@
 #include "src/memfs/arena_file.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -55,7 +57,7 @@ void ArenaFile::Garbage::Flush() {
 void ArenaFile::MakeTable() {
   auto large = std::make_unique<Large>();
   large->tiny = tiny();
-  content_ = reinterpret_cast<uintptr_t>(large.release()) | kLarge;
+  content_ = reinterpret_cast<uintptr_t>(large.release()) | kLarge | (content_ & kHolesWereRead);
 }
 
 void ArenaFile::RemovePages(uint64_t first, uint64_t last, Garbage* garbage) {
@@ -204,13 +206,73 @@ Result<size_t> ArenaFile::Read(uint64_t offset, absl::Span<char> out) {
 
 Result<size_t> ArenaFile::ReadTo(uint64_t offset, ReadSink* sink) {
   const absl::Span<char> buffer = sink->buffer();
-  ReaderMutexLock lock(&mu_);
-  const size_t length = LengthWithin(offset, buffer.size());
-  if (length >= kSmallestGather && sink->gathers() && SendMapped(offset, length, sink)) {
-    return length;
+  for (;;) {
+    bool first_hole;
+    {
+      ReaderMutexLock lock(&mu_);
+      const size_t length = LengthWithin(offset, buffer.size());
+      if (!HasHoleToNote(offset, length)) {
+        if (length >= kSmallestGather && sink->gathers() && SendMapped(offset, length, sink)) {
+          return length;
+        }
+        MEMFUSE_RETURN_IF_ERROR(CopyOut(offset, buffer.first(length)));
+        return length;
+      }
+    }
+    {
+      MutexLock lock(&mu_);
+      first_hole = NoteHolesRead(offset, LengthWithin(offset, buffer.size()));
+    }
+    // Once more, because another thread may have changed the file. All of the range is noted now,
+    // so this ends.
+    if (first_hole) sink->ForgetAttributes();
   }
-  MEMFUSE_RETURN_IF_ERROR(CopyOut(offset, buffer.first(length)));
-  return length;
+}
+
+bool ArenaFile::MakesDirtyPages(uint32_t flags) const {
+  const uint32_t mode = flags & O_ACCMODE;
+  return mode == O_RDWR || (mode == O_WRONLY && arena_->writeback_cache());
+}
+
+bool ArenaFile::HasHoleToNote(uint64_t offset, size_t length) const {
+  if (length == 0) return false;
+  if (dirtiers_ == 0 ? (content_ & kHolesWereRead) != 0 : arena_->writeback_cache()) return false;
+  const uint64_t last = PageOf(offset + length - 1);
+  for (uint64_t page = PageOf(offset); page <= last;) {
+    if (page == 0 && tiny() != nullptr) page = 1;
+    const uint64_t hole = table() == nullptr ? page : table()->NextUnwritten(page);
+    if (hole > last) return false;
+    const uint64_t noted_until =
+        cached_holes() == nullptr ? hole : cached_holes()->NextMissing(hole);
+    if (noted_until == hole) return true;
+    page = noted_until;
+  }
+  return false;
+}
+
+bool ArenaFile::NoteHolesRead(uint64_t offset, size_t length) {
+  if (!HasHoleToNote(offset, length)) return false;
+  if (dirtiers_ == 0) {
+    content_ |= kHolesWereRead;
+    return false;
+  }
+  if (table() == nullptr) MakeTable();
+  std::unique_ptr<CachedHoles>& holes = large()->cached_holes;
+  if (holes == nullptr) holes = std::make_unique<CachedHoles>();
+  holes->Add(PageOf(offset), PageOf(offset + length - 1));
+  return unknown_data_.exchange(UnknownData::kInCachedHoles) == UnknownData::kNone;
+}
+
+uint64_t ArenaFile::PagesForBlocks(uint64_t pages) const {
+  switch (unknown_data_.load(std::memory_order_relaxed)) {
+    case UnknownData::kNone:
+      break;
+    case UnknownData::kInCachedHoles:
+      return std::max<uint64_t>(pages, 1);
+    case UnknownData::kAnywhere:
+      return std::max<uint64_t>({pages, (size() + kPageSize - 1) / kPageSize, 1});
+  }
+  return pages;
 }
 
 Result<void> ArenaFile::OwnPage(uint64_t index, bool keep) {
@@ -358,10 +420,33 @@ Result<void> ArenaFile::ZeroWithinPage(uint64_t from, uint64_t to) {
                        absl::MakeConstSpan(kZeros, static_cast<size_t>(to - from)));
 }
 
-Result<void> ArenaFile::Open(uint32_t /*flags*/, OpenResult* open) {
+Result<void> ArenaFile::Open(uint32_t flags, OpenResult* open) {
   // All changes of the data go through this kernel, or are answered to it.
   open->keep_cache = true;
+  if (!MakesDirtyPages(flags)) return {};
+  MutexLock lock(&mu_);
+  if (++dirtiers_ > 1) return {};
+  if (arena_->writeback_cache()) {
+    unknown_data_.store(UnknownData::kAnywhere);
+    open->forget_attributes = true;
+  } else if ((content_ & kHolesWereRead) != 0) {
+    // A program may map and store into what the kernel has read: it has to read that again.
+    content_ &= ~kHolesWereRead;
+    open->keep_cache = false;
+  }
   return {};
+}
+
+void ArenaFile::Close(uint32_t flags) {
+  if (!MakesDirtyPages(flags)) return;
+  MutexLock lock(&mu_);
+  if (dirtiers_ == 0 || --dirtiers_ > 0) return;
+  // The kernel has written everything back. It still caches what it has read.
+  unknown_data_.store(UnknownData::kNone);
+  if (Large* const found = large(); found != nullptr && found->cached_holes != nullptr) {
+    found->cached_holes.reset();
+    content_ |= kHolesWereRead;
+  }
 }
 
 Result<size_t> ArenaFile::LendPages(uint64_t first, uint64_t end, absl::Span<PageNumber> pages) {
@@ -591,22 +676,31 @@ Result<void> ArenaFile::ZeroRange(uint64_t offset, uint64_t length, bool keep_si
 
 Result<uint64_t> ArenaFile::SeekData(uint64_t offset) {
   ReaderMutexLock lock(&mu_);
+  if (dirtiers_ > 0 && arena_->writeback_cache()) return Errno(EINVAL);
   const uint64_t size = size_.load(std::memory_order_relaxed);
   if (offset >= size) return Errno(ENXIO);
   if (PageOf(offset) == 0 && tiny() != nullptr) return offset;
-  if (table() == nullptr) return Errno(ENXIO);
-  const uint64_t next = table()->NextWritten(PageOf(offset));
+  uint64_t next = table() == nullptr ? PageTable::kNone : table()->NextWritten(PageOf(offset));
+  if (cached_holes() != nullptr) {
+    next = std::min(next, cached_holes()->NextPresent(PageOf(offset)));
+  }
   if (next == PageTable::kNone || PageStart(next) >= size) return Errno(ENXIO);
   return std::max(offset, PageStart(next));
 }
 
 Result<uint64_t> ArenaFile::SeekHole(uint64_t offset) {
   ReaderMutexLock lock(&mu_);
+  if (dirtiers_ > 0 && arena_->writeback_cache()) return Errno(EINVAL);
   const uint64_t size = size_.load(std::memory_order_relaxed);
   if (offset >= size) return Errno(ENXIO);
   uint64_t page = PageOf(offset);
   if (page == 0 && tiny() != nullptr) page = 1;
-  if (table() != nullptr) page = table()->NextUnwritten(page);
+  for (;;) {
+    const uint64_t begin = page;
+    if (table() != nullptr) page = table()->NextUnwritten(page);
+    if (cached_holes() != nullptr) page = cached_holes()->NextMissing(page);
+    if (page == begin || PageStart(page) >= size) break;
+  }
   return std::min(size, std::max(offset, PageStart(page)));
 }
 

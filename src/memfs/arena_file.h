@@ -11,6 +11,7 @@
 
 #include "src/memfs/arena.h"
 #include "src/memfs/budget.h"
+#include "src/memfs/cached_holes.h"
 #include "src/memfs/file_data.h"
 #include "src/memfs/lock_order.h"
 #include "src/memfs/page_table.h"
@@ -20,6 +21,19 @@ namespace memfuse::memfs {
 // Page 0 of the file is in one of three states: a hole, *tiny* (its first tiny_size_ bytes are on
 // the heap and the rest of it is zeros), or a page of the arena. A file becomes tiny when a write
 // into an empty page 0 ends within kTinyLimit, and stops being so when a write goes further.
+//
+// The kernel caches what it reads and writes. Pages that it may hold dirty without the daemon's
+// knowledge are data to SeekData and SeekHole:
+//   - A store through a mapping makes a page dirty. The kernel has read it before, and only an open
+//     for reading and writing can be mapped so. While there is one (dirtiers_), holes that the
+//     kernel reads are noted in `cached_holes`. Holes that it read before that are dropped from its
+//     cache by the open (OpenResult::keep_cache is false then).
+//   - Where the kernel collects writes (Arena::writeback_cache), any open for writing makes any
+//   page
+//     dirty, also behind the end of the file that the daemon knows. SeekData and SeekHole then
+//     answer EINVAL, as a file system does that cannot tell: cp(1), tar(1) and others read
+//     everything.
+// The kernel writes all of it back at the latest when the last such open is closed or unmapped.
 class ArenaFile final : public FileData {
  public:
   // Above this a page of its own is cheaper than heap blocks that grow by copying.
@@ -32,10 +46,15 @@ class ArenaFile final : public FileData {
   uint64_t size() const override { return size_.load(std::memory_order_acquire); }
   uint64_t blocks() const override {
     const uint64_t counts = counts_.load(std::memory_order_acquire);
-    return (counts >> kPageCountShift) * (kPageSize / 512) + ((counts & kTinySizeMask) + 511) / 512;
+    return PagesForBlocks(counts >> kPageCountShift) * (kPageSize / 512) +
+           ((counts & kTinySizeMask) + 511) / 512;
   }
   Result<void> Open(uint32_t flags, OpenResult* open) override;
-  void Close(uint32_t /*flags*/) override {}
+  void Close(uint32_t flags) override;
+  CacheSeconds SyncFromBackingFile(Times* /*times*/) override { return Validity(); }
+  CacheSeconds Validity() const override {
+    return unknown_data_.load(std::memory_order_relaxed) == UnknownData::kNone ? kCacheForever : 0;
+  }
   Result<size_t> Read(uint64_t offset, absl::Span<char> out) override;
   // A large read is answered out of the mapped pages, under the lock.
   Result<size_t> ReadTo(uint64_t offset, ReadSink* sink) override;
@@ -120,6 +139,21 @@ class ArenaFile final : public FileData {
   // As Write.
   Result<size_t> WritePages(uint64_t offset, Payload* data, size_t size)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Where the kernel may hold data that it has not written back.
+  enum class UnknownData : uint8_t { kNone, kInCachedHoles, kAnywhere };
+
+  // What blocks() counts of a file that has that many pages. Programs take a file of 0 blocks for
+  // one without data (tar(1)), and one with fewer blocks than its size for one with holes (cp(1)).
+  uint64_t PagesForBlocks(uint64_t pages) const;
+  // Whether an open with these flags lets the kernel hold dirty pages.
+  bool MakesDirtyPages(uint32_t flags) const;
+  // Whether the `length` bytes, > 0, from `offset` on have a hole that is to be noted before it is
+  // delivered.
+  bool HasHoleToNote(uint64_t offset, size_t length) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  // Notes that the kernel has read the holes there. True: the attributes that it has cached are not
+  // right any more. May throw std::bad_alloc, without effect.
+  bool NoteHolesRead(uint64_t offset, size_t length) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   // Whether page 0 has no page of the arena.
   bool FirstPageIsHole() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
     return table() == nullptr || table()->Get(0).hole();
@@ -139,12 +173,13 @@ class ArenaFile final : public FileData {
   struct Large {
     PageTable table;
     char* tiny = nullptr;
+    std::unique_ptr<CachedHoles> cached_holes;  // while dirtiers_ > 0; null: none
   };
 
   Budget* budget() const { return arena_->budget(); }
 
   Large* large() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-    return (content_ & kLarge) != 0 ? reinterpret_cast<Large*>(content_ & ~kLarge) : nullptr;
+    return (content_ & kLarge) != 0 ? reinterpret_cast<Large*>(content_ & ~kFlags) : nullptr;
   }
   // Null while no page was ever needed.
   PageTable* table() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
@@ -156,14 +191,18 @@ class ArenaFile final : public FileData {
   // malloc'd, or null.
   char* tiny() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
     Large* const found = large();
-    return found == nullptr ? reinterpret_cast<char*>(content_) : found->tiny;
+    return found == nullptr ? reinterpret_cast<char*>(content_ & ~kFlags) : found->tiny;
   }
   void set_tiny(char* tiny) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (Large* const found = large()) {
       found->tiny = tiny;
     } else {
-      content_ = reinterpret_cast<uintptr_t>(tiny);
+      content_ = reinterpret_cast<uintptr_t>(tiny) | (content_ & kFlags);
     }
+  }
+  const CachedHoles* cached_holes() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    Large* const found = large();
+    return found == nullptr ? nullptr : found->cached_holes.get();
   }
   uint32_t tiny_size() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
     return static_cast<uint32_t>(counts_.load(std::memory_order_relaxed) & kTinySizeMask);
@@ -182,15 +221,21 @@ class ArenaFile final : public FileData {
   static constexpr int kPageCountShift = 12;
   static constexpr uint64_t kTinySizeMask = (uint64_t{1} << kPageCountShift) - 1;
   static_assert(kTinyLimit <= kTinySizeMask);
-  static constexpr uintptr_t kLarge = 1;  // a bit of content_ that no pointer has
+  // Bits of content_ that no pointer has.
+  static constexpr uintptr_t kLarge = 1;
+  // The kernel may hold pages of holes that it read while there were no dirtiers_.
+  static constexpr uintptr_t kHolesWereRead = 2;
+  static constexpr uintptr_t kFlags = kLarge | kHolesWereRead;
 
   Arena* const arena_;
   // Written under mu_, read by stat without it.
   std::atomic<uint64_t> size_{0};
   std::atomic<uint64_t> counts_{0};  // pages of the arena, and below that the bytes of the tiny one
+  std::atomic<UnknownData> unknown_data_{UnknownData::kNone};  // the same
 
   mutable DataMutex mu_;
-  uintptr_t content_ ABSL_GUARDED_BY(mu_) = 0;  // the tiny bytes, or a Large
+  uint32_t dirtiers_ ABSL_GUARDED_BY(mu_) = 0;  // opens that let the kernel hold dirty pages
+  uintptr_t content_ ABSL_GUARDED_BY(mu_) = 0;  // the tiny bytes, or a Large; and flags
 };
 
 }  // namespace memfuse::memfs

@@ -23,6 +23,7 @@ struct ArenaOptions {
   // page, so unlike on a tmpfs it costs them nothing.
   std::string huge = "auto";
   bool noswap = false;
+  bool writeback_cache = false;  // the kernel collects writes
 };
 
 class ArenaStore final : public DataStore {

@@ -126,18 +126,18 @@ Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
   }
   if (request.uid.has_value()) meta.uid = *request.uid;
   if (request.gid.has_value()) meta.gid = *request.gid;
-  if (resized) meta.mtime = now;
+  if (resized && !IsShortlyBefore(now, meta.mtime)) meta.mtime = now;
   meta.atime = Apply(request.atime, meta.atime, now);
   meta.mtime = Apply(request.mtime, meta.mtime, now);
   changed |= owner_changes || request.mode.has_value() ||
              request.atime.kind != TimeChange::Kind::kKeep ||
              request.mtime.kind != TimeChange::Kind::kKeep;
-  if (changed) meta.ctime = now;
+  if (changed && !IsShortlyBefore(now, meta.ctime)) meta.ctime = now;
   if (request.ctime.has_value()) meta.ctime = *request.ctime;
   if (changed && inode->is_regular()) {
     const bool chosen = request.atime.kind != TimeChange::Kind::kKeep ||
                         request.mtime.kind != TimeChange::Kind::kKeep;
-    static_cast<RegularFile*>(inode.get())->data()->TimesChanged(meta, chosen);
+    static_cast<RegularFile*>(inode.get())->data()->SetBackingTimes(meta, chosen);
   }
   // Who writes a file and then sets its times or owner (tar, cp -p) is done with it. Of a directory
   // with another mode the kernel forgets the name.

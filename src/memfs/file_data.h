@@ -3,7 +3,7 @@
 //
 // Two kinds. Either the kernel asks for each read and write (and may cache them), or it serves an
 // open file from a *backing file* by itself (passthrough): then size, blocks and times change
-// without a call, and Refresh() finds out.
+// without a call, and SyncFromBackingFile() finds out.
 //
 // Thread-safe: an implementation has locks of rank data or leaf (lock_order.h) of its own, or
 // leaves locking to the kernel.
@@ -40,7 +40,7 @@ class FileData {
   virtual ~FileData() = default;
 
   // Exact whenever no call is under way, and, of a file that the kernel writes by itself, as of the
-  // last Refresh.
+  // last SyncFromBackingFile.
   virtual uint64_t size() const = 0;
   // Units of 512 bytes that are allocated.
   virtual uint64_t blocks() const = 0;
@@ -53,18 +53,13 @@ class FileData {
   // Brings size(), blocks() and the inode's times up to date with what the kernel did by itself,
   // and returns how long they stay right unless somebody calls. Called before any of them is looked
   // at or changed, with the inode's attribute lock held.
-  virtual CacheSeconds Refresh(Times* /*times*/) { return kCacheForever; }
-  // The same as far as it is known without a look.
+  virtual CacheSeconds SyncFromBackingFile(Times* /*times*/) { return kCacheForever; }
+  // How long the attributes stay right, as far as it is known without a look.
   virtual CacheSeconds Validity() const { return kCacheForever; }
-  // Instead of a Refresh while nobody has the file open: ctime is about to move, and what the next
-  // Refresh finds came before that. Called as Refresh is; costs no look.
-  virtual void CtimeMoves(const Times& /*times*/) {}
-  // An open for writing is about to be answered: what the kernel does for it comes after this.
-  // Called as Refresh is.
-  virtual void OpenedForWriting(Times* /*times*/) {}
-  // The inode's times are to be these now; for who shows them to the kernel. `chosen`: utimensat(2)
-  // said so; otherwise something else moved them. Called as Refresh is.
-  virtual void TimesChanged(const Times& /*times*/, bool /*chosen*/) {}
+  // The inode's times are to be these now; a backing file is given them, too. `chosen`:
+  // utimensat(2) set them; otherwise another change of the inode moved them. Called with the
+  // inode's attribute lock held.
+  virtual void SetBackingTimes(const Times& /*times*/, bool /*chosen*/) {}
 
   // Up to out.size() bytes from `offset`; fewer at the end of the file, holes as zeros.
   virtual Result<size_t> Read(uint64_t offset, absl::Span<char> out) = 0;

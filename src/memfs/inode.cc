@@ -28,14 +28,8 @@ void Inode::SettleOrphan() {
 }
 
 void Inode::ChangedLocked(Timestamp now) {
-  const Timestamp known = meta.ctime;
-  if (opens > 0) {
-    (void)RefreshLocked();
-  } else {
-    CtimeMovesLocked();
-  }
-  // What the kernel did may have come since the caller looked at the clock.
-  if (meta.ctime == known || meta.ctime < now) meta.ctime = now;
+  // Two threads may get here in the other order than they got their stamps.
+  if (!IsShortlyBefore(now, meta.ctime)) meta.ctime = now;
   told = false;
 }
 
@@ -107,15 +101,9 @@ bool Inode::KillPrivilegesLocked(bool kill_suidgid) {
 
 CacheSeconds RegularFile::RefreshLocked() {
   Times times = meta;
-  const CacheSeconds valid = data()->Refresh(&times);
+  const CacheSeconds valid = data()->SyncFromBackingFile(&times);
   TakeTimesLocked(times);
   return valid;
-}
-
-void RegularFile::OpenedForWritingLocked() {
-  Times times = meta;
-  data()->OpenedForWriting(&times);
-  TakeTimesLocked(times);
 }
 
 void RegularFile::TakeTimesLocked(const Times& times) {

@@ -33,8 +33,8 @@ namespace memfuse::memfs {
 struct Resources {
   Resources(uint64_t byte_limit, uint64_t inode_limit) : budget(byte_limit, inode_limit) {}
   Budget budget;
-  Orphans orphans;        // regular files
-  Orphans other_orphans;  // of the other types, which take little but an inode
+  Orphans orphans;                   // regular files
+  Orphans other_orphans;             // of the other types, which take little but an inode
   std::unique_ptr<DataStore> store;  // constant from the first request on
 };
 
@@ -75,8 +75,7 @@ class Inode : public base::RefCounted {
   // long they stay right. Before any of them is looked at or changed.
   virtual CacheSeconds RefreshLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) { return kCacheForever; }
 
-  // Something about the inode changed, at `now`: ctime moves. What the kernel did before by itself
-  // keeps its own times; to find out takes a look only while the file is open.
+  // Something about the inode changed, at `now` (base::Now): ctime moves.
   void ChangedLocked(Timestamp now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
   // How long what was known of it a moment ago stays right.
@@ -166,9 +165,6 @@ class Inode : public base::RefCounted {
  protected:
   ~Inode() override;
 
-  // ctime is about to move, and nobody has the file open.
-  virtual void CtimeMovesLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {}
-
   // That it is among, as an orphan.
   Orphans& orphans() const {
     return is_regular() ? resources_->orphans : resources_->other_orphans;
@@ -183,17 +179,12 @@ class RegularFile : public Inode {
       : Inode(resources, number, S_IFREG, born, cost) {}
 
   CacheSeconds RefreshLocked() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  // FileData::OpenedForWriting.
-  void OpenedForWritingLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   CacheSeconds FirstValidity() const override { return data()->Validity(); }
   uint64_t size() const override { return data()->size(); }
   uint64_t blocks() const override { return data()->blocks(); }
 
   // Its own lock guards it.
   virtual FileData* data() const = 0;
-
- protected:
-  void CtimeMovesLocked() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) { data()->CtimeMoves(meta); }
 
  private:
   // What the store says the times are.

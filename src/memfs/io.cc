@@ -30,9 +30,9 @@ void MemFs::NoteDataChange(const RequestContext& context, RegularFile* file, boo
     MutexLock lock(&file->mu);
     (void)file->KillPrivilegesLocked(kill_suidgid);
     (void)file->RefreshLocked();
-    file->meta.mtime = now;
-    file->meta.ctime = now;
-    file->told = false;
+    // The kernel may have written since the clock was read.
+    if (!IsShortlyBefore(now, file->meta.mtime)) file->meta.mtime = now;
+    file->ChangedLocked(now);
     group_bit_left = kill_suidgid && (file->meta.permissions & S_ISGID) != 0;
   }
   if (group_bit_left) KillGroupBitOfStrangers(context, file);
@@ -41,11 +41,11 @@ void MemFs::NoteDataChange(const RequestContext& context, RegularFile* file, boo
 void MemFs::NoteAccess(Inode* inode) const {
   if (!atime_.load(std::memory_order_relaxed)) return;
   if (inode->is_directory() && !directory_atime_) return;
-  const Timestamp now = base::Now();
+  const Timestamp now = base::WallTime();
   MutexLock lock(&inode->mu);
   inode->told = false;  // the kernel forgets the atime of what it reads
   (void)inode->RefreshLocked();
-  if (strictatime_ || RelatimeIsDue(inode->meta, now)) inode->meta.atime = now;
+  if (strictatime_ || RelatimeIsDue(inode->meta, now)) inode->meta.atime = base::Now();
 }
 
 void MemFs::KillGroupBitOfStrangers(const RequestContext& context, Inode* inode) {
@@ -95,11 +95,7 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
       ++file->opens;
       file->told = false;
       if ((request.flags & kOpenedToExecute) != 0) ++file->executions;
-      if (writes) {
-        file->OpenedForWritingLocked();
-      } else {
-        file->data()->TimesChanged(file->meta, /*chosen=*/false);
-      }
+      if (!writes) file->data()->SetBackingTimes(file->meta, /*chosen=*/false);
       return open;
     }
   }

@@ -70,7 +70,7 @@ absl::Status MemFs::MakeStore() {
       break;
   }
   absl::StatusOr<std::unique_ptr<ArenaStore>> arena =
-      ArenaStore::Make({options_.huge, options_.noswap}, &resources_.budget);
+      ArenaStore::Make({options_.huge, options_.noswap, options_.writeback_cache}, &resources_.budget);
   if (!arena.ok()) return arena.status();
   data_description_ = absl::StrCat("arena in the daemon, huge=", (*arena)->huge());
   data_options_ = absl::StrCat("data=daemon,huge=", (*arena)->huge());

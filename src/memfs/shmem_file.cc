@@ -7,30 +7,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <limits>
 #include <utility>
 
 #include "src/base/clock.h"
 
 namespace memfuse::memfs {
 namespace {
-
-// The kernel's stamps are at most this much too early: its clock ticks every 1 to 10 ms.
-constexpr int64_t kTick = 20'000'000;
-
-// Since the epoch; of a time that is centuries away, the last one that can be said.
-int64_t Nanoseconds(Timestamp t) {
-  constexpr int64_t kFar = std::numeric_limits<int64_t>::max() / 1'000'000'000 - 1;
-  return std::clamp(t.seconds, -kFar, kFar) * 1'000'000'000 + static_cast<int64_t>(t.nanoseconds);
-}
-
-// `stamp`, unless it is early by less than a tick: then just after `floor`, for what happened since
-// has to show.
-Timestamp Lift(Timestamp stamp, int64_t floor) {
-  const int64_t time = Nanoseconds(stamp);
-  if (floor < time || floor >= time + kTick) return stamp;
-  return {(floor + 1) / 1'000'000'000, static_cast<uint32_t>((floor + 1) % 1'000'000'000)};
-}
 
 Errno FromErrno(int error) {
   switch (error) {
@@ -88,7 +70,7 @@ void ShmemFile::Changed(int descriptor) {
     size_.store(static_cast<uint64_t>(now.st_size), std::memory_order_release);
     blocks_.store(static_cast<uint64_t>(now.st_blocks), std::memory_order_release);
   }
-  unseen_.store(true);
+  state_.NoteChange();
 }
 
 Result<void> ShmemFile::Open(uint32_t flags, OpenResult* open) {
@@ -105,10 +87,12 @@ Result<void> ShmemFile::Open(uint32_t flags, OpenResult* open) {
     MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, DescriptorLocked(O_PATH));
     MEMFUSE_ASSIGN_OR_RETURN(backing_id_, backing->Register(file.get()));
   }
-  unseen_.store(true);
-  opens_.fetch_add(1);
-  if ((flags & O_ACCMODE) == O_RDWR) mappers_.fetch_add(1);
+  // What the kernel was told of the attributes so far, it was told to keep: it does not ask after a
+  // store through a mapping.
+  open->forget_attributes = (flags & O_ACCMODE) == O_RDWR && state_.writable_opens() == 0;
+  state_.NoteOpen(flags);
   open->backing_id = backing_id_;
+  open->direct_io = (flags & O_APPEND) != 0;
   return {};
 }
 
@@ -116,13 +100,9 @@ void ShmemFile::Close(uint32_t flags) {
   int32_t unused = 0;
   {
     MutexLock lock(&mu_);
-    if (opens_.load() == 0) return;
-    if ((flags & O_ACCMODE) == O_RDWR) {
-      maybe_mapped_.store(true);
-      if (mappers_.load() > 0) mappers_.fetch_sub(1);
-    }
-    unseen_.store(true);
-    if (opens_.fetch_sub(1) == 1) {
+    if (!state_.open()) return;
+    state_.NoteClose(flags);
+    if (!state_.open()) {
       const int32_t id = std::exchange(backing_id_, 0);
       const bool valid = id != 0 && store_->backing_files() != nullptr;
       if (valid) unused = store_->idle_backings()->Park(ino_, id);
@@ -131,74 +111,27 @@ void ShmemFile::Close(uint32_t flags) {
   Unregister(unused);
 }
 
-CacheSeconds ShmemFile::Refresh(Times* times) {
+CacheSeconds ShmemFile::SyncFromBackingFile(Times* times) {
   if (!exists_.load()) return kCacheForever;
-  const bool hot = opens_.load() > 0;
-  bool mapped = mappers_.load() > 0;
-  if (maybe_mapped_.load()) {
-    if (hot) {
-      mapped = true;
-    } else if (maybe_mapped_.store(false); store_->HasWriters(ino_)) {
-      maybe_mapped_.store(true);
-      mapped = true;
-    }
-  }
-  // In this order: what happens after the look is seen next time.
-  if (!unseen_.exchange(hot || mapped) && !hot && !mapped) return kCacheForever;
-  const Result<ShmemStore::FileState> found = store_->StatFile(ino_);
+  if (!state_.BeginLook([this] { return store_->HasWriters(ino_); })) return kCacheForever;
+  const Result<BackingState> found = store_->StatFile(ino_);
   if (!found.ok()) return 0;
   size_.store(found->size, std::memory_order_release);
   blocks_.store(found->blocks, std::memory_order_release);
-  // What is there was written since the file was made, maybe within the same tick of the clock.
-  const bool fresh = !seen_any_ && (found->size != 0 || found->blocks != 0);
-  if (!seen_any_) {
-    seen_any_ = true;
-    seen_ = PackedTimes({found->btime, found->btime, found->btime});
-  }
-  const bool wrote = fresh || found->times.mtime != seen_.mtime;
-  const Timestamp changed_time = times->ctime;
-  const int64_t floor = ctime_is_later_ ? floor_ : std::max(floor_, Nanoseconds(changed_time));
-  ctime_is_later_ = false;
-  if (wrote) times->mtime = Lift(found->times.mtime, floor);
-  if (wrote || found->times.ctime != seen_.ctime) {
-    const Timestamp ctime = Lift(found->times.ctime, floor);
-    // A rename, say, came later; unless the clock was set back.
-    if (changed_time < ctime || base::Now() < changed_time) times->ctime = ctime;
-  }
-  if (found->times.atime != seen_.atime) times->atime = found->times.atime;
-  seen_ = PackedTimes(found->times);
-  return mapped ? 0 : kCacheForever;
+  return state_.Merge(*found, times);
 }
 
-void ShmemFile::CtimeMoves(const Times& times) {
-  // Of several changes without a look in between the first one counts.
-  if (ctime_is_later_ || !unseen_.load()) return;
-  ctime_is_later_ = true;
-  floor_ = std::max(floor_, Nanoseconds(times.ctime));
-}
-
-void ShmemFile::OpenedForWriting(Times* times) {
-  // After a write to come nobody could tell any more what there was before ctime moved.
-  if (ctime_is_later_) (void)Refresh(times);
-  floor_ = Nanoseconds(base::Now());
-}
-
-void ShmemFile::TimesChanged(const Times& times, bool chosen) {
+void ShmemFile::SetBackingTimes(const Times& times, bool chosen) {
   if (!exists_.load()) return;
   if (!chosen) {
-    // Of a file that was just made a read moves atime.
-    const Timestamp now = base::Now();
-    const bool due = !seen_any_ || RelatimeIsDue(seen_, now);
-    if (RelatimeIsDue(times, now) == due) return;
+    // The kernel decides by the backing file's times whether a read moves atime.
+    const Timestamp now = base::WallTime();
+    if (RelatimeIsDue(times, now) == state_.ReadMovesAtime(now)) return;
   }
-  // mtime may tell of a write that nobody has looked at yet: it stays, unless it was chosen.
+  // mtime may tell of a write that was not looked at yet: it stays, unless it was chosen.
   store_->SetFileTimes(ino_, times.atime, chosen ? &times.mtime : nullptr);
-  const Result<ShmemStore::FileState> found = store_->StatFile(ino_);
-  if (!found.ok()) return;
-  const Timestamp mtime = seen_any_ ? seen_.mtime : found->btime;
-  seen_ = PackedTimes(found->times);
-  if (!chosen) seen_.mtime = mtime;
-  seen_any_ = true;
+  const Result<BackingState> found = store_->StatFile(ino_);
+  if (found.ok()) state_.NoteTimesSet(*found, chosen);
 }
 
 Result<size_t> ShmemFile::Read(uint64_t offset, absl::Span<char> out) {

@@ -1,20 +1,12 @@
 // One file of the private tmpfs.
 //
-// An open file is *hot*: the kernel may change size, blocks and times at any moment, so they are
-// asked for each time. A closed one is cold, and what was asked last stays right; but a mapping may
-// outlive the last close, and through it stores go on. Only whoever had opened the file for reading
-// and writing can have one, and the store finds out whether one is left.
+// While it is open, the kernel may change its size, blocks and times at any moment; a mapping may
+// do so after the last close. backing_times.h says when the daemon has to look.
 //
-// Times. The inode's are the truth; the file's follow what the kernel does. When one of the file's
-// times is another one than it was last seen, it is taken over. When the user chose times
-// (utimensat), the file is given them too: what the kernel does next is told from it, and relatime
-// is reckoned from the same values.
-//
-// Stamps. The kernel's clock ticks coarsely. A stamp that is early by less than a tick is lifted
-// just above what is known to have come before: the last open for writing, and the inode's last
-// change. What has not been seen yet when the inode changes came before that, not after. So an open
-// file is looked at first; a closed one remembers the change before this one, since nothing more
-// happens until it is opened (but through a mapping, whose stamp then may stay early).
+// An open with O_APPEND is answered with the backing file and FOPEN_DIRECT_IO: mmap(2) stays passed
+// through, but reads and writes are requests. The kernel opens the backing file with the flags of
+// open(2), and F_SETFL does not reach it: passed-through writes would go on appending after a
+// program took O_APPEND away.
 
 #ifndef MEMFUSE_SRC_MEMFS_SHMEM_FILE_H_
 #define MEMFUSE_SRC_MEMFS_SHMEM_FILE_H_
@@ -25,6 +17,7 @@
 #include <cstdint>
 
 #include "src/base/unique_fd.h"
+#include "src/memfs/backing_times.h"
 #include "src/memfs/file_data.h"
 #include "src/memfs/lock_order.h"
 #include "src/memfs/shmem_store.h"
@@ -41,11 +34,9 @@ class ShmemFile final : public FileData {
   uint64_t blocks() const override { return blocks_.load(std::memory_order_acquire); }
   Result<void> Open(uint32_t flags, OpenResult* open) override;
   void Close(uint32_t flags) override;
-  CacheSeconds Refresh(Times* times) override;
-  CacheSeconds Validity() const override { return mappers_.load() > 0 ? 0 : kCacheForever; }
-  void CtimeMoves(const Times& times) override;
-  void OpenedForWriting(Times* times) override;
-  void TimesChanged(const Times& times, bool chosen) override;
+  CacheSeconds SyncFromBackingFile(Times* times) override;
+  CacheSeconds Validity() const override { return state_.Validity(); }
+  void SetBackingTimes(const Times& times, bool chosen) override;
   Result<size_t> Read(uint64_t offset, absl::Span<char> out) override;
   Result<size_t> Write(uint64_t offset, Payload data) override;
   Result<uint64_t> CopyFrom(FileData* source, uint64_t offset_in, uint64_t offset_out,
@@ -63,7 +54,8 @@ class ShmemFile final : public FileData {
   Result<base::UniqueFd> DescriptorLocked(int flags) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Gives a backing file up; 0: none.
   void Unregister(int32_t id);
-  // After a change by a call: Refresh is to look, and size() is exact before that.
+  // After a change by a call: the next SyncFromBackingFile has to look, and size() and blocks() are
+  // exact before that.
   void Changed(int descriptor);
   Result<uint64_t> Seek(uint64_t offset, int whence);
 
@@ -72,23 +64,10 @@ class ShmemFile final : public FileData {
 
   std::atomic<uint64_t> size_{0};
   std::atomic<uint64_t> blocks_{0};
-  std::atomic<uint32_t> opens_{0};    // changed under mu_
-  std::atomic<uint32_t> mappers_{0};  // opens for reading and writing; changed under mu_
+  BackingTimes state_;  // opens and closes are noted under mu_; else as it says
   DataMutex mu_;
   int32_t backing_id_ ABSL_GUARDED_BY(mu_) = 0;
   std::atomic<bool> exists_{false};  // set under mu_, once
-
-  // What Refresh has to look at.
-  std::atomic<bool> unseen_{false};        // a change, or an open
-  std::atomic<bool> maybe_mapped_{false};  // somebody who could map it for writing has closed it
-
-  // The inode's attribute lock guards these.
-  PackedTimes seen_;
-  bool seen_any_ = false;
-  // What nobody has seen yet came after floor_ (nanoseconds since the epoch), and after the inode's
-  // ctime, unless that moved since.
-  bool ctime_is_later_ = false;
-  int64_t floor_ = 0;
 };
 
 }  // namespace memfuse::memfs

@@ -235,16 +235,16 @@ void ShmemStore::RemoveFile(InodeNumber ino) noexcept {
   unlinkat(directory(ino), FileName(ino).text, 0);
 }
 
-Result<ShmemStore::FileState> ShmemStore::StatFile(InodeNumber ino) const {
+Result<BackingState> ShmemStore::StatFile(InodeNumber ino) const {
   struct statx x;
   if (statx(directory(ino), FileName(ino).text, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC,
             STATX_BASIC_STATS | STATX_BTIME, &x) != 0) {
     return Errno(EIO);
   }
-  return FileState{x.stx_size,
-                   x.stx_blocks,
-                   {FromStatx(x.stx_atime), FromStatx(x.stx_mtime), FromStatx(x.stx_ctime)},
-                   FromStatx(x.stx_btime)};
+  return BackingState{x.stx_size,
+                      x.stx_blocks,
+                      {FromStatx(x.stx_atime), FromStatx(x.stx_mtime), FromStatx(x.stx_ctime)},
+                      FromStatx(x.stx_btime)};
 }
 
 void ShmemStore::SetFileTimes(InodeNumber ino, Timestamp atime, const Timestamp* mtime) {

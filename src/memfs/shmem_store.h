@@ -25,6 +25,7 @@
 #include "memfuse/errno.h"
 #include "memfuse/filesystem.h"
 #include "src/base/unique_fd.h"
+#include "src/memfs/backing_times.h"
 #include "src/memfs/budget.h"
 #include "src/memfs/data_store.h"
 #include "src/memfs/idle_backings.h"
@@ -69,14 +70,8 @@ class ShmemStore final : public DataStore, private BudgetLender {
   Result<base::UniqueFd> CreateFile(InodeNumber ino, int flags);
   Result<base::UniqueFd> OpenFile(InodeNumber ino, int flags);
   void RemoveFile(InodeNumber ino) noexcept;
-  struct FileState {
-    uint64_t size;
-    uint64_t blocks;  // of 512 bytes
-    Times times;
-    Timestamp btime;
-  };
   // EIO: it is not there.
-  Result<FileState> StatFile(InodeNumber ino) const;
+  Result<BackingState> StatFile(InodeNumber ino) const;
   // utimensat(2), of mtime too unless it is null; what goes wrong is of no consequence.
   void SetFileTimes(InodeNumber ino, Timestamp atime, const Timestamp* mtime);
   // Whether somebody, by an open file or by a mapping that outlived it, may still write to it.

@@ -47,6 +47,11 @@ struct PackedTimes {
   operator Times() const { return {atime, mtime, ctime}; }  // NOLINT: the same values
 };
 
+// Whether `stamp` is before `other`, but by less than a second. Further back, the clock was set.
+inline bool IsShortlyBefore(Timestamp stamp, Timestamp other) {
+  return stamp < other && other.seconds - stamp.seconds <= 1;
+}
+
 // Whether a read moves atime, as mount option relatime has it: when it is not after mtime and
 // ctime, or more than a day old.
 inline bool RelatimeIsDue(const Times& times, Timestamp now) {

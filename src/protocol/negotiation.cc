@@ -176,10 +176,6 @@ bool MayPipe(const ConnectionParameters& parameters) {
   return parameters.minor >= kOldestMinorToPipe && !UsesIoUring(parameters);
 }
 
-bool CachesWrites(const ConnectionParameters& parameters) {
-  return (parameters.flags & wire::kInitWritebackCache) != 0;
-}
-
 size_t EncodeInit(const InitReply& reply, absl::Span<char> out) {
   const ConnectionParameters& parameters = reply.parameters;
   wire::InitOut body{};

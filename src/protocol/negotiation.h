@@ -76,9 +76,6 @@ bool UsesIoUring(const ConnectionParameters& parameters);
 // that puts no more pieces into a pipe than the data has pages (Linux 5.17).
 bool MayPipe(const ConnectionParameters& parameters);
 
-// Whether the kernel keeps written data for itself for a while (FUSE_WRITEBACK_CACHE).
-bool CachesWrites(const ConnectionParameters& parameters);
-
 // Writes struct fuse_init_out, in the size that the agreed minor has; returns it.
 // Precondition: out.size() >= kMaxFixedBody (encode.h).
 size_t EncodeInit(const InitReply& reply, absl::Span<char> out);

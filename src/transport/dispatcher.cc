@@ -75,12 +75,6 @@ void Dispatcher::Execute(const protocol::RequestHeader& header,
     reply.Error(request.error());
     return;
   }
-  if (std::holds_alternative<LseekRequest>(*request) && protocol::CachesWrites(parameters_)) {
-    // SEEK_DATA and SEEK_HOLE come without what the kernel cached, and would find holes where there
-    // is data. After ENOSYS it says by itself that all of a file is data.
-    reply.Error(Errno(ENOSYS));
-    return;
-  }
   try {
     std::visit(Operation(fs_, context, &reply, &listed_), *request);
   } catch (const std::bad_alloc&) {

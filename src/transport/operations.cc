@@ -37,7 +37,8 @@ class RecordingSink final : public DirectorySink {
 // Answers a READ, from the reply's buffer or from where the data is.
 class ReplyingSink final : public ReadSink {
  public:
-  ReplyingSink(Reply* reply, absl::Span<char> buffer) : reply_(*reply), buffer_(buffer) {}
+  ReplyingSink(Reply* reply, InodeNumber ino, absl::Span<char> buffer)
+      : reply_(*reply), ino_(ino), buffer_(buffer) {}
 
   absl::Span<char> buffer() override { return buffer_; }
   bool gathers() const override { return reply_.gathers(); }
@@ -50,9 +51,11 @@ class ReplyingSink final : public ReadSink {
       reply_.SuccessFrom(pieces);
     }
   }
+  void ForgetAttributes() override { reply_.ForgetAttributes(ino_); }
 
  private:
   Reply& reply_;
+  const InodeNumber ino_;
   const absl::Span<char> buffer_;
 };
 
@@ -75,7 +78,7 @@ void Operation::AnswerEntry(const Result<Entry>& result) {
   if (reply_->Success(size) != Delivery::kDelivered) fs_.Forget({result->ino, 1});
 }
 
-void Operation::AnswerCreate(const Result<CreateResult>& result) {
+void Operation::AnswerCreate(const Result<CreateResult>& result, uint32_t flags) {
   if (!result.ok()) {
     reply_->Error(result.error());
     return;
@@ -83,7 +86,7 @@ void Operation::AnswerCreate(const Result<CreateResult>& result) {
   const size_t size = protocol::EncodeCreate(*result, reply_->body());
   if (reply_->Success(size) == Delivery::kDelivered) return;
   // In this order: the open keeps the inode alive, so the lookup may be the last to go.
-  (void)fs_.Release(context_, {result->entry.ino, result->open.handle, 0});
+  (void)fs_.Release(context_, {result->entry.ino, result->open.handle, flags});
   fs_.Forget({result->entry.ino, 1});
 }
 
@@ -143,11 +146,11 @@ void Operation::operator()(const MkdirRequest& request) {
 void Operation::operator()(const LinkRequest& request) { AnswerEntry(fs_.Link(context_, request)); }
 
 void Operation::operator()(const CreateRequest& request) {
-  AnswerCreate(fs_.Create(context_, request));
+  AnswerCreate(fs_.Create(context_, request), request.flags);
 }
 
 void Operation::operator()(const protocol::TmpfileRequest& request) {
-  AnswerCreate(fs_.Tmpfile(context_, request.create));
+  AnswerCreate(fs_.Tmpfile(context_, request.create), request.create.flags);
 }
 
 void Operation::operator()(const UnlinkRequest& request) { Answer(fs_.Unlink(context_, request)); }
@@ -217,6 +220,7 @@ void Operation::operator()(const OpenRequest& request) {
     reply_->Error(result.error());
     return;
   }
+  if (result->forget_attributes) reply_->ForgetAttributes(request.ino);
   const size_t size = protocol::EncodeOpen(*result, reply_->body());
   if (reply_->Success(size) != Delivery::kDelivered) {
     (void)fs_.Release(context_, {request.ino, result->handle, request.flags});
@@ -224,7 +228,7 @@ void Operation::operator()(const OpenRequest& request) {
 }
 
 void Operation::operator()(const protocol::SizedReadRequest& request) {
-  ReplyingSink sink(reply_, Output(request.size));
+  ReplyingSink sink(reply_, request.read.ino, Output(request.size));
   const Result<size_t> result = fs_.Read(context_, request.read, &sink);
   // Where the sink was sent to, the first answer stays the only one.
   if (!result.ok()) {

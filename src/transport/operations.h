@@ -79,7 +79,7 @@ class Operation {
  private:
   void Answer(const Result<void>& result);
   void AnswerEntry(const Result<Entry>& result);
-  void AnswerCreate(const Result<CreateResult>& result);
+  void AnswerCreate(const Result<CreateResult>& result, uint32_t flags);
   void AnswerAttributes(const Result<AttributesResult>& result);
   void AnswerXattr(const Result<std::string>& result, uint32_t room, Errno too_long);
   // How much of the reply buffer a caller that takes `size` bytes may fill.

@@ -1,20 +1,89 @@
+// Stamps of the daemon beside those of the kernel: in the order of events.
+
 #include "src/base/clock.h"
 
-#include <gtest/gtest.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <ctime>
+#include <thread>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "src/base/unique_fd.h"
 
 namespace memfuse::base {
 namespace {
 
-TEST(Clock, IsTheTimeOfDay) {
-  timespec before, after;
-  clock_gettime(CLOCK_REALTIME, &before);
+constexpr int kRounds = 2000;
+
+Timestamp ModificationTime(const UniqueFd& file) {
+  struct stat status = {};
+  EXPECT_EQ(fstat(file.get(), &status), 0);
+  return {status.st_mtim.tv_sec, static_cast<uint32_t>(status.st_mtim.tv_nsec)};
+}
+
+Timestamp Real() {
+  timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return {now.tv_sec, static_cast<uint32_t>(now.tv_nsec)};
+}
+
+// A coarse clock is behind by a tick.
+TEST(ClockTest, StampsAreTheTimeOfDay) {
+  const Timestamp before = Real();
   const Timestamp now = Now();
-  clock_gettime(CLOCK_REALTIME, &after);
-  EXPECT_LE((Timestamp{before.tv_sec, static_cast<uint32_t>(before.tv_nsec)}), now);
-  EXPECT_LE(now, (Timestamp{after.tv_sec, static_cast<uint32_t>(after.tv_nsec)}));
+  EXPECT_LE(before.seconds - 1, now.seconds);
+  EXPECT_LE(now, Real());
   EXPECT_LT(now.nanoseconds, 1000000000u);
+  EXPECT_LE(before.seconds - 1, WallTime().seconds);
+  EXPECT_LE(WallTime(), Real());
+}
+
+TEST(ClockTest, StampsNeverGoBack) {
+  Timestamp last = Now();
+  for (int i = 0; i < kRounds; ++i) {
+    const Timestamp now = Now();
+    EXPECT_LE(last, now);
+    last = now;
+  }
+}
+
+TEST(ClockTest, AWriteIsNotEarlierThanTheStampBeforeIt) {
+  for (int i = 0; i < kRounds; ++i) {
+    const UniqueFd file(memfd_create("file", MFD_CLOEXEC));
+    const Timestamp before = Now();
+    ASSERT_EQ(write(file.get(), "x", 1), 1);
+    EXPECT_LE(before, ModificationTime(file));
+  }
+}
+
+TEST(ClockTest, AWriteIsNotLaterThanTheStampAfterIt) {
+  const UniqueFd file(memfd_create("file", MFD_CLOEXEC));
+  for (int i = 0; i < kRounds; ++i) {
+    // Once it was looked at, the kernel gives an exact stamp.
+    ASSERT_EQ(pwrite(file.get(), "x", 1, 0), 1);
+    const Timestamp written = ModificationTime(file);
+    EXPECT_LE(written, Now());
+  }
+}
+
+TEST(ClockTest, StampsOfThreadsAreInTheOrderOfEvents) {
+  constexpr int kThreads = 4;
+  for (int round = 0; round < 50; ++round) {
+    const Timestamp before = Now();
+    std::vector<Timestamp> stamps(kThreads);
+    std::vector<std::thread> threads;
+    for (Timestamp& stamp : stamps) threads.emplace_back([&stamp] { stamp = Now(); });
+    for (std::thread& thread : threads) thread.join();
+    const Timestamp after = Now();
+    for (const Timestamp stamp : stamps) {
+      EXPECT_LE(before, stamp);
+      EXPECT_LE(stamp, after);
+    }
+  }
 }
 
 }  // namespace

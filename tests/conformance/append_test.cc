@@ -1,5 +1,9 @@
 // O_APPEND, also from many processes at once.
 
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/uio.h>
+
 #include <cstring>
 #include <map>
 #include <memory>
@@ -44,6 +48,85 @@ TEST_P(Append, CanBeSwitched) {
   EXPECT_EQ(fcntl(fd.get(), F_SETFL, 0), 0);
   EXPECT_EQ(pwrite(fd.get(), "x", 1, 0), 1);
   EXPECT_EQ(ReadFile("f"), "x1234");
+}
+
+// Unpackers take O_APPEND off standard output to leave holes: xz -dc image.xz >> disk.
+TEST_P(Append, CanBeTakenAwayAfterOpen) {
+  for (const int mode : {O_WRONLY, O_RDWR}) {
+    TRACE(mode);
+    MakeFile("f", "0123");
+    const UniqueFd fd = Open("f", mode | O_APPEND);
+    EXPECT_EQ(write(fd.get(), "45", 2), 2);
+    ASSERT_EQ(fcntl(fd.get(), F_SETFL, 0), 0);
+    EXPECT_EQ(pwrite(fd.get(), "a", 1, 0), 1);
+    EXPECT_EQ(lseek(fd.get(), 2, SEEK_SET), 2);
+    EXPECT_EQ(write(fd.get(), "b", 1), 1);
+    EXPECT_EQ(lseek(fd.get(), 0, SEEK_CUR), 3);
+    const iovec part = {const_cast<char*>("c"), 1};
+    EXPECT_EQ(pwritev(fd.get(), &part, 1, 4), 1);
+    EXPECT_EQ(ReadFile("f"), "a1b3c5");
+    // And given back.
+    ASSERT_EQ(fcntl(fd.get(), F_SETFL, O_APPEND), 0);
+    EXPECT_EQ(pwrite(fd.get(), "6", 1, 0), 1);
+    EXPECT_EQ(ReadFile("f"), "a1b3c56");
+    ASSERT_EQ(unlink("f"), 0);
+  }
+}
+
+TEST_P(Append, CanBeTakenAwayForSpliceAndSendfile) {
+  MakeFile("in", "abcdef");
+  MakeFile("f", "0123456789");
+  const UniqueFd in = Open("in", O_RDONLY), fd = Open("f", O_RDWR | O_APPEND);
+  EXPECT_EQ(ErrnoOf(sendfile(fd.get(), in.get(), nullptr, 2)), EINVAL);
+  ASSERT_EQ(fcntl(fd.get(), F_SETFL, 0), 0);
+  ASSERT_EQ(lseek(fd.get(), 1, SEEK_SET), 1);
+  EXPECT_EQ(sendfile(fd.get(), in.get(), nullptr, 2), 2);
+  EXPECT_EQ(ReadFile("f"), "0ab3456789");
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const UniqueFd out(ends[0]), into(ends[1]);
+  ASSERT_EQ(write(into.get(), "xyz", 3), 3);
+  loff_t offset = 5;
+  EXPECT_EQ(splice(out.get(), nullptr, fd.get(), &offset, 3, 0), 3);
+  EXPECT_EQ(ReadFile("f"), "0ab34xyz89");
+}
+
+TEST_P(Append, IsOverriddenByOneWrite) {
+  MakeFile("f", "0123");
+  const UniqueFd appending = Open("f", O_WRONLY | O_APPEND), plain = Open("f", O_WRONLY);
+  const iovec part = {const_cast<char*>("x"), 1};
+  EXPECT_EQ(pwritev2(plain.get(), &part, 1, 0, RWF_APPEND), 1);
+  EXPECT_EQ(ReadFile("f"), "0123x");
+  constexpr int kNoAppend = 0x20;  // RWF_NOAPPEND of Linux 6.9
+  if (pwritev2(appending.get(), &part, 1, 1, kNoAppend) == 1) {
+    EXPECT_EQ(ReadFile("f"), "0x23x");
+  } else {
+    EXPECT_EQ(errno, EOPNOTSUPP);
+  }
+}
+
+// Of one file at the same time, through descriptors of every kind.
+TEST_P(Append, GoesBesideOtherDescriptors) {
+  MakeFile("f", "0123");
+  const UniqueFd appending = Open("f", O_RDWR | O_APPEND), plain = Open("f", O_RDWR);
+  void* const mapping = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, appending.get(), 0);
+  ASSERT_NE(mapping, MAP_FAILED);
+  char* const map = static_cast<char*>(mapping);
+  EXPECT_EQ(pwrite(plain.get(), "a", 1, 0), 1);
+  EXPECT_EQ(write(appending.get(), "4", 1), 1);
+  EXPECT_EQ(std::string(map, 5), "a1234");
+  map[1] = 'b';
+  char buffer[8] = {};
+  EXPECT_EQ(pread(appending.get(), buffer, 8, 0), 5);
+  EXPECT_STREQ(buffer, "ab234");
+  EXPECT_EQ(pwrite(plain.get(), "5", 1, 5), 1);
+  EXPECT_EQ(write(appending.get(), "6", 1), 1);
+  EXPECT_EQ(pread(plain.get(), buffer, 8, 0), 7);
+  EXPECT_STREQ(buffer, "ab23456");
+  ASSERT_EQ(ftruncate(plain.get(), 3), 0);
+  EXPECT_EQ(write(appending.get(), "c", 1), 1);
+  EXPECT_EQ(std::string(map, 4), "ab2c");
+  munmap(mapping, 4096);
 }
 
 TEST_P(Append, FollowsOtherChangesOfTheEnd) {

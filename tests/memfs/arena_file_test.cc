@@ -1,5 +1,6 @@
 #include "src/memfs/arena_file.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -7,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "tests/testing/piped_payload.h"
 #include "tests/testing/read_sinks.h"
 #include "tests/testing/result_matchers.h"
@@ -361,6 +363,140 @@ TEST_F(ArenaFileTest, GivesEverythingBackAtTheEnd) {
   Write(7, "tiny");
   file_.reset();
   EXPECT_EQ(Used(), 0u);
+}
+
+// As the kernel fills its page cache; returns whether it was told to ask for the attributes.
+bool FillCache(ArenaFile* file, uint64_t offset, size_t size) {
+  StringSink sink(size);
+  EXPECT_THAT(file->ReadTo(offset, &sink), Succeeds());
+  return sink.forgets() > 0;
+}
+
+// What SEEK_DATA and SEEK_HOLE say, as pages: "0-3 8-9".
+std::string DataPages(ArenaFile* file) {
+  std::string pages;
+  uint64_t at = 0;
+  for (;;) {
+    const Result<uint64_t> data = file->SeekData(at);
+    if (!data.ok()) break;
+    const Result<uint64_t> hole = file->SeekHole(*data);
+    EXPECT_THAT(hole, Succeeds());
+    EXPECT_GT(*hole, *data);
+    absl::StrAppend(&pages, pages.empty() ? "" : " ", *data / kPageSize, "-",
+                    (*hole - 1) / kPageSize);
+    at = *hole;
+  }
+  return pages;
+}
+
+TEST_F(ArenaFileTest, HolesThatTheKernelReadAreDataWhileTheFileMayBeMapped) {
+  OpenResult open;
+  ASSERT_THAT(file_->Truncate(64 * kPageSize), Succeeds());
+  Write(20 * kPageSize, std::string(kPageSize, 'x'));
+  ASSERT_THAT(file_->Open(O_RDWR, &open), Succeeds());
+  EXPECT_TRUE(open.keep_cache);
+  EXPECT_EQ(DataPages(file_.get()), "20-20");
+  EXPECT_EQ(file_->Validity(), kCacheForever);
+  EXPECT_TRUE(FillCache(file_.get(), 4 * kPageSize, 4 * kPageSize));
+  // The kernel does not cache the attributes any more.
+  EXPECT_FALSE(FillCache(file_.get(), 8 * kPageSize, kPageSize));
+  EXPECT_FALSE(FillCache(file_.get(), 20 * kPageSize, kPageSize));
+  EXPECT_EQ(file_->Validity(), 0u);
+  EXPECT_EQ(DataPages(file_.get()), "4-8 20-20");
+  EXPECT_EQ(*file_->SeekData(5 * kPageSize + 7), 5 * kPageSize + 7);
+  EXPECT_EQ(*file_->SeekHole(6 * kPageSize), 9 * kPageSize);
+  // A second open for reading and writing keeps it so.
+  ASSERT_THAT(file_->Open(O_RDWR, &open), Succeeds());
+  file_->Close(O_RDWR);
+  EXPECT_EQ(DataPages(file_.get()), "4-8 20-20");
+  file_->Close(O_RDWR);
+  EXPECT_EQ(DataPages(file_.get()), "20-20");
+  EXPECT_EQ(file_->Validity(), kCacheForever);
+}
+
+TEST_F(ArenaFileTest, AnEmptyLookingFileHasABlockWhileTheKernelMayHoldData) {
+  OpenResult open;
+  ASSERT_THAT(file_->Truncate(64 * kPageSize), Succeeds());
+  ASSERT_THAT(file_->Open(O_RDWR, &open), Succeeds());
+  EXPECT_EQ(file_->blocks(), 0u);
+  FillCache(file_.get(), 0, kPageSize);
+  EXPECT_EQ(file_->blocks(), 8u);
+  file_->Close(O_RDWR);
+  EXPECT_EQ(file_->blocks(), 0u);
+}
+
+TEST_F(ArenaFileTest, ReservedPagesThatTheKernelReadAreDataToo) {
+  OpenResult open;
+  ASSERT_THAT(file_->Allocate(0, 8 * kPageSize, false), Succeeds());
+  ASSERT_THAT(file_->Open(O_RDWR, &open), Succeeds());
+  FillCache(file_.get(), 2 * kPageSize, 2 * kPageSize);
+  EXPECT_EQ(DataPages(file_.get()), "2-3");
+}
+
+TEST_F(ArenaFileTest, OpensThatCannotMapForWritingLeaveHolesAlone) {
+  ASSERT_THAT(file_->Truncate(64 * kPageSize), Succeeds());
+  for (const uint32_t flags : {O_RDONLY, O_WRONLY}) {
+    OpenResult open;
+    ASSERT_THAT(file_->Open(flags, &open), Succeeds());
+    EXPECT_TRUE(open.keep_cache);
+    EXPECT_FALSE(FillCache(file_.get(), 0, 4 * kPageSize));
+    EXPECT_EQ(DataPages(file_.get()), "");
+    file_->Close(flags);
+  }
+}
+
+// A program can map what the kernel has read for another one, without a request.
+TEST_F(ArenaFileTest, AnOpenForWritingDropsHolesThatTheKernelReadBefore) {
+  OpenResult open;
+  ASSERT_THAT(file_->Truncate(64 * kPageSize), Succeeds());
+  FillCache(file_.get(), 0, kPageSize);
+  ASSERT_THAT(file_->Open(O_RDWR, &open), Succeeds());
+  EXPECT_FALSE(open.keep_cache);
+  FillCache(file_.get(), 2 * kPageSize, kPageSize);
+  EXPECT_EQ(DataPages(file_.get()), "2-2");
+  file_->Close(O_RDWR);
+  OpenResult again;
+  ASSERT_THAT(file_->Open(O_RDWR, &again), Succeeds());
+  EXPECT_FALSE(again.keep_cache);
+  EXPECT_EQ(DataPages(file_.get()), "");
+  file_->Close(O_RDWR);
+  // Nothing was read meanwhile.
+  OpenResult third;
+  ASSERT_THAT(file_->Open(O_RDWR, &third), Succeeds());
+  EXPECT_TRUE(third.keep_cache);
+}
+
+TEST_F(ArenaFileTest, AFileWithoutHolesKeepsItsCache) {
+  Write(0, std::string(8 * kPageSize, 'x'));
+  FillCache(file_.get(), 0, 8 * kPageSize);
+  OpenResult open;
+  ASSERT_THAT(file_->Open(O_RDWR, &open), Succeeds());
+  EXPECT_TRUE(open.keep_cache);
+  FillCache(file_.get(), 0, 8 * kPageSize);
+  EXPECT_EQ(file_->Validity(), kCacheForever);
+}
+
+TEST_F(ArenaFileTest, WithCollectedWritesAnyDataMayBeInTheKernel) {
+  arena_->set_writeback_cache(true);
+  ASSERT_THAT(file_->Truncate(64 * kPageSize), Succeeds());
+  Write(20 * kPageSize, std::string(kPageSize, 'x'));
+  for (const uint32_t flags : {O_WRONLY, O_RDWR}) {
+    OpenResult open;
+    ASSERT_THAT(file_->Open(flags, &open), Succeeds());
+    EXPECT_TRUE(open.forget_attributes);
+    EXPECT_EQ(file_->Validity(), 0u);
+    EXPECT_EQ(file_->blocks(), 64u * 8);
+    EXPECT_THAT(file_->SeekData(0), Fails(EINVAL));
+    EXPECT_THAT(file_->SeekHole(0), Fails(EINVAL));
+    file_->Close(flags);
+    EXPECT_EQ(file_->Validity(), kCacheForever);
+    EXPECT_EQ(file_->blocks(), 8u);
+    EXPECT_EQ(DataPages(file_.get()), "20-20");
+  }
+  OpenResult open;
+  ASSERT_THAT(file_->Open(O_RDONLY, &open), Succeeds());
+  EXPECT_FALSE(open.forget_attributes);
+  EXPECT_EQ(DataPages(file_.get()), "20-20");
 }
 
 }  // namespace

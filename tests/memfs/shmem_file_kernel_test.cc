@@ -107,8 +107,8 @@ TEST_F(ShmemFileKernelTest, AFailureToRegisterIsAFailureToOpen) {
     EXPECT_EQ(open.backing_id, 0);
   }
   // None of them is an open that a look would have to reckon with.
-  (void)Refresh();
-  EXPECT_EQ(Refresh(), kCacheForever);
+  (void)Sync();
+  EXPECT_EQ(Sync(), kCacheForever);
   backing_.FailWith(0);
   EXPECT_GT(Open(O_RDONLY), 0);
   file_->Close(O_RDONLY);
@@ -128,18 +128,18 @@ TEST_F(ShmemFileKernelTest, WithoutBackingFilesEachReadAndWriteIsARequest) {
   ASSERT_THAT(file_->Open(O_RDWR, &open), Succeeds());
   EXPECT_TRUE(open.direct_io);
   EXPECT_EQ(open.backing_id, 0);
-  EXPECT_EQ(Refresh(), kCacheForever);
+  EXPECT_EQ(Sync(), kCacheForever);
   file_->Close(O_RDWR);
-  EXPECT_EQ(Refresh(), kCacheForever);
+  EXPECT_EQ(Sync(), kCacheForever);
 }
 
 TEST_F(ShmemFileKernelTest, RefreshSeesWhatTheKernelWrote) {
   const int32_t id = Open(O_WRONLY);
-  (void)Refresh();
+  (void)Sync();
   times_ = {kOld, kOld, kOld};
   const UniqueFd served = Serve(id, O_WRONLY);
   Write(served, 0, std::string(kPageSize + 1, 'x'));
-  EXPECT_EQ(Refresh(), kCacheForever);
+  EXPECT_EQ(Sync(), kCacheForever);
   EXPECT_EQ(file_->size(), kPageSize + 1);
   EXPECT_EQ(file_->blocks(), 16u);
   EXPECT_LT(kOld, times_.mtime);
@@ -147,11 +147,11 @@ TEST_F(ShmemFileKernelTest, RefreshSeesWhatTheKernelWrote) {
   EXPECT_EQ(times_.atime, kOld);
   // Once more, while it is open, and after it was closed.
   Write(served, 0, std::string(3 * kPageSize, 'x'));
-  (void)Refresh();
+  (void)Sync();
   EXPECT_EQ(file_->size(), 3 * kPageSize);
   Write(served, 0, std::string(4 * kPageSize, 'x'));
   file_->Close(O_WRONLY);
-  EXPECT_EQ(Refresh(), kCacheForever);
+  EXPECT_EQ(Sync(), kCacheForever);
   EXPECT_EQ(file_->size(), 4 * kPageSize);
   EXPECT_EQ(file_->blocks(), 32u);
 }
@@ -177,56 +177,56 @@ TEST_F(ShmemFileKernelTest, ACallSeesWhatTheKernelWroteAndTheOtherWayRound) {
 TEST_F(ShmemFileKernelTest, AttributesOfAFileThatMayBeMappedAreAskedForEachTime) {
   (void)Open(O_WRONLY);
   (void)Open(O_RDONLY);
-  EXPECT_EQ(Refresh(), kCacheForever);
+  EXPECT_EQ(Sync(), kCacheForever);
   (void)Open(O_RDWR);
-  EXPECT_EQ(Refresh(), 0u);
+  EXPECT_EQ(Sync(), 0u);
   file_->Close(O_WRONLY);
   file_->Close(O_RDWR);
   // A mapping may be left while anybody has the file open: only then it is found out.
-  EXPECT_EQ(Refresh(), 0u);
+  EXPECT_EQ(Sync(), 0u);
   file_->Close(O_RDONLY);
-  EXPECT_EQ(Refresh(), kCacheForever);
+  EXPECT_EQ(Sync(), kCacheForever);
 }
 
 TEST_F(ShmemFileKernelTest, StoresThroughAMappingThatOutlivedTheFileAreSeen) {
   char* const map = LeaveMapped(kPageSize);
-  EXPECT_EQ(Refresh(), 0u);
+  EXPECT_EQ(Sync(), 0u);
   EXPECT_EQ(file_->size(), kPageSize);
   EXPECT_EQ(file_->blocks(), 0u);
   map[0] = 'x';
-  EXPECT_EQ(Refresh(), 0u);
+  EXPECT_EQ(Sync(), 0u);
   EXPECT_EQ(file_->blocks(), 8u);
   EXPECT_EQ(Read(file_.get(), 0, 1), "x");
   // An open and a close meanwhile change nothing of that.
   (void)Open(O_RDONLY);
   file_->Close(O_RDONLY);
-  EXPECT_EQ(Refresh(), 0u);
+  EXPECT_EQ(Sync(), 0u);
   munmap(map, kPageSize);
-  EXPECT_EQ(Refresh(), kCacheForever);
+  EXPECT_EQ(Sync(), kCacheForever);
 }
 
 TEST_F(ShmemFileKernelTest, TheLastStoreThroughAMappingIsSeenWhenItIsGone) {
   char* const map = LeaveMapped(kPageSize);
-  EXPECT_EQ(Refresh(), 0u);
+  EXPECT_EQ(Sync(), 0u);
   map[0] = 'x';
   munmap(map, kPageSize);
-  EXPECT_EQ(Refresh(), kCacheForever);
+  EXPECT_EQ(Sync(), kCacheForever);
   EXPECT_EQ(file_->blocks(), 8u);
 }
 
 TEST_F(ShmemFileKernelTest, AClosedFileIsNotLookedAtAgain) {
   char* const map = LeaveMapped(kPageSize);
   munmap(map, kPageSize);
-  EXPECT_EQ(Refresh(), kCacheForever);
+  EXPECT_EQ(Sync(), kCacheForever);
   EXPECT_EQ(file_->size(), kPageSize);
   // What nobody can do: behind the back of all that is known, only a look would show it.
   const UniqueFd behind = *store_->OpenFile(last_ino(), O_RDWR);
   ASSERT_EQ(ftruncate(behind.get(), 5), 0);
-  EXPECT_EQ(Refresh(), kCacheForever);
+  EXPECT_EQ(Sync(), kCacheForever);
   EXPECT_EQ(file_->size(), kPageSize);
   // The next open makes it look again.
   (void)Open(O_RDONLY);
-  (void)Refresh();
+  (void)Sync();
   EXPECT_EQ(file_->size(), 5u);
 }
 

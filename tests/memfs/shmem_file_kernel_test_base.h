@@ -36,16 +36,15 @@ class ShmemFileKernelTestBase : public ShmemTestBase {
   int32_t Open(uint32_t flags) {
     OpenResult open;
     EXPECT_THAT(file_->Open(flags, &open), test::Succeeds());
-    EXPECT_FALSE(open.direct_io);
-    if ((flags & O_ACCMODE) != O_RDONLY) file_->OpenedForWriting(&times_);
+    EXPECT_EQ(open.direct_io, (flags & O_APPEND) != 0);
     return open.backing_id;
   }
-  CacheSeconds Refresh() { return file_->Refresh(&times_); }
+  CacheSeconds Sync() { return file_->SyncFromBackingFile(&times_); }
   // utimensat(2), as the inode does it.
   void Choose(Timestamp atime, Timestamp mtime) {
-    (void)Refresh();
+    (void)Sync();
     times_ = {atime, mtime, base::Now()};
-    file_->TimesChanged(times_, /*chosen=*/true);
+    file_->SetBackingTimes(times_, /*chosen=*/true);
   }
   // Opens as the kernel does, once Open was answered.
   base::UniqueFd Serve(int32_t id, int flags) {

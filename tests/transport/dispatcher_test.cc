@@ -341,18 +341,6 @@ TEST_F(DispatcherTest, AnIoctlThatChangesAttributesSaysSoBeforeItIsAnswered) {
   EXPECT_EQ(reply.error, 0);
 }
 
-TEST_F(DispatcherTest, AKernelThatCachesWritesFindsDataItself) {
-  const std::string lseek = Message(FUSE_LSEEK, 9, Bytes(fuse_lseek_in{}));
-  EXPECT_EQ(Ask(lseek).error, 0);
-  ConnectionParameters parameters = TestParameters();
-  parameters.flags = FUSE_WRITEBACK_CACHE;
-  Dispatcher caching(&fs_, parameters, absl::MakeSpan(buffer_.data(), buffer_.size()));
-  sink_.replies.clear();
-  caching.Serve(lseek, &sink_);
-  ASSERT_EQ(sink_.replies.size(), 1u);
-  EXPECT_EQ(ParseReply(sink_.replies[0]).error, ENOSYS);
-}
-
 TEST_F(DispatcherTest, ANarrowCopyIsCutToWhatItsReplyCanSay) {
   fuse_copy_file_range_in in = {};
   in.len = uint64_t{1} << 40;

@@ -1,0 +1,74 @@
+#include "src/memfs/backing_times.h"
+
+#include <fcntl.h>
+
+#include "src/base/clock.h"
+
+namespace memfuse::memfs {
+namespace {
+
+bool IsWritableMapper(uint32_t flags) { return (flags & O_ACCMODE) == O_RDWR; }
+
+}  // namespace
+
+void BackingTimes::NoteOpen(uint32_t flags) {
+  dirty_.store(true);
+  opens_.fetch_add(1);
+  if (IsWritableMapper(flags)) writable_opens_.fetch_add(1);
+}
+
+void BackingTimes::NoteClose(uint32_t flags) {
+  if (IsWritableMapper(flags)) {
+    // In this order: a look in between sees one or the other.
+    maybe_mapped_.store(true);
+    if (writable_opens_.load() > 0) writable_opens_.fetch_sub(1);
+  }
+  dirty_.store(true);
+  opens_.fetch_sub(1);
+}
+
+bool BackingTimes::BeginLook(absl::FunctionRef<bool()> has_writers) {
+  const bool is_open = open();
+  uncached_ = writable_opens() > 0;
+  if (maybe_mapped_.load()) {
+    if (is_open) {
+      // The kernel cannot tell a mapping from an open file.
+      uncached_ = true;
+    } else if (maybe_mapped_.store(false); has_writers()) {
+      // Set before the question, so that a close that comes meanwhile is not lost.
+      maybe_mapped_.store(true);
+      uncached_ = true;
+    }
+  }
+  // Before the look: what happens after it is found by the next one.
+  return dirty_.exchange(is_open || uncached_) || is_open || uncached_;
+}
+
+CacheSeconds BackingTimes::Merge(const BackingState& found, Times* times) {
+  // A file is made with the times of its birth. What is in it was written since, maybe with the
+  // same stamp.
+  const bool written_at_birth = !looked_at_ && (found.size != 0 || found.blocks != 0);
+  const PackedTimes before =
+      looked_at_ ? last_times_ : PackedTimes({found.btime, found.btime, found.btime});
+  const bool written = written_at_birth || before.mtime != found.times.mtime;
+  if (written) times->mtime = found.times.mtime;
+  if (written || before.ctime != found.times.ctime) {
+    // Where the inode's ctime lies in the future the clock was set back.
+    if (times->ctime < found.times.ctime || base::WallTime().seconds < times->ctime.seconds) {
+      times->ctime = found.times.ctime;
+    }
+  }
+  if (before.atime != found.times.atime) times->atime = found.times.atime;
+  last_times_ = PackedTimes(found.times);
+  looked_at_ = true;
+  return uncached_ ? 0 : kCacheForever;
+}
+
+void BackingTimes::NoteTimesSet(const BackingState& found, bool mtime) {
+  const PackedTime last_mtime = looked_at_ ? last_times_.mtime : PackedTime(found.btime);
+  last_times_ = PackedTimes(found.times);
+  if (!mtime) last_times_.mtime = last_mtime;
+  looked_at_ = true;
+}
+
+}  // namespace memfuse::memfs

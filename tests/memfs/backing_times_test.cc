@@ -1,0 +1,205 @@
+// When a backing file has to be looked at, and what is made of its times.
+
+#include "src/memfs/backing_times.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include "src/base/clock.h"
+
+namespace memfuse::memfs {
+namespace {
+
+constexpr Timestamp kBirth{1000, 0};
+
+Timestamp At(int64_t seconds) { return {kBirth.seconds + seconds, 0}; }
+
+class BackingTimesTest : public ::testing::Test {
+ protected:
+  // As SyncFromBackingFile does. The number of looks is in looks_.
+  CacheSeconds Sync() {
+    if (!state_.BeginLook([this] {
+          ++questions_;
+          return has_writers_;
+        })) {
+      return kCacheForever;
+    }
+    ++looks_;
+    return state_.Merge(file_, &times_);
+  }
+  // Whether a Sync looks.
+  bool Looks() {
+    const int before = looks_;
+    (void)Sync();
+    return looks_ > before;
+  }
+  // The kernel writes at that time.
+  void Write(Timestamp time) {
+    file_.size = 1;
+    file_.times.mtime = file_.times.ctime = time;
+  }
+
+  BackingTimes state_;
+  BackingState file_{0, 0, {kBirth, kBirth, kBirth}, kBirth};
+  Times times_{kBirth, kBirth, kBirth};
+  bool has_writers_ = false;
+  int looks_ = 0;
+  int questions_ = 0;
+};
+
+TEST_F(BackingTimesTest, ACleanFileIsNotLookedAt) {
+  EXPECT_FALSE(Looks());
+  EXPECT_EQ(state_.Validity(), kCacheForever);
+}
+
+TEST_F(BackingTimesTest, ADirtyFileIsLookedAtOnce) {
+  state_.NoteChange();
+  EXPECT_TRUE(Looks());
+  EXPECT_FALSE(Looks());
+}
+
+TEST_F(BackingTimesTest, AnOpenFileIsLookedAtEachTimeAndMayBeCached) {
+  for (const uint32_t flags : {O_RDONLY, O_WRONLY, O_WRONLY | O_APPEND}) {
+    state_.NoteOpen(flags);
+    EXPECT_TRUE(state_.open());
+    EXPECT_TRUE(Looks());
+    EXPECT_TRUE(Looks());
+    EXPECT_EQ(Sync(), kCacheForever);
+    EXPECT_EQ(state_.Validity(), kCacheForever);
+    state_.NoteClose(flags);
+    EXPECT_FALSE(state_.open());
+    // What was written between the last look and the close.
+    EXPECT_TRUE(Looks());
+    EXPECT_FALSE(Looks());
+  }
+  EXPECT_EQ(questions_, 0);
+}
+
+TEST_F(BackingTimesTest, AWritableFileIsNotCached) {
+  state_.NoteOpen(O_RDWR);
+  EXPECT_EQ(state_.Validity(), 0u);
+  EXPECT_EQ(Sync(), 0u);
+  state_.NoteOpen(O_RDWR);
+  state_.NoteClose(O_RDWR);
+  EXPECT_EQ(Sync(), 0u);
+  EXPECT_EQ(questions_, 0);
+}
+
+TEST_F(BackingTimesTest, AMappingThatOutlivesTheLastCloseIsWatchedUntilItIsGone) {
+  state_.NoteOpen(O_RDWR);
+  state_.NoteClose(O_RDWR);
+  has_writers_ = true;
+  EXPECT_EQ(Sync(), 0u);
+  EXPECT_EQ(Sync(), 0u);
+  EXPECT_EQ(questions_, 2);
+  EXPECT_EQ(looks_, 2);
+  has_writers_ = false;
+  // One more look: it may have stored just before it went.
+  EXPECT_EQ(Sync(), kCacheForever);
+  EXPECT_EQ(looks_, 3);
+  EXPECT_FALSE(Looks());
+  EXPECT_EQ(questions_, 3);
+}
+
+TEST_F(BackingTimesTest, AMappingIsAssumedWhileAnotherOpenHidesIt) {
+  state_.NoteOpen(O_RDWR);
+  state_.NoteOpen(O_RDONLY);
+  state_.NoteClose(O_RDWR);
+  EXPECT_EQ(Sync(), 0u);
+  EXPECT_EQ(questions_, 0);
+  state_.NoteClose(O_RDONLY);
+  EXPECT_EQ(Sync(), kCacheForever);
+  EXPECT_EQ(questions_, 1);
+}
+
+TEST_F(BackingTimesTest, AWriteMovesMtimeAndCtime) {
+  state_.NoteOpen(O_WRONLY);
+  Write(At(5));
+  (void)Sync();
+  EXPECT_EQ(times_.mtime, At(5));
+  EXPECT_EQ(times_.ctime, At(5));
+  EXPECT_EQ(times_.atime, kBirth);
+}
+
+TEST_F(BackingTimesTest, AWriteWithTheStampOfTheBirthCounts) {
+  times_ = {At(-9), At(-9), At(-9)};
+  state_.NoteOpen(O_WRONLY);
+  Write(kBirth);
+  (void)Sync();
+  EXPECT_EQ(times_.mtime, kBirth);
+  EXPECT_EQ(times_.ctime, kBirth);
+}
+
+TEST_F(BackingTimesTest, AnEmptyFileThatWasJustMadeMovesNothing) {
+  times_ = {At(-9), At(-9), At(-9)};
+  state_.NoteOpen(O_WRONLY);
+  (void)Sync();
+  EXPECT_EQ(times_.mtime, At(-9));
+  EXPECT_EQ(times_.ctime, At(-9));
+  EXPECT_EQ(times_.atime, At(-9));
+}
+
+TEST_F(BackingTimesTest, ALaterCtimeOfTheInodeStays) {
+  state_.NoteOpen(O_WRONLY);
+  Write(At(5));
+  times_.ctime = At(7);
+  (void)Sync();
+  EXPECT_EQ(times_.mtime, At(5));
+  EXPECT_EQ(times_.ctime, At(7));
+}
+
+TEST_F(BackingTimesTest, ACtimeInTheFutureGivesWay) {
+  state_.NoteOpen(O_WRONLY);
+  Write(At(5));
+  times_.ctime = {base::WallTime().seconds + 3600, 0};
+  (void)Sync();
+  EXPECT_EQ(times_.ctime, At(5));
+}
+
+TEST_F(BackingTimesTest, TimesThatTheKernelDidNotMoveStay) {
+  state_.NoteOpen(O_WRONLY);
+  Write(At(5));
+  (void)Sync();
+  times_ = {At(-1), At(-2), At(-3)};
+  (void)Sync();
+  EXPECT_EQ(times_.atime, At(-1));
+  EXPECT_EQ(times_.mtime, At(-2));
+  EXPECT_EQ(times_.ctime, At(-3));
+}
+
+TEST_F(BackingTimesTest, AChosenMtimeHidesAWriteThatCameBefore) {
+  state_.NoteOpen(O_WRONLY);
+  Write(At(5));
+  // utimensat(2), which the daemon passes on.
+  times_ = {At(1), At(2), At(6)};
+  file_.times = {At(1), At(2), At(6)};
+  state_.NoteTimesSet(file_, /*mtime=*/true);
+  (void)Sync();
+  EXPECT_EQ(times_.mtime, At(2));
+  Write(At(8));
+  (void)Sync();
+  EXPECT_EQ(times_.mtime, At(8));
+}
+
+TEST_F(BackingTimesTest, AnAtimeThatWasSetHidesNoWrite) {
+  state_.NoteOpen(O_WRONLY);
+  Write(At(5));
+  times_.atime = file_.times.atime = At(9);
+  state_.NoteTimesSet(file_, /*mtime=*/false);
+  (void)Sync();
+  EXPECT_EQ(times_.mtime, At(5));
+  EXPECT_EQ(times_.atime, At(9));
+}
+
+TEST_F(BackingTimesTest, AReadMovesAtimeAsRelatimeSays) {
+  EXPECT_TRUE(state_.ReadMovesAtime(At(0)));
+  file_.times = {At(9), At(5), At(5)};
+  state_.NoteTimesSet(file_, /*mtime=*/true);
+  EXPECT_FALSE(state_.ReadMovesAtime(At(10)));
+  file_.times.mtime = At(9);
+  state_.NoteTimesSet(file_, /*mtime=*/true);
+  EXPECT_TRUE(state_.ReadMovesAtime(At(10)));
+}
+
+}  // namespace
+}  // namespace memfuse::memfs
