@@ -34,24 +34,36 @@ class StampFiles {
   }
 
   // False: the kernel did not stamp it.
-  bool Stamp(Timestamp* now) const {
-    constexpr timespec kTouch[2] = {{0, UTIME_OMIT}, {0, UTIME_NOW}};
+  bool Stamp(Timestamp* now) {
     const int file = files_[ThreadNumber() % files_.size()].get();
+    const Timestamp before = Read(CLOCK_REALTIME);
+    if (!Touch(file, now)) return false;
+    if (before <= *now || !multigrain_.load(std::memory_order_relaxed)) return true;
+    // The kernel took the latest exact stamp, of another file, because that is later than this
+    // file's last one. Now that this file has it, and was looked at, it gets a later one.
+    if (!Touch(file, now)) return false;
+    if (*now < before) multigrain_.store(false, std::memory_order_relaxed);
+    return true;
+  }
+
+ private:
+  static bool Touch(int file, Timestamp* now) {
+    constexpr timespec kTouch[2] = {{0, UTIME_OMIT}, {0, UTIME_NOW}};
     struct stat status;
     if (file < 0 || futimens(file, kTouch) != 0 || fstat(file, &status) != 0) return false;
     *now = FromTimespec(status.st_mtim);
     return true;
   }
 
- private:
-  std::array<UniqueFd, 8> files_;  // constant
+  std::array<UniqueFd, 8> files_;       // constant
+  std::atomic<bool> multigrain_{true};  // until it is known better
 };
 
 }  // namespace
 
 Timestamp Now() {
   // Never destroyed: threads may ask until the process ends.
-  static const StampFiles& files = *new StampFiles;
+  static StampFiles& files = *new StampFiles;
   Timestamp now;
   return files.Stamp(&now) ? now : Read(CLOCK_REALTIME);
 }

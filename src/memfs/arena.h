@@ -101,8 +101,8 @@ class Arena {
   // The memory file itself, for who wants to know what the system spends on it.
   int descriptor() const { return fd_.get(); }
 
-  // Whether the kernel collects the writes of the files (FUSE_WRITEBACK_CACHE); for the users of the
-  // arena. Set before there are any.
+  // Whether the kernel collects the writes of the files (FUSE_WRITEBACK_CACHE); for the users of
+  // the arena. Set before there are any.
   bool writeback_cache() const { return writeback_cache_; }
   void set_writeback_cache(bool value) { writeback_cache_ = value; }
 

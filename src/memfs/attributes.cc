@@ -85,6 +85,13 @@ Result<StatxResult> MemFs::Statx(const RequestContext&, const StatxRequest& requ
 
 Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
                                         const SetattrRequest& request) {
+  // To cut a file in the middle of a shared page takes a page.
+  return RetryAfterReclaim(context, request.ino, /*bytes=*/0,
+                           [&] { return DoSetattr(context, request); });
+}
+
+Result<AttributesResult> MemFs::DoSetattr(const RequestContext& context,
+                                          const SetattrRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   bool resized = false;
   if (request.size.has_value()) {

@@ -53,11 +53,14 @@ CacheSeconds BackingTimes::Merge(const BackingState& found, Times* times) {
   const bool written = written_at_birth || before.mtime != found.times.mtime;
   if (written) times->mtime = found.times.mtime;
   if (written || before.ctime != found.times.ctime) {
-    // Where the inode's ctime lies in the future the clock was set back.
-    if (times->ctime < found.times.ctime || base::WallTime().seconds < times->ctime.seconds) {
+    // Where the inode's ctime lies in the future, by more than a tick, the clock was set back.
+    if (times->ctime < found.times.ctime || base::WallTime().seconds + 1 < times->ctime.seconds) {
       times->ctime = found.times.ctime;
     }
   }
+  // The kernel gives an exact stamp to a file that was looked at; but here the look shows a ctime that
+  // the backing file does not have. This stamp makes sure that the next write gets a later one.
+  if (open() && Timestamp(found.times.ctime) < times->ctime) (void)base::Now();
   if (before.atime != found.times.atime) times->atime = found.times.atime;
   last_times_ = PackedTimes(found.times);
   looked_at_ = true;

@@ -23,6 +23,7 @@ void GainLink(Inode* inode, Timestamp now) {
   inode->ChangedLocked(now);
   inode->meta.nlink += inode->is_directory() ? 2 : 1;
   inode->linkable = false;
+  inode->EndRemovedLocked();
 }
 
 bool LoseLink(Inode* inode, Timestamp now) {
@@ -33,8 +34,9 @@ bool LoseLink(Inode* inode, Timestamp now) {
   } else {
     --inode->meta.nlink;
   }
-  inode->NoteOrphanLocked();
-  return inode->MarkDeadIfUnusedLocked();
+  if (inode->MarkDeadIfUnusedLocked()) return true;
+  inode->NoteRemovedLocked();
+  return false;
 }
 
 void SetParent(Inode* inode, const Directory* parent) {

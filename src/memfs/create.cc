@@ -106,8 +106,6 @@ Result<Entry> MemFs::MakeNode(const RequestContext& context, InodeNumber parent,
                               std::string_view name, const NewNode& node, OpenResult* open) {
   MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(parent));
   MEMFUSE_RETURN_IF_ERROR(CheckName(name));
-  AwaitInode(context);
-  AwaitSpace(context, node.open ? kOpenEnd : 0);
   InodeRef inode;  // outlives the lock: where the maker fails, the inode goes without it
   MutexLock names(&dir->names_mu);
   if (dir->removed) return Errno(ENOENT);
@@ -146,6 +144,12 @@ Result<Entry> MemFs::MakeNode(const RequestContext& context, InodeNumber parent,
   return inode->AddFirstLookupLocked(generation_);
 }
 
+Result<Entry> MemFs::MakeNodeOrRetry(const RequestContext& context, InodeNumber parent,
+                                     std::string_view name, const NewNode& node, OpenResult* open) {
+  return RetryAfterReclaim(context, kNoInode, /*bytes=*/0,
+                           [&] { return MakeNode(context, parent, name, node, open); });
+}
+
 Result<Entry> MemFs::Mknod(const RequestContext& context, const MknodRequest& request) {
   NewNode node;
   node.mode = request.mode;
@@ -165,21 +169,21 @@ Result<Entry> MemFs::Mknod(const RequestContext& context, const MknodRequest& re
     default:
       return Errno(EINVAL);
   }
-  return MakeNode(context, request.parent, request.name, node);
+  return MakeNodeOrRetry(context, request.parent, request.name, node);
 }
 
 Result<Entry> MemFs::Mkdir(const RequestContext& context, const MkdirRequest& request) {
   NewNode node;
   node.mode = S_IFDIR | (request.mode & 07777);
   node.umask = request.umask;
-  return MakeNode(context, request.parent, request.name, node);
+  return MakeNodeOrRetry(context, request.parent, request.name, node);
 }
 
 Result<Entry> MemFs::Symlink(const RequestContext& context, const SymlinkRequest& request) {
   NewNode node;
   node.mode = S_IFLNK;
   node.target = request.target;
-  return MakeNode(context, request.parent, request.name, node);
+  return MakeNodeOrRetry(context, request.parent, request.name, node);
 }
 
 Result<CreateResult> MemFs::Create(const RequestContext& context, const CreateRequest& request) {
@@ -189,17 +193,23 @@ Result<CreateResult> MemFs::Create(const RequestContext& context, const CreateRe
   node.open = true;
   node.open_flags = request.flags;
   CreateResult result;
-  MEMFUSE_ASSIGN_OR_RETURN(result.entry,
-                           MakeNode(context, request.parent, request.name, node, &result.open));
+  WaitForWritableSpace(context, context.uid);
+  MEMFUSE_ASSIGN_OR_RETURN(
+      result.entry, MakeNodeOrRetry(context, request.parent, request.name, node, &result.open));
   return result;
 }
 
 Result<CreateResult> MemFs::Tmpfile(const RequestContext& context, const CreateRequest& request) {
+  WaitForWritableSpace(context, context.uid);
+  return RetryAfterReclaim(context, kNoInode, /*bytes=*/0,
+                           [&] { return MakeTmpfile(context, request); });
+}
+
+Result<CreateResult> MemFs::MakeTmpfile(const RequestContext& context,
+                                        const CreateRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(request.parent));
   // A removed parent is as good as any: nothing is added to it.
   if (dir->immutable()) return Errno(EPERM);
-  AwaitInode(context);
-  AwaitSpace(context, kOpenEnd);
   NewNode node;
   node.mode = S_IFREG | (request.mode & 07777);
   node.umask = request.umask;
@@ -225,7 +235,11 @@ Result<CreateResult> MemFs::Tmpfile(const RequestContext& context, const CreateR
   return result;
 }
 
-Result<Entry> MemFs::Link(const RequestContext&, const LinkRequest& request) {
+Result<Entry> MemFs::Link(const RequestContext& context, const LinkRequest& request) {
+  return RetryAfterReclaim(context, request.ino, /*bytes=*/0, [&] { return MakeLink(request); });
+}
+
+Result<Entry> MemFs::MakeLink(const LinkRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(request.new_parent));
   MEMFUSE_RETURN_IF_ERROR(CheckName(request.new_name));
@@ -267,7 +281,7 @@ Result<Entry> MemFs::Link(const RequestContext&, const LinkRequest& request) {
       --inode->lookups;
       dead = inode->MarkDeadIfUnusedLocked();
     }
-    if (dead) Bury(inode);
+    if (dead) EvictInode(inode);
     return Errno(ENOMEM);
   }
   space.Keep();

@@ -7,24 +7,30 @@ namespace {
 
 // What stat(2) calls the preferred size of a transfer.
 constexpr uint32_t kBlockSize = 4096;
+// The unit of st_blocks.
+constexpr uint64_t kSectorBytes = 512;
 
 }  // namespace
 
 Inode::~Inode() {
   resources_->budget.ReleaseBytes(cost_);
-  // What it held went with the members of whatever it is.
-  if (orphan) orphans().Remove();
+  // What it held went with the members of the derived class.
+  if (removal) resources_->removed.Remove(removal);
 }
 
-void Inode::NoteOrphanLocked() {
-  if (orphan || dead || meta.nlink != 0 || opens != 0) return;
-  orphan = true;
-  orphans().Add();
+void Inode::NoteRemovedLocked() {
+  if (removal || dead || meta.nlink != 0 || opens != 0) return;
+  (void)RefreshLocked();
+  removal = resources_->removed.Add(meta.uid, cost_ + blocks() * kSectorBytes);
 }
 
-void Inode::SettleOrphan() {
+void Inode::EndRemovedLocked() {
+  if (removal) resources_->removed.Remove(std::exchange(removal, {}));
+}
+
+void Inode::EndRemoved() {
   MutexLock lock(&mu);
-  if (std::exchange(orphan, false)) orphans().Remove();
+  EndRemovedLocked();
 }
 
 void Inode::ChangedLocked(Timestamp now) {

@@ -23,7 +23,7 @@
 #include "src/memfs/data_store.h"
 #include "src/memfs/file_data.h"
 #include "src/memfs/lock_order.h"
-#include "src/memfs/orphans.h"
+#include "src/memfs/removed_inodes.h"
 #include "src/memfs/times.h"
 #include "src/memfs/xattrs.h"
 
@@ -33,8 +33,7 @@ namespace memfuse::memfs {
 struct Resources {
   Resources(uint64_t byte_limit, uint64_t inode_limit) : budget(byte_limit, inode_limit) {}
   Budget budget;
-  Orphans orphans;                   // regular files
-  Orphans other_orphans;             // of the other types, which take little but an inode
+  RemovedInodes removed;             // own synchronisation
   std::unique_ptr<DataStore> store;  // constant from the first request on
 };
 
@@ -119,11 +118,12 @@ class Inode : public base::RefCounted {
   // locks.
   [[nodiscard]] bool MarkDeadIfUnusedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
-  // The last name or the last open went, and only the kernel still knows the inode: what it takes
-  // comes back when it lets go, any moment now. Orphans are told, and told again by the destructor.
-  void NoteOrphanLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  // It is none any more: somebody else keeps account of its data.
-  void SettleOrphan() ABSL_LOCKS_EXCLUDED(mu);
+  // The last name or the last open went. If only the kernel still knows the inode, it counts as
+  // removed (removed_inodes.h) until it is destroyed, or named or opened again.
+  void NoteRemovedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // It does not count as removed any more.
+  void EndRemovedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void EndRemoved() ABSL_LOCKS_EXCLUDED(mu);
 
   // Creates the set when there is none.
   Xattrs* MutableXattrsLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
@@ -146,6 +146,7 @@ class Inode : public base::RefCounted {
   Metadata meta ABSL_GUARDED_BY(mu);
   const PackedTime btime;
   uint64_t lookups ABSL_GUARDED_BY(mu) = 0;
+  RemovedInodes::Ticket removal ABSL_GUARDED_BY(mu);   // false: it does not count as removed
   std::unique_ptr<Xattrs> xattrs ABSL_GUARDED_BY(mu);  // null: none
   uint32_t opens ABSL_GUARDED_BY(mu) = 0;
 
@@ -155,7 +156,6 @@ class Inode : public base::RefCounted {
   bool dead ABSL_GUARDED_BY(mu) = false;
   // Made by O_TMPFILE: may be given its first name although nlink is 0.
   bool linkable ABSL_GUARDED_BY(mu) = false;
-  bool orphan ABSL_GUARDED_BY(mu) = false;
   // The kernel was told the attributes, and as far as is known nothing has changed them since.
   bool told ABSL_GUARDED_BY(mu) = false;
 
@@ -164,11 +164,6 @@ class Inode : public base::RefCounted {
 
  protected:
   ~Inode() override;
-
-  // That it is among, as an orphan.
-  Orphans& orphans() const {
-    return is_regular() ? resources_->orphans : resources_->other_orphans;
-  }
 
   Resources* const resources_;
 };

@@ -17,6 +17,12 @@ namespace {
 // Among the flags of OPEN and RELEASE where execve(2) opens; no header tells user space.
 constexpr uint32_t kOpenedToExecute = 0x20;
 
+// Who owns the file (uid).
+uint32_t OwnerOf(const RegularFile& file) {
+  MutexLock lock(&file.mu);
+  return file.meta.uid;
+}
+
 // Of one COPY_FILE_RANGE, which may do less than it was asked to: the caller can be interrupted in
 // between, and others get a turn.
 constexpr uint64_t kMostCopied = 16 << 20;
@@ -63,6 +69,12 @@ void MemFs::KillGroupBitOfStrangers(const RequestContext& context, Inode* inode)
   if (inode->meta.gid == gid) inode->meta.permissions &= ~uint32_t{S_ISGID};
 }
 
+uint64_t MemFs::DataBytes(RegularFile* file) {
+  MutexLock lock(&file->mu);
+  (void)file->RefreshLocked();
+  return file->blocks() * 512;
+}
+
 Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(InodeRef inode, FindInode(request.ino));
   if (inode->is_directory()) return Errno(EISDIR);
@@ -86,13 +98,14 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
     MEMFUSE_RETURN_IF_ERROR(file->data()->Truncate(0));
     NoteDataChange(context, file.get(), request.kill_suidgid);
   }
-  if (writes) AwaitSpace(context, kOpenEnd);
+  if (writes && reclaim_.pending()) WaitForWritableSpace(context, OwnerOf(*file));
   OpenResult open;
   MEMFUSE_RETURN_IF_ERROR(file->data()->Open(request.flags, &open));
   {
     MutexLock lock(&file->mu);
     if (!file->dead) {
       ++file->opens;
+      file->EndRemovedLocked();
       file->told = false;
       if ((request.flags & kOpenedToExecute) != 0) ++file->executions;
       if (!writes) file->data()->SetBackingTimes(file->meta, /*chosen=*/false);
@@ -115,10 +128,10 @@ Result<void> MemFs::Release(const RequestContext&, const ReleaseRequest& request
       file->mu.AssertHeld();
       if (file->executions > 0) --file->executions;
     }
-    inode->NoteOrphanLocked();
     dead = inode->MarkDeadIfUnusedLocked();
+    inode->NoteRemovedLocked();
   }
-  if (dead) Bury(inode);
+  if (dead) EvictInode(inode);
   return {};
 }
 
@@ -131,17 +144,40 @@ Result<size_t> MemFs::Read(const RequestContext&, const ReadRequest& request, Re
 }
 
 Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& request) {
-  AwaitSpace(context, request.data.size());
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, FindRegular(request.ino));
   const size_t size = request.data.size();
-  MEMFUSE_ASSIGN_OR_RETURN(const size_t count, file->data()->Write(request.offset, request.data));
+  Payload rest = request.data;
+  size_t done = 0;
+  bool waited = false;
+  for (;;) {
+    const uint64_t seen = reclaim_.progress();
+    const Result<size_t> count = file->data()->Write(request.offset + done, rest);
+    if (count.ok()) {
+      done += *count;
+      if (done == size) break;
+    } else if (count.error() != ENOSPC) {
+      if (done == 0) return count.error();
+      break;
+    }
+    // Full: once more, if space of removed files may come.
+    if (waited || !WaitForReclaim(context, request.ino, size - done, seen)) break;
+    waited = true;
+    // What comes through a pipe was taken out of it.
+    if (rest.in_memory()) rest = Payload(request.data.bytes().subspan(done));
+  }
+  if (done == 0 && size > 0) return Errno(ENOSPC);
   NoteDataChange(context, file.get(), request.kill_suidgid);
   // Of what it writes back the kernel takes a short count for success.
-  if (request.from_page_cache && count < size) return Errno(ENOSPC);
-  return count;
+  if (request.from_page_cache && done < size) return Errno(ENOSPC);
+  return done;
 }
 
 Result<void> MemFs::Fallocate(const RequestContext& context, const FallocateRequest& request) {
+  return RetryAfterReclaim(context, request.ino, request.length,
+                           [&] { return DoFallocate(context, request); });
+}
+
+Result<void> MemFs::DoFallocate(const RequestContext& context, const FallocateRequest& request) {
   Result<RegularFileRef> found = FindRegular(request.ino);
   if (!found.ok() && found.error() == ESTALE) return found.error();
   const bool keep_size = (request.mode & FALLOC_FL_KEEP_SIZE) != 0;
@@ -153,7 +189,6 @@ Result<void> MemFs::Fallocate(const RequestContext& context, const FallocateRequ
   if (request.length == 0) return Errno(EINVAL);
   if (!found.ok()) return found.error() == EINVAL ? Errno(ENODEV) : found.error();
   if ((*found)->immutable() || ((*found)->append_only() && operation != 0)) return Errno(EPERM);
-  AwaitSpace(context, operation == FALLOC_FL_PUNCH_HOLE ? 0 : request.length);
   FileData& data = *(*found)->data();
   const Absence absence(context.seat, request.length >= kLongWork);
   switch (operation) {
@@ -183,13 +218,18 @@ Result<uint64_t> MemFs::Lseek(const RequestContext&, const LseekRequest& request
 
 Result<uint64_t> MemFs::CopyFileRange(const RequestContext& context,
                                       const CopyFileRangeRequest& request) {
+  return RetryAfterReclaim(context, request.ino_out, std::min(request.length, kMostCopied),
+                           [&] { return DoCopyFileRange(context, request); });
+}
+
+Result<uint64_t> MemFs::DoCopyFileRange(const RequestContext& context,
+                                        const CopyFileRangeRequest& request) {
   MEMFUSE_RETURN_IF_ERROR(FindInode(request.ino_in));
   MEMFUSE_RETURN_IF_ERROR(FindInode(request.ino_out));
   if (request.flags != 0) return Errno(EINVAL);
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef in, FindRegular(request.ino_in));
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef out, FindRegular(request.ino_out));
   if (out->immutable()) return Errno(EPERM);
-  AwaitSpace(context, std::min(request.length, kMostCopied));
   if (request.offset_out > kMaxFileSize) return Errno(EFBIG);
   uint64_t size;
   {

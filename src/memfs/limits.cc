@@ -46,8 +46,16 @@ Result<void> MemFs::SetLimits(const RequestContext& context, uint64_t size_limit
                               uint64_t inode_limit) {
   if (size_limit > kMaxSizeLimit || inode_limit > kMaxInodeLimit) return Errno(EINVAL);
   size_limit = (size_limit + kPageSize - 1) / kPageSize * kPageSize;
-  // Files that were just removed are used by nobody.
-  AwaitRemovals(context, &resources_.orphans, [] { return false; });
+  Result<void> set = TrySetLimits(size_limit, inode_limit);
+  // Removed files that are not free yet may be all that is in the way.
+  if (!set.ok() && set.error() == EINVAL &&
+      reclaim_.Wait(context.uid, context.seat, [] { return false; })) {
+    set = TrySetLimits(size_limit, inode_limit);
+  }
+  return set;
+}
+
+Result<void> MemFs::TrySetLimits(uint64_t size_limit, uint64_t inode_limit) {
   Budget& budget = resources_.budget;
   MutexLock lock(&limits_mu_);
   // All that can fail first: a limit that is raised cannot.
@@ -80,7 +88,7 @@ Result<IoctlResult> MemFs::LimitsIoctl(const RequestContext& context, const Ioct
   switch (WithoutSize(request.command)) {
     case WithoutSize(MEMFUSE_IOC_GET_LIMITS): {
       if (request.output_size < sizeof(memfuse_limits)) return Errno(EINVAL);
-      const FileSystemStatistics s = Statistics(context);
+      const FileSystemStatistics s = Statistics();
       const memfuse_limits limits = {resources_.budget.total(),
                                      (s.blocks - s.blocks_free) * s.block_size, s.inodes,
                                      s.inodes - s.inodes_free};

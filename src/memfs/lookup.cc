@@ -38,7 +38,7 @@ void MemFs::Forget(const ForgetRequest& request) {
     inode->lookups -= std::min(inode->lookups, request.count);
     dead = inode->MarkDeadIfUnusedLocked();
   }
-  if (dead) Bury(inode);
+  if (dead) EvictInode(inode);
 }
 
 Result<std::string> MemFs::Readlink(const RequestContext&, const ReadlinkRequest& request) {

@@ -1,7 +1,7 @@
 // The file system in RAM: MemoryFileSystem over the inode table.
 //
 // One file per family of operations: lookup.cc, create.cc, remove.cc, rename.cc, attributes.cc,
-// io.cc, ioctl.cc, limits.cc, readdir.cc, removals.cc, xattr.cc. Contracts and errors are those of
+// io.cc, ioctl.cc, limits.cc, readdir.cc, xattr.cc. Contracts and errors are those of
 // memfuse/filesystem.h.
 
 #ifndef MEMFUSE_SRC_MEMFS_MEMFS_H_
@@ -20,7 +20,7 @@
 #include "src/memfs/inode.h"
 #include "src/memfs/inode_table.h"
 #include "src/memfs/lock_order.h"
-#include "src/memfs/reaper.h"
+#include "src/memfs/reclaim.h"
 #include "src/memfs/shmem_store.h"
 
 namespace memfuse::memfs {
@@ -118,10 +118,11 @@ class MemFs final : public MemoryFileSystem {
   // A tmpfs keeps file data from now on; while there are no files. As ShmemStore::Make.
   absl::Status UseShmem();
 
-  // What STATFS says: without what is reserved and not used, or about to come back.
-  FileSystemStatistics Statistics(const RequestContext& context);
+  // What STATFS says: what is reserved and not used is free, and so is what removed inodes take.
+  FileSystemStatistics Statistics();
   // As the public one, on somebody's behalf.
   Result<void> SetLimits(const RequestContext& context, uint64_t size_limit, uint64_t inode_limit);
+  Result<void> TrySetLimits(uint64_t size_limit, uint64_t inode_limit);
   // Of memfuse/ioctl.h, by their command; and their answers, with the errors there.
   bool MayChange(const RequestContext& context) const;
   static bool IsLimitsIoctl(uint32_t command);
@@ -145,12 +146,19 @@ class MemFs final : public MemoryFileSystem {
   // An inode, its name, one lookup; and, where it is to be opened, an open.
   Result<Entry> MakeNode(const RequestContext& context, InodeNumber parent, std::string_view name,
                          const NewNode& node, OpenResult* open = nullptr);
+  // The same, with RetryAfterReclaim; and the other two makers of names that take space.
+  Result<Entry> MakeNodeOrRetry(const RequestContext& context, InodeNumber parent,
+                                std::string_view name, const NewNode& node,
+                                OpenResult* open = nullptr);
+  Result<CreateResult> MakeTmpfile(const RequestContext& context, const CreateRequest& request);
+  Result<Entry> MakeLink(const LinkRequest& request);
 
   // Takes an inode that was marked dead out of the table. Without locks.
-  void Bury(const InodeRef& inode);
+  void EvictInode(const InodeRef& inode);
 
+  Result<void> MoveName(const RequestContext& context, const RenameRequest& request);
   // `away` is the child of `from` on the way down to `to`, `back` the child of `to` on the way to
-  // `from`. `dead` is what is to be buried after the locks.
+  // `from`. `dead` is what is to be evicted after the locks.
   Result<void> RenameLocked(const RequestContext& context, const RenameRequest& request,
                             Directory* from, Directory* to, InodeNumber away, InodeNumber back,
                             InodeRef* dead)
@@ -159,18 +167,32 @@ class MemFs final : public MemoryFileSystem {
   InodeNumber ChildTowards(const Directory& ancestor, const Directory& directory) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(rename_mu_);
 
-  // Where space is short for a name and `bytes` of data, gives files that were just removed the
-  // time to go. kOpenEnd: as much as the kernel likes to write. Without locks.
-  static constexpr uint64_t kOpenEnd = ~uint64_t{0};
-  void AwaitSpace(const RequestContext& context, uint64_t bytes);
-  // Until the files that were removed before have gone, or there is `enough`; not for those that
-  // stay.
-  void AwaitRemovals(const RequestContext& context, Orphans* orphans,
-                     absl::FunctionRef<bool()> enough);
-  // The same for an inode, where none is left.
-  void AwaitInode(const RequestContext& context);
+  // Carries out `operation`, which changes nothing where it answers ENOSPC; and once more where
+  // space of removed files may have come meanwhile. `ino` is the inode that takes the space, or
+  // kNoInode for one that is made for the caller; `bytes` is how much it takes, beside a little.
+  // Without locks.
+  template <typename Operation>
+  auto RetryAfterReclaim(const RequestContext& context, InodeNumber ino, uint64_t bytes,
+                         Operation operation) -> decltype(operation()) {
+    const uint64_t seen = reclaim_.progress();
+    auto result = operation();
+    if (result.ok() || result.error() != ENOSPC) return result;
+    return WaitForReclaim(context, ino, bytes, seen) ? operation() : result;
+  }
+  // The wait of that; `seen` is what Reclaim::progress() was before the operation. False: nothing
+  // was reclaimed since, and there is nothing to wait for.
+  bool WaitForReclaim(const RequestContext& context, InodeNumber ino, uint64_t bytes,
+                      uint64_t seen);
+  // Before a file is opened for writing by a kernel that writes by itself: it would find no space
+  // while removed files are still being freed. `owner`: who owns the file.
+  void WaitForWritableSpace(const RequestContext& context, uint32_t owner);
   // What the data of a file takes, in bytes.
   static uint64_t DataBytes(RegularFile* file) ABSL_LOCKS_EXCLUDED(file->mu);
+  Result<void> DoFallocate(const RequestContext& context, const FallocateRequest& request);
+  Result<uint64_t> DoCopyFileRange(const RequestContext& context,
+                                   const CopyFileRangeRequest& request);
+  Result<void> DoSetxattr(const SetxattrRequest& request);
+  Result<AttributesResult> DoSetattr(const RequestContext& context, const SetattrRequest& request);
   // The data of `file` changed just now.
   static void NoteDataChange(const RequestContext& context, RegularFile* file, bool kill_suidgid);
   // `inode` was read: moves its atime as relatime or strictatime says, where it is kept.
@@ -193,7 +215,7 @@ class MemFs final : public MemoryFileSystem {
   ShmemStore* shmem_ = nullptr;   // the store, if it is one; constant from the first request on
   Resources resources_;
   InodeTable table_;
-  Reaper reaper_;
+  Reclaim reclaim_{&resources_.removed};
 
   RenameMutex rename_mu_;  // guards where directories are: every change of a directory's parent
 

@@ -69,8 +69,8 @@ absl::Status MemFs::MakeStore() {
     case DataKind::kDaemon:
       break;
   }
-  absl::StatusOr<std::unique_ptr<ArenaStore>> arena =
-      ArenaStore::Make({options_.huge, options_.noswap, options_.writeback_cache}, &resources_.budget);
+  absl::StatusOr<std::unique_ptr<ArenaStore>> arena = ArenaStore::Make(
+      {options_.huge, options_.noswap, options_.writeback_cache}, &resources_.budget);
   if (!arena.ok()) return arena.status();
   data_description_ = absl::StrCat("arena in the daemon, huge=", (*arena)->huge());
   data_options_ = absl::StrCat("data=daemon,huge=", (*arena)->huge());
@@ -94,7 +94,7 @@ bool MemFs::wants_backing_files() const {
 }
 
 absl::Status MemFs::Connected(BackingFiles* backing) {
-  reaper_.Start();
+  reclaim_.Start();
   if (!wants_backing_files()) return absl::OkStatus();
   absl::Status status;
   const std::string arena_description = data_description_;
@@ -127,7 +127,7 @@ absl::Status MemFs::Connected(BackingFiles* backing) {
 
 void MemFs::Disconnected() {
   // What it frees may be registered as a backing file.
-  reaper_.Stop();
+  reclaim_.Stop();
   if (shmem_ != nullptr) shmem_->ForgetBackingFiles();
 }
 
@@ -173,6 +173,41 @@ void MemFs::ReleaseUnusedMemory() {
   trimmed_at_.store(heap, std::memory_order_relaxed);
 }
 
+void MemFs::EvictInode(const InodeRef& inode) {
+  table_.Erase(inode->ino);
+  resources_.budget.ReleaseInode();
+  // If not, the data goes with the last reference.
+  (void)reclaim_.FreeInBackground(inode);
+}
+
+bool MemFs::WaitForReclaim(const RequestContext& context, InodeNumber ino, uint64_t bytes,
+                           uint64_t seen) {
+  uint32_t owner = context.uid;
+  if (const InodeRef inode = table_.Find(ino)) {
+    MutexLock lock(&inode->mu);
+    owner = inode->meta.uid;
+  }
+  // What an inode, a name or an extended attribute takes.
+  constexpr uint64_t kLittle = 128 << 10;
+  const Budget& budget = resources_.budget;
+  const auto enough = [&] {
+    return budget.inodes_free_at_least() > 0 && resources_.store->free_bytes() >= bytes &&
+           resources_.store->free_bytes() - bytes >= std::min(kLittle, budget.total() / 16);
+  };
+  return reclaim_.Wait(owner, context.seat, enough) || reclaim_.progress() != seen;
+}
+
+void MemFs::WaitForWritableSpace(const RequestContext& context, uint32_t owner) {
+  if (shmem_ == nullptr || !reclaim_.pending()) return;
+  const uint64_t plenty = resources_.budget.total() / 16;
+  const auto enough = [&] {
+    const uint64_t free = resources_.store->free_bytes();
+    // Large files are freed faster than a program writes.
+    return free >= plenty && free >= reclaim_.bytes_in_background();
+  };
+  if (!enough()) (void)reclaim_.Wait(owner, context.seat, enough);
+}
+
 Result<InodeRef> MemFs::FindInode(InodeNumber ino) const {
   InodeRef inode = table_.Find(ino);
   if (!inode) return Errno(ESTALE);
@@ -200,21 +235,23 @@ Result<void> MemFs::CheckName(std::string_view name) {
   return {};
 }
 
-Result<FileSystemStatistics> MemFs::Statfs(const RequestContext& context, const StatfsRequest&) {
-  return Statistics(context);
+Result<FileSystemStatistics> MemFs::Statfs(const RequestContext&, const StatfsRequest&) {
+  return Statistics();
 }
 
-FileSystemStatistics MemFs::Statistics(const RequestContext& context) {
+FileSystemStatistics MemFs::Statistics() {
   const Budget& budget = resources_.budget;
-  AwaitRemovals(context, &resources_.orphans, [] { return false; });
   resources_.store->ReleaseUnused(/*all=*/true);
+  const uint64_t pending_bytes = reclaim_.pending_bytes();
+  const uint64_t pending_inodes = reclaim_.pending_inodes();
   FileSystemStatistics s;
   s.block_size = kPageSize;
   s.blocks = budget.total() / kPageSize;
-  s.blocks_free = std::min(resources_.store->free_bytes() / kPageSize, s.blocks);
+  s.blocks_free = std::min((resources_.store->free_bytes() + pending_bytes) / kPageSize, s.blocks);
   s.blocks_available = s.blocks_free;
   s.inodes = budget.inode_limit();
-  s.inodes_free = s.inodes - std::min(budget.inodes_used(), s.inodes);
+  s.inodes_free =
+      std::min(s.inodes - std::min(budget.inodes_used(), s.inodes) + pending_inodes, s.inodes);
   s.name_max = kNameMax;
   return s;
 }

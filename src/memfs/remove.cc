@@ -21,7 +21,7 @@ Result<void> MemFs::Unlink(const RequestContext&, const UnlinkRequest& request) 
     inode = InodeRef(dentry->inode);
     dead = RemoveEntry(dir.get(), dentry, base::Now());
   }
-  if (dead) Bury(inode);
+  if (dead) EvictInode(inode);
   return {};
 }
 
@@ -44,7 +44,7 @@ Result<void> MemFs::Rmdir(const RequestContext&, const RmdirRequest& request) {
     victim->removed = true;
     dead = RemoveEntry(dir.get(), dentry, base::Now());
   }
-  if (dead) Bury(InodeRef(victim.get()));
+  if (dead) EvictInode(InodeRef(victim.get()));
   return {};
 }
 

@@ -11,8 +11,8 @@
 // and the move is made before the lock is let go, so the answer still holds when it is used. A
 // rename within one directory changes no way to the root.
 //
-// No orphans. A directory that is replaced is empty and marked `removed` under its own lock before
-// it loses its name; whoever comes to it later to add an entry sees the mark.
+// No directory is lost. A directory that is replaced is empty and marked `removed` under its own
+// lock before it loses its name; whoever comes to it later to add an entry sees the mark.
 
 #include <linux/fs.h>
 
@@ -61,6 +61,11 @@ InodeNumber MemFs::ChildTowards(const Directory& ancestor, const Directory& dire
 }
 
 Result<void> MemFs::Rename(const RequestContext& context, const RenameRequest& request) {
+  return RetryAfterReclaim(context, request.parent, /*bytes=*/0,
+                           [&] { return MoveName(context, request); });
+}
+
+Result<void> MemFs::MoveName(const RequestContext& context, const RenameRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef from_ref, FindInode(request.parent));
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef to_ref, FindInode(request.new_parent));
   MEMFUSE_RETURN_IF_ERROR(CheckFlags(request.flags));
@@ -87,7 +92,7 @@ Result<void> MemFs::Rename(const RequestContext& context, const RenameRequest& r
     to->names_mu.AssertHeld();
     result = RenameLocked(context, request, from, to, away, back, &dead);
   }
-  if (dead) Bury(dead);
+  if (dead) EvictInode(dead);
   return result;
 }
 

@@ -60,8 +60,13 @@ Result<void> SetAcl(Inode* inode, const SetxattrRequest& request)
 // Without extended attributes the answer to each of these is ENOSYS: the kernel then does not ask
 // again, and says EOPNOTSUPP by itself.
 
-Result<void> MemFs::Setxattr(const RequestContext&, const SetxattrRequest& request) {
+Result<void> MemFs::Setxattr(const RequestContext& context, const SetxattrRequest& request) {
   if (!xattr_) return Errno(ENOSYS);
+  return RetryAfterReclaim(context, request.ino, request.value.size(),
+                           [&] { return DoSetxattr(request); });
+}
+
+Result<void> MemFs::DoSetxattr(const SetxattrRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   MEMFUSE_RETURN_IF_ERROR(CheckXattrName(*inode, request.name));
   if (inode->fixed()) return Errno(EPERM);

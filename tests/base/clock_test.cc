@@ -51,6 +51,29 @@ TEST(ClockTest, StampsNeverGoBack) {
   }
 }
 
+// On a kernel without multigrain timestamps they are as coarse as those of files.
+TEST(ClockTest, StampsAreLaterThanThoseBeforeWhereTheKernelHasExactOnes) {
+  const UniqueFd file(memfd_create("file", MFD_CLOEXEC));
+  ASSERT_EQ(write(file.get(), "x", 1), 1);
+  const Timestamp first = ModificationTime(file);
+  ASSERT_EQ(write(file.get(), "x", 1), 1);
+  const bool exact = first < ModificationTime(file);
+  for (int i = 0; i < kRounds; ++i) {
+    ASSERT_EQ(write(file.get(), "x", 1), 1);
+    const Timestamp written = ModificationTime(file);
+    Timestamp other;
+    std::thread([&] { other = Now(); }).join();
+    const Timestamp now = Now();
+    if (exact) {
+      EXPECT_LT(written, other);
+      EXPECT_LT(other, now);
+    } else {
+      EXPECT_LE(written, other);
+      EXPECT_LE(other, now);
+    }
+  }
+}
+
 TEST(ClockTest, AWriteIsNotEarlierThanTheStampBeforeIt) {
   for (int i = 0; i < kRounds; ++i) {
     const UniqueFd file(memfd_create("file", MFD_CLOEXEC));

@@ -91,20 +91,6 @@ TEST_P(Append, CanBeTakenAwayForSpliceAndSendfile) {
   EXPECT_EQ(ReadFile("f"), "0ab34xyz89");
 }
 
-TEST_P(Append, IsOverriddenByOneWrite) {
-  MakeFile("f", "0123");
-  const UniqueFd appending = Open("f", O_WRONLY | O_APPEND), plain = Open("f", O_WRONLY);
-  const iovec part = {const_cast<char*>("x"), 1};
-  EXPECT_EQ(pwritev2(plain.get(), &part, 1, 0, RWF_APPEND), 1);
-  EXPECT_EQ(ReadFile("f"), "0123x");
-  constexpr int kNoAppend = 0x20;  // RWF_NOAPPEND of Linux 6.9
-  if (pwritev2(appending.get(), &part, 1, 1, kNoAppend) == 1) {
-    EXPECT_EQ(ReadFile("f"), "0x23x");
-  } else {
-    EXPECT_EQ(errno, EOPNOTSUPP);
-  }
-}
-
 // Of one file at the same time, through descriptors of every kind.
 TEST_P(Append, GoesBesideOtherDescriptors) {
   MakeFile("f", "0123");

@@ -31,7 +31,9 @@ void PassATime() {
 // Ways to give "source" a new mtime.
 std::map<std::string, std::function<void()>> Changes() {
   const auto remake = [](const std::function<void()>& make) {
-    if (Exists("source")) ASSERT_EQ(remove("source"), 0);
+    if (Exists("source")) {
+      ASSERT_EQ(remove("source"), 0);
+    }
     make();
   };
   const auto make_file = [] { ASSERT_TRUE(Open("source", O_CREAT | O_EXCL | O_WRONLY).valid()); };

@@ -148,6 +148,16 @@ TEST_F(BackingTimesTest, ALaterCtimeOfTheInodeStays) {
   EXPECT_EQ(times_.ctime, At(7));
 }
 
+// The coarse clock may be in the second before.
+TEST_F(BackingTimesTest, ACtimeThatIsATickAheadStays) {
+  state_.NoteOpen(O_WRONLY);
+  Write(At(5));
+  const Timestamp ahead{base::WallTime().seconds + 1, 1000};
+  times_.ctime = ahead;
+  (void)Sync();
+  EXPECT_EQ(times_.ctime, ahead);
+}
+
 TEST_F(BackingTimesTest, ACtimeInTheFutureGivesWay) {
   state_.NoteOpen(O_WRONLY);
   Write(At(5));

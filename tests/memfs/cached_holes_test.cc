@@ -19,7 +19,7 @@ std::vector<uint64_t> Pages(const CachedHoles& holes) {
 }
 
 TEST(CachedHolesTest, StartsEmpty) {
-  const CachedHoles holes;
+  CachedHoles holes;
   EXPECT_TRUE(holes.empty());
   EXPECT_EQ(Pages(holes).size(), 0u);
   EXPECT_EQ(holes.NextPresent(0), CachedHoles::kNone);
@@ -81,7 +81,9 @@ TEST(CachedHolesTest, HoldsWhatWasAddedUnderRandomAdditions) {
         ASSERT_GT(holes.NextMissing(page), page);
       }
       const uint64_t any = random() % 2100;
-      if (holes.NextMissing(any) == any) ASSERT_EQ(model.count(any), 0u);
+      if (holes.NextMissing(any) == any) {
+        ASSERT_EQ(model.count(any), 0u);
+      }
       if (const uint64_t next = holes.NextPresent(any); next != CachedHoles::kNone) {
         ASSERT_GE(next, any);
         ASSERT_GT(holes.NextMissing(next), next);

@@ -63,7 +63,9 @@ class LimitsTest : public MemFsTest, public ::testing::WithParamInterface<DataKi
     request.argument = 0x7fff0000;  // the caller's pointer, as the kernel sends it
     request.input = absl::MakeConstSpan(input.data(), input.size());
     request.output_size = output_size;
-    return fs_->Ioctl(Caller(fs_.get(), uid).context(), request);
+    Caller caller(fs_.get(), uid);
+    caller.set_seat(seat_);
+    return fs_->Ioctl(caller.context(), request);
   }
   memfuse_limits Get(uint32_t uid = 0, InodeNumber ino = kRootInode) const {
     memfuse_limits limits = {};
@@ -81,6 +83,7 @@ class LimitsTest : public MemFsTest, public ::testing::WithParamInterface<DataKi
 
   const InodeNumber file_;
   uint64_t end_ = 0;
+  Seat* seat_ = nullptr;  // of the thread that makes the ioctl calls
 };
 
 INSTANTIATE_TEST_SUITE_P(Stores, LimitsTest,
@@ -140,12 +143,18 @@ TEST_P(LimitsTest, WhatIsGoneIsNotUsed) {
     me_.Forget(ino, 2);
   }
   EXPECT_THAT(me_.Release(large), Succeeds());
-  std::thread kernel([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    me_.Forget(large);
-  });
+  // The kernel lets go of the file while the call waits for that.
+  class ForgettingThread final : public Seat {
+   public:
+    explicit ForgettingThread(std::function<void()> forget) : forget_(std::move(forget)) {}
+    void Leave() override { forget_(); }
+    void Return() override {}
+
+   private:
+    const std::function<void()> forget_;
+  } thread([&] { me_.Forget(large); });
+  seat_ = &thread;
   EXPECT_THAT(Set(90 * kPageSize, 0), Succeeds());
-  kernel.join();
   EXPECT_GE(Statfs().blocks_free, 80u);
 }
 

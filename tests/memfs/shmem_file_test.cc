@@ -51,7 +51,7 @@ TEST_F(ShmemFileTest, StartsEmpty) {
   EXPECT_THAT(file_->SeekData(0), Fails(ENXIO));
   EXPECT_THAT(file_->SeekHole(0), Fails(ENXIO));
   Times times;
-  EXPECT_EQ(file_->Refresh(&times), kCacheForever);
+  EXPECT_EQ(file_->SyncFromBackingFile(&times), kCacheForever);
 }
 
 // The tmpfs has no file before there is something to keep.
@@ -175,7 +175,7 @@ TEST_F(ShmemFileTest, AnAllocationThatFailsOnANewFileMovesNoTime) {
   EXPECT_THAT(file_->Allocate(0, 1, /*keep_size=*/false), Fails(ENOSPC));
   const Times before{{1, 2}, {3, 4}, {5, 6}};
   Times times = before;
-  (void)file_->Refresh(&times);
+  (void)file_->SyncFromBackingFile(&times);
   EXPECT_EQ(times.mtime, before.mtime);
   EXPECT_EQ(times.ctime, before.ctime);
   EXPECT_EQ(times.atime, before.atime);

@@ -1,0 +1,54 @@
+#include "src/base/event_count.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "absl/time/clock.h"
+
+namespace memfuse::base {
+namespace {
+
+TEST(EventCountTest, ANotifyBeforeTheWaitIsNotMissed) {
+  EventCount events;
+  const uint64_t seen = events.version();
+  events.Notify();
+  EXPECT_TRUE(events.WaitForChange(seen, absl::InfiniteFuture()));
+  EXPECT_FALSE(events.WaitForChange(events.version(), absl::Now()));
+}
+
+TEST(EventCountTest, TimesOut) {
+  EventCount events;
+  const absl::Time begin = absl::Now();
+  EXPECT_FALSE(events.WaitForChange(events.version(), begin + absl::Milliseconds(20)));
+  EXPECT_GE(absl::Now() - begin, absl::Milliseconds(20));
+}
+
+// Threads hand a counter round: each waits until it is its turn. A lost wake-up would hang.
+TEST(EventCountTest, EveryThreadHearsOfEveryChange) {
+  constexpr int kThreads = 4;
+  constexpr int kTurns = 2000;
+  EventCount events;
+  std::atomic<int> turn{0};
+  std::vector<std::thread> threads;
+  for (int id = 0; id < kThreads; ++id) {
+    threads.emplace_back([&, id] {
+      for (int i = 0; i < kTurns; ++i) {
+        for (;;) {
+          const uint64_t seen = events.version();
+          if (turn.load() % kThreads == id) break;
+          ASSERT_TRUE(events.WaitForChange(seen, absl::Now() + absl::Seconds(30)));
+        }
+        turn.fetch_add(1);
+        events.Notify();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(turn.load(), kThreads * kTurns);
+}
+
+}  // namespace
+}  // namespace memfuse::base
