@@ -200,7 +200,8 @@ struct ReadRequest {
   InodeNumber ino;
   FileHandle handle{};
   uint64_t offset = 0;
-  uint32_t flags = 0;  // the file's open(2) flags
+  uint32_t flags = 0;          // the file's open(2) flags
+  bool to_page_cache = false;  // the kernel caches what it reads; otherwise a program gets it
 };
 
 struct WriteRequest {
@@ -432,7 +433,7 @@ class FileSystem {
 
   // Hands the data from `offset` on to the sink (read_sink.h says how) and returns how many bytes
   // it was; fewer than the sink's buffer holds is the end of the file. Holes are zeros. EISDIR,
-  // EINVAL.
+  // EINVAL (no regular file; to_page_cache of a file that is passed through).
   virtual Result<size_t> Read(const RequestContext&, const ReadRequest&, ReadSink*) {
     return NotServed();
   }

@@ -204,14 +204,14 @@ Result<size_t> ArenaFile::Read(uint64_t offset, absl::Span<char> out) {
   return length;
 }
 
-Result<size_t> ArenaFile::ReadTo(uint64_t offset, ReadSink* sink) {
+Result<size_t> ArenaFile::ReadTo(uint64_t offset, ReadSink* sink, bool to_page_cache) {
   const absl::Span<char> buffer = sink->buffer();
   for (;;) {
     bool first_hole;
     {
       ReaderMutexLock lock(&mu_);
       const size_t length = LengthWithin(offset, buffer.size());
-      if (!HasHoleToNote(offset, length)) {
+      if (!to_page_cache || !HasHoleToNote(offset, length)) {
         if (length >= kSmallestGather && sink->gathers() && SendMapped(offset, length, sink)) {
           return length;
         }

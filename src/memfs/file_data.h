@@ -63,8 +63,9 @@ class FileData {
 
   // Up to out.size() bytes from `offset`; fewer at the end of the file, holes as zeros.
   virtual Result<size_t> Read(uint64_t offset, absl::Span<char> out) = 0;
-  // The same, by way of a sink; what is not copied is sent under the file's lock.
-  virtual Result<size_t> ReadTo(uint64_t offset, ReadSink* sink) {
+  // The same, by way of a sink; what is not copied is sent under the file's lock. `to_page_cache`: the
+  // kernel keeps it. EINVAL: it must not.
+  virtual Result<size_t> ReadTo(uint64_t offset, ReadSink* sink, bool /*to_page_cache*/) {
     return Read(offset, sink->buffer());
   }
 

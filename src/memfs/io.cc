@@ -140,7 +140,7 @@ Result<size_t> MemFs::Read(const RequestContext&, const ReadRequest& request, Re
   // First: once the data is sent, the reader may ask for the time.
   const bool counts = (request.flags & O_NOATIME) == 0 && (file->flags() & FS_NOATIME_FL) == 0;
   if (counts) NoteAccess(file.get());
-  return file->data()->ReadTo(request.offset, sink);
+  return file->data()->ReadTo(request.offset, sink, request.to_page_cache);
 }
 
 Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& request) {

@@ -151,6 +151,11 @@ Result<size_t> ShmemFile::Read(uint64_t offset, absl::Span<char> out) {
   return done;
 }
 
+Result<size_t> ShmemFile::ReadTo(uint64_t offset, ReadSink* sink, bool to_page_cache) {
+  if (to_page_cache && store_->backing_files() != nullptr) return Errno(EINVAL);
+  return Read(offset, sink->buffer());
+}
+
 Result<size_t> ShmemFile::Write(uint64_t offset, Payload data) {
   const size_t size = data.size();
   if (size == 0) return size_t{0};

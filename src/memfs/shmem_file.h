@@ -7,6 +7,8 @@
 // through, but reads and writes are requests. The kernel opens the backing file with the flags of
 // open(2), and F_SETFL does not reach it: passed-through writes would go on appending after a
 // program took O_APPEND away.
+// The kernel must not cache what it reads for such an open (splice(2) and sendfile(2) read through
+// the page cache): it would not hear of writes that are passed through.
 
 #ifndef MEMFUSE_SRC_MEMFS_SHMEM_FILE_H_
 #define MEMFUSE_SRC_MEMFS_SHMEM_FILE_H_
@@ -38,6 +40,7 @@ class ShmemFile final : public FileData {
   CacheSeconds Validity() const override { return state_.Validity(); }
   void SetBackingTimes(const Times& times, bool chosen) override;
   Result<size_t> Read(uint64_t offset, absl::Span<char> out) override;
+  Result<size_t> ReadTo(uint64_t offset, ReadSink* sink, bool to_page_cache) override;
   Result<size_t> Write(uint64_t offset, Payload data) override;
   Result<uint64_t> CopyFrom(FileData* source, uint64_t offset_in, uint64_t offset_out,
                             uint64_t length) override;

@@ -173,6 +173,8 @@ struct ReadIn {
   uint32_t padding;
 };
 static_assert(sizeof(ReadIn) == 40);
+// lock_owner is valid: so for a read into a program's buffer, and not for one into the page cache.
+inline constexpr uint32_t kReadLockOwner = 1u << 1;
 
 struct WriteIn {
   uint64_t fh;

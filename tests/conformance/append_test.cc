@@ -91,6 +91,32 @@ TEST_P(Append, CanBeTakenAwayForSpliceAndSendfile) {
   EXPECT_EQ(ReadFile("f"), "0ab34xyz89");
 }
 
+// splice(2) and sendfile(2) read through the page cache, which a kernel that passes writes through
+// does not keep right: they are refused, and never deliver what was there before.
+TEST_P(Append, SpliceFromAnAppendingDescriptor) {
+  MakeFile("f", "0123456789");
+  const UniqueFd appending = Open("f", O_RDWR | O_APPEND), plain = Open("f", O_RDWR);
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const UniqueFd out(ends[0]), into(ends[1]);
+  for (const char letter : {'a', 'b', 'c'}) {
+    ASSERT_EQ(pwrite(plain.get(), &letter, 1, 0), 1);
+    loff_t offset = 0;
+    const ssize_t count = splice(appending.get(), &offset, into.get(), nullptr, 10, 0);
+    if (on_memfuse() && !daemon_serves_data()) {
+      EXPECT_EQ(ErrnoOf(count), EINVAL);
+      continue;
+    }
+    ASSERT_EQ(count, 10);
+    char buffer[10];
+    ASSERT_EQ(read(out.get(), buffer, 10), 10);
+    EXPECT_EQ(std::string(buffer, 10), letter + std::string("123456789"));
+  }
+  // Another descriptor is as good as on any file system.
+  loff_t offset = 0;
+  EXPECT_EQ(splice(plain.get(), &offset, into.get(), nullptr, 10, 0), 10);
+}
+
 // Of one file at the same time, through descriptors of every kind.
 TEST_P(Append, GoesBesideOtherDescriptors) {
   MakeFile("f", "0123");

@@ -248,7 +248,7 @@ TEST_F(ArenaFileTest, ALargeReadIsSentInPiecesOfNeighbours) {
   Write(0, std::string(40 * kPageSize, 'x'));
   ASSERT_THAT(file_->PunchHole(20 * kPageSize, 2 * kPageSize), Succeeds());
   StringSink sink(1 << 20, /*gathers=*/true);
-  const Result<size_t> count = file_->ReadTo(100, &sink);
+  const Result<size_t> count = file_->ReadTo(100, &sink, /*to_page_cache=*/true);
   ASSERT_THAT(count, Succeeds());
   EXPECT_EQ(sink.Result(*count), Read(100, 1 << 20));
   EXPECT_EQ(*count, 40 * kPageSize - 100);
@@ -260,7 +260,7 @@ TEST_F(ArenaFileTest, ASmallReadOneAtTheEndAndOneForWhoTakesNoPiecesAreCopied) {
   Write(0, std::string(40 * kPageSize, 'x'));
   const auto sent = [this](uint64_t offset, size_t size, bool gathers) {
     StringSink sink(size, gathers);
-    const Result<size_t> count = file_->ReadTo(offset, &sink);
+    const Result<size_t> count = file_->ReadTo(offset, &sink, /*to_page_cache=*/true);
     EXPECT_THAT(count, Succeeds());
     EXPECT_EQ(sink.Result(*count), Read(offset, size));
     return sink.sent();
@@ -280,7 +280,7 @@ TEST_F(ArenaFileTest, TheLargestReadOfSinglePagesFitsASend) {
     ASSERT_THAT(other.Write(page * kPageSize, std::string(kPageSize, '-')), Succeeds());
   }
   StringSink sink(1 << 20, /*gathers=*/true);
-  const Result<size_t> count = file_->ReadTo(10, &sink);
+  const Result<size_t> count = file_->ReadTo(10, &sink, /*to_page_cache=*/true);
   ASSERT_THAT(count, Succeeds());
   EXPECT_TRUE(sink.sent());
   EXPECT_EQ(sink.pieces(), 257u);
@@ -295,7 +295,7 @@ TEST_F(ArenaFileTest, MorePiecesThanASendTakesAreCopied) {
     ASSERT_THAT(other.Write(page * kPageSize, std::string(kPageSize, '-')), Succeeds());
   }
   StringSink sink(kPages * kPageSize, /*gathers=*/true);
-  const Result<size_t> count = file_->ReadTo(0, &sink);
+  const Result<size_t> count = file_->ReadTo(0, &sink, /*to_page_cache=*/true);
   ASSERT_THAT(count, Succeeds());
   EXPECT_FALSE(sink.sent());
   EXPECT_EQ(sink.Result(*count), Read(0, kPages * kPageSize));
@@ -314,12 +314,12 @@ TEST_F(ArenaFileTest, AReadGivesReservedPagesNoMemory) {
   struct stat before, after;
   ASSERT_EQ(fstat(arena_->descriptor(), &before), 0);
   StringSink sink(64 * kPageSize, /*gathers=*/true);
-  const Result<size_t> count = file_->ReadTo(0, &sink);
+  const Result<size_t> count = file_->ReadTo(0, &sink, /*to_page_cache=*/true);
   ASSERT_THAT(count, Succeeds());
   EXPECT_TRUE(sink.sent());
   EXPECT_EQ(sink.Result(*count), Read(0, 64 * kPageSize));
   StringSink copied(64 * kPageSize, /*gathers=*/true);
-  const Result<size_t> copied_count = copy.ReadTo(0, &copied);
+  const Result<size_t> copied_count = copy.ReadTo(0, &copied, /*to_page_cache=*/true);
   ASSERT_THAT(copied_count, Succeeds());
   EXPECT_EQ(copied.Result(*copied_count), Read(0, 64 * kPageSize));
   ASSERT_EQ(fstat(arena_->descriptor(), &after), 0);
@@ -368,7 +368,7 @@ TEST_F(ArenaFileTest, GivesEverythingBackAtTheEnd) {
 // As the kernel fills its page cache; returns whether it was told to ask for the attributes.
 bool FillCache(ArenaFile* file, uint64_t offset, size_t size) {
   StringSink sink(size);
-  EXPECT_THAT(file->ReadTo(offset, &sink), Succeeds());
+  EXPECT_THAT(file->ReadTo(offset, &sink, /*to_page_cache=*/true), Succeeds());
   return sink.forgets() > 0;
 }
 
@@ -412,6 +412,15 @@ TEST_F(ArenaFileTest, HolesThatTheKernelReadAreDataWhileTheFileMayBeMapped) {
   file_->Close(O_RDWR);
   EXPECT_EQ(DataPages(file_.get()), "20-20");
   EXPECT_EQ(file_->Validity(), kCacheForever);
+}
+
+TEST_F(ArenaFileTest, HolesThatAProgramReadAreHoles) {
+  OpenResult open;
+  ASSERT_THAT(file_->Truncate(64 * kPageSize), Succeeds());
+  ASSERT_THAT(file_->Open(O_RDWR, &open), Succeeds());
+  StringSink sink(4 * kPageSize);
+  EXPECT_THAT(file_->ReadTo(0, &sink, /*to_page_cache=*/false), Succeeds());
+  EXPECT_EQ(DataPages(file_.get()), "");
 }
 
 TEST_F(ArenaFileTest, AnEmptyLookingFileHasABlockWhileTheKernelMayHoldData) {

@@ -86,8 +86,14 @@ void AddReads(std::vector<Sample>* samples) {
                                                     EXPECT_EQ(ToInt(request.read.handle), kHandle);
                                                     EXPECT_EQ(request.read.offset, kOffset);
                                                     EXPECT_EQ(request.read.flags, kFlags);
+                                                    EXPECT_FALSE(request.read.to_page_cache);
                                                     EXPECT_EQ(request.size, 0x00020000u);
                                                   }));
+  fuse_read_in fill = read;
+  fill.read_flags = ~uint32_t{FUSE_READ_LOCKOWNER};
+  samples->push_back(MakeSample<SizedReadRequest>(
+      "ReadToPageCache", FUSE_READ, BytesOf(fill), "",
+      [](const SizedReadRequest& request) { EXPECT_TRUE(request.read.to_page_cache); }));
   for (const bool plus : {false, true}) {
     samples->push_back(MakeSample<SizedReaddirRequest>(
         plus ? "Readdirplus" : "Readdir", plus ? FUSE_READDIRPLUS : FUSE_READDIR, BytesOf(read), "",
