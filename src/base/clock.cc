@@ -37,12 +37,15 @@ class StampFiles {
   bool Stamp(Timestamp* now) {
     const int file = files_[ThreadNumber() % files_.size()].get();
     const Timestamp before = Read(CLOCK_REALTIME);
-    if (!Touch(file, now)) return false;
-    if (before <= *now || !multigrain_.load(std::memory_order_relaxed)) return true;
-    // The kernel took the latest exact stamp, of another file, because that is later than this
-    // file's last one. Now that this file has it, and was looked at, it gets a later one.
-    if (!Touch(file, now)) return false;
-    if (*now < before) multigrain_.store(false, std::memory_order_relaxed);
+    // The kernel may take the latest exact stamp, of another file, or a tick, where that is later
+    // than this file's last stamp. Once the file has it, and was looked at, it gets an exact one. A
+    // second tick in between is rare, and a third one is no multigrain kernel.
+    constexpr int kMaxTouches = 4;
+    for (int i = 0; i < kMaxTouches; ++i) {
+      if (!Touch(file, now)) return false;
+      if (before <= *now || !multigrain_.load(std::memory_order_relaxed)) return true;
+    }
+    multigrain_.store(false, std::memory_order_relaxed);
     return true;
   }
 
