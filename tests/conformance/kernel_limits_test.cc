@@ -70,14 +70,17 @@ TEST_P(KernelLimits, TheFileSystemHasAUuid) {
   EXPECT_EQ(answer.length, on_memfuse() ? 0 : 16);
 }
 
-// The kernel seeks in a FUSE directory as in a file of st_size bytes; that SEEK_DATA and SEEK_HOLE
-// do so too is in lseek_test.cc.
-TEST_P(KernelLimits, TheEndOfADirectoryCannotBeSought) {
+// The kernel seeks in a FUSE directory as in a file of st_size bytes without holes.
+TEST_P(KernelLimits, DirectoriesHaveNoEndToSeekFrom) {
   MakeFile("f");
   const UniqueFd directory = Open(".", O_RDONLY);
-  const off_t end = lseek(directory.get(), 0, SEEK_END);
-  EXPECT_EQ(ErrnoOf(end), on_memfuse() ? 0 : EINVAL);
-  EXPECT_EQ(end, on_memfuse() ? Stat(".").st_size : -1);
+  const off_t size = Stat(".").st_size;
+  for (const auto& [whence, result] :
+       {std::pair(SEEK_END, size), std::pair(SEEK_DATA, off_t{0}), std::pair(SEEK_HOLE, size)}) {
+    errno = 0;
+    EXPECT_EQ(lseek(directory.get(), 0, whence), on_memfuse() ? result : -1) << whence;
+    EXPECT_EQ(errno, on_memfuse() ? 0 : EINVAL) << whence;
+  }
 }
 
 // A handle with the parent's handle in it: the handles of FUSE have room for it.

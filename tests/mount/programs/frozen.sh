@@ -105,8 +105,35 @@ one_that_waits_is_not_frozen() {
   stop_memfuse "$MOUNT"
 }
 
+# The way round: while the daemon runs, what its clients wait for comes to an end, and they freeze.
+all_freeze_if_clients_do_first() {
+  local client
+  serve "$1"
+  # shellcheck disable=SC2016 # the inner shell expands it
+  in_group "$job/client" bash -c 'while mkdir "$0/sub/x" && rmdir "$0/sub/x"; do :; done' "$MOUNT" &
+  client=$!
+  wait_until 20 grep -qx "$client" "$job/client/cgroup.procs" || fail "the client does not start"
+  for _ in {1..10}; do
+    echo 1 >"$job/client/cgroup.freeze"
+    wait_until 20 is_frozen "$job/client" || fail "a client of a running daemon cannot be frozen"
+    echo 1 >"$job/daemon/cgroup.freeze"
+    wait_until 20 is_frozen "$job/daemon" || fail "the daemon cannot be frozen"
+    is_frozen "$job/client" || fail "a client is not frozen any more"
+    echo 0 >"$job/daemon/cgroup.freeze"
+    echo 0 >"$job/client/cgroup.freeze"
+  done
+  if is_gone "$client"; then fail "the client failed"; fi
+  kill -KILL "$client"
+  # What it started ends by itself.
+  wait_until 20 has_no_process "$job/client" || fail "a client hangs"
+  wait "$client" || true
+  stop_memfuse "$MOUNT"
+}
+has_no_process() { grep -qx 'populated 0' "$1/cgroup.events"; }
+
 for data in passthrough daemon; do
-  for scenario in thaw_brings_all_back one_that_waits_is_not_frozen; do
+  for scenario in thaw_brings_all_back one_that_waits_is_not_frozen \
+    all_freeze_if_clients_do_first; do
     echo "$scenario, --data=$data"
     $scenario "$data"
   done
