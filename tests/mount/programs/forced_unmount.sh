@@ -1,0 +1,57 @@
+#!/bin/bash
+# umount -f: the kernel aborts a FUSE connection before it looks whether the mount is in use, and no
+# server can keep it from that. A kernel that mends it makes this test fail, and then README's line has
+# to go.
+set -euo pipefail
+# shellcheck source=tests/testing/mount.sh
+source "$WORK/mount.sh"
+need umount
+
+# holds DIRECTORY: the file that was written there can be read.
+holds() { [[ $(timeout 20 cat "$1/file" 2>/dev/null) == precious ]]; }
+
+refused_on_tmpfs() {
+  echo precious >"$TMPFS/file"
+  exec 9<"$TMPFS/file"
+  if umount -f "$TMPFS" 2>"$WORK/complaint"; then fail "a busy tmpfs could be unmounted"; fi
+  holds "$TMPFS" || fail "tmpfs lost a file"
+  exec 9<&-
+}
+
+# expect_lost: the daemon ends, and the mount point is free again.
+expect_lost() {
+  if holds "$MOUNT"; then fail "the connection outlived umount -f"; fi
+  wait_until 20 is_gone "$DAEMON" || fail "the daemon survives an aborted connection"
+  wait "$DAEMON" || true
+  wait_until 10 not_mounted "$MOUNT" || fail "still in the mount table"
+}
+
+refused_and_lost() {
+  start_memfuse "$MOUNT" --data="$1"
+  echo precious >"$MOUNT/file"
+  exec 9<"$MOUNT/file"
+  if umount "$MOUNT" 2>"$WORK/complaint"; then fail "a busy mount could be unmounted"; fi
+  holds "$MOUNT" || fail "umount without -f lost a file"
+  if umount -f "$MOUNT" 2>"$WORK/complaint"; then fail "a busy mount could be unmounted by force"; fi
+  grep -qi busy "$WORK/complaint" || fail "not EBUSY: $(<"$WORK/complaint")"
+  expect_lost
+  exec 9<&-
+}
+
+# A bind mount of it is as good.
+lost_by_another_mount() {
+  start_memfuse "$MOUNT" --data="$1"
+  echo precious >"$MOUNT/file"
+  mkdir -p "$WORK/bind"
+  mount --bind "$MOUNT" "$WORK/bind"
+  umount -f "$WORK/bind"
+  expect_lost
+}
+
+refused_on_tmpfs
+for data in passthrough daemon; do
+  for scenario in refused_and_lost lost_by_another_mount; do
+    echo "$scenario, --data=$data"
+    $scenario "$data"
+  done
+done

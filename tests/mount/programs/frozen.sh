@@ -1,0 +1,140 @@
+#!/bin/bash
+# A daemon that is frozen together with those who use its mount (cgroup freezer, as by docker pause or
+# systemctl freeze): thawed, all go on and nothing is lost. What only the kernel could mend: processes
+# outside wait meanwhile, and a process that waits for the daemon is not frozen, so that the freezer
+# does not report the group as frozen.
+set -euo pipefail
+# shellcheck source=tests/testing/mount.sh
+source "$WORK/mount.sh"
+need mount mkdir stat
+
+groups=$WORK/cgroup
+job=$groups/memfuse-test.$$
+
+# shellcheck disable=SC2317 # the trap calls it
+clean_up() {
+  local group
+  for group in "$job"/*/ "$job"; do echo 0 >"$group/cgroup.freeze" || true; done
+  for group in "$job"/*/ "$job"; do
+    echo 1 >"$group/cgroup.kill" || true
+    wait_until 10 rmdir "$group" || true
+  done
+  umount "$groups" || true
+} 2>/dev/null
+trap clean_up EXIT
+
+mkdir "$groups"
+mount -t cgroup2 none "$groups"
+mkdir "$job" "$job/daemon" "$job/client"
+
+# in_group GROUP COMMAND...: for the background, with the process id $!.
+in_group() {
+  # shellcheck disable=SC2016 # the inner shell expands it
+  exec bash -c 'echo "$$" >"$1/cgroup.procs" && exec "${@:2}"' bash "$@"
+}
+is_frozen() { grep -qx 'frozen 1' "$1/cgroup.events"; }
+# waits_for_server PID: it has asked the daemon, and has no answer.
+waits_for_server() { [[ $(<"/proc/$1/wchan") == request_wait_answer ]]; }
+
+serve() {
+  start_memfuse "$MOUNT" --data="$1"
+  echo "$DAEMON" >"$job/daemon/cgroup.procs"
+  echo precious >"$MOUNT/file"
+  mkdir "$MOUNT/sub"
+}
+
+# The client, which is not in the middle of a request, counts lines that it is given.
+thaw_brings_all_back() {
+  local client outside killed
+  serve "$1"
+  rm -f "$WORK/lines"
+  mkfifo "$WORK/lines"
+  # shellcheck disable=SC2016 # the inner shell expands it
+  in_group "$job/client" bash -c 'while read -r line; do echo "$line" >>"$0/copy"; done' "$MOUNT" \
+    <"$WORK/lines" &
+  client=$!
+  exec 8>"$WORK/lines"
+  echo one >&8
+  wait_until 20 grep -sqx one "$MOUNT/copy" || fail "the client does not write"
+  echo 1 >"$job/cgroup.freeze"
+  wait_until 20 is_frozen "$job" || fail "the job cannot be frozen"
+  echo two >&8
+
+  # Who asks now waits. Over /dev/fuse, what the daemon has not read yet can be taken back.
+  stat "$MOUNT/first" >/dev/null 2>&1 &
+  killed=$!
+  wait_until 20 waits_for_server "$killed" || fail "a frozen daemon answers"
+  kill -KILL "$killed"
+  if tail -n 1 "$LOG" | grep -q 'requests: io_uring'; then
+    sleep 0.5
+    if is_gone "$killed"; then fail "what waits for a queue of io_uring can be killed"; fi
+  else
+    wait_until 20 is_gone "$killed" || fail "what waits for a frozen daemon cannot be killed"
+  fi
+  # Not in the root directory: the kernel may hold its lock for the stat above.
+  mkdir "$MOUNT/sub/made" &
+  outside=$!
+  wait_until 20 waits_for_server "$outside" || fail "a frozen daemon answers"
+
+  echo 0 >"$job/cgroup.freeze"
+  wait "$killed" || true
+  wait "$outside" || fail "what was asked of a frozen daemon fails when it is thawed"
+  wait_until 20 grep -sqx two "$MOUNT/copy" || fail "the client does not go on"
+  exec 8>&-
+  wait "$client"
+  [[ $(<"$MOUNT/file") == precious && -d $MOUNT/sub/made ]] || fail "something is lost"
+  stop_memfuse "$MOUNT"
+}
+
+# The daemon is frozen first here; whichever is, if both are at once.
+one_that_waits_is_not_frozen() {
+  local client
+  serve "$1"
+  echo 1 >"$job/daemon/cgroup.freeze"
+  wait_until 20 is_frozen "$job/daemon" || fail "the daemon cannot be frozen"
+  in_group "$job/client" mkdir "$MOUNT/made" &
+  client=$!
+  wait_until 20 waits_for_server "$client" || fail "a frozen daemon answers"
+  echo 1 >"$job/cgroup.freeze"
+  sleep 0.5
+  if is_frozen "$job/client"; then fail "who waits for a server can be frozen"; fi
+  echo 0 >"$job/cgroup.freeze"
+  echo 0 >"$job/daemon/cgroup.freeze"
+  wait "$client" || fail "mkdir failed"
+  [[ $(<"$MOUNT/file") == precious && -d $MOUNT/made ]] || fail "something is lost"
+  stop_memfuse "$MOUNT"
+}
+
+# The way round: while the daemon runs, what its clients wait for comes to an end, and they freeze.
+all_freeze_if_clients_do_first() {
+  local client
+  serve "$1"
+  # shellcheck disable=SC2016 # the inner shell expands it
+  in_group "$job/client" bash -c 'while mkdir "$0/sub/x" && rmdir "$0/sub/x"; do :; done' "$MOUNT" &
+  client=$!
+  wait_until 20 grep -qx "$client" "$job/client/cgroup.procs" || fail "the client does not start"
+  for _ in {1..10}; do
+    echo 1 >"$job/client/cgroup.freeze"
+    wait_until 20 is_frozen "$job/client" || fail "a client of a running daemon cannot be frozen"
+    echo 1 >"$job/daemon/cgroup.freeze"
+    wait_until 20 is_frozen "$job/daemon" || fail "the daemon cannot be frozen"
+    is_frozen "$job/client" || fail "a client is not frozen any more"
+    echo 0 >"$job/daemon/cgroup.freeze"
+    echo 0 >"$job/client/cgroup.freeze"
+  done
+  if is_gone "$client"; then fail "the client failed"; fi
+  kill -KILL "$client"
+  # What it started ends by itself.
+  wait_until 20 has_no_process "$job/client" || fail "a client hangs"
+  wait "$client" || true
+  stop_memfuse "$MOUNT"
+}
+has_no_process() { grep -qx 'populated 0' "$1/cgroup.events"; }
+
+for data in passthrough daemon; do
+  for scenario in thaw_brings_all_back one_that_waits_is_not_frozen \
+    all_freeze_if_clients_do_first; do
+    echo "$scenario, --data=$data"
+    $scenario "$data"
+  done
+done
