@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <new>
 #include <string>
 #include <string_view>
 
@@ -43,7 +44,7 @@ std::string UserNamespace(std::string_view process) {
 
 }  // namespace
 
-bool ThreadHasGroup(uint32_t pid, uint32_t gid) {
+bool ThreadHasGroup(uint32_t pid, uint32_t gid) noexcept try {
   const std::string groups = StatusField(pid, "Groups:");
   const char* at = groups.c_str();
   for (;;) {
@@ -53,15 +54,19 @@ bool ThreadHasGroup(uint32_t pid, uint32_t gid) {
     if (std::strtoul(at, &end, 10) == gid) return true;
     at = end;
   }
+} catch (const std::bad_alloc&) {
+  return false;
 }
 
-bool ThreadHasCapability(uint32_t pid, int capability) {
+bool ThreadHasCapability(uint32_t pid, int capability) noexcept try {
   const std::string effective = StatusField(pid, "CapEff:");
   if (effective.empty() || (std::strtoull(effective.c_str(), nullptr, 16) >> capability & 1) == 0) {
     return false;
   }
   const std::string own = UserNamespace("self");
   return !own.empty() && UserNamespace(std::to_string(pid)) == own;
+} catch (const std::bad_alloc&) {
+  return false;
 }
 
 }  // namespace memfuse::base

@@ -1,13 +1,24 @@
 #include "src/base/mutex.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
-#include <vector>
+#include <iterator>
+
+#include "absl/time/time.h"
 
 namespace memfuse::base {
 
 void DisableLockOrderDetector() {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+}
+
+void PrepareThreadForLocks() {
+  absl::Mutex mu;
+  absl::CondVar never;
+  absl::MutexLock lock(&mu);
+  (void)never.WaitWithTimeout(&mu, absl::ZeroDuration());
 }
 
 #if MEMFUSE_TSAN
@@ -19,28 +30,32 @@ extern "C" const char* __tsan_default_options() { return "detect_deadlocks=0"; }
 namespace {
 
 // Ranks this thread holds. They are released in any order, but taken in one that never falls, so
-// the last element is always the highest.
-std::vector<uint8_t>& Held() {
-  thread_local std::vector<uint8_t> held;
-  return held;
-}
+// the last element is always the highest. Nothing is allocated: a lock that was taken stays taken.
+struct HeldRanks {
+  uint8_t ranks[64];
+  size_t count;
+};
+thread_local HeldRanks held;
 
 }  // namespace
 
 void CheckRankBeforeLock(uint8_t rank) {
-  const std::vector<uint8_t>& held = Held();
-  if (held.empty() || held.back() <= rank) return;
-  std::fprintf(stderr, "lock order: rank %d wanted while rank %d is held\n", rank, held.back());
+  if (held.count == 0 || held.ranks[held.count - 1] <= rank) return;
+  std::fprintf(stderr, "lock order: rank %d wanted while rank %d is held\n", rank,
+               held.ranks[held.count - 1]);
   std::abort();
 }
 
-void NoteLocked(uint8_t rank) { Held().push_back(rank); }
+void NoteLocked(uint8_t rank) {
+  if (held.count == std::size(held.ranks)) std::abort();
+  held.ranks[held.count++] = rank;
+}
 
 void NoteUnlocked(uint8_t rank) {
-  std::vector<uint8_t>& held = Held();
-  for (size_t i = held.size(); i > 0; --i) {
-    if (held[i - 1] == rank) {
-      held.erase(held.begin() + static_cast<std::ptrdiff_t>(i - 1));
+  for (size_t i = held.count; i > 0; --i) {
+    if (held.ranks[i - 1] == rank) {
+      std::copy(held.ranks + i, held.ranks + held.count, held.ranks + i - 1);
+      --held.count;
       return;
     }
   }

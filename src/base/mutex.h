@@ -52,6 +52,10 @@ void NoteUnlocked(uint8_t rank);
 // To be called by every program (and every test's main) before its first lock.
 void DisableLockOrderDetector();
 
+// To be called by a thread that serves before its first lock. absl::Mutex allocates something for a
+// thread that has to wait the first time, and ends the process where it cannot.
+void PrepareThreadForLocks();
+
 template <uint8_t kRank>
 class ABSL_LOCKABLE Mutex {
  public:

@@ -5,13 +5,15 @@
 
 #include <pthread.h>
 
-#include <string>
+#include <algorithm>
+#include <string_view>
 
 namespace memfuse::base {
 
-inline void SetThreadName(std::string name) {
-  name.resize(name.size() < 15 ? name.size() : 15);
-  pthread_setname_np(pthread_self(), name.c_str());
+inline void SetThreadName(std::string_view name) noexcept {
+  char text[16] = {};
+  std::copy_n(name.data(), std::min(name.size(), sizeof(text) - 1), text);
+  pthread_setname_np(pthread_self(), text);
 }
 
 }  // namespace memfuse::base

@@ -1,6 +1,7 @@
 // memfuse: mounts a file system in memory and serves it.
 
 #include <cstdio>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -128,7 +129,12 @@ int HelperMain(const std::vector<std::string>& arguments) {
 int main(int argc, char** argv) {
   memfuse::base::DisableLockOrderDetector();
   memfuse::cli::EnsureStandardStreams();
-  const std::vector<std::string> arguments(argv + 1, argv + argc);
-  return memfuse::cli::IsMountHelper(argv[0]) ? memfuse::cli::HelperMain(arguments)
-                                              : memfuse::cli::Main(arguments);
+  try {
+    const std::vector<std::string> arguments(argv + 1, argv + argc);
+    return memfuse::cli::IsMountHelper(argv[0]) ? memfuse::cli::HelperMain(arguments)
+                                                : memfuse::cli::Main(arguments);
+  } catch (const std::bad_alloc&) {
+    std::fputs("memfuse: out of memory\n", stderr);
+    return 1;
+  }
 }

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <iterator>
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "absl/time/time.h"
 #include "memfuse/memory_filesystem.h"
 #include "memfuse/session.h"
+#include "src/base/memory_guard.h"
 #include "src/base/unique_fd.h"
 #include "src/cli/logging.h"
 #include "src/cli/mount_description.h"
@@ -74,13 +76,16 @@ std::string DescribeService(absl::string_view where, uint64_t size_limit, uint64
                       " inodes");
 }
 
-// Says so where a remount changed them since `seen`.
+// Says so where a remount changed them since `seen`; where there is no memory for that, the next
+// time.
 void SayNewLimits(absl::string_view where, const MemoryFileSystemUsage& now,
                   MemoryFileSystemUsage* seen) {
   if (now.size_limit == seen->size_limit && now.inode_limit == seen->inode_limit) return;
-  LOG(INFO) << "limits are now " << now.size_limit << " bytes, " << now.inode_limit << " inodes";
-  TellStatus(DescribeService(where, now.size_limit, now.inode_limit));
-  *seen = now;
+  const bool said = base::WithMemory([&] {
+    LOG(INFO) << "limits are now " << now.size_limit << " bytes, " << now.inode_limit << " inodes";
+    TellStatus(DescribeService(where, now.size_limit, now.inode_limit));
+  });
+  if (said) *seen = now;
 }
 
 // Returns when the mount is gone or about to go: the signal that asks for it, or 0 when somebody
@@ -94,7 +99,10 @@ int ServeUntilEnd(int signals, absl::string_view where, Session& session, Memory
     if (ready > 0 && events[0].revents != 0 &&
         read(signals, &signal, sizeof(signal)) == sizeof(signal)) {
       if (signal.ssi_signo != SIGUSR1) return static_cast<int>(signal.ssi_signo);
-      LOG(INFO) << "requests: " << DescribeRequests(session);
+      base::WithMemory([&] {
+        const std::string requests = DescribeRequests(session);
+        LOG(INFO) << "requests: " << requests;
+      });
     }
     if (session.WaitFor(absl::ZeroDuration())) return 0;
     fs.ReleaseUnusedMemory();
@@ -102,9 +110,25 @@ int ServeUntilEnd(int signals, absl::string_view where, Session& session, Memory
   }
 }
 
-}  // namespace
+// Unmounts; returns the exit status. Goes through whatever memory there is.
+int End(int signal, absl::string_view where, Session* session) {
+  base::WithMemory([&] {
+    const std::string end = signal == 0 ? absl::StrCat(where, " was unmounted")
+                                        : absl::StrCat("signal ", signal, ", unmounting ", where);
+    LOG(INFO) << end;
+    TellStopping(end);
+  });
+  const absl::Status status = session->Unmount(kUnmountTimeout);
+  if (status.ok()) return 0;
+  base::WithMemory([&] {
+    LOG(ERROR) << status.message();
+    TellFailure(status.message(), /*error=*/0);
+  });
+  return 1;
+}
 
-int RunServer(const Options& options, StartupReport report) {
+// Throws std::bad_alloc before the report was made, and never after that.
+int Run(const Options& options, StartupReport& report) {
   const base::UniqueFd signals = CatchSignals();
   if (!signals.valid()) return report.Fail(absl::ResourceExhaustedError("too many open files"));
   StartLogging(options.foreground, options.log_dir);
@@ -132,21 +156,24 @@ int RunServer(const Options& options, StartupReport report) {
             << "; file data: " << (*fs)->DescribeData();
   int signal = SIGTERM;  // as if, when nobody waits for the mount any more
   if (report.Succeed()) {
-    TellReady(
-        DescribeService(where, options.filesystem.size_limit, options.filesystem.inode_limit));
+    base::WithMemory([&] {
+      TellReady(
+          DescribeService(where, options.filesystem.size_limit, options.filesystem.inode_limit));
+    });
     signal = ServeUntilEnd(signals.get(), where, **session, **fs);
   }
+  return End(signal, where, session->get());
+}
 
-  const std::string end = signal == 0 ? absl::StrCat(where, " was unmounted")
-                                      : absl::StrCat("signal ", signal, ", unmounting ", where);
-  LOG(INFO) << end;
-  TellStopping(end);
-  if (const absl::Status status = (*session)->Unmount(kUnmountTimeout); !status.ok()) {
-    LOG(ERROR) << status.message();
-    TellFailure(status.message(), /*error=*/0);
-    return 1;
+}  // namespace
+
+int RunServer(const Options& options, StartupReport report) {
+  try {
+    return Run(options, report);
+  } catch (const std::bad_alloc&) {
+    // It came up to nothing: what serves throws no exception.
+    return report.Fail("out of memory");
   }
-  return 0;
 }
 
 }  // namespace memfuse::cli

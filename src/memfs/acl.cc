@@ -89,11 +89,21 @@ uint32_t Acl::Mode() const {
          Find(kOther)->permissions;
 }
 
-void Acl::SetMode(uint32_t mode) {
-  Entry* const mask = Find(kMask);
-  Find(kUserObj)->permissions = mode >> 6 & 7;
-  (mask != nullptr ? mask : Find(kGroupObj))->permissions = mode >> 3 & 7;
-  Find(kOther)->permissions = mode & 7;
+void Acl::SetMode(uint32_t mode, absl::Span<char> bytes) {
+  char* group = nullptr;  // the permissions of the mask, which comes later, or of the group
+  const auto set = [](char* place, uint32_t bits) {
+    const auto permissions = static_cast<uint16_t>(bits & 7);
+    std::memcpy(place, &permissions, sizeof(permissions));
+  };
+  for (size_t at = kHeaderSize; at + kEntrySize <= bytes.size(); at += kEntrySize) {
+    uint16_t tag;
+    std::memcpy(&tag, bytes.data() + at, sizeof(tag));
+    char* const permissions = bytes.data() + at + sizeof(tag);
+    if (tag == kUserObj) set(permissions, mode >> 6);
+    if (tag == kGroupObj || tag == kMask) group = permissions;
+    if (tag == kOther) set(permissions, mode);
+  }
+  if (group != nullptr) set(group, mode >> 3);
 }
 
 void Acl::RestrictTo(uint32_t mode) {

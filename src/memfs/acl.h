@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "memfuse/errno.h"
 
 namespace memfuse::memfs {
@@ -28,8 +29,9 @@ class Acl {
   bool EquivalentToMode() const { return entries_.size() == 3; }
   // Mode bits (0777) that stand for this list: the mask takes the place of the group.
   uint32_t Mode() const;
-  // chmod(2): owner, mask (or group) and other get these bits.
-  void SetMode(uint32_t mode);
+  // chmod(2), of a list in binary form that Parse takes: owner, mask (or group) and other get these
+  // bits. It keeps its size; nothing is allocated, so it cannot fail.
+  static void SetMode(uint32_t mode, absl::Span<char> bytes);
   // A new inode's access ACL from its parent's default ACL: entries are cut to what the creator
   // asked for.
   void RestrictTo(uint32_t mode);

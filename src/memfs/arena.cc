@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <new>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -158,7 +160,44 @@ void Arena::MarkFree(absl::Span<const PageNumber> pages) {
   }
 }
 
+void Arena::MarkUncleared(PageNumber first, size_t count) {
+  for (PageNumber page = first; page < first + count; ++page) {
+    groups_[page / kGroupPages].uncleared_bits[page % kGroupPages / 64] |= uint64_t{1}
+                                                                           << (page % 64);
+  }
+  uncleared_ += count;
+}
+
+void Arena::ClearPagesSetAside() {
+  for (size_t i = 0;; ++i) {
+    uint64_t bits[kGroupPages / 64];
+    {
+      MutexLock lock(&mu_);
+      if (uncleared_ == 0 || i >= groups_.size()) return;
+      // Taken out: no other thread clears them too, and wipes what the next owner wrote.
+      for (size_t word = 0; word < std::size(bits); ++word) {
+        bits[word] = std::exchange(groups_[i].uncleared_bits[word], 0);
+        uncleared_ -= static_cast<uint64_t>(__builtin_popcountll(bits[word]));
+      }
+    }
+    for (size_t word = 0; word < std::size(bits); ++word) {
+      for (; bits[word] != 0; bits[word] &= bits[word] - 1) {
+        const auto page = static_cast<PageNumber>(i * kGroupPages + word * 64 +
+                                                  static_cast<size_t>(__builtin_ctzll(bits[word])));
+        const bool clear = Clear(page, 1).ok();
+        MutexLock lock(&mu_);
+        if (clear) {
+          MarkFree(absl::MakeConstSpan(&page, 1));
+        } else {
+          MarkUncleared(page, 1);
+        }
+      }
+    }
+  }
+}
+
 void Arena::ReleaseEmptyGroups() {
+  ClearPagesSetAside();
   for (size_t i = 0;; ++i) {
     {
       MutexLock lock(&mu_);
@@ -170,7 +209,8 @@ void Arena::ReleaseEmptyGroups() {
       std::fill(std::begin(groups_[i].free_bits), std::end(groups_[i].free_bits), 0);
       groups_[i].free_count = 0;
     }
-    Clear(static_cast<PageNumber>(i * kGroupPages), kGroupPages);
+    // They read as zeros anyway.
+    (void)PunchHole(static_cast<PageNumber>(i * kGroupPages), kGroupPages);
     MutexLock lock(&mu_);
     Group& group = groups_[i];
     MarkAllFree(i, &group);
@@ -182,28 +222,42 @@ void Arena::ReleaseEmptyGroups() {
   }
 }
 
-void Arena::Clear(PageNumber first, size_t count) {
+bool Arena::PunchHole(PageNumber first, size_t count) {
   const off_t length = static_cast<off_t>(count * kPageSize);
   while (fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, PageOffset(first),
                    length) != 0) {
-    if (errno == EINTR) continue;
-    // Whatever the kernel's reason was, a page that is given out again has to read as zeros.
-    static constexpr char kZeros[kPageSize] = {};
-    for (size_t i = 0; i < count; ++i) (void)Write(first, i * kPageSize, kZeros);
-    return;
+    if (errno != EINTR) return false;
   }
+  return true;
+}
+
+Result<void> Arena::Clear(PageNumber first, size_t count) {
+  if (PunchHole(first, count)) return {};
+  static constexpr char kZeros[kPageSize] = {};
+  for (size_t i = 0; i < count; ++i) {
+    MEMFUSE_RETURN_IF_ERROR(Write(first, i * kPageSize, kZeros));
+  }
+  return {};
+}
+
+void Arena::DropShare(SharedPages::const_iterator share) {
+  if (--share->others == 0) shares_.Erase(share);
 }
 
 Result<void> Arena::Share(absl::Span<const PageNumber> pages) {
   MutexLock lock(&mu_);
   size_t done = 0;
   try {
-    for (; done < pages.size(); ++done) ++shares_[pages[done]];
-  } catch (const std::bad_alloc&) {
-    for (const PageNumber page : pages.first(done)) {
-      const auto it = shares_.find(page);
-      if (--it->second == 0) shares_.erase(it);
+    for (; done < pages.size(); ++done) {
+      const auto it = shares_.find(pages[done]);
+      if (it == shares_.end()) {
+        shares_.Insert({pages[done], 1});
+      } else {
+        ++it->others;
+      }
     }
+  } catch (const std::bad_alloc&) {
+    for (const PageNumber page : pages.first(done)) DropShare(shares_.find(page));
     return Errno(ENOMEM);
   }
   in_use_.fetch_add(pages.size(), std::memory_order_relaxed);
@@ -222,8 +276,8 @@ size_t Arena::Disown(absl::Span<PageNumber> pages) {
     const auto it = shares_.find(page);
     if (it == shares_.end()) {
       pages[unowned++] = page;
-    } else if (--it->second == 0) {
-      shares_.erase(it);
+    } else {
+      DropShare(it);
     }
   }
   return unowned;
@@ -236,9 +290,18 @@ void Arena::Free(absl::Span<PageNumber> pages) {
     MutexLock lock(&mu_);
     pages = pages.first(Disown(pages));
   }
-  ForEachRun(pages, [this](PageNumber first, size_t count) { Clear(first, count); });
+  // What cannot be cleared is set aside.
+  size_t clear = 0;
+  ForEachRun(pages, [&](PageNumber first, size_t count) {
+    if (Clear(first, count).ok()) {
+      for (size_t i = 0; i < count; ++i) pages[clear++] = first + static_cast<PageNumber>(i);
+    } else {
+      MutexLock lock(&mu_);
+      MarkUncleared(first, count);
+    }
+  });
   MutexLock lock(&mu_);
-  MarkFree(pages);
+  MarkFree(pages.first(clear));
 }
 
 Result<void> Arena::Write(PageNumber first, uint64_t offset, Payload* data, size_t length) {

@@ -10,9 +10,10 @@
 // to.
 //
 // Invariant: a page that is free reads as zeros. Free() hands its memory back to the system before
-// the number can be given out again. Where the system uses huge pages, a group of pages lies in
-// one, and what is freed of it goes back if the system manages to split it; ReleaseEmptyGroups()
-// gives back what stayed.
+// the number can be given out again. A page for which that failed is neither in use nor free: it is
+// set aside until ReleaseEmptyGroups() has cleared it. Where the system uses huge pages, a group of
+// pages lies in one, and what is freed of it goes back if the system manages to split it;
+// ReleaseEmptyGroups() gives back what stayed.
 
 #ifndef MEMFUSE_SRC_MEMFS_ARENA_H_
 #define MEMFUSE_SRC_MEMFS_ARENA_H_
@@ -24,13 +25,14 @@
 #include <memory>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/hash/hash.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "memfuse/errno.h"
 #include "memfuse/payload.h"
 #include "src/base/unique_fd.h"
 #include "src/memfs/budget.h"
+#include "src/memfs/hash_table.h"
 #include "src/memfs/lock_order.h"
 
 namespace memfuse::memfs {
@@ -70,11 +72,14 @@ class Arena {
   // is overwritten.
   void Free(absl::Span<PageNumber> pages);
 
-  // Hands back what memory is left behind groups of which every page is free.
+  // Hands back what memory is left behind groups of which every page is free, and tries again to
+  // clear pages that were set aside. To be called now and then.
   void ReleaseEmptyGroups();
 
-  // Neighbouring pages read as zeros again, and their memory goes back; they stay allocated.
-  void Clear(PageNumber first, size_t count);
+  // Neighbouring pages read as zeros again, and their memory goes back; they stay allocated. Where
+  // the system does not take the memory back, zeros are written. ENOSPC, ENOMEM, EIO: neither
+  // works; what the pages hold is not known.
+  Result<void> Clear(PageNumber first, size_t count);
 
   // The next `length` bytes of `data` go to byte `offset` of the run of neighbouring pages that
   // starts at `first`. ENOSPC or ENOMEM where the system has no memory; EIO where the data
@@ -117,6 +122,7 @@ class Arena {
   static constexpr size_t kGroupPages = 512;
   struct Group {
     uint64_t free_bits[kGroupPages / 64];
+    uint64_t uncleared_bits[kGroupPages / 64];  // freed, but could not be cleared
     uint16_t free_count;
     bool listed;  // in open_groups_
     bool used;    // pages were taken since ReleaseEmptyGroups() last saw it empty
@@ -139,6 +145,34 @@ class Arena {
   }
   static void MarkAllFree(size_t group_index, Group* group);
 
+  // A page with several owners.
+  struct SharedPage {
+    PageNumber page;
+    mutable uint32_t others;  // owners beyond the first; no part of the key
+  };
+  struct ShareHash {
+    using is_transparent = void;
+    size_t operator()(PageNumber page) const { return absl::Hash<PageNumber>()(page); }
+    size_t operator()(const SharedPage& share) const { return (*this)(share.page); }
+  };
+  struct ShareEq {
+    using is_transparent = void;
+    static PageNumber Page(PageNumber page) { return page; }
+    static PageNumber Page(const SharedPage& share) { return share.page; }
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return Page(a) == Page(b);
+    }
+  };
+
+  using SharedPages = GrowSafeHashSet<SharedPage, ShareHash, ShareEq>;
+
+  // The system takes back the memory of neighbouring pages; false: it does not.
+  bool PunchHole(PageNumber first, size_t count);
+  void ClearPagesSetAside() ABSL_LOCKS_EXCLUDED(mu_);
+  // Takes one owner off a page.
+  void DropShare(SharedPages::const_iterator share) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   Result<void> Grow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Maps the window that holds page `page`, if it is not and can be.
   void MapWindowOf(uint64_t page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -149,6 +183,8 @@ class Arena {
   // many.
   size_t Disown(absl::Span<PageNumber> pages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void MarkFree(absl::Span<const PageNumber> pages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Of neighbouring pages.
+  void MarkUncleared(PageNumber first, size_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const base::UniqueFd fd_;
   Budget* const budget_;
@@ -158,8 +194,8 @@ class Arena {
   mutable std::array<Window, kWindows> windows_;
 
   mutable LeafMutex mu_;
-  absl::flat_hash_map<PageNumber, uint32_t> shares_
-      ABSL_GUARDED_BY(mu_);  // owners beyond the first
+  SharedPages shares_ ABSL_GUARDED_BY(mu_);
+  uint64_t uncleared_ ABSL_GUARDED_BY(mu_) = 0;  // pages that are set aside
   std::vector<Group> groups_ ABSL_GUARDED_BY(mu_);
   // Groups with free pages, the one to take from last. A full group leaves when it is met.
   std::vector<uint32_t> open_groups_ ABSL_GUARDED_BY(mu_);

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <new>
 
+#include "absl/cleanup/cleanup.h"
+
 namespace memfuse::memfs {
 namespace {
 
@@ -54,10 +56,12 @@ void ArenaFile::Garbage::Flush() {
   pages_.clear();
 }
 
-void ArenaFile::MakeTable() {
-  auto large = std::make_unique<Large>();
-  large->tiny = tiny();
-  content_ = reinterpret_cast<uintptr_t>(large.release()) | kLarge | (content_ & kHolesWereRead);
+bool ArenaFile::MakeTable() {
+  auto* const made = new (std::nothrow) Large;
+  if (made == nullptr) return false;
+  made->tiny = tiny();
+  content_ = reinterpret_cast<uintptr_t>(made) | kLarge | (content_ & kHolesWereRead);
+  return true;
 }
 
 void ArenaFile::RemovePages(uint64_t first, uint64_t last, Garbage* garbage) {
@@ -72,7 +76,7 @@ void ArenaFile::RemovePages(uint64_t first, uint64_t last, Garbage* garbage) {
 }
 
 Result<void> ArenaFile::PrepareTable(uint64_t first, uint64_t last) {
-  if (table() == nullptr) MakeTable();
+  if (table() == nullptr && !MakeTable()) return Errno(ENOMEM);
   const uint64_t cost = table()->PrepareCost(first, last);
   if (cost == 0) return {};
   const uint64_t before = table()->Cost();
@@ -101,12 +105,13 @@ Result<void> ArenaFile::ResizeTiny(uint32_t size) {
     std::free(tiny());
     set_tiny(nullptr);
   } else {
-    char* const grown = static_cast<char*>(std::realloc(tiny(), size));
-    if (grown == nullptr) {
+    char* const resized = static_cast<char*>(std::realloc(tiny(), size));
+    if (resized != nullptr) {
+      set_tiny(resized);
+    } else if (size > tiny_size()) {
       if (new_cost > old_cost) budget()->ReleaseBytes(new_cost - old_cost);
       return Errno(ENOMEM);
     }
-    set_tiny(grown);
     if (size > tiny_size()) std::memset(tiny() + tiny_size(), 0, size - tiny_size());
   }
   if (new_cost < old_cost) budget()->ReleaseBytes(old_cost - new_cost);
@@ -114,32 +119,12 @@ Result<void> ArenaFile::ResizeTiny(uint32_t size) {
   return {};
 }
 
-Result<void> ArenaFile::TinyToPage() {
-  Reservation space;
-  if (!space.Take(budget(), kPageSize)) return Errno(ENOSPC);
-  MEMFUSE_RETURN_IF_ERROR(PrepareTable(0, 0));
-  PageNumber page;
-  Result<void> moved = arena_->Allocate(absl::MakeSpan(&page, 1));
-  if (moved.ok()) {
-    moved = arena_->Write(page, 0, absl::MakeConstSpan(tiny(), tiny_size()));
-    if (!moved.ok()) arena_->Free(absl::MakeSpan(&page, 1));
-  }
-  if (!moved.ok()) {
-    TrimTable(0, 0);
-    return moved;
-  }
-  space.Keep();
-  table()->Set(0, PageSlot(page, /*written=*/true));
-  AddPages(1);
-  return ResizeTiny(0);
-}
-
 ArenaFile::Run ArenaFile::RunAt(uint64_t offset, size_t length) const {
   const uint64_t page = PageOf(offset);
   const uint64_t within = offset % kPageSize;
   Run run;
   run.length = static_cast<size_t>(std::min<uint64_t>(length, kPageSize - within));
-  const PageSlot slot = table() == nullptr ? PageSlot() : table()->Get(page);
+  const PageSlot slot = SlotAt(page);
   if (slot.has_memory()) {
     run.page = slot.page();
     // Neighbours in the file that are neighbours in the arena.
@@ -256,7 +241,7 @@ bool ArenaFile::NoteHolesRead(uint64_t offset, size_t length) {
     content_ |= kHolesWereRead;
     return false;
   }
-  if (table() == nullptr) MakeTable();
+  if (table() == nullptr && !MakeTable()) throw std::bad_alloc();
   std::unique_ptr<CachedHoles>& holes = large()->cached_holes;
   if (holes == nullptr) holes = std::make_unique<CachedHoles>();
   holes->Add(PageOf(offset), PageOf(offset + length - 1));
@@ -275,7 +260,13 @@ uint64_t ArenaFile::PagesForBlocks(uint64_t pages) const {
   return pages;
 }
 
-Result<void> ArenaFile::OwnPage(uint64_t index, bool keep) {
+Result<void> ArenaFile::CopyPage(PageNumber from, PageNumber to) {
+  char content[kPageSize];
+  MEMFUSE_RETURN_IF_ERROR(arena_->Read(from, 0, content));
+  return arena_->Write(to, 0, content);
+}
+
+Result<void> ArenaFile::OwnPage(uint64_t index) {
   const PageSlot slot = table()->Get(index);
   if (!slot.shared()) return {};
   PageNumber page = slot.page();
@@ -283,90 +274,120 @@ Result<void> ArenaFile::OwnPage(uint64_t index, bool keep) {
     // The page that is given up was charged; the new one takes its place.
     PageNumber own;
     MEMFUSE_RETURN_IF_ERROR(arena_->Allocate(absl::MakeSpan(&own, 1)));
-    char content[kPageSize];
-    Result<void> copied = keep ? arena_->Read(page, 0, content) : Result<void>();
-    if (keep && copied.ok()) copied = arena_->Write(own, 0, content);
-    if (!copied.ok()) {
-      arena_->Free(absl::MakeSpan(&own, 1));
-      return copied;
-    }
-    arena_->Free(absl::MakeSpan(&page, 1));
+    const Result<void> copied = CopyPage(page, own);
+    arena_->Free(absl::MakeSpan(copied.ok() ? &page : &own, 1));
+    MEMFUSE_RETURN_IF_ERROR(copied);
     page = own;
-    if (!keep) {
-      // For the caller to write, which may fail.
-      table()->Set(index, PageSlot::Blank(page));
-      return {};
-    }
   }
   table()->Set(index, PageSlot(page, slot.written()));
   return {};
 }
 
-Result<void> ArenaFile::OwnPages(uint64_t offset, size_t length, absl::Span<PageNumber> pages) {
-  const uint64_t first = PageOf(offset);
-  for (size_t i = 0; i < pages.size(); ++i) {
-    const uint64_t index = first + i;
-    if (!table()->Get(index).shared()) continue;
-    const bool whole = PageStart(index) >= offset && PageStart(index + 1) <= offset + length;
-    MEMFUSE_RETURN_IF_ERROR(OwnPage(index, /*keep=*/!whole));
-    pages[i] = table()->Get(index).page();
+Result<void> ArenaFile::OwnEdges(uint64_t offset, uint64_t end) {
+  if (table() == nullptr) return {};
+  for (const uint64_t edge : {offset, end}) {
+    if (edge % kPageSize != 0) MEMFUSE_RETURN_IF_ERROR(OwnPage(PageOf(edge)));
   }
   return {};
 }
 
 Result<size_t> ArenaFile::WritePages(uint64_t offset, Payload* data, size_t size) {
   const uint64_t first = PageOf(offset);
-  const uint64_t last = PageOf(offset + size - 1);
-  MEMFUSE_RETURN_IF_ERROR(PrepareTable(first, last));
+  const uint64_t count = PageOf(offset + size - 1) - first + 1;
 
+  // Where the data goes: the pages that are there, and new ones (0, to begin with) for holes and in
+  // place of pages that have other owners. The table takes the new ones when they have been
+  // written.
   std::array<PageNumber, kBatchPages> target;
-  std::array<PageNumber, kBatchPages> fresh;
-  const uint64_t count = last - first + 1;
   uint64_t holes = 0;
+  size_t wanted = 0;
   for (uint64_t i = 0; i < count; ++i) {
-    const PageSlot slot = table()->Get(first + i);
-    target[i] = slot.page();
+    const PageSlot slot = SlotAt(first + i);
     holes += slot.hole() ? 1 : 0;
+    target[i] = slot.shared() && arena_->IsShared(slot.page()) ? 0 : slot.page();
+    wanted += target[i] == 0 ? 1 : 0;
+  }
+  std::array<PageNumber, kBatchPages> fresh;
+  MEMFUSE_RETURN_IF_ERROR(arena_->Allocate(absl::MakeSpan(fresh.data(), wanted)));
+  if (Result<void> ready = PrepareTable(first, first + count - 1); !ready.ok()) {
+    arena_->Free(absl::MakeSpan(fresh.data(), wanted));
+    return ready.error();
   }
   const uint64_t granted = budget()->ReserveUpTo(holes, kPageSize);
-  if (Result<void> got = arena_->Allocate(absl::MakeSpan(fresh.data(), granted)); !got.ok()) {
-    budget()->ReleaseBytes(granted * kPageSize);
-    return got.error();
-  }
-  // Fill the holes in order; the first one that gets nothing ends the write.
-  uint64_t used = 0;
+  // In order; the first hole for which there is no space ends the write.
   uint64_t backed = 0;
-  for (; backed < count; ++backed) {
+  size_t used = 0;
+  for (uint64_t left = granted; backed < count; ++backed) {
     if (target[backed] != 0) continue;
-    if (used == granted) break;
+    const bool hole = table()->Get(first + backed).hole();
+    if (hole && left == 0) break;
+    left -= hole ? 1 : 0;
     target[backed] = fresh[used++];
   }
-  const uint64_t reach = PageStart(first + backed);
-  if (reach <= offset) return Errno(ENOSPC);  // nothing was granted then
-  const auto length = static_cast<size_t>(std::min<uint64_t>(size, reach - offset));
+  if (used < wanted) arena_->Free(absl::MakeSpan(fresh.data() + used, wanted - used));
+  if (backed == 0) return Errno(ENOSPC);  // nothing was granted then
 
-  Result<void> written = OwnPages(offset, length, absl::MakeSpan(target.data(), backed));
-  for (size_t done = 0; written.ok() && done < length;) {
+  // New pages keep what the write leaves of the old ones.
+  const uint64_t reach = std::min(offset + size, PageStart(first + backed));
+  const auto is_whole = [&](uint64_t i) {
+    return PageStart(first + i) >= offset && PageStart(first + i + 1) <= reach;
+  };
+  Result<void> result;
+  if (first == 0 && tiny() != nullptr) {
+    result = arena_->Write(target[0], 0, absl::MakeConstSpan(tiny(), tiny_size()));
+  }
+  // Only the first and the last can be covered in part.
+  for (uint64_t i = 0; i < backed; i += std::max<uint64_t>(backed - 1, 1)) {
+    const PageSlot slot = table()->Get(first + i);
+    if (!result.ok() || slot.hole() || slot.page() == target[i] || is_whole(i)) continue;
+    result = CopyPage(slot.page(), target[i]);
+  }
+
+  const auto length = static_cast<size_t>(reach - offset);
+  size_t done = 0;
+  while (result.ok() && done < length) {
     const uint64_t at = offset + done;
     const uint64_t i = PageOf(at) - first;
     uint64_t run = 1;
     while (i + run < backed && target[i + run] == target[i] + run) ++run;
     const auto piece =
         static_cast<size_t>(std::min<uint64_t>(length - done, run * kPageSize - at % kPageSize));
-    written = arena_->Write(target[i], at % kPageSize, data, piece);
-    done += piece;
+    const size_t before = data->size();
+    result = arena_->Write(target[i], at % kPageSize, data, piece);
+    done += before - data->size();
   }
-  if (!written.ok()) {
-    // What was overwritten so far is as a failed write(2) may leave it; new pages go back.
-    arena_->Free(absl::MakeSpan(fresh.data(), used));
-    budget()->ReleaseBytes(used * kPageSize);
-    return written.error();
+  if (done < length && (offset + done) % kPageSize != 0) {
+    // A new page that did not get all of its data, and kept nothing of the old page's, is not used.
+    const uint64_t i = PageOf(offset + done) - first;
+    const PageSlot slot = table()->Get(first + i);
+    if (!slot.hole() && slot.page() != target[i] && is_whole(i)) {
+      done = static_cast<size_t>(PageStart(first + i) - offset);
+    }
   }
+
+  // What was transferred before a failure is a short write. The other new pages go back.
+  const uint64_t written = done == 0 ? 0 : PageOf(offset + done - 1) - first + 1;
+  uint64_t filled = 0;
+  size_t unused = 0;  // pages in `fresh`, which is free for other use
   for (uint64_t i = 0; i < backed; ++i) {
+    const PageSlot slot = table()->Get(first + i);
+    if (i >= written) {
+      if (slot.page() != target[i]) fresh[unused++] = target[i];
+      continue;
+    }
+    if (slot.hole()) {
+      ++filled;
+    } else if (slot.page() != target[i]) {
+      fresh[unused++] = slot.page();
+    }
     table()->Set(first + i, PageSlot(target[i], /*written=*/true));
   }
-  AddPages(static_cast<int64_t>(used));
-  return length;
+  AddPages(static_cast<int64_t>(filled));
+  budget()->ReleaseBytes((granted - filled) * kPageSize);
+  if (first == 0 && written > 0 && tiny() != nullptr) (void)ResizeTiny(0);
+  arena_->Free(absl::MakeSpan(fresh.data(), unused));
+  if (done == 0) return result.error();
+  return done;
 }
 
 Result<size_t> ArenaFile::Write(uint64_t offset, Payload data) {
@@ -377,12 +398,15 @@ Result<size_t> ArenaFile::Write(uint64_t offset, Payload data) {
   size_t done = 0;
   Result<void> failed;
   if (offset + size <= kTinyLimit && FirstPageIsHole()) {
+    const uint32_t old_end = tiny_size();
     const auto end = static_cast<uint32_t>(offset + size);
-    if (end > tiny_size()) MEMFUSE_RETURN_IF_ERROR(ResizeTiny(end));
-    MEMFUSE_RETURN_IF_ERROR(data.CopyTo(absl::MakeSpan(tiny() + offset, size)));
-    done = size;
+    if (end > old_end) MEMFUSE_RETURN_IF_ERROR(ResizeTiny(end));
+    failed = data.CopyTo(absl::MakeSpan(tiny() + offset, size));
+    done = size - data.size();
+    // Nothing stays behind what was transferred.
+    const uint32_t kept = std::max(old_end, static_cast<uint32_t>(done == 0 ? 0 : offset + done));
+    if (kept < end) (void)ResizeTiny(kept);
   } else {
-    if (tiny() != nullptr && offset < kPageSize) MEMFUSE_RETURN_IF_ERROR(TinyToPage());
     while (done < size) {
       const uint64_t at = offset + done;
       const uint64_t batch_end = PageStart(PageOf(at) + kBatchPages);
@@ -413,9 +437,9 @@ Result<void> ArenaFile::ZeroWithinPage(uint64_t from, uint64_t to) {
   if (page == 0 && within < tiny_size()) {
     std::memset(tiny() + within, 0, std::min<uint64_t>(to - from, tiny_size() - within));
   }
-  const PageSlot slot = table() == nullptr ? PageSlot() : table()->Get(page);
+  const PageSlot slot = SlotAt(page);
   if (!slot.has_memory()) return {};
-  MEMFUSE_RETURN_IF_ERROR(OwnPage(page, /*keep=*/true));
+  MEMFUSE_RETURN_IF_ERROR(OwnPage(page));
   return arena_->Write(table()->Get(page).page(), within,
                        absl::MakeConstSpan(kZeros, static_cast<size_t>(to - from)));
 }
@@ -456,7 +480,7 @@ Result<size_t> ArenaFile::LendPages(uint64_t first, uint64_t end, absl::Span<Pag
   const uint64_t limit = size <= end ? size : end / kPageSize * kPageSize;
   size_t count = 0;
   for (; count < pages.size() && PageStart(first + count) < limit; ++count) {
-    const PageSlot slot = table() == nullptr ? PageSlot() : table()->Get(first + count);
+    const PageSlot slot = SlotAt(first + count);
     if (!slot.has_memory()) break;
     pages[count] = slot.page();
   }
@@ -467,7 +491,8 @@ Result<size_t> ArenaFile::LendPages(uint64_t first, uint64_t end, absl::Span<Pag
   return count;
 }
 
-Result<size_t> ArenaFile::TakePages(uint64_t first, uint64_t end, absl::Span<PageNumber> pages) {
+Result<size_t> ArenaFile::TakePages(uint64_t first, uint64_t end,
+                                    absl::Span<const PageNumber> pages) {
   std::array<PageNumber, kBatchPages> replaced;
   size_t replaced_count = 0;
   size_t usable = pages.size();
@@ -501,7 +526,6 @@ Result<size_t> ArenaFile::TakePages(uint64_t first, uint64_t end, absl::Span<Pag
     }
   }
   const bool full = taken == 0 && usable > 0;
-  arena_->Free(pages.subspan(taken));
   arena_->Free(absl::MakeSpan(replaced.data(), replaced_count));
   if (!result.ok()) return result.error();
   if (full) return Errno(ENOSPC);
@@ -516,9 +540,14 @@ Result<uint64_t> ArenaFile::ShareFrom(ArenaFile* source, uint64_t offset_in, uin
   MEMFUSE_ASSIGN_OR_RETURN(
       const size_t lent,
       source->LendPages(PageOf(offset_in), offset_in + length, absl::MakeSpan(pages.data(), want)));
+  size_t taken = 0;
+  // Also where an exception is thrown: nothing else knows that they are shared.
+  const absl::Cleanup free_others = [&] {
+    arena_->Free(absl::MakeSpan(pages.data() + taken, lent - taken));
+  };
   if (lent == 0) return uint64_t{0};
-  MEMFUSE_ASSIGN_OR_RETURN(const size_t taken, TakePages(PageOf(offset_out), offset_out + length,
-                                                         absl::MakeSpan(pages.data(), lent)));
+  MEMFUSE_ASSIGN_OR_RETURN(taken, TakePages(PageOf(offset_out), offset_out + length,
+                                            absl::MakeConstSpan(pages.data(), lent)));
   return std::min(length, PageStart(taken));
 }
 
@@ -544,7 +573,12 @@ Result<uint64_t> ArenaFile::CopyFrom(FileData* source, uint64_t offset_in, uint6
     }
     // Up to where pages may be shared again.
     const uint64_t rest = std::min(length - done, kPiece - in % kPageSize);
-    buffer.resize(kPiece);
+    try {
+      buffer.resize(kPiece);
+    } catch (const std::bad_alloc&) {
+      failed = Errno(ENOMEM);
+      break;
+    }
     const Result<size_t> got =
         from->Read(in, absl::MakeSpan(buffer.data(), static_cast<size_t>(rest)));
     if (!got.ok()) failed = got.error();
@@ -588,18 +622,19 @@ Result<void> ArenaFile::FillHoles(uint64_t first, uint64_t last) {
   Reservation space;
   if (!space.Take(budget(), missing * kPageSize)) return Errno(ENOSPC);
   std::vector<PageNumber> fresh(missing);
+  MEMFUSE_RETURN_IF_ERROR(arena_->Allocate(absl::MakeSpan(fresh)));
+  absl::Cleanup free_pages = [&] { arena_->Free(absl::MakeSpan(fresh)); };
   MEMFUSE_RETURN_IF_ERROR(PrepareTable(first, last));
-  Result<void> got = arena_->Allocate(absl::MakeSpan(fresh));
   // A tiny page 0 is the first hole; it moves.
   const bool with_tiny = tiny() != nullptr && first == 0;
-  if (got.ok() && with_tiny) {
-    got = arena_->Write(fresh[0], 0, absl::MakeConstSpan(tiny(), tiny_size()));
-    if (!got.ok()) arena_->Free(absl::MakeSpan(fresh));
+  if (with_tiny) {
+    Result<void> moved = arena_->Write(fresh[0], 0, absl::MakeConstSpan(tiny(), tiny_size()));
+    if (!moved.ok()) {
+      TrimTable(first, last);
+      return moved;
+    }
   }
-  if (!got.ok()) {
-    TrimTable(first, last);
-    return got;
-  }
+  std::move(free_pages).Cancel();
   space.Keep();
   size_t used = 0;
   for (uint64_t i = first; i <= last; ++i) {
@@ -633,7 +668,9 @@ Result<void> ArenaFile::PunchHole(uint64_t offset, uint64_t length) {
     MutexLock lock(&mu_);
     const uint64_t first_whole = (offset + kPageSize - 1) / kPageSize;
     const uint64_t end_whole = PageOf(end);  // exclusive
-    if (first_whole > end_whole) {           // inside one page
+    // What may want memory comes before the first change.
+    MEMFUSE_RETURN_IF_ERROR(OwnEdges(offset, end));
+    if (first_whole > end_whole) {  // inside one page
       MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(offset, end));
     } else {
       MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(offset, PageStart(first_whole)));
@@ -653,6 +690,13 @@ Result<void> ArenaFile::ZeroRange(uint64_t offset, uint64_t length, bool keep_si
   const uint64_t end = offset + length;
   const uint64_t first = PageOf(offset);
   const uint64_t last = PageOf(end - 1);
+  // What may want space or memory comes before the first change.
+  if (table() != nullptr) {
+    for (uint64_t page = table()->NextWritten(first); page <= last;
+         page = table()->NextWritten(page + 1)) {
+      MEMFUSE_RETURN_IF_ERROR(OwnPage(page));
+    }
+  }
   MEMFUSE_RETURN_IF_ERROR(FillHoles(first, last));
   for (uint64_t page = first; page <= last; ++page) {
     const PageSlot slot = table()->Get(page);
@@ -662,10 +706,8 @@ Result<void> ArenaFile::ZeroRange(uint64_t offset, uint64_t length, bool keep_si
     if (to - from < kPageSize) {
       MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(from, to));
     } else {
-      if (slot.shared()) MEMFUSE_RETURN_IF_ERROR(OwnPage(page, /*keep=*/false));
-      const PageNumber own = table()->Get(page).page();
-      arena_->Clear(own, 1);
-      table()->Set(page, PageSlot(own, /*written=*/false));
+      MEMFUSE_RETURN_IF_ERROR(arena_->Clear(slot.page(), 1));
+      table()->Set(page, PageSlot(slot.page(), /*written=*/false));
     }
   }
   if (!keep_size && end > size_.load(std::memory_order_relaxed)) {

@@ -91,26 +91,24 @@ class ArenaFile final : public FileData {
   // What a tiny buffer of that many bytes is charged.
   static uint64_t TinyCost(uint32_t size) { return size == 0 ? 0 : (size + 8 + 15) / 16 * 16; }
 
-  // Makes the tiny buffer `size` bytes long, new ones zero. ENOSPC, ENOMEM.
+  // Makes the tiny buffer `size` bytes long, new ones zero. ENOSPC, ENOMEM; to make it smaller
+  // cannot fail.
   Result<void> ResizeTiny(uint32_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Moves page 0 from the heap into the arena. ENOSPC, ENOMEM.
-  Result<void> TinyToPage() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // Gives the file a page `index` that nobody else owns, with the same content or, without `keep`,
-  // zeros. ENOSPC, ENOMEM.
-  Result<void> OwnPage(uint64_t index, bool keep) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // The same for each page of `pages` that begins with the one of `offset`; those that the `length`
-  // bytes there cover need not be kept. Brings `pages` up to date.
-  Result<void> OwnPages(uint64_t offset, size_t length, absl::Span<PageNumber> pages)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Copies a page of the arena. ENOSPC, ENOMEM, EIO.
+  Result<void> CopyPage(PageNumber from, PageNumber to);
+  // Gives the file a page `index` that nobody else owns, with the same content. ENOSPC, ENOMEM.
+  Result<void> OwnPage(uint64_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The same for the pages of which the range covers only a part.
+  Result<void> OwnEdges(uint64_t offset, uint64_t end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Shares data pages from page `first` on, until `pages` is full or one has no memory; returns how
   // many. The last of `pages` may lie across the end only if the file ends at or before
   // `end`.
   Result<size_t> LendPages(uint64_t first, uint64_t end, absl::Span<PageNumber> pages);
   // Pages of another file become pages `first` and on, in place of what is there, as far as space
-  // is found; the size becomes at least `end` bytes, or the end of the last page. Returns how many.
-  // The others are freed. ENOSPC (none), ENOMEM.
-  Result<size_t> TakePages(uint64_t first, uint64_t end, absl::Span<PageNumber> pages);
+  // is found; the size becomes at least `end` bytes, or the end of the last page. Returns how many;
+  // the others stay the caller's. ENOSPC (none), ENOMEM.
+  Result<size_t> TakePages(uint64_t first, uint64_t end, absl::Span<const PageNumber> pages);
   // The part of CopyFrom that can be done by sharing, at most kBatchPages pages, beginning at
   // page-aligned offsets; 0 where the source has no page there.
   Result<uint64_t> ShareFrom(ArenaFile* source, uint64_t offset_in, uint64_t offset_out,
@@ -136,7 +134,8 @@ class ArenaFile final : public FileData {
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
   // Writes the next `size` bytes of `data` into at most kBatchPages pages, which they do not leave.
-  // As Write.
+  // As Write: where it fails in the middle, what was transferred before that is written, and
+  // nothing stays behind it.
   Result<size_t> WritePages(uint64_t offset, Payload* data, size_t size)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Where the kernel may hold data that it has not written back.
@@ -186,8 +185,12 @@ class ArenaFile final : public FileData {
     Large* const found = large();
     return found == nullptr ? nullptr : &found->table;
   }
-  // May throw std::bad_alloc.
-  void MakeTable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A hole where there is no table.
+  PageSlot SlotAt(uint64_t index) const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return table() == nullptr ? PageSlot() : table()->Get(index);
+  }
+  // False: there is no memory.
+  bool MakeTable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // malloc'd, or null.
   char* tiny() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
     Large* const found = large();

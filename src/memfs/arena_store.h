@@ -33,8 +33,8 @@ class ArenaStore final : public DataStore {
                                                           Budget* budget);
 
   RegularFile* NewRegularFile(Resources* resources, InodeNumber ino, Timestamp born,
-                              uint32_t cost) override {
-    return new FileOf<ArenaFile>(resources, ino, born, cost, arena_.get());
+                              Reservation charge) override {
+    return new FileOf<ArenaFile>(resources, ino, born, std::move(charge), arena_.get());
   }
   uint32_t file_cost() const override { return sizeof(FileOf<ArenaFile>); }
   bool moves_data() const override { return true; }

@@ -47,19 +47,11 @@ Result<void> CheckFlags(const Inode& inode, const SetattrRequest& request) {
   return touch && !inode.immutable() ? Result<void>() : Errno(EPERM);
 }
 
-// chmod(2): the access ACL follows. Its size stays the same, so this cannot run out of space.
-Result<void> SetPermissions(Inode* inode, uint32_t permissions)
-    ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu) {
-  if (inode->xattrs != nullptr) {
-    if (const std::string* bytes = inode->xattrs->Find(kAccessAclName)) {
-      MEMFUSE_ASSIGN_OR_RETURN(Acl acl, Acl::Parse(*bytes));
-      acl.SetMode(permissions);
-      MEMFUSE_RETURN_IF_ERROR(
-          inode->xattrs->Set(kAccessAclName, absl::MakeConstSpan(acl.Serialize()), 0));
-    }
-  }
+// chmod(2): the access ACL follows. Cannot fail.
+void SetPermissions(Inode* inode, uint32_t permissions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu) {
+  std::string* const acl = inode->xattrs == nullptr ? nullptr : inode->xattrs->Find(kAccessAclName);
+  if (acl != nullptr) Acl::SetMode(permissions, absl::MakeSpan(*acl));
   inode->meta.permissions = permissions;
-  return {};
 }
 
 }  // namespace
@@ -128,9 +120,7 @@ Result<AttributesResult> MemFs::DoSetattr(const RequestContext& context,
     // A truncate(2) that does nothing else moves no time, as on tmpfs.
     changed |= killed && (resized || !request.size.has_value());
   }
-  if (request.mode.has_value()) {
-    MEMFUSE_RETURN_IF_ERROR(SetPermissions(inode.get(), *request.mode & 07777));
-  }
+  if (request.mode.has_value()) SetPermissions(inode.get(), *request.mode & 07777);
   if (request.uid.has_value()) meta.uid = *request.uid;
   if (request.gid.has_value()) meta.gid = *request.gid;
   if (resized && !IsShortlyBefore(now, meta.mtime)) meta.mtime = now;

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <utility>
 
 #include "src/memfs/allowance.h"
 
@@ -103,12 +104,13 @@ class Budget {
   Allowance inodes_;
 };
 
-// Bytes that were reserved for something that may yet fail; given back unless kept.
+// Bytes that were reserved for something that may yet fail. Whoever holds the reservation gives
+// them back, unless they were kept; a move makes another one the holder.
 class Reservation {
  public:
   Reservation() = default;
-  Reservation(const Reservation&) = delete;
-  Reservation& operator=(const Reservation&) = delete;
+  Reservation(Reservation&& other) noexcept : budget_(other.budget_), bytes_(other.Keep()) {}
+  Reservation& operator=(Reservation&&) = delete;
   ~Reservation() {
     if (bytes_ != 0) budget_->ReleaseBytes(bytes_);
   }
@@ -119,12 +121,33 @@ class Reservation {
     bytes_ = bytes;
     return true;
   }
-  // Now something else accounts for them.
-  void Keep() { bytes_ = 0; }
+  // Now something else accounts for them. Returns how many.
+  uint64_t Keep() { return std::exchange(bytes_, 0); }
 
  private:
   Budget* budget_ = nullptr;
   uint64_t bytes_ = 0;
+};
+
+// The same of one inode.
+class InodeReservation {
+ public:
+  InodeReservation() = default;
+  InodeReservation(const InodeReservation&) = delete;
+  InodeReservation& operator=(const InodeReservation&) = delete;
+  ~InodeReservation() {
+    if (budget_ != nullptr) budget_->ReleaseInode();
+  }
+  // At most once with success.
+  [[nodiscard]] bool Take(Budget* budget) {
+    if (!budget->ReserveInode()) return false;
+    budget_ = budget;
+    return true;
+  }
+  void Keep() { budget_ = nullptr; }
+
+ private:
+  Budget* budget_ = nullptr;
 };
 
 }  // namespace memfuse::memfs

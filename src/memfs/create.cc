@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "src/base/clock.h"
 #include "src/memfs/acl.h"
 #include "src/memfs/changes.h"
@@ -33,7 +34,7 @@ uint32_t InodeCost(uint32_t type, std::string_view target, const DataStore& stor
 void StoreAcl(Inode* inode, std::string_view name, const std::string& bytes, Result<void>* result)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu) {
   if (!result->ok()) return;
-  *result = inode->MutableXattrsLocked()->Set(name, absl::MakeConstSpan(bytes), 0);
+  *result = inode->SetXattrLocked(name, absl::MakeConstSpan(bytes), 0);
 }
 
 }  // namespace
@@ -81,22 +82,21 @@ Result<InodeRef> MemFs::NewInode(const RequestContext& context, const Directory&
   Inode* made;
   switch (type) {
     case S_IFREG:
-      made = resources_.store->NewRegularFile(&resources_, ino, now, cost);
+      made = resources_.store->NewRegularFile(&resources_, ino, now, std::move(space));
       break;
     case S_IFDIR:
-      made = new Directory(&resources_, ino, parent.ino, now, cost);
+      made = new Directory(&resources_, ino, parent.ino, now, std::move(space));
       break;
     case S_IFLNK:
-      made = new class Symlink(&resources_, ino, now, cost, node.target);
+      made = new class Symlink(&resources_, ino, now, std::move(space), node.target);
       break;
     case S_IFCHR:
     case S_IFBLK:
-      made = new Device(&resources_, ino, type, node.rdev, now, cost);
+      made = new Device(&resources_, ino, type, node.rdev, now, std::move(space));
       break;
     default:
-      made = new Inode(&resources_, ino, type, now, cost);
+      made = new Inode(&resources_, ino, type, now, std::move(space));
   }
-  space.Keep();
   const auto inode = InodeRef::Adopt(made);
   MEMFUSE_RETURN_IF_ERROR(InheritFrom(parent, context, node, now, made));
   return inode;
@@ -118,26 +118,22 @@ Result<Entry> MemFs::MakeNode(const RequestContext& context, InodeNumber parent,
   if (!space.Take(&resources_.budget, Dentry::Cost(name))) return Errno(ENOSPC);
   const Timestamp now = base::Now();
   MEMFUSE_ASSIGN_OR_RETURN(inode, NewInode(context, *dir, node, now));
-  if (!resources_.budget.ReserveInode()) return Errno(ENOSPC);
-  if (node.open) {
-    auto* const file = static_cast<RegularFile*>(inode.get());
-    if (Result<void> opened = file->data()->Open(node.open_flags, open); !opened.ok()) {
-      resources_.budget.ReleaseInode();
-      return opened.error();
-    }
-  }
-  Dentry* dentry = nullptr;
-  try {
-    table_.Insert(inode);
-    dentry = Dentry::New(name, inode.get());
-    AddEntry(dir.get(), dentry, now);
-  } catch (const std::bad_alloc&) {
-    if (dentry != nullptr) Dentry::Delete(dentry);
-    table_.Erase(inode->ino);
-    resources_.budget.ReleaseInode();
-    if (node.open) static_cast<RegularFile*>(inode.get())->data()->Close(node.open_flags);
-    return Errno(ENOMEM);
-  }
+  InodeReservation slot;
+  if (!slot.Take(&resources_.budget)) return Errno(ENOSPC);
+  DentryHolder dentry(Dentry::New(name, inode.get()));
+  FileData* const data = node.open ? static_cast<RegularFile*>(inode.get())->data() : nullptr;
+  if (data != nullptr) MEMFUSE_RETURN_IF_ERROR(data->Open(node.open_flags, open));
+  absl::Cleanup close = [&] {
+    if (data != nullptr) data->Close(node.open_flags);
+  };
+  table_.Insert(inode);
+  absl::Cleanup leave_table = [&] { table_.Erase(inode->ino); };
+  AddEntry(dir.get(), dentry.get(), now);
+  // Nothing fails any more.
+  (void)dentry.release();
+  std::move(leave_table).Cancel();
+  std::move(close).Cancel();
+  slot.Keep();
   space.Keep();
   MutexLock lock(&inode->mu);
   if (node.open) ++inode->opens;
@@ -214,20 +210,15 @@ Result<CreateResult> MemFs::MakeTmpfile(const RequestContext& context,
   node.mode = S_IFREG | (request.mode & 07777);
   node.umask = request.umask;
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, NewInode(context, *dir, node, base::Now()));
-  if (!resources_.budget.ReserveInode()) return Errno(ENOSPC);
+  InodeReservation slot;
+  if (!slot.Take(&resources_.budget)) return Errno(ENOSPC);
   FileData& data = *static_cast<RegularFile*>(inode.get())->data();
   CreateResult result;
-  if (Result<void> opened = data.Open(request.flags, &result.open); !opened.ok()) {
-    resources_.budget.ReleaseInode();
-    return opened.error();
-  }
-  try {
-    table_.Insert(inode);
-  } catch (const std::bad_alloc&) {
-    data.Close(request.flags);
-    resources_.budget.ReleaseInode();
-    return Errno(ENOMEM);
-  }
+  MEMFUSE_RETURN_IF_ERROR(data.Open(request.flags, &result.open));
+  absl::Cleanup close = [&] { data.Close(request.flags); };
+  table_.Insert(inode);
+  std::move(close).Cancel();
+  slot.Keep();
   MutexLock lock(&inode->mu);
   inode->linkable = true;
   ++inode->opens;
@@ -253,28 +244,19 @@ Result<Entry> MemFs::MakeLink(const LinkRequest& request) {
 
   Reservation space;
   const bool full = !space.Take(&resources_.budget, Dentry::Cost(request.new_name));
-  Dentry* const dentry = Dentry::New(request.new_name, inode.get());
+  DentryHolder dentry(Dentry::New(request.new_name, inode.get()));
   {
     // A reference that is given up below keeps the inode from dying between the check and the
     // link: another thread may be taking its last name away in another directory.
     MutexLock lock(&inode->mu);
-    Result<void> linkable;
-    if (inode->dead || (inode->meta.nlink == 0 && !inode->linkable))
-      linkable = Errno(ENOENT);
-    else if (inode->meta.nlink == std::numeric_limits<uint32_t>::max())
-      linkable = Errno(EMLINK);
-    else if (full)
-      linkable = Errno(ENOSPC);
-    if (!linkable.ok()) {
-      Dentry::Delete(dentry);
-      return linkable.error();
-    }
+    if (inode->dead || (inode->meta.nlink == 0 && !inode->linkable)) return Errno(ENOENT);
+    if (inode->meta.nlink == std::numeric_limits<uint32_t>::max()) return Errno(EMLINK);
+    if (full) return Errno(ENOSPC);
     ++inode->lookups;  // the caller's
   }
   try {
-    AddEntry(dir.get(), dentry, base::Now());
+    AddEntry(dir.get(), dentry.get(), base::Now());
   } catch (const std::bad_alloc&) {
-    Dentry::Delete(dentry);
     bool dead;
     {
       MutexLock lock(&inode->mu);
@@ -284,6 +266,7 @@ Result<Entry> MemFs::MakeLink(const LinkRequest& request) {
     if (dead) EvictInode(inode);
     return Errno(ENOMEM);
   }
+  (void)dentry.release();
   space.Keep();
   MutexLock lock(&inode->mu);
   --inode->lookups;

@@ -11,6 +11,7 @@
 
 #include "memfuse/errno.h"
 #include "memfuse/types.h"
+#include "src/memfs/budget.h"
 #include "src/memfs/file_data.h"
 
 namespace memfuse::memfs {
@@ -25,7 +26,7 @@ class DataStore {
 
   // A new regular file, as RegularFile's constructor makes it. May throw std::bad_alloc.
   virtual RegularFile* NewRegularFile(Resources* resources, InodeNumber ino, Timestamp born,
-                                      uint32_t cost) = 0;
+                                      Reservation charge) = 0;
   // What an empty one is charged.
   virtual uint32_t file_cost() const = 0;
 

@@ -15,7 +15,7 @@ Dentry* Dentry::New(std::string_view name, Inode* inode) {
   return dentry;
 }
 
-void Dentry::Delete(Dentry* dentry) { std::free(dentry); }
+void Dentry::Delete(Dentry* dentry) noexcept { std::free(dentry); }
 
 Dentry* Directory::Find(std::string_view name) const {
   const auto it = by_name_.find(name);
@@ -24,34 +24,19 @@ Dentry* Directory::Find(std::string_view name) const {
 
 void Directory::Insert(Dentry* dentry) {
   dentry->cookie = next_cookie_;
-  const auto place = by_cookie_.insert(by_cookie_.end(), dentry);
-  try {
-    by_name_.insert(dentry);
-  } catch (...) {
-    by_cookie_.erase(place);
-    throw;
-  }
+  const NodeReserve reserve(by_cookie_.size());
+  by_name_.Insert(dentry);
+  by_cookie_.insert(by_cookie_.end(), dentry);  // cannot fail: there is the reserve
   ++next_cookie_;
   entry_count_.store(by_name_.size(), std::memory_order_relaxed);
 }
 
 void Directory::Erase(Dentry* dentry) {
-  by_name_.erase(by_name_.find(dentry));
+  by_name_.Erase(by_name_.find(dentry));
   by_cookie_.erase(by_cookie_.find(dentry));
   entry_count_.store(by_name_.size(), std::memory_order_relaxed);
   resources_->budget.ReleaseBytes(Dentry::Cost(dentry->name()));
   Dentry::Delete(dentry);
-  // The hash table never shrinks by itself: a directory that once held a million names would keep
-  // their places for ever.
-  if (by_name_.empty()) {
-    decltype(by_name_)().swap(by_name_);
-  } else if (by_name_.capacity() > 1024 && by_name_.size() < by_name_.capacity() / 16) {
-    try {
-      by_name_.rehash(0);
-    } catch (const std::bad_alloc&) {
-      // No room to shrink into: the large table goes on.
-    }
-  }
 }
 
 const Dentry* Directory::Before(uint64_t cookie) const {
@@ -67,7 +52,7 @@ void Directory::Clear() {
       cost += Dentry::Cost(dentry->name());
       Dentry::Delete(dentry);
     }
-    by_name_.clear();
+    by_name_.Clear();
     by_cookie_.clear();
   }
   resources_->budget.ReleaseBytes(cost);

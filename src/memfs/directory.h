@@ -12,12 +12,15 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string_view>
+#include <utility>
 
 #include "absl/container/btree_set.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/hash/hash.h"
+#include "src/memfs/hash_table.h"
 #include "src/memfs/inode.h"
+#include "src/memfs/node_reserve.h"
 
 namespace memfuse::memfs {
 
@@ -44,14 +47,20 @@ struct Dentry {
 
   // name.size() <= kNameMax. Throws std::bad_alloc.
   static Dentry* New(std::string_view name, Inode* inode);
-  static void Delete(Dentry* dentry);
+  static void Delete(Dentry* dentry) noexcept;
 };
+
+// A name that is in no directory yet.
+struct DentryDeleter {
+  void operator()(Dentry* dentry) const noexcept { Dentry::Delete(dentry); }
+};
+using DentryHolder = std::unique_ptr<Dentry, DentryDeleter>;
 
 class Directory final : public Inode {
  public:
   Directory(Resources* resources, InodeNumber number, InodeNumber parent, Timestamp born,
-            uint32_t cost)
-      : Inode(resources, number, S_IFDIR, born, cost), parent_(ToInt(parent)) {}
+            Reservation charge)
+      : Inode(resources, number, S_IFDIR, born, std::move(charge)), parent_(ToInt(parent)) {}
 
   // What tmpfs shows: 40 bytes, and 20 for each entry.
   uint64_t size() const override { return 40 + 20 * entry_count_.load(std::memory_order_relaxed); }
@@ -63,7 +72,7 @@ class Directory final : public Inode {
   // nullptr if there is none.
   Dentry* Find(std::string_view name) const ABSL_SHARED_LOCKS_REQUIRED(names_mu);
   // Precondition: no such name. Gives the entry its cookie and owns it, and its charge, from here
-  // on. May throw, without effect.
+  // on. Throws std::bad_alloc, and nothing is changed then.
   void Insert(Dentry* dentry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mu);
   // Frees the entry and what it was charged.
   void Erase(Dentry* dentry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mu);
@@ -108,8 +117,8 @@ class Directory final : public Inode {
 
   std::atomic<uint64_t> parent_;
   std::atomic<uint64_t> entry_count_{0};  // written under names_mu, read by stat without it
-  absl::flat_hash_set<Dentry*, NameHash, NameEq> by_name_ ABSL_GUARDED_BY(names_mu);
-  absl::btree_set<Dentry*, CookieLess> by_cookie_ ABSL_GUARDED_BY(names_mu);
+  GrowSafeHashSet<Dentry*, NameHash, NameEq> by_name_ ABSL_GUARDED_BY(names_mu);
+  absl::btree_set<Dentry*, CookieLess, NodeAllocator<Dentry*>> by_cookie_ ABSL_GUARDED_BY(names_mu);
   uint64_t next_cookie_ ABSL_GUARDED_BY(names_mu) = kFirstCookie;
 };
 

@@ -81,9 +81,13 @@ bool Inode::MarkDeadIfUnusedLocked() {
   return true;
 }
 
-Xattrs* Inode::MutableXattrsLocked() {
-  if (xattrs == nullptr) xattrs = std::make_unique<Xattrs>(&resources_->budget);
-  return xattrs.get();
+Result<void> Inode::SetXattrLocked(std::string_view name, absl::Span<const char> value,
+                                   uint32_t flags) {
+  if (xattrs != nullptr) return xattrs->Set(name, value, flags);
+  auto made = std::make_unique<Xattrs>(&resources_->budget);
+  MEMFUSE_RETURN_IF_ERROR(made->Set(name, value, flags));
+  xattrs = std::move(made);
+  return {};
 }
 
 void Inode::RemoveXattrLocked(std::string_view name) {

@@ -61,11 +61,12 @@ inline constexpr uint32_t kInheritedFlags = FS_NODUMP_FL | FS_NOATIME_FL;
 
 class Inode : public base::RefCounted {
  public:
-  // `file_type` is one of S_IFMT. `cost` bytes of the budget were reserved for it; the destructor
-  // gives them back.
-  Inode(Resources* resources, InodeNumber number, uint32_t file_type, Timestamp born, uint32_t cost)
+  // `file_type` is one of S_IFMT. `charge` is what the inode takes of the budget, less than 64 KiB;
+  // the inode holds it from here on, also where the constructor of a derived class throws.
+  Inode(Resources* resources, InodeNumber number, uint32_t file_type, Timestamp born,
+        Reservation charge)
       : type(static_cast<uint16_t>(file_type)),
-        cost_(static_cast<uint16_t>(cost)),
+        cost_(static_cast<uint16_t>(charge.Keep())),
         ino(number),
         btime(born),
         resources_(resources) {}
@@ -125,8 +126,9 @@ class Inode : public base::RefCounted {
   void EndRemovedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void EndRemoved() ABSL_LOCKS_EXCLUDED(mu);
 
-  // Creates the set when there is none.
-  Xattrs* MutableXattrsLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // As Xattrs::Set.
+  Result<void> SetXattrLocked(std::string_view name, absl::Span<const char> value, uint32_t flags)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void RemoveXattrLocked(std::string_view name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
   // The data changed, or the owner: capabilities go, and set-id bits where `kill_suidgid`
@@ -170,8 +172,8 @@ class Inode : public base::RefCounted {
 
 class RegularFile : public Inode {
  public:
-  RegularFile(Resources* resources, InodeNumber number, Timestamp born, uint32_t cost)
-      : Inode(resources, number, S_IFREG, born, cost) {}
+  RegularFile(Resources* resources, InodeNumber number, Timestamp born, Reservation charge)
+      : Inode(resources, number, S_IFREG, born, std::move(charge)) {}
 
   CacheSeconds RefreshLocked() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   CacheSeconds FirstValidity() const override { return data()->Validity(); }
@@ -191,9 +193,10 @@ template <typename Data>
 class FileOf final : public RegularFile {
  public:
   template <typename... Arguments>
-  FileOf(Resources* resources, InodeNumber number, Timestamp born, uint32_t cost,
+  FileOf(Resources* resources, InodeNumber number, Timestamp born, Reservation charge,
          Arguments&&... arguments)
-      : RegularFile(resources, number, born, cost), data_(std::forward<Arguments>(arguments)...) {}
+      : RegularFile(resources, number, born, std::move(charge)),
+        data_(std::forward<Arguments>(arguments)...) {}
 
   FileData* data() const override { return &data_; }
 
@@ -204,8 +207,8 @@ class FileOf final : public RegularFile {
 class Device final : public Inode {
  public:
   Device(Resources* resources, InodeNumber number, uint32_t file_type, uint32_t device,
-         Timestamp born, uint32_t cost)
-      : Inode(resources, number, file_type, born, cost), rdev_(device) {}
+         Timestamp born, Reservation charge)
+      : Inode(resources, number, file_type, born, std::move(charge)), rdev_(device) {}
 
   uint32_t rdev() const override { return rdev_; }
 
@@ -215,9 +218,9 @@ class Device final : public Inode {
 
 class Symlink final : public Inode {
  public:
-  Symlink(Resources* resources, InodeNumber number, Timestamp born, uint32_t cost,
+  Symlink(Resources* resources, InodeNumber number, Timestamp born, Reservation charge,
           std::string_view path)
-      : Inode(resources, number, S_IFLNK, born, cost), target(path) {}
+      : Inode(resources, number, S_IFLNK, born, std::move(charge)), target(path) {}
 
   uint64_t size() const override { return target.size(); }
 

@@ -1,7 +1,5 @@
 #include "src/memfs/inode_table.h"
 
-#include <new>
-
 #include "src/base/thread_number.h"
 
 namespace memfuse::memfs {
@@ -15,7 +13,7 @@ InodeNumber InodeTable::NewNumber() {
 void InodeTable::Insert(const InodeRef& inode) {
   Shard& shard = ShardOf(inode->ino);
   MutexLock lock(&shard.mu);
-  shard.inodes.insert(inode);
+  shard.inodes.Insert(inode);
 }
 
 InodeRef InodeTable::Find(InodeNumber ino) const {
@@ -32,24 +30,7 @@ void InodeTable::Erase(InodeNumber ino) {
   const auto it = shard.inodes.find(ToInt(ino));
   if (it == shard.inodes.end()) return;
   last = *it;
-  shard.inodes.erase(it);
-  // Give back what a table that was once large still holds.
-  if (shard.inodes.capacity() > 64 && shard.inodes.size() < shard.inodes.capacity() / 16) {
-    try {
-      shard.inodes.rehash(0);
-    } catch (const std::bad_alloc&) {
-      // No room to shrink into: the large table goes on.
-    }
-  }
-}
-
-std::vector<InodeRef> InodeTable::All() const {
-  std::vector<InodeRef> all;
-  for (const Shard& shard : shards_) {
-    ReaderMutexLock lock(&shard.mu);
-    for (const InodeRef& inode : shard.inodes) all.push_back(inode);
-  }
-  return all;
+  shard.inodes.Erase(it);
 }
 
 void InodeTable::Clear() {

@@ -8,11 +8,10 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/hash/hash.h"
 #include "src/base/ref_ptr.h"
+#include "src/memfs/hash_table.h"
 #include "src/memfs/inode.h"
 #include "src/memfs/lock_order.h"
 
@@ -31,15 +30,14 @@ class InodeTable {
   // different shards.
   InodeNumber NewNumber();
 
-  // Holds a count from here on. May throw, without effect.
+  // Holds a count from here on. Throws std::bad_alloc, and nothing is changed then.
   void Insert(const InodeRef& inode);
   // Null if there is none.
   InodeRef Find(InodeNumber ino) const;
   // Lets go; the caller still holds a count.
   void Erase(InodeNumber ino);
 
-  // All that are there at some point in time, shard after shard. For the end of the file system.
-  std::vector<InodeRef> All() const;
+  // Lets go of all, for the end of the file system.
   void Clear();
 
  private:
@@ -63,7 +61,7 @@ class InodeTable {
 
   struct alignas(64) Shard {
     mutable LeafMutex mu;
-    absl::flat_hash_set<InodeRef, NumberHash, NumberEq> inodes ABSL_GUARDED_BY(mu);
+    GrowSafeHashSet<InodeRef, NumberHash, NumberEq> inodes ABSL_GUARDED_BY(mu);
     std::atomic<uint64_t> next{1};  // atomic; numbers of this shard, divided by kShards
   };
 

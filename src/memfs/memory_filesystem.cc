@@ -33,26 +33,25 @@ absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Make(const MemoryFileSystemOptions
   std::unique_ptr<MemFs> fs(new MemFs(options));
   Budget& budget = fs->resources_.budget;
   constexpr uint32_t kRootCost = sizeof(Directory) + 64;
-  if (options.size_limit == 0 || !budget.ReserveBytes(kRootCost)) {
+  Reservation charge;
+  if (options.size_limit == 0 || !charge.Take(&budget, kRootCost)) {
     return absl::InvalidArgumentError("the size is too small for even an empty file system");
   }
-  if (absl::Status made = fs->MakeStore(); !made.ok()) {
-    budget.ReleaseBytes(kRootCost);
-    return made;
-  }
-  if (!budget.ReserveInode()) {
-    budget.ReleaseBytes(kRootCost);
+  if (absl::Status made = fs->MakeStore(); !made.ok()) return made;
+  InodeReservation slot;
+  if (!slot.Take(&budget)) {
     return absl::InvalidArgumentError("the number of inodes has to be at least 1");
   }
   const Timestamp now = base::Now();
   const auto root = DirectoryRef::Adopt(
-      new Directory(&fs->resources_, kRootInode, /*parent=*/kRootInode, now, kRootCost));
+      new Directory(&fs->resources_, kRootInode, /*parent=*/kRootInode, now, std::move(charge)));
   {
     MutexLock lock(&root->mu);
     root->meta = Metadata(now, options.root_mode & 07777, options.root_uid, options.root_gid,
                           /*links=*/2);
   }
   fs->table_.Insert(InodeRef(root.get()));
+  slot.Keep();
   return fs;
 }
 
@@ -141,10 +140,7 @@ MemFs::MemFs(const MemoryFileSystemOptions& options)
       resources_(options.size_limit, options.inode_limit) {}
 
 MemFs::~MemFs() {
-  // Names first, then inodes: no chain of destructors follows the depth of the tree.
-  for (const InodeRef& inode : table_.All()) {
-    if (inode->is_directory()) static_cast<Directory*>(inode.get())->Clear();
-  }
+  // Names hold no counts: no chain of destructors follows the depth of the tree.
   table_.Clear();
 }
 

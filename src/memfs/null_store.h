@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <utility>
 
 #include "src/memfs/budget.h"
 #include "src/memfs/data_store.h"
@@ -78,8 +79,8 @@ class NullStore final : public DataStore {
   explicit NullStore(Budget* budget) : budget_(budget) {}
 
   RegularFile* NewRegularFile(Resources* resources, InodeNumber ino, Timestamp born,
-                              uint32_t cost) override {
-    return new FileOf<NullFile>(resources, ino, born, cost);
+                              Reservation charge) override {
+    return new FileOf<NullFile>(resources, ino, born, std::move(charge));
   }
   uint32_t file_cost() const override { return sizeof(FileOf<NullFile>); }
   uint64_t data_bytes() const override { return 0; }

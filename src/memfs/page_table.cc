@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "absl/container/inlined_vector.h"
+
 namespace memfuse::memfs {
 namespace {
 
@@ -24,17 +26,32 @@ PageSlot PageTable::Get(uint64_t index) const {
 }
 
 void PageTable::Prepare(uint64_t first, uint64_t last) {
+  const auto top = [&](uint64_t c) {
+    return c == ChunkOf(last) ? last % kChunkPages : kChunkPages - 1;
+  };
+  // All that can fail first. Empty chunks that it leaves behind are for DropUnused.
   for (uint64_t c = ChunkOf(first); c <= ChunkOf(last); ++c) {
-    const auto [it, inserted] = chunks_.try_emplace(c);
+    if (chunks_.contains(c)) continue;
+    const NodeReserve reserve(chunks_.size());
+    chunks_.try_emplace(c);
+    cost_ += kChunkCost;
+  }
+  absl::InlinedVector<std::unique_ptr<PageSlot[]>, 2> larger;
+  auto it = chunks_.find(ChunkOf(first));
+  for (uint64_t c = ChunkOf(first); c <= ChunkOf(last); ++c, ++it) {
+    if (top(c) < it->second.capacity) continue;
+    larger.push_back(std::make_unique<PageSlot[]>(CapacityFor(top(c))));
+  }
+  if (larger.empty()) return;
+  auto next = larger.begin();
+  it = chunks_.find(ChunkOf(first));
+  for (uint64_t c = ChunkOf(first); c <= ChunkOf(last); ++c, ++it) {
     Chunk& chunk = it->second;
-    if (inserted) cost_ += kChunkCost;
-    const uint64_t top = c == ChunkOf(last) ? last % kChunkPages : kChunkPages - 1;
-    if (top < chunk.capacity) continue;
-    const uint16_t capacity = CapacityFor(top);
-    auto grown = std::make_unique<PageSlot[]>(capacity);
-    std::copy_n(chunk.slots.get(), chunk.capacity, grown.get());
+    if (top(c) < chunk.capacity) continue;
+    const uint16_t capacity = CapacityFor(top(c));
+    std::copy_n(chunk.slots.get(), chunk.capacity, next->get());
     cost_ += (capacity - chunk.capacity) * sizeof(PageSlot);
-    chunk.slots = std::move(grown);
+    chunk.slots = std::move(*next++);
     chunk.capacity = capacity;
   }
 }
@@ -52,8 +69,12 @@ uint64_t PageTable::PrepareCost(uint64_t first, uint64_t last) const {
 }
 
 void PageTable::Set(uint64_t index, PageSlot slot) {
-  Prepare(index, index);
-  Chunk& chunk = chunks_.find(ChunkOf(index))->second;
+  auto it = chunks_.find(ChunkOf(index));
+  if (it == chunks_.end() || index % kChunkPages >= it->second.capacity) {
+    Prepare(index, index);
+    it = chunks_.find(ChunkOf(index));
+  }
+  Chunk& chunk = it->second;
   PageSlot& place = chunk.slots[index % kChunkPages];
   if (place.hole()) ++chunk.present;
   place = slot;

@@ -8,11 +8,14 @@
 #define MEMFUSE_SRC_MEMFS_PAGE_TABLE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <utility>
 
 #include "absl/container/btree_map.h"
 #include "absl/functional/function_ref.h"
 #include "src/memfs/arena.h"
+#include "src/memfs/node_reserve.h"
 
 namespace memfuse::memfs {
 
@@ -59,7 +62,8 @@ class PageTable {
   PageSlot Get(uint64_t index) const;
   // `slot` is no hole. May throw std::bad_alloc, but not for an index that Prepare covered.
   void Set(uint64_t index, PageSlot slot);
-  // Makes room for [first, last] so that Set cannot fail there. May throw.
+  // Makes room for [first, last] so that Set cannot fail there. Throws std::bad_alloc; DropUnused
+  // then takes back what it made.
   void Prepare(uint64_t first, uint64_t last);
 
   // Leaves holes in [first, last] and hands each page that was there, in order, to `removed`, which
@@ -95,7 +99,8 @@ class PageTable {
   static uint64_t ChunkOf(uint64_t index) { return index / kChunkPages; }
   static uint16_t CapacityFor(uint64_t slot);
 
-  absl::btree_map<uint64_t, Chunk> chunks_;
+  absl::btree_map<uint64_t, Chunk, std::less<>, NodeAllocator<std::pair<const uint64_t, Chunk>>>
+      chunks_;
   uint64_t cost_ = 0;
 };
 

@@ -19,6 +19,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "src/base/clock.h"
 #include "src/memfs/changes.h"
 #include "src/memfs/memfs.h"
@@ -129,38 +130,29 @@ Result<void> MemFs::RenameLocked(const RequestContext& context, const RenameRequ
 
   const Timestamp now = base::Now();
   InodeRef whiteout;
+  InodeReservation slot;
   if ((request.flags & RENAME_WHITEOUT) != 0) {
     NewNode node;
     node.mode = S_IFCHR;  // device 0:0 without any permission, as overlayfs looks for it
     MEMFUSE_ASSIGN_OR_RETURN(whiteout, NewInode(context, *from, node, now));
-    if (!resources_.budget.ReserveInode()) return Errno(ENOSPC);
-    try {
-      table_.Insert(whiteout);
-    } catch (const std::bad_alloc&) {
-      resources_.budget.ReleaseInode();
-      return Errno(ENOMEM);
-    }
+    if (!slot.Take(&resources_.budget)) return Errno(ENOSPC);
+    table_.Insert(whiteout);
     move.whiteout = whiteout.get();
   }
-  // From here on a failure has to take the whiteout back.
-  const auto fail = [&](int error) -> Errno {
-    if (whiteout) {
-      table_.Erase(whiteout->ino);
-      resources_.budget.ReleaseInode();
-    }
-    return Errno(error);
+  // A failure takes the whiteout back.
+  absl::Cleanup leave_table = [&] {
+    if (whiteout) table_.Erase(whiteout->ino);
   };
 
   if (target == nullptr) {
     Reservation space;
-    if (!space.Take(&resources_.budget, Dentry::Cost(request.new_name))) return fail(ENOSPC);
-    try {
-      move.fresh = Dentry::New(request.new_name, source);
-      (void)MoveEntry(from, to, move, now);  // nothing is replaced, nothing dies
-    } catch (const std::bad_alloc&) {
-      if (move.fresh != nullptr) Dentry::Delete(move.fresh);
-      return fail(ENOMEM);
-    }
+    if (!space.Take(&resources_.budget, Dentry::Cost(request.new_name))) return Errno(ENOSPC);
+    DentryHolder fresh(Dentry::New(request.new_name, source));
+    move.fresh = fresh.get();
+    (void)MoveEntry(from, to, move, now);  // nothing is replaced, nothing dies
+    (void)fresh.release();
+    std::move(leave_table).Cancel();
+    slot.Keep();
     space.Keep();
     return {};
   }
@@ -169,12 +161,14 @@ Result<void> MemFs::RenameLocked(const RequestContext& context, const RenameRequ
   if (target->is_directory()) {
     auto* const victim = static_cast<Directory*>(target);
     MutexLock names(&victim->names_mu);
-    if (!victim->empty()) return fail(ENOTEMPTY);
+    if (!victim->empty()) return Errno(ENOTEMPTY);
     victim->removed = true;
     died = MoveEntry(from, to, move, now);
   } else {
     died = MoveEntry(from, to, move, now);
   }
+  std::move(leave_table).Cancel();
+  slot.Keep();
   if (died) *dead = std::move(replaced);
   return {};
 }

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cinttypes>
 #include <cstdio>
 #include <cstring>
 #include <utility>
@@ -35,8 +36,11 @@ absl::Status FromErrno(absl::string_view what, int error) {
   return absl::ResourceExhaustedError(absl::StrCat(what, ": ", std::strerror(error)));
 }
 
-bool SetString(int context, const char* key, const std::string& value) {
-  return fsconfig(context, FSCONFIG_SET_STRING, key, value.c_str(), 0) == 0;
+// Allocates nothing: it is called by destructors.
+bool SetNumber(int context, const char* key, uint64_t value) {
+  char text[24];
+  std::snprintf(text, sizeof(text), "%" PRIu64, value);
+  return fsconfig(context, FSCONFIG_SET_STRING, key, text, 0) == 0;
 }
 
 Timestamp FromStatx(const statx_timestamp& time) { return {time.tv_sec, time.tv_nsec}; }
@@ -119,8 +123,8 @@ absl::Status ShmemStore::UseBackingFiles(BackingFiles* backing) {
 }
 
 RegularFile* ShmemStore::NewRegularFile(Resources* resources, InodeNumber ino, Timestamp born,
-                                        uint32_t cost) {
-  return new FileOf<ShmemFile>(resources, ino, born, cost, this, ino);
+                                        Reservation charge) {
+  return new FileOf<ShmemFile>(resources, ino, born, std::move(charge), this, ino);
 }
 
 uint32_t ShmemStore::file_cost() const { return sizeof(FileOf<ShmemFile>) + kKernelCost; }
@@ -144,7 +148,7 @@ Result<void> ShmemStore::Resize(uint64_t bytes) {
     config_ = base::UniqueFd(fspick(mount_.get(), "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH));
   }
   const bool done =
-      config_.valid() && SetString(config_.get(), "size", absl::StrCat(bytes)) &&
+      config_.valid() && SetNumber(config_.get(), "size", bytes) &&
       // What is not said again counts as changed.
       (!noswap_ || fsconfig(config_.get(), FSCONFIG_SET_FLAG, "noswap", nullptr, 0) == 0) &&
       fsconfig(config_.get(), FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0) == 0;

@@ -57,7 +57,7 @@ class ShmemStore final : public DataStore, private BudgetLender {
   IdleBackings* idle_backings() { return &idle_; }
 
   RegularFile* NewRegularFile(Resources* resources, InodeNumber ino, Timestamp born,
-                              uint32_t cost) override;
+                              Reservation charge) override;
   uint32_t file_cost() const override;
   uint64_t data_bytes() const override;
   uint64_t free_bytes() const override;

@@ -46,7 +46,7 @@ Result<void> SetAcl(Inode* inode, const SetxattrRequest& request)
   if (access && acl.EquivalentToMode()) {
     inode->RemoveXattrLocked(request.name);
   } else {
-    MEMFUSE_RETURN_IF_ERROR(inode->MutableXattrsLocked()->Set(request.name, request.value, 0));
+    MEMFUSE_RETURN_IF_ERROR(inode->SetXattrLocked(request.name, request.value, 0));
   }
   if (access) {
     inode->meta.permissions = (inode->meta.permissions & 07000) | acl.Mode();
@@ -76,8 +76,7 @@ Result<void> MemFs::DoSetxattr(const SetxattrRequest& request) {
   if (IsAcl(request.name)) {
     MEMFUSE_RETURN_IF_ERROR(SetAcl(inode.get(), request));
   } else {
-    MEMFUSE_RETURN_IF_ERROR(
-        inode->MutableXattrsLocked()->Set(request.name, request.value, request.flags));
+    MEMFUSE_RETURN_IF_ERROR(inode->SetXattrLocked(request.name, request.value, request.flags));
   }
   inode->ChangedLocked(now);
   return {};

@@ -23,7 +23,9 @@ Result<void> Xattrs::Set(std::string_view name, absl::Span<const char> value, ui
   if (cost > old_cost && !space.Take(budget_, cost - old_cost)) return Errno(ENOSPC);
   std::string copy(value.data(), value.size());
   if (it == map_.end()) {
-    map_.emplace(std::string(name), std::move(copy));
+    std::string key(name);
+    const NodeReserve reserve(map_.size());
+    map_.emplace(std::move(key), std::move(copy));
   } else {
     it->second = std::move(copy);
   }
@@ -33,6 +35,11 @@ Result<void> Xattrs::Set(std::string_view name, absl::Span<const char> value, ui
 }
 
 const std::string* Xattrs::Find(std::string_view name) const {
+  const auto it = map_.find(name);
+  return it == map_.end() ? nullptr : &it->second;
+}
+
+std::string* Xattrs::Find(std::string_view name) {
   const auto it = map_.find(name);
   return it == map_.end() ? nullptr : &it->second;
 }

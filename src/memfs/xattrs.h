@@ -6,11 +6,13 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/container/btree_map.h"
 #include "absl/types/span.h"
 #include "memfuse/errno.h"
 #include "src/memfs/budget.h"
+#include "src/memfs/node_reserve.h"
 
 namespace memfuse::memfs {
 
@@ -26,11 +28,13 @@ class Xattrs {
   Xattrs(const Xattrs&) = delete;
   Xattrs& operator=(const Xattrs&) = delete;
 
-  // `flags` as for setxattr(2). EEXIST, ENODATA, ENOSPC; may throw std::bad_alloc and is unchanged
-  // then.
+  // `flags` as for setxattr(2). EEXIST, ENODATA, ENOSPC; throws std::bad_alloc. Nothing is changed
+  // where it fails.
   Result<void> Set(std::string_view name, absl::Span<const char> value, uint32_t flags);
   // nullptr if there is none.
   const std::string* Find(std::string_view name) const;
+  // For changes that keep the size. nullptr if there is none.
+  std::string* Find(std::string_view name);
   // Whether there was one.
   bool Remove(std::string_view name);
   // The names, each followed by a NUL; "trusted." ones only on request.
@@ -45,7 +49,9 @@ class Xattrs {
   }
 
   Budget* const budget_;
-  absl::btree_map<std::string, std::string, std::less<>> map_;
+  absl::btree_map<std::string, std::string, std::less<>,
+                  NodeAllocator<std::pair<const std::string, std::string>>>
+      map_;
 };
 
 }  // namespace memfuse::memfs

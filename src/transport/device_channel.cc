@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "src/base/memory_guard.h"
 #include "src/protocol/decode.h"
 #include "src/protocol/encode.h"
 
@@ -94,7 +95,7 @@ Reception DeviceChannel::Receive() {
     if (size > 0) {
       set_interruptible(false);
       if (Accept(static_cast<size_t>(size), piped)) return Reception::kMessage;
-      LOG(ERROR) << "a request was lost in a pipe";
+      base::WithMemory([] { LOG(ERROR) << "a request was lost in a pipe"; });
       return Reception::kFailed;
     }
     if (size == 0) return Reception::kClosed;
@@ -117,7 +118,7 @@ Reception DeviceChannel::Receive() {
           pipe_.GiveUp();
           continue;
         }
-        PLOG(ERROR) << "cannot read requests";
+        base::WithMemory([] { PLOG(ERROR) << "cannot read requests"; });
         return Reception::kFailed;
     }
   }
@@ -157,7 +158,7 @@ Delivery DeviceChannel::Send(absl::Span<const char> head, absl::Span<const ReadS
       default:
         if (!std::exchange(send_failure_logged_, true)) {
           errno = error;
-          PLOG(ERROR) << "the kernel refused a reply (said once)";
+          base::WithMemory([] { PLOG(ERROR) << "the kernel refused a reply (said once)"; });
         }
         return Delivery::kRefused;
     }

@@ -8,6 +8,7 @@
 #include <new>
 #include <variant>
 
+#include "src/base/memory_guard.h"
 #include "src/protocol/encode.h"
 #include "src/protocol/negotiation.h"
 #include "src/protocol/opcodes.h"
@@ -66,7 +67,9 @@ void Dispatcher::Execute(const protocol::RequestHeader& header,
     try {
       std::visit(Operation(fs_, context, nullptr, &listed_), *request);
     } catch (...) {
-      LOG_FIRST_N(ERROR, 1) << "the file system threw an exception from Forget (said once)";
+      base::WithMemory([] {
+        LOG_FIRST_N(ERROR, 1) << "the file system threw an exception from Forget (said once)";
+      });
     }
     return;
   }
@@ -80,10 +83,14 @@ void Dispatcher::Execute(const protocol::RequestHeader& header,
   } catch (const std::bad_alloc&) {
     reply.Error(Errno(ENOMEM));
   } catch (const std::exception& exception) {
-    LOG_FIRST_N(ERROR, 1) << "the file system threw an exception (said once): " << exception.what();
+    base::WithMemory([&] {
+      LOG_FIRST_N(ERROR, 1) << "the file system threw an exception (said once): "
+                            << exception.what();
+    });
     reply.Error(Errno(EIO));
   } catch (...) {
-    LOG_FIRST_N(ERROR, 1) << "the file system threw an exception (said once)";
+    base::WithMemory(
+        [] { LOG_FIRST_N(ERROR, 1) << "the file system threw an exception (said once)"; });
     reply.Error(Errno(EIO));
   }
 }

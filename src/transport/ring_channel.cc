@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "src/base/memory_guard.h"
 #include "src/protocol/decode.h"
 #include "src/protocol/encode.h"
 
@@ -152,8 +153,10 @@ Reception RingChannel::Receive() {
       }
       // The entry is lost to the kernel: the connection has ended, or never took it.
       if (result != -ENOTCONN && result != -ECANCELED && result != -ECONNABORTED) {
-        LOG_FIRST_N(WARNING, 1) << "io_uring: an entry of queue " << queue_
-                                << " is lost: " << std::strerror(-result) << " (said once)";
+        base::WithMemory([&] {
+          LOG_FIRST_N(WARNING, 1) << "io_uring: an entry of queue " << queue_
+                                  << " is lost: " << std::strerror(-result) << " (said once)";
+        });
       }
       if (--registered_ == 0) return Reception::kUnmounted;
     }
@@ -165,7 +168,9 @@ Reception RingChannel::Receive() {
     const int submitted = io_uring_submit_and_wait(&ring_, 1);
     set_interruptible(false);
     if (submitted < 0 && submitted != -EINTR && submitted != -EAGAIN && submitted != -EBUSY) {
-      LOG(ERROR) << "io_uring: cannot wait for requests: " << std::strerror(-submitted);
+      base::WithMemory([&] {
+        LOG(ERROR) << "io_uring: cannot wait for requests: " << std::strerror(-submitted);
+      });
       return Reception::kFailed;
     }
   }

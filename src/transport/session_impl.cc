@@ -8,7 +8,10 @@
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
+#include "absl/types/span.h"
+#include "src/base/memory_guard.h"
 #include "src/protocol/negotiation.h"
 #include "src/protocol/opcodes.h"
 #include "src/transport/device.h"
@@ -29,7 +32,7 @@ absl::Status Over() { return absl::FailedPreconditionError("the session has ende
 
 SessionImpl::~SessionImpl() {
   if (const absl::Status status = Unmount(absl::Seconds(1)); !status.ok()) {
-    LOG(WARNING) << status.message();
+    base::WithMemory([&] { LOG(WARNING) << status.message(); });
   }
 }
 
@@ -150,9 +153,13 @@ absl::Status SessionImpl::AddWorkerLocked(Worker::Role role) {
   if (!channel.ok()) return channel.status();
   if (fs_->MovesData() && protocol::MayPipe(parameters_))
     (*channel)->UsePipe(parameters_.max_write);
-  const absl::Status started = StartWorkerLocked(*channel, role, &seats_);
   // Nothing was read through it; but for the first, which is used otherwise, too.
-  if (!started.ok() && channels_.size() > 1) channels_.pop_back();
+  absl::Cleanup close = [this] {
+    mu_.AssertHeld();
+    if (channels_.size() > 1) channels_.pop_back();
+  };
+  const absl::Status started = StartWorkerLocked(*channel, role, &seats_);
+  if (started.ok()) std::move(close).Cancel();
   return started;
 }
 
@@ -160,11 +167,12 @@ absl::Status SessionImpl::StartWorkerLocked(Channel* channel, Worker::Role role,
   auto worker =
       std::make_unique<Worker>(static_cast<int>(workers_.size()), role, channel, fs_, parameters_,
                                seats, [this](Reception why) { WorkerLeft(why); });
+  // Before there is a thread: what comes after it cannot fail.
+  workers_.reserve(workers_.size() + 1);
   if (!Enter()) return Over();
-  if (absl::Status started = worker->Start(); !started.ok()) {
-    Leave();
-    return started;
-  }
+  absl::Cleanup leave = [this] { Leave(); };
+  if (absl::Status started = worker->Start(); !started.ok()) return started;
+  std::move(leave).Cancel();
   workers_.push_back(std::move(worker));
   return absl::OkStatus();
 }
@@ -182,14 +190,17 @@ bool SessionImpl::AddStandIn() {
     if (state_ != State::kServing || ended_.happened()) return false;
     added = AddWorkerLocked(Worker::Role::kStandIn);
   } catch (const std::bad_alloc&) {
-    added = absl::ResourceExhaustedError("out of memory");
+    // Without a message: that would have to be allocated.
+    added = absl::Status(absl::StatusCode::kResourceExhausted, "");
   }
-  if (!added.ok()) {
+  if (added.ok()) return true;
+  base::WithMemory([&] {
     LOG_FIRST_N(WARNING, 1)
         << "long operations hold others up, since no thread can be had to serve "
-        << "meanwhile (said once): " << added.message();
-  }
-  return added.ok();
+        << "meanwhile (said once): "
+        << (added.message().empty() ? absl::string_view("out of memory") : added.message());
+  });
+  return false;
 }
 
 absl::StatusOr<int> SessionImpl::CloneDescriptor() {
@@ -249,8 +260,10 @@ void SessionImpl::WorkerLeft(Reception why) {
   }
   // The end by force is worth a line, once; an unmount or a stop is what somebody asked for.
   if ((why == Reception::kAborted || why == Reception::kFailed) && !end_logged_.exchange(true)) {
-    LOG(WARNING) << "the FUSE connection was "
-                 << (why == Reception::kAborted ? "aborted" : "lost by an error");
+    base::WithMemory([&] {
+      LOG(WARNING) << "the FUSE connection was "
+                   << (why == Reception::kAborted ? "aborted" : "lost by an error");
+    });
   }
   Leave();
 }
@@ -272,7 +285,9 @@ void SessionImpl::HurryLaggards() {
   // Who stops the session does the same, and joins threads.
   if (state_ != State::kServing) return;
   if (!stop_.exchange(true)) {
-    LOG(WARNING) << "the connection is over, but not all workers heard of it; they are stopped";
+    base::WithMemory([] {
+      LOG(WARNING) << "the connection is over, but not all workers heard of it; they are stopped";
+    });
   }
   for (const std::unique_ptr<Worker>& worker : workers_) worker->Interrupt();
 }
@@ -291,14 +306,27 @@ absl::Status SessionImpl::Unmount(absl::Duration timeout) {
   absl::Status status;
   if (mount_point_.has_value()) {
     // Workers serve meanwhile: unmounting writes back what the kernel has cached.
-    status =
-        mount_point_->Unmount(std::min(absl::Now() + kBusyPatience, deadline), ended_.happened());
+    try {
+      status =
+          mount_point_->Unmount(std::min(absl::Now() + kBusyPatience, deadline), ended_.happened());
+    } catch (const std::bad_alloc&) {
+      status = DetachWithoutMemory();
+    }
     // A mount that was detached ends with its last user, who has until the deadline. Closing the
     // descriptors below then ends it by force.
     if (status.ok()) ended_.WaitUntil(deadline);
   }
   FinishStop();
   return status;
+}
+
+absl::Status SessionImpl::DetachWithoutMemory() {
+  // Sentences take memory, and a lazy unmount that succeeds needs none.
+  try {
+    return mount_point_->Unmount(absl::InfinitePast(), ended_.happened());
+  } catch (const std::bad_alloc&) {
+    return absl::Status(absl::StatusCode::kResourceExhausted, "");
+  }
 }
 
 void SessionImpl::Stop() {
@@ -313,23 +341,24 @@ void SessionImpl::FinishStop() {
   stop_.store(true);
   seats_.Close();
   // Nobody but this caller changes the list any more (state_), so it can be walked, and waited for,
-  // without the lock that readers of counters want.
-  std::vector<Worker*> workers;
+  // without the lock that readers of counters want. It is not copied: that could fail.
+  absl::Span<const std::unique_ptr<Worker>> workers;
   {
     base::MutexLock lock(&mu_);
-    for (const std::unique_ptr<Worker>& worker : workers_) workers.push_back(worker.get());
+    workers = absl::MakeConstSpan(workers_);
   }
   const absl::Time slow = absl::Now() + kSlowStop;
   bool said = false;
   while (!ended_.happened()) {
-    for (Worker* worker : workers) worker->Interrupt();
+    for (const std::unique_ptr<Worker>& worker : workers) worker->Interrupt();
     if (!said && absl::Now() > slow) {
-      LOG(WARNING) << "a worker is still busy with a request; waiting for it";
+      base::WithMemory(
+          [] { LOG(WARNING) << "a worker is still busy with a request; waiting for it"; });
       said = true;
     }
     ended_.WaitUntil(absl::Now() + kSignalInterval);
   }
-  for (Worker* worker : workers) worker->Join();
+  for (const std::unique_ptr<Worker>& worker : workers) worker->Join();
   if (connected_) fs_->Disconnected();
   // Only now: closing a cloned descriptor aborts the requests that were read through it.
   base::MutexLock lock(&mu_);

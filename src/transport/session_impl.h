@@ -90,6 +90,9 @@ class SessionImpl final : public Session, private BackingFiles {
   // seldom, and in the company of much else, a queue of io_uring was not told.
   void HurryLaggards();
 
+  // What is left to do where Unmount had no memory.
+  absl::Status DetachWithoutMemory();
+
   // True to the one caller that is to stop the session.
   bool BeginStop();
   // Ends the workers, joins them, closes all descriptors. By that caller.

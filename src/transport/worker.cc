@@ -3,12 +3,17 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <mutex>
-#include <string>
+#include <new>
 #include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "src/base/mutex.h"
 #include "src/base/thread_name.h"
 
 namespace memfuse::transport {
@@ -58,15 +63,18 @@ absl::Status Worker::Start() {
   const sigset_t mask = WorkerSignalMask();
   sigset_t previous;
   pthread_sigmask(SIG_SETMASK, &mask, &previous);
-  absl::Status status;
+  int error = 0;
   try {
     thread_ = std::thread([this] { Run(); });
-  } catch (const std::system_error& error) {
-    status = absl::ResourceExhaustedError(
-        absl::StrCat("cannot start worker thread ", index_, ": ", error.what()));
+  } catch (const std::system_error& failure) {
+    error = failure.code().value();
+  } catch (const std::bad_alloc&) {
+    error = ENOMEM;
   }
   pthread_sigmask(SIG_SETMASK, &previous, nullptr);
-  return status;
+  if (error == 0) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("cannot start worker thread ", index_, ": ", std::strerror(error)));
 }
 
 void Worker::Interrupt() {
@@ -78,7 +86,10 @@ void Worker::Join() {
 }
 
 void Worker::Run() {
-  base::SetThreadName(absl::StrCat("memfuse-", index_));
+  std::array<char, 16> name;
+  std::snprintf(name.data(), name.size(), "memfuse-%d", index_);
+  base::SetThreadName(name.data());
+  base::PrepareThreadForLocks();
   channel_->Enter();
   for (;;) {
     if (role_ == Role::kStandIn) seats_->AwaitTurn([this] { channel_->Rest(); });

@@ -33,7 +33,8 @@ class Worker {
   // Precondition: not started, or joined.
   ~Worker() = default;
 
-  // ResourceExhausted: no thread. `on_leave` is not called then.
+  // ResourceExhausted: no thread. Throws std::bad_alloc where that cannot even be said. `on_leave`
+  // is not called in either case.
   absl::Status Start();
 
   // Wakes the thread where it waits for a request. A signal that comes just before it waits is

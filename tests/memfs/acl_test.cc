@@ -92,8 +92,9 @@ TEST(Acl, RejectsUnknownTagsPermissionsAndIds) {
 }
 
 TEST(Acl, ChmodSetsTheMaskAndLeavesTheGroupEntry) {
-  Acl acl = Parsed(WithNamedUser());
-  acl.SetMode(0640);
+  std::string bytes = WithNamedUser();
+  Acl::SetMode(0640, absl::MakeSpan(bytes));
+  const Acl acl = Parsed(bytes);
   EXPECT_EQ(acl.Mode(), 0640u);
   EXPECT_EQ(
       acl.Serialize(),
@@ -101,9 +102,9 @@ TEST(Acl, ChmodSetsTheMaskAndLeavesTheGroupEntry) {
 }
 
 TEST(Acl, ChmodSetsTheGroupEntryWhereThereIsNoMask) {
-  Acl acl = Parsed(AclBytes({kOwner, kGroup, kOther}));
-  acl.SetMode(0624);
-  EXPECT_EQ(acl.Serialize(), AclBytes({{kAclUserObj, 6}, {kAclGroupObj, 2}, {kAclOther, 4}}));
+  std::string bytes = AclBytes({kOwner, kGroup, kOther});
+  Acl::SetMode(0624, absl::MakeSpan(bytes));
+  EXPECT_EQ(bytes, AclBytes({{kAclUserObj, 6}, {kAclGroupObj, 2}, {kAclOther, 4}}));
 }
 
 TEST(Acl, RestrictingNeverAdds) {

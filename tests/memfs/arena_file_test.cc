@@ -3,6 +3,9 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <memory>
@@ -342,14 +345,119 @@ TEST_F(ArenaFileTest, AWriteOutOfAPipeEndsWhereSpaceDoesAndLeavesTheRest) {
   EXPECT_EQ(file_->size(), 2 * kPageSize);
 }
 
-TEST_F(ArenaFileTest, AWriteWhosePipeRunsDryKeepsNothing) {
-  PipedPayload piped(std::string(3 * kPageSize, 'x'));
+TEST_F(ArenaFileTest, AWriteWhosePipeRunsDryIsAShortWrite) {
+  const std::string data(3 * kPageSize + 100, 'x');
+  PipedPayload piped(data);
   Payload::Pipe lie = {piped.descriptor(), 8 * kPageSize};
-  EXPECT_THAT(file_->Write(0, Payload(&lie)), Fails(EIO));
-  EXPECT_EQ(file_->size(), 0u);
-  EXPECT_EQ(file_->blocks(), 0u);
-  EXPECT_EQ(arena_->pages_in_use(), 0u);
-  EXPECT_EQ(Used(), 0u);
+  const Result<size_t> written = file_->Write(0, Payload(&lie));
+  ASSERT_THAT(written, Succeeds());
+  EXPECT_EQ(*written, data.size());
+  EXPECT_EQ(file_->size(), data.size());
+  EXPECT_EQ(arena_->pages_in_use(), 4u);
+  EXPECT_EQ(Used(), 40 + 8 * 4 + 4 * kPageSize);  // the table was made for eight pages
+  ASSERT_THAT(file_->Truncate(8 * kPageSize), Succeeds());
+  EXPECT_EQ(Read(0, 1 << 20), data + std::string(8 * kPageSize - data.size(), '\0'));
+}
+
+TEST_F(ArenaFileTest, AWriteWhosePipeIsEmptyKeepsNothing) {
+  PipedPayload piped("");
+  for (const size_t size : {size_t{10}, size_t{8} * kPageSize}) {
+    Payload::Pipe lie = {piped.descriptor(), size};
+    EXPECT_THAT(file_->Write(0, Payload(&lie)), Fails(EIO));
+    EXPECT_EQ(file_->size(), 0u);
+    EXPECT_EQ(file_->blocks(), 0u);
+    EXPECT_EQ(arena_->pages_in_use(), 0u);
+    EXPECT_EQ(Used(), 0u);
+  }
+}
+
+TEST_F(ArenaFileTest, AShortWriteLeavesNothingBehindItInASmallFile) {
+  Write(0, "0123");
+  PipedPayload piped("abcdef");
+  Payload::Pipe lie = {piped.descriptor(), 100};
+  const Result<size_t> written = file_->Write(2, Payload(&lie));
+  ASSERT_THAT(written, Succeeds());
+  EXPECT_EQ(*written, 6u);
+  EXPECT_EQ(file_->size(), 8u);
+  EXPECT_EQ(Used(), 16u);
+  ASSERT_THAT(file_->Truncate(200), Succeeds());
+  EXPECT_EQ(Read(0, 1000), "01abcdef" + std::string(192, '\0'));
+}
+
+TEST_F(ArenaFileTest, AShortWriteLeavesNothingInReservedPages) {
+  ASSERT_THAT(file_->Allocate(0, 4 * kPageSize, /*keep_size=*/true), Succeeds());
+  ASSERT_THAT(file_->Allocate(0, 4 * kPageSize, /*keep_size=*/true), Succeeds());
+  PipedPayload piped(std::string(kPageSize + 10, 'x'));
+  Payload::Pipe lie = {piped.descriptor(), 3 * kPageSize};
+  const Result<size_t> written = file_->Write(0, Payload(&lie));
+  ASSERT_THAT(written, Succeeds());
+  EXPECT_EQ(*written, kPageSize + 10);
+  Write(4 * kPageSize - 1, "y");
+  EXPECT_EQ(Read(0, 1 << 20),
+            std::string(kPageSize + 10, 'x') + std::string(3 * kPageSize - 11, '\0') + "y");
+}
+
+TEST_F(ArenaFileTest, AShortWriteKeepsSharedPagesThatItDidNotFill) {
+  const std::string old(4 * kPageSize, 'o');
+  Write(0, old);
+  ArenaFile other(arena_.get());
+  ASSERT_THAT(other.CopyFrom(file_.get(), 0, 0, old.size()), Succeeds());
+  const uint64_t used = Used();
+  PipedPayload piped(std::string(2 * kPageSize - 100 + 10, 'x'));
+  Payload::Pipe lie = {piped.descriptor(), 4 * kPageSize - 100};
+  // Pages 0 and 1 get all of their data, page 2 only ten bytes.
+  const Result<size_t> written = file_->Write(100, Payload(&lie));
+  ASSERT_THAT(written, Succeeds());
+  EXPECT_EQ(*written, 2 * kPageSize - 100);
+  EXPECT_EQ(Read(0, 1 << 20), std::string(100, 'o') + std::string(2 * kPageSize - 100, 'x') +
+                                  old.substr(2 * kPageSize));
+  EXPECT_EQ(Used(), used);
+  std::string copy(old.size(), '#');
+  ASSERT_THAT(other.Read(0, absl::MakeSpan(copy.data(), copy.size())), Succeeds());
+  EXPECT_EQ(copy, old);
+  EXPECT_EQ(arena_->pages_in_use(), 8u);
+}
+
+// The memory file takes a part of the data: its size is limited in the middle of a page.
+TEST_F(ArenaFileTest, AWriteThatTheMemoryFileEndsIsAShortWrite) {
+  Write(0, std::string(kPageSize, 'a'));  // the arena grows before the limit is there
+  struct sigaction ignore = {}, before = {};
+  ignore.sa_handler = SIG_IGN;
+  ASSERT_EQ(sigaction(SIGXFSZ, &ignore, &before), 0);
+  rlimit old_limit;
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old_limit), 0);
+  // Page 1 of the arena is taken; 2 fits, and ten bytes of 3.
+  const rlimit limit = {3 * kPageSize + 10, old_limit.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  const Result<size_t> written = TryWrite(kPageSize, std::string(4 * kPageSize, 'b'));
+  const Result<size_t> none = TryWrite(8 * kPageSize, std::string(4 * kPageSize, 'b'));
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &old_limit), 0);
+  ASSERT_EQ(sigaction(SIGXFSZ, &before, nullptr), 0);
+  ASSERT_THAT(written, Succeeds());
+  EXPECT_EQ(*written, kPageSize + 10);
+  EXPECT_THAT(none, Fails(ENOSPC));
+  EXPECT_EQ(file_->size(), 2 * kPageSize + 10);
+  EXPECT_EQ(arena_->pages_in_use(), 3u);
+  EXPECT_EQ(Used(), 40 + 16 * 4 + 3 * kPageSize);  // the table was made for twelve pages
+  ASSERT_THAT(file_->Truncate(4 * kPageSize), Succeeds());
+  EXPECT_EQ(Read(0, 1 << 20), std::string(kPageSize, 'a') + std::string(kPageSize + 10, 'b') +
+                                  std::string(2 * kPageSize - 10, '\0'));
+}
+
+TEST_F(ArenaFileTest, ZeroRangeSaysWhereAPageCannotBeCleared) {
+  base::UniqueFd file(memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  ASSERT_TRUE(file.valid());
+  const int descriptor = file.get();
+  file_.reset();
+  auto arena = Arena::Make(&budget_, std::move(file));
+  ASSERT_TRUE(arena.ok());
+  arena_ = *std::move(arena);
+  file_ = std::make_unique<ArenaFile>(arena_.get());
+  Write(0, std::string(3 * kPageSize, 'x'));
+  ASSERT_EQ(fcntl(descriptor, F_ADD_SEALS, F_SEAL_FUTURE_WRITE), 0);
+  EXPECT_THAT(file_->ZeroRange(0, 3 * kPageSize, /*keep_size=*/false), Fails(ENOSPC));
+  EXPECT_EQ(Read(0, 1 << 20), std::string(3 * kPageSize, 'x'));
+  file_.reset();
 }
 
 TEST_F(ArenaFileTest, GivesEverythingBackAtTheEnd) {

@@ -1,6 +1,7 @@
 #include "src/memfs/arena.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -23,6 +24,7 @@
 namespace memfuse::memfs {
 namespace {
 
+using test::Fails;
 using test::Succeeds;
 
 // The arena's memory file: the newest of that name among this process's descriptors.
@@ -152,12 +154,56 @@ TEST_F(ArenaTest, FreesPagesThatAreNoNeighbours) {
 TEST_F(ArenaTest, ClearKeepsThePagesAndDropsTheirMemory) {
   const std::vector<PageNumber> pages = Allocate(3);
   for (const PageNumber page : pages) Fill(page, 'x');
-  arena_->Clear(pages[0], 2);
+  EXPECT_THAT(arena_->Clear(pages[0], 2), Succeeds());
   EXPECT_EQ(MemoryPages(), 1u);
   EXPECT_EQ(arena_->pages_in_use(), 3u);
   EXPECT_EQ(Read(pages[0], 0, 2 * kPageSize), std::string(2 * kPageSize, '\0'));
   EXPECT_EQ(Read(pages[2], 0, kPageSize), std::string(kPageSize, 'x'));
   EXPECT_THAT(Allocate(10), ::testing::Each(::testing::Gt(pages[2])));
+}
+
+// Takes the arena's memory file away for as long as it lives: what is open in its place can only be
+// read.
+class WithoutWriting {
+ public:
+  explicit WithoutWriting(int descriptor)
+      : descriptor_(descriptor), file_(fcntl(descriptor, F_DUPFD_CLOEXEC, 0)) {
+    const std::string path = "/proc/self/fd/" + std::to_string(descriptor);
+    const base::UniqueFd only_read(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    EXPECT_TRUE(only_read.valid());
+    EXPECT_EQ(dup3(only_read.get(), descriptor_, O_CLOEXEC), descriptor_);
+  }
+  ~WithoutWriting() { EXPECT_EQ(dup3(file_.get(), descriptor_, O_CLOEXEC), descriptor_); }
+
+ private:
+  const int descriptor_;
+  const base::UniqueFd file_;
+};
+
+TEST_F(ArenaTest, APageThatCannotBeClearedIsNotGivenOutAgain) {
+  std::vector<PageNumber> pages = Allocate(200);
+  for (const PageNumber page : pages) Fill(page, 'x');
+  std::vector<PageNumber> freed;
+  for (size_t i = 0; i < pages.size(); i += 2) freed.push_back(pages[i]);
+  std::vector<PageNumber> list = freed;
+  {
+    const WithoutWriting broken(descriptor_);
+    EXPECT_THAT(arena_->Clear(pages[1], 1), Fails(ENOSPC));
+    arena_->Free(absl::MakeSpan(list));
+    arena_->ReleaseEmptyGroups();  // tries again, in vain
+    EXPECT_EQ(arena_->pages_in_use(), 100u);
+    // All that the arena has without growing, which it cannot.
+    for (const PageNumber page : Allocate(511 - 200)) {
+      EXPECT_THAT(freed, ::testing::Not(::testing::Contains(page)));
+    }
+  }
+  arena_->ReleaseEmptyGroups();
+  EXPECT_EQ(MemoryPages(), 100u);
+  std::vector<PageNumber> again = Allocate(100);
+  EXPECT_THAT(again, ::testing::UnorderedElementsAreArray(freed));
+  for (const PageNumber page : again) {
+    EXPECT_EQ(Read(page, 0, kPageSize), std::string(kPageSize, '\0'));
+  }
 }
 
 TEST_F(ArenaTest, GrowsOnlyWhenItIsFull) {

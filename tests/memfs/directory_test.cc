@@ -22,8 +22,9 @@ class DirectoryTest : public ::testing::Test {
  protected:
   void SetUp() override {
     directory_ = base::RefPtr<Directory>::Adopt(
-        new Directory(&resources_, InodeNumber{100}, kRootInode, Timestamp{}, /*cost=*/0));
-    child_ = InodeRef::Adopt(new Inode(&resources_, InodeNumber{101}, S_IFIFO, Timestamp{}, 0));
+        new Directory(&resources_, InodeNumber{100}, kRootInode, Timestamp{}, Reservation()));
+    child_ = InodeRef::Adopt(
+        new Inode(&resources_, InodeNumber{101}, S_IFIFO, Timestamp{}, Reservation()));
   }
 
   Dentry* Insert(const std::string& name) {

@@ -42,10 +42,10 @@ class ReclaimTest : public testing::Test {
   }
 
   base::RefPtr<Inode> NewFile() {
-    const uint32_t cost = resources_.store->file_cost();
-    EXPECT_TRUE(resources_.budget.ReserveBytes(cost));
-    return base::RefPtr<Inode>::Adopt(
-        resources_.store->NewRegularFile(&resources_, InodeNumber{++last_ino_}, base::Now(), cost));
+    Reservation charge;
+    EXPECT_TRUE(charge.Take(&resources_.budget, resources_.store->file_cost()));
+    return base::RefPtr<Inode>::Adopt(resources_.store->NewRegularFile(
+        &resources_, InodeNumber{++last_ino_}, base::Now(), std::move(charge)));
   }
   static FileData* DataOf(const base::RefPtr<Inode>& file) {
     return static_cast<RegularFile*>(file.get())->data();

@@ -1,0 +1,112 @@
+#include "tests/testing/allocation_failure.h"
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
+#define MEMFUSE_INTERPOSES_MALLOC 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+    __has_feature(memory_sanitizer)
+#define MEMFUSE_INTERPOSES_MALLOC 0
+#endif
+#endif
+#ifndef MEMFUSE_INTERPOSES_MALLOC
+#define MEMFUSE_INTERPOSES_MALLOC 1
+#endif
+
+namespace {
+
+struct State {
+  uint64_t until_failure;  // 0: none is to fail
+  bool rest;
+  bool happened;
+};
+thread_local State state;
+
+bool Fails() {
+  if (state.until_failure == 0) return false;
+  if (state.until_failure > 1) {
+    --state.until_failure;
+    return false;
+  }
+  state.happened = true;
+  if (!state.rest) state.until_failure = 0;
+  return true;
+}
+
+}  // namespace
+
+#if MEMFUSE_INTERPOSES_MALLOC
+
+extern "C" {
+
+void* __libc_malloc(size_t size);
+void* __libc_calloc(size_t count, size_t size);
+void* __libc_realloc(void* block, size_t size);
+void* __libc_memalign(size_t alignment, size_t size);
+
+void* malloc(size_t size) noexcept {
+  if (!Fails()) return __libc_malloc(size);
+  errno = ENOMEM;
+  return nullptr;
+}
+
+void* calloc(size_t count, size_t size) noexcept {
+  if (!Fails()) return __libc_calloc(count, size);
+  errno = ENOMEM;
+  return nullptr;
+}
+
+void* realloc(void* block, size_t size) noexcept {
+  if (!Fails()) return __libc_realloc(block, size);
+  errno = ENOMEM;
+  return nullptr;
+}
+
+void* aligned_alloc(size_t alignment, size_t size) noexcept {
+  if (!Fails()) return __libc_memalign(alignment, size);
+  errno = ENOMEM;
+  return nullptr;
+}
+
+}  // extern "C"
+
+#else
+
+// NOLINTBEGIN(misc-definitions-in-headers)
+void* operator new(size_t size) {
+  void* const block = Fails() ? nullptr : std::malloc(size == 0 ? 1 : size);
+  if (block == nullptr) throw std::bad_alloc();
+  return block;
+}
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
+  return Fails() ? nullptr : std::malloc(size == 0 ? 1 : size);
+}
+void* operator new[](size_t size) { return operator new(size); }
+void* operator new[](size_t size, const std::nothrow_t& tag) noexcept {
+  return operator new(size, tag);
+}
+void operator delete(void* block) noexcept { std::free(block); }
+void operator delete(void* block, size_t) noexcept { std::free(block); }
+void operator delete(void* block, const std::nothrow_t&) noexcept { std::free(block); }
+void operator delete[](void* block) noexcept { std::free(block); }
+void operator delete[](void* block, size_t) noexcept { std::free(block); }
+void operator delete[](void* block, const std::nothrow_t&) noexcept { std::free(block); }
+// NOLINTEND(misc-definitions-in-headers)
+
+#endif
+
+namespace memfuse::test {
+
+AllocationFailure::AllocationFailure(uint64_t number, Kind kind) {
+  state = {number, kind == Kind::kRest, false};
+}
+
+AllocationFailure::~AllocationFailure() { state = {}; }
+
+bool AllocationFailure::happened() const { return state.happened; }
+
+}  // namespace memfuse::test
