@@ -46,12 +46,21 @@
 
 namespace memfuse {
 
-// On whose behalf a request is made. Ids are in the user namespace of the mount.
+// On whose behalf a request is made.
 struct RequestContext {
   RequestId id{};
-  uint32_t uid = 0;
-  uint32_t gid = 0;  // primary group only; the protocol carries no supplementary groups
-  uint32_t pid = 0;  // 0 where the kernel acts by itself (writeback)
+  // The user and the primary group by which the calling thread accesses files, in the user
+  // namespace of the mount; the protocol carries no supplementary groups. Present in requests that
+  // make an inode (Mknod, Mkdir, Symlink, Create, Tmpfile, Rename with RENAME_WHITEOUT), which is
+  // to belong to them: an idmapped mount has mapped them already. A kernel that can make idmapped
+  // mounts of the file system (FUSE_ALLOW_IDMAP, Linux 6.12) leaves them out of every other
+  // request, also of one that comes through a mount that is not idmapped; who has to know the
+  // caller there asks /proc about `pid`. nullopt is not user 0.
+  std::optional<uint32_t> uid = 0;
+  std::optional<uint32_t> gid = 0;
+  // The calling thread, in the PID namespace in which the file system was mounted. 0 where it is
+  // outside of that namespace, or the kernel acts by itself (writeback).
+  uint32_t pid = 0;
   // Of the thread that serves the request, to be left by an operation that takes long; null: there
   // is nobody to take it.
   Seat* seat = nullptr;

@@ -41,7 +41,9 @@ struct memfuse_mount_options {
  * as it is. What is used is not looked at. It takes effect at once, beside others who write; and at
  * no moment more can be stored than the larger of the old and the new limit allows.
  *
- *   EPERM   the caller is neither uid 0, as the mount counts users, nor who runs the daemon
+ *   EPERM   the calling thread has no CAP_SYS_ADMIN in the user namespace of the daemon, and it is
+ *           not of the user who runs the daemon either, or that is user 0. Also where the daemon
+ *           cannot see the thread: in a PID namespace that is not the daemon's or below it
  *   E2BIG   members that this daemon does not know are not 0
  *   EINVAL  more than 2^47 bytes or 2^40 inodes; or less than is used now: bytes, then inodes
  *   ENOMEM, EMFILE, ENFILE  of the daemon

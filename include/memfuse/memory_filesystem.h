@@ -33,7 +33,8 @@ struct MemoryFileSystemOptions {
   uint32_t root_mode = 01777;  // permission bits
   uint32_t root_uid = 0;
   uint32_t root_gid = 0;
-  // Who may change limits by ioctl(2), beside uid 0.
+  // The user who may change limits by ioctl(2), beside threads with CAP_SYS_ADMIN in the user
+  // namespace of the daemon. 0: nobody but those.
   uint32_t administrator = 0;
   // Keep no access times. Otherwise they move as with relatime: reads from the page cache are not
   // seen, and a time that is newer than mtime and ctime is kept for a day.

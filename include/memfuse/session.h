@@ -56,7 +56,8 @@ struct SessionOptions {
   bool io_uring = false;
   // The kernel checks permissions and ACLs (default_permissions). Without it nobody but the
   // mounting user may enter, nothing is checked but access(2) and the execution of files, and the
-  // kernel asks for a directory's attributes once less whenever a name in it is made or removed.
+  // kernel asks for a directory's attributes once less whenever a name in it is made or removed;
+  // and the mount cannot be idmapped, which it can with this, from Linux 6.12 on.
   // Right only for who may do everything: an error of Mount with another effective user than 0, or
   // with MountOptions::allow_other.
   bool kernel_permissions = true;

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <new>
 #include <string>
@@ -14,59 +15,113 @@
 namespace memfuse::base {
 namespace {
 
+constexpr std::string_view kSelf = "self";
+// The kernel's number of the first user namespace: PROC_USER_INIT_INO.
+constexpr std::string_view kInitialUserNamespace = "user:[4026531837]";
+// Of the four users and the four groups in a status file the last one counts for files.
+constexpr size_t kFileSystemId = 3;
+
 std::string ProcPath(std::string_view process, std::string_view file) {
   std::string path = "/proc/";
   path.append(process).append("/").append(file);
   return path;
 }
 
-// What /proc/PID/status says of `field` ("Groups:"), up to the end of the file; empty where it
-// cannot be read.
-std::string StatusField(uint32_t pid, std::string_view field) {
-  if (pid == 0) return "";
-  const UniqueFd fd(open(ProcPath(std::to_string(pid), "status").c_str(), O_RDONLY | O_CLOEXEC));
+// Empty where it cannot be read.
+std::string ReadProcFile(std::string_view process, std::string_view file) {
+  const UniqueFd fd(open(ProcPath(process, file).c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return "";
   std::string text;
   char buffer[4096];
   for (ssize_t n; (n = read(fd.get(), buffer, sizeof(buffer))) > 0;) {
     text.append(buffer, static_cast<size_t>(n));
   }
-  const size_t line = text.find("\n" + std::string(field));
-  return line == std::string::npos ? "" : text.substr(line + 1 + field.size());
+  return text;
 }
 
-// Identifies the user namespace of a process; empty where it cannot be found out.
+// The line of `status` behind `name` ("Groups:"); empty where there is none.
+std::string StatusField(const std::string& status, std::string_view name) {
+  const size_t line = status.find("\n" + std::string(name));
+  if (line == std::string::npos) return "";
+  const size_t start = line + 1 + name.size();
+  return status.substr(start, status.find('\n', start) - start);
+}
+
+std::vector<uint32_t> Numbers(const std::string& line) {
+  std::vector<uint32_t> numbers;
+  const char* at = line.c_str();
+  for (;;) {
+    char* end = nullptr;
+    const unsigned long number = std::strtoul(at, &end, 10);
+    if (end == at) return numbers;
+    numbers.push_back(static_cast<uint32_t>(number));
+    at = end;
+  }
+}
+
+// Whether the numbers of /proc are those of this process's PID namespace. The line has the numbers
+// of a process in the PID namespace of /proc and in those below it, down to its own; a kernel
+// without such namespaces has no line.
+bool ProcIsOurs() {
+  const std::string status = ReadProcFile(kSelf, "status");
+  return !status.empty() && Numbers(StatusField(status, "NSpid:")).size() <= 1;
+}
+
+// Identifies the user namespace of a process. Empty where it cannot be found out: a process that
+// this one may not trace keeps it to itself.
 std::string UserNamespace(std::string_view process) {
   char target[NAME_MAX];
   const ssize_t length = readlink(ProcPath(process, "ns/user").c_str(), target, sizeof(target));
   return length < 0 ? "" : std::string(target, static_cast<size_t>(length));
 }
 
+// By its identity where that is shown, and by its maps of users and groups where it is not: only a
+// process that is privileged in the parent namespace can make another one with the same maps.
+bool InOurUserNamespace(std::string_view process) {
+  const std::string theirs = UserNamespace(process);
+  if (!theirs.empty()) return theirs == UserNamespace(kSelf);
+  for (const std::string_view map : {"uid_map", "gid_map"}) {
+    const std::string text = ReadProcFile(process, map);
+    if (text.empty() || text != ReadProcFile(kSelf, map)) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
-bool ThreadHasGroup(uint32_t pid, uint32_t gid) noexcept try {
-  const std::string groups = StatusField(pid, "Groups:");
-  const char* at = groups.c_str();
-  for (;;) {
-    while (*at == ' ' || *at == '\t') ++at;
-    if (*at < '0' || *at > '9') return false;
-    char* end = nullptr;
-    if (std::strtoul(at, &end, 10) == gid) return true;
-    at = end;
+std::optional<Caller> Caller::Find(uint32_t pid) noexcept try {
+  if (pid == 0 || !ProcIsOurs()) return std::nullopt;
+  const std::string process = std::to_string(pid);
+  const std::string status = ReadProcFile(process, "status");
+  const std::vector<uint32_t> users = Numbers(StatusField(status, "Uid:"));
+  const std::vector<uint32_t> groups = Numbers(StatusField(status, "Gid:"));
+  const std::string capabilities = StatusField(status, "CapEff:");
+  if (users.size() <= kFileSystemId || groups.size() <= kFileSystemId || capabilities.empty()) {
+    return std::nullopt;
   }
+  Caller caller;
+  caller.uid_ = users[kFileSystemId];
+  caller.groups_ = Numbers(StatusField(status, "Groups:"));
+  caller.groups_.insert(caller.groups_.begin(), groups[kFileSystemId]);
+  caller.capabilities_ = std::strtoull(capabilities.c_str(), nullptr, 16);
+  caller.same_user_namespace_ = InOurUserNamespace(process);
+  return caller;
 } catch (const std::bad_alloc&) {
-  return false;
+  return std::nullopt;
 }
 
-bool ThreadHasCapability(uint32_t pid, int capability) noexcept try {
-  const std::string effective = StatusField(pid, "CapEff:");
-  if (effective.empty() || (std::strtoull(effective.c_str(), nullptr, 16) >> capability & 1) == 0) {
-    return false;
-  }
-  const std::string own = UserNamespace("self");
-  return !own.empty() && UserNamespace(std::to_string(pid)) == own;
-} catch (const std::bad_alloc&) {
-  return false;
+bool Caller::InGroup(uint32_t gid) const {
+  return std::find(groups_.begin(), groups_.end(), gid) != groups_.end();
 }
+
+bool Caller::HasCapability(int capability) const {
+  return same_user_namespace_ && HasCapabilityAtHome(capability);
+}
+
+bool Caller::HasCapabilityAtHome(int capability) const {
+  return (capabilities_ >> capability & 1) != 0;
+}
+
+bool InInitialUserNamespace() { return UserNamespace(kSelf) == kInitialUserNamespace; }
 
 }  // namespace memfuse::base

@@ -137,6 +137,12 @@ absl::Status NotPermitted(const Mounted& mounted) {
       absl::StrCat("only root and the user who mounted ", mounted.path, " may change its limits"));
 }
 
+// Where /proc does not tell, mount(2) will.
+bool MaySetFlags() {
+  const auto caller = base::Caller::Find(static_cast<uint32_t>(getpid()));
+  return !caller.has_value() || caller->HasCapability(CAP_SYS_ADMIN);
+}
+
 absl::Status TooSmall(absl::string_view flag, const std::string& text, uint64_t used,
                       absl::string_view unit) {
   return absl::InvalidArgumentError(
@@ -237,8 +243,7 @@ absl::Status Remount(const std::vector<std::string>& operands, const Machine& ma
     if (absl::Status use = CheckUse(mounted->limits, wanted); !use.ok()) return use;
   }
   const bool access_times = ((flags ^ mounted->flags) & MS_NOATIME) != 0;
-  if (flags != mounted->flags &&
-      !base::ThreadHasCapability(static_cast<uint32_t>(getpid()), CAP_SYS_ADMIN)) {
+  if (flags != mounted->flags && !MaySetFlags()) {
     return absl::PermissionDeniedError(
         absl::StrCat("only root may change ", kFlags, mounted->path));
   }

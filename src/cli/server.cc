@@ -27,6 +27,7 @@
 #include "src/cli/mount_description.h"
 #include "src/cli/service_manager.h"
 #include "src/cli/size.h"
+#include "src/protocol/negotiation.h"
 
 namespace memfuse::cli {
 namespace {
@@ -154,6 +155,12 @@ int Run(const Options& options, StartupReport& report) {
             << options.filesystem.inode_limit
             << " inodes; requests: " << (*session)->DescribeTransport()
             << "; file data: " << (*fs)->DescribeData();
+  if (options.session.kernel_permissions &&
+      !protocol::AllowsIdmappedMounts((*session)->parameters())) {
+    LOG(INFO)
+        << "no idmapped mounts of this file system: for FUSE the kernel makes them from Linux "
+           "6.12 on";
+  }
   int signal = SIGTERM;  // as if, when nobody waits for the mount any more
   if (report.Succeed()) {
     base::WithMemory([&] {

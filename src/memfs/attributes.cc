@@ -105,9 +105,10 @@ Result<AttributesResult> MemFs::DoSetattr(const RequestContext& context,
   }
   const Timestamp now = base::Now();
   const bool owner_changes = request.uid.has_value() || request.gid.has_value();
-  // chown(2) clears set-id bits whoever calls.
+  // chown(2) clears set-id bits whoever calls, and the kernel asks for it. In any other request
+  // kill_suidgid says that the caller has no CAP_FSETID.
   if (!inode->is_directory() && (owner_changes || request.kill_suidgid)) {
-    KillGroupBitOfStrangers(context, inode.get());
+    KillGroupBitOfStrangers(context, /*unprivileged=*/!owner_changes, inode.get());
   }
   MutexLock lock(&inode->mu);
   const CacheSeconds valid = inode->RefreshLocked();
@@ -142,6 +143,8 @@ Result<AttributesResult> MemFs::DoSetattr(const RequestContext& context,
   return AttributesResult{inode->KnownAttributesLocked(), valid};
 }
 
+// Asked only where the kernel checks no permissions (SessionOptions::kernel_permissions), and then
+// with the caller's user and group.
 Result<void> MemFs::Access(const RequestContext& context, const AccessRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   MutexLock lock(&inode->mu);

@@ -42,7 +42,7 @@ void StoreAcl(Inode* inode, std::string_view name, const std::string& bytes, Res
 Result<void> MemFs::InheritFrom(const Directory& parent, const RequestContext& context,
                                 const NewNode& node, Timestamp now, Inode* inode) {
   uint32_t permissions = node.mode & 07777;
-  uint32_t gid = context.gid;
+  uint32_t gid = *context.gid;
   std::optional<std::string> default_acl;
   {
     MutexLock lock(&parent.mu);
@@ -68,12 +68,14 @@ Result<void> MemFs::InheritFrom(const Directory& parent, const RequestContext& c
     if (!acl.EquivalentToMode()) StoreAcl(inode, kAccessAclName, acl.Serialize(), &result);
     if (inode->is_directory()) StoreAcl(inode, kDefaultAclName, *default_acl, &result);
   }
-  inode->meta = Metadata(now, permissions, context.uid, gid, /*links=*/0);
+  inode->meta = Metadata(now, permissions, *context.uid, gid, /*links=*/0);
   return result;
 }
 
 Result<InodeRef> MemFs::NewInode(const RequestContext& context, const Directory& parent,
                                  const NewNode& node, Timestamp now) {
+  // An idmapped mount has no number for the caller: what every other file system says.
+  if (!context.uid.has_value() || !context.gid.has_value()) return Errno(EOVERFLOW);
   const uint32_t type = node.mode & S_IFMT;
   const uint32_t cost = InodeCost(type, node.target, *resources_.store);
   Reservation space;
@@ -189,14 +191,14 @@ Result<CreateResult> MemFs::Create(const RequestContext& context, const CreateRe
   node.open = true;
   node.open_flags = request.flags;
   CreateResult result;
-  WaitForWritableSpace(context, context.uid);
+  if (context.uid.has_value()) WaitForWritableSpace(context, *context.uid);
   MEMFUSE_ASSIGN_OR_RETURN(
       result.entry, MakeNodeOrRetry(context, request.parent, request.name, node, &result.open));
   return result;
 }
 
 Result<CreateResult> MemFs::Tmpfile(const RequestContext& context, const CreateRequest& request) {
-  WaitForWritableSpace(context, context.uid);
+  if (context.uid.has_value()) WaitForWritableSpace(context, *context.uid);
   return RetryAfterReclaim(context, kNoInode, /*bytes=*/0,
                            [&] { return MakeTmpfile(context, request); });
 }

@@ -17,6 +17,24 @@ namespace {
 // Among the flags of OPEN and RELEASE where execve(2) opens; no header tells user space.
 constexpr uint32_t kOpenedToExecute = 0x20;
 
+// Whether S_ISGID stays, for which the group `gid` or CAP_FSETID is needed. The group execution bit
+// is not set, so S_ISGID gives no rights: that only a program gets, and chmod(2) by a stranger to
+// the group takes S_ISGID away. Hence what cannot be told is decided for the bit:
+// - Of an idmapped mount the daemon does not know the mapping. The root of a container, which owns
+//   the file by that mapping, has its capability in another user namespace; where the kernel has
+//   let it change the owner or an ACL, the capability counts. In a write, of which the kernel says
+//   that there is no capability in the first user namespace, it does not.
+// - Of a caller that cannot be found out (base::Caller), older kernels tell the user, newer ones
+//   nothing. Changes of an owner are mostly made by root, which keeps the bit.
+bool KeepsGroupBit(const RequestContext& context, bool unprivileged, uint32_t gid) {
+  if (context.gid == gid) return true;
+  if (const auto caller = base::Caller::Find(context.pid); caller.has_value()) {
+    return caller->InGroup(gid) || (unprivileged ? caller->HasCapability(CAP_FSETID)
+                                                 : caller->HasCapabilityAtHome(CAP_FSETID));
+  }
+  return !unprivileged && context.uid.value_or(0) == 0;
+}
+
 // Who owns the file (uid).
 uint32_t OwnerOf(const RegularFile& file) {
   MutexLock lock(&file.mu);
@@ -41,7 +59,7 @@ void MemFs::NoteDataChange(const RequestContext& context, RegularFile* file, boo
     file->ChangedLocked(now);
     group_bit_left = kill_suidgid && (file->meta.permissions & S_ISGID) != 0;
   }
-  if (group_bit_left) KillGroupBitOfStrangers(context, file);
+  if (group_bit_left) KillGroupBitOfStrangers(context, /*unprivileged=*/true, file);
 }
 
 void MemFs::NoteAccess(Inode* inode) const {
@@ -54,17 +72,15 @@ void MemFs::NoteAccess(Inode* inode) const {
   if (strictatime_ || RelatimeIsDue(inode->meta, now)) inode->meta.atime = base::Now();
 }
 
-void MemFs::KillGroupBitOfStrangers(const RequestContext& context, Inode* inode) {
+void MemFs::KillGroupBitOfStrangers(const RequestContext& context, bool unprivileged,
+                                    Inode* inode) {
   uint32_t gid;
   {
     MutexLock lock(&inode->mu);
     if ((inode->meta.permissions & S_ISGID) == 0) return;
     gid = inode->meta.gid;
   }
-  if (context.gid == gid || base::ThreadHasGroup(context.pid, gid) ||
-      base::ThreadHasCapability(context.pid, CAP_FSETID)) {
-    return;
-  }
+  if (KeepsGroupBit(context, unprivileged, gid)) return;
   MutexLock lock(&inode->mu);
   if (inode->meta.gid == gid) inode->meta.permissions &= ~uint32_t{S_ISGID};
 }

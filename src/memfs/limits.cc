@@ -4,6 +4,7 @@
 // budget, or from the tmpfs that holds the data, as if it were used; so whoever writes meanwhile
 // finds the old limit or the new one, and never more than there is.
 
+#include <linux/capability.h>
 #include <sys/ioctl.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include <utility>
 
 #include "memfuse/ioctl.h"
+#include "src/base/caller.h"
 #include "src/memfs/arena.h"
 #include "src/memfs/memfs.h"
 
@@ -49,7 +51,7 @@ Result<void> MemFs::SetLimits(const RequestContext& context, uint64_t size_limit
   Result<void> set = TrySetLimits(size_limit, inode_limit);
   // Removed files that are not free yet may be all that is in the way.
   if (!set.ok() && set.error() == EINVAL &&
-      reclaim_.Wait(context.uid, context.seat, [] { return false; })) {
+      reclaim_.Wait(options_.administrator, context.seat, [] { return false; })) {
     set = TrySetLimits(size_limit, inode_limit);
   }
   return set;
@@ -78,7 +80,13 @@ void MemFs::SetMountOptions(std::string text) {
 }
 
 bool MemFs::MayChange(const RequestContext& context) const {
-  return context.uid == 0 || context.uid == options_.administrator;
+  const uint32_t administrator = options_.administrator;
+  // What the kernel says of a user needs no /proc. User 0 is no administrator by its number: the
+  // root of a container may have it without any capability.
+  if (administrator != 0 && context.uid == administrator) return true;
+  const auto caller = base::Caller::Find(context.pid);
+  return caller.has_value() && (caller->HasCapability(CAP_SYS_ADMIN) ||
+                                (administrator != 0 && caller->uid() == administrator));
 }
 
 bool MemFs::IsLimitsIoctl(uint32_t command) { return _IOC_TYPE(command) == kType; }

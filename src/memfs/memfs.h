@@ -198,10 +198,12 @@ class MemFs final : public MemoryFileSystem {
   // `inode` was read: moves its atime as relatime or strictatime says, where it is kept.
   void NoteAccess(Inode* inode) const ABSL_LOCKS_EXCLUDED(inode->mu);
   // S_ISGID where the group may not execute goes too, unless the caller is in the file's group or
-  // has CAP_FSETID (setattr_should_drop_sgid of the kernel). Without locks: it may have to ask
-  // /proc about the caller.
-  static void KillGroupBitOfStrangers(const RequestContext& context, Inode* inode)
-      ABSL_LOCKS_EXCLUDED(inode->mu);
+  // has CAP_FSETID (setattr_should_drop_sgid of the kernel). `unprivileged`: the kernel has found
+  // the caller without CAP_FSETID. Without locks: it asks /proc about the caller.
+  static void KillGroupBitOfStrangers(const RequestContext& context, bool unprivileged,
+                                      Inode* inode) ABSL_LOCKS_EXCLUDED(inode->mu);
+  // Whether the caller is to see the names of trusted.* attributes: CAP_SYS_ADMIN, as on tmpfs.
+  static bool MaySeeTrusted(const RequestContext& context);
 
   // Last used by Entry::generation: tells this mount from an earlier one at the same place.
   const uint64_t generation_;

@@ -178,7 +178,8 @@ void MemFs::EvictInode(const InodeRef& inode) {
 
 bool MemFs::WaitForReclaim(const RequestContext& context, InodeNumber ino, uint64_t bytes,
                            uint64_t seen) {
-  uint32_t owner = context.uid;
+  // A request that makes an inode has a user.
+  uint32_t owner = context.uid.value_or(0);
   if (const InodeRef inode = table_.Find(ino)) {
     MutexLock lock(&inode->mu);
     owner = inode->meta.uid;

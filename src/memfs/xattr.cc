@@ -1,7 +1,9 @@
 // SETXATTR, GETXATTR, LISTXATTR, REMOVEXATTR, and ACLs as the attributes by which they are set.
 
+#include <linux/capability.h>
 #include <sys/xattr.h>
 
+#include "src/base/caller.h"
 #include "src/base/clock.h"
 #include "src/memfs/acl.h"
 #include "src/memfs/memfs.h"
@@ -97,9 +99,24 @@ Result<std::string> MemFs::Listxattr(const RequestContext& context,
                                      const ListxattrRequest& request) {
   if (!xattr_) return Errno(ENOSYS);
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  {
+    MutexLock lock(&inode->mu);
+    if (inode->xattrs == nullptr) return std::string();
+    // The caller matters where there is something to hide.
+    if (!inode->xattrs->HasTrusted()) return inode->xattrs->List(/*with_trusted=*/true);
+  }
+  const bool with_trusted = MaySeeTrusted(context);
   MutexLock lock(&inode->mu);
   if (inode->xattrs == nullptr) return std::string();
-  return inode->xattrs->List(/*with_trusted=*/context.uid == 0);
+  return inode->xattrs->List(with_trusted);
+}
+
+bool MemFs::MaySeeTrusted(const RequestContext& context) {
+  const auto caller = base::Caller::Find(context.pid);
+  // The user where an older kernel tells it. Otherwise the names stay hidden: for a caller that may
+  // not read the values, programs such as cp -a fail at a name that is listed.
+  if (!caller.has_value()) return context.uid == 0;
+  return caller->HasCapability(CAP_SYS_ADMIN) && base::InInitialUserNamespace();
 }
 
 Result<void> MemFs::Removexattr(const RequestContext& context, const RemovexattrRequest& request) {
@@ -109,8 +126,8 @@ Result<void> MemFs::Removexattr(const RequestContext& context, const Removexattr
   if (inode->fixed()) return Errno(EPERM);
   // Setting and removing an access ACL both take S_ISGID from whoever is not in the group; about
   // setting the kernel tells (SetxattrRequest::kill_sgid), about removing it does not.
-  if (request.name == kAccessAclName && context.uid != 0) {
-    KillGroupBitOfStrangers(context, inode.get());
+  if (request.name == kAccessAclName) {
+    KillGroupBitOfStrangers(context, /*unprivileged=*/false, inode.get());
   }
   const Timestamp now = base::Now();
   MutexLock lock(&inode->mu);

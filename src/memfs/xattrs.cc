@@ -5,6 +5,13 @@
 #include <utility>
 
 namespace memfuse::memfs {
+namespace {
+
+constexpr std::string_view kTrusted = "trusted.";
+
+bool IsTrusted(std::string_view name) { return name.substr(0, kTrusted.size()) == kTrusted; }
+
+}  // namespace
 
 Xattrs::~Xattrs() {
   uint64_t cost = 0;
@@ -52,10 +59,15 @@ bool Xattrs::Remove(std::string_view name) {
   return true;
 }
 
+bool Xattrs::HasTrusted() const {
+  const auto it = map_.lower_bound(kTrusted);
+  return it != map_.end() && IsTrusted(it->first);
+}
+
 std::string Xattrs::List(bool with_trusted) const {
   std::string names;
   for (const auto& [name, value] : map_) {
-    if (!with_trusted && name.compare(0, 8, "trusted.") == 0) continue;
+    if (!with_trusted && IsTrusted(name)) continue;
     names.append(name);
     names.push_back('\0');
   }

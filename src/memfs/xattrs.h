@@ -40,6 +40,9 @@ class Xattrs {
   // The names, each followed by a NUL; "trusted." ones only on request.
   std::string List(bool with_trusted) const;
 
+  // Whether a name begins with "trusted.".
+  bool HasTrusted() const;
+
   bool empty() const { return map_.empty(); }
 
  private:

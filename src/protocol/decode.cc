@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "src/protocol/decode_internal.h"
 #include "src/protocol/wire.h"
@@ -17,6 +18,10 @@ static_assert(kWritePrefixSize == sizeof(wire::InHeader) + sizeof(wire::WriteIn)
 
 bool HasSetxattrExt(const ConnectionParameters& parameters) {
   return (parameters.flags & wire::kInitSetxattrExt) != 0;
+}
+
+std::optional<uint32_t> IdOrNothing(uint32_t id) {
+  return id == wire::kInvalidId ? std::nullopt : std::optional<uint32_t>(id);
 }
 
 Result<Request> DecodeForget(Arguments& arguments) {
@@ -173,8 +178,8 @@ Result<RequestHeader> DecodeHeader(absl::Span<const char> message, size_t apart)
   header.opcode = in.opcode;
   header.id = RequestId{in.unique};
   header.node = InodeNumber{in.nodeid};
-  header.uid = in.uid;
-  header.gid = in.gid;
+  header.uid = IdOrNothing(in.uid);
+  header.gid = IdOrNothing(in.gid);
   header.pid = in.pid;
   header.extensions_size = in.total_extlen * wire::kExtensionUnit;
   return header;

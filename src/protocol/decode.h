@@ -9,6 +9,7 @@
 #define MEMFUSE_SRC_PROTOCOL_DECODE_H_
 
 #include <cstdint>
+#include <optional>
 #include <variant>
 
 #include "absl/types/span.h"
@@ -30,7 +31,8 @@ struct RequestHeader {
   uint32_t opcode = 0;
   RequestId id{};
   InodeNumber node = kNoInode;
-  uint32_t uid = 0, gid = 0, pid = 0;
+  std::optional<uint32_t> uid = 0, gid = 0;  // nullopt: the kernel leaves it out
+  uint32_t pid = 0;
   uint32_t extensions_size = 0;  // bytes at the end of the message
 
   RequestContext context() const { return {id, uid, gid, pid}; }

@@ -80,8 +80,9 @@ constexpr InitFlag kFlags[] = {
     {wire::kInitNoExportSupport, "NO_EXPORT_SUPPORT", Want::kNo, "The opposite of EXPORT_SUPPORT."},
     {wire::kInitHasResend, "HAS_RESEND", Want::kNo,
      "Requests come again only to a server that remembers what it answered."},
-    {wire::kInitAllowIdmap, "ALLOW_IDMAP", Want::kNo,
-     "Requests that make no inode would come without a user and a group."},
+    {wire::kInitAllowIdmap, "ALLOW_IDMAP", Want::kPosixAcl,
+     "Idmapped mounts; only requests that make an inode then say for which user and group. The "
+     "mount fails unless the kernel checks permissions."},
     {wire::kInitOverIoUring, "OVER_IO_URING", Want::kIoUring,
      "Requests come on the caller's CPU. The mount hangs unless every queue is then registered."},
     {wire::kInitRequestTimeout, "REQUEST_TIMEOUT", Want::kNo,
@@ -141,6 +142,8 @@ Result<InitReply> Negotiate(const InitRequest& request, const Wishes& wishes) {
   for (const InitFlag& flag : kFlags) {
     if (Wanted(flag, wishes)) parameters.flags |= flag.bit & request.flags;
   }
+  // Of the two, POSIX_ACL is what turns default_permissions on.
+  if ((parameters.flags & wire::kInitPosixAcl) == 0) parameters.flags &= ~wire::kInitAllowIdmap;
 
   uint32_t max_write = WholePages(wishes.max_write);
   if (MayPipe(parameters)) max_write = std::min(max_write, WholePages(wishes.piped_write));
@@ -174,6 +177,10 @@ bool UsesIoUring(const ConnectionParameters& parameters) {
 bool MayPipe(const ConnectionParameters& parameters) {
   constexpr uint32_t kOldestMinorToPipe = 36;
   return parameters.minor >= kOldestMinorToPipe && !UsesIoUring(parameters);
+}
+
+bool AllowsIdmappedMounts(const ConnectionParameters& parameters) {
+  return (parameters.flags & wire::kInitAllowIdmap) != 0;
 }
 
 size_t EncodeInit(const InitReply& reply, absl::Span<char> out) {

@@ -76,6 +76,9 @@ bool UsesIoUring(const ConnectionParameters& parameters);
 // that puts no more pieces into a pipe than the data has pages (Linux 5.17).
 bool MayPipe(const ConnectionParameters& parameters);
 
+// Whether mounts of this file system can be idmapped (FUSE_ALLOW_IDMAP, Linux 6.12).
+bool AllowsIdmappedMounts(const ConnectionParameters& parameters);
+
 // Writes struct fuse_init_out, in the size that the agreed minor has; returns it.
 // Precondition: out.size() >= kMaxFixedBody (encode.h).
 size_t EncodeInit(const InitReply& reply, absl::Span<char> out);

@@ -29,6 +29,8 @@ struct InHeader {
 static_assert(sizeof(InHeader) == 40);
 static_assert(offsetof(InHeader, total_extlen) == 36);
 inline constexpr uint32_t kExtensionUnit = 8;
+// FUSE_INVALID_UIDGID: `uid` or `gid` where the kernel sends none.
+inline constexpr uint32_t kInvalidId = 0xffffffff;
 
 // In front of every reply.
 struct OutHeader {

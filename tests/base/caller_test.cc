@@ -1,95 +1,108 @@
 #include "src/base/caller.h"
 
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <linux/capability.h>
-#include <sched.h>
-#include <signal.h>
-#include <sys/syscall.h>
+#include <sys/fsuid.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <optional>
 #include <vector>
+
+#include "tests/testing/child_process.h"
 
 namespace memfuse::base {
 namespace {
 
+using test::ForkIntoPidNamespace;
+using test::ForkIntoUserNamespace;
+using test::SetCapabilities;
+using test::WithChild;
+
 constexpr uint32_t kNobodysGroup = 0xfffffff0;
 
-TEST(ThreadHasGroup, KnowsTheGroupsOfThisThread) {
+uint32_t Self() { return static_cast<uint32_t>(getpid()); }
+
+TEST(Caller, KnowsTheUserAndTheGroupsOfThisThread) {
   std::vector<gid_t> groups(static_cast<size_t>(getgroups(0, nullptr)));
   ASSERT_GE(getgroups(static_cast<int>(groups.size()), groups.data()), 0);
-  const auto self = static_cast<uint32_t>(getpid());
-  for (const gid_t group : groups) EXPECT_TRUE(ThreadHasGroup(self, group)) << group;
-  EXPECT_FALSE(ThreadHasGroup(self, kNobodysGroup));
+  groups.push_back(getegid());
+  const std::optional<Caller> self = Caller::Find(Self());
+  ASSERT_TRUE(self.has_value());
+  EXPECT_EQ(self->uid(), geteuid());
+  for (const gid_t group : groups) EXPECT_TRUE(self->InGroup(group)) << group;
+  EXPECT_FALSE(self->InGroup(kNobodysGroup));
 }
 
-TEST(ThreadHasGroup, IsFalseWhereNobodyCanTell) {
-  EXPECT_FALSE(ThreadHasGroup(0, 0));
-  const pid_t child = fork();
-  if (child == 0) _exit(0);
-  ASSERT_EQ(waitpid(child, nullptr, 0), child);
-  EXPECT_FALSE(ThreadHasGroup(static_cast<uint32_t>(child), getgid()));
+TEST(Caller, TakesTheIdsThatCountForFiles) {
+  if (geteuid() != 0) return;  // only root can become another user
+  WithChild(
+      [] {
+        const gid_t group = 77;
+        return setgroups(1, &group) == 0 && setfsgid(1002) >= 0 && setfsuid(1001) >= 0;
+      },
+      [](uint32_t child) {
+        const std::optional<Caller> caller = Caller::Find(child);
+        ASSERT_TRUE(caller.has_value());
+        EXPECT_EQ(caller->uid(), 1001u);
+        EXPECT_TRUE(caller->InGroup(1002));
+        EXPECT_TRUE(caller->InGroup(77));
+        EXPECT_FALSE(caller->InGroup(0));
+      });
 }
 
-// fork(2), into a new user namespace. Not unshare(2) in the child: a process with threads may not
-// call it, and under ThreadSanitizer each has one more.
-pid_t ForkIntoUserNamespace() {
-  return static_cast<pid_t>(syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0));
-}
-
-// Calls `check` with the number of a child that has gone through `prepare`.
-template <typename Prepare, typename Check>
-void WithChild(Prepare prepare, Check check, pid_t (*make_child)() = fork) {
-  int ready[2], done[2];
-  ASSERT_EQ(pipe(ready), 0);
-  ASSERT_EQ(pipe(done), 0);
-  const pid_t child = make_child();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    close(done[1]);
-    char byte = prepare() ? 'y' : 'n';
-    (void)!write(ready[1], &byte, 1);
-    (void)!read(done[0], &byte, 1);
-    _exit(0);
-  }
-  close(ready[1]);
-  char byte = 0;
-  EXPECT_EQ(read(ready[0], &byte, 1), 1);
-  EXPECT_EQ(byte, 'y');
-  check(static_cast<uint32_t>(child));
-  for (const int fd : {ready[0], done[0], done[1]}) close(fd);
-  EXPECT_EQ(waitpid(child, nullptr, 0), child);
-}
-
-bool SetCapabilities(uint32_t effective) {
-  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct data[2] = {};
-  data[0].effective = data[0].permitted = effective;
-  return syscall(SYS_capset, &header, data) == 0;
-}
-
-TEST(ThreadHasCapability, KnowsWhatIsInEffect) {
+TEST(Caller, KnowsWhichCapabilitiesAreInEffect) {
   const bool root = geteuid() == 0;
   const uint32_t kept = root ? uint32_t{1} << CAP_FSETID : 0;
   WithChild([kept] { return SetCapabilities(kept); },
             [root](uint32_t child) {
-              EXPECT_EQ(ThreadHasCapability(child, CAP_FSETID), root);
-              EXPECT_FALSE(ThreadHasCapability(child, CAP_CHOWN));
+              const std::optional<Caller> caller = Caller::Find(child);
+              ASSERT_TRUE(caller.has_value());
+              EXPECT_EQ(caller->HasCapability(CAP_FSETID), root);
+              EXPECT_EQ(caller->HasCapabilityAtHome(CAP_FSETID), root);
+              EXPECT_FALSE(caller->HasCapability(CAP_CHOWN));
+              EXPECT_FALSE(caller->HasCapabilityAtHome(CAP_CHOWN));
             });
 }
 
-TEST(ThreadHasCapability, IsWorthNothingFromAnotherUserNamespace) {
+TEST(Caller, HasNoCapabilityHereFromAnotherUserNamespace) {
   WithChild([] { return true; },
-            [](uint32_t child) { EXPECT_FALSE(ThreadHasCapability(child, CAP_FSETID)); },
+            [](uint32_t child) {
+              const std::optional<Caller> caller = Caller::Find(child);
+              ASSERT_TRUE(caller.has_value());
+              EXPECT_FALSE(caller->HasCapability(CAP_FSETID));
+              EXPECT_TRUE(caller->HasCapabilityAtHome(CAP_FSETID));
+            },
             ForkIntoUserNamespace);
 }
 
-TEST(ThreadHasCapability, IsFalseWhereNobodyCanTell) {
-  EXPECT_FALSE(ThreadHasCapability(0, CAP_FSETID));
+// Root's thread does not show its user namespace to an unprivileged daemon.
+TEST(Caller, IsFoundByADaemonThatMayNotTraceIt) {
+  if (geteuid() != 0) return;  // only root can become another user
+  const uint32_t root = Self();
+  WithChild(
+      [root] {
+        if (setresuid(1001, 1001, 1001) != 0) return false;
+        const std::optional<Caller> caller = Caller::Find(root);
+        return caller.has_value() && caller->HasCapability(CAP_SYS_ADMIN);
+      },
+      [](uint32_t) {});
+}
+
+TEST(Caller, IsNotFoundWithoutANumberOrAProcess) {
+  EXPECT_FALSE(Caller::Find(0).has_value());
   const pid_t child = fork();
   if (child == 0) _exit(0);
   ASSERT_EQ(waitpid(child, nullptr, 0), child);
-  EXPECT_FALSE(ThreadHasCapability(static_cast<uint32_t>(child), CAP_FSETID));
+  EXPECT_FALSE(Caller::Find(static_cast<uint32_t>(child)).has_value());
+}
+
+// The number 1 names the child there, and another process in the /proc that it sees.
+TEST(Caller, IsNotLookedForInAnotherPidNamespace) {
+  if (geteuid() != 0) return;  // only root makes PID namespaces
+  WithChild([] { return getpid() == 1 && !Caller::Find(1).has_value(); }, [](uint32_t) {},
+            ForkIntoPidNamespace);
 }
 
 }  // namespace

@@ -95,6 +95,24 @@ TEST_P(OverlayUpper, ChangesCopyUp) {
   EXPECT_EQ(Permissions("upper/write"), 0640u);
 }
 
+// overlayfs copies with the capabilities of whoever mounted it. FUSE tells its server the thread
+// alone, to which trusted.* names are not listed.
+TEST_P(OverlayUpper, AChangeByAnOrdinaryUserCopiesUp) {
+  Overlay overlay;
+  ASSERT_EQ(umount("lower"), 0);  // the directory below, on the file system under test
+  MakeFile("lower/f", "content", 0600);
+  Give("lower/f", kAlice);
+  ASSERT_EQ(setxattr("lower/f", "user.a", "1", 1, 0), 0);
+  ASSERT_EQ(setxattr("lower/f", "trusted.a", "2", 1, 0), 0);
+  ASSERT_EQ(overlay.Mount(), 0);
+  EXPECT_EQ(As(kAlice, [] { return ErrnoOf(chmod("merged/f", 0640)); }), 0);
+  EXPECT_EQ(ReadFile("upper/f"), "content");
+  EXPECT_EQ(Permissions("upper/f"), 0640u);
+  EXPECT_EQ(Stat("upper/f").st_uid, kAlice.uid);
+  EXPECT_EQ(XattrOf("upper/f", "user.a"), "1");
+  EXPECT_EQ(XattrOf("upper/f", "trusted.a"), on_memfuse() ? strerror(ENODATA) : "2");
+}
+
 TEST_P(OverlayUpper, EveryTypeCopiesUp) {
   Overlay overlay;
   for (const Type type : AllTypes()) MakeObject(type, "lower/" + ToString(type));

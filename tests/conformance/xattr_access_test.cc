@@ -1,5 +1,6 @@
 // xattr(7): which namespace is for whom, and on which type of object.
 
+#include <linux/capability.h>
 #include <sys/xattr.h>
 
 #include "tests/conformance/conformance.h"
@@ -78,6 +79,11 @@ TEST_P(XattrAsRoot, TrustedOnesAreInvisibleToUsers) {
   EXPECT_EQ(As(kAlice, [] { return int{Lists("f", "trusted.a")}; }), 0);
   EXPECT_EQ(As(kAlice, [] { return int{Lists("f", "user.a")}; }), 1);
   EXPECT_TRUE(Lists("f", "trusted.a"));
+  // The capability counts, not the number of the user.
+  const auto lists = [] { return int{Lists("f", "trusted.a")}; };
+  EXPECT_EQ(WithCapabilities(kAlice, CapabilityBit(CAP_SYS_ADMIN), lists), 1);
+  EXPECT_EQ(WithCapabilities(kRoot, CapabilityBit(CAP_DAC_OVERRIDE), lists), 0);
+  EXPECT_EQ(WithCapabilities(kRoot, 0, lists), 0);
 }
 
 TEST_P(XattrAsRoot, SecurityOnesAreSetByRootAndReadByAll) {

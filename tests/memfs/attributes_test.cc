@@ -1,14 +1,21 @@
 // GETATTR, SETATTR, STATX, ACCESS.
 
+#include <linux/capability.h>
 #include <unistd.h>
 
 #include <string>
 
 #include "src/base/clock.h"
 #include "tests/memfs/memfs_test_base.h"
+#include "tests/testing/child_process.h"
 
 namespace memfuse::memfs {
 namespace {
+
+using test::BecomeUser;
+using test::ForkIntoUserNamespace;
+using test::SetCapabilities;
+using test::WithChild;
 
 class AttributesTest : public MemFsTest {
  protected:
@@ -118,6 +125,51 @@ TEST_F(AttributesTest, AChangeOfOwnerClearsSetIdBitsAndCapabilities) {
   const InodeNumber dir = Ino(me_.Mkdir(kRootInode, "dir", 06755));
   ASSERT_THAT(me_.Chown(dir, 1, 2), Succeeds());
   EXPECT_EQ(Permissions(dir), 06755u);
+}
+
+// S_ISGID without group execution, by callers outside the file's group. Linux 6.12 and newer tell
+// the thread only, and of one in another PID namespace not even that.
+TEST_F(AttributesTest, AChangeOfOwnerByAPrivilegedCallerKeepsAnEmptySetGroupBit) {
+  const InodeNumber file = Privileged("file", 0644);
+  const auto mode_after = [&](const Caller& caller, SetattrRequest request) {
+    Must(me_.Chown(file, 500, 600));
+    Must(me_.Chmod(file, 02764));
+    request.ino = file;
+    request.kill_suidgid = true;  // the kernel says so in each of these
+    Must(caller.Setattr(request));
+    return Permissions(file);
+  };
+  SetattrRequest give{}, keep{}, cut{};
+  give.uid = 501;
+  keep.uid = 500;
+  cut.size = 1;
+  Caller thread(fs_.get());
+  thread.set_thread(0);
+  EXPECT_EQ(mode_after(thread, give), 02764u);
+  EXPECT_EQ(mode_after(thread, keep), 02764u);
+  EXPECT_EQ(mode_after(thread, cut), 0764u) << "the kernel found no capability";
+  EXPECT_EQ(mode_after(Caller(fs_.get(), 0, 0), give), 02764u) << "user 0, by an older kernel";
+  EXPECT_EQ(mode_after(Caller(fs_.get(), 500, 600), keep), 02764u) << "of the group";
+  EXPECT_EQ(mode_after(Caller(fs_.get(), 500, 500), keep), 0764u) << "an owner outside the group";
+  // The root of a container, who owns the file as an idmapped mount shows it.
+  WithChild([] { return true; },
+            [&](uint32_t pid) {
+              thread.set_thread(pid);
+              EXPECT_EQ(mode_after(thread, give), 02764u);
+              EXPECT_EQ(mode_after(thread, cut), 0764u);
+            },
+            ForkIntoUserNamespace);
+  WithChild([] { return SetCapabilities(0); },
+            [&](uint32_t pid) {
+              thread.set_thread(pid);
+              EXPECT_EQ(mode_after(thread, give), 0764u);
+            });
+  if (geteuid() != 0) return;  // only root has the capability
+  WithChild([] { return BecomeUser(77, uint32_t{1} << CAP_FSETID); },
+            [&](uint32_t pid) {
+              thread.set_thread(pid);
+              EXPECT_EQ(mode_after(thread, give), 02764u);
+            });
 }
 
 TEST_F(AttributesTest, AChangeOfSizeClearsSetIdBitsOnRequest) {

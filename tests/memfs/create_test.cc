@@ -1,6 +1,9 @@
 // The makers of names, apart from LINK: MKNOD, MKDIR, SYMLINK, CREATE, TMPFILE.
 
+#include <linux/fs.h>
+
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,6 +30,27 @@ class CreateTest : public MemFsTest {
     };
   }
 };
+
+// An idmapped mount that has no number for the caller: nothing is made in the name of 0xffffffff.
+TEST_F(CreateTest, NothingIsMadeForNobody) {
+  const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
+  for (const bool user_is_missing : {true, false}) {
+    RequestContext context;
+    (user_is_missing ? context.uid : context.gid) = std::nullopt;
+    EXPECT_THAT(fs_->Mknod(context, {kRootInode, "a", S_IFREG | 0644}), Fails(EOVERFLOW));
+    EXPECT_THAT(fs_->Mkdir(context, {kRootInode, "a", 0755}), Fails(EOVERFLOW));
+    EXPECT_THAT(fs_->Symlink(context, {kRootInode, "a", "to"}), Fails(EOVERFLOW));
+    EXPECT_THAT(fs_->Rename(context, {kRootInode, "file", kRootInode, "b", RENAME_WHITEOUT}),
+                Fails(EOVERFLOW));
+  }
+  EXPECT_THAT(me_.Lookup(kRootInode, "a"), Fails(ENOENT));
+  EXPECT_EQ(Ino(me_.Lookup(kRootInode, "file")), file);
+  // What makes no inode needs no ids.
+  Caller thread(fs_.get());
+  thread.set_thread(0);
+  EXPECT_THAT(thread.Link(file, kRootInode, "link"), Succeeds());
+  EXPECT_THAT(thread.Rename(kRootInode, "link", kRootInode, "b"), Succeeds());
+}
 
 TEST_F(CreateTest, ErrorsComeInTheirOrder) {
   const std::string long_name(256, 'x');

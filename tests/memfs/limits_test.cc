@@ -2,6 +2,7 @@
 // it, with their errors in order.
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/ioctl.h>
 
 #include <atomic>
@@ -15,9 +16,16 @@
 #include "tests/memfs/fake_backing_files.h"
 #include "tests/memfs/memfs_test_base.h"
 #include "tests/memfs/shmem_test_base.h"
+#include "tests/testing/child_process.h"
 
 namespace memfuse::memfs {
 namespace {
+
+using test::BecomeUser;
+using test::DropCapability;
+using test::ForkIntoUserNamespace;
+using test::SetCapabilities;
+using test::WithChild;
 
 constexpr uint64_t kLimit = 256 * kPageSize;
 constexpr uint64_t kInodes = 100;
@@ -65,6 +73,8 @@ class LimitsTest : public MemFsTest, public ::testing::WithParamInterface<DataKi
     request.output_size = output_size;
     Caller caller(fs_.get(), uid);
     caller.set_seat(seat_);
+    // This process has CAP_SYS_ADMIN; being user 0 is not enough.
+    if (uid == 0) caller.set_thread(static_cast<uint32_t>(getpid()));
     return fs_->Ioctl(caller.context(), request);
   }
   memfuse_limits Get(uint32_t uid = 0, InodeNumber ino = kRootInode) const {
@@ -79,6 +89,23 @@ class LimitsTest : public MemFsTest, public ::testing::WithParamInterface<DataKi
     MEMFUSE_RETURN_IF_ERROR(Ioctl(
         MEMFUSE_IOC_SET_LIMITS, {reinterpret_cast<const char*>(&limits), sizeof(limits)}, 0, uid));
     return {};
+  }
+
+  // Sets what is set already: whether the caller might.
+  static Result<void> MaySet(MemFs* fs, const RequestContext& context) {
+    const memfuse_limits limits = {};
+    IoctlRequest request{};
+    request.ino = kRootInode;
+    request.command = MEMFUSE_IOC_SET_LIMITS;
+    request.argument = 0x7fff0000;
+    request.input = {reinterpret_cast<const char*>(&limits), sizeof(limits)};
+    MEMFUSE_RETURN_IF_ERROR(fs->Ioctl(context, request));
+    return {};
+  }
+  static Result<void> ThreadMaySet(MemFs* fs, uint32_t pid) {
+    Caller caller(fs);
+    caller.set_thread(pid);
+    return MaySet(fs, caller.context());
   }
 
   const InodeNumber file_;
@@ -261,6 +288,35 @@ TEST_P(LimitsTest, ErrorsComeInOrder) {
   EXPECT_THAT(Ioctl(MEMFUSE_IOC_GET_LIMITS, "", 31), Fails(EINVAL));
   EXPECT_EQ(Get(kStranger).bytes_limit, kLimit);
   EXPECT_EQ(Get(kStranger, file_).inode_limit, kInodes);
+}
+
+TEST_P(LimitsTest, AreSetByACapabilityOfThisUserNamespaceOrTheAdministrator) {
+  MemFs* const fs = fs_.get();
+  const auto may_set = [fs](uint32_t pid) { EXPECT_THAT(ThreadMaySet(fs, pid), Succeeds()); };
+  const auto may_not = [fs](uint32_t pid) { EXPECT_THAT(ThreadMaySet(fs, pid), Fails(EPERM)); };
+  constexpr uint32_t kSysAdmin = uint32_t{1} << CAP_SYS_ADMIN;
+  may_set(static_cast<uint32_t>(getpid()));
+  WithChild([] { return BecomeUser(77, kSysAdmin); }, may_set);
+  WithChild([] { return BecomeUser(kAdministrator); }, may_set);
+  WithChild([] { return BecomeUser(77); }, may_not);
+  // Root of a container.
+  WithChild([] { return SetCapabilities(0); }, may_not);
+  WithChild([] { return DropCapability(CAP_SYS_ADMIN); }, may_not);
+  WithChild([] { return true; }, may_not, ForkIntoUserNamespace);
+  // A thread that cannot be found out; older kernels tell its user.
+  may_not(0);
+  EXPECT_THAT(MaySet(fs, Caller(fs, 0).context()), Fails(EPERM));
+  EXPECT_THAT(MaySet(fs, Caller(fs, kAdministrator).context()), Succeeds());
+}
+
+TEST_P(LimitsTest, UserZeroIsNoAdministratorByItsNumber) {
+  MemoryFileSystemOptions options = Options(GetParam());
+  options.administrator = 0;
+  const std::unique_ptr<MemFs> fs = MakeMemFs(options);
+  EXPECT_THAT(ThreadMaySet(fs.get(), static_cast<uint32_t>(getpid())), Succeeds());
+  EXPECT_THAT(MaySet(fs.get(), Caller(fs.get(), 0).context()), Fails(EPERM));
+  WithChild([] { return SetCapabilities(0); },
+            [&](uint32_t pid) { EXPECT_THAT(ThreadMaySet(fs.get(), pid), Fails(EPERM)); });
 }
 
 // A structure of a later version: what is not known here is 0, both ways.

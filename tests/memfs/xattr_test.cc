@@ -1,14 +1,21 @@
 // SETXATTR, GETXATTR, LISTXATTR, REMOVEXATTR, and ACLs as attributes.
 
+#include <linux/capability.h>
 #include <sys/xattr.h>
 
 #include <string>
 
 #include "tests/memfs/acl_bytes.h"
 #include "tests/memfs/memfs_test_base.h"
+#include "tests/testing/child_process.h"
 
 namespace memfuse::memfs {
 namespace {
+
+using test::BecomeUser;
+using test::ForkIntoUserNamespace;
+using test::SetCapabilities;
+using test::WithChild;
 
 const std::string kNamedAcl = AclBytes(
     {{kAclUserObj, 6}, {kAclUser, 7, 1000}, {kAclGroupObj, 4}, {kAclMask, 7}, {kAclOther, 0}});
@@ -93,14 +100,31 @@ TEST_F(XattrTest, ChangesMoveCtime) {
   EXPECT_EQ(MovedTimes(file_), "c");
 }
 
-TEST_F(XattrTest, TrustedNamesAreListedForRootOnly) {
+TEST_F(XattrTest, TrustedNamesAreListedForCapSysAdminOnly) {
   for (const char* name : {"user.u", "trusted.t", "security.s"}) {
     ASSERT_THAT(me_.Setxattr(file_, name, ""), Succeeds());
   }
   const std::string all("security.s\0trusted.t\0user.u\0", 28);
+  const std::string others("security.s\0user.u\0", 18);
+  const auto listed_for = [this](uint32_t pid) {
+    Caller caller(fs_.get());
+    caller.set_thread(pid);
+    return Must(caller.Listxattr(file_));
+  };
+  const bool root = geteuid() == 0;
+  EXPECT_EQ(listed_for(static_cast<uint32_t>(getpid())), root ? all : others);
+  WithChild([] { return SetCapabilities(0); },
+            [&](uint32_t pid) { EXPECT_EQ(listed_for(pid), others); });
+  WithChild([] { return true; }, [&](uint32_t pid) { EXPECT_EQ(listed_for(pid), others); },
+            ForkIntoUserNamespace);
+  if (root) {
+    WithChild([] { return BecomeUser(77, uint32_t{1} << CAP_SYS_ADMIN); },
+              [&](uint32_t pid) { EXPECT_EQ(listed_for(pid), all); });
+  }
+  // A thread that cannot be found out; older kernels tell its user.
+  EXPECT_EQ(listed_for(0), others);
   EXPECT_EQ(Must(me_.Listxattr(file_)), all);
-  EXPECT_EQ(Must(Caller(fs_.get(), 1000).Listxattr(file_)),
-            std::string("security.s\0user.u\0", 18));
+  EXPECT_EQ(Must(Caller(fs_.get(), 1000).Listxattr(file_)), others);
 }
 
 TEST_F(XattrTest, ARemovedAttributeIsGivenBack) {
@@ -198,6 +222,20 @@ TEST_F(XattrTest, RemovingAnAccessAclTakesTheSetGroupBitFromStrangers) {
   EXPECT_EQ(mode_after(Caller(fs_.get(), 1001, 1001)), 0755u);
   EXPECT_EQ(mode_after(Caller(fs_.get(), 1001, 0)), 02755u);
   EXPECT_EQ(mode_after(Caller(fs_.get(), 0, 1001)), 02755u);
+  // Without ids, the thread says it.
+  const auto mode_after_thread = [&](uint32_t pid) {
+    Caller caller(fs_.get());
+    caller.set_thread(pid);
+    return mode_after(caller);
+  };
+  EXPECT_EQ(mode_after_thread(0), 02755u) << "cannot be found out";
+  EXPECT_EQ(mode_after_thread(static_cast<uint32_t>(getpid())),
+            geteuid() == 0 || getegid() == 0 ? 02755u : 0755u);
+  if (geteuid() != 0) return;
+  WithChild([] { return BecomeUser(1001); },
+            [&](uint32_t pid) { EXPECT_EQ(mode_after_thread(pid), 0755u); });
+  WithChild([] { return SetCapabilities(0); },
+            [&](uint32_t pid) { EXPECT_EQ(mode_after_thread(pid), 02755u) << "of the group"; });
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "src/protocol/opcodes.h"
@@ -129,6 +130,21 @@ TEST(DecodeHeader, ReadsEveryField) {
   EXPECT_EQ(context.uid, kUid);
   EXPECT_EQ(context.gid, kGid);
   EXPECT_EQ(context.pid, kPid);
+}
+
+// FUSE_INVALID_UIDGID is no user, and each of the two stands for itself.
+TEST(DecodeHeader, HasNoIdsWhereTheKernelLeavesThemOut) {
+  const auto context = [](uint32_t uid, uint32_t gid) {
+    const std::string message = MakeMessage(FUSE_GETATTR, std::string(24, 'b'), 0, uid, gid);
+    return DecodeHeader(ExactBuffer(message).span())->context();
+  };
+  EXPECT_EQ(context(0xffffffff, 0xffffffff).uid, std::nullopt);
+  EXPECT_EQ(context(0xffffffff, 0xffffffff).gid, std::nullopt);
+  EXPECT_EQ(context(0xffffffff, 0xffffffff).pid, kPid);
+  EXPECT_EQ(context(0xffffffff, 7).uid, std::nullopt);
+  EXPECT_EQ(context(0xffffffff, 7).gid, 7u);
+  EXPECT_EQ(context(0, 0xffffffff).uid, 0u);
+  EXPECT_EQ(context(0, 0xffffffff).gid, std::nullopt);
 }
 
 TEST(DecodeHeader, HasItsOwnBytesAndNoOthers) {

@@ -34,14 +34,15 @@ std::string BytesOf(const T& value) {
 
 // The bytes of a request: a header with the right length, and `body`, of which the last
 // `extensions` units of 8 bytes are extensions.
-inline std::string MakeMessage(uint32_t opcode, std::string_view body, uint16_t extensions = 0) {
+inline std::string MakeMessage(uint32_t opcode, std::string_view body, uint16_t extensions = 0,
+                               uint32_t uid = kUid, uint32_t gid = kGid) {
   fuse_in_header header{};
   header.len = static_cast<uint32_t>(sizeof(header) + body.size());
   header.opcode = opcode;
   header.unique = kUnique;
   header.nodeid = kNode;
-  header.uid = kUid;
-  header.gid = kGid;
+  header.uid = uid;
+  header.gid = gid;
   header.pid = kPid;
   std::string message = BytesOf(header);
   // Older headers call this field padding.

@@ -24,7 +24,7 @@ constexpr uint64_t kExpected =
     FUSE_HAS_IOCTL_DIR | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO |
     FUSE_PARALLEL_DIROPS | FUSE_POSIX_ACL | FUSE_ABORT_ERROR | FUSE_MAX_PAGES |
     FUSE_CACHE_SYMLINKS | FUSE_NO_OPENDIR_SUPPORT | FUSE_EXPLICIT_INVAL_DATA |
-    FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT | FUSE_INIT_EXT;
+    FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT | FUSE_INIT_EXT | wire::kInitAllowIdmap;
 
 TEST(InitFlags, AreThoseOfTheProtocol) {
   const std::map<std::string_view, uint64_t> expected = {
@@ -100,15 +100,21 @@ TEST(Negotiate, TakesWhatIsWantedOfWhatIsOffered) {
   EXPECT_EQ(reply->congestion_threshold, 96);
 }
 
+// The kernel ends the connection where ALLOW_IDMAP comes without default_permissions, which
+// POSIX_ACL turns on.
+uint64_t WithoutLoneIdmap(uint64_t flags) {
+  return (flags & FUSE_POSIX_ACL) != 0 ? flags : flags & ~wire::kInitAllowIdmap;
+}
+
 TEST(Negotiate, SetsNoFlagThatIsNotOffered) {
   for (int bit = 0; bit < 64; ++bit) {
     const uint64_t one = uint64_t{1} << bit;
     const Result<InitReply> only = Negotiate(Kernel(45, one), {});
     ASSERT_TRUE(only.ok());
-    EXPECT_EQ(only->parameters.flags, kExpected & one) << bit;
+    EXPECT_EQ(only->parameters.flags, WithoutLoneIdmap(kExpected & one)) << bit;
     const Result<InitReply> without = Negotiate(Kernel(45, ~one), {});
     ASSERT_TRUE(without.ok());
-    EXPECT_EQ(without->parameters.flags, kExpected & ~one) << bit;
+    EXPECT_EQ(without->parameters.flags, WithoutLoneIdmap(kExpected & ~one)) << bit;
   }
 }
 
@@ -121,10 +127,17 @@ TEST(Negotiate, WritebackIsAWish) {
   EXPECT_EQ(Negotiate(Kernel(45, without), wishes)->parameters.flags, kExpected);
 }
 
-TEST(Negotiate, WithoutChecksOfPermissionsAclsAreNotTheKernelsEither) {
+TEST(Negotiate, WithoutChecksOfPermissionsAclsAndIdmapsAreNotTheKernelsEither) {
   Wishes wishes;
   wishes.posix_acl = false;
-  EXPECT_EQ(Negotiate(Kernel(45, kAll), wishes)->parameters.flags, kExpected & ~FUSE_POSIX_ACL);
+  EXPECT_EQ(Negotiate(Kernel(45, kAll), wishes)->parameters.flags,
+            kExpected & ~(FUSE_POSIX_ACL | wire::kInitAllowIdmap));
+}
+
+TEST(Negotiate, IdmappedMountsAreAllowedWhereTheKernelKnowsThem) {
+  EXPECT_TRUE(AllowsIdmappedMounts(Negotiate(Kernel(45, kAll), {})->parameters));
+  EXPECT_FALSE(
+      AllowsIdmappedMounts(Negotiate(Kernel(40, kAll & ~wire::kInitAllowIdmap), {})->parameters));
 }
 
 TEST(Negotiate, SpeaksTheOlderOfTheTwoMinors) {

@@ -4,6 +4,7 @@
 #define MEMFUSE_TESTS_TESTING_CALLER_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,11 @@ class Caller {
   }
 
   const RequestContext& context() const { return context_; }
+  // As of Linux 6.12, in requests that make no inode: the number of the thread, and no ids.
+  void set_thread(uint32_t pid) {
+    context_.uid = context_.gid = std::nullopt;
+    context_.pid = pid;
+  }
   void set_seat(Seat* seat) { context_.seat = seat; }
 
   Result<Entry> Lookup(InodeNumber parent, std::string_view name) const {
