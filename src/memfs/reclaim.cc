@@ -87,6 +87,7 @@ bool Reclaim::FreeInBackground(const base::RefPtr<Inode>& inode) {
 
 void Reclaim::Run() {
   base::SetThreadName("memfuse-reclaim");
+  base::PrepareThreadForLocks();
   for (;;) {
     const uint64_t seen = work_.version();
     if (stop_.load()) return;
