@@ -3,6 +3,7 @@
 #include "src/cli/machine.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <optional>
 #include <string>
@@ -126,6 +127,22 @@ TEST_F(CgroupTest, LimitsAndTheCgroupAreReadEachTime) {
   EXPECT_EQ(cgroup.ReadLimit(), 3000u);
   Write("proc/self/cgroup", "4:memory:/b\n");
   EXPECT_EQ(cgroup.ReadLimit(), 6000u);
+}
+
+TEST_F(CgroupTest, WhatCannotBeReadIsNotTakenForTheLackOfALimit) {
+  WriteProc("4:memory:/a\n", kV1Mount);
+  Write("sys/fs/cgroup/memory/a/memory.limit_in_bytes", "4000\n");
+  const MemoryCgroup cgroup(root_.path());
+  bool complete = false;
+  EXPECT_EQ(cgroup.ReadLimit(&complete), 4000u);
+  EXPECT_TRUE(complete);
+  rlimit before = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none = {0, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  EXPECT_EQ(cgroup.ReadLimit(&complete), std::nullopt);
+  EXPECT_FALSE(complete);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 TEST_F(CgroupTest, GarbageIsNoLimit) {
