@@ -73,6 +73,8 @@ struct MountOptions {
   // noatime; what it is not told holds all the same.
   bool noatime = false, nodiratime = false, strictatime = false;
   bool nosymfollow = false;  // root only
+  // Unwritten data of the mount that the kernel may keep; see Session::BoundDirtyBytes.
+  uint64_t max_dirty_bytes = 0;
   // Through fusermount3 even where mount(2) is allowed. For tests.
   bool force_helper = false;
 };
@@ -130,6 +132,20 @@ class Session {
   // Waits until the connection ended (unmounted or aborted by anybody) or `timeout` passed; true
   // when it ended.
   virtual bool WaitFor(absl::Duration timeout) = 0;
+  // Whether the connection was lost by an error of this side: requests could not be read any more.
+  // The session ends then; callers get ECONNABORTED once it is unmounted or stopped.
+  virtual bool failed() const = 0;
+
+  // Gives back what is kept for requests to come and was not used since the last call: pipes. To be
+  // called once a second or so.
+  virtual void ReleaseIdle() = 0;
+
+  // Bounds the data that is stored in files of this mount and not yet written back to the server,
+  // as far as this process may (root; Linux 6.2). 0: no bound but the system's. It is for servers
+  // whose memory is limited together with that of their clients: unwritten data counts against the
+  // limit, and to write it back the server needs memory. An adopted mount stays as it is.
+  virtual void BoundDirtyBytes(uint64_t bytes) = 0;
+
   // A descriptor for poll(2) that becomes readable when the connection ended, for who waits for
   // other things too. The session's own; nobody else reads or closes it.
   virtual int end_descriptor() const = 0;

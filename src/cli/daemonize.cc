@@ -1,7 +1,6 @@
 #include "src/cli/daemonize.h"
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -128,20 +127,6 @@ void DetachFromSurroundings() {
     // Nothing but a strange chroot has no "/"; a busy old directory is then the lesser evil.
   }
   umask(0);
-  std::signal(SIGHUP, SIG_IGN);
-  std::signal(SIGPIPE, SIG_IGN);
-  // A limit on file sizes that was meant for the caller's own files would bound the memory file in
-  // which all data lies. Where it cannot be lifted, running into it is an error of one request.
-  std::signal(SIGXFSZ, SIG_IGN);
-  // Whether a file is still mapped is found out with a lease, which somebody may break.
-  std::signal(SIGIO, SIG_IGN);
-  const rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
-  if (rlimit limit;
-      setrlimit(RLIMIT_FSIZE, &unlimited) != 0 && getrlimit(RLIMIT_FSIZE, &limit) == 0) {
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  std::signal(SIGCHLD, SIG_DFL);
 }
 
 absl::StatusOr<StartupReport> Daemonize(int keep_fd, const std::function<void()>& on_silent_death) {

@@ -39,7 +39,7 @@ void EnsureStandardStreams();
 
 // Makes this process independent of its surroundings: working directory "/" (a working directory,
 // or a core dump, inside the own mount would wait for itself), umask 0 (the kernel applies the
-// caller's), no SIGHUP and SIGPIPE, SIGCHLD as waitpid(2) needs it.
+// caller's). process_limits.h has what else is inherited.
 void DetachFromSurroundings();
 
 // Forks; to be called before there is any thread. The child returns, with all inherited descriptors

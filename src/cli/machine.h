@@ -10,8 +10,10 @@
 namespace memfuse::cli {
 
 struct Machine {
-  uint64_t ram = 0;     // bytes of memory the machine has
-  uint64_t memory = 0;  // bytes this process may use: `ram`, or its cgroup's limit if smaller
+  uint64_t ram = 0;  // bytes of memory the machine has
+  // The smallest memory limit of the cgroup of this process and those above it.
+  std::optional<uint64_t> cgroup_limit;
+  uint64_t memory = 0;  // bytes that files may take: `ram`, or what the cgroup leaves if smaller
   int cpus = 1;         // CPUs this process may run on
   uint32_t uid = 0;     // effective ids of this process
   uint32_t gid = 0;
@@ -22,10 +24,6 @@ Machine ThisMachine();
 
 // MemTotal of ROOT/proc/meminfo; 0 if it cannot be read. `root` is "" but for tests.
 uint64_t ReadRam(const std::string& root);
-
-// The smallest memory limit of this process's cgroup and those above it, cgroup v1 or v2 or both,
-// as ROOT/proc/self/cgroup and ROOT/proc/self/mountinfo name them. Nothing when there is no limit.
-std::optional<uint64_t> ReadCgroupMemoryLimit(const std::string& root);
 
 }  // namespace memfuse::cli
 

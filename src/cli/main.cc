@@ -21,8 +21,10 @@
 #include "src/cli/message.h"
 #include "src/cli/mount_helper.h"
 #include "src/cli/mount_source.h"
+#include "src/cli/oom_score.h"
 #include "src/cli/options.h"
 #include "src/cli/preflight.h"
+#include "src/cli/process_limits.h"
 #include "src/cli/remount.h"
 #include "src/cli/server.h"
 #include "src/cli/service_manager.h"
@@ -37,7 +39,7 @@ int Print(absl::string_view text) {
 }
 
 // Mounts, and serves: in the foreground until the end; otherwise the parent never returns.
-int Run(const Options& options) {
+int Run(Options options) {
   StartupReport report;
   if (!options.foreground) {
     // A descriptor that was handed over belongs to somebody else's mount, who clears it away.
@@ -49,6 +51,11 @@ int Run(const Options& options) {
     report = *std::move(pipe);
   }
   DetachFromSurroundings();
+  ResetInheritedState(/*background=*/!options.foreground);
+  LowerOomScore(/*background=*/!options.foreground);
+  for (std::string& sentence : LiftResourceLimits()) {
+    options.warnings.push_back(std::move(sentence));
+  }
   ConfigureAllocator();
   return RunServer(options, std::move(report));
 }
@@ -67,7 +74,7 @@ int Main(const std::vector<std::string>& arguments) {
   absl::StatusOr<Options> options = ResolveOptions(*operands, ThisMachine());
   if (!options.ok()) return Fail(options.status());
   if (const absl::Status status = CheckSurroundings(*options); !status.ok()) return Fail(status);
-  return Run(*options);
+  return Run(*std::move(options));
 }
 
 // `mount -o remount`.
@@ -117,7 +124,7 @@ int HelperMain(const std::vector<std::string>& arguments) {
                            FLAGS_fsname, " on ", call->mount_point, "\n"));
     if (status != 0) return status;
   }
-  if (!call->fake) return Run(*options);
+  if (!call->fake) return Run(*std::move(options));
   const absl::StatusOr<std::string> mount_point =
       transport::CheckMountPoint(options->mount.mount_point);
   return mount_point.ok() ? 0 : Fail(mount_point.status());

@@ -74,4 +74,8 @@ int Fail(const absl::Status& status) {
 
 int Fail(absl::string_view sentence) { return Fail(absl::InternalError(sentence)); }
 
+void Warn(absl::string_view sentence) {
+  std::fputs(ErrorLine(absl::StrCat("warning: ", sentence)).c_str(), stderr);
+}
+
 }  // namespace memfuse::cli

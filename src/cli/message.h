@@ -34,6 +34,9 @@ int ExitStatus(absl::StatusCode code);
 int Fail(const absl::Status& status);
 int Fail(absl::string_view sentence);
 
+// Writes ErrorLine of 'warning: ' and the sentence to stderr; nothing ends.
+void Warn(absl::string_view sentence);
+
 }  // namespace memfuse::cli
 
 #endif  // MEMFUSE_SRC_CLI_MESSAGE_H_

@@ -1,6 +1,8 @@
 #include "src/cli/options.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
@@ -134,6 +136,11 @@ absl::StatusOr<Options> ResolveOptions(const std::vector<std::string>& operands,
   auto filesystem = ResolveFileSystem(machine);
   if (!filesystem.ok()) return filesystem.status();
   options.filesystem = *filesystem;
+  if (IsFlagSet("size")) {
+    std::optional<std::string> warning =
+        WarnOfSize(options.filesystem.size_limit, machine.cgroup_limit);
+    if (warning.has_value()) options.warnings.push_back(absl::StrCat("--size: ", *warning));
+  }
 
   auto threads = ResolveThreads(machine);
   if (!threads.ok()) return threads.status();

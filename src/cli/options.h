@@ -21,6 +21,8 @@ struct Options {
   bool require_io_uring = false;
   bool foreground = false;
   std::string log_dir;  // empty: syslog, or stderr in the foreground
+  // Sentences for the user about what was asked for and is taken all the same.
+  std::vector<std::string> warnings;
 };
 
 // From the flags and the operands of the command line. InvalidArgument or Unimplemented, with one

@@ -21,6 +21,7 @@
 #include "src/base/caller.h"
 #include "src/base/unique_fd.h"
 #include "src/cli/flags.h"
+#include "src/cli/message.h"
 #include "src/cli/mount_description.h"
 #include "src/cli/options.h"
 #include "src/cli/paths.h"
@@ -259,6 +260,9 @@ absl::Status Remount(const std::vector<std::string>& operands, const Machine& ma
   if (!done.ok() && flags != mounted->flags) {
     (void)SetMountFlags(*mounted, mounted->flags);
     if (access_times) (void)SetAccessTimes(*mounted, mounted->flags);
+  }
+  if (done.ok()) {
+    for (const std::string& warning : options->warnings) Warn(warning);
   }
   return done;
 }

@@ -10,6 +10,7 @@
 #include <iterator>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,6 +25,8 @@
 #include "src/base/memory_guard.h"
 #include "src/base/unique_fd.h"
 #include "src/cli/logging.h"
+#include "src/cli/memory_cgroup.h"
+#include "src/cli/message.h"
 #include "src/cli/mount_description.h"
 #include "src/cli/service_manager.h"
 #include "src/cli/size.h"
@@ -47,10 +50,15 @@ base::UniqueFd CatchSignals() {
 }
 
 absl::StatusOr<std::unique_ptr<Session>> StartSession(const Options& options,
+                                                      uint64_t max_dirty_bytes,
                                                       MemoryFileSystem* fs) {
   SessionOptions session = options.session;
   session.passthrough = fs->wants_backing_files();
-  if (options.fuse_fd < 0) return Session::Mount(options.mount, session, fs);
+  if (options.fuse_fd < 0) {
+    MountOptions mount = options.mount;
+    mount.max_dirty_bytes = max_dirty_bytes;
+    return Session::Mount(mount, session, fs);
+  }
   Session::AdoptOptions adopt;
   adopt.descriptors = {options.fuse_fd};
   adopt.mount_point = options.mount.mount_point;
@@ -78,20 +86,42 @@ std::string DescribeService(absl::string_view where, uint64_t size_limit, uint64
 }
 
 // Says so where a remount changed them since `seen`; where there is no memory for that, the next
-// time.
-void SayNewLimits(absl::string_view where, const MemoryFileSystemUsage& now,
+// time. Whether it was said.
+bool SayNewLimits(absl::string_view where, const MemoryFileSystemUsage& now,
                   MemoryFileSystemUsage* seen) {
-  if (now.size_limit == seen->size_limit && now.inode_limit == seen->inode_limit) return;
+  if (now.size_limit == seen->size_limit && now.inode_limit == seen->inode_limit) return false;
   const bool said = base::WithMemory([&] {
     LOG(INFO) << "limits are now " << now.size_limit << " bytes, " << now.inode_limit << " inodes";
     TellStatus(DescribeService(where, now.size_limit, now.inode_limit));
   });
   if (said) *seen = now;
+  return said;
+}
+
+uint64_t DirtyBytesFor(std::optional<uint64_t> cgroup_limit) {
+  return cgroup_limit.has_value() ? RoomForDirtyPages(*cgroup_limit) : 0;
+}
+
+// What depends on the cgroup's limit, `seen` before, while the mount is served.
+void FollowCgroup(const MemoryCgroup& cgroup, const MemoryFileSystemUsage& limits, bool new_limits,
+                  Session& session, std::optional<uint64_t>* seen) {
+  bool complete;
+  const std::optional<uint64_t> limit = cgroup.ReadLimit(&complete);
+  if (!complete) return;
+  const bool changed = limit != *seen;
+  *seen = limit;
+  // The kernel keeps it as a share of what is free for the cache, which changes all the time.
+  if (changed || limit.has_value()) session.BoundDirtyBytes(DirtyBytesFor(limit));
+  if (!changed && !new_limits) return;
+  if (const auto warning = WarnOfSize(limits.size_limit, limit); warning.has_value()) {
+    LOG(WARNING) << *warning;
+  }
 }
 
 // Returns when the mount is gone or about to go: the signal that asks for it, or 0 when somebody
-// else ended the connection. Once a second it gives memory back.
-int ServeUntilEnd(int signals, absl::string_view where, Session& session, MemoryFileSystem& fs) {
+// else ended the connection. Once a second it gives back what is not used, and looks at the limits.
+int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgroup,
+                  std::optional<uint64_t> cgroup_limit, Session& session, MemoryFileSystem& fs) {
   MemoryFileSystemUsage limits = fs.Usage();
   for (;;) {
     pollfd events[] = {{signals, POLLIN, 0}, {session.end_descriptor(), POLLIN, 0}};
@@ -107,23 +137,30 @@ int ServeUntilEnd(int signals, absl::string_view where, Session& session, Memory
     }
     if (session.WaitFor(absl::ZeroDuration())) return 0;
     fs.ReleaseUnusedMemory();
-    SayNewLimits(where, fs.Usage(), &limits);
+    session.ReleaseIdle();
+    const bool new_limits = SayNewLimits(where, fs.Usage(), &limits);
+    base::WithMemory([&] { FollowCgroup(cgroup, limits, new_limits, session, &cgroup_limit); });
   }
 }
 
 // Unmounts; returns the exit status. Goes through whatever memory there is.
 int End(int signal, absl::string_view where, Session* session) {
+  constexpr absl::string_view kFailure = "requests cannot be read any more, unmounting ";
+  const bool failed = session->failed();
   base::WithMemory([&] {
-    const std::string end = signal == 0 ? absl::StrCat(where, " was unmounted")
-                                        : absl::StrCat("signal ", signal, ", unmounting ", where);
-    LOG(INFO) << end;
+    const std::string end = failed        ? absl::StrCat(kFailure, where)
+                            : signal == 0 ? absl::StrCat(where, " was unmounted")
+                                          : absl::StrCat("signal ", signal, ", unmounting ", where);
+    LOG_IF(INFO, !failed) << end;
+    LOG_IF(ERROR, failed) << end;
     TellStopping(end);
   });
   const absl::Status status = session->Unmount(kUnmountTimeout);
-  if (status.ok()) return 0;
+  if (status.ok() && !failed) return 0;
   base::WithMemory([&] {
-    LOG(ERROR) << status.message();
-    TellFailure(status.message(), /*error=*/0);
+    if (!status.ok()) LOG(ERROR) << status.message();
+    TellFailure(status.ok() ? absl::StrCat(kFailure, where) : std::string(status.message()),
+                /*error=*/0);
   });
   return 1;
 }
@@ -137,7 +174,10 @@ int Run(const Options& options, StartupReport& report) {
   const int log_level = std::exchange(FLAGS_minloglevel, google::GLOG_FATAL);
   absl::StatusOr<std::unique_ptr<MemoryFileSystem>> fs = MemoryFileSystem::Make(options.filesystem);
   if (!fs.ok()) return report.Fail(fs.status());
-  absl::StatusOr<std::unique_ptr<Session>> session = StartSession(options, fs->get());
+  const MemoryCgroup cgroup("");
+  const std::optional<uint64_t> cgroup_limit = cgroup.ReadLimit();
+  absl::StatusOr<std::unique_ptr<Session>> session =
+      StartSession(options, DirtyBytesFor(cgroup_limit), fs->get());
   if (!session.ok()) return report.Fail(session.status());
 
   if (options.require_io_uring && !(*session)->uses_io_uring()) {
@@ -161,13 +201,18 @@ int Run(const Options& options, StartupReport& report) {
         << "no idmapped mounts of this file system: for FUSE the kernel makes them from Linux "
            "6.12 on";
   }
+  for (const std::string& warning : options.warnings) {
+    LOG(WARNING) << warning;
+    // The log of the background is not where the caller looks.
+    if (!options.foreground) Warn(warning);
+  }
   int signal = SIGTERM;  // as if, when nobody waits for the mount any more
   if (report.Succeed()) {
     base::WithMemory([&] {
       TellReady(
           DescribeService(where, options.filesystem.size_limit, options.filesystem.inode_limit));
     });
-    signal = ServeUntilEnd(signals.get(), where, **session, **fs);
+    signal = ServeUntilEnd(signals.get(), where, cgroup, cgroup_limit, **session, **fs);
   }
   return End(signal, where, session->get());
 }

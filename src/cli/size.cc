@@ -4,6 +4,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "src/cli/memory_cgroup.h"
 #include "src/cli/number.h"
 
 namespace memfuse::cli {
@@ -45,6 +46,16 @@ absl::StatusOr<uint64_t> ParseBlockCount(absl::string_view text) {
         "--nr_blocks: '", text, "' is no count of pages; give a number, or one with k, m or g"));
   }
   return *count * kPageSize;
+}
+
+std::optional<std::string> WarnOfSize(uint64_t bytes, std::optional<uint64_t> cgroup_limit) {
+  // Rounded up to pages, as the size is.
+  if (!cgroup_limit.has_value() || bytes < RoomForFiles(*cgroup_limit) + kPageSize) {
+    return std::nullopt;
+  }
+  return absl::StrCat("the size of ", bytes, " bytes is more than the control group leaves, ",
+                      RoomForFiles(*cgroup_limit), " of its limit of ", *cgroup_limit,
+                      " bytes: before the file system is full, the kernel may kill processes");
 }
 
 std::string FormatSize(uint64_t bytes) {

@@ -73,18 +73,32 @@ absl::Span<const char> Arena::Map(PageNumber first, uint64_t offset, size_t leng
   Window& window = windows_[at / kWindowBytes];
   const char* const mapping = window.mapping.load(std::memory_order_acquire);
   if (mapping == nullptr) return {};
-  window.idle.store(0, std::memory_order_relaxed);
+  if (!window.used.load(std::memory_order_relaxed)) {
+    window.used.store(true, std::memory_order_relaxed);
+  }
   const uint64_t within = at % kWindowBytes;
-  return {mapping + within, static_cast<size_t>(std::min<uint64_t>(length, kWindowBytes - within))};
+  length = static_cast<size_t>(std::min<uint64_t>(length, kWindowBytes - within));
+  for (uint64_t area = at / kAreaBytes; area * kAreaBytes < at + length; ++area) NoteMapped(area);
+  return {mapping + within, length};
 }
 
-void Arena::ForgetIdleMappings() {
+void Arena::NoteMapped(uint64_t area) const {
+  for (const std::atomic<uint64_t>& mapped : mapped_areas_) {
+    if (mapped.load(std::memory_order_relaxed) == area + 1) return;
+  }
+  const size_t place = next_mapped_area_.fetch_add(1, std::memory_order_relaxed) % kMostAreas;
+  const uint64_t oldest = mapped_areas_[place].exchange(area + 1, std::memory_order_relaxed);
+  if (oldest == 0) return;
+  const uint64_t at = (oldest - 1) * kAreaBytes;
+  const char* const mapping = windows_[at / kWindowBytes].mapping.load(std::memory_order_acquire);
+  madvise(const_cast<char*>(mapping) + at % kWindowBytes, kAreaBytes, MADV_DONTNEED);
+}
+
+void Arena::ForgetMappings() {
+  for (std::atomic<uint64_t>& mapped : mapped_areas_) mapped.store(0, std::memory_order_relaxed);
   for (Window& window : windows_) {
-    uint8_t idle = window.idle.load(std::memory_order_relaxed);
-    if (idle == kForgotten) continue;
-    const auto longer = static_cast<uint8_t>(idle + 1);
-    if (!window.idle.compare_exchange_strong(idle, longer) || longer < kForgotten) continue;
-    // Whoever reads out of it now finds the pages again: they are the file's.
+    if (!window.used.load(std::memory_order_relaxed)) continue;
+    window.used.store(false, std::memory_order_relaxed);
     const char* const mapping = window.mapping.load(std::memory_order_acquire);
     madvise(const_cast<char*>(mapping), kWindowBytes, MADV_DONTNEED);
   }

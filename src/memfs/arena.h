@@ -5,6 +5,10 @@
 // errno and not a SIGBUS. They are read with pread, or by the kernel out of a read-only mapping,
 // which fails as gently; the daemon itself touches the mapping nowhere.
 //
+// What is read through the mapping enters the page tables and counts as resident memory of the
+// daemon. When memory is short the kernel kills the process with the most of it, and with this one
+// all files would go. So no more than a few areas of the mapping are in the page tables at a time.
+//
 // A page may be shared: Share() gives it one more owner, and each owner frees it. Who writes to a
 // page of several owners takes a page of its own first (copy on write); that is for owners to see
 // to.
@@ -98,10 +102,9 @@ class Arena {
   // owns the pages and they stay as they are; and only of pages that were written: to look at
   // another one gives it memory.
   absl::Span<const char> Map(PageNumber first, uint64_t offset, size_t length) const;
-  // Takes windows that nobody asked for since the last call but one out of the page tables, which
-  // count as memory of this process: when memory is short, the largest process is killed. To be
-  // called now and then.
-  void ForgetIdleMappings();
+  // Takes all that was mapped since the last call out of the page tables, also what Map missed when
+  // two threads read from the same area. To be called now and then.
+  void ForgetMappings();
 
   // The memory file itself, for who wants to know what the system spends on it.
   int descriptor() const { return fd_.get(); }
@@ -133,9 +136,14 @@ class Arena {
   static constexpr size_t kWindows = kMaxPages / (kWindowBytes / kPageSize);
   struct Window {
     std::atomic<const char*> mapping{nullptr};
-    std::atomic<uint8_t> idle{kForgotten};  // calls of ForgetIdleMappings since it was used
+    std::atomic<bool> used{false};  // since the last ForgetMappings
   };
-  static constexpr uint8_t kForgotten = 2;
+  // A fault brings a huge page into the page tables, or a few pages around the one that was asked
+  // for: always within one area.
+  static constexpr uint64_t kAreaBytes = kGroupPages * kPageSize;
+  // 16 MiB in all: less than a program that is in want of memory has, and yet so much that a thread
+  // which reads a file from its beginning to its end finds its area there.
+  static constexpr size_t kMostAreas = 8;
 
   Arena(base::UniqueFd fd, Budget* budget) : fd_(std::move(fd)), budget_(budget) {}
 
@@ -176,6 +184,9 @@ class Arena {
   Result<void> Grow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Maps the window that holds page `page`, if it is not and can be.
   void MapWindowOf(uint64_t page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Notes that area `area` is about to be read, and takes the oldest one out of the page tables if
+  // there are too many. Not all at once: areas that are being read would come back unnoticed.
+  void NoteMapped(uint64_t area) const;
   // Takes up to pages.size() pages out of one group that has some; returns how many.
   size_t TakeFrom(uint32_t group_index, absl::Span<PageNumber> pages)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -192,6 +203,10 @@ class Arena {
   std::atomic<uint64_t> in_use_{0};
   // Each is mapped under mu_, once.
   mutable std::array<Window, kWindows> windows_;
+  // Areas that may be in the page tables: one more than their numbers; 0: none. The next one takes
+  // the place of the oldest.
+  mutable std::array<std::atomic<uint64_t>, kMostAreas> mapped_areas_{};
+  mutable std::atomic<size_t> next_mapped_area_{0};
 
   mutable LeafMutex mu_;
   SharedPages shares_ ABSL_GUARDED_BY(mu_);

@@ -15,8 +15,9 @@ namespace {
 // Pages that one step of a write looks at: 1 MiB, the largest request.
 constexpr uint64_t kBatchPages = 256;
 
-// A read of fewer bytes is copied, measured: to pin memory page by page takes the kernel longer.
-constexpr size_t kSmallestGather = 32 << 10;
+// A read of fewer bytes is copied, measured: pages of the mapping are brought into the page tables
+// and taken out again, which costs more than a second copy.
+constexpr size_t kSmallestGather = 256 << 10;
 
 constexpr char kZeros[kPageSize] = {};
 

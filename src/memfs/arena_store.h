@@ -48,7 +48,7 @@ class ArenaStore final : public DataStore {
     if (all) return;
     // Nothing of it is in use by the budget's account.
     arena_->ReleaseEmptyGroups();
-    arena_->ForgetIdleMappings();
+    arena_->ForgetMappings();
   }
 
   // What it is in the end: never, within_size, advise, always.

@@ -24,7 +24,7 @@ enum class Reception {
   kUnmounted,  // the normal end
   kAborted,    // somebody ended the connection by force
   kClosed,     // the other side of a socket pair is gone
-  kFailed,     // anything else; it was logged
+  kFailed,     // requests can no longer be had, though the connection lives; it was logged
 };
 
 class Channel : public ReplySink {
@@ -43,6 +43,10 @@ class Channel : public ReplySink {
 
   // Nobody will use the channel for a while: between a reply and the next Receive.
   virtual void Rest() {}
+
+  // From any thread, now and then: true where the channel holds something that it did not use since
+  // the last call. It gives it up at the next Receive, or in one that is interrupted now.
+  virtual bool ReleaseIdle() { return false; }
 
   // For the reply to message(): header and body. The body is page-aligned and takes the largest
   // transfer.

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "src/base/memory_guard.h"
@@ -56,12 +57,15 @@ DeviceChannel::DeviceChannel(base::UniqueFd descriptor, PageBuffer input, PageBu
       input_(std::move(input)),
       output_(std::move(output)) {}
 
-bool DeviceChannel::Accept(size_t size, bool piped) {
+DeviceChannel::Acceptance DeviceChannel::Accept(size_t size, bool piped) {
   const absl::Span<char> buffer = input_.whole();
   const size_t prefix = std::min(size, protocol::kWritePrefixSize);
   size_t data = size - prefix;
-  Payload contents(pipe_.contents());
-  if (piped && !contents.CopyTo(buffer.first(prefix)).ok()) return false;
+  Payload contents;
+  if (piped) {
+    contents = Payload(pipe_->contents());
+    if (!contents.CopyTo(buffer.first(prefix)).ok()) return Acceptance::kLost;
+  }
   protocol::MessagePrefix ahead;
   if (data >= kSmallestPiped) ahead = protocol::LookAhead(buffer.first(prefix));
   const bool large = ahead.is_write;
@@ -76,27 +80,73 @@ bool DeviceChannel::Accept(size_t size, bool piped) {
     payload_ = contents;
     data = 0;
   } else if (piped && !contents.CopyTo(buffer.subspan(prefix, data)).ok()) {
-    return false;
+    return Acceptance::kDataLost;
   }
   message_ = buffer.first(prefix + data);
+  return Acceptance::kWhole;
+}
+
+void DeviceChannel::RefuseRequest() {
+  base::WithMemory(
+      [] { LOG_FIRST_N(ERROR, 1) << "the data of a request was lost in a pipe (said once)"; });
+  ReturnPipe();
+  uint64_t id;
+  std::memcpy(&id, input_.whole().data() + 8, sizeof(id));
+  char reply[protocol::kReplyHeaderSize];
+  protocol::EncodeReplyHeader(RequestId(id), EIO, 0, absl::MakeSpan(reply));
+  Send(absl::MakeConstSpan(reply), {});
+}
+
+bool DeviceChannel::TakePipe() {
+  if (pipe_recalled_.exchange(false, std::memory_order_relaxed)) expecting_data_ = 0;
+  if (expecting_data_ == 0 || pipes_ == nullptr) {
+    ReturnPipe();
+    return false;
+  }
+  if (pipe_ == nullptr) pipe_ = pipes_->Take();
+  holds_pipe_.store(pipe_ != nullptr, std::memory_order_relaxed);
+  return pipe_ != nullptr;
+}
+
+void DeviceChannel::ReturnPipe() {
+  if (pipe_ == nullptr) return;
+  holds_pipe_.store(false, std::memory_order_relaxed);
+  pipes_->Return(std::move(pipe_));
+}
+
+bool DeviceChannel::ReleaseIdle() {
+  if (!holds_pipe_.load(std::memory_order_relaxed)) return false;
+  if (pipe_used_.exchange(false, std::memory_order_relaxed)) return false;
+  pipe_recalled_.store(true, std::memory_order_relaxed);
   return true;
 }
 
 Reception DeviceChannel::Receive() {
   const absl::Span<char> buffer = input_.whole();
-  pipe_.Drain(buffer);
+  // What cannot be emptied is closed when it is given back, and another one takes its place.
+  if (pipe_ != nullptr && !pipe_->Drain(buffer)) ReturnPipe();
   for (;;) {
     // Set before the flag is looked at: a stop that is missed here finds it set, and signals.
     set_interruptible(true);
     if (stopping()) return Reception::kStopped;
-    const bool piped = expecting_data_ > 0 && pipe_.Ready();
-    const ssize_t size = piped ? pipe_.Receive(descriptor_.get(), buffer.size())
+    const bool piped = TakePipe();
+    const ssize_t size = piped ? pipe_->Receive(descriptor_.get(), buffer.size())
                                : read(descriptor_.get(), buffer.data(), buffer.size());
     if (size > 0) {
       set_interruptible(false);
-      if (Accept(static_cast<size_t>(size), piped)) return Reception::kMessage;
-      base::WithMemory([] { LOG(ERROR) << "a request was lost in a pipe"; });
-      return Reception::kFailed;
+      retry_.Reset();
+      if (piped) pipe_used_.store(true, std::memory_order_relaxed);
+      switch (Accept(static_cast<size_t>(size), piped)) {
+        case Acceptance::kWhole:
+          return Reception::kMessage;
+        case Acceptance::kDataLost:
+          RefuseRequest();
+          continue;
+        case Acceptance::kLost:
+          // Its caller waits for ever, unless the connection ends.
+          base::WithMemory([] { LOG(ERROR) << "a request was lost in a pipe"; });
+          return Reception::kFailed;
+      }
     }
     if (size == 0) return Reception::kClosed;
     switch (errno) {
@@ -113,13 +163,18 @@ Reception DeviceChannel::Receive() {
       case ECONNRESET:
         return Reception::kClosed;
       default:
-        if (piped) {
-          // Nothing that can be read, and nothing was taken.
-          pipe_.GiveUp();
-          continue;
+        if (const int error = errno; piped) {
+          // What is wrong with the descriptor itself is found out by reading it.
+          if (!MayPass(error)) pipes_->GiveUp();
+          expecting_data_ = 0;
+        } else if (MayPass(error)) {
+          retry_.Wait("cannot read requests", error);
+        } else {
+          base::WithMemory(
+              [error] { LOG(ERROR) << "cannot read requests: " << std::strerror(error); });
+          return Reception::kFailed;
         }
-        base::WithMemory([] { PLOG(ERROR) << "cannot read requests"; });
-        return Reception::kFailed;
+        continue;
     }
   }
 }

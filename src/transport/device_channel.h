@@ -17,6 +17,7 @@
 #include "src/transport/channel.h"
 #include "src/transport/page_buffer.h"
 #include "src/transport/request_pipe.h"
+#include "src/transport/retry.h"
 
 namespace memfuse::transport {
 
@@ -28,17 +29,21 @@ class DeviceChannel final : public Channel {
                                                              size_t max_transfer,
                                                              const std::atomic<bool>* stop);
 
-  // From now on the data of large writes is kept in a pipe where that is the faster way;
-  // `max_write` is what was agreed on. Before the first worker uses the channel.
-  void UsePipe(uint32_t max_write) { pipe_ = RequestPipe(max_write); }
+  // From now on the data of large writes is kept in a pipe where that is the faster way. `pipes`
+  // outlives the channel. Before the first worker uses the channel.
+  void UsePipes(PipePool* pipes) { pipes_ = pipes; }
 
+  // A failure that may pass is waited out.
   Reception Receive() override;
   // kAbandoned on ENOENT and where the connection ended, kRefused on everything else.
   Delivery Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) override;
   void Rest() override {
+    ReturnPipe();
     input_.Release();
     output_.Release();
   }
+  // Of the pipe: a worker that waits for a request keeps the one that it has.
+  bool ReleaseIdle() override;
   absl::Span<char> reply_buffer() override { return output_.whole(); }
 
   int descriptor() const { return descriptor_.get(); }
@@ -47,14 +52,27 @@ class DeviceChannel final : public Channel {
   DeviceChannel(base::UniqueFd descriptor, PageBuffer input, PageBuffer output,
                 const std::atomic<bool>* stop);
 
+  // Whether the next request is to be taken through a pipe, which is then there.
+  bool TakePipe();
+  void ReturnPipe();
+
   // Makes message_, and payload_ where it stays apart, of the `size` bytes that lie in the input
-  // buffer, or in the pipe. False: the pipe failed.
-  bool Accept(size_t size, bool piped);
+  // buffer, or in the pipe. Where the pipe fails, no more than the header is there (kDataLost), or
+  // nothing (kLost).
+  enum class Acceptance { kWhole, kDataLost, kLost };
+  Acceptance Accept(size_t size, bool piped);
+  // Answers the request of which only the header is there: EIO.
+  void RefuseRequest();
 
   const base::UniqueFd descriptor_;
   PageBuffer input_;
   PageBuffer output_;
-  RequestPipe pipe_;
+  PipePool* pipes_ = nullptr;          // constant once it is used
+  std::unique_ptr<RequestPipe> pipe_;  // lent by pipes_ while large writes come
+  std::atomic<bool> holds_pipe_{false};
+  std::atomic<bool> pipe_used_{false};      // since the last ReleaseIdle
+  std::atomic<bool> pipe_recalled_{false};  // by ReleaseIdle
+  Retry retry_;
   // Large writes come in rows, and only they are worth a pipe: how many requests the next one may
   // be away. The others may be the ends of writes that were too long for one request.
   int expecting_data_ = 0;

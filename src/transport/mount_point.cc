@@ -58,15 +58,24 @@ MountPoint::Identity MountPoint::Look(const std::string& path) {
   return identity;
 }
 
-void MountPoint::TuneCache() const {
-  if (!identity_.known || gone_) return;
-  const std::string directory =
-      absl::StrCat("/sys/class/bdi/", identity_.device_major, ":", identity_.device_minor, "/");
-  constexpr std::pair<absl::string_view, absl::string_view> kSettings[] = {
-      {"max_ratio", "100"}, {"read_ahead_kb", "1024"}};
-  for (const auto& [name, value] : kSettings) {
-    const base::UniqueFd file(open(absl::StrCat(directory, name).c_str(), O_WRONLY | O_CLOEXEC));
-    if (file.valid()) (void)!write(file.get(), value.data(), value.size());
+int MountPoint::SetCache(const char* name, uint64_t value) const {
+  if (!identity_.known || gone_) return ENOENT;
+  const std::string path = absl::StrCat("/sys/class/bdi/", identity_.device_major, ":",
+                                        identity_.device_minor, "/", name);
+  const base::UniqueFd file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  const std::string text = absl::StrCat(value);
+  if (!file.valid() || write(file.get(), text.data(), text.size()) < 0) return errno;
+  return 0;
+}
+
+void MountPoint::TuneCache() const { SetCache("read_ahead_kb", 1024); }
+
+void MountPoint::BoundDirtyBytes(uint64_t bytes) const {
+  if (bytes == 0) {
+    SetCache("max_ratio", 100);
+  } else if (const int error = SetCache("max_bytes", bytes); error != 0) {
+    // EINVAL: the system keeps less than that anyway.
+    SetCache("max_ratio", error == EINVAL ? 100 : 1);
   }
 }
 

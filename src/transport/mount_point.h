@@ -37,10 +37,18 @@ class MountPoint {
   // kernel has said that nobody is to be served any more.
   bool StillThere(bool connection_ended) const;
 
-  // Lets the kernel cache as it does for disks: it holds a FUSE mount to 1 % of its limit of
-  // unwritten pages, which makes stores through mappings ten times slower, and reads ahead 128 KiB.
-  // Takes root; without it nothing happens.
+  // Lets the kernel read ahead as it does for disks: 1 MiB, not 128 KiB. Takes root; without it
+  // nothing happens.
   void TuneCache() const;
+
+  // Lets the kernel keep at most `bytes` of unwritten data of the mount; 0: as much as for disks.
+  // Its own bound for FUSE is 1 % of that, which makes stores through mappings ten times slower. It
+  // stays where nothing else can be said: without root, and for a number of bytes before Linux 6.2.
+  //
+  // Dirty pages are charged to the memory cgroup of whoever stores. Where that is also the
+  // daemon's, or an ancestor of it, and such pages fill it, the daemon cannot have the page that it
+  // needs to write one of them back: both wait for ever.
+  void BoundDirtyBytes(uint64_t bytes) const;
 
   // Unmounts. Where it is in use, tries again until `busy_until`, then detaches it: it is gone from
   // the tree, and ends when the last user is. A mount that is not there any more is a success.
@@ -49,6 +57,9 @@ class MountPoint {
 
  private:
   MountPoint(std::string path, bool by_helper) : path_(std::move(path)), by_helper_(by_helper) {}
+
+  // Writes to a file of the mount's directory in /sys/class/bdi. 0, or the errno.
+  int SetCache(const char* name, uint64_t value) const;
 
   // 0, EBUSY, or why not; `sentence` says so for the user.
   int TryUnmount(bool lazy, std::string* sentence) const;

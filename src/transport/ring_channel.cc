@@ -100,6 +100,7 @@ void RingChannel::Submit(uint32_t command, uint64_t commit_id, size_t entry) {
   sqe->fd = device_;
   sqe->cmd_op = command;
   sqe->user_data = entry;
+  entries_[entry]->command = command;
   if (command == kCommandRegister) {
     sqe->addr = reinterpret_cast<uint64_t>(entries_[entry]->parts);
     sqe->len = 2;
@@ -152,13 +153,21 @@ Reception RingChannel::Receive() {
         return Reception::kMessage;
       }
       // The entry is lost to the kernel: the connection has ended, or never took it.
-      if (result != -ENOTCONN && result != -ECANCELED && result != -ECONNABORTED) {
+      const bool ended = result == -ENOTCONN || result == -ECANCELED || result == -ECONNABORTED;
+      --registered_;
+      if (!ended && (registered_ == 0 || entries_[entry]->command == kCommandCommitAndFetch)) {
+        base::WithMemory([&] {
+          LOG(ERROR) << "io_uring: queue " << queue_ << " failed: " << std::strerror(-result);
+        });
+        return Reception::kFailed;
+      }
+      if (registered_ == 0) return Reception::kUnmounted;
+      if (!ended) {
         base::WithMemory([&] {
           LOG_FIRST_N(WARNING, 1) << "io_uring: an entry of queue " << queue_
                                   << " is lost: " << std::strerror(-result) << " (said once)";
         });
       }
-      if (--registered_ == 0) return Reception::kUnmounted;
     }
     set_interruptible(true);
     if (stopping()) {
@@ -167,7 +176,14 @@ Reception RingChannel::Receive() {
     }
     const int submitted = io_uring_submit_and_wait(&ring_, 1);
     set_interruptible(false);
-    if (submitted < 0 && submitted != -EINTR && submitted != -EAGAIN && submitted != -EBUSY) {
+    if (submitted >= 0) {
+      retry_.Reset();
+    } else if (submitted != -EINTR && MayPass(-submitted)) {
+      // Interruptible again, as a wait for requests is.
+      set_interruptible(true);
+      if (!stopping()) retry_.Wait("io_uring: cannot wait for requests", -submitted);
+      set_interruptible(false);
+    } else if (submitted != -EINTR) {
       base::WithMemory([&] {
         LOG(ERROR) << "io_uring: cannot wait for requests: " << std::strerror(-submitted);
       });

@@ -23,6 +23,7 @@
 #include "absl/types/span.h"
 #include "src/transport/channel.h"
 #include "src/transport/page_buffer.h"
+#include "src/transport/retry.h"
 #include "src/transport/step_aside.h"
 
 namespace memfuse::transport {
@@ -43,6 +44,8 @@ class RingChannel final : public Channel {
 
   // Pins the thread to the CPU of the queue and registers the entries. After INIT was answered.
   void Enter() override;
+  // kFailed also when the kernel did not take a reply, or has no entry any more, while the
+  // connection lives: callers on this CPU would wait for ever.
   Reception Receive() override;
   // A reply goes to the kernel with the next Receive. What becomes of it is not told: kDelivered. A
   // notification (request id 0) is written to the device at once.
@@ -67,6 +70,7 @@ class RingChannel final : public Channel {
   struct Entry {
     explicit Entry(PageBuffer buffer) : data(std::move(buffer)) {}
     PageBuffer data;
+    uint32_t command = 0;  // the last one
     alignas(64) Headers headers = {};
     iovec parts[2] = {};
   };
@@ -87,6 +91,7 @@ class RingChannel final : public Channel {
   size_t registered_ = 0;  // entries that the kernel has, or that hold a request
   size_t current_ = 0;     // the entry of message()
   bool answered_ = true;   // its request
+  Retry retry_;
 };
 
 }  // namespace memfuse::transport

@@ -66,7 +66,8 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Mount(const MountOptions& moun
     return started;
   }
   mounted->mount_point.TuneCache();
-  session->SetMountPoint(std::move(mounted->mount_point));
+  session->SetMountPoint(std::move(mounted->mount_point), /*own=*/true);
+  session->BoundDirtyBytes(mount.max_dirty_bytes);
   return session;
 }
 
@@ -94,7 +95,8 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Adopt(const AdoptOptions& adop
   if (!started.ok()) return started;
   if (!adopt.mount_point.empty()) {
     session->SetMountPoint(
-        transport::MountPoint::Identify(adopt.mount_point, /*by_helper=*/false, /*below=*/{}));
+        transport::MountPoint::Identify(adopt.mount_point, /*by_helper=*/false, /*below=*/{}),
+        /*own=*/false);
   }
   return session;
 }

@@ -100,6 +100,9 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
         absl::StrCat("/dev/fuse, ", options.threads, options.threads == 1 ? " thread" : " threads");
     if (options.io_uring) absl::StrAppend(&transport_description_, "; no io_uring: ", no_io_uring);
   }
+  if (fs_->MovesData() && protocol::MayPipe(parameters_)) {
+    pipes_ = std::make_unique<PipePool>(parameters_.max_write);
+  }
   // FORGET and notifications keep to the device.
   const int threads = uses_io_uring_ ? 1 : options.threads;
   for (int i = 0; i < threads; ++i) {
@@ -151,8 +154,7 @@ absl::StatusOr<DeviceChannel*> SessionImpl::AddChannelLocked() {
 absl::Status SessionImpl::AddWorkerLocked(Worker::Role role) {
   absl::StatusOr<DeviceChannel*> channel = AddChannelLocked();
   if (!channel.ok()) return channel.status();
-  if (fs_->MovesData() && protocol::MayPipe(parameters_))
-    (*channel)->UsePipe(parameters_.max_write);
+  (*channel)->UsePipes(pipes_.get());
   // Nothing was read through it; but for the first, which is used otherwise, too.
   absl::Cleanup close = [this] {
     mu_.AssertHeld();
@@ -265,6 +267,11 @@ void SessionImpl::WorkerLeft(Reception why) {
                    << (why == Reception::kAborted ? "aborted" : "lost by an error");
     });
   }
+  if (why == Reception::kFailed) {
+    // With fewer readers, or a queue of io_uring that nobody serves, callers would wait for ever.
+    failed_.store(true);
+    HurryLaggards();
+  }
   Leave();
 }
 
@@ -280,16 +287,29 @@ bool SessionImpl::WaitFor(absl::Duration timeout) {
 
 void SessionImpl::HurryLaggards() {
   const int64_t since = over_since_.load();
-  if (since == 0 || absl::Now() - absl::FromUnixNanos(since) < kLag) return;
+  const bool failed = failed_.load();
+  if (!failed && (since == 0 || absl::Now() - absl::FromUnixNanos(since) < kLag)) return;
   base::MutexLock lock(&mu_);
   // Who stops the session does the same, and joins threads.
   if (state_ != State::kServing) return;
-  if (!stop_.exchange(true)) {
+  if (!stop_.exchange(true) && !failed) {
     base::WithMemory([] {
       LOG(WARNING) << "the connection is over, but not all workers heard of it; they are stopped";
     });
   }
   for (const std::unique_ptr<Worker>& worker : workers_) worker->Interrupt();
+}
+
+void SessionImpl::ReleaseIdle() {
+  if (pipes_ == nullptr) return;
+  base::MutexLock lock(&mu_);
+  if (state_ != State::kServing) return;
+  for (const std::unique_ptr<Worker>& worker : workers_) worker->ReleaseIdle();
+  pipes_->ReleaseIdle();
+}
+
+void SessionImpl::BoundDirtyBytes(uint64_t bytes) {
+  if (own_mount_) mount_point_->BoundDirtyBytes(bytes);
 }
 
 bool SessionImpl::BeginStop() {
@@ -304,6 +324,9 @@ absl::Status SessionImpl::Unmount(absl::Duration timeout) {
   }
   const absl::Time deadline = absl::Now() + timeout;
   absl::Status status;
+  // Where nobody serves any more, unmounting would wait for replies until the connection is closed.
+  const bool served = !ended_.happened();
+  if (!served) FinishStop();
   if (mount_point_.has_value()) {
     // Workers serve meanwhile: unmounting writes back what the kernel has cached.
     try {
@@ -316,7 +339,8 @@ absl::Status SessionImpl::Unmount(absl::Duration timeout) {
     // descriptors below then ends it by force.
     if (status.ok()) ended_.WaitUntil(deadline);
   }
-  FinishStop();
+  if (served) FinishStop();
+  closed_.Set();
   return status;
 }
 
@@ -332,6 +356,7 @@ absl::Status SessionImpl::DetachWithoutMemory() {
 void SessionImpl::Stop() {
   if (BeginStop()) {
     FinishStop();
+    closed_.Set();
   } else {
     closed_.WaitUntil(absl::InfiniteFuture());
   }
@@ -366,7 +391,6 @@ void SessionImpl::FinishStop() {
   rings_.clear();
   channels_.clear();
   spare_.clear();
-  closed_.Set();
 }
 
 }  // namespace memfuse::transport

@@ -40,8 +40,12 @@ class SessionImpl final : public Session, private BackingFiles {
   absl::Status Start(std::vector<base::UniqueFd> descriptors, const SessionOptions& options,
                      const ConnectionParameters& initialized, absl::Time init_deadline);
 
-  // From here on Unmount (and the destructor) take this mount away. Before the session is shared.
-  void SetMountPoint(MountPoint mount_point) { mount_point_.emplace(std::move(mount_point)); }
+  // From here on Unmount (and the destructor) take this mount away; `own`: this session made it and
+  // says how the kernel is to cache. Before the session is shared.
+  void SetMountPoint(MountPoint mount_point, bool own) {
+    mount_point_.emplace(std::move(mount_point));
+    own_mount_ = own;
+  }
 
   absl::StatusOr<int> CloneDescriptor() override;
   absl::Status AddWorker() override;
@@ -51,6 +55,9 @@ class SessionImpl final : public Session, private BackingFiles {
   std::vector<uint64_t> RequestCounts() const override;
   std::vector<uint64_t> WorkerRequestCounts() const override;
   bool WaitFor(absl::Duration timeout) override;
+  bool failed() const override { return failed_.load(); }
+  void ReleaseIdle() override;
+  void BoundDirtyBytes(uint64_t bytes) override;
   int end_descriptor() const override { return ended_.descriptor(); }
   absl::Status Unmount(absl::Duration timeout) override;
   void Stop() override;
@@ -95,7 +102,7 @@ class SessionImpl final : public Session, private BackingFiles {
 
   // True to the one caller that is to stop the session.
   bool BeginStop();
-  // Ends the workers, joins them, closes all descriptors. By that caller.
+  // Ends the workers, joins them, closes all descriptors. By that caller, which sets closed_.
   void FinishStop();
 
   FileSystem* const fs_;
@@ -106,9 +113,12 @@ class SessionImpl final : public Session, private BackingFiles {
   std::string transport_description_;      // constant after Start
   bool connected_ = false;                 // constant after Start; the file system was told
   std::optional<MountPoint> mount_point_;  // constant once the session is shared
+  bool own_mount_ = false;                 // constant once the session is shared
+  std::unique_ptr<PipePool> pipes_;        // constant after Start; null: none are used
   std::atomic<bool> stop_{false};          // atomic
   std::atomic<int> inside_{1};             // atomic; workers in their loops, and Start
   std::atomic<bool> end_logged_{false};    // atomic
+  std::atomic<bool> failed_{false};        // atomic
   std::atomic<int64_t> over_since_{0};     // atomic; nanoseconds since the epoch, 0: it goes on
   Seats seats_;                            // own lock; of the workers on the device
   Event ended_;                            // own synchronisation; no worker is left

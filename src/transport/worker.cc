@@ -19,9 +19,9 @@
 namespace memfuse::transport {
 namespace {
 
-// A real-time signal: nobody sends one by accident. Away from the ends of the range, which
-// libraries tend to take.
-int StopSignal() { return SIGRTMIN + 7; }
+// Ignored by default, and sent by nobody but a socket that was asked to. No real-time signal: the
+// kernel refuses to send one when the user has as many signals pending as RLIMIT_SIGPENDING allows.
+constexpr int kStopSignal = SIGURG;
 
 // The handler does nothing; that there is one, without SA_RESTART, makes read(2) return EINTR.
 void InstallStopSignal() {
@@ -30,7 +30,7 @@ void InstallStopSignal() {
     struct sigaction action = {};
     action.sa_handler = [](int) {};
     sigemptyset(&action.sa_mask);
-    sigaction(StopSignal(), &action, nullptr);
+    sigaction(kStopSignal, &action, nullptr);
   });
 }
 
@@ -42,7 +42,7 @@ sigset_t WorkerSignalMask() {
   for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT}) {
     sigdelset(&mask, signal);
   }
-  sigdelset(&mask, StopSignal());
+  sigdelset(&mask, kStopSignal);
   return mask;
 }
 
@@ -78,7 +78,7 @@ absl::Status Worker::Start() {
 }
 
 void Worker::Interrupt() {
-  if (channel_->interruptible()) pthread_kill(thread_.native_handle(), StopSignal());
+  if (channel_->interruptible()) pthread_kill(thread_.native_handle(), kStopSignal);
 }
 
 void Worker::Join() {

@@ -43,6 +43,11 @@ class Worker {
 
   void Join();
 
+  // Makes the channel give up what it holds and does not use.
+  void ReleaseIdle() {
+    if (channel_->ReleaseIdle()) Interrupt();
+  }
+
   // From any thread.
   const RequestCounters& counters() const { return dispatcher_.counters(); }
 

@@ -3,10 +3,12 @@
 #include "src/cli/machine.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <optional>
 #include <string>
 
+#include "src/cli/memory_cgroup.h"
 #include "tests/cli/temporary_directory.h"
 
 namespace memfuse::cli {
@@ -24,7 +26,7 @@ class CgroupTest : public testing::Test {
     Write("proc/self/cgroup", cgroup);
     Write("proc/self/mountinfo", "24 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n" + mountinfo);
   }
-  std::optional<uint64_t> Limit() { return ReadCgroupMemoryLimit(root_.path()); }
+  std::optional<uint64_t> Limit() { return MemoryCgroup(root_.path()).ReadLimit(); }
 
   TemporaryDirectory root_;
 };
@@ -107,6 +109,42 @@ TEST_F(CgroupTest, HybridTakesTheSmallerOfBoth) {
   EXPECT_EQ(Limit(), 3000u);
 }
 
+TEST_F(CgroupTest, V2WhereProgramsAreSlowedDownIsALimit) {
+  WriteProc("0::/a/b\n", kV2Mount);
+  Write("sys/fs/cgroup/a/b/memory.max", "3000\n");
+  Write("sys/fs/cgroup/a/b/memory.high", "2000\n");
+  Write("sys/fs/cgroup/a/memory.high", "max\n");
+  EXPECT_EQ(Limit(), 2000u);
+}
+
+TEST_F(CgroupTest, LimitsAndTheCgroupAreReadEachTime) {
+  WriteProc("4:memory:/a\n", kV1Mount);
+  Write("sys/fs/cgroup/memory/a/memory.limit_in_bytes", "4000\n");
+  Write("sys/fs/cgroup/memory/b/memory.limit_in_bytes", "6000\n");
+  const MemoryCgroup cgroup(root_.path());
+  EXPECT_EQ(cgroup.ReadLimit(), 4000u);
+  Write("sys/fs/cgroup/memory/a/memory.limit_in_bytes", "3000\n");
+  EXPECT_EQ(cgroup.ReadLimit(), 3000u);
+  Write("proc/self/cgroup", "4:memory:/b\n");
+  EXPECT_EQ(cgroup.ReadLimit(), 6000u);
+}
+
+TEST_F(CgroupTest, WhatCannotBeReadIsNotTakenForTheLackOfALimit) {
+  WriteProc("4:memory:/a\n", kV1Mount);
+  Write("sys/fs/cgroup/memory/a/memory.limit_in_bytes", "4000\n");
+  const MemoryCgroup cgroup(root_.path());
+  bool complete = false;
+  EXPECT_EQ(cgroup.ReadLimit(&complete), 4000u);
+  EXPECT_TRUE(complete);
+  rlimit before = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none = {0, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  EXPECT_EQ(cgroup.ReadLimit(&complete), std::nullopt);
+  EXPECT_FALSE(complete);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 TEST_F(CgroupTest, GarbageIsNoLimit) {
   WriteProc("nonsense\n0::\n::\n", "short - line\n35 24 0:30 / /c rw - cgroup2 x rw\n");
   Write("c/memory.max", "-17 elephants\n");
@@ -128,6 +166,9 @@ TEST(ThisMachine, IsPlausible) {
   const Machine machine = ThisMachine();
   EXPECT_GT(machine.memory, 0u);
   EXPECT_LE(machine.memory, machine.ram);
+  if (machine.cgroup_limit.has_value()) {
+    EXPECT_LT(machine.memory, *machine.cgroup_limit) << "programs need some";
+  }
   EXPECT_GE(machine.cpus, 1);
 }
 

@@ -16,6 +16,7 @@ namespace memfuse::cli {
 namespace {
 
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 class OptionsTest : public testing::Test {
  protected:
@@ -122,6 +123,21 @@ TEST_F(OptionsTest, Limits) {
   EXPECT_THAT(Error({"/mnt", "--size="}), HasSubstr("--size: ''"));
   EXPECT_THAT(Error({"/mnt", "--nr_inodes=-4"}), HasSubstr("--nr_inodes: '-4'"));
   EXPECT_THAT(Error({"/mnt", "--nr_inodes="}), HasSubstr("--nr_inodes: ''"));
+}
+
+TEST_F(OptionsTest, SizesAboveWhatTheCgroupLeavesAreTakenWithAWarning) {
+  EXPECT_THAT(Good({"/mnt", "--size=100g"}).warnings, IsEmpty());
+  machine_.cgroup_limit = 8 << 20;
+  machine_.memory = 7 << 20;
+  for (const char* size : {"--size=0", "--size=100%", "--size=7m", "--size=4k"}) {
+    EXPECT_THAT(Good({"/mnt", size}).warnings, IsEmpty()) << size;
+  }
+  for (const char* size : {"--size=7169k", "--size=8m", "--size=1t", "--nr_blocks=1g"}) {
+    const Options options = Good({"/mnt", size});
+    ASSERT_EQ(options.warnings.size(), 1u) << size;
+    EXPECT_THAT(options.warnings[0], HasSubstr("7340032 of its limit of 8388608 bytes")) << size;
+  }
+  EXPECT_THAT(Good({"/mnt"}).warnings, IsEmpty());
 }
 
 TEST_F(OptionsTest, Mode) {

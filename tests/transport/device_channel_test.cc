@@ -6,12 +6,21 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <random>
 #include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "src/transport/request_pipe.h"
 #include "tests/transport/socket_kernel.h"
@@ -44,7 +53,7 @@ class DeviceChannelTest : public testing::Test {
     auto channel = DeviceChannel::Make(std::move(sockets_.server), kMaxWrite, &stop_);
     ASSERT_TRUE(channel.ok()) << channel.status();
     channel_ = *std::move(channel);
-    channel_->UsePipe(kMaxWrite);
+    channel_->UsePipes(&pipes_);
   }
 
   void Send(const std::string& message) {
@@ -76,6 +85,7 @@ class DeviceChannelTest : public testing::Test {
 
   SocketPair sockets_;
   std::atomic<bool> stop_{false};
+  PipePool pipes_{kMaxWrite, /*soft_limit=*/0};
   std::unique_ptr<DeviceChannel> channel_;
   const std::string large_ = WriteMessage(1, RandomBytes(100'000));
 };
@@ -176,7 +186,8 @@ TEST_F(DeviceChannelTest, LengthsThatLieAreDeliveredAsTheyAre) {
 }
 
 TEST_F(DeviceChannelTest, WithoutAPipeThatIsLargeEnoughItIsRead) {
-  channel_->UsePipe(1 << 30);
+  PipePool none(1 << 30, /*soft_limit=*/0);
+  channel_->UsePipes(&none);
   for (int i = 0; i < 4; ++i) {
     EXPECT_FALSE(Receive(large_));
     EXPECT_EQ(InMessage(), large_);
@@ -184,7 +195,7 @@ TEST_F(DeviceChannelTest, WithoutAPipeThatIsLargeEnoughItIsRead) {
 }
 
 TEST_F(DeviceChannelTest, WithoutBeingToldToItUsesNone) {
-  channel_->UsePipe(0);
+  channel_->UsePipes(nullptr);
   for (int i = 0; i < 4; ++i) EXPECT_FALSE(Receive(large_));
 }
 
@@ -219,16 +230,152 @@ TEST_F(DeviceChannelTest, SendsManyPieces) {
   EXPECT_EQ(channel_->Send(head, pieces), Delivery::kRefused);
 }
 
-TEST(RequestPipe, IsMadeWhenItIsNeeded) {
-  EXPECT_FALSE(RequestPipe().Ready());
-  RequestPipe pipe(RequestPipe::kUsualWrite);
-  EXPECT_TRUE(pipe.Ready());
-  const int descriptor = pipe.contents()->descriptor;
-  EXPECT_EQ(fcntl(descriptor, F_GETPIPE_SZ), 1 << 20);
-  EXPECT_EQ(fcntl(descriptor, F_GETFD), FD_CLOEXEC);
-  pipe.GiveUp();
-  EXPECT_FALSE(pipe.Ready());
-  EXPECT_EQ(fcntl(descriptor, F_GETFD), -1);
+TEST_F(DeviceChannelTest, AWorkerWithoutAPipeReads) {
+  std::unique_ptr<RequestPipe> taken[] = {pipes_.Take(), pipes_.Take()};
+  ASSERT_NE(taken[1], nullptr);
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(Receive(large_));
+  pipes_.Return(std::move(taken[0]));
+  EXPECT_TRUE(Receive(large_));
+  pipes_.Return(std::move(taken[1]));
+}
+
+TEST_F(DeviceChannelTest, APipeIsGivenBackWhenLargeWritesEnd) {
+  EXPECT_FALSE(Receive(large_));
+  EXPECT_TRUE(Receive(large_));
+  for (int i = 0; i < 6; ++i) EXPECT_FALSE(Receive(GetattrMessage(1)));
+  std::unique_ptr<RequestPipe> taken[] = {pipes_.Take(), pipes_.Take()};
+  EXPECT_NE(taken[0], nullptr);
+  EXPECT_NE(taken[1], nullptr) << "the channel still has one";
+  for (auto& pipe : taken) pipes_.Return(std::move(pipe));
+}
+
+TEST_F(DeviceChannelTest, APipeThatIsNotUsedIsRecalled) {
+  EXPECT_FALSE(channel_->ReleaseIdle()) << "it has none";
+  EXPECT_FALSE(Receive(large_));
+  EXPECT_TRUE(Receive(large_));
+  EXPECT_FALSE(channel_->ReleaseIdle()) << "it was used a moment ago";
+  EXPECT_TRUE(channel_->ReleaseIdle());
+  EXPECT_FALSE(Receive(large_)) << "it was given back before this request";
+  EXPECT_TRUE(Receive(large_));
+}
+
+// The buffer that requests are read into cannot be written to for a while, as when there is no
+// memory for it.
+TEST_F(DeviceChannelTest, AReadThatFailsForAWhileIsTriedAgain) {
+  EXPECT_FALSE(Receive(GetattrMessage(1)));
+  const uintptr_t page = reinterpret_cast<uintptr_t>(channel_->message().data()) & ~uintptr_t{4095};
+  void* const buffer = reinterpret_cast<void*>(page);
+  const int receiver = channel_->descriptor();
+  ASSERT_EQ(mprotect(buffer, 4096, PROT_NONE), 0);
+  Send(GetattrMessage(2));  // lost: the socket takes it off its queue
+  std::thread repair([&] {
+    // The socket is empty once the read has failed.
+    int unread = 1;
+    while (ioctl(receiver, FIONREAD, &unread) == 0 && unread > 0) std::this_thread::yield();
+    EXPECT_EQ(mprotect(buffer, 4096, PROT_READ | PROT_WRITE), 0);
+    Send(GetattrMessage(3));
+  });
+  EXPECT_EQ(channel_->Receive(), Reception::kMessage);
+  repair.join();
+  EXPECT_EQ(InMessage(), GetattrMessage(3));
+}
+
+// A master of a terminal says EIO while nobody has the other side.
+TEST(DeviceChannel, EveryErrorThatMayPassIsWaitedOut) {
+  base::UniqueFd master(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+  ASSERT_TRUE(master.valid());
+  ASSERT_EQ(unlockpt(master.get()), 0);
+  const std::string name = ptsname(master.get());
+  base::UniqueFd(open(name.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC)).reset();
+  std::atomic<bool> stop{false};
+  const int descriptor = master.get();
+  auto channel = DeviceChannel::Make(std::move(master), kMaxWrite, &stop);
+  ASSERT_TRUE(channel.ok());
+  char byte;
+  ASSERT_EQ(read(descriptor, &byte, 1), -1);
+  ASSERT_EQ(errno, EIO);
+  base::UniqueFd other;
+  std::thread repair([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    other.reset(open(name.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC));
+    EXPECT_EQ(write(other.get(), "x", 1), 1);
+  });
+  EXPECT_EQ((*channel)->Receive(), Reception::kMessage);
+  repair.join();
+}
+
+TEST(DeviceChannel, AStopEndsTheWait) {
+  base::UniqueFd master(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+  ASSERT_TRUE(master.valid());
+  ASSERT_EQ(unlockpt(master.get()), 0);
+  base::UniqueFd(open(ptsname(master.get()), O_RDWR | O_NOCTTY | O_CLOEXEC)).reset();
+  std::atomic<bool> stop{false};
+  auto channel = DeviceChannel::Make(std::move(master), kMaxWrite, &stop);
+  ASSERT_TRUE(channel.ok());
+  std::thread stopper([&] { stop = true; });
+  EXPECT_EQ((*channel)->Receive(), Reception::kStopped);
+  stopper.join();
+}
+
+TEST(DeviceChannel, AnErrorThatStaysIsTheEnd) {
+  for (const int flags : {O_RDONLY | O_DIRECTORY, O_PATH}) {
+    std::atomic<bool> stop{false};
+    auto channel =
+        DeviceChannel::Make(base::UniqueFd(open("/", flags | O_CLOEXEC)), kMaxWrite, &stop);
+    ASSERT_TRUE(channel.ok());
+    EXPECT_EQ((*channel)->Receive(), Reception::kFailed);
+  }
+}
+
+TEST(RequestPipe, IsAsLargeAsItMustBe) {
+  const std::unique_ptr<RequestPipe> pipe = RequestPipe::Make(RequestPipe::kUsualWrite);
+  ASSERT_NE(pipe, nullptr);
+  EXPECT_EQ(fcntl(pipe->contents()->descriptor, F_GETPIPE_SZ), 1 << 20);
+  EXPECT_EQ(fcntl(pipe->contents()->descriptor, F_GETFD), FD_CLOEXEC);
+}
+
+TEST(PipePool, LendsFewAndClosesThoseThatNobodyTakes) {
+  PipePool pool(RequestPipe::kUsualWrite, /*soft_limit=*/0);
+  std::unique_ptr<RequestPipe> a = pool.Take();
+  std::unique_ptr<RequestPipe> b = pool.Take();
+  ASSERT_NE(a, nullptr);
+  ASSERT_NE(b, nullptr);
+  EXPECT_EQ(pool.Take(), nullptr);
+  const int first = a->contents()->descriptor;
+  const int second = b->contents()->descriptor;
+  pool.Return(std::move(a));
+  pool.ReleaseIdle();
+  EXPECT_GE(fcntl(first, F_GETFD), 0) << "it may be wanted soon";
+  a = pool.Take();
+  ASSERT_NE(a, nullptr);
+  EXPECT_EQ(a->contents()->descriptor, first);
+  pool.Return(std::move(a));
+  pool.ReleaseIdle();
+  pool.ReleaseIdle();
+  EXPECT_EQ(fcntl(first, F_GETFD), -1);
+  EXPECT_GE(fcntl(second, F_GETFD), 0);
+  a = pool.Take();
+  EXPECT_NE(a, nullptr) << "there may be as many as before";
+  pool.GiveUp();
+  pool.Return(std::move(a));
+  pool.Return(std::move(b));
+  EXPECT_EQ(fcntl(second, F_GETFD), -1);
+  EXPECT_EQ(pool.Take(), nullptr);
+}
+
+TEST(PipePool, LeavesMostOfTheUsersPipesToOthers) {
+  const auto most = [](uint64_t soft_limit) {
+    PipePool pool(RequestPipe::kUsualWrite, soft_limit);
+    std::vector<std::unique_ptr<RequestPipe>> taken;
+    while (auto pipe = pool.Take()) taken.push_back(std::move(pipe));
+    const size_t count = taken.size();
+    for (auto& pipe : taken) pool.Return(std::move(pipe));
+    return count;
+  };
+  EXPECT_EQ(most(16384), 2u) << "the usual limit";
+  EXPECT_EQ(most(2 * 16 * 256 - 1), 1u);
+  EXPECT_EQ(most(16 * 256 - 1), 0u);
+  EXPECT_EQ(most(0), 2u) << "no limit";
 }
 
 TEST(RequestPipe, NobodyAffordsEverything) {
@@ -239,11 +386,11 @@ TEST(RequestPipe, NobodyAffordsEverything) {
 
 // What is no device of requests is found out without a loss.
 TEST(RequestPipe, ADeviceThatCannotBeSplicedSaysSo) {
-  RequestPipe pipe(1 << 16);
-  ASSERT_TRUE(pipe.Ready());
+  const std::unique_ptr<RequestPipe> pipe = RequestPipe::Make(1 << 16);
+  ASSERT_NE(pipe, nullptr);
   const base::UniqueFd directory(open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  EXPECT_EQ(pipe.Receive(directory.get(), 1 << 16), -1);
-  EXPECT_EQ(pipe.contents()->size, 0u);
+  EXPECT_EQ(pipe->Receive(directory.get(), 1 << 16), -1);
+  EXPECT_EQ(pipe->contents()->size, 0u);
 }
 
 }  // namespace

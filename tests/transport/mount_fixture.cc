@@ -76,6 +76,20 @@ int MountFixture::FuseDescriptors() {
   return count;
 }
 
+void MountFixture::BreakAFuseDescriptor() {
+  for (int descriptor = 0; descriptor < 1024; ++descriptor) {
+    char target[64] = {};
+    const std::string link = "/proc/self/fd/" + std::to_string(descriptor);
+    if (readlink(link.c_str(), target, sizeof(target) - 1) <= 0) continue;
+    if (std::string(target) != "/dev/fuse") continue;
+    const int broken = open("/", O_PATH | O_CLOEXEC);
+    EXPECT_EQ(dup3(broken, descriptor, O_CLOEXEC), descriptor);
+    close(broken);
+    return;
+  }
+  ADD_FAILURE() << "there is none";
+}
+
 std::string MountFixture::InChild(const std::function<std::string()>& body) {
   int ends[2];
   if (pipe(ends) != 0) return "no pipe";

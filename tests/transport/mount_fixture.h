@@ -29,6 +29,9 @@ class MountFixture : public testing::Test {
   // How many descriptors of /dev/fuse this process has; all must be close-on-exec.
   static int FuseDescriptors();
 
+  // Makes the lowest of them something that cannot be read.
+  static void BreakAFuseDescriptor();
+
   // Runs `body` in a child process, and returns what it returns. No thread may be running.
   static std::string InChild(const std::function<std::string()>& body);
 

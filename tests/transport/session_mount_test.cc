@@ -380,6 +380,21 @@ TEST_F(SessionMountTest, AnAbortedConnectionEndsAndItsMountIsCleared) {
   EXPECT_FALSE(IsMounted());
 }
 
+// Each request goes to another worker in turn, so that the one that cannot read any more comes to
+// know it. Its reply is lost: that caller must not wait for ever.
+TEST_F(SessionMountTest, AWorkerThatCannotReadEndsTheMount) {
+  const std::unique_ptr<Session> session = Mount(Where(), 3);
+  ASSERT_NE(session, nullptr);
+  BreakAFuseDescriptor();
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 3; ++i) callers.emplace_back([this] { Statfs(); });
+  EXPECT_TRUE(session->WaitFor(absl::Seconds(20)));
+  EXPECT_TRUE(session->failed());
+  EXPECT_TRUE(session->Unmount(absl::Seconds(10)).ok());
+  EXPECT_FALSE(IsMounted());
+  for (std::thread& caller : callers) caller.join();
+}
+
 TEST_F(SessionMountTest, RepliesThatTheKernelDoesNotWaitFor) {
   const std::unique_ptr<Session> session = Mount(Where(), 1);
   ASSERT_NE(session, nullptr);

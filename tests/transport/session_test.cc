@@ -145,6 +145,34 @@ TEST(SessionTest, CountsAreReadWhileRequestsAreServed) {
   EXPECT_EQ(counts[FUSE_GETATTR], kChannels * kRequests / 2);
 }
 
+// One worker whose descriptor cannot be read: the others do not go on without it.
+TEST(SessionTest, AWorkerThatCannotReadEndsTheSessionVisibly) {
+  SocketKernel kernel(2);
+  FakeFileSystem fs;
+  Session::AdoptOptions adopt;
+  adopt.descriptors = kernel.TakeServerSide();
+  adopt.descriptors.push_back(open("/", O_PATH | O_CLOEXEC));
+  adopt.initialized = TestParameters();
+  absl::StatusOr<std::unique_ptr<Session>> session = Session::Adopt(adopt, Options(3), &fs);
+  ASSERT_TRUE(session.ok()) << session.status();
+  EXPECT_TRUE((*session)->WaitFor(absl::Seconds(20)));
+  EXPECT_TRUE((*session)->failed());
+  EXPECT_TRUE((*session)->Unmount(absl::Seconds(1)).ok());
+  // Callers see the end.
+  char byte;
+  EXPECT_EQ(recv(kernel.descriptor(0), &byte, 1, 0), 0);
+}
+
+TEST(SessionTest, AnEndThatTheOtherSideWantedIsNoFailure) {
+  SocketKernel kernel(2);
+  FakeFileSystem fs;
+  const std::unique_ptr<Session> session = Adopt(&kernel, 2, &fs);
+  EXPECT_FALSE(session->failed());
+  kernel.CloseAll();
+  EXPECT_TRUE(session->WaitFor(absl::Seconds(20)));
+  EXPECT_FALSE(session->failed());
+}
+
 TEST(SessionTest, OpcodesHaveNames) {
   EXPECT_EQ(Session::OpcodeName(FUSE_LOOKUP), "LOOKUP");
   EXPECT_EQ(Session::OpcodeName(53), "COPY_FILE_RANGE_64");

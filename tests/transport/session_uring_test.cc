@@ -45,14 +45,14 @@ TEST(RingChannelTest, EveryPossibleCpuHasAQueue) {
   EXPECT_GE(RingChannel::QueueCount(), static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN)));
 }
 
-TEST(RingChannelTest, EndsWhereTheDeviceTakesNoEntries) {
+TEST(RingChannelTest, FailsWhereTheDeviceTakesNoEntries) {
   const base::UniqueFd file(memfd_create("no-fuse", MFD_CLOEXEC));
   const std::atomic<bool> stop{false};
   auto channel = RingChannel::Make(file.get(), 0, 1 << 20, &stop);
   ASSERT_TRUE(channel.ok()) << channel.status();
   std::thread([&] {
     (*channel)->Enter();
-    EXPECT_EQ((*channel)->Receive(), Reception::kUnmounted);
+    EXPECT_EQ((*channel)->Receive(), Reception::kFailed);
   }).join();
 }
 
@@ -246,6 +246,21 @@ TEST_F(SessionUringTest, WorkersStepAsideUnlessTheirCpusAreBusy) {
   busy = false;
   for (std::thread& hog : hogs) hog.join();
   EXPECT_TRUE(until_all_are(SCHED_IDLE, [] {}));
+}
+
+// A reply that the kernel does not take: the caller must not wait for ever, nor must those after
+// it.
+TEST_F(SessionUringTest, AQueueThatFailsEndsTheMount) {
+  const auto session = Mount();
+  ASSERT_NE(session, nullptr);
+  ASSERT_TRUE(session->uses_io_uring());
+  BreakAFuseDescriptor();
+  std::thread caller([this] { EXPECT_NE(Statfs(), 0); });
+  EXPECT_TRUE(session->WaitFor(absl::Seconds(20)));
+  EXPECT_TRUE(session->failed());
+  EXPECT_TRUE(session->Unmount(absl::Seconds(10)).ok());
+  EXPECT_FALSE(IsMounted());
+  caller.join();
 }
 
 TEST_F(SessionUringTest, WhereItIsSwitchedOffTheDeviceServes) {

@@ -75,6 +75,8 @@ class SocketKernel {
     return Receive(channel);
   }
 
+  int descriptor(size_t channel) const { return pairs_[channel].kernel.get(); }
+
   void Close(size_t channel) { pairs_[channel].kernel.reset(); }
   void CloseAll() {
     for (SocketPair& pair : pairs_) pair.kernel.reset();

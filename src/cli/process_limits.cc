@@ -1,0 +1,120 @@
+#include "src/cli/process_limits.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <csignal>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+namespace memfuse::cli {
+namespace {
+
+// The kernel's default, in nanoseconds.
+constexpr unsigned long kTimerSlack = 50'000;  // NOLINT: prctl(2)'s type
+
+// Of a thread. A limit on the address space leaves room for many of them.
+constexpr size_t kThreadStack = 2 << 20;
+// Of the main thread, and of the arguments of a helper program.
+constexpr rlim_t kMainStack = 8 << 20;
+
+// Raises the soft limit to `most`, or to the hard limit where that is lower. A soft limit that is
+// higher stays.
+void RaiseSoftLimit(__rlimit_resource_t resource, rlim_t most) {
+  rlimit limit;
+  if (getrlimit(resource, &limit) != 0) return;
+  const rlim_t wanted = std::min(most, limit.rlim_max);
+  if (limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = wanted;
+  setrlimit(resource, &limit);
+}
+
+// Lifts the hard limit, or the soft one up to it. The limit that is left.
+rlim_t RemoveLimit(__rlimit_resource_t resource) {
+  const rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+  if (setrlimit(resource, &unlimited) == 0) return RLIM_INFINITY;
+  RaiseSoftLimit(resource, RLIM_INFINITY);
+  rlimit limit;
+  return getrlimit(resource, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
+}
+
+}  // namespace
+
+std::vector<std::string> LiftResourceLimits() {
+  std::vector<std::string> left;
+  if (const rlim_t seconds = RemoveLimit(RLIMIT_CPU); seconds != RLIM_INFINITY) {
+    left.push_back(absl::StrCat("a hard limit on CPU time stays (ulimit -H -t): after ", seconds,
+                                " seconds of CPU time the kernel kills this process, and all "
+                                "files are lost"));
+  }
+  if (const rlim_t bytes = RemoveLimit(RLIMIT_FSIZE); bytes != RLIM_INFINITY) {
+    left.push_back(
+        absl::StrCat("a hard limit on the size of files stays (ulimit -H -f): file data "
+                     "that is kept in this process can take no more than ",
+                     bytes, " bytes in all"));
+  }
+  // Only real-time policies have it, and it ends them as the limit on CPU time does.
+  if (const rlim_t microseconds = RemoveLimit(RLIMIT_RTTIME);
+      microseconds != RLIM_INFINITY && sched_getscheduler(0) != SCHED_OTHER) {
+    left.push_back(absl::StrCat("a hard limit on real-time CPU time stays: after ", microseconds,
+                                " microseconds without a pause the kernel kills this process, and "
+                                "all files are lost"));
+  }
+  for (const __rlimit_resource_t resource :
+       {RLIMIT_AS, RLIMIT_DATA, RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_MEMLOCK, RLIMIT_SIGPENDING}) {
+    RaiseSoftLimit(resource, RLIM_INFINITY);
+  }
+  RaiseSoftLimit(RLIMIT_STACK, kMainStack);
+  for (const auto& [resource, name] : {std::pair<__rlimit_resource_t, absl::string_view>{
+                                           RLIMIT_AS, "the address space (ulimit -H -v)"},
+                                       {RLIMIT_DATA, "data memory (ulimit -H -d)"}}) {
+    rlimit limit;
+    if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) continue;
+    left.push_back(absl::StrCat("a hard limit on ", name, " stays: at ", limit.rlim_cur,
+                                " bytes operations fail with ENOMEM or ENOSPC"));
+  }
+  return left;
+}
+
+void ResetInheritedState(bool background) {
+  // What ends the daemon must not be blocked; the loop of the main thread blocks what it reads.
+  sigset_t none;
+  sigemptyset(&none);
+  pthread_sigmask(SIG_SETMASK, &none, nullptr);
+  for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) std::signal(signal, SIG_DFL);
+  // fork(2) and waitpid(2) need it.
+  std::signal(SIGCHLD, SIG_DFL);
+  // SIGXFSZ: where a limit on file sizes cannot be lifted, running into it is an error of one
+  // request. SIGXCPU: the soft limit comes before the hard one, which no signal handler delays.
+  // SIGIO: whether a file is still mapped is found out with a lease, which somebody may break.
+  for (const int signal : {SIGHUP, SIGPIPE, SIGXFSZ, SIGXCPU, SIGIO}) {
+    std::signal(signal, SIG_IGN);
+  }
+
+  prctl(PR_SET_TIMERSLACK, kTimerSlack, 0, 0, 0);
+#ifdef __GLIBC__
+  // By default the size is what RLIMIT_STACK was when the program began.
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes) == 0) {
+    pthread_attr_setstacksize(&attributes, kThreadStack);
+    pthread_setattr_default_np(&attributes);
+    pthread_attr_destroy(&attributes);
+  }
+#endif
+
+  if (!background) return;
+  // A real-time policy that the caller chose for itself would let the daemon keep others from
+  // running; SCHED_IDLE and SCHED_BATCH would let them keep the daemon from it.
+  const sched_param ordinary = {};
+  if (sched_getscheduler(0) != SCHED_OTHER) sched_setscheduler(0, SCHED_OTHER, &ordinary);
+  if (getpriority(PRIO_PROCESS, 0) > 0) setpriority(PRIO_PROCESS, 0, 0);
+}
+
+}  // namespace memfuse::cli
