@@ -95,4 +95,4 @@ if grep -q 'file data: .*by passthrough' "$work/memfuse.log"; then export CONFOR
 
 export CONFORMANCE_MEMFUSE_DIR=$work/memfuse CONFORMANCE_TMPFS_DIR=$work/tmpfs
 export CONFORMANCE_MEMFUSE_SMALL_DIR=$work/memfuse-small CONFORMANCE_TMPFS_SMALL_DIR=$work/tmpfs-small
-timeout 600 "${as[@]}" "$work/cases.program" "$@"
+timeout "${CONFORMANCE_SECONDS:-600}" "${as[@]}" "$work/cases.program" "$@"
