@@ -14,6 +14,7 @@ mkdir /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
 mount -t tmpfs -o mode=1777 shm /dev/shm
 echo memfuse-test >/proc/sys/kernel/hostname
+ln -s /proc/self/fd /dev/fd
 ln -sf ../proc/self/mounts /etc/mtab
 modprobe fuse
 mount -t fusectl fusectl /sys/fs/fuse/connections
