@@ -51,6 +51,9 @@ std::vector<FileSystemUnderTest> SmallFileSystems();
 void PrintTo(const FileSystemUnderTest& fs, std::ostream* out);
 std::string NameOf(const testing::TestParamInfo<FileSystemUnderTest>& info);
 bool RunsAsRoot();
+// Whether the running kernel is of this version or newer. An expectation that depends on it says
+// what older kernels do.
+bool KernelAtLeast(int major, int minor);
 
 // Somebody who makes calls. Group kShared has Alice and Bob in it as a supplementary group.
 struct User {
@@ -164,6 +167,14 @@ class TimeWatch {
   std::string path_;
   struct stat before_;
 };
+
+// At the head of a case: what tmpfs has since Linux 6.6 only, and memfuse on every kernel.
+#define NEEDS_USER_ATTRIBUTES()              \
+  if (!on_memfuse() && !KernelAtLeast(6, 6)) \
+  GTEST_SKIP() << "tmpfs has no user.* attributes before Linux 6.6"
+#define NEEDS_DIRECT_IO()                    \
+  if (!on_memfuse() && !KernelAtLeast(6, 6)) \
+  GTEST_SKIP() << "tmpfs refuses O_DIRECT before Linux 6.6"
 
 #define CONFORMANCE_SUITE(Name)                                                                \
   class Name : public ::memfuse::conformance::Conformance {};                                  \
