@@ -168,10 +168,13 @@ class TimeWatch {
   struct stat before_;
 };
 
-// At the head of a case: what tmpfs has since Linux 6.6 only, and memfuse on every kernel.
+// At the head of a case: what one of the two has since Linux 6.6 only.
 #define NEEDS_USER_ATTRIBUTES()              \
   if (!on_memfuse() && !KernelAtLeast(6, 6)) \
   GTEST_SKIP() << "tmpfs has no user.* attributes before Linux 6.6"
+#define NEEDS_BIRTH_TIMES()                 \
+  if (on_memfuse() && !KernelAtLeast(6, 6)) \
+  GTEST_SKIP() << "FUSE has no birth times before Linux 6.6"
 #define NEEDS_DIRECT_IO()                    \
   if (!on_memfuse() && !KernelAtLeast(6, 6)) \
   GTEST_SKIP() << "tmpfs refuses O_DIRECT before Linux 6.6"

@@ -197,6 +197,7 @@ TEST_P(TimeChanges, RemovingTheLastNameMovesCtimeOfAnOpenFile) {
 }
 
 TEST_P(TimeChanges, ExtendedAttributesMoveCtime) {
+  NEEDS_USER_ATTRIBUTES();
   MakeFile("f");
   char value[10];
   const TimeWatch set("f");
@@ -370,6 +371,7 @@ TEST_P(AccessTimeAsRoot, NoatimeMounts) {
 
 // However soon after another change that somebody has seen, and whichever that was.
 TEST_P(AccessTime, AWriteMovesBothTimesEachTime) {
+  NEEDS_USER_ATTRIBUTES();
   for (int i = 0; i < 300; ++i) {
     const std::string name = "f" + std::to_string(i);
     ASSERT_EQ(mknod(name.c_str(), S_IFREG | 0644, 0), 0);
@@ -409,6 +411,7 @@ TEST_P(AccessTime, AWriteMovesBothTimesEachTime) {
 // mtime is the time of the write. Stamps may lie behind the clock, but not behind what the kernel
 // calls the coarse one, and never ahead of it.
 TEST_P(TimeChanges, AWriteIsNotLaterThanTheChangeThatFollowsIt) {
+  NEEDS_USER_ATTRIBUTES();
   const auto flag = [](int flags) {
     return ioctl(Open("f", O_RDONLY).get(), FS_IOC_SETFLAGS, &flags);
   };

@@ -75,9 +75,8 @@ run_machine() {
 # take_logs KERNEL KIND: out of the image, without mounting it.
 take_logs() {
   local logs=$work/$1/logs
-  rm -rf "$logs"
-  mkdir "$logs"
-  debugfs -R "rdump /tests/logs $logs" "$work/$1/image.$2" >/dev/null 2>"$work/$1/debugfs.log" || true
+  rm -rf "${logs:?}"
+  debugfs -R "rdump /tests/logs $work/$1" "$work/$1/image.$2" >/dev/null 2>"$work/$1/debugfs.log" || true
   rm "$work/$1/image.$2"
 }
 
