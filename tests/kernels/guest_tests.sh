@@ -107,9 +107,11 @@ use_mounts() {
     grep -q 'file data: .*by passthrough' /run/log && fail "passthrough on an old kernel"
     memfuse /mnt/hand --data=passthrough && fail "--data=passthrough is accepted"
   fi
-  # There is no io_uring in either of them.
   if ! kernel_is_at_least 6.14; then
     memfuse /mnt/hand --transport=uring && fail "--transport=uring is accepted"
+  fi
+  if ! kernel_is_at_least 6.4; then
+    memfuse /mnt/hand --noswap && fail "--noswap is accepted"
   fi
   return 0
 }
