@@ -267,7 +267,7 @@ TEST_P(OverlayUpper, MetacopyLeavesTheDataBelow) {
 }
 
 TEST_P(OverlayUpper, FilesWithoutAName) {
-  if (!KernelAtLeast(6, 3)) GTEST_SKIP() << "overlayfs has no O_TMPFILE before Linux 6.3";
+  if (!KernelAtLeast(6, 10)) GTEST_SKIP() << "overlayfs has no O_TMPFILE before Linux 6.10";
   Overlay overlay;
   ASSERT_EQ(overlay.Mount(), 0);
   const UniqueFd fd = Open("merged", O_TMPFILE | O_RDWR, 0600);
