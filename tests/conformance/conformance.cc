@@ -10,15 +10,12 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
-#include <utility>
 
 namespace memfuse::conformance {
 namespace {
@@ -83,18 +80,6 @@ void PrintTo(const FileSystemUnderTest& fs, std::ostream* out) {
 
 std::string NameOf(const testing::TestParamInfo<FileSystemUnderTest>& info) {
   return info.param.name;
-}
-
-bool KernelAtLeast(int major, int minor) {
-  static const std::pair<int, int> running = [] {
-    struct utsname name;
-    std::pair<int, int> version;
-    const bool known = uname(&name) == 0 &&
-                       std::sscanf(name.release, "%d.%d", &version.first, &version.second) == 2;
-    EXPECT_TRUE(known) << "the kernel does not say its version";
-    return version;
-  }();
-  return running >= std::make_pair(major, minor);
 }
 
 bool RunsAsRoot() { return geteuid() == 0; }

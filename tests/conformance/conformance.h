@@ -32,10 +32,12 @@
 #include <vector>
 
 #include "src/base/unique_fd.h"
+#include "tests/testing/kernel_version.h"
 
 namespace memfuse::conformance {
 
 using base::UniqueFd;
+using test::KernelAtLeast;
 
 // Where the two file systems are mounted; from the command line.
 struct FileSystemUnderTest {
@@ -51,9 +53,6 @@ std::vector<FileSystemUnderTest> SmallFileSystems();
 void PrintTo(const FileSystemUnderTest& fs, std::ostream* out);
 std::string NameOf(const testing::TestParamInfo<FileSystemUnderTest>& info);
 bool RunsAsRoot();
-// Whether the running kernel is of this version or newer. An expectation that depends on it says
-// what older kernels do.
-bool KernelAtLeast(int major, int minor);
 
 // Somebody who makes calls. Group kShared has Alice and Bob in it as a supplementary group.
 struct User {
