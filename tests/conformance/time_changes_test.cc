@@ -392,11 +392,13 @@ TEST_P(AccessTime, AWriteMovesBothTimesEachTime) {
           const timespec chosen[2] = {{1000 + i, 0}, {2000 + i, 0}};
           ASSERT_EQ(futimens(fd.get(), chosen), 0);
       }
-      // Without a pause: within a tick of the kernel's clock. Older kernels' tmpfs stamps no finer.
+      // Without a pause: within a tick of the kernel's clock. tmpfs before Linux 6.13 stamps no
+      // finer, nor does memfuse where a private one holds the data.
       const struct stat before = Stat(name);
       ASSERT_EQ(pwrite(fd.get(), "x", 1, 0), 1);
       const struct stat after = Stat(name);
       if (!on_memfuse()) continue;
+      if (!daemon_serves_data() && !KernelAtLeast(6, 13)) continue;
       ASSERT_TRUE(after.st_mtim.tv_sec != before.st_mtim.tv_sec ||
                   after.st_mtim.tv_nsec != before.st_mtim.tv_nsec)
           << i << " " << change;
