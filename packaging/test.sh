@@ -5,7 +5,8 @@
 #   packaging/test.sh
 #
 # For a fresh Debian or Ubuntu machine with /dev/fuse. Ends with the summary of the tests on mounts,
-# the longest run; the exit status is 0 only if that and everything before it went well.
+# the longest run; the exit status is 0 only if that and everything before it went well. Before a
+# release, tests/kernels/run.sh runs the packages and tests made here on other kernels.
 #
 #   CTEST_ARGS="-R rename"   more arguments for each ctest, split at blanks
 #   CTEST_JOBS=4             tests on mounts at a time (default 1: they measure and share the machine)

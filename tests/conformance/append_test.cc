@@ -152,6 +152,7 @@ TEST_P(Append, FollowsOtherChangesOfTheEnd) {
 }
 
 TEST_P(Append, WithDirectIo) {
+  NEEDS_DIRECT_IO();
   MakeFile("f", "0123");
   const UniqueFd fd = Open("f", O_WRONLY | O_APPEND | O_DIRECT);
   EXPECT_EQ(write(fd.get(), "45", 2), 2);
@@ -194,6 +195,7 @@ void Race(int flags, size_t record_size, int records, bool own_descriptors) {
 TEST_P(Append, ByManyProcessesLosesNothing) { Race(O_APPEND, 100, 300, true); }
 TEST_P(Append, ByManyProcessesOfLargeRecordsTearsNothing) { Race(O_APPEND, 70001, 20, true); }
 TEST_P(Append, ByManyProcessesWithDirectIoLosesNothing) {
+  NEEDS_DIRECT_IO();
   Race(O_APPEND | O_DIRECT, 512, 200, true);
 }
 TEST_P(Append, ByManyProcessesWithOneDescriptorLosesNothing) { Race(O_APPEND, 99, 200, false); }

@@ -91,6 +91,7 @@ TEST_P(Chattr, WhatIsOpenForWritingGoesOn) {
 }
 
 TEST_P(Chattr, AttributesStay) {
+  NEEDS_USER_ATTRIBUTES();
   for (const int flag : kBoth) {
     for (const Type type : {Type::kFile, Type::kDirectory}) {
       const std::string name = ToString(type) + std::to_string(flag);

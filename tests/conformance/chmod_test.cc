@@ -66,7 +66,8 @@ TEST_P(Chmod, OfALinkItselfIsNotSupported) {
   MakeFile("f", "", 0644);
   ASSERT_EQ(symlink("f", "s"), 0);
   const TimeWatch link("s");
-  EXPECT_EQ(Fchmodat2(AT_FDCWD, "s", 0600, AT_SYMLINK_NOFOLLOW), EOPNOTSUPP);
+  EXPECT_EQ(Fchmodat2(AT_FDCWD, "s", 0600, AT_SYMLINK_NOFOLLOW),
+            KernelAtLeast(6, 6) ? EOPNOTSUPP : ENOSYS);
   EXPECT_EQ(ErrnoOf(fchmodat(AT_FDCWD, "s", 0600, AT_SYMLINK_NOFOLLOW)), EOPNOTSUPP);
   EXPECT_EQ(Permissions("s"), mode_t{0777});
   EXPECT_EQ(Permissions("f"), mode_t{0644});
@@ -84,14 +85,17 @@ TEST_P(Chmod, ByDescriptorsOfEveryKind) {
   EXPECT_EQ(fchmod(writing.get(), 0400), 0);
   EXPECT_EQ(Permissions("f"), mode_t{0400});
   EXPECT_EQ(ErrnoOf(fchmod(path.get(), 0600)), EBADF);
-  EXPECT_EQ(Fchmodat2(path.get(), "", 0604, AT_EMPTY_PATH), 0);
-  EXPECT_EQ(Permissions("f"), mode_t{0604});
+  if (KernelAtLeast(6, 6)) {
+    EXPECT_EQ(Fchmodat2(path.get(), "", 0604, AT_EMPTY_PATH), 0);
+    EXPECT_EQ(Permissions("f"), mode_t{0604});
+  }
   EXPECT_EQ(chmod(("/proc/self/fd/" + std::to_string(path.get())).c_str(), 0606), 0);
   EXPECT_EQ(Permissions("f"), mode_t{0606});
   EXPECT_EQ(ErrnoOf(fchmod(-1, 0600)), EBADF);
 }
 
 TEST_P(Chmod, FlagsOfFchmodat2) {
+  if (!KernelAtLeast(6, 6)) GTEST_SKIP() << "Linux has no fchmodat2(2) before 6.6";
   MakeFile("f", "", 0644);
   EXPECT_EQ(Fchmodat2(AT_FDCWD, "f", 0600, AT_SYMLINK_NOFOLLOW), 0);
   EXPECT_EQ(Permissions("f"), mode_t{0600});

@@ -61,7 +61,10 @@ void WritersDoNotMix(int flags) {
 }
 
 TEST_P(ConcurrentIo, WritersDoNotMix) { WritersDoNotMix(0); }
-TEST_P(ConcurrentIo, DirectWritersDoNotMix) { WritersDoNotMix(O_DIRECT); }
+TEST_P(ConcurrentIo, DirectWritersDoNotMix) {
+  NEEDS_DIRECT_IO();
+  WritersDoNotMix(O_DIRECT);
+}
 
 TEST_P(ConcurrentIo, LargeWritesDoNotMixEither) {
   constexpr size_t kLarge = 100000;

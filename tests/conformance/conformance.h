@@ -32,10 +32,12 @@
 #include <vector>
 
 #include "src/base/unique_fd.h"
+#include "tests/testing/kernel_version.h"
 
 namespace memfuse::conformance {
 
 using base::UniqueFd;
+using test::KernelAtLeast;
 
 // Where the two file systems are mounted; from the command line.
 struct FileSystemUnderTest {
@@ -164,6 +166,17 @@ class TimeWatch {
   std::string path_;
   struct stat before_;
 };
+
+// At the head of a case: what one of the two has since Linux 6.6 only.
+#define NEEDS_USER_ATTRIBUTES()              \
+  if (!on_memfuse() && !KernelAtLeast(6, 6)) \
+  GTEST_SKIP() << "tmpfs has no user.* attributes before Linux 6.6"
+#define NEEDS_BIRTH_TIMES()                 \
+  if (on_memfuse() && !KernelAtLeast(6, 6)) \
+  GTEST_SKIP() << "FUSE has no birth times before Linux 6.6"
+#define NEEDS_DIRECT_IO()                    \
+  if (!on_memfuse() && !KernelAtLeast(6, 6)) \
+  GTEST_SKIP() << "tmpfs refuses O_DIRECT before Linux 6.6"
 
 #define CONFORMANCE_SUITE(Name)                                                                \
   class Name : public ::memfuse::conformance::Conformance {};                                  \

@@ -155,6 +155,7 @@ TEST_P(Inotify, DataOfAFileOnTheDirectorysWatch) {
 }
 
 TEST_P(Inotify, Attributes) {
+  NEEDS_USER_ATTRIBUTES();
   ASSERT_EQ(mkdir("d", 0755), 0);
   MakeFile("d/f");
   ASSERT_EQ(mkdir("d/e", 0755), 0);

@@ -182,6 +182,7 @@ TEST_P(Ioctl, NewInodesTakeFlagsOfTheirDirectory) {
 }
 
 TEST_P(Ioctl, NoatimeKeepsTheAccessTime) {
+  NEEDS_DIRECT_IO();
   MakeFile("f", "content");
   ASSERT_EQ(SetFlags("f", FS_NOATIME_FL), 0);
   const TimeWatch watch("f");

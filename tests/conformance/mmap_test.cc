@@ -40,6 +40,7 @@ TEST_P(Mmap, WritesAreSeenInMaps) {
 }
 
 TEST_P(Mmap, DirectIoAndMapsAgree) {
+  NEEDS_DIRECT_IO();
   MakeFile("f", std::string(2 * kPage, 'x'));
   const UniqueFd fd = Open("f", O_RDWR), direct = Open("f", O_RDWR | O_DIRECT);
   const Map map(fd.get(), 2 * kPage, kReadWrite, MAP_SHARED);
@@ -97,6 +98,7 @@ TEST_P(Mmap, OutlivesDescriptorAndName) {
 }
 
 TEST_P(Mmap, StoresOutliveTheMap) {
+  NEEDS_DIRECT_IO();
   MakeFile("f", std::string(100 * kPage, 'x'));
   {
     const UniqueFd fd = Open("f", O_RDWR);

@@ -96,6 +96,7 @@ void ExpectReadable() {
 }
 
 TEST_P(ReadOnlyMount, ABindMountRefusesEveryChange) {
+  NEEDS_USER_ATTRIBUTES();
   ASSERT_EQ(mkdir("o", 0777), 0);
   ASSERT_EQ(chdir("o"), 0);
   MakeObjects();
@@ -121,6 +122,7 @@ TEST_P(ReadOnlyMount, ABindMountRefusesEveryChange) {
 }
 
 TEST_P(ReadOnlyMount, TheWholeFileSystem) {
+  NEEDS_USER_ATTRIBUTES();
   MakeObjects();
   ASSERT_EQ(RemountAll(mount_directory(), MS_RDONLY), 0) << strerror(errno);
   const absl::Cleanup back = [this] { EXPECT_EQ(RemountAll(mount_directory(), 0), 0); };
@@ -129,6 +131,7 @@ TEST_P(ReadOnlyMount, TheWholeFileSystem) {
 }
 
 TEST_P(ReadOnlyMount, ReadWriteAgain) {
+  NEEDS_USER_ATTRIBUTES();
   MakeObjects();
   for (int i = 0; i < 3; ++i) {
     ASSERT_EQ(RemountAll(mount_directory(), MS_RDONLY), 0);

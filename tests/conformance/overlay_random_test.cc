@@ -18,6 +18,9 @@ namespace {
 
 ROOT_CONFORMANCE_SUITE(OverlayRandom);
 
+// tmpfs has no user.* before Linux 6.6.
+constexpr char kAttribute[] = "trusted.a";
+
 void FillLower(const std::string& lower) {
   for (const char* dir : {"", "a/", "b/", "a/a/", "a/b/"}) {
     const std::string base = lower + "/" + dir;
@@ -27,7 +30,7 @@ void FillLower(const std::string& lower) {
     MakeFile(base + "x", "low " + std::string(dir));
     MakeFile(base + "y", std::string(5000, 'y'));
     ASSERT_EQ(symlink("x", (base + "l").c_str()), 0);
-    ASSERT_EQ(setxattr((base + "x").c_str(), "user.a", "1", 1, 0), 0);
+    ASSERT_EQ(setxattr((base + "x").c_str(), kAttribute, "1", 1, 0), 0);
   }
 }
 
@@ -40,7 +43,7 @@ void Snapshot(const std::string& dir, const std::string& prefix,
     std::string text = std::to_string(s.st_mode);
     if (S_ISREG(s.st_mode)) {
       char value[100];
-      const ssize_t size = getxattr(path.c_str(), "user.a", value, sizeof(value));
+      const ssize_t size = getxattr(path.c_str(), kAttribute, value, sizeof(value));
       text += " links " + std::to_string(s.st_nlink) + " xattr " + std::to_string(size) + " " +
               ReadFile(path);
     }
@@ -84,7 +87,7 @@ struct Change {
       case 8:
         return ErrnoOf(truncate(a.c_str(), number % 9000));
       case 9:
-        return ErrnoOf(setxattr(a.c_str(), "user.a", "22", number % 3, 0));
+        return ErrnoOf(setxattr(a.c_str(), kAttribute, "22", number % 3, 0));
       case 10:
         return ErrnoOf(syscall(SYS_renameat2, AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(),
                                number % 2 == 0 ? RENAME_EXCHANGE : RENAME_NOREPLACE));

@@ -59,11 +59,14 @@ TEST_P(OverlayUpper, ChangesCopyUp) {
   Overlay overlay;
   const std::string content(100000, 'x');
   const timespec times[2] = {{1000, 1}, {2000, 2}};
+  const bool lower_has_user_attributes = KernelAtLeast(6, 6);  // it is a tmpfs
   for (const char* name : {"write", "append", "chmod", "chown", "utimes", "setxattr", "truncate"}) {
     const std::string path = std::string("lower/") + name;
     MakeFile(path, content, 0640);
     ASSERT_EQ(chown(path.c_str(), kAlice.uid, kShared), 0);
-    ASSERT_EQ(setxattr(path.c_str(), "user.a", "1", 1, 0), 0);
+    if (lower_has_user_attributes) {
+      ASSERT_EQ(setxattr(path.c_str(), "user.a", "1", 1, 0), 0);
+    }
     ASSERT_EQ(setxattr(path.c_str(), "trusted.a", "2", 1, 0), 0);
     ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
   }
@@ -74,7 +77,7 @@ TEST_P(OverlayUpper, ChangesCopyUp) {
   ASSERT_EQ(chown("merged/chown", kBob.uid, -1), 0);
   const timespec others[2] = {{3000, 3}, {4000, 4}};
   ASSERT_EQ(utimensat(AT_FDCWD, "merged/utimes", others, 0), 0);
-  ASSERT_EQ(setxattr("merged/setxattr", "user.b", "3", 1, 0), 0);
+  ASSERT_EQ(setxattr("merged/setxattr", "trusted.b", "3", 1, 0), 0);
   ASSERT_EQ(truncate("merged/truncate", 10), 0);
   EXPECT_EQ(ReadFile("upper/write"), "y" + content.substr(1));
   EXPECT_EQ(ReadFile("upper/append"), content + "y");
@@ -82,11 +85,13 @@ TEST_P(OverlayUpper, ChangesCopyUp) {
   EXPECT_EQ(Permissions("upper/chmod"), 0600u);
   EXPECT_EQ(Stat("upper/chown").st_uid, kBob.uid);
   EXPECT_EQ(Stat("upper/utimes").st_mtim.tv_nsec, 4);
-  EXPECT_EQ(XattrOf("upper/setxattr", "user.b"), "3");
+  EXPECT_EQ(XattrOf("upper/setxattr", "trusted.b"), "3");
   for (const std::string& name : List("lower")) {
     SCOPED_TRACE(name);
     EXPECT_EQ(ReadFile("lower/" + name), content);
-    EXPECT_EQ(XattrOf("upper/" + name, "user.a"), "1");
+    if (lower_has_user_attributes) {
+      EXPECT_EQ(XattrOf("upper/" + name, "user.a"), "1");
+    }
     EXPECT_EQ(XattrOf("upper/" + name, "trusted.a"), "2");
     EXPECT_EQ(Stat("upper/" + name).st_gid, kShared);
   }
@@ -186,7 +191,10 @@ TEST_P(OverlayUpper, ADirectoryMadeAnewIsOpaque) {
   ASSERT_EQ(mkdir("merged/d", 0755), 0);
   EXPECT_EQ(XattrOf("upper/d", "trusted.overlay.opaque"), "y");
   EXPECT_TRUE(List("merged/d").empty());
-  EXPECT_EQ(XattrOf("merged/d", "trusted.overlay.opaque"), strerror(ENODATA)) << "not shown";
+  // Overlays that can be stacked, since Linux 6.7, have another errno for what is not shown.
+  EXPECT_EQ(XattrOf("merged/d", "trusted.overlay.opaque"),
+            strerror(KernelAtLeast(6, 7) ? ENODATA : EOPNOTSUPP))
+      << "not shown";
   ASSERT_EQ(overlay.Unmount(), 0);
   ASSERT_EQ(overlay.Mount(), 0);
   EXPECT_TRUE(List("merged/d").empty());
@@ -259,6 +267,7 @@ TEST_P(OverlayUpper, MetacopyLeavesTheDataBelow) {
 }
 
 TEST_P(OverlayUpper, FilesWithoutAName) {
+  if (!KernelAtLeast(6, 10)) GTEST_SKIP() << "overlayfs has no O_TMPFILE before Linux 6.10";
   Overlay overlay;
   ASSERT_EQ(overlay.Mount(), 0);
   const UniqueFd fd = Open("merged", O_TMPFILE | O_RDWR, 0600);

@@ -197,6 +197,7 @@ TEST_P(Read, Preadv2WithoutWaitingIsNotSupported) {
 }
 
 TEST_P(Read, WithDirectIoSeesTheSame) {
+  NEEDS_DIRECT_IO();
   const std::string content(10000, 'd');
   MakeFile("f", content);
   const UniqueFd fd = Open("f", O_RDONLY | O_DIRECT);
@@ -210,6 +211,7 @@ TEST_P(Read, WithDirectIoSeesTheSame) {
 }
 
 TEST_P(Read, WithDirectIoMovesTheAccessTimeAfterAChange) {
+  NEEDS_DIRECT_IO();
   MakeFile("f", "content");
   const TimeWatch watch("f");
   char c;
@@ -235,6 +237,7 @@ TEST_P(Read, FromThePageCacheMovesTheAccessTimeAfterAChange) {
 }
 
 TEST_P(Read, WithNoatimeMovesNoTime) {
+  NEEDS_DIRECT_IO();
   MakeFile("f", "content");
   const TimeWatch watch("f");
   char c;
@@ -254,6 +257,7 @@ TEST_P(Read, OfNothingMovesNoTime) {
 }
 
 TEST_P(Read, SeesWhatAnotherDescriptorJustWrote) {
+  NEEDS_DIRECT_IO();
   const UniqueFd writer = Open("f", O_CREAT | O_WRONLY);
   const UniqueFd reader = Open("f", O_RDONLY);
   const UniqueFd direct = Open("f", O_RDONLY | O_DIRECT);

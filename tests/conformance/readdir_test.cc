@@ -235,7 +235,11 @@ TEST_P(Readdir, SeekdirReturnsToWhereTelldirWas) {
     ASSERT_NE(entry, nullptr);
     EXPECT_EQ(entry->d_name, places[i].second);
   }
-  // Others may go; the places stay.
+  // Others may go; the places stay. On tmpfs they are numbers of entries before Linux 6.6.
+  if (!on_memfuse() && !KernelAtLeast(6, 6)) {
+    closedir(dir);
+    return;
+  }
   for (size_t i = 0; i < places.size(); i += 2) {
     if (places[i].second[0] == '.') continue;
     ASSERT_EQ(unlink(("d/" + places[i].second).c_str()), 0);

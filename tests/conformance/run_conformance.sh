@@ -95,4 +95,6 @@ if grep -q 'file data: .*by passthrough' "$work/memfuse.log"; then export CONFOR
 
 export CONFORMANCE_MEMFUSE_DIR=$work/memfuse CONFORMANCE_TMPFS_DIR=$work/tmpfs
 export CONFORMANCE_MEMFUSE_SMALL_DIR=$work/memfuse-small CONFORMANCE_TMPFS_SMALL_DIR=$work/tmpfs-small
-timeout 600 "${as[@]}" "$work/cases.program" "$@"
+# A path of the longest kind is as many open directories, and 1024 are the default.
+ulimit -Sn "$(ulimit -Hn)"
+timeout "${CONFORMANCE_SECONDS:-600}" "${as[@]}" "$work/cases.program" "$@"

@@ -197,6 +197,7 @@ TEST_P(TimeChanges, RemovingTheLastNameMovesCtimeOfAnOpenFile) {
 }
 
 TEST_P(TimeChanges, ExtendedAttributesMoveCtime) {
+  NEEDS_USER_ATTRIBUTES();
   MakeFile("f");
   char value[10];
   const TimeWatch set("f");
@@ -370,6 +371,7 @@ TEST_P(AccessTimeAsRoot, NoatimeMounts) {
 
 // However soon after another change that somebody has seen, and whichever that was.
 TEST_P(AccessTime, AWriteMovesBothTimesEachTime) {
+  NEEDS_USER_ATTRIBUTES();
   for (int i = 0; i < 300; ++i) {
     const std::string name = "f" + std::to_string(i);
     ASSERT_EQ(mknod(name.c_str(), S_IFREG | 0644, 0), 0);
@@ -390,11 +392,13 @@ TEST_P(AccessTime, AWriteMovesBothTimesEachTime) {
           const timespec chosen[2] = {{1000 + i, 0}, {2000 + i, 0}};
           ASSERT_EQ(futimens(fd.get(), chosen), 0);
       }
-      // Without a pause: within a tick of the kernel's clock. Older kernels' tmpfs stamps no finer.
+      // Without a pause: within a tick of the kernel's clock. tmpfs before Linux 6.13 stamps no
+      // finer, nor does memfuse where a private one holds the data.
       const struct stat before = Stat(name);
       ASSERT_EQ(pwrite(fd.get(), "x", 1, 0), 1);
       const struct stat after = Stat(name);
       if (!on_memfuse()) continue;
+      if (!daemon_serves_data() && !KernelAtLeast(6, 13)) continue;
       ASSERT_TRUE(after.st_mtim.tv_sec != before.st_mtim.tv_sec ||
                   after.st_mtim.tv_nsec != before.st_mtim.tv_nsec)
           << i << " " << change;
@@ -409,6 +413,7 @@ TEST_P(AccessTime, AWriteMovesBothTimesEachTime) {
 // mtime is the time of the write. Stamps may lie behind the clock, but not behind what the kernel
 // calls the coarse one, and never ahead of it.
 TEST_P(TimeChanges, AWriteIsNotLaterThanTheChangeThatFollowsIt) {
+  NEEDS_USER_ATTRIBUTES();
   const auto flag = [](int flags) {
     return ioctl(Open("f", O_RDONLY).get(), FS_IOC_SETFLAGS, &flags);
   };

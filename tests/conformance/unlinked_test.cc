@@ -143,6 +143,7 @@ TEST_P(Unlinked, ByARenameOverIt) {
 }
 
 TEST_P(Unlinked, ExtendedAttributesStay) {
+  NEEDS_USER_ATTRIBUTES();
   MakeFile("f", "content");
   const UniqueFd fd = Open("f", O_RDWR);
   ASSERT_EQ(fsetxattr(fd.get(), "user.a", "1", 1, 0), 0);

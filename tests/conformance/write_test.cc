@@ -248,6 +248,7 @@ TEST_P(Write, Pwritev2Appends) {
 }
 
 TEST_P(Write, Pwritev2OverridesAppend) {
+  if (!KernelAtLeast(6, 9)) GTEST_SKIP() << "Linux has no RWF_NOAPPEND before 6.9";
   MakeFile("f", "0123456789");
   const UniqueFd fd = Open("f", O_WRONLY | O_APPEND);
   char text[] = "ab";
@@ -258,6 +259,7 @@ TEST_P(Write, Pwritev2OverridesAppend) {
 }
 
 TEST_P(Write, SynchronouslyWritesTheSame) {
+  NEEDS_DIRECT_IO();
   for (const int flag : {O_SYNC, O_DSYNC, O_DIRECT, O_DIRECT | O_SYNC, O_NONBLOCK}) {
     const std::string name = "f" + std::to_string(flag);
     const UniqueFd fd = Open(name, O_CREAT | O_RDWR | flag);

@@ -46,6 +46,7 @@ std::vector<std::string> UserNames(const char* path) {
 }
 
 TEST_P(Xattr, EverySizeUpTo64KiB) {
+  NEEDS_USER_ATTRIBUTES();
   MakeFile("f");
   ASSERT_EQ(mkdir("d", 0755), 0);
   for (const char* path : {"f", "d"}) {
@@ -66,6 +67,7 @@ TEST_P(Xattr, EverySizeUpTo64KiB) {
 }
 
 TEST_P(Xattr, AnEmptyValueIsAValue) {
+  NEEDS_USER_ATTRIBUTES();
   MakeFile("f");
   EXPECT_EQ(ErrnoOf(setxattr("f", "user.a", nullptr, 0, 0)), 0);
   EXPECT_EQ(getxattr("f", "user.a", nullptr, 0), 0);
@@ -73,6 +75,7 @@ TEST_P(Xattr, AnEmptyValueIsAValue) {
 }
 
 TEST_P(Xattr, ABufferThatIsTooSmall) {
+  NEEDS_USER_ATTRIBUTES();
   MakeFile("f");
   ASSERT_EQ(Set("f", "user.a", "12345"), 0);
   char buffer[16];
@@ -86,6 +89,7 @@ TEST_P(Xattr, ABufferThatIsTooSmall) {
 }
 
 TEST_P(Xattr, CreateAndReplace) {
+  NEEDS_USER_ATTRIBUTES();
   MakeFile("f");
   EXPECT_EQ(Set("f", "user.a", "1", XATTR_REPLACE), ENODATA);
   EXPECT_EQ(GetErrno("f", "user.a"), ENODATA);
@@ -100,6 +104,7 @@ TEST_P(Xattr, CreateAndReplace) {
 }
 
 TEST_P(Xattr, NamesHaveUpTo255Bytes) {
+  NEEDS_USER_ATTRIBUTES();
   MakeFile("f");
   const std::string longest = "user." + std::string(250, 'n');
   EXPECT_EQ(Set("f", longest, "v"), 0);
@@ -114,6 +119,7 @@ TEST_P(Xattr, NamesHaveUpTo255Bytes) {
 }
 
 TEST_P(Xattr, NamesAreBytesAndCaseCounts) {
+  NEEDS_USER_ATTRIBUTES();
   MakeFile("f");
   for (const char* name : {"user.A", "user.a", "user. ", "user.\xff\xfe", "user.\xc3\xa9",
                            "user.x=y/z", "user.user.a", "user.."}) {
@@ -127,6 +133,7 @@ TEST_P(Xattr, NamesAreBytesAndCaseCounts) {
 }
 
 TEST_P(Xattr, NamespacesThatDoNotExist) {
+  NEEDS_USER_ATTRIBUTES();
   MakeFile("f");
   for (const char* name :
        {"a", "user", "foo.bar", "USER.a", "system.foo", "system.", ".a", "os2.a"}) {
@@ -141,6 +148,7 @@ TEST_P(Xattr, NamespacesThatDoNotExist) {
 }
 
 TEST_P(Xattr, WhatIsNotThere) {
+  NEEDS_USER_ATTRIBUTES();
   MakeFile("f");
   EXPECT_EQ(GetErrno("f", "user.a"), ENODATA);
   EXPECT_EQ(ErrnoOf(removexattr("f", "user.a")), ENODATA);
@@ -152,6 +160,7 @@ TEST_P(Xattr, WhatIsNotThere) {
 }
 
 TEST_P(Xattr, ManyAttributes) {
+  NEEDS_USER_ATTRIBUTES();
   MakeFile("f");
   constexpr int kCount = 500;
   for (int i = 0; i < kCount; ++i) {
@@ -169,6 +178,7 @@ TEST_P(Xattr, ManyAttributes) {
 }
 
 TEST_P(Xattr, AListOver64KiBCannotBeRead) {
+  NEEDS_USER_ATTRIBUTES();
   MakeFile("f");
   for (int i = 0; i < 300; ++i) {
     ASSERT_EQ(Set("f", "user." + std::string(240, 'n') + std::to_string(100 + i), ""), 0);
@@ -180,6 +190,7 @@ TEST_P(Xattr, AListOver64KiBCannotBeRead) {
 }
 
 TEST_P(Xattr, BelongToTheInodeAndNotToAName) {
+  NEEDS_USER_ATTRIBUTES();
   MakeFile("f");
   ASSERT_EQ(Set("f", "user.a", "1"), 0);
   ASSERT_EQ(link("f", "g"), 0);
@@ -203,6 +214,7 @@ TEST_P(Xattr, BelongToTheInodeAndNotToAName) {
 }
 
 TEST_P(Xattr, AreNotInherited) {
+  NEEDS_USER_ATTRIBUTES();
   ASSERT_EQ(mkdir("d", 0755), 0);
   ASSERT_EQ(Set("d", "user.a", "1"), 0);
   ASSERT_EQ(mkdir("d/e", 0755), 0);
@@ -212,6 +224,7 @@ TEST_P(Xattr, AreNotInherited) {
 }
 
 TEST_P(Xattr, DescriptorsAndLinks) {
+  NEEDS_USER_ATTRIBUTES();
   MakeFile("f");
   ASSERT_EQ(symlink("f", "l"), 0);
   ASSERT_EQ(Set("l", "user.a", "1"), 0);

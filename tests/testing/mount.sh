@@ -38,6 +38,12 @@ is_mounted() {
 
 not_mounted() { ! is_mounted "$1"; }
 
+# kernel_is_at_least VERSION
+kernel_is_at_least() { printf '%s\n' "$1" "$(uname -r)" | sort --version-sort --check=quiet; }
+
+# Whether the kernel lets root's daemon leave reads and writes to it.
+kernel_has_passthrough() { kernel_is_at_least 6.9; }
+
 # Neither running nor waiting to be reaped. A zombie of this shell counts as gone: `wait` takes it.
 is_gone() { [[ ! -e /proc/$1 || $(awk '/^State:/ { print $2 }' "/proc/$1/status") == Z ]] 2>/dev/null; }
 

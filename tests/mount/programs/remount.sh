@@ -132,7 +132,7 @@ if [[ $MODE == root ]]; then
 fi
 
 stores=(auto)
-[[ $MODE != root ]] || stores=(passthrough daemon)
+if [[ $MODE == root ]] && kernel_has_passthrough; then stores=(passthrough daemon); fi
 for data in "${stores[@]}"; do
   start_memfuse "$MOUNT" --size=4m --nr_inodes=100 --data="$data" --threads=3
   timeout 60 python3 "$WORK/steps.py" "$MOUNT" "$MODE" "$MEMFUSE" "$MOUNT" -o OPTIONS ||

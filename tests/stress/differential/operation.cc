@@ -10,6 +10,7 @@
 #include <array>
 
 #include "absl/strings/str_cat.h"
+#include "tests/testing/kernel_version.h"
 
 namespace memfuse::differential {
 namespace {
@@ -110,6 +111,10 @@ std::string XattrName(Dice& dice) {
                                                     "system.x",   "a",      "user.long"};
   std::string name = dice.Pick(kNames);
   if (name == "user.long") name.append(dice.Below(260), 'x');
+  // tmpfs has none of users before Linux 6.6.
+  if (name.compare(0, 5, "user.") == 0 && !test::KernelAtLeast(6, 6)) {
+    name.replace(0, 5, "trusted.");
+  }
   return name;
 }
 

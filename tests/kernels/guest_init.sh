@@ -1,0 +1,39 @@
+#!/bin/bash
+# Process 1 of the virtual machine, in the place of systemd: what programs expect of a running
+# system, the tests, and the end. It also reaps what daemons leave.
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
+mount -t devtmpfs devtmpfs /dev
+# Results go to a serial port of their own; the kernel has the first.
+stty -F /dev/ttyS1 raw -echo
+exec </dev/null >/dev/ttyS1 2>&1
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount -t tmpfs -o mode=0755 run /run
+mkdir /dev/pts /dev/shm
+mount -t devpts devpts /dev/pts
+mount -t tmpfs -o mode=1777 shm /dev/shm
+echo memfuse-test >/proc/sys/kernel/hostname
+ln -s /proc/self/fd /dev/fd
+ln -sf ../proc/self/mounts /etc/mtab
+modprobe fuse
+mount -t fusectl fusectl /sys/fs/fuse/connections
+# As udev has it.
+chmod 0666 /dev/fuse
+echo "+memory" >/sys/fs/cgroup/cgroup.subtree_control
+# As systemd has it.
+ulimit -Hn 524288
+
+# The host takes a machine that is silent for long to hang.
+while echo "alive $SECONDS"; do sleep 10; done &
+alive=$!
+mkdir /tests/logs
+if bash /tests/guest_tests.sh; then end=passed; else end=failed; fi
+dmesg >/tests/logs/kernel.log
+kill "$alive"
+sync
+mount -o remount,ro /
+echo "end $end"
+# The last line is on its way.
+sleep 1
+exec busybox poweroff -f
