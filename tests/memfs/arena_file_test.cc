@@ -248,19 +248,19 @@ TEST_F(ArenaFileTest, AHoleCostsNothing) {
 }
 
 TEST_F(ArenaFileTest, ALargeReadIsSentInPiecesOfNeighbours) {
-  Write(0, std::string(40 * kPageSize, 'x'));
+  Write(0, std::string(80 * kPageSize, 'x'));
   ASSERT_THAT(file_->PunchHole(20 * kPageSize, 2 * kPageSize), Succeeds());
   StringSink sink(1 << 20, /*gathers=*/true);
   const Result<size_t> count = file_->ReadTo(100, &sink, /*to_page_cache=*/true);
   ASSERT_THAT(count, Succeeds());
   EXPECT_EQ(sink.Result(*count), Read(100, 1 << 20));
-  EXPECT_EQ(*count, 40 * kPageSize - 100);
+  EXPECT_EQ(*count, 80 * kPageSize - 100);
   EXPECT_TRUE(sink.sent());
   EXPECT_EQ(sink.pieces(), 4u);
 }
 
 TEST_F(ArenaFileTest, ASmallReadOneAtTheEndAndOneForWhoTakesNoPiecesAreCopied) {
-  Write(0, std::string(40 * kPageSize, 'x'));
+  Write(0, std::string(80 * kPageSize, 'x'));
   const auto sent = [this](uint64_t offset, size_t size, bool gathers) {
     StringSink sink(size, gathers);
     const Result<size_t> count = file_->ReadTo(offset, &sink, /*to_page_cache=*/true);
@@ -269,8 +269,8 @@ TEST_F(ArenaFileTest, ASmallReadOneAtTheEndAndOneForWhoTakesNoPiecesAreCopied) {
     return sink.sent();
   };
   EXPECT_FALSE(sent(0, kPageSize, true));
-  EXPECT_FALSE(sent(39 * kPageSize, 1 << 20, true));
-  EXPECT_FALSE(sent(40 * kPageSize, 1 << 20, true));
+  EXPECT_FALSE(sent(20 * kPageSize, 1 << 20, true));
+  EXPECT_FALSE(sent(80 * kPageSize, 1 << 20, true));
   EXPECT_FALSE(sent(0, 1 << 20, false));
   EXPECT_TRUE(sent(0, 1 << 20, true));
 }
