@@ -134,8 +134,8 @@ absl::Status CheckWhatStays(const Mounted& mounted, const Options& options) {
 }
 
 absl::Status NotPermitted(const Mounted& mounted) {
-  return absl::PermissionDeniedError(
-      absl::StrCat("only root and the user who mounted ", mounted.path, " may change its limits"));
+  return absl::PermissionDeniedError(absl::StrCat(
+      "changing the limits of ", mounted.path, " takes CAP_SYS_ADMIN, or the user who mounted it"));
 }
 
 // Where /proc does not tell, mount(2) will.

@@ -13,7 +13,7 @@ refused() {
   local status=0 said before
   before=$(stat -f -c %b "$MOUNT")
   said=$(timeout 20 "$@" 2>&1) || status=$?
-  [[ $status == 1 && $said == "memfuse: only root and the user who mounted $MOUNT"* ]] ||
+  [[ $status == 1 && $said == "memfuse: changing the limits of $MOUNT takes CAP_SYS_ADMIN"* ]] ||
     fail "$*: status $status, $said"
   has_blocks "$before"
 }

@@ -167,7 +167,7 @@ refused "no memfuse is mounted on $MOUNT/below" "$MEMFUSE" "$MOUNT/below" -o rem
 refused "no memfuse is mounted on $TMPFS" "$MEMFUSE" "$TMPFS" -o remount,size=6m
 if [[ $MODE == root ]]; then
   stranger=(setpriv --reuid=65534 --regid=65534 --clear-groups --)
-  refused "only root and the user who mounted $MOUNT" "${stranger[@]}" "$MEMFUSE" "$MOUNT" -o remount,size=6m
+  refused "changing the limits of $MOUNT takes CAP_SYS_ADMIN" "${stranger[@]}" "$MEMFUSE" "$MOUNT" -o remount,size=6m
   refused "only root may change ro" "${stranger[@]}" "$MEMFUSE" "$MOUNT" -o remount,noexec
   # Wherever the mount is seen, by whatever directory of it.
   mkdir "$WORK/elsewhere"
