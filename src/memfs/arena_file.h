@@ -69,6 +69,12 @@ class ArenaFile final : public FileData {
   Result<uint64_t> SeekHole(uint64_t offset) override;
 
  private:
+  // Pages that one step of a write or of a copy looks at: 1 MiB, the largest request.
+  static constexpr uint64_t kBatchPages = 256;
+  static constexpr char kZeros[kPageSize] = {};
+  static constexpr uint64_t PageOf(uint64_t offset) { return offset / kPageSize; }
+  static constexpr uint64_t PageStart(uint64_t page) { return page * kPageSize; }
+
   // Pages that leave a file under its lock, and are freed after it, with what they were charged:
   // declared before the lock is taken. Where there is no memory for the list they are freed at
   // once.
