@@ -482,7 +482,7 @@ class FileSystem {
     return NotServed();
   }
   // Delivers ".", ".." and the entries from `offset` on until the sink is full. Entries that exist
-  // all the time are delivered once, whatever happens to others meanwhile; those that are made or
+  // all the time are delivered once, while others come and go; those that are made or
   // renamed while a listing goes on may be missing, and do not prolong it. ENOTDIR.
   virtual Result<void> Readdir(const RequestContext&, const ReaddirRequest&, DirectorySink*) {
     return NotServed();

@@ -93,7 +93,8 @@ void ResetInheritedState(bool background) {
   std::signal(SIGCHLD, SIG_DFL);
   // SIGXFSZ: where a limit on file sizes cannot be lifted, running into it is an error of one
   // request. SIGXCPU: the soft limit comes before the hard one, which no signal handler delays.
-  // SIGIO: whether a file is still mapped is found out with a lease, which somebody may break.
+  // SIGIO: whether a file is still mapped is found out with a lease, which another process may
+  // break.
   for (const int signal : {SIGHUP, SIGPIPE, SIGXFSZ, SIGXCPU, SIGIO}) {
     std::signal(signal, SIG_IGN);
   }

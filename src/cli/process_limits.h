@@ -1,8 +1,8 @@
 // What a process inherits from the shell that starts it, and what of it must not reach a daemon
 // that keeps the files of others.
 //
-// Whoever mounts may have bounded his own programs (ulimit, nice, chrt), or may have been bounded
-// by a batch system. Each thing that a process inherits is one of these:
+// The user who mounts may have bounded the own programs (ulimit, nice, chrt), or may have been
+// bounded by a batch system. Each thing that a process inherits is one of these:
 //
 //   lifted     limits on CPU time and file size: they end the daemon, and all files are lost; they
 //              were meant for programs that finish. As far as the process may: a privileged one
@@ -22,7 +22,8 @@
 //              CPU affinity, the memory policy and the control group, because they are the share of
 //              the machine that the mount is paid from, and cannot always be left. In the
 //              foreground also nice, the policy, timers and the parent-death signal: there they are
-//              the choice of whoever runs the service (Nice=, CPUSchedulingPolicy=, timeout(1)).
+//              the choice of the administrator of the service (Nice=, CPUSchedulingPolicy=,
+//              timeout(1)).
 //
 // oom_score.h has the rest.
 

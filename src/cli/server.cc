@@ -143,7 +143,7 @@ int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgro
   }
 }
 
-// Unmounts; returns the exit status. Goes through whatever memory there is.
+// Unmounts; returns the exit status. Goes through where memory is short, too.
 int End(int signal, absl::string_view where, Session* session) {
   constexpr absl::string_view kFailure = "requests cannot be read any more, unmounting ";
   const bool failed = session->failed();

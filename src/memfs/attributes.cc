@@ -105,7 +105,7 @@ Result<AttributesResult> MemFs::DoSetattr(const RequestContext& context,
   }
   const Timestamp now = base::Now();
   const bool owner_changes = request.uid.has_value() || request.gid.has_value();
-  // chown(2) clears set-id bits whoever calls, and the kernel asks for it. In any other request
+  // chown(2) clears set-id bits for every caller, and the kernel asks for it. In any other request
   // kill_suidgid says that the caller has no CAP_FSETID.
   if (!inode->is_directory() && (owner_changes || request.kill_suidgid)) {
     KillGroupBitOfStrangers(context, /*unprivileged=*/!owner_changes, inode.get());

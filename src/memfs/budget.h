@@ -104,7 +104,7 @@ class Budget {
   Allowance inodes_;
 };
 
-// Bytes that were reserved for something that may yet fail. Whoever holds the reservation gives
+// Bytes that were reserved for something that may yet fail. The holder of the reservation gives
 // them back, unless they were kept; a move makes another one the holder.
 class Reservation {
  public:

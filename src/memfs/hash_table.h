@@ -5,9 +5,9 @@
 // rehash a table that holds anything. It counts how many insertions reserve() has left; when there
 // are none, it makes a second table, moves the elements there, which cannot fail, and swaps.
 //
-// Cost. A table of `size` elements is replaced after at least size / 4 insertions, whatever is
-// erased in between: insertions take amortised constant time. Tables grow through 1, 3, 7, 14,
-// 28, ... places, as Abseil's own do.
+// Cost. A table of `size` elements is replaced after at least size / 4 insertions, also when
+// elements are erased in between: insertions take amortised constant time. Tables grow through 1,
+// 3, 7, 14, 28, ... places, as Abseil's own do.
 
 #ifndef MEMFUSE_SRC_MEMFS_HASH_TABLE_H_
 #define MEMFUSE_SRC_MEMFS_HASH_TABLE_H_
@@ -101,7 +101,7 @@ class GrowSafeHashSet {
     const size_t size = table_.size();
     const size_t places = PlacesFor(size + std::max<size_t>(size / 4, 1));
     NewTable made;
-    // Guarantees that so many insertions do not allocate, whatever is erased meanwhile.
+    // Guarantees that so many insertions do not allocate, with erasures in between.
     made.table.reserve(places);
     made.table.merge(table_);
     made.table.swap(table_);

@@ -2,9 +2,9 @@
 //
 // A btree that splits a node first splits the nodes above it. If an allocation fails in between,
 // an internal node without any key stays behind; leaves below it can then become empty without
-// being removed, and iteration reads past them. So whoever inserts makes a NodeReserve first, which
-// fails before anything is changed. While it lives, the tree's NodeAllocator falls back on it, and
-// the insertion cannot fail.
+// being removed, and iteration reads past them. So the inserting code makes a NodeReserve first,
+// which fails before anything is changed. While it lives, the tree's NodeAllocator falls back on
+// it, and the insertion cannot fail.
 
 #ifndef MEMFUSE_SRC_MEMFS_NODE_RESERVE_H_
 #define MEMFUSE_SRC_MEMFS_NODE_RESERVE_H_

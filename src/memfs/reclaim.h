@@ -6,7 +6,7 @@
 // nobody.
 //
 // An operation that finds no space calls Wait, without locks, and tries once more. Every wait is
-// bounded, whatever other programs do:
+// bounded, and no program can prolong it:
 //   - It is for what was removed before it began.
 //   - An inode that its kernel keeps is waited for up to kOwnTimeout, and one of another owner up
 //   to

@@ -12,7 +12,7 @@
 // rename within one directory changes no way to the root.
 //
 // No directory is lost. A directory that is replaced is empty and marked `removed` under its own
-// lock before it loses its name; whoever comes to it later to add an entry sees the mark.
+// lock before it loses its name; an operation that comes later to add an entry sees the mark.
 
 #include <linux/fs.h>
 

@@ -45,7 +45,7 @@ class MountPoint {
   // Its own bound for FUSE is 1 % of that, which makes stores through mappings ten times slower. It
   // stays where nothing else can be said: without root, and for a number of bytes before Linux 6.2.
   //
-  // Dirty pages are charged to the memory cgroup of whoever stores. Where that is also the
+  // Dirty pages are charged to the memory cgroup of the process that stores. Where that is also the
   // daemon's, or an ancestor of it, and such pages fill it, the daemon cannot have the page that it
   // needs to write one of them back: both wait for ever.
   void BoundDirtyBytes(uint64_t bytes) const;

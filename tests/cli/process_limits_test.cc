@@ -167,7 +167,7 @@ TEST(ResetInheritedStateTest, OnlyInTheBackgroundAThreadIsOfOrdinaryPriority) {
     EXPECT_EQ(sched_getscheduler(0), SCHED_OTHER);
     ASSERT_EQ(setpriority(PRIO_PROCESS, 0, -5), 0);
     ResetInheritedState(/*background=*/true);
-    EXPECT_EQ(getpriority(PRIO_PROCESS, 0), -5) << "somebody with privileges wanted that";
+    EXPECT_EQ(getpriority(PRIO_PROCESS, 0), -5) << "a privileged user wanted that";
   });
 }
 

@@ -77,7 +77,7 @@ TEST_P(DescriptorFlags, NonblockChangesNothingAndAsyncIsNotKept) {
   EXPECT_EQ(write(fd.get(), "x", 1), 1);
 }
 
-// The kernel's FUSE files have a poll operation, whatever the server says to FUSE_POLL.
+// The kernel's FUSE files have a poll operation, also where the server refuses FUSE_POLL.
 TEST_P(DescriptorFlags, RegularFilesInAnEpollSet) {
   MakeFile("f", "content");
   const UniqueFd set(epoll_create1(EPOLL_CLOEXEC)), fd = Open("f", O_RDWR);

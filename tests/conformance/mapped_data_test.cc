@@ -76,7 +76,7 @@ TEST_P(MappedData, StaysDataWhenTheDescriptorIsClosed) {
   EXPECT_EQ(CopyData(Open("f", O_RDONLY).get()), WithStores());
 }
 
-// The kernel may have read the hole for somebody else, and asks for nothing when it is mapped.
+// The kernel may have read the hole for another process, and asks for nothing when it is mapped.
 TEST_P(MappedData, IsDataWhereTheHoleWasReadBefore) {
   {
     const UniqueFd fd = Open("f", O_RDWR | O_CREAT);

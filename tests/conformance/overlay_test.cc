@@ -100,7 +100,7 @@ TEST_P(OverlayUpper, ChangesCopyUp) {
   EXPECT_EQ(Permissions("upper/write"), 0640u);
 }
 
-// overlayfs copies with the capabilities of whoever mounted it. FUSE tells its server the thread
+// overlayfs copies with the capabilities of the mounting process. FUSE tells its server the thread
 // alone, to which trusted.* names are not listed.
 TEST_P(OverlayUpper, AChangeByAnOrdinaryUserCopiesUp) {
   Overlay overlay;

@@ -15,18 +15,18 @@ option() { grep -o "\b$1=[^ ]*" /proc/cmdline | cut -d = -f 2-; }
 parts=$(option parts) filter=$(option filter)
 readonly parts
 # Emulation is slower by as much.
-patience=1
-[[ $(option accel) != tcg ]] || patience=6
-readonly patience
+time_factor=1
+[[ $(option accel) != tcg ]] || time_factor=6
+readonly time_factor
 # It would take five minutes there.
-if [[ $filter == '*' && $patience -gt 1 ]]; then filter='-*.AHundredThousandEntries/*'; fi
+if [[ $filter == '*' && $time_factor -gt 1 ]]; then filter='-*.AHundredThousandEntries/*'; fi
 readonly filter
-export CONFORMANCE_SECONDS=$((900 * patience))
+export CONFORMANCE_SECONDS=$((900 * time_factor))
 status=0
 
 # part NAME SECONDS COMMAND...: runs the command, a function of this script or a program.
 part() {
-  local name=$1 seconds=$(($2 * patience)) begin=$SECONDS result=passed log=/tests/logs/$1
+  local name=$1 seconds=$(($2 * time_factor)) begin=$SECONDS result=passed log=/tests/logs/$1
   shift 2
   [[ -z $parts || ,$parts, == *,$name,* ]] || return 0
   echo "begin $name"
@@ -166,7 +166,7 @@ conformance() {
 
 # program CASE MODE SECONDS
 program() {
-  bash mount/programs/run.sh "$1" /usr/bin/memfuse "$2" $(($3 * patience))
+  bash mount/programs/run.sh "$1" /usr/bin/memfuse "$2" $(($3 * time_factor))
 }
 
 # differential DATA SEED: 100,000 operations.
@@ -204,7 +204,7 @@ for data in "${stores[@]}"; do
 done
 # Programs at work: those that take minutes where they are emulated only by name (--parts).
 programs=(lifecycle remount)
-if [[ -n $parts || $patience -eq 1 ]]; then programs+=(git limits sqlite unpack); fi
+if [[ -n $parts || $time_factor -eq 1 ]]; then programs+=(git limits sqlite unpack); fi
 # rsync is compared with tmpfs, which has no attributes of users before that.
 if kernel_is_at_least 6.6; then programs+=(rsync); fi
 for mode in root user; do

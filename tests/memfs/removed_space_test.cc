@@ -171,7 +171,7 @@ TEST_P(SpaceOfRemovedFilesTest, InodesAreThereForTheNext) {
   }
 }
 
-// Whatever takes space: nothing is left but in a file that was just removed.
+// Every operation that takes space: nothing is left but in a file that was just removed.
 TEST_P(SpaceOfRemovedFilesTest, IsThereForEveryOperation) {
   const InodeNumber file = Ino(caller_.Mknod(kRootInode, "file"));
   const std::string acl(

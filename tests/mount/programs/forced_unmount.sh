@@ -13,7 +13,7 @@ holds() { [[ $(timeout 20 cat "$1/file" 2>/dev/null) == precious ]]; }
 refused_on_tmpfs() {
   echo precious >"$TMPFS/file"
   exec 9<"$TMPFS/file"
-  if umount -f "$TMPFS" 2>"$WORK/complaint"; then fail "a busy tmpfs could be unmounted"; fi
+  if umount -f "$TMPFS" 2>"$WORK/error"; then fail "a busy tmpfs could be unmounted"; fi
   holds "$TMPFS" || fail "tmpfs lost a file"
   exec 9<&-
 }
@@ -30,10 +30,10 @@ refused_and_lost() {
   start_memfuse "$MOUNT" --data="$1"
   echo precious >"$MOUNT/file"
   exec 9<"$MOUNT/file"
-  if umount "$MOUNT" 2>"$WORK/complaint"; then fail "a busy mount could be unmounted"; fi
+  if umount "$MOUNT" 2>"$WORK/error"; then fail "a busy mount could be unmounted"; fi
   holds "$MOUNT" || fail "umount without -f lost a file"
-  if umount -f "$MOUNT" 2>"$WORK/complaint"; then fail "a busy mount could be unmounted by force"; fi
-  grep -qi busy "$WORK/complaint" || fail "not EBUSY: $(<"$WORK/complaint")"
+  if umount -f "$MOUNT" 2>"$WORK/error"; then fail "a busy mount could be unmounted by force"; fi
+  grep -qi busy "$WORK/error" || fail "not EBUSY: $(<"$WORK/error")"
   expect_lost
   exec 9<&-
 }

@@ -13,10 +13,10 @@ outer=$DAEMON
 mkdir "$MOUNT/inner"
 
 echo "through fusermount3"
-if timeout 30 "$MEMFUSE" "$MOUNT/inner" --size=16m 2>"$WORK/complaint"; then
+if timeout 30 "$MEMFUSE" "$MOUNT/inner" --size=16m 2>"$WORK/error"; then
   fail "a user's mount could be made inside a user's mount"
 fi
-grep -q 'Permission denied' "$WORK/complaint" || fail "not EACCES: $(<"$WORK/complaint")"
+grep -q 'Permission denied' "$WORK/error" || fail "not EACCES: $(<"$WORK/error")"
 not_mounted "$MOUNT/inner" || fail "it is mounted although that failed"
 
 # Some systems keep users from making user namespaces.
