@@ -48,6 +48,7 @@ options=halt_on_error=1:exitcode=66
 export ASAN_OPTIONS=$options UBSAN_OPTIONS=$options:print_stacktrace=1
 export TSAN_OPTIONS=$options:suppressions=$here/../tsan.supp
 
+if [[ $data == daemon ]]; then flags+=(--noexact_holes); fi
 mount -t tmpfs -o size=4g,mode=0777,noatime tmpfs "$work/tmpfs"
 start_memfuse "$work/memfuse" --threads="$threads" --data="$data" --transport="$transport" --size=4g --mode=0777 -o noatime
 empty=$(usage_of "$work/memfuse")

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <gflags/gflags.h>
 #include <grp.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -23,6 +24,12 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "tests/stress/differential/content.h"
+
+DEFINE_bool(
+    exact_holes, true,
+    "Compare SEEK_DATA, SEEK_HOLE and st_blocks also while files are open; not so for "
+    "--data=daemon, where holes that the kernel has read may count as data until the file is "
+    "closed");
 
 namespace memfuse::differential {
 namespace {
@@ -72,10 +79,12 @@ std::string TimeText(const timespec& time, int64_t started) {
   return absl::StrCat(time.tv_sec, ".", time.tv_nsec);
 }
 
-std::string StatText(const struct stat& s, int64_t started) {
+std::string StatText(const struct stat& s, int64_t started, bool exact_holes) {
   // A tiny file takes less than a page on memfuse, and whole pages on tmpfs; the target of a
   // symbolic link lies in the inode on one and may lie in a page on the other.
-  const int64_t pages = S_ISLNK(s.st_mode) ? 0 : (s.st_blocks + 7) / 8;
+  int64_t pages = S_ISLNK(s.st_mode) ? 0 : (s.st_blocks + 7) / 8;
+  // A file without pages has one as long as there may be data that the daemon does not know of.
+  if (!exact_holes && S_ISREG(s.st_mode)) pages = std::max<int64_t>(pages, 1);
   const uint64_t rdev = S_ISCHR(s.st_mode) || S_ISBLK(s.st_mode) ? s.st_rdev : 0;
   return absl::StrCat("mode 0", absl::StrFormat("%o", s.st_mode), " nlink ", s.st_nlink, " uid ",
                       s.st_uid, " gid ", s.st_gid, " size ", s.st_size, " pages ", pages, " rdev ",
@@ -130,8 +139,20 @@ bool IsOfType(int fd, mode_t type) {
   return fstat(fd, &s) == 0 && (s.st_mode & S_IFMT) == type;
 }
 
+// Whether a page of the range reads as zeros. The descriptor may not be open for reading: false.
+bool HasZeroPage(int fd, off_t from, off_t to) {
+  std::array<char, 4096> page;
+  for (off_t at = from; at < to; at += static_cast<off_t>(page.size())) {
+    const ssize_t n = pread(fd, page.data(), page.size(), at);
+    if (n <= 0) return false;
+    if (std::all_of(page.begin(), page.begin() + n, [](char c) { return c == 0; })) return true;
+  }
+  return false;
+}
+
 // tmpfs allocates pages for holes that are read through a mapping; FUSE cannot know of it.
 bool HasHole(int fd, off_t from, off_t to) {
+  if (!FLAGS_exact_holes) return HasZeroPage(fd, from, to);
   const off_t position = lseek(fd, 0, SEEK_CUR);
   const off_t hole = lseek(fd, from, SEEK_HOLE);
   lseek(fd, position, SEEK_SET);
@@ -239,7 +260,8 @@ std::string World::Run(const Operation& op) {
     case Call::kLseek:
       // On directories the kernel answers for FUSE by itself, and by other rules than for tmpfs.
       if (IsOfType(fd, S_IFDIR)) return "a directory";
-      return Outcome(lseek(fd, op.salt % 7 == 0 ? -offset : offset, flags));
+      return Outcome(lseek(fd, op.salt % 7 == 0 ? -offset : offset,
+                           !FLAGS_exact_holes && flags >= SEEK_DATA ? SEEK_CUR : flags));
     case Call::kFtruncate:
       return Outcome(ftruncate(fd, offset));
     case Call::kTruncate: {
@@ -304,11 +326,11 @@ std::string World::Run(const Operation& op) {
     case Call::kStat: {
       struct stat s;
       if (fstatat(dir, path, &s, flags) != 0) return Outcome(-1);
-      return StatText(s, started_);
+      return StatText(s, started_, FLAGS_exact_holes);
     }
     case Call::kFstat: {
       struct stat s;
-      return fstat(fd, &s) != 0 ? Outcome(-1) : StatText(s, started_);
+      return fstat(fd, &s) != 0 ? Outcome(-1) : StatText(s, started_, FLAGS_exact_holes);
     }
     case Call::kAccess:
       return Outcome(faccessat(dir, path, flags, AT_EACCESS));
@@ -394,7 +416,9 @@ void BecomeUser(int64_t which) {
 }
 
 std::string World::Describe() const {
-  return DescribeTree(root_.get(), [this](const struct stat& s) { return StatText(s, started_); });
+  return DescribeTree(root_.get(), [this](const struct stat& s) {
+    return StatText(s, started_, /*exact_holes=*/true);
+  });
 }
 
 }  // namespace memfuse::differential
