@@ -16,8 +16,8 @@ namespace memfuse::base {
 // kernel has multigrain timestamps (Linux 6.13): a file that was looked at gets an exact stamp, and
 // from then on no file gets an earlier one. So the kernel is asked to stamp a file: Now() touches a
 // memory file and reads its mtime, which costs two system calls (0.4 us), or four where another
-// stamp has just been made. Where there is no such file (no descriptor, no memory), CLOCK_REALTIME is
-// taken.
+// stamp has just been made. Where there is no such file (no descriptor, no memory), CLOCK_REALTIME
+// is taken.
 //
 // With multigrain timestamps the result is exact, and later than every stamp before the call.
 //

@@ -15,12 +15,17 @@
 #define MEMFUSE_SRC_BASE_EVENT_COUNT_H_
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
-
-#include "absl/time/time.h"
-#include "src/base/mutex.h"
+#include <mutex>
 
 namespace memfuse::base {
+
+// Bounds of waits are in monotonic time: a clock that is set prolongs none. (absl::CondVar of
+// 20220623 waits by the wall clock.)
+using MonotonicClock = std::chrono::steady_clock;
+using MonotonicTime = MonotonicClock::time_point;
 
 // Thread-safe.
 class EventCount {
@@ -34,31 +39,32 @@ class EventCount {
   void Notify() {
     version_.fetch_add(1);
     if (waiters_.load() == 0) return;
-    MutexLock lock(&mu_);
-    changed_.SignalAll();
+    const std::lock_guard<std::mutex> lock(mu_);
+    changed_.notify_all();
   }
 
   // Waits until Notify was called since version() returned `seen`. False: the deadline passed
   // before.
-  bool WaitForChange(uint64_t seen, absl::Time deadline) {
-    MutexLock lock(&mu_);
+  bool WaitForChange(uint64_t seen, MonotonicTime deadline) {
+    std::unique_lock<std::mutex> lock(mu_);
     // Before the look at the version: Notify reads them in the other order.
     waiters_.fetch_add(1);
-    while (version_.load() == seen) {
-      if (changed_.WaitWithDeadline(&mu_, deadline)) break;
-    }
+    changed_.wait_until(lock, deadline, [&] { return version_.load() != seen; });
     waiters_.fetch_sub(1);
     return version_.load() != seen;
   }
+  void WaitForChange(uint64_t seen) {
+    std::unique_lock<std::mutex> lock(mu_);
+    waiters_.fetch_add(1);
+    changed_.wait(lock, [&] { return version_.load() != seen; });
+    waiters_.fetch_sub(1);
+  }
 
  private:
-  // Innermost: nothing is taken while it is held.
-  using Lock = Mutex<255>;
-
   std::atomic<uint64_t> version_{0};
   std::atomic<int> waiters_{0};
-  Lock mu_;
-  CondVar changed_;  // own synchronisation; used with mu_
+  std::mutex mu_;  // innermost: nothing is taken while it is held
+  std::condition_variable changed_;
 };
 
 }  // namespace memfuse::base

@@ -93,7 +93,6 @@ class ABSL_LOCKABLE Mutex {
   void AssertHeld() const ABSL_ASSERT_EXCLUSIVE_LOCK() {}
 
  private:
-  friend class CondVar;
 #if MEMFUSE_TSAN
   // NOTE: "not static" only; the address is the identity.
   void TsanCreate() { __tsan_mutex_create(this, 0); }
@@ -118,34 +117,6 @@ class ABSL_LOCKABLE Mutex {
 #endif
 
   absl::Mutex mu_;
-};
-
-// absl::CondVar for these mutexes.
-class CondVar {
- public:
-  CondVar() = default;
-  CondVar(const CondVar&) = delete;
-  CondVar& operator=(const CondVar&) = delete;
-
-  void SignalAll() { cv_.SignalAll(); }
-
-  // Unlocks, waits until it is signalled or the deadline has passed, and locks again. True: the
-  // deadline has passed. May return early for no reason.
-  template <uint8_t kRank>
-  bool WaitWithDeadline(Mutex<kRank>* mu, absl::Time deadline)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    NoteUnlocked(kRank);
-    mu->TsanPreUnlock(false);
-    mu->TsanPostUnlock(false);
-    const bool passed = cv_.WaitWithDeadline(&mu->mu_, deadline);
-    mu->TsanPreLock(false);
-    mu->TsanPostLock(false);
-    NoteLocked(kRank);
-    return passed;
-  }
-
- private:
-  absl::CondVar cv_;
 };
 
 // Holds a Mutex exclusively, or shared, for a scope.

@@ -124,13 +124,13 @@ Result<AttributesResult> MemFs::DoSetattr(const RequestContext& context,
   if (request.mode.has_value()) SetPermissions(inode.get(), *request.mode & 07777);
   if (request.uid.has_value()) meta.uid = *request.uid;
   if (request.gid.has_value()) meta.gid = *request.gid;
-  if (resized && !IsShortlyBefore(now, meta.mtime)) meta.mtime = now;
+  if (resized) meta.mtime = inode->StampLocked(now);
   meta.atime = Apply(request.atime, meta.atime, now);
   meta.mtime = Apply(request.mtime, meta.mtime, now);
   changed |= owner_changes || request.mode.has_value() ||
              request.atime.kind != TimeChange::Kind::kKeep ||
              request.mtime.kind != TimeChange::Kind::kKeep;
-  if (changed && !IsShortlyBefore(now, meta.ctime)) meta.ctime = now;
+  if (changed) meta.ctime = inode->StampLocked(now);
   if (request.ctime.has_value()) meta.ctime = *request.ctime;
   if (changed && inode->is_regular()) {
     const bool chosen = request.atime.kind != TimeChange::Kind::kKeep ||

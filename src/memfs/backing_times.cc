@@ -58,8 +58,9 @@ CacheSeconds BackingTimes::Merge(const BackingState& found, Times* times) {
       times->ctime = found.times.ctime;
     }
   }
-  // The kernel gives an exact stamp to a file that was looked at; but here the look shows a ctime that
-  // the backing file does not have. This stamp makes sure that the next write gets a later one.
+  // The kernel gives an exact stamp to a file that was looked at; but here the look shows a ctime
+  // that the backing file does not have. This stamp makes sure that the next write gets a later
+  // one.
   if (open() && Timestamp(found.times.ctime) < times->ctime) (void)base::Now();
   if (before.atime != found.times.atime) times->atime = found.times.atime;
   last_times_ = PackedTimes(found.times);
@@ -67,10 +68,10 @@ CacheSeconds BackingTimes::Merge(const BackingState& found, Times* times) {
   return uncached_ ? 0 : kCacheForever;
 }
 
-void BackingTimes::NoteTimesSet(const BackingState& found, bool mtime) {
+void BackingTimes::NoteTimesSet(const BackingState& found, const Timestamp* mtime) {
   const PackedTime last_mtime = looked_at_ ? last_times_.mtime : PackedTime(found.btime);
   last_times_ = PackedTimes(found.times);
-  if (!mtime) last_times_.mtime = last_mtime;
+  last_times_.mtime = mtime != nullptr ? PackedTime(*mtime) : last_mtime;
   looked_at_ = true;
 }
 

@@ -65,9 +65,10 @@ class BackingTimes {
   // Takes over what happened to the backing file since the last look. Returns how long the kernel
   // may cache the attributes.
   CacheSeconds Merge(const BackingState& found, Times* times);
-  // The daemon gave the backing file times, and found it so afterwards. Without `mtime` it set only
-  // atime: a write that was not looked at yet still counts.
-  void NoteTimesSet(const BackingState& found, bool mtime);
+  // The daemon gave the backing file times, and found it so afterwards. `mtime` is the one that was
+  // set; null: only atime was, and a write that was not looked at yet still counts. So does a store
+  // through a mapping that came between the two.
+  void NoteTimesSet(const BackingState& found, const Timestamp* mtime);
   // As far as is known, without a look: whether a read through the backing file moves atime. Always
   // so for a file that was never looked at.
   bool ReadMovesAtime(Timestamp now) const {

@@ -20,7 +20,8 @@ Inode::~Inode() {
 
 void Inode::NoteRemovedLocked() {
   if (removal || dead || meta.nlink != 0 || opens != 0) return;
-  (void)RefreshLocked();
+  // A file that is still mapped is in use, and the kernel keeps it for as long.
+  if (RefreshLocked() == 0) return;
   removal = resources_->removed.Add(meta.uid, cost_ + blocks() * kSectorBytes);
 }
 
@@ -34,8 +35,7 @@ void Inode::EndRemoved() {
 }
 
 void Inode::ChangedLocked(Timestamp now) {
-  // Two threads may get here in the other order than they got their stamps.
-  if (!IsShortlyBefore(now, meta.ctime)) meta.ctime = now;
+  meta.ctime = StampLocked(now);
   told = false;
 }
 

@@ -75,7 +75,13 @@ class Inode : public base::RefCounted {
   // long they stay right. Before any of them is looked at or changed.
   virtual CacheSeconds RefreshLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) { return kCacheForever; }
 
-  // Something about the inode changed, at `now` (base::Now): ctime moves.
+  // The stamp of a change at `now` (base::Now). Two threads may get here in the other order than
+  // they got the time, and the kernel may have written since: then it is ctime, which no program
+  // chooses.
+  Timestamp StampLocked(Timestamp now) const ABSL_SHARED_LOCKS_REQUIRED(mu) {
+    return IsShortlyBefore(now, meta.ctime) ? Timestamp(meta.ctime) : now;
+  }
+  // Something about the inode changed, at `now`: ctime moves.
   void ChangedLocked(Timestamp now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
   // How long what was known of it a moment ago stays right.

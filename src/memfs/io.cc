@@ -54,8 +54,7 @@ void MemFs::NoteDataChange(const RequestContext& context, RegularFile* file, boo
     MutexLock lock(&file->mu);
     (void)file->KillPrivilegesLocked(kill_suidgid);
     (void)file->RefreshLocked();
-    // The kernel may have written since the clock was read.
-    if (!IsShortlyBefore(now, file->meta.mtime)) file->meta.mtime = now;
+    file->meta.mtime = file->StampLocked(now);
     file->ChangedLocked(now);
     group_bit_left = kill_suidgid && (file->meta.permissions & S_ISGID) != 0;
   }
@@ -178,8 +177,12 @@ Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& r
     // Full: once more, if space of removed files may come.
     if (waited || !WaitForReclaim(context, request.ino, size - done, seen)) break;
     waited = true;
-    // What comes through a pipe was taken out of it.
-    if (rest.in_memory()) rest = Payload(request.data.bytes().subspan(done));
+    // What comes through a pipe was taken out of it; no more than was written, or the rest is lost.
+    if (rest.in_memory()) {
+      rest = Payload(request.data.bytes().subspan(done));
+    } else if (rest.size() != size - done) {
+      break;
+    }
   }
   if (done == 0 && size > 0) return Errno(ENOSPC);
   NoteDataChange(context, file.get(), request.kill_suidgid);

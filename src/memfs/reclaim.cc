@@ -4,11 +4,11 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <chrono>
 #include <new>
 #include <system_error>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "src/base/thread_name.h"
 
 namespace memfuse::memfs {
@@ -20,7 +20,10 @@ constexpr uint64_t kPieceBytes = 64 << 20;
 constexpr int kMaxEmptyPieces = 1000;
 constexpr uint64_t kSectorBytes = 512;
 // For the thread to free what is queued: it makes progress all the time.
-constexpr absl::Duration kBackgroundTimeout = absl::Seconds(30);
+constexpr std::chrono::seconds kBackgroundTimeout{30};
+
+// For an atomic.
+int64_t Ticks(base::MonotonicTime time) { return time.time_since_epoch().count(); }
 
 }  // namespace
 
@@ -94,7 +97,7 @@ void Reclaim::Run() {
     if (Entry entry; Next(&entry)) {
       Free(&entry);
     } else {
-      work_.WaitForChange(seen, absl::InfiniteFuture());
+      work_.WaitForChange(seen);
     }
   }
 }
@@ -129,12 +132,12 @@ void Reclaim::Free(Entry* entry) {
   removed_.progress()->Notify();
 }
 
-bool Reclaim::FindTargets(size_t own, int64_t now, Targets* targets) const {
+bool Reclaim::FindTargets(size_t own, base::MonotonicTime now, Targets* targets) const {
   // In this order: an inode that goes from one to the other is seen here or there.
   bool any = false;
   for (size_t i = 0; i < RemovedInodes::kOwners; ++i) {
     const std::atomic<int64_t>& pause = i == own ? pauses_[i].own : pauses_[i].others;
-    targets->gone[i] = now < pause.load() ? 0 : removed_.added(i);
+    targets->gone[i] = Ticks(now) < pause.load() ? 0 : removed_.added(i);
     any = any || removed_.gone(i) < targets->gone[i];
   }
   targets->finished = queued_.load();
@@ -148,28 +151,30 @@ bool Reclaim::Reached(const Targets& targets, size_t own, bool others) const {
   return true;
 }
 
-void Reclaim::NoteVainWait(const Targets& targets, size_t own, bool others, int64_t now) {
+void Reclaim::NoteVainWait(const Targets& targets, size_t own, bool others,
+                           base::MonotonicTime now) {
   for (size_t i = 0; i < RemovedInodes::kOwners; ++i) {
     if ((i == own) == others || removed_.gone(i) >= targets.gone[i]) continue;
     std::atomic<int64_t>& pause = others ? pauses_[i].others : pauses_[i].own;
-    pause.store(now + absl::ToInt64Nanoseconds(others ? kOthersPause : kOwnPause));
+    pause.store(Ticks(now + (others ? kOthersPause : kOwnPause)));
   }
 }
 
 bool Reclaim::Wait(uint32_t owner, Seat* blocking, absl::FunctionRef<bool()> enough) {
   const size_t own = RemovedInodes::OwnerIndex(owner);
   Targets targets;
-  if (!FindTargets(own, absl::GetCurrentTimeNanos(), &targets)) return false;
+  if (!FindTargets(own, base::MonotonicClock::now(), &targets)) return false;
   if (waiters_.fetch_add(1) >= kMaxWaiters) {
     waiters_.fetch_sub(1);
     return true;
   }
   {
     const Absence absence(blocking);
-    const absl::Time begin = absl::Now();
-    const absl::Time others_deadline = begin + kOthersTimeout;
-    const absl::Time own_deadline = blocking != nullptr ? begin + kOwnTimeout : others_deadline;
-    const absl::Time background_deadline =
+    const base::MonotonicTime begin = base::MonotonicClock::now();
+    const base::MonotonicTime others_deadline = begin + kOthersTimeout;
+    const base::MonotonicTime own_deadline =
+        blocking != nullptr ? begin + kOwnTimeout : others_deadline;
+    const base::MonotonicTime background_deadline =
         blocking != nullptr ? begin + kBackgroundTimeout : others_deadline;
     bool own_over = false;
     bool others_over = false;
@@ -177,13 +182,13 @@ bool Reclaim::Wait(uint32_t owner, Seat* blocking, absl::FunctionRef<bool()> eno
     for (;;) {
       const uint64_t seen = removed_.progress()->version();
       if (enough()) break;
-      const absl::Time now = absl::Now();
+      const base::MonotonicTime now = base::MonotonicClock::now();
       if (!others_over && (Reached(targets, own, /*others=*/true) || now >= others_deadline)) {
-        NoteVainWait(targets, own, /*others=*/true, absl::ToUnixNanos(now));
+        NoteVainWait(targets, own, /*others=*/true, now);
         others_over = true;
       }
       if (!own_over && (Reached(targets, own, /*others=*/false) || now >= own_deadline)) {
-        NoteVainWait(targets, own, /*others=*/false, absl::ToUnixNanos(now));
+        NoteVainWait(targets, own, /*others=*/false, now);
         own_over = true;
       }
       if (own_over && others_over) {
@@ -191,9 +196,9 @@ bool Reclaim::Wait(uint32_t owner, Seat* blocking, absl::FunctionRef<bool()> eno
         if (!std::exchange(inodes_over, true)) targets.finished = queued_.load();
         if (finished_.load() >= targets.finished || now >= background_deadline) break;
       }
-      const absl::Time deadline = !others_over ? others_deadline
-                                  : !own_over  ? own_deadline
-                                               : background_deadline;
+      const base::MonotonicTime deadline = !others_over ? others_deadline
+                                           : !own_over  ? own_deadline
+                                                        : background_deadline;
       removed_.progress()->WaitForChange(seen, deadline);
     }
   }

@@ -22,13 +22,13 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
-#include "absl/time/time.h"
 #include "memfuse/seat.h"
 #include "src/base/event_count.h"
 #include "src/memfs/inode.h"
@@ -43,10 +43,10 @@ class Reclaim {
   // Files with less data are freed faster than handed over. Bytes.
   static constexpr uint64_t kLargeFile = 4 << 20;
 
-  static constexpr absl::Duration kOwnTimeout = absl::Milliseconds(300);
-  static constexpr absl::Duration kOwnPause = absl::Seconds(1);
-  static constexpr absl::Duration kOthersTimeout = absl::Milliseconds(20);
-  static constexpr absl::Duration kOthersPause = absl::Seconds(10);
+  static constexpr std::chrono::milliseconds kOwnTimeout{300};
+  static constexpr std::chrono::seconds kOwnPause{1};
+  static constexpr std::chrono::milliseconds kOthersTimeout{20};
+  static constexpr std::chrono::seconds kOthersPause{10};
   static constexpr int kMaxWaiters = 4;
 
   explicit Reclaim(RemovedInodes* removed) : removed_(*removed) {}
@@ -94,11 +94,11 @@ class Reclaim {
   void Free(Entry* entry);
 
   // What there is to wait for; false: nothing.
-  bool FindTargets(size_t own, int64_t now, Targets* targets) const;
+  bool FindTargets(size_t own, base::MonotonicTime now, Targets* targets) const;
   // Whether the inodes of the owner, or of all others, have gone.
   bool Reached(const Targets& targets, size_t own, bool others) const;
   // Remembers which of these were waited for in vain.
-  void NoteVainWait(const Targets& targets, size_t own, bool others, int64_t now);
+  void NoteVainWait(const Targets& targets, size_t own, bool others, base::MonotonicTime now);
 
   RemovedInodes& removed_;
   std::atomic<int> waiters_{0};

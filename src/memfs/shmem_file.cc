@@ -129,9 +129,10 @@ void ShmemFile::SetBackingTimes(const Times& times, bool chosen) {
     if (RelatimeIsDue(times, now) == state_.ReadMovesAtime(now)) return;
   }
   // mtime may tell of a write that was not looked at yet: it stays, unless it was chosen.
-  store_->SetFileTimes(ino_, times.atime, chosen ? &times.mtime : nullptr);
+  const Timestamp* const mtime = chosen ? &times.mtime : nullptr;
+  store_->SetFileTimes(ino_, times.atime, mtime);
   const Result<BackingState> found = store_->StatFile(ino_);
-  if (found.ok()) state_.NoteTimesSet(*found, chosen);
+  if (found.ok()) state_.NoteTimesSet(*found, mtime);
 }
 
 Result<size_t> ShmemFile::Read(uint64_t offset, absl::Span<char> out) {

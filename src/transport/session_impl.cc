@@ -325,7 +325,8 @@ absl::Status SessionImpl::Unmount(absl::Duration timeout) {
   const absl::Time deadline = absl::Now() + timeout;
   absl::Status status;
   // Where nobody serves any more, unmounting would wait for replies until the connection is closed.
-  const bool served = !ended_.happened();
+  // So it is once a worker has failed: the others end after their request.
+  const bool served = !ended_.happened() && !stop_.load() && !failed_.load();
   if (!served) FinishStop();
   if (mount_point_.has_value()) {
     // Workers serve meanwhile: unmounting writes back what the kernel has cached.

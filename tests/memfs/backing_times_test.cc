@@ -183,7 +183,7 @@ TEST_F(BackingTimesTest, AChosenMtimeHidesAWriteThatCameBefore) {
   // utimensat(2), which the daemon passes on.
   times_ = {At(1), At(2), At(6)};
   file_.times = {At(1), At(2), At(6)};
-  state_.NoteTimesSet(file_, /*mtime=*/true);
+  state_.NoteTimesSet(file_, &file_.times.mtime);
   (void)Sync();
   EXPECT_EQ(times_.mtime, At(2));
   Write(At(8));
@@ -191,11 +191,21 @@ TEST_F(BackingTimesTest, AChosenMtimeHidesAWriteThatCameBefore) {
   EXPECT_EQ(times_.mtime, At(8));
 }
 
+TEST_F(BackingTimesTest, AChosenMtimeHidesNoStoreThatComesRightAfterIt) {
+  state_.NoteOpen(O_RDWR);
+  times_ = {At(1), At(2), At(6)};
+  const Timestamp chosen = times_.mtime;
+  Write(At(7));
+  state_.NoteTimesSet(file_, &chosen);
+  (void)Sync();
+  EXPECT_EQ(times_.mtime, At(7));
+}
+
 TEST_F(BackingTimesTest, AnAtimeThatWasSetHidesNoWrite) {
   state_.NoteOpen(O_WRONLY);
   Write(At(5));
   times_.atime = file_.times.atime = At(9);
-  state_.NoteTimesSet(file_, /*mtime=*/false);
+  state_.NoteTimesSet(file_, /*mtime=*/nullptr);
   (void)Sync();
   EXPECT_EQ(times_.mtime, At(5));
   EXPECT_EQ(times_.atime, At(9));
@@ -204,10 +214,10 @@ TEST_F(BackingTimesTest, AnAtimeThatWasSetHidesNoWrite) {
 TEST_F(BackingTimesTest, AReadMovesAtimeAsRelatimeSays) {
   EXPECT_TRUE(state_.ReadMovesAtime(At(0)));
   file_.times = {At(9), At(5), At(5)};
-  state_.NoteTimesSet(file_, /*mtime=*/true);
+  state_.NoteTimesSet(file_, &file_.times.mtime);
   EXPECT_FALSE(state_.ReadMovesAtime(At(10)));
   file_.times.mtime = At(9);
-  state_.NoteTimesSet(file_, /*mtime=*/true);
+  state_.NoteTimesSet(file_, &file_.times.mtime);
   EXPECT_TRUE(state_.ReadMovesAtime(At(10)));
 }
 

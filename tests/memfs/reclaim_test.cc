@@ -4,11 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <string>
 #include <thread>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "src/base/clock.h"
 #include "src/memfs/arena_store.h"
 #include "tests/testing/result_matchers.h"
@@ -64,7 +65,8 @@ class ReclaimTest : public testing::Test {
     for (;;) {
       const uint64_t seen = resources_.removed.progress()->version();
       if (condition()) return true;
-      if (!resources_.removed.progress()->WaitForChange(seen, absl::Now() + absl::Seconds(60))) {
+      if (!resources_.removed.progress()->WaitForChange(
+              seen, base::MonotonicClock::now() + std::chrono::seconds(60))) {
         return condition();
       }
     }
@@ -73,10 +75,10 @@ class ReclaimTest : public testing::Test {
     return Await([this] { return !reclaim_.pending(); });
   }
   // How long a wait takes that nothing ends.
-  absl::Duration TimeOf(uint32_t owner, Seat* blocking, bool expected = true) {
-    const absl::Time begin = absl::Now();
+  base::MonotonicClock::duration TimeOf(uint32_t owner, Seat* blocking, bool expected = true) {
+    const base::MonotonicTime begin = base::MonotonicClock::now();
     EXPECT_EQ(reclaim_.Wait(owner, blocking, Never), expected);
-    return absl::Now() - begin;
+    return base::MonotonicClock::now() - begin;
   }
 
   Resources resources_{kLimit, 100};
@@ -217,7 +219,7 @@ TEST_F(ReclaimTest, AnInodeThatAnotherUserKeepsIsWaitedForLess) {
 
 TEST_F(ReclaimTest, AThreadThatNobodyReplacesWaitsLess) {
   const RemovedInodes::Ticket ticket = resources_.removed.Add(kAlice, 1);
-  const absl::Duration time = TimeOf(kAlice, nullptr);
+  const base::MonotonicClock::duration time = TimeOf(kAlice, nullptr);
   EXPECT_GE(time, Reclaim::kOthersTimeout);
   // It does not wait once more.
   (void)TimeOf(kAlice, nullptr, /*expected=*/false);

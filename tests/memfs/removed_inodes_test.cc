@@ -2,10 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <thread>
 #include <vector>
-
-#include "absl/time/clock.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -53,7 +52,8 @@ TEST(RemovedInodesTest, AnnouncesWhatGoes) {
   const RemovedInodes::Ticket ticket = removed.Add(kAlice, 1);
   const uint64_t seen = removed.progress()->version();
   std::thread other([&] { removed.Remove(ticket); });
-  EXPECT_TRUE(removed.progress()->WaitForChange(seen, absl::Now() + absl::Seconds(30)));
+  EXPECT_TRUE(removed.progress()->WaitForChange(
+      seen, base::MonotonicClock::now() + std::chrono::seconds(30)));
   other.join();
   EXPECT_EQ(removed.count(), 0u);
 }

@@ -107,6 +107,8 @@ AllocationFailure::AllocationFailure(uint64_t number, Kind kind) {
 
 AllocationFailure::~AllocationFailure() { state = {}; }
 
+bool AllocationFailure::InterposesMalloc() { return MEMFUSE_INTERPOSES_MALLOC != 0; }
+
 bool AllocationFailure::happened() const { return state.happened; }
 
 }  // namespace memfuse::test

@@ -25,6 +25,9 @@ class AllocationFailure {
   AllocationFailure(const AllocationFailure&) = delete;
   AllocationFailure& operator=(const AllocationFailure&) = delete;
 
+  // Whether malloc can be made to fail, and not operator new alone.
+  static bool InterposesMalloc();
+
   // Whether it came to that.
   bool happened() const;
 };
