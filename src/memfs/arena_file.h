@@ -46,8 +46,8 @@ class ArenaFile final : public FileData {
   uint64_t size() const override { return size_.load(std::memory_order_acquire); }
   uint64_t blocks() const override {
     const uint64_t counts = counts_.load(std::memory_order_acquire);
-    return PagesForBlocks(counts >> kPageCountShift) * (kPageSize / 512) +
-           ((counts & kTinySizeMask) + 511) / 512;
+    return WithUnknownData((counts >> kPageCountShift) * kBlocksPerPage +
+                           ((counts & kTinySizeMask) + 511) / 512);
   }
   Result<void> Open(uint32_t flags, OpenResult* open) override;
   void Close(uint32_t flags) override;
@@ -147,9 +147,11 @@ class ArenaFile final : public FileData {
   // Where the kernel may hold data that it has not written back.
   enum class UnknownData : uint8_t { kNone, kInCachedHoles, kAnywhere };
 
-  // What blocks() counts of a file that has that many pages. Programs take a file of 0 blocks for
+  static constexpr uint64_t kBlocksPerPage = kPageSize / 512;
+
+  // What blocks() says of a file with that many stored blocks. Programs take a file of 0 blocks for
   // one without data (tar(1)), and one with fewer blocks than its size for one with holes (cp(1)).
-  uint64_t PagesForBlocks(uint64_t pages) const;
+  uint64_t WithUnknownData(uint64_t blocks) const;
   // Whether an open with these flags lets the kernel hold dirty pages.
   bool MakesDirtyPages(uint32_t flags) const;
   // Whether the `length` bytes, > 0, from `offset` on have a hole that is to be noted before it is

@@ -176,16 +176,17 @@ bool ArenaFile::NoteHolesRead(uint64_t offset, size_t length) {
   return unknown_data_.exchange(UnknownData::kInCachedHoles) == UnknownData::kNone;
 }
 
-uint64_t ArenaFile::PagesForBlocks(uint64_t pages) const {
+uint64_t ArenaFile::WithUnknownData(uint64_t blocks) const {
   switch (unknown_data_.load(std::memory_order_relaxed)) {
     case UnknownData::kNone:
       break;
     case UnknownData::kInCachedHoles:
-      return std::max<uint64_t>(pages, 1);
+      return std::max(blocks, kBlocksPerPage);
     case UnknownData::kAnywhere:
-      return std::max<uint64_t>({pages, (size() + kPageSize - 1) / kPageSize, 1});
+      return std::max({blocks, (size() + kPageSize - 1) / kPageSize * kBlocksPerPage,
+                       kBlocksPerPage});
   }
-  return pages;
+  return blocks;
 }
 
 Result<uint64_t> ArenaFile::SeekData(uint64_t offset) {

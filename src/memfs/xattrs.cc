@@ -1,5 +1,6 @@
 #include "src/memfs/xattrs.h"
 
+#include <linux/limits.h>
 #include <sys/xattr.h>
 
 #include <utility>
@@ -70,6 +71,7 @@ std::string Xattrs::List(bool with_trusted) const {
     if (!with_trusted && IsTrusted(name)) continue;
     names.append(name);
     names.push_back('\0');
+    if (names.size() > XATTR_LIST_MAX) break;
   }
   return names;
 }

@@ -37,7 +37,9 @@ class Xattrs {
   std::string* Find(std::string_view name);
   // Whether there was one.
   bool Remove(std::string_view name);
-  // The names, each followed by a NUL; "trusted." ones only on request.
+  // The names, each followed by a NUL; "trusted." ones only on request. Ends with the name that
+  // makes the list longer than XATTR_LIST_MAX: the kernel takes no more, and answers listxattr(2)
+  // with E2BIG.
   std::string List(bool with_trusted) const;
 
   // Whether a name begins with "trusted.".

@@ -542,6 +542,18 @@ TEST_F(ArenaFileTest, AnEmptyLookingFileHasABlockWhileTheKernelMayHoldData) {
   EXPECT_EQ(file_->blocks(), 0u);
 }
 
+TEST_F(ArenaFileTest, AFileWithInlineDataHasNoFurtherBlocksForReadHoles) {
+  OpenResult open;
+  Write(0, std::string(600, 'x'));
+  ASSERT_THAT(file_->Truncate(64 * kPageSize), Succeeds());
+  ASSERT_THAT(file_->Open(O_RDWR, &open), Succeeds());
+  EXPECT_EQ(file_->blocks(), 2u);
+  FillCache(file_.get(), kPageSize, kPageSize);
+  EXPECT_EQ(file_->blocks(), 8u);
+  file_->Close(O_RDWR);
+  EXPECT_EQ(file_->blocks(), 2u);
+}
+
 TEST_F(ArenaFileTest, ReservedPagesThatTheKernelReadAreDataToo) {
   OpenResult open;
   ASSERT_THAT(file_->Allocate(0, 8 * kPageSize, false), Succeeds());

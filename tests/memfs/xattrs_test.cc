@@ -1,6 +1,7 @@
 #include "src/memfs/xattrs.h"
 
 #include <gtest/gtest.h>
+#include <linux/limits.h>
 #include <sys/xattr.h>
 
 #include <string>
@@ -89,6 +90,18 @@ TEST_F(XattrsTest, ReplacesInAFullStore) {
   ASSERT_TRUE(budget_.ReserveBytes(budget_.bytes_free()));
   EXPECT_THAT(Set("user.a", "new", 0), Succeeds());
   EXPECT_EQ(*xattrs_.Find("user.a"), "new");
+}
+
+TEST(XattrsListTest, EndsBehindWhatTheKernelTakes) {
+  Budget budget(1 << 20, 1);
+  Xattrs xattrs(&budget);
+  const std::string suffix(200, 'n');
+  for (int i = 1000; i < 2000; ++i) {
+    ASSERT_THAT(xattrs.Set("user." + std::to_string(i) + suffix, {}, 0), Succeeds());
+  }
+  const size_t size = xattrs.List(/*with_trusted=*/true).size();
+  EXPECT_GT(size, size_t{XATTR_LIST_MAX});
+  EXPECT_LE(size, size_t{XATTR_LIST_MAX} + 210);
 }
 
 }  // namespace
