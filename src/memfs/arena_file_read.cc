@@ -183,8 +183,8 @@ uint64_t ArenaFile::WithUnknownData(uint64_t blocks) const {
     case UnknownData::kInCachedHoles:
       return std::max(blocks, kBlocksPerPage);
     case UnknownData::kAnywhere:
-      return std::max({blocks, (size() + kPageSize - 1) / kPageSize * kBlocksPerPage,
-                       kBlocksPerPage});
+      return std::max(
+          {blocks, (size() + kPageSize - 1) / kPageSize * kBlocksPerPage, kBlocksPerPage});
   }
   return blocks;
 }
