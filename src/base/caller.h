@@ -3,7 +3,7 @@
 // Linux 6.12 and newer send no user and no group with most requests (RequestContext of
 // memfuse/filesystem.h); supplementary groups and capabilities no kernel sends. /proc tells them
 // by the number of the thread. The thread exists as long as its request is not answered: once a
-// request was read, the kernel lets the thread wait for the answer whatever signal it gets.
+// request was read, no signal ends the thread's wait for the answer.
 
 #ifndef MEMFUSE_SRC_BASE_CALLER_H_
 #define MEMFUSE_SRC_BASE_CALLER_H_

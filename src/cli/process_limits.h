@@ -13,7 +13,7 @@
 //              the scheduling policy: a daemon that runs only when the machine is idle makes every
 //              user of its files wait.
 //   harmless   SIGXCPU, SIGXFSZ, SIGPIPE, SIGHUP, SIGIO and SIGCHLD have no effect on the daemon.
-//              Stacks of threads have their own size, whatever RLIMIT_STACK says. RSS, LOCKS and
+//              RLIMIT_STACK does not count: threads have a stack size of their own. RSS, LOCKS and
 //              MSGQUEUE bound nothing that the daemon does. I/O priority: it reads no disk.
 //              personality(2), seccomp filters and securebits cannot be undone; nothing here needs
 //              what they forbid. A parent-death signal and interval timers are gone after fork(2).
