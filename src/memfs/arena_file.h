@@ -28,11 +28,9 @@ namespace memfuse::memfs {
 //     for reading and writing can be mapped so. While there is one (dirtiers_), holes that the
 //     kernel reads are noted in `cached_holes`. Holes that it read before that are dropped from its
 //     cache by the open (OpenResult::keep_cache is false then).
-//   - Where the kernel collects writes (Arena::writeback_cache), any open for writing makes any
-//   page
-//     dirty, also behind the end of the file that the daemon knows. SeekData and SeekHole then
-//     answer EINVAL, as a file system does that cannot tell: cp(1), tar(1) and others read
-//     everything.
+//   - Where the kernel collects writes (Arena::writeback_cache), any open for writing can make any
+//     page dirty, also behind the end of the file that the daemon knows. SeekData and SeekHole then
+//     answer EINVAL, as a file system does that cannot tell: cp(1) and tar(1) then read everything.
 // The kernel writes all of it back at the latest when the last such open is closed or unmapped.
 class ArenaFile final : public FileData {
  public:

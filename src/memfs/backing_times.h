@@ -11,9 +11,8 @@
 //   writable      open for reading and writing: may be mapped     each time      nothing
 //   maybe mapped  closed; a mapping for writing may be left       each time (2)  nothing
 //
-//   (1) The kernel drops the attributes by itself when it passes a read or a write through, and
-//   asks.
-//       It does not when a program stores through a mapping.
+//   (1) The kernel drops the attributes when it passes a read or a write through, and asks for
+//       them. It does not when a program stores through a mapping.
 //   (2) Until the kernel says that nobody can write to the backing file any more: then dirty.
 //
 // Times. The inode's times are the truth, and the backing file's tell what the kernel did. The

@@ -8,14 +8,12 @@
 // An operation that finds no space calls Wait, without locks, and tries once more. Every wait is
 // bounded, and no program can prolong it:
 //   - It is for what was removed before it began.
-//   - An inode that its kernel keeps is waited for up to kOwnTimeout, and one of another owner up
-//   to
-//     kOthersTimeout. After a wait in vain for an owner's inodes they are not waited for during
-//     kOwnPause and kOthersPause.
+//   - Inodes of the same owner that the kernel keeps are waited for up to kOwnTimeout, and those of
+//     others up to kOthersTimeout. After a wait in vain for an owner's inodes they are not waited
+//     for during kOwnPause and kOthersPause.
 //   - No more than kMaxWaiters operations wait at a time; the others go on at once.
-//   - The calling thread tells its transport that it blocks, so that another thread serves
-//   meanwhile.
-//     Where no thread can take its place (a queue of io_uring), no wait exceeds kOthersTimeout.
+//   - The calling thread tells its transport that it blocks; another thread then serves. Where no
+//     thread can take its place (a queue of io_uring), no wait exceeds kOthersTimeout.
 
 #ifndef MEMFUSE_SRC_MEMFS_RECLAIM_H_
 #define MEMFUSE_SRC_MEMFS_RECLAIM_H_
@@ -102,8 +100,7 @@ class Reclaim {
 
   RemovedInodes& removed_;
   std::atomic<int> waiters_{0};
-  // Until when inodes are not waited for: by their owner, and by others. Nanoseconds since the
-  // epoch.
+  // Until when inodes are not waited for: by their owner, and by others. Ticks of MonotonicClock.
   struct Pause {
     std::atomic<int64_t> own{0};
     std::atomic<int64_t> others{0};
