@@ -91,6 +91,10 @@ Result<void> ShmemFile::Open(uint32_t flags, OpenResult* open) {
   // store through a mapping.
   open->forget_attributes = (flags & O_ACCMODE) == O_RDWR && state_.writable_opens() == 0;
   state_.NoteOpen(flags);
+  // The kernel may have the attributes in its cache, and write within the tick in which their
+  // times were made. A stamp now gives that write a later one. (BackingTimes::Merge does the same
+  // for attributes that the kernel asks for while the file is open.)
+  if ((flags & O_ACCMODE) != O_RDONLY) (void)base::Now();
   open->backing_id = backing_id_;
   open->direct_io = (flags & O_APPEND) != 0;
   return {};

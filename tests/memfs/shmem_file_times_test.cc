@@ -6,6 +6,7 @@
 #include <string>
 
 #include "tests/memfs/shmem_file_kernel_test_base.h"
+#include "tests/testing/kernel_version.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -148,6 +149,24 @@ TEST_F(ShmemFileTimesTest, AWriteIsNotEarlierThanWhatTheDaemonStampedBefore) {
     EXPECT_LE(before, times_.mtime);
     EXPECT_LE(before, times_.ctime);
     EXPECT_LE(times_.mtime, base::Now());
+  }
+}
+
+TEST_F(ShmemFileTimesTest, TheFirstWriteIsLaterThanTheCreation) {
+  for (int i = 0; i < 20; ++i) {
+    file_ = NewFile();
+    const Timestamp created = base::Now();
+    times_ = {created, created, created};
+    const int32_t id = Open(O_WRONLY);
+    Write(Serve(id, O_WRONLY), 0, "data");
+    (void)Sync();
+    file_->Close(O_WRONLY);
+    if (test::KernelAtLeast(6, 13)) {
+      EXPECT_LT(created, times_.mtime);
+      EXPECT_LT(created, times_.ctime);
+    } else {
+      EXPECT_LE(created, times_.mtime);
+    }
   }
 }
 
