@@ -138,7 +138,7 @@ Result<Entry> MemFs::MakeNode(const RequestContext& context, InodeNumber parent,
   slot.Keep();
   space.Keep();
   MutexLock lock(&inode->mu);
-  if (node.open) ++inode->opens;
+  if (node.open) inode->AddOpenLocked(node.open_flags);
   return inode->AddFirstLookupLocked(generation_);
 }
 
@@ -223,7 +223,7 @@ Result<CreateResult> MemFs::MakeTmpfile(const RequestContext& context,
   slot.Keep();
   MutexLock lock(&inode->mu);
   inode->linkable = true;
-  ++inode->opens;
+  inode->AddOpenLocked(request.flags);
   result.entry = inode->AddFirstLookupLocked(generation_);
   return result;
 }

@@ -1,5 +1,7 @@
 #include "src/memfs/inode.h"
 
+#include <fcntl.h>
+
 #include <utility>
 
 namespace memfuse::memfs {
@@ -73,6 +75,16 @@ Entry Inode::AddFirstLookupLocked(uint64_t generation) {
   entry.attributes_valid = FirstValidity();
   told = opens == 0;
   return entry;
+}
+
+void Inode::AddOpenLocked(uint32_t flags) {
+  ++opens;
+  if ((flags & O_ACCMODE) != O_RDONLY) ++write_opens;
+}
+
+void Inode::RemoveOpenLocked(uint32_t flags) {
+  if (opens > 0) --opens;
+  if ((flags & O_ACCMODE) != O_RDONLY && write_opens > 0) --write_opens;
 }
 
 bool Inode::MarkDeadIfUnusedLocked() {

@@ -121,6 +121,10 @@ class Inode : public base::RefCounted {
   // Of an inode that nobody but its maker knows: what it was made with is right.
   Entry AddFirstLookupLocked(uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
+  // For each open(2) that succeeds, and its release. A release without an open is ignored.
+  void AddOpenLocked(uint32_t flags) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void RemoveOpenLocked(uint32_t flags) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+
   // True once, when nothing keeps the inode any more: the caller takes it out of the table, without
   // locks.
   [[nodiscard]] bool MarkDeadIfUnusedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
@@ -157,10 +161,7 @@ class Inode : public base::RefCounted {
   RemovedInodes::Ticket removal ABSL_GUARDED_BY(mu);   // false: it does not count as removed
   std::unique_ptr<Xattrs> xattrs ABSL_GUARDED_BY(mu);  // null: none
   uint32_t opens ABSL_GUARDED_BY(mu) = 0;
-
-  // Of regular files: opens by execve(2), part of `opens`. It is a program that runs, or is about
-  // to.
-  uint32_t executions ABSL_GUARDED_BY(mu) = 0;
+  uint32_t write_opens ABSL_GUARDED_BY(mu) = 0;  // part of `opens`: for writing
   bool dead ABSL_GUARDED_BY(mu) = false;
   // Made by O_TMPFILE: may be given its first name although nlink is 0.
   bool linkable ABSL_GUARDED_BY(mu) = false;

@@ -16,8 +16,10 @@ constexpr InitFlag kFlags[] = {
     {wire::kInitPosixLocks, "POSIX_LOCKS", Want::kNo,
      "All users are behind this one kernel, which keeps the locks by itself, and right."},
     {wire::kInitFileOps, "FILE_OPS", Want::kNo, "Without effect in every kernel."},
-    {wire::kInitAtomicOTrunc, "ATOMIC_O_TRUNC", Want::kYes,
-     "OPEN truncates, which saves a SETATTR for each O_TRUNC."},
+    {wire::kInitAtomicOTrunc, "ATOMIC_O_TRUNC", Want::kNo,
+     "The kernel truncates by SETATTR with the inode locked. OPEN comes without that lock: a "
+     "server "
+     "that truncated there would wait for a passed-through write(2) that is under way."},
     {wire::kInitExportSupport, "EXPORT_SUPPORT", Want::kYes,
      "LOOKUP of \".\" and \"..\" is answered on every inode: file handles and NFS work."},
     {wire::kInitBigWrites, "BIG_WRITES", Want::kYes, "Old kernels split writes at 4 KiB else."},
