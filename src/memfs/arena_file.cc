@@ -379,32 +379,66 @@ Result<void> ArenaFile::PunchHole(uint64_t offset, uint64_t length) {
 
 Result<void> ArenaFile::ZeroRange(uint64_t offset, uint64_t length, bool keep_size) {
   if (EndsTooFar(offset, length)) return Errno(EFBIG);
+  // Pages for the place of those that other files own too; then those. Freed without the lock.
+  std::vector<PageNumber> replaced;
+  const absl::Cleanup free_replaced = [&] { arena_->Free(absl::MakeSpan(replaced)); };
   MutexLock lock(&mu_);
   const uint64_t end = offset + length;
-  const uint64_t first = PageOf(offset);
-  const uint64_t last = PageOf(end - 1);
+  const uint64_t first_whole = (offset + kPageSize - 1) / kPageSize;
+  const uint64_t end_whole = PageOf(end);  // exclusive
   // What may want space or memory comes before the first change.
-  if (table() != nullptr) {
-    for (uint64_t page = table()->NextWritten(first); page <= last;
-         page = table()->NextWritten(page + 1)) {
-      MEMFUSE_RETURN_IF_ERROR(OwnPage(page));
-    }
-  }
-  MEMFUSE_RETURN_IF_ERROR(FillHoles(first, last));
-  for (uint64_t page = first; page <= last; ++page) {
-    const PageSlot slot = table()->Get(page);
-    const uint64_t from = std::max(offset, PageStart(page));
-    const uint64_t to = std::min(end, PageStart(page + 1));
-    if (!slot.written()) continue;
-    if (to - from < kPageSize) {
-      MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(from, to));
-    } else {
-      MEMFUSE_RETURN_IF_ERROR(arena_->Clear(slot.page(), 1));
-      table()->Set(page, PageSlot(slot.page(), /*written=*/false));
-    }
+  MEMFUSE_RETURN_IF_ERROR(OwnEdges(offset, end));
+  MEMFUSE_RETURN_IF_ERROR(AllocateForShared(first_whole, end_whole, &replaced));
+  MEMFUSE_RETURN_IF_ERROR(FillHoles(PageOf(offset), PageOf(end - 1)));
+  if (first_whole > end_whole) {  // inside one page
+    MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(offset, end));
+  } else {
+    MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(offset, PageStart(first_whole)));
+    MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(PageStart(end_whole), end));
+    MEMFUSE_RETURN_IF_ERROR(ClearPages(first_whole, end_whole, absl::MakeSpan(replaced)));
   }
   if (!keep_size && end > size_.load(std::memory_order_relaxed)) {
     size_.store(end, std::memory_order_release);
+  }
+  return {};
+}
+
+Result<void> ArenaFile::AllocateForShared(uint64_t first, uint64_t end,
+                                          std::vector<PageNumber>* pages) {
+  if (table() == nullptr) return {};
+  size_t shared = 0;
+  for (uint64_t i = table()->NextWritten(first); i < end; i = table()->NextWritten(i + 1)) {
+    const PageSlot slot = table()->Get(i);
+    shared += slot.shared() && arena_->IsShared(slot.page()) ? 1 : 0;
+  }
+  std::vector<PageNumber> fresh(shared);
+  MEMFUSE_RETURN_IF_ERROR(arena_->Allocate(absl::MakeSpan(fresh)));
+  *pages = std::move(fresh);
+  return {};
+}
+
+Result<void> ArenaFile::ClearPages(uint64_t first, uint64_t end, absl::Span<PageNumber> fresh) {
+  size_t used = 0;
+  for (uint64_t i = table()->NextWritten(first); i < end; i = table()->NextWritten(i)) {
+    // The other owners may have given a page up meanwhile.
+    const auto is_shared = [&](PageSlot slot) {
+      return used < fresh.size() && slot.shared() && arena_->IsShared(slot.page());
+    };
+    const PageSlot slot = table()->Get(i);
+    const PageNumber page = slot.page();
+    if (is_shared(slot)) {
+      table()->Set(i++, PageSlot(std::exchange(fresh[used++], page), /*written=*/false));
+      continue;
+    }
+    size_t count = 1;
+    for (; i + count < end; ++count) {
+      const PageSlot next = table()->Get(i + count);
+      if (!next.written() || next.page() != page + count || is_shared(next)) break;
+    }
+    MEMFUSE_RETURN_IF_ERROR(arena_->Clear(page, count));
+    for (size_t k = 0; k < count; ++k) {
+      table()->Set(i++, PageSlot(page + static_cast<PageNumber>(k), /*written=*/false));
+    }
   }
   return {};
 }

@@ -171,6 +171,13 @@ class ArenaFile final : public FileData {
   Result<void> FillHoles(uint64_t first, uint64_t last) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Zeros [from, to) within one page, where there is something to be zeroed.
   Result<void> ZeroWithinPage(uint64_t from, uint64_t to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Allocates a page for each written one in [first, end) that has other owners. ENOSPC, ENOMEM.
+  Result<void> AllocateForShared(uint64_t first, uint64_t end, std::vector<PageNumber>* pages)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Pages in [first, end) that are allocated read as zeros. Those with other owners are exchanged
+  // for pages of `fresh`, which AllocateForShared made. ENOSPC, ENOMEM, EIO.
+  Result<void> ClearPages(uint64_t first, uint64_t end, absl::Span<PageNumber> fresh)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void RemovePages(uint64_t first, uint64_t last, Garbage* garbage)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -157,6 +158,29 @@ TEST_F(PageSharingTest, CutsPunchesAndZeroesLeaveTheOtherSide) {
     }
     EXPECT_EQ(Read(a.get()), data) << kind;
   }
+}
+
+TEST_F(PageSharingTest, ZeroRangeCopiesNoSharedPage) {
+  const std::string data = Pattern(200 * kPageSize);
+  const auto a = NewFile(data);
+  const auto b = NewFile();
+  ASSERT_EQ(*b->CopyFrom(a.get(), 0, 0, data.size()), data.size());
+  const uint64_t used = budget_.bytes_used();
+  const uint64_t pages = arena_->pages_in_use();
+  const auto memory = [&] {
+    struct stat now;
+    EXPECT_EQ(fstat(arena_->descriptor(), &now), 0);
+    return now.st_blocks;
+  };
+  const auto before = memory();
+  ASSERT_THAT(b->ZeroRange(0, data.size(), /*keep_size=*/true), Succeeds());
+  EXPECT_EQ(memory(), before);
+  EXPECT_EQ(budget_.bytes_used(), used);
+  EXPECT_EQ(arena_->pages_in_use(), pages);
+  EXPECT_EQ(Read(b.get()), std::string(data.size(), '\0'));
+  EXPECT_THAT(b->SeekData(0), Fails(ENXIO));
+  EXPECT_EQ(Read(a.get()), data);
+  EXPECT_EQ(b->blocks(), a->blocks());
 }
 
 TEST_F(PageSharingTest, TheLastPageIsSharedOnlyWhereNothingLiesBehindIt) {
