@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -86,12 +87,35 @@ void Arena::NoteMapped(uint64_t area) const {
   for (const std::atomic<uint64_t>& mapped : mapped_areas_) {
     if (mapped.load(std::memory_order_relaxed) == area + 1) return;
   }
-  const size_t place = next_mapped_area_.fetch_add(1, std::memory_order_relaxed) % kMostAreas;
-  const uint64_t oldest = mapped_areas_[place].exchange(area + 1, std::memory_order_relaxed);
-  if (oldest == 0) return;
-  const uint64_t at = (oldest - 1) * kAreaBytes;
-  const char* const mapping = windows_[at / kWindowBytes].mapping.load(std::memory_order_acquire);
-  madvise(const_cast<char*>(mapping) + at % kWindowBytes, kAreaBytes, MADV_DONTNEED);
+  const size_t number = next_mapped_area_.fetch_add(1, std::memory_order_relaxed);
+  if (number % kUnmappedAtOnce == 0) UnmapAreas(number % kMaxAreas);
+  mapped_areas_[number % kMaxAreas].store(area + 1, std::memory_order_relaxed);
+}
+
+void Arena::UnmapAreas(size_t first) const {
+  uint64_t begin = 0;
+  uint64_t end = 0;  // areas [begin, end) are neighbours
+  const auto unmap = [&] {
+    while (begin < end) {
+      const uint64_t at = begin * kAreaBytes;
+      const char* const mapping =
+          windows_[at / kWindowBytes].mapping.load(std::memory_order_acquire);
+      const uint64_t length =
+          std::min((end - begin) * kAreaBytes, kWindowBytes - at % kWindowBytes);
+      madvise(const_cast<char*>(mapping) + at % kWindowBytes, length, MADV_DONTNEED);
+      begin += length / kAreaBytes;
+    }
+  };
+  for (size_t i = first; i < first + kUnmappedAtOnce; ++i) {
+    const uint64_t area = mapped_areas_[i].exchange(0, std::memory_order_relaxed);
+    if (area == 0) continue;
+    if (area - 1 != end) {
+      unmap();
+      begin = area - 1;
+    }
+    end = area;
+  }
+  unmap();
 }
 
 void Arena::ForgetMappings() {
@@ -322,6 +346,12 @@ Result<void> Arena::Write(PageNumber first, uint64_t offset, Payload* data, size
   const Result<void> moved = data->MoveTo(fd_.get(), uint64_t{first} * kPageSize + offset, length);
   if (moved.ok() || moved.error() == ENOMEM || moved.error() == EIO) return moved;
   return Errno(ENOSPC);
+}
+
+std::optional<Timestamp> Arena::LastWriteTime() const {
+  struct stat now;
+  if (fstat(fd_.get(), &now) != 0) return std::nullopt;
+  return Timestamp{now.st_mtim.tv_sec, static_cast<uint32_t>(now.st_mtim.tv_nsec)};
 }
 
 Result<void> Arena::Read(PageNumber first, uint64_t offset, absl::Span<char> out) const {

@@ -27,6 +27,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/hash/hash.h"
@@ -34,6 +35,7 @@
 #include "absl/types/span.h"
 #include "memfuse/errno.h"
 #include "memfuse/payload.h"
+#include "memfuse/types.h"
 #include "src/base/unique_fd.h"
 #include "src/memfs/budget.h"
 #include "src/memfs/hash_table.h"
@@ -94,6 +96,10 @@ class Arena {
     Payload payload(data);
     return Write(first, offset, &payload, data.size());
   }
+  // The kernel's stamp of the latest Write, by any thread. Right after a Write it is a time within
+  // that call, or of a later Write; and it is in order with the stamps of other files, as
+  // base::Now(). It costs one system call. Nothing: the kernel does not tell.
+  std::optional<Timestamp> LastWriteTime() const;
   // The opposite. EIO: never seen, the memory file is ours alone.
   Result<void> Read(PageNumber first, uint64_t offset, absl::Span<char> out) const;
 
@@ -113,6 +119,12 @@ class Arena {
   // the arena. Set before there are any.
   bool writeback_cache() const { return writeback_cache_; }
   void set_writeback_cache(bool value) { writeback_cache_ = value; }
+
+  // Whether the system backs the arena by huge pages, as far as it has them. Then Map is cheaper
+  // than Read: without them each page enters the page tables, and leaves them, by itself. Set
+  // before there are files.
+  bool huge_pages() const { return huge_pages_; }
+  void set_huge_pages(bool value) { huge_pages_ = value; }
 
   // What pages are charged to by whoever takes them.
   Budget* budget() const { return budget_; }
@@ -143,7 +155,9 @@ class Arena {
   static constexpr uint64_t kAreaBytes = kGroupPages * kPageSize;
   // 16 MiB in all: less than a program that is in want of memory has, and yet so much that a thread
   // which reads a file from its beginning to its end finds its area there.
-  static constexpr size_t kMostAreas = 8;
+  static constexpr size_t kMaxAreas = 8;
+  // Areas that leave the page tables at a time: each call interrupts the other CPUs.
+  static constexpr size_t kUnmappedAtOnce = 4;
 
   Arena(base::UniqueFd fd, Budget* budget) : fd_(std::move(fd)), budget_(budget) {}
 
@@ -184,9 +198,11 @@ class Arena {
   Result<void> Grow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Maps the window that holds page `page`, if it is not and can be.
   void MapWindowOf(uint64_t page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Notes that area `area` is about to be read, and takes the oldest one out of the page tables if
-  // there are too many. Not all at once: areas that are being read would come back unnoticed.
+  // Notes that area `area` is about to be read, and takes the oldest ones out of the page tables if
+  // there are too many. Not all: areas that are being read would come back unnoticed.
   void NoteMapped(uint64_t area) const;
+  // Takes kUnmappedAtOnce areas, from place `first` of mapped_areas_ on, out of the page tables.
+  void UnmapAreas(size_t first) const;
   // Takes up to pages.size() pages out of one group that has some; returns how many.
   size_t TakeFrom(uint32_t group_index, absl::Span<PageNumber> pages)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -200,12 +216,13 @@ class Arena {
   const base::UniqueFd fd_;
   Budget* const budget_;
   bool writeback_cache_ = false;  // constant once there are files
+  bool huge_pages_ = false;       // the same
   std::atomic<uint64_t> in_use_{0};
   // Each is mapped under mu_, once.
   mutable std::array<Window, kWindows> windows_;
   // Areas that may be in the page tables: one more than their numbers; 0: none. The next one takes
   // the place of the oldest.
-  mutable std::array<std::atomic<uint64_t>, kMostAreas> mapped_areas_{};
+  mutable std::array<std::atomic<uint64_t>, kMaxAreas> mapped_areas_{};
   mutable std::atomic<size_t> next_mapped_area_{0};
 
   mutable LeafMutex mu_;

@@ -232,14 +232,16 @@ Result<size_t> ArenaFile::WritePages(uint64_t offset, Payload* data, size_t size
   return done;
 }
 
-Result<size_t> ArenaFile::Write(uint64_t offset, Payload data) {
+Result<size_t> ArenaFile::WriteAndStamp(uint64_t offset, Payload data,
+                                        std::optional<Timestamp>* time) {
   const size_t size = data.size();
   if (size == 0) return size_t{0};
   if (EndsTooFar(offset, size)) return Errno(EFBIG);
   MutexLock lock(&mu_);
   size_t done = 0;
   Result<void> failed;
-  if (offset + size <= kTinyLimit && FirstPageIsHole()) {
+  const bool in_pages = offset + size > kTinyLimit || !FirstPageIsHole();
+  if (!in_pages) {
     const uint32_t old_end = tiny_size();
     const auto end = static_cast<uint32_t>(offset + size);
     if (end > old_end) MEMFUSE_RETURN_IF_ERROR(ResizeTiny(end));
@@ -269,6 +271,7 @@ Result<size_t> ArenaFile::Write(uint64_t offset, Payload data) {
   if (offset + done > size_.load(std::memory_order_relaxed)) {
     size_.store(offset + done, std::memory_order_release);
   }
+  if (in_pages) *time = arena_->LastWriteTime();
   return done;
 }
 

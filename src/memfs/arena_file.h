@@ -56,7 +56,8 @@ class ArenaFile final : public FileData {
   Result<size_t> Read(uint64_t offset, absl::Span<char> out) override;
   // A large read is answered out of the mapped pages, under the lock.
   Result<size_t> ReadTo(uint64_t offset, ReadSink* sink, bool to_page_cache) override;
-  Result<size_t> Write(uint64_t offset, Payload data) override;
+  Result<size_t> WriteAndStamp(uint64_t offset, Payload data,
+                               std::optional<Timestamp>* time) override;
   Result<uint64_t> CopyFrom(FileData* source, uint64_t offset_in, uint64_t offset_out,
                             uint64_t length) override;
   Result<Resized> Truncate(uint64_t size) override;

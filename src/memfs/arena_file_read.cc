@@ -12,8 +12,9 @@
 namespace memfuse::memfs {
 namespace {
 
-// A read of fewer bytes is copied, measured: pages of the mapping are brought into the page tables
-// and taken out again, which costs more than a second copy.
+// A read of fewer bytes is copied: to bring pages of the mapping into the page tables, and to take
+// them out again, costs more than a second copy. Without huge pages it always does (measured, 1
+// MiB: 430 us against 230).
 constexpr size_t kSmallestGather = 256 << 10;
 
 }  // namespace
@@ -125,9 +126,8 @@ Result<size_t> ArenaFile::ReadTo(uint64_t offset, ReadSink* sink, bool to_page_c
       ReaderMutexLock lock(&mu_);
       const size_t length = LengthWithin(offset, buffer.size());
       if (!to_page_cache || !HasHoleToNote(offset, length)) {
-        if (length >= kSmallestGather && sink->gathers() && SendMapped(offset, length, sink)) {
-          return length;
-        }
+        const bool gather = length >= kSmallestGather && arena_->huge_pages() && sink->gathers();
+        if (gather && SendMapped(offset, length, sink)) return length;
         MEMFUSE_RETURN_IF_ERROR(CopyOut(offset, buffer.first(length)));
         return length;
       }
@@ -153,7 +153,7 @@ bool ArenaFile::HasHoleToNote(uint64_t offset, size_t length) const {
   const uint64_t last = PageOf(offset + length - 1);
   for (uint64_t page = PageOf(offset); page <= last;) {
     if (page == 0 && tiny() != nullptr) page = 1;
-    const uint64_t hole = table() == nullptr ? page : table()->NextUnwritten(page);
+    const uint64_t hole = table() == nullptr ? page : table()->NextUnwritten(page, last);
     if (hole > last) return false;
     const uint64_t noted_until =
         cached_holes() == nullptr ? hole : cached_holes()->NextMissing(hole);

@@ -29,6 +29,7 @@ absl::StatusOr<std::unique_ptr<ArenaStore>> ArenaStore::Make(const ArenaOptions&
   absl::StatusOr<std::unique_ptr<Arena>> arena = Arena::Make(budget, std::move(file));
   if (!arena.ok()) return arena.status();
   (*arena)->set_writeback_cache(options.writeback_cache);
+  (*arena)->set_huge_pages(tmpfs.huge == "within_size" || tmpfs.huge == "always");
   return std::unique_ptr<ArenaStore>(new ArenaStore(*std::move(arena), budget, tmpfs.huge));
 }
 

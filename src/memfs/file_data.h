@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "absl/types/span.h"
 #include "memfuse/errno.h"
@@ -63,15 +64,22 @@ class FileData {
 
   // Up to out.size() bytes from `offset`; fewer at the end of the file, holes as zeros.
   virtual Result<size_t> Read(uint64_t offset, absl::Span<char> out) = 0;
-  // The same, by way of a sink; what is not copied is sent under the file's lock. `to_page_cache`: the
-  // kernel keeps it. EINVAL: it must not.
+  // The same, by way of a sink; what is not copied is sent under the file's lock. `to_page_cache`:
+  // the kernel keeps it. EINVAL: it must not.
   virtual Result<size_t> ReadTo(uint64_t offset, ReadSink* sink, bool /*to_page_cache*/) {
     return Read(offset, sink->buffer());
   }
 
   // All of `data`, or as much from its beginning as space was found for. EFBIG, ENOSPC (not one
   // byte), ENOMEM, EIO (the data could not be had).
-  virtual Result<size_t> Write(uint64_t offset, Payload data) = 0;
+  Result<size_t> Write(uint64_t offset, Payload data) {
+    std::optional<Timestamp> time;
+    return WriteAndStamp(offset, data, &time);
+  }
+  // The same. Sets `time` to the time of the write, in order with all other stamps as base::Now(),
+  // where the store learns that from the kernel for less.
+  virtual Result<size_t> WriteAndStamp(uint64_t offset, Payload data,
+                                       std::optional<Timestamp>* time) = 0;
 
   // Copies from a file of the same store; the ranges do not overlap, where it is the same file, and
   // end before kMaxFileSize. Returns how many bytes: fewer where the source ends or space ran out.

@@ -44,13 +44,17 @@ constexpr uint64_t kMostCopied = 16 << 20;
 
 }  // namespace
 
-void MemFs::NoteDataChange(const RequestContext& context, RegularFile* file, bool kill_suidgid) {
-  const Timestamp now = base::Now();
+void MemFs::NoteDataChange(const RequestContext& context, RegularFile* file, bool kill_suidgid,
+                           std::optional<Timestamp> time) {
+  Timestamp now = time.has_value() ? *time : base::Now();
   bool group_bit_left;
   {
     MutexLock lock(&file->mu);
     (void)file->KillPrivilegesLocked(kill_suidgid);
     (void)file->RefreshLocked();
+    // Of two stamps within a tick, of different files, the kernel may make the second equal to the
+    // first. A program that looked at this file in between has to see a later one.
+    if (time.has_value() && now <= file->meta.ctime) now = base::Now();
     file->meta.mtime = file->StampLocked(now);
     file->ChangedLocked(now);
     group_bit_left = kill_suidgid && (file->meta.permissions & S_ISGID) != 0;
@@ -145,9 +149,10 @@ Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& r
   Payload rest = request.data;
   size_t done = 0;
   bool waited = false;
+  std::optional<Timestamp> time;
   for (;;) {
     const uint64_t seen = reclaim_.progress();
-    const Result<size_t> count = file->data()->Write(request.offset + done, rest);
+    const Result<size_t> count = file->data()->WriteAndStamp(request.offset + done, rest, &time);
     if (count.ok()) {
       done += *count;
       if (done == size) break;
@@ -166,7 +171,7 @@ Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& r
     }
   }
   if (done == 0 && size > 0) return Errno(ENOSPC);
-  NoteDataChange(context, file.get(), request.kill_suidgid);
+  NoteDataChange(context, file.get(), request.kill_suidgid, time);
   // Of what it writes back the kernel takes a short count for success.
   if (request.from_page_cache && done < size) return Errno(ENOSPC);
   return done;

@@ -193,8 +193,9 @@ class MemFs final : public MemoryFileSystem {
                                    const CopyFileRangeRequest& request);
   Result<void> DoSetxattr(const SetxattrRequest& request);
   Result<AttributesResult> DoSetattr(const RequestContext& context, const SetattrRequest& request);
-  // The data of `file` changed just now.
-  static void NoteDataChange(const RequestContext& context, RegularFile* file, bool kill_suidgid);
+  // The data of `file` changed, at `time` if it is known, and else just now.
+  static void NoteDataChange(const RequestContext& context, RegularFile* file, bool kill_suidgid,
+                             std::optional<Timestamp> time = std::nullopt);
   // `inode` was read: moves its atime as relatime or strictatime says, where it is kept.
   void NoteAccess(Inode* inode) const ABSL_LOCKS_EXCLUDED(inode->mu);
   // S_ISGID where the group may not execute goes too, unless the caller is in the file's group or

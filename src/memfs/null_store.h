@@ -36,7 +36,8 @@ class NullFile final : public FileData {
     std::memset(out.data(), 0, count);
     return count;
   }
-  Result<size_t> Write(uint64_t offset, Payload data) override {
+  Result<size_t> WriteAndStamp(uint64_t offset, Payload data,
+                               std::optional<Timestamp>* /*time*/) override {
     if (EndsTooFar(offset, data.size())) return Errno(EFBIG);
     Extend(offset + data.size());
     return data.size();

@@ -142,11 +142,11 @@ uint64_t PageTable::NextWritten(uint64_t from) const {
   return kNone;
 }
 
-uint64_t PageTable::NextUnwritten(uint64_t from) const {
-  for (auto it = chunks_.lower_bound(ChunkOf(from)); it != chunks_.end(); ++it) {
+uint64_t PageTable::NextUnwritten(uint64_t from, uint64_t last) const {
+  for (auto it = chunks_.lower_bound(ChunkOf(from)); it != chunks_.end() && from <= last; ++it) {
     const uint64_t base = it->first * kChunkPages;
     if (base > from) return from;  // a chunk is missing
-    for (uint64_t i = from - base; i < kChunkPages; ++i) {
+    for (uint64_t i = from - base; i < kChunkPages && base + i <= last; ++i) {
       if (i >= it->second.capacity) return base + i;
       const PageSlot slot = it->second.slots[i];
       if (slot.hole() || !slot.written()) return base + i;

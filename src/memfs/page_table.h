@@ -79,7 +79,8 @@ class PageTable {
   // "Not written" always exists, at the latest behind the last page.
   static constexpr uint64_t kNone = ~uint64_t{0};
   uint64_t NextWritten(uint64_t from) const;
-  uint64_t NextUnwritten(uint64_t from) const;
+  // Looks no further than `last`: above that the result is any number above `last`.
+  uint64_t NextUnwritten(uint64_t from, uint64_t last = kNone) const;
 
   bool empty() const { return chunks_.empty(); }
   // Bytes of memory that the table itself takes now.

@@ -161,7 +161,8 @@ Result<size_t> ShmemFile::ReadTo(uint64_t offset, ReadSink* sink, bool to_page_c
   return Read(offset, sink->buffer());
 }
 
-Result<size_t> ShmemFile::Write(uint64_t offset, Payload data) {
+Result<size_t> ShmemFile::WriteAndStamp(uint64_t offset, Payload data,
+                                        std::optional<Timestamp>* /*time*/) {
   const size_t size = data.size();
   if (size == 0) return size_t{0};
   if (EndsTooFar(offset, size)) return Errno(EFBIG);

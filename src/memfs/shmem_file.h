@@ -41,7 +41,8 @@ class ShmemFile final : public FileData {
   void SetBackingTimes(const Times& times, bool chosen) override;
   Result<size_t> Read(uint64_t offset, absl::Span<char> out) override;
   Result<size_t> ReadTo(uint64_t offset, ReadSink* sink, bool to_page_cache) override;
-  Result<size_t> Write(uint64_t offset, Payload data) override;
+  Result<size_t> WriteAndStamp(uint64_t offset, Payload data,
+                               std::optional<Timestamp>* time) override;
   Result<uint64_t> CopyFrom(FileData* source, uint64_t offset_in, uint64_t offset_out,
                             uint64_t length) override;
   Result<Resized> Truncate(uint64_t size) override;

@@ -9,9 +9,11 @@
 #include <sys/stat.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "src/base/clock.h"
 #include "tests/testing/piped_payload.h"
 #include "tests/testing/read_sinks.h"
 #include "tests/testing/result_matchers.h"
@@ -33,6 +35,7 @@ class ArenaFileTest : public ::testing::Test {
     auto arena = Arena::Make(&budget_);
     ASSERT_TRUE(arena.ok());
     arena_ = *std::move(arena);
+    arena_->set_huge_pages(true);  // as far as ReadTo asks
     file_ = std::make_unique<ArenaFile>(arena_.get());
   }
 
@@ -257,6 +260,32 @@ TEST_F(ArenaFileTest, ALargeReadIsSentInPiecesOfNeighbours) {
   EXPECT_EQ(*count, 80 * kPageSize - 100);
   EXPECT_TRUE(sink.sent());
   EXPECT_EQ(sink.pieces(), 4u);
+}
+
+TEST_F(ArenaFileTest, WithoutHugePagesALargeReadIsCopied) {
+  arena_->set_huge_pages(false);
+  Write(0, std::string(1 << 20, 'x'));
+  StringSink sink(1 << 20, /*gathers=*/true);
+  const Result<size_t> count = file_->ReadTo(0, &sink, /*to_page_cache=*/true);
+  ASSERT_THAT(count, Succeeds());
+  EXPECT_FALSE(sink.sent());
+  EXPECT_EQ(sink.Result(*count), std::string(1 << 20, 'x'));
+}
+
+TEST_F(ArenaFileTest, OnlyAWriteToPagesHasAStampOfTheKernel) {
+  std::optional<Timestamp> time;
+  const auto write = [&](uint64_t offset, const std::string& data) {
+    time.reset();
+    EXPECT_THAT(file_->WriteAndStamp(offset, Payload(data), &time), Succeeds());
+    return time.has_value();
+  };
+  EXPECT_FALSE(write(0, "inline"));
+  const Timestamp before = base::Now();
+  EXPECT_TRUE(write(2 * kPageSize, "a page"));
+  EXPECT_LE(before, *time);
+  EXPECT_LE(*time, base::Now());
+  EXPECT_FALSE(write(10, "inline"));
+  EXPECT_TRUE(write(10, std::string(kPageSize, 'x')));
 }
 
 TEST_F(ArenaFileTest, ASmallReadOneAtTheEndAndOneForWhoTakesNoPiecesAreCopied) {

@@ -45,6 +45,7 @@ class FileDataModelTest : public ::testing::TestWithParam<std::tuple<Kind, Setti
       auto arena = Arena::Make(&budget_);
       ASSERT_TRUE(arena.ok());
       arena_ = *std::move(arena);
+      arena_->set_huge_pages(true);  // large reads are gathered
       file_ = std::make_unique<ArenaFile>(arena_.get());
     } else {
       ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";

@@ -8,6 +8,7 @@
 
 #include "src/base/clock.h"
 #include "tests/memfs/memfs_test_base.h"
+#include "tests/testing/kernel_version.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -79,6 +80,25 @@ TEST_F(IoTest, AWriteMovesTimesAndClearsPrivileges) {
   EXPECT_THAT(me_.Getxattr(file_, kCapabilityName), Fails(ENODATA));
   ASSERT_THAT(me_.Write(file_, 0, "x", /*kill_suidgid=*/true), Succeeds());
   EXPECT_EQ(Stat(file_).mode & 07777, 0755u);
+}
+
+// Writes to pages are stamped by another file of the kernel's than other changes.
+TEST_F(IoTest, ChangesOfBothKindsHaveStampsInTheirOrder) {
+  const std::string data(2 * 4096, 'x');
+  Timestamp last = Stat(file_).ctime;
+  for (int i = 0; i < 500; ++i) {
+    ASSERT_THAT(me_.Chmod(file_, 0600), Succeeds());
+    const Timestamp changed = Stat(file_).ctime;
+    ASSERT_LE(last, changed);
+    ASSERT_THAT(me_.Write(file_, 0, data), Succeeds());
+    const Attributes written = Stat(file_);
+    ASSERT_EQ(written.mtime, written.ctime);
+    ASSERT_LE(changed, written.mtime);
+    if (test::KernelAtLeast(6, 13)) {
+      ASSERT_LT(changed, written.mtime);
+    }
+    last = written.mtime;
+  }
 }
 
 TEST_F(IoTest, AccessTimesMoveAsWithRelatime) {

@@ -207,6 +207,11 @@ class Model {
       if (!it->second.written()) break;
     }
     EXPECT_EQ(table_.NextUnwritten(first), unwritten);
+    if (unwritten <= last) {
+      EXPECT_EQ(table_.NextUnwritten(first, last), unwritten);
+    } else {
+      EXPECT_GT(table_.NextUnwritten(first, last), last);
+    }
   }
 
   void CheckCost() {
