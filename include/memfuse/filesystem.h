@@ -173,7 +173,8 @@ struct LinkRequest {
 
 struct OpenRequest {
   InodeNumber ino;
-  uint32_t flags = 0;  // as for open(2), without O_CREAT, O_EXCL and O_TRUNC: a Setattr truncates
+  uint32_t flags = 0;         // as for open(2), without O_CREAT and O_EXCL; O_TRUNC is to be done
+  bool kill_suidgid = false;  // with O_TRUNC: see SetattrRequest
 };
 
 // How the kernel is to treat an open file.
@@ -435,7 +436,8 @@ class FileSystem {
   virtual Result<void> Rename(const RequestContext&, const RenameRequest&) { return NotServed(); }
 
   // EISDIR, EINVAL (a symbolic link), ENXIO (anything else that is no regular file), EPERM (inode
-  // flags), ENOSPC. ENOSYS means: no open and no release is needed, ever.
+  // flags), ETXTBSY (O_TRUNC of a program that runs; the kernel sees to it where the file is opened
+  // for writing), ENOSPC. ENOSYS means: no open and no release is needed, ever.
   virtual Result<OpenResult> Open(const RequestContext&, const OpenRequest&) { return NotServed(); }
 
   // Hands the data from `offset` on to the sink (read_sink.h says how) and returns how many bytes

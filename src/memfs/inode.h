@@ -162,6 +162,9 @@ class Inode : public base::RefCounted {
   std::unique_ptr<Xattrs> xattrs ABSL_GUARDED_BY(mu);  // null: none
   uint32_t opens ABSL_GUARDED_BY(mu) = 0;
   uint32_t write_opens ABSL_GUARDED_BY(mu) = 0;  // part of `opens`: for writing
+  // Of regular files: opens by execve(2), part of `opens`. It is a program that runs, or is about
+  // to.
+  uint32_t executions ABSL_GUARDED_BY(mu) = 0;
   bool dead ABSL_GUARDED_BY(mu) = false;
   // Made by O_TMPFILE: may be given its first name although nlink is 0.
   bool linkable ABSL_GUARDED_BY(mu) = false;

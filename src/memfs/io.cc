@@ -14,6 +14,9 @@
 namespace memfuse::memfs {
 namespace {
 
+// Among the flags of OPEN and RELEASE where execve(2) opens; no header tells user space.
+constexpr uint32_t kOpenedToExecute = 0x20;
+
 // Whether S_ISGID stays, for which the group `gid` or CAP_FSETID is needed. The group execution bit
 // is not set, so S_ISGID gives no rights: that only a program gets, and chmod(2) by a stranger to
 // the group takes S_ISGID away. Hence what cannot be told is decided for the bit:
@@ -98,8 +101,22 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
   if (!inode->is_regular()) return Errno(ENXIO);
   const auto file = RegularFileRef::Adopt(static_cast<RegularFile*>(inode.release()));
   const bool writes = (request.flags & O_ACCMODE) != O_RDONLY;
-  if (file->immutable() && writes) return Errno(EPERM);
-  if (file->append_only() && writes && (request.flags & O_APPEND) == 0) return Errno(EPERM);
+  const bool truncates = (request.flags & O_TRUNC) != 0;
+  if (file->immutable() && (writes || truncates)) return Errno(EPERM);
+  if (file->append_only() && (truncates || (writes && (request.flags & O_APPEND) == 0))) {
+    return Errno(EPERM);
+  }
+  if (truncates && !writes) {
+    // The kernel finds out that a program runs after it has asked for O_TRUNC, unless the file is
+    // opened for writing too.
+    MutexLock lock(&file->mu);
+    if (file->executions > 0) return Errno(ETXTBSY);
+  }
+  if (truncates) {
+    const Absence absence(context.seat, DataBytes(file.get()) >= kLongWork);
+    MEMFUSE_RETURN_IF_ERROR(file->data()->Truncate(0));
+    NoteDataChange(context, file.get(), request.kill_suidgid);
+  }
   if (writes && reclaim_.pending()) WaitForWritableSpace(context, OwnerOf(*file));
   OpenResult open;
   MEMFUSE_RETURN_IF_ERROR(file->data()->Open(request.flags, &open));
@@ -109,6 +126,7 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
       file->AddOpenLocked(request.flags);
       file->EndRemovedLocked();
       file->told = false;
+      if ((request.flags & kOpenedToExecute) != 0) ++file->executions;
       // A program that has the file open for writing may be in write(2), for as long as it likes:
       // it waits for a page of another file system. The kernel holds the backing file's lock
       // meanwhile, for which utimensat(2) here would wait. No such write(2) can begin before this
@@ -128,6 +146,11 @@ Result<void> MemFs::Release(const RequestContext&, const ReleaseRequest& request
   {
     MutexLock lock(&inode->mu);
     inode->RemoveOpenLocked(request.flags);
+    if (inode->is_regular() && (request.flags & kOpenedToExecute) != 0) {
+      auto* const file = static_cast<RegularFile*>(inode.get());
+      file->mu.AssertHeld();
+      if (file->executions > 0) --file->executions;
+    }
     dead = inode->MarkDeadIfUnusedLocked();
     inode->NoteRemovedLocked();
   }

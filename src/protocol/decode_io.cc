@@ -12,7 +12,7 @@ namespace {
 
 Result<OpenRequest> TakeOpen(const Arguments& arguments) {
   MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::OpenIn>());
-  return OpenRequest{arguments.node(), in.flags};
+  return OpenRequest{arguments.node(), in.flags, (in.open_flags & wire::kOpenKillSuidgid) != 0};
 }
 
 Result<ReleaseRequest> TakeRelease(const Arguments& arguments) {

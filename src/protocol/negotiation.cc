@@ -16,10 +16,9 @@ constexpr InitFlag kFlags[] = {
     {wire::kInitPosixLocks, "POSIX_LOCKS", Want::kNo,
      "All users are behind this one kernel, which keeps the locks by itself, and right."},
     {wire::kInitFileOps, "FILE_OPS", Want::kNo, "Without effect in every kernel."},
-    {wire::kInitAtomicOTrunc, "ATOMIC_O_TRUNC", Want::kNo,
-     "The kernel truncates by SETATTR with the inode locked. OPEN comes without that lock: a "
-     "server "
-     "that truncated there would wait for a passed-through write(2) that is under way."},
+    {wire::kInitAtomicOTrunc, "ATOMIC_O_TRUNC", Want::kNotPassthrough,
+     "OPEN truncates, which saves a SETATTR for each O_TRUNC. But OPEN comes without the inode's "
+     "lock: with passthrough it would wait for a write(2) to the backing file that is under way."},
     {wire::kInitExportSupport, "EXPORT_SUPPORT", Want::kYes,
      "LOOKUP of \".\" and \"..\" is answered on every inode: file handles and NFS work."},
     {wire::kInitBigWrites, "BIG_WRITES", Want::kYes, "Old kernels split writes at 4 KiB else."},
@@ -112,6 +111,8 @@ bool Wanted(const InitFlag& flag, const Wishes& wishes) {
       return wishes.writeback_cache && !wishes.passthrough;
     case Want::kPassthrough:
       return wishes.passthrough;
+    case Want::kNotPassthrough:
+      return !wishes.passthrough;
     case Want::kIoUring:
       return wishes.io_uring;
     case Want::kPosixAcl:

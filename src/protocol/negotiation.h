@@ -40,6 +40,7 @@ enum class Want : uint8_t {
   kNo,
   kWriteback,    // if Wishes::writeback_cache
   kPassthrough,  // if Wishes::passthrough
+  kNotPassthrough,  // unless Wishes::passthrough
   kIoUring,      // if Wishes::io_uring
   kPosixAcl,     // if Wishes::posix_acl
 };

@@ -453,6 +453,10 @@ std::vector<Operation> Operations() {
        }},
       {"Open of a new file",
        [](Subject& s) { return s.NoteOpen(s["empty"], s.me().Open(s["empty"], O_RDWR), O_RDWR); }},
+      {"Open with O_TRUNC",
+       [](Subject& s) {
+         return s.NoteOpen(s["file"], s.me().Open(s["file"], O_RDWR | O_TRUNC, true), O_RDWR);
+       }},
       {"Open again",
        [](Subject& s) { return s.NoteOpen(s["open"], s.me().Open(s["open"], O_RDWR), O_RDWR); }},
       {"Release", [](Subject& s) { return s.Release("open"); }},

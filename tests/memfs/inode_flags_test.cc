@@ -108,6 +108,7 @@ TEST_F(InodeFlagsTest, ImmutableForbidsWhatChanges) {
   Must(SetFlags(file_, FS_IMMUTABLE_FL));
   EXPECT_THAT(me_.Open(file_, O_RDONLY), Succeeds());
   EXPECT_THAT(me_.Open(file_, O_WRONLY | O_APPEND), Fails(EPERM));
+  EXPECT_THAT(me_.Open(file_, O_RDONLY | O_TRUNC), Fails(EPERM));
   EXPECT_THAT(me_.Truncate(file_, 0), Fails(EPERM));
   EXPECT_THAT(me_.Chmod(file_, 0600), Fails(EPERM));
   EXPECT_THAT(me_.Chown(file_, 1, 1), Fails(EPERM));
@@ -130,6 +131,7 @@ TEST_F(InodeFlagsTest, AppendOnlyForbidsLess) {
   Must(SetFlags(file_, FS_APPEND_FL));
   EXPECT_THAT(me_.Open(file_, O_WRONLY | O_APPEND), Succeeds());
   EXPECT_THAT(me_.Open(file_, O_WRONLY), Fails(EPERM));
+  EXPECT_THAT(me_.Open(file_, O_WRONLY | O_APPEND | O_TRUNC), Fails(EPERM));
   EXPECT_THAT(me_.Truncate(file_, 100), Fails(EPERM));
   EXPECT_THAT(me_.Fallocate(file_, 0, 0, 100), Succeeds());
   EXPECT_THAT(me_.Fallocate(file_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 100),
@@ -172,6 +174,17 @@ TEST_F(InodeFlagsTest, NoatimeKeepsTheAccessTime) {
   AgeTimes(file_);
   EXPECT_EQ(Must(me_.Read(file_, 0, 10)), "content");
   EXPECT_EQ(MovedTimes(file_), "");
+}
+
+// execve(2) opens with a flag of its own.
+TEST_F(InodeFlagsTest, AProgramThatRunsIsNotTruncatedByAReader) {
+  constexpr uint32_t kExecute = 0x20;
+  Must(me_.Open(file_, O_RDONLY | kExecute));
+  EXPECT_THAT(me_.Open(file_, O_RDONLY | O_TRUNC), Fails(ETXTBSY));
+  EXPECT_EQ(Stat(file_).size, 7u);
+  EXPECT_THAT(fs_->Release(me_.context(), {file_, {}, O_RDONLY | kExecute}), Succeeds());
+  EXPECT_THAT(me_.Open(file_, O_RDONLY | O_TRUNC), Succeeds());
+  EXPECT_EQ(Stat(file_).size, 0u);
 }
 
 }  // namespace

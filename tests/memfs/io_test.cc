@@ -23,10 +23,10 @@ class IoTest : public MemFsTest {
 };
 
 TEST_F(IoTest, OpenErrors) {
-  EXPECT_THAT(me_.Open(GoneInode()), Fails(ESTALE));
-  EXPECT_THAT(me_.Open(kRootInode), Fails(EISDIR));
-  EXPECT_THAT(me_.Open(Ino(me_.Mknod(kRootInode, "socket", S_IFSOCK))), Fails(ENXIO));
-  EXPECT_THAT(me_.Open(link_), Fails(EINVAL));
+  EXPECT_THAT(me_.Open(GoneInode(), O_TRUNC), Fails(ESTALE));
+  EXPECT_THAT(me_.Open(kRootInode, O_TRUNC), Fails(EISDIR));
+  EXPECT_THAT(me_.Open(Ino(me_.Mknod(kRootInode, "socket", S_IFSOCK)), O_TRUNC), Fails(ENXIO));
+  EXPECT_THAT(me_.Open(link_, O_TRUNC), Fails(EINVAL));
 }
 
 TEST_F(IoTest, OpenKeepsCachedPages) {
@@ -34,6 +34,21 @@ TEST_F(IoTest, OpenKeepsCachedPages) {
   EXPECT_TRUE(open.keep_cache);
   EXPECT_FALSE(open.direct_io);
   EXPECT_EQ(open.backing_id, 0);
+}
+
+TEST_F(IoTest, OpenTruncatesOnRequest) {
+  ASSERT_THAT(me_.Write(file_, 0, "data"), Succeeds());
+  ASSERT_THAT(me_.Chmod(file_, 06755), Succeeds());
+  AgeTimes(file_);
+  ASSERT_THAT(me_.Open(file_, O_RDWR), Succeeds());
+  EXPECT_EQ(Stat(file_).size, 4u);
+  EXPECT_EQ(MovedTimes(file_), "");
+  ASSERT_THAT(me_.Open(file_, O_RDWR | O_TRUNC), Succeeds());
+  EXPECT_EQ(Stat(file_).size, 0u);
+  EXPECT_EQ(MovedTimes(file_), "mc");
+  EXPECT_EQ(Stat(file_).mode & 07777, 06755u);
+  ASSERT_THAT(me_.Open(file_, O_RDWR | O_TRUNC, /*kill_suidgid=*/true), Succeeds());
+  EXPECT_EQ(Stat(file_).mode & 07777, 0755u);
 }
 
 TEST_F(IoTest, ReleaseMoreOftenThanOpenIsHarmless) {

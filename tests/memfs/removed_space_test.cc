@@ -280,6 +280,8 @@ TEST_P(SpaceOfRemovedFilesTest, LongWorkIsDoneWithoutASeat) {
   EXPECT_THAT(caller_.Truncate(file, kLimit), Succeeds());
   EXPECT_THAT(caller_.Truncate(file, 0), Succeeds());
   EXPECT_EQ(seat_.Left(), 0) << "a hole";
+  EXPECT_THAT(caller_.Open(copy, O_WRONLY | O_TRUNC), Succeeds());
+  EXPECT_EQ(seat_.Left(), 1);
 }
 
 TEST_P(SpaceOfRemovedFilesTest, ACopyIsMadeInPieces) {

@@ -20,11 +20,11 @@ InitRequest Kernel(uint32_t minor, uint64_t flags) { return {7, minor, 0x20000, 
 
 // What must be agreed on with a kernel that offers everything, spelled with the system's header.
 constexpr uint64_t kExpected =
-    FUSE_ASYNC_READ | FUSE_EXPORT_SUPPORT | FUSE_BIG_WRITES | FUSE_DONT_MASK | FUSE_HAS_IOCTL_DIR |
-    FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS |
-    FUSE_POSIX_ACL | FUSE_ABORT_ERROR | FUSE_MAX_PAGES | FUSE_CACHE_SYMLINKS |
-    FUSE_NO_OPENDIR_SUPPORT | FUSE_EXPLICIT_INVAL_DATA | FUSE_HANDLE_KILLPRIV_V2 |
-    FUSE_SETXATTR_EXT | FUSE_INIT_EXT | wire::kInitAllowIdmap;
+    FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_EXPORT_SUPPORT | FUSE_BIG_WRITES | FUSE_DONT_MASK |
+    FUSE_HAS_IOCTL_DIR | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO |
+    FUSE_PARALLEL_DIROPS | FUSE_POSIX_ACL | FUSE_ABORT_ERROR | FUSE_MAX_PAGES |
+    FUSE_CACHE_SYMLINKS | FUSE_NO_OPENDIR_SUPPORT | FUSE_EXPLICIT_INVAL_DATA |
+    FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT | FUSE_INIT_EXT | wire::kInitAllowIdmap;
 
 TEST(InitFlags, AreThoseOfTheProtocol) {
   const std::map<std::string_view, uint64_t> expected = {
@@ -125,6 +125,14 @@ TEST(Negotiate, WritebackIsAWish) {
             kExpected | FUSE_WRITEBACK_CACHE);
   const uint64_t without = kAll & ~uint64_t{FUSE_WRITEBACK_CACHE};
   EXPECT_EQ(Negotiate(Kernel(45, without), wishes)->parameters.flags, kExpected);
+}
+
+TEST(Negotiate, OpenDoesNotTruncateWithPassthrough) {
+  Wishes wishes;
+  const auto flags = [&] { return Negotiate(Kernel(45, kAll), wishes)->parameters.flags; };
+  EXPECT_NE(flags() & FUSE_ATOMIC_O_TRUNC, 0u);
+  wishes.passthrough = true;
+  EXPECT_EQ(flags() & FUSE_ATOMIC_O_TRUNC, 0u);
 }
 
 TEST(Negotiate, WithoutChecksOfPermissionsAclsAndIdmapsAreNotTheKernelsEither) {

@@ -8,17 +8,22 @@ constexpr uint64_t kOffset = 0x2122232425262728;
 constexpr uint32_t kFlags = 0x01020304;
 
 void AddOpens(std::vector<Sample>* samples) {
-  fuse_open_in open{};
-  open.flags = kFlags;
-  open.open_flags = 0xffffffff;  // without a meaning where OPEN does not truncate
-  const auto check = [](const OpenRequest& request) {
-    EXPECT_EQ(ToInt(request.ino), kNode);
-    EXPECT_EQ(request.flags, kFlags);
-  };
-  samples->push_back(MakeSample<OpenRequest>("Open", FUSE_OPEN, BytesOf(open), "", check));
-  samples->push_back(
-      MakeSample<OpendirRequest>("Opendir", FUSE_OPENDIR, BytesOf(open), "",
-                                 [check](const OpendirRequest& request) { check(request.open); }));
+  for (const bool kill : {false, true}) {
+    fuse_open_in open{};
+    open.flags = kFlags;
+    open.open_flags =
+        kill ? FUSE_OPEN_KILL_SUIDGID : ~static_cast<uint32_t>(FUSE_OPEN_KILL_SUIDGID);
+    const auto check = [kill](const OpenRequest& request) {
+      EXPECT_EQ(ToInt(request.ino), kNode);
+      EXPECT_EQ(request.flags, kFlags);
+      EXPECT_EQ(request.kill_suidgid, kill);
+    };
+    samples->push_back(MakeSample<OpenRequest>(kill ? "OpenKillingPrivileges" : "Open", FUSE_OPEN,
+                                               BytesOf(open), "", check));
+    samples->push_back(MakeSample<OpendirRequest>(
+        kill ? "OpendirKillingPrivileges" : "Opendir", FUSE_OPENDIR, BytesOf(open), "",
+        [check](const OpendirRequest& request) { check(request.open); }));
+  }
 
   fuse_release_in release{};
   release.fh = kHandle;

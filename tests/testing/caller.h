@@ -60,8 +60,8 @@ class Caller {
     return fs_->Rename(context_, {parent, name, new_parent, new_name, flags});
   }
 
-  Result<OpenResult> Open(InodeNumber ino, uint32_t flags = 0) const {
-    return fs_->Open(context_, {ino, flags});
+  Result<OpenResult> Open(InodeNumber ino, uint32_t flags = 0, bool kill_suidgid = false) const {
+    return fs_->Open(context_, {ino, flags, kill_suidgid});
   }
   Result<void> Release(InodeNumber ino, uint32_t flags = 0) const {
     return fs_->Release(context_, {ino, FileHandle{}, flags});
