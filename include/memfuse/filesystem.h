@@ -38,10 +38,10 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "memfuse/blocking_observer.h"
 #include "memfuse/errno.h"
 #include "memfuse/payload.h"
 #include "memfuse/read_sink.h"
-#include "memfuse/seat.h"
 #include "memfuse/types.h"
 
 namespace memfuse {
@@ -63,7 +63,7 @@ struct RequestContext {
   uint32_t pid = 0;
   // Of the thread that serves the request, to be left by an operation that takes long; null: there
   // is nobody to take it.
-  Seat* seat = nullptr;
+  BlockingObserver* blocking_observer = nullptr;
 };
 
 struct LookupRequest {
@@ -449,7 +449,7 @@ class FileSystem {
 
   // Whether Write passes large data on by Payload::MoveTo, so that it is worth keeping it in a
   // pipe. Asked before the first request.
-  virtual bool MovesData() const { return false; }
+  virtual bool AcceptsSplice() const { return false; }
 
   // Writes all of `data`, or its beginning where space ran out after at least one byte; that is
   // ENOSPC where the kernel writes back (from_page_cache). EISDIR, EINVAL, EFBIG (beyond 2^63-1),

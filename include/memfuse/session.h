@@ -39,11 +39,11 @@ struct ConnectionParameters {
 
 struct SessionOptions {
   // Workers, each with a descriptor of its own. 1 to 512. Up to 8 more are started when any of them
-  // leave their seats (memfuse/seat.h).
+  // leave their seats (memfuse/blocking_observer.h).
   int threads = 1;
   // Largest request in bytes: a power of two from 4 KiB to 1 MiB; the kernel's limit
   // (fs.fuse.max_pages_limit) may lower it. Of writes it may be a little less where their
-  // data is to come through pipes (FileSystem::MovesData) and the user gets none above 1 MiB.
+  // data is to come through pipes (FileSystem::AcceptsSplice) and the user gets none above 1 MiB.
   uint32_t max_write = 1 << 20;
   // Let the kernel collect small writes (FUSE_WRITEBACK_CACHE).
   bool writeback_cache = false;

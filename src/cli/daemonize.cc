@@ -122,7 +122,7 @@ void EnsureStandardStreams() {
   if (fd >= 0) close(fd);
 }
 
-void DetachFromSurroundings() {
+void DetachFromEnvironment() {
   if (chdir("/") != 0) {
     // Nothing but a strange chroot has no "/"; a busy old directory is then the lesser evil.
   }

@@ -40,7 +40,7 @@ void EnsureStandardStreams();
 // Makes this process independent of its surroundings: working directory "/" (a working directory,
 // or a core dump, inside the own mount would wait for itself), umask 0 (the kernel applies the
 // caller's). process_limits.h has what else is inherited.
-void DetachFromSurroundings();
+void DetachFromEnvironment();
 
 // Forks; to be called before there is any thread. The child returns, with all inherited descriptors
 // but 0, 1, 2 and `keep_fd` (-1: none) closed. It stays in the caller's process group until it

@@ -16,7 +16,6 @@
 #include "src/cli/daemonize.h"
 #include "src/cli/flags.h"
 #include "src/cli/help.h"
-#include "src/cli/leftover.h"
 #include "src/cli/machine.h"
 #include "src/cli/message.h"
 #include "src/cli/mount_helper.h"
@@ -28,6 +27,7 @@
 #include "src/cli/remount.h"
 #include "src/cli/server.h"
 #include "src/cli/service_manager.h"
+#include "src/cli/stale_mount.h"
 #include "src/transport/mount.h"
 
 namespace memfuse::cli {
@@ -45,15 +45,15 @@ int Run(Options options) {
     // A descriptor that was handed over belongs to somebody else's mount, who clears it away.
     const bool mounts = options.fuse_fd < 0;
     absl::StatusOr<StartupReport> pipe = Daemonize(options.fuse_fd, [&] {
-      if (mounts) DetachLeftover(options.mount.mount_point);
+      if (mounts) DetachStaleMount(options.mount.mount_point);
     });
     if (!pipe.ok()) return Fail(pipe.status());
     report = *std::move(pipe);
   }
-  DetachFromSurroundings();
+  DetachFromEnvironment();
   ResetInheritedState(/*background=*/!options.foreground);
   LowerOomScore(/*background=*/!options.foreground);
-  for (std::string& sentence : LiftResourceLimits()) {
+  for (std::string& sentence : RaiseResourceLimits()) {
     options.warnings.push_back(std::move(sentence));
   }
   ConfigureAllocator();
@@ -73,7 +73,7 @@ int Main(const std::vector<std::string>& arguments) {
   }
   absl::StatusOr<Options> options = ResolveOptions(*operands, ThisMachine());
   if (!options.ok()) return Fail(options.status());
-  if (const absl::Status status = CheckSurroundings(*options); !status.ok()) return Fail(status);
+  if (const absl::Status status = CheckEnvironment(*options); !status.ok()) return Fail(status);
   return Run(*std::move(options));
 }
 
@@ -100,7 +100,7 @@ int LeaveMounted(const MountHelperCall& call) {
 
 // As mount.memfuse.
 int HelperMain(const std::vector<std::string>& arguments) {
-  SpeakAs(Speaker::kMountHelper);
+  SetProgramName(ProgramKind::kMountHelper);
   ForgetServiceManager();
   const absl::StatusOr<MountHelperCall> call = ParseMountHelperCall(arguments);
   if (!call.ok()) return Fail(call.status());
@@ -113,7 +113,7 @@ int HelperMain(const std::vector<std::string>& arguments) {
   if (FLAGS_remount) return RemountMounted(*call);
   absl::StatusOr<Options> options = ResolveOptions({call->mount_point}, ThisMachine());
   if (!options.ok()) return Fail(options.status());
-  if (const absl::Status status = CheckSurroundings(*options); !status.ok()) return Fail(status);
+  if (const absl::Status status = CheckEnvironment(*options); !status.ok()) return Fail(status);
   // `mount -a` compared the path that it had made of the name, and saw no mount.
   if (FLAGS_fsname != call->source && IsMountedAs(FLAGS_fsname, call->mount_point)) {
     return LeaveMounted(*call);

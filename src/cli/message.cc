@@ -10,7 +10,7 @@
 namespace memfuse::cli {
 namespace {
 
-Speaker speaker = Speaker::kMemfuse;
+ProgramKind speaker = ProgramKind::kMemfuse;
 
 // 0 where the code says no more than the sentence does.
 int ErrnoOf(absl::StatusCode code) {
@@ -34,7 +34,7 @@ int ErrnoOf(absl::StatusCode code) {
 
 }  // namespace
 
-void SpeakAs(Speaker new_speaker) { speaker = new_speaker; }
+void SetProgramName(ProgramKind new_speaker) { speaker = new_speaker; }
 
 std::string OneLine(absl::string_view text) {
   std::string line(text);
@@ -46,11 +46,11 @@ std::string OneLine(absl::string_view text) {
 
 std::string ErrorLine(absl::string_view sentence) {
   return absl::StrCat(
-      speaker == Speaker::kMemfuse ? "memfuse: " : "mount.memfuse: ", OneLine(sentence), "\n");
+      speaker == ProgramKind::kMemfuse ? "memfuse: " : "mount.memfuse: ", OneLine(sentence), "\n");
 }
 
 int ExitStatus(absl::StatusCode code) {
-  if (speaker == Speaker::kMemfuse) return 1;
+  if (speaker == ProgramKind::kMemfuse) return 1;
   switch (code) {
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kUnimplemented:
@@ -68,7 +68,7 @@ int Fail(const absl::Status& status) {
   const std::string line =
       StderrIsJournal() ? absl::StrCat("<3>", OneLine(sentence), "\n") : ErrorLine(sentence);
   std::fputs(line.c_str(), stderr);
-  TellFailure(sentence, ErrnoOf(status.code()));
+  NotifyFailure(sentence, ErrnoOf(status.code()));
   return ExitStatus(status.code());
 }
 

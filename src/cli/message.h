@@ -13,10 +13,10 @@ namespace memfuse::cli {
 // Who speaks. The exit status of memfuse is 1 for whatever is wrong; that of the helper is what
 // mount(8) passes on as its own: 1 for a wrong call or a lack of permission, 2 for what the system
 // has run out of, 32 for any other mount that failed.
-enum class Speaker { kMemfuse, kMountHelper };
+enum class ProgramKind { kMemfuse, kMountHelper };
 
 // To be called first, before there is any thread; kMemfuse without it.
-void SpeakAs(Speaker speaker);
+void SetProgramName(ProgramKind speaker);
 
 // `text` as one line, whatever the arguments it quotes contain: control characters become '?'.
 std::string OneLine(absl::string_view text);

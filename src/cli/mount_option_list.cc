@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "src/cli/flag_table.h"
 #include "src/cli/flags.h"
-#include "src/cli/foreign_options.h"
+#include "src/cli/unsupported_options.h"
 
 namespace memfuse::cli {
 namespace {
@@ -37,7 +37,7 @@ absl::Status ApplyOne(absl::string_view option, Strictness strictness) {
   }
   if (name == "rw") return SetFlag("ro", "false");
   if (IsFlagOption(name)) return SetFlag(name, value);
-  const ForeignOption* const foreign = FindForeignOption(name);
+  const UnsupportedOption* const foreign = FindUnsupportedOption(name);
   if (foreign != nullptr && foreign->refusal.empty()) return absl::OkStatus();
   // Memory placed as for any process is what everybody gets.
   if (option == "mpol=default") return absl::OkStatus();

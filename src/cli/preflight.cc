@@ -37,7 +37,7 @@ absl::Status CheckFuseDescriptor(int fd) {
 
 }  // namespace
 
-absl::Status CheckSurroundings(Options& options) {
+absl::Status CheckEnvironment(Options& options) {
   std::string& mount_point = options.mount.mount_point;
   if (options.fuse_fd >= 0) {
     if (absl::Status status = CheckFuseDescriptor(options.fuse_fd); !status.ok()) return status;

@@ -10,7 +10,7 @@ namespace memfuse::cli {
 
 // Checks the mount point, the log directory and the descriptor of --fuse_fd, and makes the paths
 // in `options` absolute. The error is a sentence for the user.
-absl::Status CheckSurroundings(Options& options);
+absl::Status CheckEnvironment(Options& options);
 
 }  // namespace memfuse::cli
 

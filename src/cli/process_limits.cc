@@ -47,7 +47,7 @@ rlim_t RemoveLimit(__rlimit_resource_t resource) {
 
 }  // namespace
 
-std::vector<std::string> LiftResourceLimits() {
+std::vector<std::string> RaiseResourceLimits() {
   std::vector<std::string> left;
   if (const rlim_t seconds = RemoveLimit(RLIMIT_CPU); seconds != RLIM_INFINITY) {
     left.push_back(absl::StrCat("a hard limit on CPU time stays (ulimit -H -t): after ", seconds,

@@ -37,7 +37,7 @@ namespace memfuse::cli {
 
 // Lifts the resource limits. To be called before there is a second thread. Returns one sentence for
 // each limit that stays and can end the daemon.
-std::vector<std::string> LiftResourceLimits();
+std::vector<std::string> RaiseResourceLimits();
 
 // Sets the mask and the dispositions of signals, timer slack and the stack size of later threads.
 // `background`: also nice and the scheduling policy, as far as the process may. To be called before

@@ -92,7 +92,7 @@ bool SayNewLimits(absl::string_view where, const MemoryFileSystemUsage& now,
   if (now.size_limit == seen->size_limit && now.inode_limit == seen->inode_limit) return false;
   const bool said = base::WithMemory([&] {
     LOG(INFO) << "limits are now " << now.size_limit << " bytes, " << now.inode_limit << " inodes";
-    TellStatus(DescribeService(where, now.size_limit, now.inode_limit));
+    NotifyStatus(DescribeService(where, now.size_limit, now.inode_limit));
   });
   if (said) *seen = now;
   return said;
@@ -153,14 +153,14 @@ int End(int signal, absl::string_view where, Session* session) {
                                           : absl::StrCat("signal ", signal, ", unmounting ", where);
     LOG_IF(INFO, !failed) << end;
     LOG_IF(ERROR, failed) << end;
-    TellStopping(end);
+    NotifyStopping(end);
   });
   const absl::Status status = session->Unmount(kUnmountTimeout);
   if (status.ok() && !failed) return 0;
   base::WithMemory([&] {
     if (!status.ok()) LOG(ERROR) << status.message();
-    TellFailure(status.ok() ? absl::StrCat(kFailure, where) : std::string(status.message()),
-                /*error=*/0);
+    NotifyFailure(status.ok() ? absl::StrCat(kFailure, where) : std::string(status.message()),
+                  /*error=*/0);
   });
   return 1;
 }
@@ -209,7 +209,7 @@ int Run(const Options& options, StartupReport& report) {
   int signal = SIGTERM;  // as if, when nobody waits for the mount any more
   if (report.Succeed()) {
     base::WithMemory([&] {
-      TellReady(
+      NotifyReady(
           DescribeService(where, options.filesystem.size_limit, options.filesystem.inode_limit));
     });
     signal = ServeUntilEnd(signals.get(), where, cgroup, cgroup_limit, **session, **fs);

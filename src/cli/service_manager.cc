@@ -18,7 +18,7 @@ namespace memfuse::cli {
 namespace {
 
 // A failure changes nothing: whoever does not listen is not told.
-void Tell(const std::string& assignments) {
+void Notify(const std::string& assignments) {
   (void)sd_notify(/*unset_environment=*/0, assignments.c_str());
 }
 
@@ -26,20 +26,20 @@ void Tell(const std::string& assignments) {
 
 void ForgetServiceManager() { unsetenv("NOTIFY_SOCKET"); }
 
-void TellReady(absl::string_view status) {
-  Tell(absl::StrCat("READY=1\nSTATUS=", OneLine(status)));
+void NotifyReady(absl::string_view status) {
+  Notify(absl::StrCat("READY=1\nSTATUS=", OneLine(status)));
 }
 
-void TellStatus(absl::string_view status) { Tell(absl::StrCat("STATUS=", OneLine(status))); }
+void NotifyStatus(absl::string_view status) { Notify(absl::StrCat("STATUS=", OneLine(status))); }
 
-void TellStopping(absl::string_view status) {
-  Tell(absl::StrCat("STOPPING=1\nSTATUS=", OneLine(status)));
+void NotifyStopping(absl::string_view status) {
+  Notify(absl::StrCat("STOPPING=1\nSTATUS=", OneLine(status)));
 }
 
-void TellFailure(absl::string_view sentence, int error) {
+void NotifyFailure(absl::string_view sentence, int error) {
   std::string assignments = absl::StrCat("STATUS=", OneLine(sentence));
   if (error != 0) absl::StrAppend(&assignments, "\nERRNO=", error);
-  Tell(assignments);
+  Notify(assignments);
 }
 
 bool StderrIsJournal() {

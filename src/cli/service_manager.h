@@ -18,16 +18,16 @@ void ForgetServiceManager();
 
 // The mount can be used. `status` is what 'systemctl status' shows; like all texts here it is made
 // one line.
-void TellReady(absl::string_view status);
+void NotifyReady(absl::string_view status);
 
 // The same again, with other words: what is served has changed.
-void TellStatus(absl::string_view status);
+void NotifyStatus(absl::string_view status);
 
 // It begins to unmount.
-void TellStopping(absl::string_view status);
+void NotifyStopping(absl::string_view status);
 
 // It ends because of `sentence`; `error` is an errno value, 0 if there is none.
-void TellFailure(absl::string_view sentence, int error);
+void NotifyFailure(absl::string_view sentence, int error);
 
 // Whether standard error is a stream to the journal: it adds the time by itself, and takes a
 // priority as sd-daemon(3) writes it, "<6>", at the beginning of a line.

@@ -96,8 +96,8 @@ Result<AttributesResult> MemFs::DoSetattr(const RequestContext& context,
     auto* const file = static_cast<RegularFile*>(inode.get());
     FileData& data = *file->data();
     const uint64_t bytes = DataBytes(file);
-    const Absence absence(context.seat,
-                          bytes > *request.size && bytes - *request.size >= kLongWork);
+    const ScopedBlockingCall absence(context.blocking_observer,
+                                     bytes > *request.size && bytes - *request.size >= kLongWork);
     MEMFUSE_ASSIGN_OR_RETURN(const Resized size, data.Truncate(*request.size));
     // truncate(2) to the size that it has already moves no time of a file without data, as on
     // tmpfs; ftruncate(2), which is known by its handle, always does.
@@ -111,7 +111,7 @@ Result<AttributesResult> MemFs::DoSetattr(const RequestContext& context,
     KillGroupBitOfStrangers(context, /*unprivileged=*/!owner_changes, inode.get());
   }
   MutexLock lock(&inode->mu);
-  const CacheSeconds valid = inode->RefreshLocked();
+  const CacheSeconds valid = inode->SyncFromBackingLocked();
   Metadata& meta = inode->meta;
   // A request that names nothing is a write that is about to come, or chown(2) of nobody to
   // nobody, which moves ctime.
@@ -139,7 +139,7 @@ Result<AttributesResult> MemFs::DoSetattr(const RequestContext& context,
   }
   // Who writes a file and then sets its times or owner (tar, cp -p) is done with it. Of a directory
   // with another mode the kernel forgets the name.
-  inode->told = valid != 0 && !(inode->is_directory() && request.mode.has_value());
+  inode->kernel_attrs_valid = valid != 0 && !(inode->is_directory() && request.mode.has_value());
   return AttributesResult{inode->KnownAttributesLocked(), valid};
 }
 

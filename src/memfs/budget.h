@@ -11,19 +11,19 @@
 #include <cstdint>
 #include <utility>
 
-#include "src/memfs/allowance.h"
+#include "src/memfs/sharded_counter.h"
 
 namespace memfuse::memfs {
 
 // Whom a budget asks for more bytes when its limit is reached.
-class BudgetLender {
+class QuotaSource {
  public:
   // Raises the limit by at least `bytes`, or not at all. From any thread, under any lock but a
   // leaf.
-  virtual bool Lend(uint64_t bytes) = 0;
+  virtual bool Grow(uint64_t bytes) = 0;
 
  protected:
-  ~BudgetLender() = default;
+  ~QuotaSource() = default;
 };
 
 // Thread-safe; no lock, every member is atomic or constant.
@@ -36,25 +36,25 @@ class Budget {
 
   // All of `bytes`, or none and false.
   [[nodiscard]] bool ReserveBytes(uint64_t bytes) {
-    while (!bytes_.Take(bytes)) {
-      if (lender_ == nullptr || !lender_->Lend(bytes)) return false;
+    while (!bytes_.Acquire(bytes)) {
+      if (source_ == nullptr || !source_->Grow(bytes)) return false;
     }
     return true;
   }
   // As many units of `unit` bytes as there is room for, at most `count`; returns how many.
   [[nodiscard]] uint64_t ReserveUpTo(uint64_t count, uint64_t unit) {
-    return bytes_.TakeUpTo(count, unit);
+    return bytes_.AcquireUpTo(count, unit);
   }
-  void ReleaseBytes(uint64_t bytes) { bytes_.Give(bytes); }
+  void ReleaseBytes(uint64_t bytes) { bytes_.Release(bytes); }
 
-  [[nodiscard]] bool ReserveInode() { return inodes_.Take(1); }
-  void ReleaseInode() { inodes_.Give(1); }
+  [[nodiscard]] bool ReserveInode() { return inodes_.Acquire(1); }
+  void ReleaseInode() { inodes_.Release(1); }
 
   // From now on the limit is what `lender` raises it to, beginning with what is used; or, without
   // one, the limit that the budget was made with. While nobody else uses it.
-  void Borrow(BudgetLender* lender) {
-    lender_ = lender;
-    bytes_.SetLimit(lender == nullptr ? total() : bytes_used());
+  void UseSource(QuotaSource* source) {
+    source_ = source;
+    bytes_.SetLimit(source == nullptr ? total() : bytes_used());
   }
   void RaiseLimit(uint64_t bytes) { bytes_.RaiseLimit(bytes); }
   // By bytes that are not used; false, and nothing, where there are not so many.
@@ -70,38 +70,38 @@ class Budget {
   [[nodiscard]] bool SetInodeLimit(uint64_t inodes) { return Move(&inodes_, inodes); }
   // The same of bytes for a lender, who sees to the limit itself.
   void SetTotal(uint64_t bytes) {
-    bytes_.FillPursesFor(bytes);
+    bytes_.SizeShardsFor(bytes);
     total_.store(bytes, std::memory_order_relaxed);
   }
 
   // What the budget was made with, of which a lender may keep a part for other things.
   uint64_t total() const { return total_.load(std::memory_order_relaxed); }
-  uint64_t bytes_free() const { return bytes_.left(); }
+  uint64_t bytes_free() const { return bytes_.free(); }
   // Nearly as much, and never more; cheaper.
-  uint64_t bytes_free_at_least() const { return bytes_.left_at_least(); }
+  uint64_t bytes_free_lower_bound() const { return bytes_.free_lower_bound(); }
   uint64_t inode_limit() const { return inodes_.limit(); }
-  uint64_t inodes_free() const { return inodes_.left(); }
-  // As bytes_free_at_least.
-  uint64_t inodes_free_at_least() const { return inodes_.left_at_least(); }
-  uint64_t bytes_used() const { return bytes_.taken(); }
-  uint64_t inodes_used() const { return inodes_.taken(); }
+  uint64_t inodes_free() const { return inodes_.free(); }
+  // As bytes_free_lower_bound.
+  uint64_t inodes_free_lower_bound() const { return inodes_.free_lower_bound(); }
+  uint64_t bytes_used() const { return bytes_.used(); }
+  uint64_t inodes_used() const { return inodes_.used(); }
 
  private:
-  static bool Move(Allowance* allowance, uint64_t limit) {
-    const uint64_t now = allowance->limit();
+  static bool Move(ShardedCounter* counter, uint64_t limit) {
+    const uint64_t now = counter->limit();
     if (limit > now) {
-      allowance->RaiseLimit(limit - now);
-    } else if (!allowance->LowerLimit(now - limit)) {
+      counter->RaiseLimit(limit - now);
+    } else if (!counter->LowerLimit(now - limit)) {
       return false;
     }
-    allowance->FillPursesFor(limit);
+    counter->SizeShardsFor(limit);
     return true;
   }
 
   std::atomic<uint64_t> total_;
-  BudgetLender* lender_ = nullptr;  // constant while anybody else uses the budget
-  Allowance bytes_;
-  Allowance inodes_;
+  QuotaSource* source_ = nullptr;  // constant while anybody else uses the budget
+  ShardedCounter bytes_;
+  ShardedCounter inodes_;
 };
 
 // Bytes that were reserved for something that may yet fail. The holder of the reservation gives
@@ -115,7 +115,7 @@ class Reservation {
     if (bytes_ != 0) budget_->ReleaseBytes(bytes_);
   }
   // At most once with success.
-  [[nodiscard]] bool Take(Budget* budget, uint64_t bytes) {
+  [[nodiscard]] bool Reserve(Budget* budget, uint64_t bytes) {
     if (!budget->ReserveBytes(bytes)) return false;
     budget_ = budget;
     bytes_ = bytes;
@@ -139,7 +139,7 @@ class InodeReservation {
     if (budget_ != nullptr) budget_->ReleaseInode();
   }
   // At most once with success.
-  [[nodiscard]] bool Take(Budget* budget) {
+  [[nodiscard]] bool Reserve(Budget* budget) {
     if (!budget->ReserveInode()) return false;
     budget_ = budget;
     return true;

@@ -79,7 +79,7 @@ Result<InodeRef> MemFs::NewInode(const RequestContext& context, const Directory&
   const uint32_t type = node.mode & S_IFMT;
   const uint32_t cost = InodeCost(type, node.target, *resources_.store);
   Reservation space;
-  if (!space.Take(&resources_.budget, cost)) return Errno(ENOSPC);
+  if (!space.Reserve(&resources_.budget, cost)) return Errno(ENOSPC);
   const InodeNumber ino = table_.NewNumber();
   Inode* made;
   switch (type) {
@@ -117,11 +117,11 @@ Result<Entry> MemFs::MakeNode(const RequestContext& context, InodeNumber parent,
   if (node.mode == S_IFLNK && node.target.empty()) return Errno(ENOENT);
 
   Reservation space;
-  if (!space.Take(&resources_.budget, Dentry::Cost(name))) return Errno(ENOSPC);
+  if (!space.Reserve(&resources_.budget, Dentry::Cost(name))) return Errno(ENOSPC);
   const Timestamp now = base::Now();
   MEMFUSE_ASSIGN_OR_RETURN(inode, NewInode(context, *dir, node, now));
   InodeReservation slot;
-  if (!slot.Take(&resources_.budget)) return Errno(ENOSPC);
+  if (!slot.Reserve(&resources_.budget)) return Errno(ENOSPC);
   DentryHolder dentry(Dentry::New(name, inode.get()));
   FileData* const data = node.open ? static_cast<RegularFile*>(inode.get())->data() : nullptr;
   if (data != nullptr) MEMFUSE_RETURN_IF_ERROR(data->Open(node.open_flags, open));
@@ -213,7 +213,7 @@ Result<CreateResult> MemFs::MakeTmpfile(const RequestContext& context,
   node.umask = request.umask;
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, NewInode(context, *dir, node, base::Now()));
   InodeReservation slot;
-  if (!slot.Take(&resources_.budget)) return Errno(ENOSPC);
+  if (!slot.Reserve(&resources_.budget)) return Errno(ENOSPC);
   FileData& data = *static_cast<RegularFile*>(inode.get())->data();
   CreateResult result;
   MEMFUSE_RETURN_IF_ERROR(data.Open(request.flags, &result.open));
@@ -245,7 +245,7 @@ Result<Entry> MemFs::MakeLink(const LinkRequest& request) {
   if (dir->immutable() || inode->fixed() || inode->is_directory()) return Errno(EPERM);
 
   Reservation space;
-  const bool full = !space.Take(&resources_.budget, Dentry::Cost(request.new_name));
+  const bool full = !space.Reserve(&resources_.budget, Dentry::Cost(request.new_name));
   DentryHolder dentry(Dentry::New(request.new_name, inode.get()));
   {
     // A reference that is given up below keeps the inode from dying between the check and the

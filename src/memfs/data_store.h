@@ -31,7 +31,7 @@ class DataStore {
   virtual uint32_t file_cost() const = 0;
 
   // Whether files take what they are given to write by Payload::MoveTo.
-  virtual bool moves_data() const { return false; }
+  virtual bool accepts_splice() const { return false; }
 
   // Bytes that files hold now, in whole pages.
   virtual uint64_t data_bytes() const = 0;

@@ -23,7 +23,7 @@ Inode::~Inode() {
 void Inode::NoteRemovedLocked() {
   if (removal || dead || meta.nlink != 0 || opens != 0) return;
   // A file that is still mapped is in use, and the kernel keeps it for as long.
-  if (RefreshLocked() == 0) return;
+  if (SyncFromBackingLocked() == 0) return;
   removal = resources_->removed.Add(meta.uid, cost_ + blocks() * kSectorBytes);
 }
 
@@ -38,7 +38,7 @@ void Inode::EndRemoved() {
 
 void Inode::ChangedLocked(Timestamp now) {
   meta.ctime = StampLocked(now);
-  told = false;
+  kernel_attrs_valid = false;
 }
 
 Attributes Inode::KnownAttributesLocked() const {
@@ -60,7 +60,7 @@ Attributes Inode::KnownAttributesLocked() const {
 }
 
 Entry Inode::AddLookupLocked(uint64_t generation) {
-  const CacheSeconds valid = RefreshLocked();
+  const CacheSeconds valid = SyncFromBackingLocked();
   Entry entry = AddFirstLookupLocked(generation);
   entry.attributes_valid = valid;
   return entry;
@@ -73,7 +73,7 @@ Entry Inode::AddFirstLookupLocked(uint64_t generation) {
   entry.generation = generation;
   entry.attributes = KnownAttributesLocked();
   entry.attributes_valid = FirstValidity();
-  told = opens == 0;
+  kernel_attrs_valid = opens == 0;
   return entry;
 }
 
@@ -121,7 +121,7 @@ bool Inode::KillPrivilegesLocked(bool kill_suidgid) {
   return true;
 }
 
-CacheSeconds RegularFile::RefreshLocked() {
+CacheSeconds RegularFile::SyncFromBackingLocked() {
   Times times = meta;
   const CacheSeconds valid = data()->SyncFromBackingFile(&times);
   TakeTimesLocked(times);

@@ -73,7 +73,9 @@ class Inode : public base::RefCounted {
 
   // Brings size, blocks and times up to date with what happened without a call, and returns how
   // long they stay right. Before any of them is looked at or changed.
-  virtual CacheSeconds RefreshLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) { return kCacheForever; }
+  virtual CacheSeconds SyncFromBackingLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+    return kCacheForever;
+  }
 
   // The stamp of a change at `now` (base::Now). Two threads may get here in the other order than
   // they got the time, and the kernel may have written since: then it is ctime, which no program
@@ -104,9 +106,9 @@ class Inode : public base::RefCounted {
 
   // What the kernel is told, in one step or two.
   AttributesResult AttributesLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
-    const CacheSeconds valid = RefreshLocked();
+    const CacheSeconds valid = SyncFromBackingLocked();
     // Through an open file the kernel changes them.
-    told = valid != 0 && opens == 0;
+    kernel_attrs_valid = valid != 0 && opens == 0;
     return {KnownAttributesLocked(), valid};
   }
   Attributes KnownAttributesLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu);
@@ -114,7 +116,7 @@ class Inode : public base::RefCounted {
   // unasked. Where it is wrong the kernel asks.
   bool IsKnownToKernelLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu) {
     // With several names the lookup may be of another one.
-    return told && lookups != 0 && (meta.nlink == 1 || is_directory());
+    return kernel_attrs_valid && lookups != 0 && (meta.nlink == 1 || is_directory());
   }
   // AttributesLocked as an answer to LOOKUP and its kin; counts the lookup.
   Entry AddLookupLocked(uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
@@ -169,7 +171,7 @@ class Inode : public base::RefCounted {
   // Made by O_TMPFILE: may be given its first name although nlink is 0.
   bool linkable ABSL_GUARDED_BY(mu) = false;
   // The kernel was told the attributes, and as far as is known nothing has changed them since.
-  bool told ABSL_GUARDED_BY(mu) = false;
+  bool kernel_attrs_valid ABSL_GUARDED_BY(mu) = false;
 
  private:
   std::atomic<uint32_t> flags_{0};
@@ -185,7 +187,7 @@ class RegularFile : public Inode {
   RegularFile(Resources* resources, InodeNumber number, Timestamp born, Reservation charge)
       : Inode(resources, number, S_IFREG, born, std::move(charge)) {}
 
-  CacheSeconds RefreshLocked() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  CacheSeconds SyncFromBackingLocked() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   CacheSeconds FirstValidity() const override { return data()->Validity(); }
   uint64_t size() const override { return data()->size(); }
   uint64_t blocks() const override { return data()->blocks(); }

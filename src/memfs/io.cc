@@ -43,7 +43,7 @@ uint32_t OwnerOf(const RegularFile& file) {
 
 // Of one COPY_FILE_RANGE, which may do less than it was asked to: the caller can be interrupted in
 // between, and others get a turn.
-constexpr uint64_t kMostCopied = 16 << 20;
+constexpr uint64_t kMaxCopy = 16 << 20;
 
 }  // namespace
 
@@ -54,7 +54,7 @@ void MemFs::NoteDataChange(const RequestContext& context, RegularFile* file, boo
   {
     MutexLock lock(&file->mu);
     (void)file->KillPrivilegesLocked(kill_suidgid);
-    (void)file->RefreshLocked();
+    (void)file->SyncFromBackingLocked();
     // Of two stamps within a tick, of different files, the kernel may make the second equal to the
     // first. A program that looked at this file in between has to see a later one.
     if (time.has_value() && now <= file->meta.ctime) now = base::Now();
@@ -70,8 +70,8 @@ void MemFs::NoteAccess(Inode* inode) const {
   if (inode->is_directory() && !directory_atime_) return;
   const Timestamp now = base::WallTime();
   MutexLock lock(&inode->mu);
-  inode->told = false;  // the kernel forgets the atime of what it reads
-  (void)inode->RefreshLocked();
+  inode->kernel_attrs_valid = false;  // the kernel forgets the atime of what it reads
+  (void)inode->SyncFromBackingLocked();
   if (strictatime_ || RelatimeIsDue(inode->meta, now)) inode->meta.atime = base::Now();
 }
 
@@ -90,7 +90,7 @@ void MemFs::KillGroupBitOfStrangers(const RequestContext& context, bool unprivil
 
 uint64_t MemFs::DataBytes(RegularFile* file) {
   MutexLock lock(&file->mu);
-  (void)file->RefreshLocked();
+  (void)file->SyncFromBackingLocked();
   return file->blocks() * 512;
 }
 
@@ -113,7 +113,7 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
     if (file->executions > 0) return Errno(ETXTBSY);
   }
   if (truncates) {
-    const Absence absence(context.seat, DataBytes(file.get()) >= kLongWork);
+    const ScopedBlockingCall absence(context.blocking_observer, DataBytes(file.get()) >= kLongWork);
     MEMFUSE_RETURN_IF_ERROR(file->data()->Truncate(0));
     NoteDataChange(context, file.get(), request.kill_suidgid);
   }
@@ -125,7 +125,7 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
     if (!file->dead) {
       file->AddOpenLocked(request.flags);
       file->EndRemovedLocked();
-      file->told = false;
+      file->kernel_attrs_valid = false;
       if ((request.flags & kOpenedToExecute) != 0) ++file->executions;
       // A program that has the file open for writing may be in write(2), for as long as it likes:
       // it waits for a page of another file system. The kernel holds the backing file's lock
@@ -218,7 +218,7 @@ Result<void> MemFs::DoFallocate(const RequestContext& context, const FallocateRe
   if (!found.ok()) return found.error() == EINVAL ? Errno(ENODEV) : found.error();
   if ((*found)->immutable() || ((*found)->append_only() && operation != 0)) return Errno(EPERM);
   FileData& data = *(*found)->data();
-  const Absence absence(context.seat, request.length >= kLongWork);
+  const ScopedBlockingCall absence(context.blocking_observer, request.length >= kLongWork);
   switch (operation) {
     case FALLOC_FL_PUNCH_HOLE:
       MEMFUSE_RETURN_IF_ERROR(data.PunchHole(request.offset, request.length));
@@ -246,7 +246,7 @@ Result<uint64_t> MemFs::Lseek(const RequestContext&, const LseekRequest& request
 
 Result<uint64_t> MemFs::CopyFileRange(const RequestContext& context,
                                       const CopyFileRangeRequest& request) {
-  return RetryAfterReclaim(context, request.ino_out, std::min(request.length, kMostCopied),
+  return RetryAfterReclaim(context, request.ino_out, std::min(request.length, kMaxCopy),
                            [&] { return DoCopyFileRange(context, request); });
 }
 
@@ -262,17 +262,17 @@ Result<uint64_t> MemFs::DoCopyFileRange(const RequestContext& context,
   uint64_t size;
   {
     MutexLock lock(&in->mu);
-    (void)in->RefreshLocked();
+    (void)in->SyncFromBackingLocked();
     size = in->size();
   }
   if (request.offset_in >= size) return uint64_t{0};
   const uint64_t length = std::min(
-      {request.length, kMostCopied, size - request.offset_in, kMaxFileSize - request.offset_out});
+      {request.length, kMaxCopy, size - request.offset_in, kMaxFileSize - request.offset_out});
   if (in.get() == out.get() && request.offset_in < request.offset_out + length &&
       request.offset_out < request.offset_in + length) {
     return Errno(EINVAL);
   }
-  const Absence absence(context.seat, length >= kLongWork);
+  const ScopedBlockingCall absence(context.blocking_observer, length >= kLongWork);
   MEMFUSE_ASSIGN_OR_RETURN(const uint64_t done, out->data()->CopyFrom(in->data(), request.offset_in,
                                                                       request.offset_out, length));
   if (done > 0) NoteDataChange(context, out.get(), /*kill_suidgid=*/false);

@@ -51,7 +51,7 @@ Result<void> MemFs::SetLimits(const RequestContext& context, uint64_t size_limit
   Result<void> set = TrySetLimits(size_limit, inode_limit);
   // Removed files that are not free yet may be all that is in the way.
   if (!set.ok() && set.error() == EINVAL &&
-      reclaim_.Wait(options_.administrator, context.seat, [] { return false; })) {
+      reclaim_.Wait(options_.administrator, context.blocking_observer, [] { return false; })) {
     set = TrySetLimits(size_limit, inode_limit);
   }
   return set;

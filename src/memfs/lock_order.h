@@ -5,7 +5,8 @@
 //   `- directory           Directory::mu           reader/writer; the names in one directory
 //      `- file data        FileData's lock         reader/writer; the bytes of one file
 //         `- attributes    Inode::mu               short; mode, owner, times, counts, xattrs
-//            `- leaves     InodeTable shards, Arena, ShmemStore and its IdleBackings, Reclaim;
+//            `- leaves     InodeTable shards, Arena, PassthroughStore and its BackingIdCache,
+//            Reclaim;
 //                          below them base::EventCount
 //
 // A thread takes locks downwards in this tree only. Within a rank:

@@ -20,8 +20,8 @@
 #include "src/memfs/inode.h"
 #include "src/memfs/inode_table.h"
 #include "src/memfs/lock_order.h"
+#include "src/memfs/passthrough_store.h"
 #include "src/memfs/reclaim.h"
-#include "src/memfs/shmem_store.h"
 
 namespace memfuse::memfs {
 
@@ -77,7 +77,7 @@ class MemFs final : public MemoryFileSystem {
   Result<void> Release(const RequestContext& context, const ReleaseRequest& request) override;
   Result<size_t> Read(const RequestContext& context, const ReadRequest& request,
                       ReadSink* sink) override;
-  bool MovesData() const override { return resources_.store->moves_data(); }
+  bool AcceptsSplice() const override { return resources_.store->accepts_splice(); }
   Result<size_t> Write(const RequestContext& context, const WriteRequest& request) override;
   Result<void> Fallocate(const RequestContext& context, const FallocateRequest& request) override;
   Result<uint64_t> Lseek(const RequestContext& context, const LseekRequest& request) override;
@@ -113,9 +113,9 @@ class MemFs final : public MemoryFileSystem {
 
   explicit MemFs(const MemoryFileSystemOptions& options);
 
-  // The store that the options name. ResourceExhausted, and as ShmemStore::Make.
+  // The store that the options name. ResourceExhausted, and as PassthroughStore::Make.
   absl::Status MakeStore();
-  // A tmpfs keeps file data from now on; while there are no files. As ShmemStore::Make.
+  // A tmpfs keeps file data from now on; while there are no files. As PassthroughStore::Make.
   absl::Status UseShmem();
 
   // What STATFS says: what is reserved and not used is free, and so is what removed inodes take.
@@ -215,7 +215,8 @@ class MemFs final : public MemoryFileSystem {
   const MemoryFileSystemOptions options_;
   std::string data_description_;  // constant from the first request on
   std::string data_options_;      // constant from the first request on
-  ShmemStore* shmem_ = nullptr;   // the store, if it is one; constant from the first request on
+  PassthroughStore* shmem_ =
+      nullptr;  // the store, if it is one; constant from the first request on
   Resources resources_;
   InodeTable table_;
   Reclaim reclaim_{&resources_.removed};

@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "src/base/clock.h"
-#include "src/memfs/arena_store.h"
+#include "src/memfs/daemon_store.h"
 #include "src/memfs/memfs.h"
 #include "src/memfs/null_store.h"
 
@@ -34,12 +34,12 @@ absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Make(const MemoryFileSystemOptions
   Budget& budget = fs->resources_.budget;
   constexpr uint32_t kRootCost = sizeof(Directory) + 64;
   Reservation charge;
-  if (options.size_limit == 0 || !charge.Take(&budget, kRootCost)) {
+  if (options.size_limit == 0 || !charge.Reserve(&budget, kRootCost)) {
     return absl::InvalidArgumentError("the size is too small for even an empty file system");
   }
   if (absl::Status made = fs->MakeStore(); !made.ok()) return made;
   InodeReservation slot;
-  if (!slot.Take(&budget)) {
+  if (!slot.Reserve(&budget)) {
     return absl::InvalidArgumentError("the number of inodes has to be at least 1");
   }
   const Timestamp now = base::Now();
@@ -68,10 +68,10 @@ absl::Status MemFs::MakeStore() {
     case DataKind::kDaemon:
       break;
   }
-  absl::StatusOr<std::unique_ptr<ArenaStore>> arena = ArenaStore::Make(
+  absl::StatusOr<std::unique_ptr<DaemonStore>> arena = DaemonStore::Make(
       {options_.huge, options_.noswap, options_.writeback_cache}, &resources_.budget);
   if (!arena.ok()) return arena.status();
-  data_description_ = absl::StrCat("arena in the daemon, huge=", (*arena)->huge());
+  data_description_ = absl::StrCat("daemon, huge=", (*arena)->huge());
   data_options_ = absl::StrCat("data=daemon,huge=", (*arena)->huge());
   resources_.store = *std::move(arena);
   return absl::OkStatus();
@@ -80,11 +80,12 @@ absl::Status MemFs::MakeStore() {
 absl::Status MemFs::UseShmem() {
   const PrivateTmpfsOptions options = {resources_.budget.total(), TmpfsHuge(options_.huge),
                                        options_.noswap, !atime_, options_.strictatime};
-  absl::StatusOr<std::unique_ptr<ShmemStore>> shmem = ShmemStore::Make(options, &resources_.budget);
+  absl::StatusOr<std::unique_ptr<PassthroughStore>> shmem =
+      PassthroughStore::Make(options, &resources_.budget);
   if (!shmem.ok()) return shmem.status();
   shmem_ = shmem->get();
   resources_.store = *std::move(shmem);
-  data_description_ = "tmpfs of the kernel, without passthrough";
+  data_description_ = "private tmpfs, without passthrough";
   return absl::OkStatus();
 }
 
@@ -112,8 +113,7 @@ absl::Status MemFs::Connected(BackingFiles* backing) {
     status = shmem_->UseBackingFiles(backing);
   }
   if (status.ok()) {
-    data_description_ =
-        absl::StrCat("tmpfs of the kernel by passthrough, huge=", TmpfsHuge(options_.huge));
+    data_description_ = absl::StrCat("passthrough, huge=", TmpfsHuge(options_.huge));
     data_options_ = absl::StrCat("data=passthrough,huge=", TmpfsHuge(options_.huge));
     return status;
   }
@@ -188,10 +188,10 @@ bool MemFs::WaitForReclaim(const RequestContext& context, InodeNumber ino, uint6
   constexpr uint64_t kLittle = 128 << 10;
   const Budget& budget = resources_.budget;
   const auto enough = [&] {
-    return budget.inodes_free_at_least() > 0 && resources_.store->free_bytes() >= bytes &&
+    return budget.inodes_free_lower_bound() > 0 && resources_.store->free_bytes() >= bytes &&
            resources_.store->free_bytes() - bytes >= std::min(kLittle, budget.total() / 16);
   };
-  return reclaim_.Wait(owner, context.seat, enough) || reclaim_.progress() != seen;
+  return reclaim_.Wait(owner, context.blocking_observer, enough) || reclaim_.progress() != seen;
 }
 
 void MemFs::WaitForWritableSpace(const RequestContext& context, uint32_t owner) {
@@ -202,7 +202,7 @@ void MemFs::WaitForWritableSpace(const RequestContext& context, uint32_t owner) 
     // Large files are freed faster than a program writes.
     return free >= plenty && free >= reclaim_.bytes_in_background();
   };
-  if (!enough()) (void)reclaim_.Wait(owner, context.seat, enough);
+  if (!enough()) (void)reclaim_.Wait(owner, context.blocking_observer, enough);
 }
 
 Result<InodeRef> MemFs::FindInode(InodeNumber ino) const {

@@ -27,26 +27,26 @@ class PageSlot {
       : bits_(page | (written ? 0 : kUnwritten) | (shared ? kShared : 0)) {}
 
   // Written, as far as lseek(2) is told, but with nothing: reserved twice.
-  static PageSlot Blank(PageNumber page) {
+  static PageSlot PreallocatedAsData(PageNumber page) {
     PageSlot slot;
-    slot.bits_ = page | kBlank;
+    slot.bits_ = page | kPreallocatedAsData;
     return slot;
   }
 
   bool hole() const { return bits_ == 0; }
   PageNumber page() const { return bits_ & (kShared - 1); }
   // False: reserved by fallocate(2), reads as zeros and counts as a hole for lseek(2).
-  bool written() const { return (bits_ & kBlank) != kUnwritten; }
+  bool written() const { return (bits_ & kPreallocatedAsData) != kUnwritten; }
   // There is memory behind the page. It reads as zeros otherwise.
   bool has_memory() const { return bits_ != 0 && (bits_ & kUnwritten) == 0; }
   // The page had other owners once, and may have them still: ask the arena before writing to it.
-  bool shared() const { return (bits_ & kBlank) == kShared; }
+  bool shared() const { return (bits_ & kPreallocatedAsData) == kShared; }
 
  private:
   static constexpr uint32_t kShared = Arena::kMaxPages;
   static constexpr uint32_t kUnwritten = kShared << 1;
   // Only what was written is shared, which leaves one combination.
-  static constexpr uint32_t kBlank = kShared | kUnwritten;
+  static constexpr uint32_t kPreallocatedAsData = kShared | kUnwritten;
   uint32_t bits_ = 0;
 };
 

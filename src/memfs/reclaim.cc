@@ -68,7 +68,7 @@ bool Reclaim::FreeInBackground(const base::RefPtr<Inode>& inode) {
   uint64_t bytes;
   {
     MutexLock lock(&file->mu);
-    (void)file->RefreshLocked();
+    (void)file->SyncFromBackingLocked();
     bytes = file->blocks() * kSectorBytes;
   }
   if (bytes < kLargeFile) return false;
@@ -160,7 +160,7 @@ void Reclaim::NoteVainWait(const Targets& targets, size_t own, bool others,
   }
 }
 
-bool Reclaim::Wait(uint32_t owner, Seat* blocking, absl::FunctionRef<bool()> enough) {
+bool Reclaim::Wait(uint32_t owner, BlockingObserver* blocking, absl::FunctionRef<bool()> enough) {
   const size_t own = RemovedInodes::OwnerIndex(owner);
   Targets targets;
   if (!FindTargets(own, base::MonotonicClock::now(), &targets)) return false;
@@ -169,7 +169,7 @@ bool Reclaim::Wait(uint32_t owner, Seat* blocking, absl::FunctionRef<bool()> eno
     return true;
   }
   {
-    const Absence absence(blocking);
+    const ScopedBlockingCall absence(blocking);
     const base::MonotonicTime begin = base::MonotonicClock::now();
     const base::MonotonicTime others_deadline = begin + kOthersTimeout;
     const base::MonotonicTime own_deadline =

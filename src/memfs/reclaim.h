@@ -27,7 +27,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
-#include "memfuse/seat.h"
+#include "memfuse/blocking_observer.h"
 #include "src/base/event_count.h"
 #include "src/memfs/inode.h"
 #include "src/memfs/lock_order.h"
@@ -73,7 +73,7 @@ class Reclaim {
   // Waits until what was removed before the call is free, or `enough` says that no more is needed.
   // `owner` (uid) is whose space is short. `blocking` is the calling thread's (may be null).
   // Returns false at once where there was nothing to wait for. Without locks.
-  bool Wait(uint32_t owner, Seat* blocking, absl::FunctionRef<bool()> enough);
+  bool Wait(uint32_t owner, BlockingObserver* blocking, absl::FunctionRef<bool()> enough);
 
  private:
   struct Entry {

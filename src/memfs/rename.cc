@@ -135,7 +135,7 @@ Result<void> MemFs::RenameLocked(const RequestContext& context, const RenameRequ
     NewNode node;
     node.mode = S_IFCHR;  // device 0:0 without any permission, as overlayfs looks for it
     MEMFUSE_ASSIGN_OR_RETURN(whiteout, NewInode(context, *from, node, now));
-    if (!slot.Take(&resources_.budget)) return Errno(ENOSPC);
+    if (!slot.Reserve(&resources_.budget)) return Errno(ENOSPC);
     table_.Insert(whiteout);
     move.whiteout = whiteout.get();
   }
@@ -146,7 +146,7 @@ Result<void> MemFs::RenameLocked(const RequestContext& context, const RenameRequ
 
   if (target == nullptr) {
     Reservation space;
-    if (!space.Take(&resources_.budget, Dentry::Cost(request.new_name))) return Errno(ENOSPC);
+    if (!space.Reserve(&resources_.budget, Dentry::Cost(request.new_name))) return Errno(ENOSPC);
     DentryHolder fresh(Dentry::New(request.new_name, source));
     move.fresh = fresh.get();
     (void)MoveEntry(from, to, move, now);  // nothing is replaced, nothing dies

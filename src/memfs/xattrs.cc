@@ -28,7 +28,7 @@ Result<void> Xattrs::Set(std::string_view name, absl::Span<const char> value, ui
   const uint64_t cost = Cost(name, value.size());
   const uint64_t old_cost = it == map_.end() ? 0 : Cost(name, it->second.size());
   Reservation space;
-  if (cost > old_cost && !space.Take(budget_, cost - old_cost)) return Errno(ENOSPC);
+  if (cost > old_cost && !space.Reserve(budget_, cost - old_cost)) return Errno(ENOSPC);
   std::string copy(value.data(), value.size());
   if (it == map_.end()) {
     std::string key(name);

@@ -122,7 +122,7 @@ struct MessagePrefix {
   bool is_direct = false;  // a WRITE of an O_DIRECT file: from the caller's memory
 };
 // `prefix` may be shorter or longer; nothing is told of one that is shorter.
-MessagePrefix LookAhead(absl::Span<const char> prefix);
+MessagePrefix ParsePrefix(absl::Span<const char> prefix);
 
 }  // namespace memfuse::protocol
 

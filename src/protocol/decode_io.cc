@@ -157,7 +157,7 @@ Result<Request> DecodeWrite(const RequestHeader& header, absl::Span<const char> 
   return Request(internal::MakeWrite(header.node, in, data));
 }
 
-MessagePrefix LookAhead(absl::Span<const char> prefix) {
+MessagePrefix ParsePrefix(absl::Span<const char> prefix) {
   if (prefix.size() < kWritePrefixSize) return {};
   wire::InHeader header;
   wire::WriteIn in;

@@ -11,82 +11,89 @@ namespace memfuse::protocol {
 namespace {
 
 constexpr InitFlag kFlags[] = {
-    {wire::kInitAsyncRead, "ASYNC_READ", Want::kYes,
+    {wire::kInitAsyncRead, "ASYNC_READ", CapabilityPolicy::kYes,
      "Reads may come in any order and many at once; nothing here depends on it."},
-    {wire::kInitPosixLocks, "POSIX_LOCKS", Want::kNo,
+    {wire::kInitPosixLocks, "POSIX_LOCKS", CapabilityPolicy::kNo,
      "All users are behind this one kernel, which keeps the locks by itself, and right."},
-    {wire::kInitFileOps, "FILE_OPS", Want::kNo, "Without effect in every kernel."},
-    {wire::kInitAtomicOTrunc, "ATOMIC_O_TRUNC", Want::kNotPassthrough,
+    {wire::kInitFileOps, "FILE_OPS", CapabilityPolicy::kNo, "Without effect in every kernel."},
+    {wire::kInitAtomicOTrunc, "ATOMIC_O_TRUNC", CapabilityPolicy::kNotPassthrough,
      "OPEN truncates, which saves a SETATTR for each O_TRUNC. But OPEN comes without the inode's "
      "lock: with passthrough it would wait for a write(2) to the backing file that is under way."},
-    {wire::kInitExportSupport, "EXPORT_SUPPORT", Want::kYes,
+    {wire::kInitExportSupport, "EXPORT_SUPPORT", CapabilityPolicy::kYes,
      "LOOKUP of \".\" and \"..\" is answered on every inode: file handles and NFS work."},
-    {wire::kInitBigWrites, "BIG_WRITES", Want::kYes, "Old kernels split writes at 4 KiB else."},
-    {wire::kInitDontMask, "DONT_MASK", Want::kYes,
+    {wire::kInitBigWrites, "BIG_WRITES", CapabilityPolicy::kYes,
+     "Old kernels split writes at 4 KiB else."},
+    {wire::kInitDontMask, "DONT_MASK", CapabilityPolicy::kYes,
      "The server applies the umask: a default ACL of the parent takes its place."},
-    {wire::kInitSpliceWrite, "SPLICE_WRITE", Want::kNo,
+    {wire::kInitSpliceWrite, "SPLICE_WRITE", CapabilityPolicy::kNo,
      "Replies are written; splicing them was slower."},
-    {wire::kInitSpliceMove, "SPLICE_MOVE", Want::kNo,
+    {wire::kInitSpliceMove, "SPLICE_MOVE", CapabilityPolicy::kNo,
      "Pages that are moved away would have to be replaced at once."},
-    {wire::kInitSpliceRead, "SPLICE_READ", Want::kNo,
+    {wire::kInitSpliceRead, "SPLICE_READ", CapabilityPolicy::kNo,
      "Without effect in every kernel: what is received by splice(2) is delivered all the same."},
-    {wire::kInitFlockLocks, "FLOCK_LOCKS", Want::kNo, "As POSIX_LOCKS."},
-    {wire::kInitHasIoctlDir, "HAS_IOCTL_DIR", Want::kYes,
+    {wire::kInitFlockLocks, "FLOCK_LOCKS", CapabilityPolicy::kNo, "As POSIX_LOCKS."},
+    {wire::kInitHasIoctlDir, "HAS_IOCTL_DIR", CapabilityPolicy::kYes,
      "ioctl on directories: chattr and lsattr."},
-    {wire::kInitAutoInvalData, "AUTO_INVAL_DATA", Want::kNo,
+    {wire::kInitAutoInvalData, "AUTO_INVAL_DATA", CapabilityPolicy::kNo,
      "Every change goes through this kernel; it would drop the page cache after each write."},
-    {wire::kInitDoReaddirplus, "DO_READDIRPLUS", Want::kYes,
+    {wire::kInitDoReaddirplus, "DO_READDIRPLUS", CapabilityPolicy::kYes,
      "Listings bring the attributes along."},
-    {wire::kInitReaddirplusAuto, "READDIRPLUS_AUTO", Want::kYes,
+    {wire::kInitReaddirplusAuto, "READDIRPLUS_AUTO", CapabilityPolicy::kYes,
      "But only where they are used: plain find and ls stay cheap."},
-    {wire::kInitAsyncDio, "ASYNC_DIO", Want::kYes,
+    {wire::kInitAsyncDio, "ASYNC_DIO", CapabilityPolicy::kYes,
      "O_DIRECT with asynchronous I/O keeps many requests under way."},
-    {wire::kInitWritebackCache, "WRITEBACK_CACHE", Want::kWriteback,
+    {wire::kInitWritebackCache, "WRITEBACK_CACHE", CapabilityPolicy::kWriteback,
      "Collects small writes, at the price of kernel-owned size and mtime and slower large ones."},
-    {wire::kInitNoOpenSupport, "NO_OPEN_SUPPORT", Want::kNo,
+    {wire::kInitNoOpenSupport, "NO_OPEN_SUPPORT", CapabilityPolicy::kNo,
      "Opens are counted: they keep an unlinked file alive."},
-    {wire::kInitParallelDirops, "PARALLEL_DIROPS", Want::kYes,
+    {wire::kInitParallelDirops, "PARALLEL_DIROPS", CapabilityPolicy::kYes,
      "Lookups and listings of one directory may run at the same time."},
-    {wire::kInitHandleKillpriv, "HANDLE_KILLPRIV", Want::kNo,
+    {wire::kInitHandleKillpriv, "HANDLE_KILLPRIV", CapabilityPolicy::kNo,
      "HANDLE_KILLPRIV_V2 takes its place; this one clears without asking for CAP_FSETID."},
-    {wire::kInitPosixAcl, "POSIX_ACL", Want::kPosixAcl,
+    {wire::kInitPosixAcl, "POSIX_ACL", CapabilityPolicy::kPosixAcl,
      "The kernel checks ACLs; the server stores and inherits them. Turns default_permissions on."},
-    {wire::kInitAbortError, "ABORT_ERROR", Want::kYes,
+    {wire::kInitAbortError, "ABORT_ERROR", CapabilityPolicy::kYes,
      "An aborted connection reads as ECONNABORTED, an unmounted one as ENODEV."},
-    {wire::kInitMaxPages, "MAX_PAGES", Want::kYes, "Requests larger than 128 KiB."},
-    {wire::kInitCacheSymlinks, "CACHE_SYMLINKS", Want::kYes,
+    {wire::kInitMaxPages, "MAX_PAGES", CapabilityPolicy::kYes, "Requests larger than 128 KiB."},
+    {wire::kInitCacheSymlinks, "CACHE_SYMLINKS", CapabilityPolicy::kYes,
      "The target of a symbolic link never changes."},
-    {wire::kInitNoOpendirSupport, "NO_OPENDIR_SUPPORT", Want::kYes,
+    {wire::kInitNoOpendirSupport, "NO_OPENDIR_SUPPORT", CapabilityPolicy::kYes,
      "The file system may answer OPENDIR with ENOSYS: two requests less a listing."},
-    {wire::kInitExplicitInvalData, "EXPLICIT_INVAL_DATA", Want::kYes,
+    {wire::kInitExplicitInvalData, "EXPLICIT_INVAL_DATA", CapabilityPolicy::kYes,
      "Cached pages stay until the server says otherwise, also when the size changes."},
-    {wire::kInitMapAlignment, "MAP_ALIGNMENT", Want::kNo, "For DAX windows of virtio-fs."},
-    {wire::kInitSubmounts, "SUBMOUNTS", Want::kNo, "There is one file system, without submounts."},
-    {wire::kInitHandleKillprivV2, "HANDLE_KILLPRIV_V2", Want::kYes,
+    {wire::kInitMapAlignment, "MAP_ALIGNMENT", CapabilityPolicy::kNo,
+     "For DAX windows of virtio-fs."},
+    {wire::kInitSubmounts, "SUBMOUNTS", CapabilityPolicy::kNo,
+     "There is one file system, without submounts."},
+    {wire::kInitHandleKillprivV2, "HANDLE_KILLPRIV_V2", CapabilityPolicy::kYes,
      "The server clears setuid and setgid: saves a GETXATTR(security.capability) per write."},
-    {wire::kInitSetxattrExt, "SETXATTR_EXT", Want::kYes,
+    {wire::kInitSetxattrExt, "SETXATTR_EXT", CapabilityPolicy::kYes,
      "SETXATTR says when an ACL is to clear setgid."},
-    {wire::kInitInitExt, "INIT_EXT", Want::kYes, "The upper 32 bits of these flags count."},
-    {wire::kInitReserved, "INIT_RESERVED", Want::kNo, "Reserved by the protocol."},
-    {wire::kInitSecurityCtx, "SECURITY_CTX", Want::kNo,
+    {wire::kInitInitExt, "INIT_EXT", CapabilityPolicy::kYes,
+     "The upper 32 bits of these flags count."},
+    {wire::kInitReserved, "INIT_RESERVED", CapabilityPolicy::kNo, "Reserved by the protocol."},
+    {wire::kInitSecurityCtx, "SECURITY_CTX", CapabilityPolicy::kNo,
      "Labels of new inodes would come as extensions, which are not stored yet."},
-    {wire::kInitHasInodeDax, "HAS_INODE_DAX", Want::kNo, "For DAX windows of virtio-fs."},
-    {wire::kInitCreateSuppGroup, "CREATE_SUPP_GROUP", Want::kNo,
+    {wire::kInitHasInodeDax, "HAS_INODE_DAX", CapabilityPolicy::kNo,
+     "For DAX windows of virtio-fs."},
+    {wire::kInitCreateSuppGroup, "CREATE_SUPP_GROUP", CapabilityPolicy::kNo,
      "A new inode's group is the caller's or the parent's; the kernel checks the rest."},
-    {wire::kInitHasExpireOnly, "HAS_EXPIRE_ONLY", Want::kNo, "Nothing is expired by the server."},
-    {wire::kInitDirectIoAllowMmap, "DIRECT_IO_ALLOW_MMAP", Want::kNo,
+    {wire::kInitHasExpireOnly, "HAS_EXPIRE_ONLY", CapabilityPolicy::kNo,
+     "Nothing is expired by the server."},
+    {wire::kInitDirectIoAllowMmap, "DIRECT_IO_ALLOW_MMAP", CapabilityPolicy::kNo,
      "Files are not opened with FOPEN_DIRECT_IO by default."},
-    {wire::kInitPassthrough, "PASSTHROUGH", Want::kPassthrough,
+    {wire::kInitPassthrough, "PASSTHROUGH", CapabilityPolicy::kPassthrough,
      "The kernel reads and writes file data by itself; excludes WRITEBACK_CACHE."},
-    {wire::kInitNoExportSupport, "NO_EXPORT_SUPPORT", Want::kNo, "The opposite of EXPORT_SUPPORT."},
-    {wire::kInitHasResend, "HAS_RESEND", Want::kNo,
+    {wire::kInitNoExportSupport, "NO_EXPORT_SUPPORT", CapabilityPolicy::kNo,
+     "The opposite of EXPORT_SUPPORT."},
+    {wire::kInitHasResend, "HAS_RESEND", CapabilityPolicy::kNo,
      "Requests come again only to a server that remembers what it answered."},
-    {wire::kInitAllowIdmap, "ALLOW_IDMAP", Want::kPosixAcl,
+    {wire::kInitAllowIdmap, "ALLOW_IDMAP", CapabilityPolicy::kPosixAcl,
      "Idmapped mounts; only requests that make an inode then say for which user and group. The "
      "mount fails unless the kernel checks permissions."},
-    {wire::kInitOverIoUring, "OVER_IO_URING", Want::kIoUring,
+    {wire::kInitOverIoUring, "OVER_IO_URING", CapabilityPolicy::kIoUring,
      "Requests come on the caller's CPU. The mount hangs unless every queue is then registered."},
-    {wire::kInitRequestTimeout, "REQUEST_TIMEOUT", Want::kNo,
+    {wire::kInitRequestTimeout, "REQUEST_TIMEOUT", CapabilityPolicy::kNo,
      "A request that takes long (a stopped daemon, a debugger) must not abort the mount."},
 };
 
@@ -101,22 +108,22 @@ constexpr uint32_t kLargestWrite = 1 << 20;
 constexpr uint16_t kMaxBackground = 128;
 constexpr uint16_t kCongestionThreshold = kMaxBackground * 3 / 4;
 
-bool Wanted(const InitFlag& flag, const Wishes& wishes) {
+bool Wanted(const InitFlag& flag, const RequestedCapabilities& requested) {
   switch (flag.want) {
-    case Want::kYes:
+    case CapabilityPolicy::kYes:
       return true;
-    case Want::kNo:
+    case CapabilityPolicy::kNo:
       return false;
-    case Want::kWriteback:
-      return wishes.writeback_cache && !wishes.passthrough;
-    case Want::kPassthrough:
-      return wishes.passthrough;
-    case Want::kNotPassthrough:
-      return !wishes.passthrough;
-    case Want::kIoUring:
-      return wishes.io_uring;
-    case Want::kPosixAcl:
-      return wishes.posix_acl;
+    case CapabilityPolicy::kWriteback:
+      return requested.writeback_cache && !requested.passthrough;
+    case CapabilityPolicy::kPassthrough:
+      return requested.passthrough;
+    case CapabilityPolicy::kNotPassthrough:
+      return !requested.passthrough;
+    case CapabilityPolicy::kIoUring:
+      return requested.io_uring;
+    case CapabilityPolicy::kPosixAcl:
+      return requested.posix_acl;
   }
   return false;
 }
@@ -136,23 +143,23 @@ size_t Put(const wire::InitOut& body, absl::Span<char> out) {
 
 absl::Span<const InitFlag> AllInitFlags() { return kFlags; }
 
-Result<InitReply> Negotiate(const InitRequest& request, const Wishes& wishes) {
+Result<InitReply> Negotiate(const InitRequest& request, const RequestedCapabilities& requested) {
   if (request.major != kProtocolMajor || request.minor < kOldestMinor) return Errno(EPROTO);
 
   InitReply reply;
   ConnectionParameters& parameters = reply.parameters;
   parameters.minor = std::min(request.minor, kProtocolMinor);
   for (const InitFlag& flag : kFlags) {
-    if (Wanted(flag, wishes)) parameters.flags |= flag.bit & request.flags;
+    if (Wanted(flag, requested)) parameters.flags |= flag.bit & request.flags;
   }
   // Of the two, POSIX_ACL is what turns default_permissions on.
   if ((parameters.flags & wire::kInitPosixAcl) == 0) parameters.flags &= ~wire::kInitAllowIdmap;
 
-  uint32_t max_write = WholePages(wishes.max_write);
-  if (MayPipe(parameters)) max_write = std::min(max_write, WholePages(wishes.piped_write));
+  uint32_t max_write = WholePages(requested.max_write);
+  if (CanSplice(parameters)) max_write = std::min(max_write, WholePages(requested.piped_write));
   if ((parameters.flags & wire::kInitMaxPages) != 0) {
     parameters.max_write = max_write;
-    parameters.max_pages = std::max(max_write, WholePages(wishes.max_read)) / kPageSize;
+    parameters.max_pages = std::max(max_write, WholePages(requested.max_read)) / kPageSize;
   } else {
     // READ may use all of these pages, however small a WRITE is.
     parameters.max_pages = kDefaultMaxPages;
@@ -177,7 +184,7 @@ bool UsesIoUring(const ConnectionParameters& parameters) {
   return (parameters.flags & wire::kInitOverIoUring) != 0;
 }
 
-bool MayPipe(const ConnectionParameters& parameters) {
+bool CanSplice(const ConnectionParameters& parameters) {
   constexpr uint32_t kOldestMinorToPipe = 36;
   return parameters.minor >= kOldestMinorToPipe && !UsesIoUring(parameters);
 }

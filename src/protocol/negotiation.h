@@ -23,9 +23,9 @@ inline constexpr uint32_t kProtocolMinor = 45;
 inline constexpr uint32_t kOldestMinor = 31;
 
 // What the server would like.
-struct Wishes {
+struct RequestedCapabilities {
   // Bytes of data in the largest READ; and in the largest WRITE, which is bounded by piped_write
-  // too where data can come through pipes (MayPipe).
+  // too where data can come through pipes (CanSplice).
   uint32_t max_read = 1 << 20;
   uint32_t max_write = 1 << 20;
   uint32_t piped_write = 1 << 20;
@@ -35,20 +35,20 @@ struct Wishes {
   bool posix_acl = true;     // the kernel then checks all permissions, whatever the mount says
 };
 
-enum class Want : uint8_t {
+enum class CapabilityPolicy : uint8_t {
   kYes,
   kNo,
-  kWriteback,    // if Wishes::writeback_cache
-  kPassthrough,  // if Wishes::passthrough
-  kNotPassthrough,  // unless Wishes::passthrough
-  kIoUring,      // if Wishes::io_uring
-  kPosixAcl,     // if Wishes::posix_acl
+  kWriteback,       // if RequestedCapabilities::writeback_cache
+  kPassthrough,     // if RequestedCapabilities::passthrough
+  kNotPassthrough,  // unless RequestedCapabilities::passthrough
+  kIoUring,         // if RequestedCapabilities::io_uring
+  kPosixAcl,        // if RequestedCapabilities::posix_acl
 };
 
 struct InitFlag {
   uint64_t bit;
   std::string_view name;
-  Want want;
+  CapabilityPolicy want;
   std::string_view why;
 };
 
@@ -65,7 +65,7 @@ struct InitReply {
 
 // EPROTO: another major version, or a kernel older than kOldestMinor. A kernel with a larger major
 // is to be answered with ours and asks again (EncodeInitMajor).
-Result<InitReply> Negotiate(const InitRequest& request, const Wishes& wishes);
+Result<InitReply> Negotiate(const InitRequest& request, const RequestedCapabilities& requested);
 
 // Whether opens may be answered with backing files (FUSE_PASSTHROUGH).
 bool PassesThrough(const ConnectionParameters& parameters);
@@ -75,7 +75,7 @@ bool UsesIoUring(const ConnectionParameters& parameters);
 
 // Whether the data of a WRITE may be taken by splice(2): it comes by /dev/fuse, and from a kernel
 // that puts no more pieces into a pipe than the data has pages (Linux 5.17).
-bool MayPipe(const ConnectionParameters& parameters);
+bool CanSplice(const ConnectionParameters& parameters);
 
 // Whether mounts of this file system can be idmapped (FUSE_ALLOW_IDMAP, Linux 6.12).
 bool AllowsIdmappedMounts(const ConnectionParameters& parameters);

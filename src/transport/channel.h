@@ -18,7 +18,7 @@
 namespace memfuse::transport {
 
 // What Receive came back with.
-enum class Reception {
+enum class ReceiveStatus {
   kMessage,
   kStopped,    // the stop flag is set
   kUnmounted,  // the normal end
@@ -35,14 +35,14 @@ class Channel : public ReplySink {
   // Blocks until there is a request; message() is it, as /dev/fuse delivers it, but for the data of
   // a WRITE that is kept apart: payload() is that, and empty otherwise. Data within message()
   // begins on a page.
-  virtual Reception Receive() = 0;
+  virtual ReceiveStatus Receive() = 0;
   // Both are valid until the next Receive, as far as the reply is not begun: its body may lie where
   // the request's data did.
   absl::Span<const char> message() const { return message_; }
   const Payload& payload() const { return payload_; }
 
   // Nobody will use the channel for a while: between a reply and the next Receive.
-  virtual void Rest() {}
+  virtual void ReleaseBuffers() {}
 
   // From any thread, now and then: true where the channel holds something that it did not use since
   // the last call. It gives it up at the next Receive, or in one that is interrupted now.

@@ -23,10 +23,10 @@ namespace {
 constexpr size_t kSmallestPayload = 128 << 10;
 
 // A smaller write gains nothing by a pipe, measured: to get the header out is one more system call.
-constexpr size_t kSmallestPiped = 32 << 10;
+constexpr size_t kMinSpliced = 32 << 10;
 
 // Requests that a worker takes through the pipe after the last one that was worth it.
-constexpr int kPatience = 4;
+constexpr int kReadsBeforeRetry = 4;
 
 // The descriptor that was adopted may be in non-blocking mode, which others may rely on.
 void WaitFor(int descriptor, int16_t events) {
@@ -67,11 +67,11 @@ DeviceChannel::Acceptance DeviceChannel::Accept(size_t size, bool piped) {
     if (!contents.CopyTo(buffer.first(prefix)).ok()) return Acceptance::kLost;
   }
   protocol::MessagePrefix ahead;
-  if (data >= kSmallestPiped) ahead = protocol::LookAhead(buffer.first(prefix));
+  if (data >= kMinSpliced) ahead = protocol::ParsePrefix(buffer.first(prefix));
   const bool large = ahead.is_write;
   if (large) {
     // What is written from the caller's memory is copied into a pipe as it is into a buffer.
-    expecting_data_ = ahead.is_direct ? 0 : kPatience;
+    expecting_data_ = ahead.is_direct ? 0 : kReadsBeforeRetry;
   } else if (expecting_data_ > 0) {
     --expecting_data_;
   }
@@ -121,14 +121,14 @@ bool DeviceChannel::ReleaseIdle() {
   return true;
 }
 
-Reception DeviceChannel::Receive() {
+ReceiveStatus DeviceChannel::Receive() {
   const absl::Span<char> buffer = input_.whole();
   // What cannot be emptied is closed when it is given back, and another one takes its place.
   if (pipe_ != nullptr && !pipe_->Drain(buffer)) ReturnPipe();
   for (;;) {
     // Set before the flag is looked at: a stop that is missed here finds it set, and signals.
     set_interruptible(true);
-    if (stopping()) return Reception::kStopped;
+    if (stopping()) return ReceiveStatus::kStopped;
     const bool piped = TakePipe();
     const ssize_t size = piped ? pipe_->Receive(descriptor_.get(), buffer.size())
                                : read(descriptor_.get(), buffer.data(), buffer.size());
@@ -138,17 +138,17 @@ Reception DeviceChannel::Receive() {
       if (piped) pipe_used_.store(true, std::memory_order_relaxed);
       switch (Accept(static_cast<size_t>(size), piped)) {
         case Acceptance::kWhole:
-          return Reception::kMessage;
+          return ReceiveStatus::kMessage;
         case Acceptance::kDataLost:
           RefuseRequest();
           continue;
         case Acceptance::kLost:
           // Its caller waits for ever, unless the connection ends.
           base::WithMemory([] { LOG(ERROR) << "a request was lost in a pipe"; });
-          return Reception::kFailed;
+          return ReceiveStatus::kFailed;
       }
     }
-    if (size == 0) return Reception::kClosed;
+    if (size == 0) return ReceiveStatus::kClosed;
     switch (errno) {
       case ENOENT:  // the request was interrupted while it was being read
       case EINTR:
@@ -157,11 +157,11 @@ Reception DeviceChannel::Receive() {
         WaitFor(descriptor_.get(), POLLIN);
         continue;
       case ENODEV:
-        return Reception::kUnmounted;
+        return ReceiveStatus::kUnmounted;
       case ECONNABORTED:
-        return Reception::kAborted;
+        return ReceiveStatus::kAborted;
       case ECONNRESET:
-        return Reception::kClosed;
+        return ReceiveStatus::kClosed;
       default:
         if (const int error = errno; piped) {
           // What is wrong with the descriptor itself is found out by reading it.
@@ -172,15 +172,16 @@ Reception DeviceChannel::Receive() {
         } else {
           base::WithMemory(
               [error] { LOG(ERROR) << "cannot read requests: " << std::strerror(error); });
-          return Reception::kFailed;
+          return ReceiveStatus::kFailed;
         }
         continue;
     }
   }
 }
 
-Delivery DeviceChannel::Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) {
-  if (tail.size() > ReadSink::kMaxPieces) return Delivery::kRefused;
+SendStatus DeviceChannel::Send(absl::Span<const char> head,
+                               absl::Span<const ReadSink::Piece> tail) {
+  if (tail.size() > ReadSink::kMaxPieces) return SendStatus::kRefused;
   // writev(2) does not write to it.
   parts_[0] = {const_cast<char*>(head.data()), head.size()};
   for (size_t i = 0; i < tail.size(); ++i) {
@@ -193,13 +194,13 @@ Delivery DeviceChannel::Send(absl::Span<const char> head, absl::Span<const ReadS
                              : writev(descriptor_.get(), parts_, static_cast<int>(tail.size() + 1));
     const int error = errno;
     set_interruptible(false);
-    if (sent >= 0) return Delivery::kDelivered;  // messages are taken whole or not at all
+    if (sent >= 0) return SendStatus::kDelivered;  // messages are taken whole or not at all
     switch (error) {
       case EINTR:
-        if (stopping()) return Delivery::kAbandoned;
+        if (stopping()) return SendStatus::kAbandoned;
         continue;
       case EAGAIN:
-        if (stopping()) return Delivery::kAbandoned;
+        if (stopping()) return SendStatus::kAbandoned;
         set_interruptible(true);
         WaitFor(descriptor_.get(), POLLOUT);
         continue;
@@ -209,13 +210,13 @@ Delivery DeviceChannel::Send(absl::Span<const char> head, absl::Span<const ReadS
       case ECONNRESET:
       case ENOTCONN:
       case EPIPE:
-        return Delivery::kAbandoned;
+        return SendStatus::kAbandoned;
       default:
         if (!std::exchange(send_failure_logged_, true)) {
           errno = error;
           base::WithMemory([] { PLOG(ERROR) << "the kernel refused a reply (said once)"; });
         }
-        return Delivery::kRefused;
+        return SendStatus::kRefused;
     }
   }
 }

@@ -16,8 +16,8 @@
 #include "src/base/unique_fd.h"
 #include "src/transport/channel.h"
 #include "src/transport/page_buffer.h"
-#include "src/transport/request_pipe.h"
 #include "src/transport/retry.h"
+#include "src/transport/splice_pipe.h"
 
 namespace memfuse::transport {
 
@@ -34,10 +34,10 @@ class DeviceChannel final : public Channel {
   void UsePipes(PipePool* pipes) { pipes_ = pipes; }
 
   // A failure that may pass is waited out.
-  Reception Receive() override;
+  ReceiveStatus Receive() override;
   // kAbandoned on ENOENT and where the connection ended, kRefused on everything else.
-  Delivery Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) override;
-  void Rest() override {
+  SendStatus Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) override;
+  void ReleaseBuffers() override {
     ReturnPipe();
     input_.Release();
     output_.Release();
@@ -67,8 +67,8 @@ class DeviceChannel final : public Channel {
   const base::UniqueFd descriptor_;
   PageBuffer input_;
   PageBuffer output_;
-  PipePool* pipes_ = nullptr;          // constant once it is used
-  std::unique_ptr<RequestPipe> pipe_;  // lent by pipes_ while large writes come
+  PipePool* pipes_ = nullptr;         // constant once it is used
+  std::unique_ptr<SplicePipe> pipe_;  // lent by pipes_ while large writes come
   std::atomic<bool> holds_pipe_{false};
   std::atomic<bool> pipe_used_{false};      // since the last ReleaseIdle
   std::atomic<bool> pipe_recalled_{false};  // by ReleaseIdle

@@ -37,8 +37,11 @@ bool ExpectsReply(uint32_t opcode) {
 }
 
 Dispatcher::Dispatcher(FileSystem* fs, const ConnectionParameters& parameters,
-                       absl::Span<char> reply_buffer, Seat* seat)
-    : fs_(fs), parameters_(parameters), seat_(seat), reply_buffer_(reply_buffer) {
+                       absl::Span<char> reply_buffer, BlockingObserver* blocking_observer)
+    : fs_(fs),
+      parameters_(parameters),
+      blocking_observer_(blocking_observer),
+      reply_buffer_(reply_buffer) {
   listed_.reserve(reply_buffer.size() / kSmallestPlusEntry + 1);
 }
 
@@ -61,7 +64,7 @@ void Dispatcher::Execute(const protocol::RequestHeader& header,
   counters_.Count(header.opcode);
   listed_.clear();
   RequestContext context = header.context();
-  context.seat = seat_;
+  context.blocking_observer = blocking_observer_;
   if (!ExpectsReply(header.opcode)) {
     if (!request.ok()) return;
     try {

@@ -20,9 +20,9 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "memfuse/blocking_observer.h"
 #include "memfuse/errno.h"
 #include "memfuse/filesystem.h"
-#include "memfuse/seat.h"
 #include "memfuse/session.h"
 #include "src/protocol/decode.h"
 #include "src/transport/counters.h"
@@ -39,7 +39,7 @@ class Dispatcher {
   // `reply_buffer` holds a reply header and the largest body. READ never asks for more: a reply
   // that is cut short would mean the end of the file. `seat` is the thread's, or null.
   Dispatcher(FileSystem* fs, const ConnectionParameters& parameters, absl::Span<char> reply_buffer,
-             Seat* seat = nullptr);
+             BlockingObserver* blocking_observer = nullptr);
 
   // Replies are made there from now on; as the one that it was made with, and as large.
   void UseReplyBuffer(absl::Span<char> reply_buffer) { reply_buffer_ = reply_buffer; }
@@ -59,7 +59,7 @@ class Dispatcher {
 
   FileSystem* const fs_;
   const ConnectionParameters parameters_;
-  Seat* const seat_;
+  BlockingObserver* const blocking_observer_;
   absl::Span<char> reply_buffer_;
   // Lookups that the READDIRPLUS reply in the making hands out. Reserved for the fullest reply.
   std::vector<InodeNumber> listed_;

@@ -26,13 +26,13 @@ absl::Status WaitForMessage(DeviceChannel* channel, absl::Time deadline) {
           "the kernel did not initialise the FUSE connection in time");
     }
   }
-  if (channel->Receive() == Reception::kMessage) return absl::OkStatus();
+  if (channel->Receive() == ReceiveStatus::kMessage) return absl::OkStatus();
   return absl::FailedPreconditionError("the FUSE connection ended before it was initialised");
 }
 
 // Answers one message. Nothing: the handshake goes on.
-std::optional<absl::StatusOr<ConnectionParameters>> AnswerOne(DeviceChannel* channel,
-                                                              const protocol::Wishes& wishes) {
+std::optional<absl::StatusOr<ConnectionParameters>> AnswerOne(
+    DeviceChannel* channel, const protocol::RequestedCapabilities& requested) {
   const absl::Span<const char> message = channel->message();
   const Result<protocol::RequestHeader> header = protocol::DecodeHeader(message);
   if (!header.ok() || !ExpectsReply(header->opcode)) return std::nullopt;
@@ -49,14 +49,14 @@ std::optional<absl::StatusOr<ConnectionParameters>> AnswerOne(DeviceChannel* cha
     reply.Success(protocol::EncodeInitMajor(reply.body()));
     return std::nullopt;
   }
-  const Result<protocol::InitReply> agreed = protocol::Negotiate(*init, wishes);
+  const Result<protocol::InitReply> agreed = protocol::Negotiate(*init, requested);
   if (!agreed.ok()) {
     reply.Error(agreed.error());
     return absl::FailedPreconditionError(
         absl::StrCat("the kernel speaks FUSE ", init->major, ".", init->minor, ", but at least ",
                      protocol::kProtocolMajor, ".", protocol::kOldestMinor, " is needed"));
   }
-  if (reply.Success(protocol::EncodeInit(*agreed, reply.body())) != Delivery::kDelivered) {
+  if (reply.Success(protocol::EncodeInit(*agreed, reply.body())) != SendStatus::kDelivered) {
     return absl::InternalError("the kernel did not accept the answer that initialises FUSE");
   }
   return agreed->parameters;
@@ -65,11 +65,11 @@ std::optional<absl::StatusOr<ConnectionParameters>> AnswerOne(DeviceChannel* cha
 }  // namespace
 
 absl::StatusOr<ConnectionParameters> AnswerInit(DeviceChannel* channel,
-                                                const protocol::Wishes& wishes,
+                                                const protocol::RequestedCapabilities& requested,
                                                 absl::Time deadline) {
   for (;;) {
     if (absl::Status received = WaitForMessage(channel, deadline); !received.ok()) return received;
-    if (auto result = AnswerOne(channel, wishes); result.has_value()) return *std::move(result);
+    if (auto result = AnswerOne(channel, requested); result.has_value()) return *std::move(result);
   }
 }
 

@@ -16,7 +16,7 @@ namespace memfuse::transport {
 // DeadlineExceeded: no INIT. FailedPrecondition: the kernel is too old, or the connection ended.
 // Internal: the answer was not accepted.
 absl::StatusOr<ConnectionParameters> AnswerInit(DeviceChannel* channel,
-                                                const protocol::Wishes& wishes,
+                                                const protocol::RequestedCapabilities& requested,
                                                 absl::Time deadline);
 
 }  // namespace memfuse::transport

@@ -31,7 +31,7 @@ constexpr char kProgram[] = "fusermount3";
 // For those whose PATH says little, such as mount(8)'s helpers.
 constexpr char kProgramPath[] = "/usr/bin/fusermount3";
 constexpr char kDescriptorVariable[] = "_FUSE_COMMFD=";
-constexpr absl::Duration kPatience = absl::Seconds(30);
+constexpr absl::Duration kHelperTimeout = absl::Seconds(30);
 
 std::vector<char*> Pointers(std::vector<std::string>* strings) {
   std::vector<char*> pointers;
@@ -153,7 +153,7 @@ absl::StatusOr<HelperResult> RunHelper(const std::vector<std::string>& arguments
   error_writer.reset();
 
   HelperResult result;
-  const bool ended = ReadAll(error_reader.get(), absl::Now() + kPatience, &result.complaint);
+  const bool ended = ReadAll(error_reader.get(), absl::Now() + kHelperTimeout, &result.error_text);
   if (!ended) kill(child, SIGKILL);
   int status = 0;
   pid_t reaped;
@@ -163,9 +163,9 @@ absl::StatusOr<HelperResult> RunHelper(const std::vector<std::string>& arguments
   if (!ended) return absl::DeadlineExceededError("fusermount3 did not end, and was killed");
   // A caller that ignores SIGCHLD gets no status; whether it complained has to do.
   result.succeeded =
-      reaped == child ? WIFEXITED(status) && WEXITSTATUS(status) == 0 : result.complaint.empty();
+      reaped == child ? WIFEXITED(status) && WEXITSTATUS(status) == 0 : result.error_text.empty();
   result.descriptor = ReceiveDescriptor(ours.get());
-  result.complaint = OneLine(std::move(result.complaint));
+  result.error_text = OneLine(std::move(result.error_text));
   return result;
 }
 

@@ -13,7 +13,7 @@ namespace memfuse::transport {
 
 struct HelperResult {
   bool succeeded = false;
-  std::string complaint;      // what it wrote on stderr, in one line
+  std::string error_text;     // what it wrote on stderr, in one line
   base::UniqueFd descriptor;  // what it sent over _FUSE_COMMFD, if anything; close-on-exec
 };
 

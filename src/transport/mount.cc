@@ -17,8 +17,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "src/base/ask_mount.h"
 #include "src/base/device_path.h"
+#include "src/base/probe_mount.h"
 #include "src/transport/device.h"
 #include "src/transport/helper.h"
 
@@ -74,21 +74,21 @@ absl::StatusOr<std::optional<base::UniqueFd>> MountDirectly(const MountOptions& 
   }
 }
 
-absl::Status HelperError(const std::string& path, const std::string& complaint) {
-  const std::string sentence = complaint.empty()
+absl::Status HelperError(const std::string& path, const std::string& error_text) {
+  const std::string sentence = error_text.empty()
                                    ? absl::StrCat("fusermount3 could not mount on ", path)
-                                   : absl::StrCat("cannot mount on ", path, ": ", complaint);
-  if (absl::StrContains(complaint, "user_allow_other")) {
+                                   : absl::StrCat("cannot mount on ", path, ": ", error_text);
+  if (absl::StrContains(error_text, "user_allow_other")) {
     return absl::PermissionDeniedError(
         absl::StrCat("allow_other is for root only, unless /etc/fuse.conf has a line "
                      "'user_allow_other' (",
-                     complaint, ")"));
+                     error_text, ")"));
   }
   for (const char* denied :
        {"not permitted", "ermission denied", "no write access", "not owned by user"}) {
-    if (absl::StrContains(complaint, denied)) return absl::PermissionDeniedError(sentence);
+    if (absl::StrContains(error_text, denied)) return absl::PermissionDeniedError(sentence);
   }
-  if (absl::StrContains(complaint, "modprobe")) return absl::FailedPreconditionError(sentence);
+  if (absl::StrContains(error_text, "modprobe")) return absl::FailedPreconditionError(sentence);
   return absl::InternalError(sentence);
 }
 
@@ -101,7 +101,7 @@ absl::StatusOr<base::UniqueFd> MountByHelper(const MountOptions& options, const 
   absl::StatusOr<HelperResult> helper =
       RunHelper({"-o", HelperOptions(options, geteuid() == 0, kernel_permissions), "--", path});
   if (!helper.ok()) return helper.status();
-  if (!helper->succeeded) return HelperError(path, helper->complaint);
+  if (!helper->succeeded) return HelperError(path, helper->error_text);
   if (!helper->descriptor.valid()) {
     return absl::InternalError("fusermount3 mounted, but did not send a descriptor");
   }
@@ -113,7 +113,7 @@ absl::StatusOr<base::UniqueFd> MountByHelper(const MountOptions& options, const 
 absl::StatusOr<std::string> CheckMountPoint(const std::string& path) {
   if (path.empty()) return absl::InvalidArgumentError("the mount point must not be empty");
   struct statx status = {};
-  if (const int error = base::AskMount(path, 0, &status); error != 0) {
+  if (const int error = base::ProbeMount(path, 0, &status); error != 0) {
     switch (error) {
       case ENOENT:
         return absl::NotFoundError(absl::StrCat("mount point ", path, " does not exist"));
@@ -163,7 +163,7 @@ absl::StatusOr<Mounted> MountDevice(const MountOptions& options, bool kernel_per
   if (absl::Status fsname = CheckFsname(options.fsname); !fsname.ok()) return fsname;
   absl::StatusOr<std::string> path = CheckMountPoint(options.mount_point);
   if (!path.ok()) return path.status();
-  const MountPoint::Identity below = MountPoint::Look(*path);
+  const MountPoint::Identity below = MountPoint::Find(*path);
   if (!options.force_helper) {
     absl::StatusOr<std::optional<base::UniqueFd>> direct =
         MountDirectly(options, *path, kernel_permissions);

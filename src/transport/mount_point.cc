@@ -14,7 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "src/base/ask_mount.h"
+#include "src/base/probe_mount.h"
 #include "src/base/unique_fd.h"
 #include "src/transport/helper.h"
 
@@ -34,12 +34,12 @@ bool IsSame(const MountPoint::Identity& a, const MountPoint::Identity& b) {
 
 MountPoint MountPoint::Identify(std::string path, bool by_helper, const Identity& below) {
   MountPoint mount_point(std::move(path), by_helper);
-  mount_point.identity_ = Look(mount_point.path_);
+  mount_point.identity_ = Find(mount_point.path_);
   mount_point.gone_ = below.known && IsSame(mount_point.identity_, below);
   return mount_point;
 }
 
-MountPoint::Identity MountPoint::Look(const std::string& path) {
+MountPoint::Identity MountPoint::Find(const std::string& path) {
   // AT_STATX_DONT_SYNC, and asking for nothing that a file system would have to say: the kernel
   // answers by itself, even for a connection that is dead or not yet initialised.
   Identity identity;
@@ -79,15 +79,15 @@ void MountPoint::BoundDirtyBytes(uint64_t bytes) const {
   }
 }
 
-bool MountPoint::StillThere(bool connection_ended) const {
-  if (gone_ || !IsSame(Look(path_), identity_)) return false;
+bool MountPoint::IsMounted(bool connection_ended) const {
+  if (gone_ || !IsSame(Find(path_), identity_)) return false;
   if (identity_.unique || !connection_ended) {
     // A connection that lives keeps its device number from being used again.
     return true;
   }
   // Old kernel, ended connection: ours is here only if nobody answers for what is here.
   struct statx status = {};
-  return base::AskMount(path_, AT_NO_AUTOMOUNT, &status) == ENOTCONN;
+  return base::ProbeMount(path_, AT_NO_AUTOMOUNT, &status) == ENOTCONN;
 }
 
 int MountPoint::TryUnmount(bool lazy, std::string* sentence) const {
@@ -103,8 +103,8 @@ int MountPoint::TryUnmount(bool lazy, std::string* sentence) const {
     return EPERM;
   }
   if (helper->succeeded) return 0;
-  *sentence = helper->complaint;
-  return absl::StrContains(helper->complaint, strerror(EBUSY)) ? EBUSY : EPERM;
+  *sentence = helper->error_text;
+  return absl::StrContains(helper->error_text, strerror(EBUSY)) ? EBUSY : EPERM;
 }
 
 absl::Status MountPoint::Unmount(absl::Time busy_until, bool connection_ended) const {
@@ -113,14 +113,14 @@ absl::Status MountPoint::Unmount(absl::Time busy_until, bool connection_ended) c
         absl::StrCat("cannot tell whether the mount at ", path_, " is the one to unmount"));
   }
   for (;;) {
-    if (!StillThere(connection_ended)) return absl::OkStatus();
+    if (!IsMounted(connection_ended)) return absl::OkStatus();
     const bool lazy = absl::Now() >= busy_until;
     std::string sentence;
     const int error = TryUnmount(lazy, &sentence);
     if (error == 0) return absl::OkStatus();
     if (error != EBUSY || lazy) {
       // Somebody else may have been faster.
-      if (!StillThere(connection_ended)) return absl::OkStatus();
+      if (!IsMounted(connection_ended)) return absl::OkStatus();
       return error == EPERM || error == EACCES ? absl::PermissionDeniedError(sentence)
                                                : absl::InternalError(sentence);
     }

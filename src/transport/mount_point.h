@@ -24,7 +24,7 @@ class MountPoint {
     uint32_t device_major = 0;
     uint32_t device_minor = 0;
   };
-  static Identity Look(const std::string& path);
+  static Identity Find(const std::string& path);
 
   // Remembers what is mounted at `path` (absolute) now. `below`: what was there before; where that
   // is all there is, somebody has unmounted ours already. `by_helper`: unmount through fusermount3
@@ -35,7 +35,7 @@ class MountPoint {
 
   // Whether the mount is still there. Another one in its place is not it. `connection_ended`: the
   // kernel has said that nobody is to be served any more.
-  bool StillThere(bool connection_ended) const;
+  bool IsMounted(bool connection_ended) const;
 
   // Lets the kernel read ahead as it does for disks: 1 MiB, not 128 KiB. Takes root; without it
   // nothing happens.

@@ -75,7 +75,7 @@ void Operation::AnswerEntry(const Result<Entry>& result) {
     return;
   }
   const size_t size = protocol::EncodeEntry(*result, reply_->body());
-  if (reply_->Success(size) != Delivery::kDelivered) fs_.Forget({result->ino, 1});
+  if (reply_->Success(size) != SendStatus::kDelivered) fs_.Forget({result->ino, 1});
 }
 
 void Operation::AnswerCreate(const Result<CreateResult>& result, uint32_t flags) {
@@ -84,7 +84,7 @@ void Operation::AnswerCreate(const Result<CreateResult>& result, uint32_t flags)
     return;
   }
   const size_t size = protocol::EncodeCreate(*result, reply_->body());
-  if (reply_->Success(size) == Delivery::kDelivered) return;
+  if (reply_->Success(size) == SendStatus::kDelivered) return;
   // In this order: the open keeps the inode alive, so the lookup may be the last to go.
   (void)fs_.Release(context_, {result->entry.ino, result->open.handle, flags});
   fs_.Forget({result->entry.ino, 1});
@@ -222,7 +222,7 @@ void Operation::operator()(const OpenRequest& request) {
   }
   if (result->forget_attributes) reply_->ForgetAttributes(request.ino);
   const size_t size = protocol::EncodeOpen(*result, reply_->body());
-  if (reply_->Success(size) != Delivery::kDelivered) {
+  if (reply_->Success(size) != SendStatus::kDelivered) {
     (void)fs_.Release(context_, {request.ino, result->handle, request.flags});
   }
 }
@@ -307,7 +307,7 @@ void Operation::operator()(const protocol::OpendirRequest& request) {
     return;
   }
   const size_t size = protocol::EncodeOpen(*result, reply_->body());
-  if (reply_->Success(size) != Delivery::kDelivered) {
+  if (reply_->Success(size) != SendStatus::kDelivered) {
     (void)fs_.Releasedir(context_, {request.open.ino, result->handle, request.open.flags});
   }
 }
@@ -325,7 +325,7 @@ void Operation::operator()(const protocol::SizedReaddirRequest& request) {
   }
   RecordingSink sink(&buffer, listed_);
   Result<void> result = Errno(EIO);
-  Delivery delivery = Delivery::kRefused;
+  SendStatus delivery = SendStatus::kRefused;
   try {
     result = fs_.Readdir(context_, request.readdir, &sink);
   } catch (...) {
@@ -337,7 +337,7 @@ void Operation::operator()(const protocol::SizedReaddirRequest& request) {
   } else {
     reply_->Error(result.error());
   }
-  if (delivery == Delivery::kDelivered) return;
+  if (delivery == SendStatus::kDelivered) return;
   for (const InodeNumber ino : *listed_) fs_.Forget({ino, 1});
 }
 

@@ -16,7 +16,7 @@ constexpr size_t kCopiedTail = 4096;
 
 absl::Span<char> Reply::body() { return buffer_.subspan(protocol::kReplyHeaderSize); }
 
-Delivery Reply::Success(size_t body_size, std::string_view tail) {
+SendStatus Reply::Success(size_t body_size, std::string_view tail) {
   if (answered_) return delivery_;
   if (tail.size() <= kCopiedTail && tail.size() <= body().size() - body_size) {
     if (!tail.empty()) std::memcpy(body().data() + body_size, tail.data(), tail.size());
@@ -26,12 +26,12 @@ Delivery Reply::Success(size_t body_size, std::string_view tail) {
   return Send(0, body_size, absl::MakeConstSpan(&piece, 1));
 }
 
-Delivery Reply::SuccessFrom(absl::Span<const ReadSink::Piece> tail) {
+SendStatus Reply::SuccessFrom(absl::Span<const ReadSink::Piece> tail) {
   if (answered_) return delivery_;
   return Send(0, 0, tail);
 }
 
-Delivery Reply::Error(Errno error) {
+SendStatus Reply::Error(Errno error) {
   if (answered_) return delivery_;
   return Send(error.value(), 0, {});
 }
@@ -43,13 +43,13 @@ void Reply::ForgetAttributes(InodeNumber ino) {
   sink_->Send(buffer_.first(size), {});
 }
 
-Delivery Reply::Send(int error, size_t body_size, absl::Span<const ReadSink::Piece> tail) {
+SendStatus Reply::Send(int error, size_t body_size, absl::Span<const ReadSink::Piece> tail) {
   answered_ = true;
   size_t size = body_size;
   for (const ReadSink::Piece piece : tail) size += piece.size();
   protocol::EncodeReplyHeader(id_, error, size, buffer_);
   delivery_ = sink_->Send(buffer_.first(protocol::kReplyHeaderSize + body_size), tail);
-  if (delivery_ == Delivery::kRefused) {
+  if (delivery_ == SendStatus::kRefused) {
     // Whatever was wrong with that message, the caller must not wait for ever. The outcome stays
     // kRefused: the kernel did not learn what was to be said.
     protocol::EncodeReplyHeader(id_, EIO, 0, buffer_);

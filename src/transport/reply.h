@@ -17,7 +17,7 @@
 namespace memfuse::transport {
 
 // What became of a reply.
-enum class Delivery {
+enum class SendStatus {
   kDelivered,
   // Nobody waits for it any more: the request was interrupted, or the connection is ending. The
   // kernel did not learn what the reply said.
@@ -32,7 +32,7 @@ class ReplySink {
   virtual ~ReplySink() = default;
   // Sends `head` and the pieces of `tail` as one message. `head` is never empty, `tail` mostly is;
   // it has at most ReadSink::kMaxPieces pieces.
-  virtual Delivery Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) = 0;
+  virtual SendStatus Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) = 0;
   // Whether pieces are sent from where they are. Otherwise they are copied behind the head, and
   // whoever made them might have put them there.
   virtual bool gathers() const { return true; }
@@ -57,11 +57,11 @@ class Reply {
 
   // Each of these answers; once one did, they do nothing and say again what became of it.
   // Success, with the first `body_size` bytes of body(), and `tail` behind them.
-  Delivery Success(size_t body_size = 0, std::string_view tail = {});
+  SendStatus Success(size_t body_size = 0, std::string_view tail = {});
   // With `tail` for a body, in one message of at most ReadSink::kMaxPieces pieces; they are not
   // copied first.
-  Delivery SuccessFrom(absl::Span<const ReadSink::Piece> tail);
-  Delivery Error(Errno error);
+  SendStatus SuccessFrom(absl::Span<const ReadSink::Piece> tail);
+  SendStatus Error(Errno error);
 
   // Tells the kernel, before the answer, that the attributes that it has cached of an inode are
   // wrong now. The buffer is built anew afterwards.
@@ -72,13 +72,13 @@ class Reply {
   bool gathers() const { return sink_->gathers(); }
 
  private:
-  Delivery Send(int error, size_t body_size, absl::Span<const ReadSink::Piece> tail);
+  SendStatus Send(int error, size_t body_size, absl::Span<const ReadSink::Piece> tail);
 
   const RequestId id_;
   const absl::Span<char> buffer_;
   ReplySink* const sink_;
   bool answered_ = false;
-  Delivery delivery_ = Delivery::kRefused;
+  SendStatus delivery_ = SendStatus::kRefused;
 };
 
 }  // namespace memfuse::transport

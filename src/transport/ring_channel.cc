@@ -119,7 +119,7 @@ void RingChannel::Enter() {
   syscall(__NR_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
   for (size_t i = 0; i < entries_.size(); ++i) Submit(kCommandRegister, 0, i);
   registered_ = entries_.size();
-  step_aside_.Begin();
+  scheduling_policy_.Start();
 }
 
 void RingChannel::Assemble(Entry* entry) {
@@ -138,8 +138,8 @@ void RingChannel::Assemble(Entry* entry) {
   message_ = {begin, header + fixed + data};
 }
 
-Reception RingChannel::Receive() {
-  step_aside_.Look();
+ReceiveStatus RingChannel::Receive() {
+  scheduling_policy_.Update();
   for (;;) {
     io_uring_cqe* cqe = nullptr;
     while (io_uring_peek_cqe(&ring_, &cqe) == 0 && cqe != nullptr) {
@@ -150,7 +150,7 @@ Reception RingChannel::Receive() {
         current_ = entry;
         answered_ = false;
         Assemble(entries_[entry].get());
-        return Reception::kMessage;
+        return ReceiveStatus::kMessage;
       }
       // The entry is lost to the kernel: the connection has ended, or never took it.
       const bool ended = result == -ENOTCONN || result == -ECANCELED || result == -ECONNABORTED;
@@ -159,9 +159,9 @@ Reception RingChannel::Receive() {
         base::WithMemory([&] {
           LOG(ERROR) << "io_uring: queue " << queue_ << " failed: " << std::strerror(-result);
         });
-        return Reception::kFailed;
+        return ReceiveStatus::kFailed;
       }
-      if (registered_ == 0) return Reception::kUnmounted;
+      if (registered_ == 0) return ReceiveStatus::kUnmounted;
       if (!ended) {
         base::WithMemory([&] {
           LOG_FIRST_N(WARNING, 1) << "io_uring: an entry of queue " << queue_
@@ -172,7 +172,7 @@ Reception RingChannel::Receive() {
     set_interruptible(true);
     if (stopping()) {
       io_uring_submit(&ring_);  // the last reply
-      return Reception::kStopped;
+      return ReceiveStatus::kStopped;
     }
     const int submitted = io_uring_submit_and_wait(&ring_, 1);
     set_interruptible(false);
@@ -187,7 +187,7 @@ Reception RingChannel::Receive() {
       base::WithMemory([&] {
         LOG(ERROR) << "io_uring: cannot wait for requests: " << std::strerror(-submitted);
       });
-      return Reception::kFailed;
+      return ReceiveStatus::kFailed;
     }
   }
 }
@@ -197,20 +197,20 @@ absl::Span<char> RingChannel::reply_buffer() {
   return whole.subspan(kPrefix - protocol::kReplyHeaderSize);
 }
 
-Delivery RingChannel::Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) {
+SendStatus RingChannel::Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) {
   uint64_t id;
   std::memcpy(&id, head.data() + 8, sizeof(id));
   if (id == 0) {
     const ssize_t sent = write(device_, head.data(), head.size());
-    return sent < 0 ? Delivery::kAbandoned : Delivery::kDelivered;
+    return sent < 0 ? SendStatus::kAbandoned : SendStatus::kDelivered;
   }
-  if (answered_) return Delivery::kRefused;
+  if (answered_) return SendStatus::kRefused;
   Entry& entry = *entries_[current_];
   const absl::Span<char> payload = entry.data.payload();
   // The body was made where the kernel takes it from.
   size_t size = head.size() - protocol::kReplyHeaderSize;
   for (const ReadSink::Piece piece : tail) {
-    if (piece.size() > payload.size() - size) return Delivery::kRefused;
+    if (piece.size() > payload.size() - size) return SendStatus::kRefused;
     if (!piece.empty()) std::memcpy(payload.data() + size, piece.data(), piece.size());
     size += piece.size();
   }
@@ -218,7 +218,7 @@ Delivery RingChannel::Send(absl::Span<const char> head, absl::Span<const ReadSin
   entry.headers.payload_size = static_cast<uint32_t>(size);
   answered_ = true;
   Submit(kCommandCommitAndFetch, entry.headers.commit_id, current_);
-  return Delivery::kDelivered;
+  return SendStatus::kDelivered;
 }
 
 }  // namespace memfuse::transport

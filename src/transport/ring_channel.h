@@ -24,7 +24,7 @@
 #include "src/transport/channel.h"
 #include "src/transport/page_buffer.h"
 #include "src/transport/retry.h"
-#include "src/transport/step_aside.h"
+#include "src/transport/scheduling_policy.h"
 
 namespace memfuse::transport {
 
@@ -46,10 +46,10 @@ class RingChannel final : public Channel {
   void Enter() override;
   // kFailed also when the kernel did not take a reply, or has no entry any more, while the
   // connection lives: callers on this CPU would wait for ever.
-  Reception Receive() override;
+  ReceiveStatus Receive() override;
   // A reply goes to the kernel with the next Receive. What becomes of it is not told: kDelivered. A
   // notification (request id 0) is written to the device at once.
-  Delivery Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) override;
+  SendStatus Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) override;
   // The kernel takes the payload from one place.
   bool gathers() const override { return false; }
   absl::Span<char> reply_buffer() override;
@@ -87,7 +87,7 @@ class RingChannel final : public Channel {
   io_uring ring_ = {};
   bool ring_made_ = false;
   std::vector<std::unique_ptr<Entry>> entries_;
-  StepAside step_aside_;
+  SchedulingPolicy scheduling_policy_;
   size_t registered_ = 0;  // entries that the kernel has, or that hold a request
   size_t current_ = 0;     // the entry of message()
   bool answered_ = true;   // its request

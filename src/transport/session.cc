@@ -23,16 +23,16 @@
 namespace memfuse {
 namespace {
 
-constexpr int kMostThreads = 512;
+constexpr int kMaxThreads = 512;
 constexpr uint32_t kSmallestMaxWrite = 4 << 10;
 constexpr uint32_t kLargestMaxWrite = 1 << 20;
 constexpr absl::Duration kInitTimeout = absl::Seconds(20);
 
 absl::Status CheckOptions(const SessionOptions& options, const FileSystem* fs) {
   if (fs == nullptr) return absl::InvalidArgumentError("there is no file system to serve");
-  if (options.threads < 1 || options.threads > kMostThreads) {
+  if (options.threads < 1 || options.threads > kMaxThreads) {
     return absl::InvalidArgumentError(
-        absl::StrCat("threads must be 1 to ", kMostThreads, ", not ", options.threads));
+        absl::StrCat("threads must be 1 to ", kMaxThreads, ", not ", options.threads));
   }
   const uint32_t size = options.max_write;
   if (size < kSmallestMaxWrite || size > kLargestMaxWrite || (size & (size - 1)) != 0) {

@@ -21,7 +21,7 @@ namespace memfuse::transport {
 namespace {
 
 // How long a mount that is in use is tried to be unmounted before it is detached.
-constexpr absl::Duration kBusyPatience = absl::Milliseconds(500);
+constexpr absl::Duration kBusyTimeout = absl::Milliseconds(500);
 constexpr absl::Duration kSignalInterval = absl::Milliseconds(2);
 constexpr absl::Duration kSlowStop = absl::Seconds(5);
 constexpr absl::Duration kLag = absl::Seconds(1);
@@ -60,27 +60,27 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
   channels_.push_back(*std::move(first));
   std::string no_io_uring = "the connection was initialised without it";
   if (initialized.minor == 0) {
-    protocol::Wishes wishes;
+    protocol::RequestedCapabilities requested;
     no_io_uring = "the kernel does not offer it";
-    wishes.max_read = options.max_write;
-    wishes.max_write = options.max_write;
+    requested.max_read = options.max_write;
+    requested.max_write = options.max_write;
     // A second, small request costs less than a second copy of the large one.
-    if (fs_->MovesData() && !RequestPipe::Affords(options.max_write) &&
-        RequestPipe::Affords(RequestPipe::kUsualWrite)) {
-      wishes.piped_write = RequestPipe::kUsualWrite;
+    if (fs_->AcceptsSplice() && !SplicePipe::Available(options.max_write) &&
+        SplicePipe::Available(SplicePipe::kDefaultMaxWrite)) {
+      requested.piped_write = SplicePipe::kDefaultMaxWrite;
     }
-    wishes.writeback_cache = options.writeback_cache;
-    wishes.passthrough = options.passthrough;
-    wishes.posix_acl = options.kernel_permissions;
+    requested.writeback_cache = options.writeback_cache;
+    requested.passthrough = options.passthrough;
+    requested.posix_acl = options.kernel_permissions;
     if (options.io_uring && RingChannel::Enabled()) {
       const absl::Status made = MakeRingsLocked();
       if (!made.ok()) no_io_uring = std::string(made.message());
-      wishes.io_uring = made.ok();
+      requested.io_uring = made.ok();
     } else {
       no_io_uring = "no administrator has switched it on";
     }
     absl::StatusOr<ConnectionParameters> agreed =
-        AnswerInit(channels_.front().get(), wishes, init_deadline);
+        AnswerInit(channels_.front().get(), requested, init_deadline);
     if (!agreed.ok()) return agreed.status();
     parameters_ = *agreed;
   }
@@ -100,17 +100,17 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
         absl::StrCat("/dev/fuse, ", options.threads, options.threads == 1 ? " thread" : " threads");
     if (options.io_uring) absl::StrAppend(&transport_description_, "; no io_uring: ", no_io_uring);
   }
-  if (fs_->MovesData() && protocol::MayPipe(parameters_)) {
+  if (fs_->AcceptsSplice() && protocol::CanSplice(parameters_)) {
     pipes_ = std::make_unique<PipePool>(parameters_.max_write);
   }
   // FORGET and notifications keep to the device.
   const int threads = uses_io_uring_ ? 1 : options.threads;
   for (int i = 0; i < threads; ++i) {
-    if (absl::Status added = AddWorkerLocked(Worker::Role::kResident); !added.ok()) return added;
+    if (absl::Status added = AddWorkerLocked(Worker::Role::kRegular); !added.ok()) return added;
   }
   for (const std::unique_ptr<RingChannel>& ring : rings_) {
     // The kernel hands the requests of a queue to the thread that began it, and to no other.
-    if (absl::Status started = StartWorkerLocked(ring.get(), Worker::Role::kResident, nullptr);
+    if (absl::Status started = StartWorkerLocked(ring.get(), Worker::Role::kRegular, nullptr);
         !started.ok()) {
       return started;
     }
@@ -160,15 +160,16 @@ absl::Status SessionImpl::AddWorkerLocked(Worker::Role role) {
     mu_.AssertHeld();
     if (channels_.size() > 1) channels_.pop_back();
   };
-  const absl::Status started = StartWorkerLocked(*channel, role, &seats_);
+  const absl::Status started = StartWorkerLocked(*channel, role, &spare_workers_);
   if (started.ok()) std::move(close).Cancel();
   return started;
 }
 
-absl::Status SessionImpl::StartWorkerLocked(Channel* channel, Worker::Role role, Seats* seats) {
+absl::Status SessionImpl::StartWorkerLocked(Channel* channel, Worker::Role role,
+                                            SpareWorkers* spare_workers) {
   auto worker =
       std::make_unique<Worker>(static_cast<int>(workers_.size()), role, channel, fs_, parameters_,
-                               seats, [this](Reception why) { WorkerLeft(why); });
+                               spare_workers, [this](ReceiveStatus why) { WorkerLeft(why); });
   // Before there is a thread: what comes after it cannot fail.
   workers_.reserve(workers_.size() + 1);
   if (!Enter()) return Over();
@@ -182,15 +183,15 @@ absl::Status SessionImpl::StartWorkerLocked(Channel* channel, Worker::Role role,
 absl::Status SessionImpl::AddWorker() {
   base::MutexLock lock(&mu_);
   if (state_ != State::kServing || ended_.happened()) return Over();
-  return AddWorkerLocked(Worker::Role::kResident);
+  return AddWorkerLocked(Worker::Role::kRegular);
 }
 
-bool SessionImpl::AddStandIn() {
+bool SessionImpl::AddSpareWorker() {
   absl::Status added;
   try {
     base::MutexLock lock(&mu_);
     if (state_ != State::kServing || ended_.happened()) return false;
-    added = AddWorkerLocked(Worker::Role::kStandIn);
+    added = AddWorkerLocked(Worker::Role::kSpare);
   } catch (const std::bad_alloc&) {
     // Without a message: that would have to be allocated.
     added = absl::Status(absl::StatusCode::kResourceExhausted, "");
@@ -253,21 +254,23 @@ void SessionImpl::Leave() {
   if (inside_.fetch_sub(1, std::memory_order_acq_rel) == 1) ended_.Set();
 }
 
-void SessionImpl::WorkerLeft(Reception why) {
+void SessionImpl::WorkerLeft(ReceiveStatus why) {
   // Who waits for a turn looks at the device, and leaves as well.
-  seats_.Close();
-  if (why == Reception::kAborted || why == Reception::kUnmounted || why == Reception::kClosed) {
+  spare_workers_.Close();
+  if (why == ReceiveStatus::kAborted || why == ReceiveStatus::kUnmounted ||
+      why == ReceiveStatus::kClosed) {
     int64_t goes_on = 0;
     over_since_.compare_exchange_strong(goes_on, absl::GetCurrentTimeNanos());
   }
   // The end by force is worth a line, once; an unmount or a stop is what somebody asked for.
-  if ((why == Reception::kAborted || why == Reception::kFailed) && !end_logged_.exchange(true)) {
+  if ((why == ReceiveStatus::kAborted || why == ReceiveStatus::kFailed) &&
+      !end_logged_.exchange(true)) {
     base::WithMemory([&] {
       LOG(WARNING) << "the FUSE connection was "
-                   << (why == Reception::kAborted ? "aborted" : "lost by an error");
+                   << (why == ReceiveStatus::kAborted ? "aborted" : "lost by an error");
     });
   }
-  if (why == Reception::kFailed) {
+  if (why == ReceiveStatus::kFailed) {
     // With fewer readers, or a queue of io_uring that nobody serves, callers would wait for ever.
     failed_.store(true);
     HurryLaggards();
@@ -332,7 +335,7 @@ absl::Status SessionImpl::Unmount(absl::Duration timeout) {
     // Workers serve meanwhile: unmounting writes back what the kernel has cached.
     try {
       status =
-          mount_point_->Unmount(std::min(absl::Now() + kBusyPatience, deadline), ended_.happened());
+          mount_point_->Unmount(std::min(absl::Now() + kBusyTimeout, deadline), ended_.happened());
     } catch (const std::bad_alloc&) {
       status = DetachWithoutMemory();
     }
@@ -365,7 +368,7 @@ void SessionImpl::Stop() {
 
 void SessionImpl::FinishStop() {
   stop_.store(true);
-  seats_.Close();
+  spare_workers_.Close();
   // Nobody but this caller changes the list any more (state_), so it can be walked, and waited for,
   // without the lock that readers of counters want. It is not copied: that could fail.
   absl::Span<const std::unique_ptr<Worker>> workers;

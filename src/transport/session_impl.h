@@ -21,7 +21,7 @@
 #include "src/transport/event.h"
 #include "src/transport/mount_point.h"
 #include "src/transport/ring_channel.h"
-#include "src/transport/seats.h"
+#include "src/transport/spare_workers.h"
 #include "src/transport/worker.h"
 
 namespace memfuse::transport {
@@ -31,7 +31,7 @@ namespace memfuse::transport {
 class SessionImpl final : public Session, private BackingFiles {
  public:
   explicit SessionImpl(FileSystem* fs)
-      : fs_(fs), seats_(kMostStandIns, [this] { return AddStandIn(); }) {}
+      : fs_(fs), spare_workers_(kMaxSpareWorkers, [this] { return AddSpareWorker(); }) {}
   ~SessionImpl() override;
 
   // Answers INIT (unless `initialized` says it was), clones what is missing, starts the workers.
@@ -70,15 +70,15 @@ class SessionImpl final : public Session, private BackingFiles {
 
   // What is busy for long at the same time, beyond this, holds others up. More threads than this
   // help little: they share the CPUs.
-  static constexpr int kMostStandIns = 8;
+  static constexpr int kMaxSpareWorkers = 8;
 
   absl::Status AddWorkerLocked(Worker::Role role) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // One more worker for threads that are away; by one that leaves its seat.
-  bool AddStandIn();
+  bool AddSpareWorker();
   // A channel for one more worker: a spare descriptor, or a clone.
   absl::StatusOr<DeviceChannel*> AddChannelLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // A worker on that channel.
-  absl::Status StartWorkerLocked(Channel* channel, Worker::Role role, Seats* seats)
+  absl::Status StartWorkerLocked(Channel* channel, Worker::Role role, SpareWorkers* spare_workers)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // A queue for each CPU, before INIT is answered: what cannot be had then must not be agreed on.
   absl::Status MakeRingsLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -91,7 +91,7 @@ class SessionImpl final : public Session, private BackingFiles {
   // Sets ended_ when the last one has left.
   void Leave();
   // What a worker's thread does last.
-  void WorkerLeft(Reception why);
+  void WorkerLeft(ReceiveStatus why);
 
   // Once the connection has been over for a while, makes workers leave that wait as if it were not:
   // seldom, and in the company of much else, a queue of io_uring was not told.
@@ -120,7 +120,7 @@ class SessionImpl final : public Session, private BackingFiles {
   std::atomic<bool> end_logged_{false};    // atomic
   std::atomic<bool> failed_{false};        // atomic
   std::atomic<int64_t> over_since_{0};     // atomic; nanoseconds since the epoch, 0: it goes on
-  Seats seats_;                            // own lock; of the workers on the device
+  SpareWorkers spare_workers_;             // own lock; of the workers on the device
   Event ended_;                            // own synchronisation; no worker is left
   Event closed_;                           // own synchronisation; the session is over
 

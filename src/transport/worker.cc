@@ -49,13 +49,13 @@ sigset_t WorkerSignalMask() {
 }  // namespace
 
 Worker::Worker(int index, Role role, Channel* channel, FileSystem* fs,
-               const ConnectionParameters& parameters, Seats* seats, OnLeave on_leave)
+               const ConnectionParameters& parameters, SpareWorkers* spare_workers, OnExit on_exit)
     : index_(index),
       role_(role),
       channel_(channel),
-      seats_(seats),
-      dispatcher_(fs, parameters, channel->reply_buffer(), seats),
-      on_leave_(std::move(on_leave)) {}
+      spare_workers_(spare_workers),
+      dispatcher_(fs, parameters, channel->reply_buffer(), spare_workers),
+      on_exit_(std::move(on_exit)) {}
 
 absl::Status Worker::Start() {
   InstallStopSignal();
@@ -92,10 +92,11 @@ void Worker::Run() {
   base::PrepareThreadForLocks();
   channel_->Enter();
   for (;;) {
-    if (role_ == Role::kStandIn) seats_->AwaitTurn([this] { channel_->Rest(); });
-    const Reception received = channel_->Receive();
-    if (received != Reception::kMessage) {
-      on_leave_(received);
+    if (role_ == Role::kSpare)
+      spare_workers_->WaitUntilNeeded([this] { channel_->ReleaseBuffers(); });
+    const ReceiveStatus received = channel_->Receive();
+    if (received != ReceiveStatus::kMessage) {
+      on_exit_(received);
       return;
     }
     dispatcher_.UseReplyBuffer(channel_->reply_buffer());

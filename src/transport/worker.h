@@ -13,7 +13,7 @@
 #include "memfuse/session.h"
 #include "src/transport/channel.h"
 #include "src/transport/dispatcher.h"
-#include "src/transport/seats.h"
+#include "src/transport/spare_workers.h"
 
 namespace memfuse::transport {
 
@@ -21,19 +21,19 @@ namespace memfuse::transport {
 class Worker {
  public:
   // Called by the worker's thread as the last thing it does.
-  using OnLeave = std::function<void(Reception why)>;
+  using OnExit = std::function<void(ReceiveStatus why)>;
 
   // A thread that has no seat of its own serves where another one is away.
-  enum class Role { kResident, kStandIn };
+  enum class Role { kRegular, kSpare };
 
   // `fs` and `seats` outlive the worker, `channel` its thread. `seats` may be null for a resident,
   // whom nobody can replace then.
   Worker(int index, Role role, Channel* channel, FileSystem* fs,
-         const ConnectionParameters& parameters, Seats* seats, OnLeave on_leave);
+         const ConnectionParameters& parameters, SpareWorkers* spare_workers, OnExit on_exit);
   // Precondition: not started, or joined.
   ~Worker() = default;
 
-  // ResourceExhausted: no thread. Throws std::bad_alloc where that cannot even be said. `on_leave`
+  // ResourceExhausted: no thread. Throws std::bad_alloc where that cannot even be said. `on_exit`
   // is not called in either case.
   absl::Status Start();
 
@@ -57,9 +57,9 @@ class Worker {
   const int index_;
   const Role role_;
   Channel* const channel_;
-  Seats* const seats_;
+  SpareWorkers* const spare_workers_;
   Dispatcher dispatcher_;
-  const OnLeave on_leave_;
+  const OnExit on_exit_;
   std::thread thread_;
 };
 

@@ -27,9 +27,9 @@ namespace {
 // Takes replies and keeps the last.
 class Sink final : public ReplySink {
  public:
-  Delivery Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece>) override {
+  SendStatus Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece>) override {
     benchmark::DoNotOptimize(head.data());
-    return Delivery::kDelivered;
+    return SendStatus::kDelivered;
   }
 };
 

@@ -15,8 +15,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "src/cli/flag_table.h"
-#include "src/cli/foreign_options.h"
 #include "src/cli/help.h"
+#include "src/cli/unsupported_options.h"
 
 namespace memfuse::cli {
 namespace {
@@ -113,7 +113,7 @@ TEST(ManualTest, MountHelperHasEveryOptionAndNoOther) {
     expected.insert(flag.shown_name());
     ExpectDefault(flag, items[flag.shown_name()]);
   }
-  for (const ForeignOption& option : ForeignOptions()) {
+  for (const UnsupportedOption& option : UnsupportedOptions()) {
     const std::string name(option.name);
     if (option.refusal.empty()) {
       EXPECT_THAT(page, ContainsRegex(absl::StrCat("[ \n]", name, "[ \n]"))) << "not in the page";
@@ -154,7 +154,7 @@ TEST(ManualTest, EveryOptionOfTmpfsHasARow) {
                                    "casefold",
                                    "strict_encoding"}) {
     const Flag* const flag = FindFlag(option);
-    const ForeignOption* const foreign = FindForeignOption(option);
+    const UnsupportedOption* const foreign = FindUnsupportedOption(option);
     ASSERT_TRUE((flag == nullptr) != (foreign == nullptr)) << option;
     const std::string fate = flag != nullptr            ? "honoured"
                              : foreign->refusal.empty() ? "dropped"

@@ -18,7 +18,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
-#include "src/cli/leftover.h"
+#include "src/cli/stale_mount.h"
 #include "tests/cli/mounted_program.h"
 
 namespace memfuse::cli {
@@ -179,11 +179,11 @@ TEST_F(MountTest, AKilledDaemonsMountIsRefusedUntilItIsFreed) {
 
 TEST_F(MountTest, OnlyADeadMountIsALeftover) {
   MountWell();
-  DetachLeftover(program_.mount_point());
+  DetachStaleMount(program_.mount_point());
   EXPECT_TRUE(IsMounted(program_.mount_point())) << "somebody serves it";
   kill(daemon_, SIGKILL);
   MountedProgram::WaitForExit(daemon_);
-  DetachLeftover(program_.mount_point());
+  DetachStaleMount(program_.mount_point());
   EXPECT_FALSE(IsMounted(program_.mount_point()));
 }
 

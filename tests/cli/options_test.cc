@@ -225,7 +225,7 @@ TEST_F(OptionsTest, AHandedOverDescriptorNeedsNoMountPoint) {
 TEST(ExitStatus, OfTheHelperIsThatOfMount) {
   EXPECT_EQ(ExitStatus(absl::StatusCode::kNotFound), 1);
   EXPECT_EQ(ExitStatus(absl::StatusCode::kInvalidArgument), 1);
-  SpeakAs(Speaker::kMountHelper);
+  SetProgramName(ProgramKind::kMountHelper);
   EXPECT_EQ(ExitStatus(absl::StatusCode::kInvalidArgument), 1);
   EXPECT_EQ(ExitStatus(absl::StatusCode::kUnimplemented), 1);
   EXPECT_EQ(ExitStatus(absl::StatusCode::kPermissionDenied), 1);
@@ -233,7 +233,7 @@ TEST(ExitStatus, OfTheHelperIsThatOfMount) {
   EXPECT_EQ(ExitStatus(absl::StatusCode::kNotFound), 32);
   EXPECT_EQ(ExitStatus(absl::StatusCode::kFailedPrecondition), 32);
   EXPECT_EQ(ErrorLine("no"), "mount.memfuse: no\n");
-  SpeakAs(Speaker::kMemfuse);
+  SetProgramName(ProgramKind::kMemfuse);
 }
 
 TEST(ErrorLine, IsOneLineWhateverItQuotes) {

@@ -51,7 +51,7 @@ void SetLimit(__rlimit_resource_t resource, rlim_t soft, rlim_t hard) {
   EXPECT_EQ(setrlimit(resource, &limit), 0);
 }
 
-TEST(LiftResourceLimitsTest, SoftLimitsGoUpToTheHardOnes) {
+TEST(RaiseResourceLimitsTest, SoftLimitsGoUpToTheHardOnes) {
   InChild([] {
     const struct {
       __rlimit_resource_t resource;
@@ -66,7 +66,7 @@ TEST(LiftResourceLimitsTest, SoftLimitsGoUpToTheHardOnes) {
                         Limit(RLIMIT_FSIZE).rlim_max == RLIM_INFINITY &&
                         Limit(RLIMIT_AS).rlim_max == RLIM_INFINITY &&
                         Limit(RLIMIT_DATA).rlim_max == RLIM_INFINITY;
-    const std::vector<std::string> left = LiftResourceLimits();
+    const std::vector<std::string> left = RaiseResourceLimits();
     for (const auto& [resource, soft] : kLimits) {
       const rlimit limit = Limit(resource);
       EXPECT_EQ(limit.rlim_cur, limit.rlim_max) << resource;
@@ -78,14 +78,14 @@ TEST(LiftResourceLimitsTest, SoftLimitsGoUpToTheHardOnes) {
   });
 }
 
-TEST(LiftResourceLimitsTest, HardLimitsThatStayAreNamed) {
+TEST(RaiseResourceLimitsTest, HardLimitsThatStayAreNamed) {
   InChild([] {
     SetLimit(RLIMIT_CPU, 1, 1000);
     SetLimit(RLIMIT_FSIZE, 1 << 20, 1 << 21);
     SetLimit(RLIMIT_AS, 1 << 30, 1 << 30);
     SetLimit(RLIMIT_DATA, 1 << 30, 1 << 30);
     ASSERT_EQ(setresuid(kNobody, kNobody, kNobody), 0);  // without capabilities
-    const std::vector<std::string> left = LiftResourceLimits();
+    const std::vector<std::string> left = RaiseResourceLimits();
     EXPECT_EQ(Limit(RLIMIT_CPU).rlim_cur, 1000u);
     EXPECT_EQ(Limit(RLIMIT_FSIZE).rlim_cur, 1u << 21);
     ASSERT_EQ(left.size(), 4u);
@@ -96,21 +96,21 @@ TEST(LiftResourceLimitsTest, HardLimitsThatStayAreNamed) {
   });
 }
 
-TEST(LiftResourceLimitsTest, TheStackOfTheMainThreadIsNotSmall) {
+TEST(RaiseResourceLimitsTest, TheStackOfTheMainThreadIsNotSmall) {
   InChild([] {
     SetLimit(RLIMIT_STACK, 64 << 10, RLIM_INFINITY);
-    LiftResourceLimits();
+    RaiseResourceLimits();
     EXPECT_EQ(Limit(RLIMIT_STACK).rlim_cur, 8u << 20);
     SetLimit(RLIMIT_STACK, 64 << 20, RLIM_INFINITY);
-    LiftResourceLimits();
+    RaiseResourceLimits();
     EXPECT_EQ(Limit(RLIMIT_STACK).rlim_cur, 64u << 20) << "it is no upper bound";
   });
 }
 
-TEST(LiftResourceLimitsTest, CoreFilesAreTheAdministratorsConcern) {
+TEST(RaiseResourceLimitsTest, CoreFilesAreTheAdministratorsConcern) {
   InChild([] {
     SetLimit(RLIMIT_CORE, 0, Limit(RLIMIT_CORE).rlim_max);
-    LiftResourceLimits();
+    RaiseResourceLimits();
     EXPECT_EQ(Limit(RLIMIT_CORE).rlim_cur, 0u);
   });
 }

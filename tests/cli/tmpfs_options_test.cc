@@ -9,10 +9,10 @@
 
 #include "src/cli/command_line.h"
 #include "src/cli/flag_table.h"
-#include "src/cli/foreign_options.h"
 #include "src/cli/mount_option_list.h"
 #include "src/cli/options.h"
 #include "src/cli/size.h"
+#include "src/cli/unsupported_options.h"
 
 namespace memfuse::cli {
 namespace {
@@ -167,8 +167,8 @@ TEST(VfsOptions, AccessTimes) {
   EXPECT_EQ(mode("nodiratime,diratime"), "");
 }
 
-TEST(ForeignOptions, AreNoFlagsAndAreDroppedOrRefused) {
-  for (const ForeignOption& option : ForeignOptions()) {
+TEST(UnsupportedOptions, AreNoFlagsAndAreDroppedOrRefused) {
+  for (const UnsupportedOption& option : UnsupportedOptions()) {
     const std::string name(option.name);
     EXPECT_EQ(FindFlag(name), nullptr) << name << " could never be dropped";
     EXPECT_EQ(Resolve(name).ok(), option.refusal.empty()) << name;

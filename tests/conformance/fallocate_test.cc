@@ -73,9 +73,9 @@ TEST_P(Fallocate, PunchesHoles) {
 TEST_P(Fallocate, PunchesInsideOnePage) {
   MakeFile("f", std::string(3 * kPage, 'x'));
   MakeFile("tiny", std::string(100, 'x'));
-  const UniqueFd fd = Open("f", O_RDWR), tiny = Open("tiny", O_RDWR);
+  const UniqueFd fd = Open("f", O_RDWR), inline_data = Open("tiny", O_RDWR);
   EXPECT_EQ(fallocate(fd.get(), kPunch, kPage + 100, 50), 0);
-  EXPECT_EQ(fallocate(tiny.get(), kPunch, 10, 50), 0);
+  EXPECT_EQ(fallocate(inline_data.get(), kPunch, 10, 50), 0);
   EXPECT_EQ(Stat("f").st_blocks, 3 * 8);
   EXPECT_EQ(ReadFile("tiny"), std::string(10, 'x') + std::string(50, '\0') + std::string(40, 'x'));
   std::string expected(3 * kPage, 'x');

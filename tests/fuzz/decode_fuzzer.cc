@@ -63,7 +63,7 @@ void Run(absl::Span<const char> input) {
   const absl::Span<const char> rest = body.subspan(fixed.span().size());
   Check(*header, DecodeArguments(*header, fixed.span(), rest, parameters), rest);
   Check(*header, DecodeWrite(*header, fixed.span(), rest), rest);
-  (void)LookAhead(fixed.span());
+  (void)ParsePrefix(fixed.span());
 }
 
 }  // namespace

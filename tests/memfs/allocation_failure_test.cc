@@ -30,7 +30,7 @@
 #include "tests/memfs/acl_bytes.h"
 #include "tests/memfs/fake_backing_files.h"
 #include "tests/memfs/memfs_test_base.h"
-#include "tests/memfs/shmem_test_base.h"
+#include "tests/memfs/passthrough_store_test_base.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -86,15 +86,15 @@ class Subject {
     Must(me_->Write(file, 0, Letters(3 * kPageSize + 10)));
     const InodeNumber copy = Add("copy", me_->Mknod(dir, "copy"));
     EXPECT_EQ(Must(me_->Copy(file, 0, copy, 0, 4 * kPageSize)), 3 * kPageSize + 10);
-    const InodeNumber tiny = Add("tiny", me_->Mknod(dir, "tiny"));
-    Must(me_->Write(tiny, 0, Letters(100)));
+    const InodeNumber inline_data = Add("tiny", me_->Mknod(dir, "tiny"));
+    Must(me_->Write(inline_data, 0, Letters(100)));
     const InodeNumber sparse = Add("sparse", me_->Mknod(dir, "sparse"));
     Must(me_->Write(sparse, 20 * kPageSize, Letters(kPageSize)));
     Must(me_->Write(sparse, 5000 * kPageSize, Letters(10)));
     const InodeNumber reserved = Add("reserved", me_->Mknod(dir, "reserved"));
     Must(me_->Fallocate(reserved, FALLOC_FL_KEEP_SIZE, 0, 4 * kPageSize));
     Add("empty", me_->Mknod(dir, "empty"));
-    Add("link", me_->Link(tiny, dir, "link"));
+    Add("link", me_->Link(inline_data, dir, "link"));
     Add("symlink", me_->Symlink(dir, "symlink", kLongTarget));
     Add("fifo", me_->Mknod(dir, "fifo", S_IFIFO | 0644));
     const InodeNumber acl = Add("acl", me_->Mknod(dir, "acl"));
@@ -787,7 +787,7 @@ TEST_P(AllocationFailureTest, CopiesThatFailKeepNoPages) {
 INSTANTIATE_TEST_SUITE_P(Stores, AllocationFailureTest,
                          ::testing::Values(DataKind::kDaemon, DataKind::kPassthrough),
                          [](const auto& store) {
-                           return store.param == DataKind::kDaemon ? "Arena" : "Shmem";
+                           return store.param == DataKind::kDaemon ? "Daemon" : "Passthrough";
                          });
 
 }  // namespace

@@ -238,7 +238,7 @@ TEST_F(ArenaTest, LittleOfTheMappingIsMemoryOfTheProcess) {
   const std::vector<PageNumber> pages = Allocate(kPages);
   for (const PageNumber page : pages) Fill(page, 'x');
   constexpr size_t kStep = 256;  // the largest READ
-  constexpr uint64_t kMost = (20 << 20) / kPageSize;
+  constexpr uint64_t kMax = (20 << 20) / kPageSize;
   const auto look = [&](size_t i) {
     const absl::Span<const char> found = arena_->Map(pages[i], 0, kStep * kPageSize);
     EXPECT_EQ(std::count(found.begin(), found.end(), 'x'), kStep * kPageSize);
@@ -251,12 +251,12 @@ TEST_F(ArenaTest, LittleOfTheMappingIsMemoryOfTheProcess) {
   const uint64_t before = shared_pages();
   for (size_t i = 0; i < kPages; i += kStep) {
     look(i);
-    ASSERT_LT(shared_pages(), before + kMost) << "after " << i << " pages";
+    ASSERT_LT(shared_pages(), before + kMax) << "after " << i << " pages";
   }
   EXPECT_GT(shared_pages(), before + kStep) << "what was read last can be read again";
   for (size_t i = kPages; i > 0; i -= kStep) {
     look(i - kStep);
-    ASSERT_LT(shared_pages(), before + kMost);
+    ASSERT_LT(shared_pages(), before + kMax);
   }
   arena_->ForgetMappings();
   EXPECT_LT(shared_pages(), before + kStep);

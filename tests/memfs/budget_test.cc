@@ -17,12 +17,12 @@ using ::testing::IsEmpty;
 constexpr uint64_t kMax = ~uint64_t{0};
 
 // Lends what is asked for, and `more`, as long as it has that.
-class FakeLender final : public BudgetLender {
+class FakeLender final : public QuotaSource {
  public:
   FakeLender(Budget* budget, uint64_t pool, uint64_t more = 0)
       : budget_(budget), pool_(pool), more_(more) {}
 
-  bool Lend(uint64_t bytes) override {
+  bool Grow(uint64_t bytes) override {
     asked_.push_back(bytes);
     if (bytes + more_ > pool_) return false;
     pool_ -= bytes + more_;
@@ -120,15 +120,15 @@ TEST(Budget, LowersTheLimitByWhatIsNotUsedOnly) {
 
 TEST(Budget, BorrowsWhatIsUsedAndNothingMore) {
   Budget budget(1000, 1);
-  FakeLender lender(&budget, 0);
+  FakeLender source(&budget, 0);
   ASSERT_TRUE(budget.ReserveBytes(10));
-  budget.Borrow(&lender);
+  budget.UseSource(&source);
   EXPECT_EQ(budget.bytes_free(), 0u);
   EXPECT_EQ(budget.total(), 1000u);
   EXPECT_FALSE(budget.ReserveBytes(1));
   EXPECT_EQ(budget.bytes_used(), 10u);
   // The limit that it was made with holds again.
-  budget.Borrow(nullptr);
+  budget.UseSource(nullptr);
   EXPECT_EQ(budget.bytes_free(), 990u);
   EXPECT_FALSE(budget.ReserveBytes(991));
   EXPECT_TRUE(budget.ReserveBytes(990));
@@ -136,25 +136,25 @@ TEST(Budget, BorrowsWhatIsUsedAndNothingMore) {
 
 TEST(Budget, AsksTheLenderWhenTheLimitIsReachedAndOnlyThen) {
   Budget budget(1000, 1);
-  FakeLender lender(&budget, 100, /*more=*/5);
-  budget.Borrow(&lender);
+  FakeLender source(&budget, 100, /*more=*/5);
+  budget.UseSource(&source);
   EXPECT_TRUE(budget.ReserveBytes(0));
-  EXPECT_THAT(lender.asked(), IsEmpty());
+  EXPECT_THAT(source.asked(), IsEmpty());
   EXPECT_TRUE(budget.ReserveBytes(10));
-  EXPECT_THAT(lender.asked(), ElementsAre(10));
+  EXPECT_THAT(source.asked(), ElementsAre(10));
   EXPECT_TRUE(budget.ReserveBytes(5));
-  EXPECT_THAT(lender.asked(), IsEmpty());
+  EXPECT_THAT(source.asked(), IsEmpty());
   EXPECT_TRUE(budget.ReserveBytes(20));
-  EXPECT_THAT(lender.asked(), ElementsAre(20));
+  EXPECT_THAT(source.asked(), ElementsAre(20));
   // What was given back is there without asking.
   budget.ReleaseBytes(20);
   EXPECT_TRUE(budget.ReserveBytes(25));
-  EXPECT_THAT(lender.asked(), IsEmpty());
+  EXPECT_THAT(source.asked(), IsEmpty());
   EXPECT_EQ(budget.ReserveUpTo(9, 1), 0u);
-  EXPECT_THAT(lender.asked(), IsEmpty());
+  EXPECT_THAT(source.asked(), IsEmpty());
   // Refused: nothing is taken.
   EXPECT_FALSE(budget.ReserveBytes(60));
-  EXPECT_THAT(lender.asked(), ElementsAre(60));
+  EXPECT_THAT(source.asked(), ElementsAre(60));
   EXPECT_EQ(budget.bytes_used(), 40u);
   EXPECT_EQ(budget.bytes_free(), 0u);
 }
@@ -163,15 +163,15 @@ TEST(Reservation, GivesBackUnlessKept) {
   Budget budget(100, 1);
   {
     Reservation space;
-    ASSERT_TRUE(space.Take(&budget, 60));
+    ASSERT_TRUE(space.Reserve(&budget, 60));
     EXPECT_EQ(budget.bytes_used(), 60u);
     Reservation too_much;
-    EXPECT_FALSE(too_much.Take(&budget, 41));
+    EXPECT_FALSE(too_much.Reserve(&budget, 41));
   }
   EXPECT_EQ(budget.bytes_used(), 0u);
   {
     Reservation space;
-    ASSERT_TRUE(space.Take(&budget, 60));
+    ASSERT_TRUE(space.Reserve(&budget, 60));
     space.Keep();
   }
   EXPECT_EQ(budget.bytes_used(), 60u);
@@ -211,10 +211,10 @@ TEST(Budget, HoldsTheLimitUnderConcurrency) {
 TEST(Budget, HoldsWhatWasLentUnderConcurrency) {
   constexpr int64_t kTotal = 200;
   constexpr int kRounds = 50000;
-  class Lender final : public BudgetLender {
+  class Lender final : public QuotaSource {
    public:
     explicit Lender(Budget* budget) : budget_(budget) {}
-    bool Lend(uint64_t bytes) override {
+    bool Grow(uint64_t bytes) override {
       const auto amount = static_cast<int64_t>(bytes);
       int64_t now = pool_.load();
       do {
@@ -245,27 +245,27 @@ TEST(Budget, HoldsWhatWasLentUnderConcurrency) {
     std::atomic<bool> exceeded_{false};
   };
   Budget budget(kTotal, 1);
-  Lender lender(&budget);
-  budget.Borrow(&lender);
+  Lender source(&budget);
+  budget.UseSource(&source);
   std::vector<std::thread> threads;
   for (uint64_t t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < kRounds; ++i) {
         const uint64_t amount = 50 + 7 * t;
         if (budget.ReserveBytes(amount)) {
-          lender.Hold(amount);
-          lender.Drop(amount);
+          source.Hold(amount);
+          source.Drop(amount);
           budget.ReleaseBytes(amount);
         }
-        lender.TakeBack(20);
+        source.TakeBack(20);
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_FALSE(lender.exceeded());
+  EXPECT_FALSE(source.exceeded());
   EXPECT_EQ(budget.bytes_used(), 0u);
-  EXPECT_EQ(static_cast<int64_t>(budget.bytes_free()) + lender.pool(), kTotal);
-  budget.Borrow(nullptr);
+  EXPECT_EQ(static_cast<int64_t>(budget.bytes_free()) + source.pool(), kTotal);
+  budget.UseSource(nullptr);
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 
 #include "tests/memfs/fake_backing_files.h"
 #include "tests/memfs/memfs_test_base.h"
-#include "tests/memfs/shmem_test_base.h"
+#include "tests/memfs/passthrough_store_test_base.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -50,7 +50,7 @@ class DataKindTest : public ::testing::Test {
   std::unique_ptr<MemFs> fs_;
 };
 
-class ShmemKindTest : public DataKindTest {
+class PassthroughKindTest : public DataKindTest {
  protected:
   void SetUp() override { ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)"; }
 };
@@ -59,7 +59,7 @@ TEST_F(DataKindTest, TheDaemonKeepsItWithoutBeingOfferedAnything) {
   Make(DataKind::kDaemon);
   EXPECT_FALSE(fs_->wants_backing_files());
   EXPECT_TRUE(fs_->Connected(nullptr).ok());
-  EXPECT_EQ(fs_->DescribeData(), "arena in the daemon, huge=never");
+  EXPECT_EQ(fs_->DescribeData(), "daemon, huge=never");
   ExpectArena();
 }
 
@@ -68,7 +68,7 @@ TEST_F(DataKindTest, TheDaemonKeepsItWhateverItIsOffered) {
   // Nobody asks for a number.
   backing_.FailWith(EPERM);
   EXPECT_TRUE(fs_->Connected(&backing_).ok());
-  EXPECT_EQ(fs_->DescribeData(), "arena in the daemon, huge=never");
+  EXPECT_EQ(fs_->DescribeData(), "daemon, huge=never");
   backing_.FailWith(0);
   ExpectArena();
 }
@@ -94,33 +94,33 @@ TEST_F(DataKindTest, NullKeepsNothing) {
 TEST_F(DataKindTest, AutoWithoutAnOfferStaysInTheDaemonAndSaysWhy) {
   Make(DataKind::kAuto);
   EXPECT_TRUE(fs_->wants_backing_files());
-  EXPECT_EQ(fs_->DescribeData(), "arena in the daemon, huge=never");
+  EXPECT_EQ(fs_->DescribeData(), "daemon, huge=never");
   EXPECT_TRUE(fs_->Connected(nullptr).ok());
   EXPECT_EQ(fs_->DescribeData(),
-            "arena in the daemon, huge=never; no passthrough: the kernel offers no FUSE "
+            "daemon, huge=never; no passthrough: the kernel offers no FUSE "
             "passthrough here");
   ExpectArena();
 }
 
-TEST_F(ShmemKindTest, AutoStaysInTheDaemonWhereTheKernelRefuses) {
+TEST_F(PassthroughKindTest, AutoStaysInTheDaemonWhereTheKernelRefuses) {
   Make(DataKind::kAuto);
   backing_.FailWith(EPERM);
   EXPECT_TRUE(fs_->Connected(&backing_).ok());
   EXPECT_EQ(fs_->DescribeData(),
-            "arena in the daemon, huge=never; no passthrough: "
+            "daemon, huge=never; no passthrough: "
             "it needs CAP_SYS_ADMIN in the initial user namespace");
   backing_.FailWith(0);
   ExpectArena();
 }
 
-TEST_F(ShmemKindTest, AutoStaysInTheDaemonWhereTheTmpfsIsRefused) {
+TEST_F(PassthroughKindTest, AutoStaysInTheDaemonWhereTheTmpfsIsRefused) {
   // A root and a page of data, but a tmpfs of one page is too small.
   MemoryFileSystemOptions options = Options(DataKind::kAuto);
   options.size_limit = kPageSize;
   fs_ = MakeMemFs(options);
   EXPECT_TRUE(fs_->Connected(&backing_).ok());
   EXPECT_EQ(fs_->DescribeData(),
-            "arena in the daemon, huge=never; no passthrough: "
+            "daemon, huge=never; no passthrough: "
             "the size is too small for a private tmpfs");
 }
 
@@ -128,7 +128,7 @@ TEST_F(DataKindTest, HugePagesOfTheDaemon) {
   MemoryFileSystemOptions options = Options(DataKind::kDaemon);
   for (const char* huge : {"never", "within_size", "advise", "always"}) {
     options.huge = huge;
-    EXPECT_EQ(MakeMemFs(options)->DescribeData(), absl::StrCat("arena in the daemon, huge=", huge));
+    EXPECT_EQ(MakeMemFs(options)->DescribeData(), absl::StrCat("daemon, huge=", huge));
   }
   options.huge = "sometimes";
   const absl::Status refused = MemFs::Make(options).status();
@@ -139,36 +139,36 @@ TEST_F(DataKindTest, HugePagesOfTheDaemon) {
 TEST_F(DataKindTest, HugePagesByDefaultWhereOneOfThemIsLittle) {
   MemoryFileSystemOptions options = Options(DataKind::kDaemon);
   options.size_limit = 64 << 20;
-  EXPECT_EQ(MakeMemFs(options)->DescribeData(), "arena in the daemon, huge=within_size");
+  EXPECT_EQ(MakeMemFs(options)->DescribeData(), "daemon, huge=within_size");
   options.size_limit -= kPageSize;
-  EXPECT_EQ(MakeMemFs(options)->DescribeData(), "arena in the daemon, huge=never");
+  EXPECT_EQ(MakeMemFs(options)->DescribeData(), "daemon, huge=never");
 }
 
-TEST_F(ShmemKindTest, AutoTakesTheOffer) {
+TEST_F(PassthroughKindTest, AutoTakesTheOffer) {
   Make(DataKind::kAuto);
   EXPECT_TRUE(fs_->Connected(&backing_).ok());
-  EXPECT_EQ(fs_->DescribeData(), "tmpfs of the kernel by passthrough, huge=never");
+  EXPECT_EQ(fs_->DescribeData(), "passthrough, huge=never");
   EXPECT_GT(OpenNew("file").backing_id, 0);
   EXPECT_EQ(backing_.count(), 1u);
   fs_->Disconnected();
 }
 
-TEST_F(ShmemKindTest, PassthroughTakesTheOffer) {
+TEST_F(PassthroughKindTest, PassthroughTakesTheOffer) {
   Make(DataKind::kPassthrough);
   EXPECT_TRUE(fs_->wants_backing_files());
   EXPECT_TRUE(fs_->Connected(&backing_).ok());
-  EXPECT_EQ(fs_->DescribeData(), "tmpfs of the kernel by passthrough, huge=never");
+  EXPECT_EQ(fs_->DescribeData(), "passthrough, huge=never");
   EXPECT_GT(OpenNew("file").backing_id, 0);
 }
 
-TEST_F(ShmemKindTest, PassthroughWithoutAnOfferIsAnError) {
+TEST_F(PassthroughKindTest, PassthroughWithoutAnOfferIsAnError) {
   Make(DataKind::kPassthrough);
   const absl::Status status = fs_->Connected(nullptr);
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(status.message(), "--data=passthrough: the kernel offers no FUSE passthrough here");
 }
 
-TEST_F(ShmemKindTest, PassthroughThatTheKernelRefusesIsAnError) {
+TEST_F(PassthroughKindTest, PassthroughThatTheKernelRefusesIsAnError) {
   Make(DataKind::kPassthrough);
   backing_.FailWith(EPERM);
   const absl::Status status = fs_->Connected(&backing_);
@@ -177,7 +177,7 @@ TEST_F(ShmemKindTest, PassthroughThatTheKernelRefusesIsAnError) {
             "--data=passthrough: it needs CAP_SYS_ADMIN in the initial user namespace");
 }
 
-TEST_F(ShmemKindTest, PassthroughThatTheTmpfsRefusesIsNotEvenMade) {
+TEST_F(PassthroughKindTest, PassthroughThatTheTmpfsRefusesIsNotEvenMade) {
   MemoryFileSystemOptions options = Options(DataKind::kPassthrough);
   options.huge = "sometimes";
   EXPECT_EQ(MemFs::Make(options).status().code(), absl::StatusCode::kInvalidArgument);
@@ -187,9 +187,9 @@ TEST_F(ShmemKindTest, PassthroughThatTheTmpfsRefusesIsNotEvenMade) {
   EXPECT_EQ(MemFs::Make(options).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
-TEST_F(ShmemKindTest, WithoutASessionNothingIsRegistered) {
+TEST_F(PassthroughKindTest, WithoutASessionNothingIsRegistered) {
   Make(DataKind::kPassthrough);
-  EXPECT_EQ(fs_->DescribeData(), "tmpfs of the kernel, without passthrough");
+  EXPECT_EQ(fs_->DescribeData(), "private tmpfs, without passthrough");
   EXPECT_TRUE(OpenNew("before").direct_io);
   ASSERT_TRUE(fs_->Connected(&backing_).ok());
   EXPECT_GT(OpenNew("while").backing_id, 0);

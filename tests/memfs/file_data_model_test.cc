@@ -12,9 +12,9 @@
 #include <tuple>
 
 #include "src/memfs/arena.h"
-#include "src/memfs/arena_file.h"
+#include "src/memfs/daemon_file.h"
 #include "tests/memfs/file_model.h"
-#include "tests/memfs/shmem_test_base.h"
+#include "tests/memfs/passthrough_store_test_base.h"
 #include "tests/testing/piped_payload.h"
 #include "tests/testing/read_sinks.h"
 #include "tests/testing/result_matchers.h"
@@ -41,18 +41,18 @@ void PrintTo(const Setting& setting, std::ostream* out) {
 class FileDataModelTest : public ::testing::TestWithParam<std::tuple<Kind, Setting>> {
  protected:
   void SetUp() override {
-    if (kind() == Kind::kArena) {
+    if (kind() == Kind::kDaemon) {
       auto arena = Arena::Make(&budget_);
       ASSERT_TRUE(arena.ok());
       arena_ = *std::move(arena);
       arena_->set_huge_pages(true);  // large reads are gathered
-      file_ = std::make_unique<ArenaFile>(arena_.get());
+      file_ = std::make_unique<DaemonFile>(arena_.get());
     } else {
       ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
-      auto store = ShmemStore::Make(ShmemLimit(kLimit), &budget_);
+      auto store = PassthroughStore::Make(PassthroughLimit(kLimit), &budget_);
       ASSERT_TRUE(store.ok()) << store.status();
       shmem_ = *std::move(store);
-      file_ = std::make_unique<ShmemFile>(shmem_.get(), InodeNumber{7});
+      file_ = std::make_unique<PassthroughFile>(shmem_.get(), InodeNumber{7});
     }
   }
   static Kind kind() { return std::get<Kind>(GetParam()); }
@@ -180,7 +180,7 @@ class FileDataModelTest : public ::testing::TestWithParam<std::tuple<Kind, Setti
   static constexpr uint64_t kLimit = uint64_t{1} << 30;
   Budget budget_{kLimit, 1};
   std::unique_ptr<Arena> arena_;
-  std::unique_ptr<ShmemStore> shmem_;
+  std::unique_ptr<PassthroughStore> shmem_;
   std::unique_ptr<FileData> file_;
   FileModel model_{kind(), setting().base};
   int sent_ = 0;  // reads that were answered from the pages
@@ -191,7 +191,7 @@ TEST_P(FileDataModelTest, BehavesAsAVectorOfBytes) {
     Step();
     ASSERT_FALSE(HasFailure()) << "in step " << i;
   }
-  if (kind() == Kind::kArena && setting().reach > 100000) {
+  if (kind() == Kind::kDaemon && setting().reach > 100000) {
     EXPECT_GT(sent_, 10);
   }
   file_.reset();
@@ -209,10 +209,10 @@ constexpr Setting kSettings[] = {
     {7, kFarthest, 8000}, {8, kFarthest, 3 << 20}, {9, (2 << 20) - 9000, 30000}};
 
 INSTANTIATE_TEST_SUITE_P(Arena, FileDataModelTest,
-                         ::testing::Combine(::testing::Values(Kind::kArena),
+                         ::testing::Combine(::testing::Values(Kind::kDaemon),
                                             ::testing::ValuesIn(kSettings)));
 INSTANTIATE_TEST_SUITE_P(Shmem, FileDataModelTest,
-                         ::testing::Combine(::testing::Values(Kind::kShmem),
+                         ::testing::Combine(::testing::Values(Kind::kPassthrough),
                                             ::testing::ValuesIn(kSettings)));
 
 }  // namespace

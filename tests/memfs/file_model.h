@@ -11,14 +11,14 @@
 #include <vector>
 
 #include "src/memfs/arena.h"
-#include "src/memfs/arena_file.h"
+#include "src/memfs/daemon_file.h"
 
 namespace memfuse::memfs {
 
 class FileModel {
  public:
   // What it is a model of.
-  enum class Kind { kArena, kShmem };
+  enum class Kind { kDaemon, kPassthrough };
 
   FileModel(Kind kind, uint64_t base) : kind_(kind), base_(base) {}
 
@@ -28,7 +28,7 @@ class FileModel {
     Store(offset, data);
     const uint64_t end = offset + data.size();
     // The arena keeps a small beginning on the heap.
-    if (kind_ == Kind::kArena && end <= ArenaFile::kTinyLimit && pages_.count(0) == 0) {
+    if (kind_ == Kind::kDaemon && end <= DaemonFile::kMaxInlineSize && pages_.count(0) == 0) {
       tiny_ = std::max(tiny_, end);
     } else {
       for (uint64_t page = offset / kPageSize; page <= (end - 1) / kPageSize; ++page) {
@@ -67,7 +67,7 @@ class FileModel {
 
   void ZeroRange(uint64_t offset, uint64_t length, bool keep_size) {
     Allocate(offset, length, keep_size);
-    if (kind_ == Kind::kShmem) {
+    if (kind_ == Kind::kPassthrough) {
       // Made of calls that tmpfs has: a first or last page that is not whole counts as data
       // afterwards, although it was new.
       Punch(offset, length);

@@ -18,7 +18,7 @@ class InodeTableTest : public ::testing::Test {
   // Charged kCost bytes while it lives.
   InodeRef Make(InodeNumber ino) {
     Reservation charge;
-    EXPECT_TRUE(charge.Take(&resources_.budget, kCost));
+    EXPECT_TRUE(charge.Reserve(&resources_.budget, kCost));
     return InodeRef::Adopt(new Inode(&resources_, ino, S_IFIFO, Timestamp{}, std::move(charge)));
   }
   uint64_t Alive() const { return resources_.budget.bytes_used() / kCost; }

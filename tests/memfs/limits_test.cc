@@ -15,7 +15,7 @@
 #include "src/memfs/arena.h"
 #include "tests/memfs/fake_backing_files.h"
 #include "tests/memfs/memfs_test_base.h"
-#include "tests/memfs/shmem_test_base.h"
+#include "tests/memfs/passthrough_store_test_base.h"
 #include "tests/testing/child_process.h"
 
 namespace memfuse::memfs {
@@ -72,7 +72,7 @@ class LimitsTest : public MemFsTest, public ::testing::WithParamInterface<DataKi
     request.input = absl::MakeConstSpan(input.data(), input.size());
     request.output_size = output_size;
     Caller caller(fs_.get(), uid);
-    caller.set_seat(seat_);
+    caller.set_seat(blocking_observer_);
     // This process has CAP_SYS_ADMIN; being user 0 is not enough.
     if (uid == 0) caller.set_thread(static_cast<uint32_t>(getpid()));
     return fs_->Ioctl(caller.context(), request);
@@ -110,13 +110,13 @@ class LimitsTest : public MemFsTest, public ::testing::WithParamInterface<DataKi
 
   const InodeNumber file_;
   uint64_t end_ = 0;
-  Seat* seat_ = nullptr;  // of the thread that makes the ioctl calls
+  BlockingObserver* blocking_observer_ = nullptr;  // of the thread that makes the ioctl calls
 };
 
 INSTANTIATE_TEST_SUITE_P(Stores, LimitsTest,
                          ::testing::Values(DataKind::kDaemon, DataKind::kPassthrough),
                          [](const auto& store) {
-                           return store.param == DataKind::kDaemon ? "Arena" : "Shmem";
+                           return store.param == DataKind::kDaemon ? "Daemon" : "Passthrough";
                          });
 
 TEST_P(LimitsTest, MoreSpaceCanBeWrittenAtOnceAndNoMore) {
@@ -171,16 +171,16 @@ TEST_P(LimitsTest, WhatIsGoneIsNotUsed) {
   }
   EXPECT_THAT(me_.Release(large), Succeeds());
   // The kernel lets go of the file while the call waits for that.
-  class ForgettingThread final : public Seat {
+  class ForgettingThread final : public BlockingObserver {
    public:
     explicit ForgettingThread(std::function<void()> forget) : forget_(std::move(forget)) {}
-    void Leave() override { forget_(); }
-    void Return() override {}
+    void BeginBlocking() override { forget_(); }
+    void EndBlocking() override {}
 
    private:
     const std::function<void()> forget_;
   } thread([&] { me_.Forget(large); });
-  seat_ = &thread;
+  blocking_observer_ = &thread;
   EXPECT_THAT(Set(90 * kPageSize, 0), Succeeds());
   EXPECT_GE(Statfs().blocks_free, 80u);
 }

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "src/memfs/arena.h"
-#include "src/memfs/arena_file.h"
+#include "src/memfs/daemon_file.h"
 #include "tests/testing/result_matchers.h"
 
 namespace memfuse::memfs {
@@ -32,13 +32,13 @@ class PageSharingTest : public ::testing::Test {
     arena_ = *std::move(arena);
   }
 
-  std::unique_ptr<ArenaFile> NewFile() { return std::make_unique<ArenaFile>(arena_.get()); }
-  std::unique_ptr<ArenaFile> NewFile(const std::string& content) {
+  std::unique_ptr<DaemonFile> NewFile() { return std::make_unique<DaemonFile>(arena_.get()); }
+  std::unique_ptr<DaemonFile> NewFile(const std::string& content) {
     auto file = NewFile();
     EXPECT_THAT(file->Write(0, content), Succeeds());
     return file;
   }
-  static std::string Read(ArenaFile* file, uint64_t offset = 0, size_t size = 1 << 20) {
+  static std::string Read(DaemonFile* file, uint64_t offset = 0, size_t size = 1 << 20) {
     // Sanitizers take long for large strings.
     std::string data(std::min<size_t>(size, file->size() + kPageSize), '?');
     const Result<size_t> got = file->Read(offset, absl::MakeSpan(data));
@@ -229,7 +229,7 @@ TEST_F(PageSharingTest, StopsWhereSpaceRunsOut) {
 TEST_F(PageSharingTest, BehavesAsStringsDo) {
   for (uint32_t seed = 1; seed <= 20; ++seed) {
     std::mt19937 random(seed);
-    std::array<std::unique_ptr<ArenaFile>, 3> files;
+    std::array<std::unique_ptr<DaemonFile>, 3> files;
     std::array<std::string, 3> model;
     for (auto& file : files) file = NewFile();
     const auto place = [&](uint64_t limit) {

@@ -36,7 +36,7 @@ TEST(PageSlot, HoldsNumberAndState) {
   EXPECT_TRUE(shared.shared());
   EXPECT_TRUE(shared.written());
   EXPECT_TRUE(shared.has_memory());
-  const PageSlot blank = PageSlot::Blank(Arena::kMaxPages - 1);
+  const PageSlot blank = PageSlot::PreallocatedAsData(Arena::kMaxPages - 1);
   EXPECT_FALSE(blank.hole());
   EXPECT_TRUE(blank.written());
   EXPECT_FALSE(blank.has_memory());

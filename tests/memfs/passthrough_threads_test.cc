@@ -14,7 +14,7 @@
 
 #include "tests/memfs/fake_backing_files.h"
 #include "tests/memfs/memfs_test_base.h"
-#include "tests/memfs/shmem_test_base.h"
+#include "tests/memfs/passthrough_store_test_base.h"
 
 namespace memfuse::memfs {
 namespace {

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "src/base/clock.h"
-#include "src/memfs/arena_store.h"
+#include "src/memfs/daemon_store.h"
 #include "tests/testing/result_matchers.h"
 
 namespace memfuse::memfs {
@@ -24,10 +24,10 @@ constexpr uint32_t kBob = 1002;
 
 bool Never() { return false; }
 
-class BlockingThread final : public Seat {
+class BlockingThread final : public BlockingObserver {
  public:
-  void Leave() override { ++blocked; }
-  void Return() override { ++returned; }
+  void BeginBlocking() override { ++blocked; }
+  void EndBlocking() override { ++returned; }
   int blocked = 0;
   int returned = 0;
 };
@@ -37,14 +37,14 @@ class ReclaimTest : public testing::Test {
   static constexpr uint64_t kLimit = uint64_t{256} << 20;
 
   void SetUp() override {
-    auto store = ArenaStore::Make({"never", false}, &resources_.budget);
+    auto store = DaemonStore::Make({"never", false}, &resources_.budget);
     ASSERT_TRUE(store.ok()) << store.status();
     resources_.store = *std::move(store);
   }
 
   base::RefPtr<Inode> NewFile() {
     Reservation charge;
-    EXPECT_TRUE(charge.Take(&resources_.budget, resources_.store->file_cost()));
+    EXPECT_TRUE(charge.Reserve(&resources_.budget, resources_.store->file_cost()));
     return base::RefPtr<Inode>::Adopt(resources_.store->NewRegularFile(
         &resources_, InodeNumber{++last_ino_}, base::Now(), std::move(charge)));
   }
@@ -75,7 +75,8 @@ class ReclaimTest : public testing::Test {
     return Await([this] { return !reclaim_.pending(); });
   }
   // How long a wait takes that nothing ends.
-  base::MonotonicClock::duration TimeOf(uint32_t owner, Seat* blocking, bool expected = true) {
+  base::MonotonicClock::duration TimeOf(uint32_t owner, BlockingObserver* blocking,
+                                        bool expected = true) {
     const base::MonotonicTime begin = base::MonotonicClock::now();
     EXPECT_EQ(reclaim_.Wait(owner, blocking, Never), expected);
     return base::MonotonicClock::now() - begin;

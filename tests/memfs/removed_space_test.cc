@@ -9,24 +9,24 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "memfuse/seat.h"
+#include "memfuse/blocking_observer.h"
 #include "tests/memfs/fake_backing_files.h"
 #include "tests/memfs/memfs_test_base.h"
-#include "tests/memfs/shmem_test_base.h"
+#include "tests/memfs/passthrough_store_test_base.h"
 
 namespace memfuse::memfs {
 namespace {
 
 constexpr uint64_t kLimit = uint64_t{64} << 20;
-constexpr uint64_t kMost = uint64_t{60} << 20;
+constexpr uint64_t kMax = uint64_t{60} << 20;
 
-class CountingSeat final : public Seat {
+class CountingSeat final : public BlockingObserver {
  public:
-  void Leave() override {
+  void BeginBlocking() override {
     ++left_;
     if (on_leave) on_leave();
   }
-  void Return() override { ++returned_; }
+  void EndBlocking() override { ++returned_; }
   // Since it was asked last. Who left has returned.
   int Left() {
     EXPECT_EQ(left_, returned_);
@@ -49,7 +49,9 @@ MemoryFileSystemOptions Options(DataKind kind) {
 
 class SpaceOfRemovedFilesTest : public MemFsTest, public testing::WithParamInterface<DataKind> {
  protected:
-  SpaceOfRemovedFilesTest() : MemFsTest(Options(GetParam())) { caller_.set_seat(&seat_); }
+  SpaceOfRemovedFilesTest() : MemFsTest(Options(GetParam())) {
+    caller_.set_seat(&blocking_observer_);
+  }
   void SetUp() override {
     ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
     ASSERT_TRUE(fs_->Connected(&backing_).ok());
@@ -72,14 +74,14 @@ class SpaceOfRemovedFilesTest : public MemFsTest, public testing::WithParamInter
   // Runs `operation` where there is space for it only once the kernel has let go of `removed`: it
   // waits, and the FORGET comes while it does.
   void ExpectWaits(InodeNumber removed, const std::function<Result<void>()>& operation) {
-    seat_.on_leave = [=] { me_.Forget(removed); };
+    blocking_observer_.on_leave = [=] { me_.Forget(removed); };
     EXPECT_THAT(operation(), Succeeds());
-    EXPECT_EQ(seat_.Left(), 1);
-    seat_.on_leave = nullptr;
+    EXPECT_EQ(blocking_observer_.Left(), 1);
+    blocking_observer_.on_leave = nullptr;
   }
 
   FakeBackingFiles backing_;
-  CountingSeat seat_;
+  CountingSeat blocking_observer_;
   Caller caller_{fs_.get()};
 };
 
@@ -95,15 +97,15 @@ TEST_P(SpaceOfRemovedFilesTest, CountsAsFreeBeforeTheKernelLetsGo) {
   me_.Forget(file);
   EXPECT_EQ(Free(), before);
   EXPECT_EQ(FreeInodes(), inodes_before);
-  EXPECT_EQ(seat_.Left(), 0);
+  EXPECT_EQ(blocking_observer_.Left(), 0);
 }
 
 TEST_P(SpaceOfRemovedFilesTest, OfLargeFilesCountsAsFreeAtOnce) {
   const uint64_t before = Free();
   for (int i = 0; i < 5; ++i) {
-    Remove("file", NewFile("file", kMost));
+    Remove("file", NewFile("file", kMax));
     // But for its page table, until it is free.
-    EXPECT_GE(Free(), before - kMost / 1000);
+    EXPECT_GE(Free(), before - kMax / 1000);
     EXPECT_LE(Free(), before);
   }
 }
@@ -126,22 +128,22 @@ TEST_P(SpaceOfRemovedFilesTest, CountsAsUsedAgainWithANameOrAnOpen) {
   EXPECT_LE(Free(), used);
   // Nobody waits for it.
   EXPECT_THAT(caller_.Fallocate(file, 0, 0, kLimit * 2), Fails(ENOSPC));
-  EXPECT_EQ(seat_.Left(), 1) << "a long operation";
+  EXPECT_EQ(blocking_observer_.Left(), 1) << "a long operation";
 }
 
 TEST_P(SpaceOfRemovedFilesTest, TheSpaceOfALargeFileIsThereForTheNext) {
-  for (int i = 0; i < 5; ++i) Remove("file", NewFile("file", kMost));
+  for (int i = 0; i < 5; ++i) Remove("file", NewFile("file", kMax));
 }
 
 TEST_P(SpaceOfRemovedFilesTest, OfAReplacedFileIsThereForTheNext) {
-  const InodeNumber first = NewFile("file", kMost / 2);
-  (void)NewFile("other", kMost / 2);
+  const InodeNumber first = NewFile("file", kMax / 2);
+  (void)NewFile("other", kMax / 2);
   const InodeNumber third = Ino(caller_.Create(kRootInode, "third", 0644, 0, O_WRONLY));
   EXPECT_THAT(caller_.Rename(kRootInode, "other", kRootInode, "file"), Succeeds());
-  (void)seat_.Left();
+  (void)blocking_observer_.Left();
   // As a write, which does not give the thread away by itself.
   ExpectWaits(first, [&]() -> Result<void> {
-    for (uint64_t at = 0; at < kMost / 2; at += 1 << 20) {
+    for (uint64_t at = 0; at < kMax / 2; at += 1 << 20) {
       MEMFUSE_ASSIGN_OR_RETURN(const size_t count,
                                caller_.Write(third, at, std::string(1 << 20, 'x')));
       EXPECT_EQ(count, size_t{1} << 20) << at;
@@ -157,7 +159,7 @@ TEST_P(SpaceOfRemovedFilesTest, InodesAreThereForTheNext) {
     const InodeNumber last =
         directory ? Ino(caller_.Mkdir(kRootInode, "last")) : Ino(caller_.Mknod(kRootInode, "last"));
     EXPECT_THAT(caller_.Mkdir(kRootInode, "more"), Fails(ENOSPC));
-    EXPECT_EQ(seat_.Left(), 0);
+    EXPECT_EQ(blocking_observer_.Left(), 0);
     EXPECT_THAT(directory ? caller_.Rmdir(kRootInode, "last") : caller_.Unlink(kRootInode, "last"),
                 Succeeds());
     InodeNumber more = kNoInode;
@@ -248,9 +250,9 @@ TEST_P(SpaceOfRemovedFilesTest, IsThereForEveryOperation) {
       }
     }
     me_.Forget(last);
-    (void)seat_.Left();
+    (void)blocking_observer_.Left();
     EXPECT_THAT(operation.call(), Fails(ENOSPC));
-    EXPECT_EQ(seat_.Left(), 0);
+    EXPECT_EQ(blocking_observer_.Left(), 0);
     EXPECT_THAT(caller_.Unlink(kRootInode, "big"), Succeeds());
     ExpectWaits(big, operation.call);
     operation.undo();
@@ -266,38 +268,38 @@ TEST_P(SpaceOfRemovedFilesTest, LongWorkIsDoneWithoutASeat) {
   const InodeNumber file = Ino(caller_.Create(kRootInode, "file", 0644, 0, O_RDWR));
   const InodeNumber copy = Ino(caller_.Create(kRootInode, "copy", 0644, 0, O_RDWR));
   EXPECT_THAT(caller_.Fallocate(file, 0, 0, kLongWork - 1), Succeeds());
-  EXPECT_EQ(seat_.Left(), 0);
+  EXPECT_EQ(blocking_observer_.Left(), 0);
   EXPECT_THAT(caller_.Fallocate(file, 0, 0, 2 * kLongWork), Succeeds());
-  EXPECT_EQ(seat_.Left(), 1);
+  EXPECT_EQ(blocking_observer_.Left(), 1);
   EXPECT_THAT(caller_.Copy(file, 0, copy, 0, kLongWork), Succeeds());
-  EXPECT_EQ(seat_.Left(), 1);
+  EXPECT_EQ(blocking_observer_.Left(), 1);
   EXPECT_THAT(caller_.Copy(file, 0, copy, 0, kLongWork - 1), Succeeds());
-  EXPECT_EQ(seat_.Left(), 0);
+  EXPECT_EQ(blocking_observer_.Left(), 0);
   EXPECT_THAT(caller_.Truncate(file, kLongWork + 4096), Succeeds());
-  EXPECT_EQ(seat_.Left(), 0);
+  EXPECT_EQ(blocking_observer_.Left(), 0);
   EXPECT_THAT(caller_.Truncate(file, 0), Succeeds());
-  EXPECT_EQ(seat_.Left(), 1);
+  EXPECT_EQ(blocking_observer_.Left(), 1);
   EXPECT_THAT(caller_.Truncate(file, kLimit), Succeeds());
   EXPECT_THAT(caller_.Truncate(file, 0), Succeeds());
-  EXPECT_EQ(seat_.Left(), 0) << "a hole";
+  EXPECT_EQ(blocking_observer_.Left(), 0) << "a hole";
   EXPECT_THAT(caller_.Open(copy, O_WRONLY | O_TRUNC), Succeeds());
-  EXPECT_EQ(seat_.Left(), 1);
+  EXPECT_EQ(blocking_observer_.Left(), 1);
 }
 
 TEST_P(SpaceOfRemovedFilesTest, ACopyIsMadeInPieces) {
-  const InodeNumber file = NewFile("file", kMost / 2);
+  const InodeNumber file = NewFile("file", kMax / 2);
   const InodeNumber copy = NewFile("copy", 4096);
-  EXPECT_THAT(caller_.Write(file, kMost / 2 - 4, "last"), Succeeds());
+  EXPECT_THAT(caller_.Write(file, kMax / 2 - 4, "last"), Succeeds());
   uint64_t done = 0;
   int calls = 0;
-  for (; done < kMost / 2; ++calls) {
-    const uint64_t piece = Must(caller_.Copy(file, done, copy, done, kMost / 2 - done));
+  for (; done < kMax / 2; ++calls) {
+    const uint64_t piece = Must(caller_.Copy(file, done, copy, done, kMax / 2 - done));
     ASSERT_GT(piece, 0u);
     EXPECT_LE(piece, uint64_t{16} << 20);
     done += piece;
   }
   EXPECT_EQ(calls, 2);
-  EXPECT_EQ(Must(caller_.Read(copy, kMost / 2 - 4, 10)), "last");
+  EXPECT_EQ(Must(caller_.Read(copy, kMax / 2 - 4, 10)), "last");
 }
 
 INSTANTIATE_TEST_SUITE_P(Stores, SpaceOfRemovedFilesTest,

@@ -256,7 +256,7 @@ TEST(DecodeWrite, TakesTheDataFromElsewhere) {
   }
 }
 
-TEST(LookAhead, TellsAWriteByItsBeginning) {
+TEST(ParsePrefix, TellsAWriteByItsBeginning) {
   fuse_write_in in{};
   in.flags = O_WRONLY | O_APPEND;
   const std::string write = MakeMessage(FUSE_WRITE, BytesOf(in) + "data");
@@ -264,7 +264,7 @@ TEST(LookAhead, TellsAWriteByItsBeginning) {
   const std::string direct = MakeMessage(FUSE_WRITE, BytesOf(in) + "data");
   const auto ahead = [](const std::string& message, size_t size) {
     const ExactBuffer buffer(message.substr(0, size), 1);
-    return LookAhead(buffer.span());
+    return ParsePrefix(buffer.span());
   };
   for (size_t size = 0; size < write.size(); ++size) {
     EXPECT_EQ(ahead(write, size).is_write, size >= kWritePrefixSize) << size;

@@ -119,26 +119,26 @@ TEST(Negotiate, SetsNoFlagThatIsNotOffered) {
 }
 
 TEST(Negotiate, WritebackIsAWish) {
-  Wishes wishes;
-  wishes.writeback_cache = true;
-  EXPECT_EQ(Negotiate(Kernel(45, kAll), wishes)->parameters.flags,
+  RequestedCapabilities requested;
+  requested.writeback_cache = true;
+  EXPECT_EQ(Negotiate(Kernel(45, kAll), requested)->parameters.flags,
             kExpected | FUSE_WRITEBACK_CACHE);
   const uint64_t without = kAll & ~uint64_t{FUSE_WRITEBACK_CACHE};
-  EXPECT_EQ(Negotiate(Kernel(45, without), wishes)->parameters.flags, kExpected);
+  EXPECT_EQ(Negotiate(Kernel(45, without), requested)->parameters.flags, kExpected);
 }
 
 TEST(Negotiate, OpenDoesNotTruncateWithPassthrough) {
-  Wishes wishes;
-  const auto flags = [&] { return Negotiate(Kernel(45, kAll), wishes)->parameters.flags; };
+  RequestedCapabilities requested;
+  const auto flags = [&] { return Negotiate(Kernel(45, kAll), requested)->parameters.flags; };
   EXPECT_NE(flags() & FUSE_ATOMIC_O_TRUNC, 0u);
-  wishes.passthrough = true;
+  requested.passthrough = true;
   EXPECT_EQ(flags() & FUSE_ATOMIC_O_TRUNC, 0u);
 }
 
 TEST(Negotiate, WithoutChecksOfPermissionsAclsAndIdmapsAreNotTheKernelsEither) {
-  Wishes wishes;
-  wishes.posix_acl = false;
-  EXPECT_EQ(Negotiate(Kernel(45, kAll), wishes)->parameters.flags,
+  RequestedCapabilities requested;
+  requested.posix_acl = false;
+  EXPECT_EQ(Negotiate(Kernel(45, kAll), requested)->parameters.flags,
             kExpected & ~(FUSE_POSIX_ACL | wire::kInitAllowIdmap));
 }
 
@@ -165,57 +165,57 @@ TEST(Negotiate, RefusesOtherMajorsAndOldKernels) {
 
 TEST(Negotiate, PagesFollowTheLargestTransfer) {
   for (uint32_t size = 4096; size <= 1 << 20; size *= 2) {
-    Wishes wishes;
-    wishes.max_read = size;
-    wishes.max_write = size;
-    const Result<InitReply> reply = Negotiate(Kernel(45, kAll), wishes);
+    RequestedCapabilities requested;
+    requested.max_read = size;
+    requested.max_write = size;
+    const Result<InitReply> reply = Negotiate(Kernel(45, kAll), requested);
     EXPECT_EQ(reply->parameters.max_write, size);
     EXPECT_EQ(reply->parameters.max_pages, size / 4096);
-    wishes.max_write = 4096;
-    const Result<InitReply> small = Negotiate(Kernel(45, kAll), wishes);
+    requested.max_write = 4096;
+    const Result<InitReply> small = Negotiate(Kernel(45, kAll), requested);
     EXPECT_EQ(small->parameters.max_write, 4096u);
     EXPECT_EQ(small->parameters.max_pages, size / 4096);
   }
 }
 
 TEST(Negotiate, APipeBoundsWritesOnlyWhereTheyMayComeThroughOne) {
-  Wishes wishes;
-  wishes.piped_write = 254 * 4096;
-  wishes.io_uring = true;
+  RequestedCapabilities requested;
+  requested.piped_write = 254 * 4096;
+  requested.io_uring = true;
   const auto agreed = [&](uint32_t minor, uint64_t flags) {
-    return Negotiate(Kernel(minor, flags), wishes)->parameters;
+    return Negotiate(Kernel(minor, flags), requested)->parameters;
   };
   const uint64_t plain = kAll & ~wire::kInitOverIoUring;
-  EXPECT_TRUE(MayPipe(agreed(45, plain)));
+  EXPECT_TRUE(CanSplice(agreed(45, plain)));
   EXPECT_EQ(agreed(45, plain).max_write, 254u * 4096);
   EXPECT_EQ(agreed(45, plain).max_pages, 256u);
-  EXPECT_TRUE(MayPipe(agreed(36, plain)));
-  EXPECT_FALSE(MayPipe(agreed(35, plain)));
+  EXPECT_TRUE(CanSplice(agreed(36, plain)));
+  EXPECT_FALSE(CanSplice(agreed(35, plain)));
   EXPECT_EQ(agreed(35, plain).max_write, 1u << 20);
-  EXPECT_FALSE(MayPipe(agreed(45, kAll)));
+  EXPECT_FALSE(CanSplice(agreed(45, kAll)));
   EXPECT_EQ(agreed(45, kAll).max_write, 1u << 20);
-  wishes.max_write = 64 << 10;
+  requested.max_write = 64 << 10;
   EXPECT_EQ(agreed(45, plain).max_write, 64u << 10);
 }
 
 TEST(Negotiate, MaxWriteStaysWithinReason) {
-  Wishes wishes;
-  wishes.max_write = 0;
-  EXPECT_EQ(Negotiate(Kernel(45, kAll), wishes)->parameters.max_write, 4096u);
-  wishes.max_write = UINT32_MAX;
-  EXPECT_EQ(Negotiate(Kernel(45, kAll), wishes)->parameters.max_write, 1u << 20);
-  wishes.max_write = 10'000;
-  EXPECT_EQ(Negotiate(Kernel(45, kAll), wishes)->parameters.max_write, 8192u);
+  RequestedCapabilities requested;
+  requested.max_write = 0;
+  EXPECT_EQ(Negotiate(Kernel(45, kAll), requested)->parameters.max_write, 4096u);
+  requested.max_write = UINT32_MAX;
+  EXPECT_EQ(Negotiate(Kernel(45, kAll), requested)->parameters.max_write, 1u << 20);
+  requested.max_write = 10'000;
+  EXPECT_EQ(Negotiate(Kernel(45, kAll), requested)->parameters.max_write, 8192u);
 }
 
 TEST(Negotiate, WithoutMaxPagesRequestsAreAtMost128KiB) {
   const uint64_t offered = kAll & ~uint64_t{FUSE_MAX_PAGES};
-  Wishes wishes;
-  const Result<InitReply> large = Negotiate(Kernel(45, offered), wishes);
+  RequestedCapabilities requested;
+  const Result<InitReply> large = Negotiate(Kernel(45, offered), requested);
   EXPECT_EQ(large->parameters.max_write, 128u << 10);
   EXPECT_EQ(large->parameters.max_pages, 32u);
-  wishes.max_write = 16 << 10;
-  const Result<InitReply> small = Negotiate(Kernel(45, offered), wishes);
+  requested.max_write = 16 << 10;
+  const Result<InitReply> small = Negotiate(Kernel(45, offered), requested);
   EXPECT_EQ(small->parameters.max_write, 16u << 10);
   EXPECT_EQ(small->parameters.max_pages, 32u) << "READ is not bounded by max_write";
 }
@@ -257,7 +257,8 @@ TEST(EncodeInit, IsAFuseInitOut) {
 }
 
 TEST(EncodeInit, SaysNothingOfPagesUnlessAgreedOn) {
-  const Result<InitReply> reply = Negotiate(Kernel(31, kAll & ~uint64_t{FUSE_MAX_PAGES}), Wishes{});
+  const Result<InitReply> reply =
+      Negotiate(Kernel(31, kAll & ~uint64_t{FUSE_MAX_PAGES}), RequestedCapabilities{});
   ASSERT_TRUE(reply.ok());
   char out[kMaxFixedBody];
   fuse_init_out init;

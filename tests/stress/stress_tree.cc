@@ -36,7 +36,7 @@ namespace {
 using std::chrono::steady_clock;
 
 // How long a process may take over its last operation.
-constexpr auto kPatience = std::chrono::seconds(60);
+constexpr auto kStallTimeout = std::chrono::seconds(60);
 
 int Die(const std::string& what) {
   std::fprintf(stderr, "stress_tree: %s: %s\n", what.c_str(), strerror(errno));
@@ -96,7 +96,7 @@ bool WaitForWorkers(std::vector<pid_t>* workers, SharedState* shared,
     }
     const auto now = steady_clock::now();
     if (now > deadline) shared->stop = true;
-    if (now > deadline + kPatience) {
+    if (now > deadline + kStallTimeout) {
       for (size_t i = 0; i < workers->size(); ++i) {
         if ((*workers)[i] == 0) continue;
         std::fprintf(stderr, "stress_tree: process %zu hangs in: %s\n", i,

@@ -25,7 +25,9 @@ class Caller {
     context_.uid = context_.gid = std::nullopt;
     context_.pid = pid;
   }
-  void set_seat(Seat* seat) { context_.seat = seat; }
+  void set_seat(BlockingObserver* blocking_observer) {
+    context_.blocking_observer = blocking_observer;
+  }
 
   Result<Entry> Lookup(InodeNumber parent, std::string_view name) const {
     return fs_->Lookup(context_, {parent, name});

@@ -22,7 +22,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/transport/request_pipe.h"
+#include "src/transport/splice_pipe.h"
 #include "tests/transport/socket_kernel.h"
 #include "tests/transport/wire_requests.h"
 
@@ -63,7 +63,7 @@ class DeviceChannelTest : public testing::Test {
   // Lets the channel receive `message`. Whether its data was kept apart.
   bool Receive(const std::string& message) {
     Send(message);
-    EXPECT_EQ(channel_->Receive(), Reception::kMessage);
+    EXPECT_EQ(channel_->Receive(), ReceiveStatus::kMessage);
     return !channel_->payload().empty();
   }
   std::string InMessage() const {
@@ -202,13 +202,13 @@ TEST_F(DeviceChannelTest, WithoutBeingToldToItUsesNone) {
 TEST_F(DeviceChannelTest, TheEndOfTheConnectionIsSeenInEitherWay) {
   EXPECT_FALSE(Receive(large_));
   sockets_.kernel.reset();
-  EXPECT_EQ(channel_->Receive(), Reception::kClosed);
+  EXPECT_EQ(channel_->Receive(), ReceiveStatus::kClosed);
 }
 
 TEST_F(DeviceChannelTest, AStopIsSeenWhileItWaitsForData) {
   EXPECT_FALSE(Receive(large_));
   stop_ = true;
-  EXPECT_EQ(channel_->Receive(), Reception::kStopped);
+  EXPECT_EQ(channel_->Receive(), ReceiveStatus::kStopped);
 }
 
 TEST_F(DeviceChannelTest, SendsManyPieces) {
@@ -220,18 +220,18 @@ TEST_F(DeviceChannelTest, SendsManyPieces) {
     expected += parts.back();
   }
   std::vector<ReadSink::Piece> pieces(parts.begin(), parts.end());
-  EXPECT_EQ(channel_->Send(head, pieces), Delivery::kDelivered);
+  EXPECT_EQ(channel_->Send(head, pieces), SendStatus::kDelivered);
   std::string got(expected.size() + 1, '#');
   EXPECT_EQ(recv(sockets_.kernel.get(), got.data(), got.size(), 0),
             static_cast<ssize_t>(expected.size()));
   got.pop_back();
   EXPECT_EQ(got, expected);
   pieces.emplace_back("x", 1);
-  EXPECT_EQ(channel_->Send(head, pieces), Delivery::kRefused);
+  EXPECT_EQ(channel_->Send(head, pieces), SendStatus::kRefused);
 }
 
 TEST_F(DeviceChannelTest, AWorkerWithoutAPipeReads) {
-  std::unique_ptr<RequestPipe> taken[] = {pipes_.Take(), pipes_.Take()};
+  std::unique_ptr<SplicePipe> taken[] = {pipes_.Take(), pipes_.Take()};
   ASSERT_NE(taken[1], nullptr);
   for (int i = 0; i < 3; ++i) EXPECT_FALSE(Receive(large_));
   pipes_.Return(std::move(taken[0]));
@@ -243,7 +243,7 @@ TEST_F(DeviceChannelTest, APipeIsGivenBackWhenLargeWritesEnd) {
   EXPECT_FALSE(Receive(large_));
   EXPECT_TRUE(Receive(large_));
   for (int i = 0; i < 6; ++i) EXPECT_FALSE(Receive(GetattrMessage(1)));
-  std::unique_ptr<RequestPipe> taken[] = {pipes_.Take(), pipes_.Take()};
+  std::unique_ptr<SplicePipe> taken[] = {pipes_.Take(), pipes_.Take()};
   EXPECT_NE(taken[0], nullptr);
   EXPECT_NE(taken[1], nullptr) << "the channel still has one";
   for (auto& pipe : taken) pipes_.Return(std::move(pipe));
@@ -275,7 +275,7 @@ TEST_F(DeviceChannelTest, AReadThatFailsForAWhileIsTriedAgain) {
     EXPECT_EQ(mprotect(buffer, 4096, PROT_READ | PROT_WRITE), 0);
     Send(GetattrMessage(3));
   });
-  EXPECT_EQ(channel_->Receive(), Reception::kMessage);
+  EXPECT_EQ(channel_->Receive(), ReceiveStatus::kMessage);
   repair.join();
   EXPECT_EQ(InMessage(), GetattrMessage(3));
 }
@@ -300,7 +300,7 @@ TEST(DeviceChannel, EveryErrorThatMayPassIsWaitedOut) {
     other.reset(open(name.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC));
     EXPECT_EQ(write(other.get(), "x", 1), 1);
   });
-  EXPECT_EQ((*channel)->Receive(), Reception::kMessage);
+  EXPECT_EQ((*channel)->Receive(), ReceiveStatus::kMessage);
   repair.join();
 }
 
@@ -313,7 +313,7 @@ TEST(DeviceChannel, AStopEndsTheWait) {
   auto channel = DeviceChannel::Make(std::move(master), kMaxWrite, &stop);
   ASSERT_TRUE(channel.ok());
   std::thread stopper([&] { stop = true; });
-  EXPECT_EQ((*channel)->Receive(), Reception::kStopped);
+  EXPECT_EQ((*channel)->Receive(), ReceiveStatus::kStopped);
   stopper.join();
 }
 
@@ -323,21 +323,21 @@ TEST(DeviceChannel, AnErrorThatStaysIsTheEnd) {
     auto channel =
         DeviceChannel::Make(base::UniqueFd(open("/", flags | O_CLOEXEC)), kMaxWrite, &stop);
     ASSERT_TRUE(channel.ok());
-    EXPECT_EQ((*channel)->Receive(), Reception::kFailed);
+    EXPECT_EQ((*channel)->Receive(), ReceiveStatus::kFailed);
   }
 }
 
-TEST(RequestPipe, IsAsLargeAsItMustBe) {
-  const std::unique_ptr<RequestPipe> pipe = RequestPipe::Make(RequestPipe::kUsualWrite);
+TEST(SplicePipe, IsAsLargeAsItMustBe) {
+  const std::unique_ptr<SplicePipe> pipe = SplicePipe::Make(SplicePipe::kDefaultMaxWrite);
   ASSERT_NE(pipe, nullptr);
   EXPECT_EQ(fcntl(pipe->contents()->descriptor, F_GETPIPE_SZ), 1 << 20);
   EXPECT_EQ(fcntl(pipe->contents()->descriptor, F_GETFD), FD_CLOEXEC);
 }
 
 TEST(PipePool, LendsFewAndClosesThoseThatNobodyTakes) {
-  PipePool pool(RequestPipe::kUsualWrite, /*soft_limit=*/0);
-  std::unique_ptr<RequestPipe> a = pool.Take();
-  std::unique_ptr<RequestPipe> b = pool.Take();
+  PipePool pool(SplicePipe::kDefaultMaxWrite, /*soft_limit=*/0);
+  std::unique_ptr<SplicePipe> a = pool.Take();
+  std::unique_ptr<SplicePipe> b = pool.Take();
   ASSERT_NE(a, nullptr);
   ASSERT_NE(b, nullptr);
   EXPECT_EQ(pool.Take(), nullptr);
@@ -365,8 +365,8 @@ TEST(PipePool, LendsFewAndClosesThoseThatNobodyTakes) {
 
 TEST(PipePool, LeavesMostOfTheUsersPipesToOthers) {
   const auto most = [](uint64_t soft_limit) {
-    PipePool pool(RequestPipe::kUsualWrite, soft_limit);
-    std::vector<std::unique_ptr<RequestPipe>> taken;
+    PipePool pool(SplicePipe::kDefaultMaxWrite, soft_limit);
+    std::vector<std::unique_ptr<SplicePipe>> taken;
     while (auto pipe = pool.Take()) taken.push_back(std::move(pipe));
     const size_t count = taken.size();
     for (auto& pipe : taken) pool.Return(std::move(pipe));
@@ -378,15 +378,15 @@ TEST(PipePool, LeavesMostOfTheUsersPipesToOthers) {
   EXPECT_EQ(most(0), 2u) << "no limit";
 }
 
-TEST(RequestPipe, NobodyAffordsEverything) {
-  EXPECT_TRUE(RequestPipe::Affords(RequestPipe::kUsualWrite));
-  EXPECT_FALSE(RequestPipe::Affords(1 << 30));
-  EXPECT_FALSE(RequestPipe::Affords(0));
+TEST(SplicePipe, NobodyAffordsEverything) {
+  EXPECT_TRUE(SplicePipe::Available(SplicePipe::kDefaultMaxWrite));
+  EXPECT_FALSE(SplicePipe::Available(1 << 30));
+  EXPECT_FALSE(SplicePipe::Available(0));
 }
 
 // What is no device of requests is found out without a loss.
-TEST(RequestPipe, ADeviceThatCannotBeSplicedSaysSo) {
-  const std::unique_ptr<RequestPipe> pipe = RequestPipe::Make(1 << 16);
+TEST(SplicePipe, ADeviceThatCannotBeSplicedSaysSo) {
+  const std::unique_ptr<SplicePipe> pipe = SplicePipe::Make(1 << 16);
   ASSERT_NE(pipe, nullptr);
   const base::UniqueFd directory(open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   EXPECT_EQ(pipe->Receive(directory.get(), 1 << 16), -1);

@@ -21,7 +21,7 @@ namespace {
 
 class RecordingSink final : public ReplySink {
  public:
-  Delivery Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) override {
+  SendStatus Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) override {
     replies.emplace_back(head.data(), head.size());
     for (const ReadSink::Piece piece : tail) replies.back().append(piece.data(), piece.size());
     return delivery;
@@ -31,7 +31,7 @@ class RecordingSink final : public ReplySink {
 
   std::vector<std::string> replies;
   bool takes_pieces = true;
-  Delivery delivery = Delivery::kDelivered;
+  SendStatus delivery = SendStatus::kDelivered;
 };
 
 class DispatcherTest : public testing::Test {
@@ -215,7 +215,7 @@ TEST_F(DispatcherTest, PiecesThatAreRefusedAreAnIoError) {
     sink->Send(absl::MakeConstSpan(&piece, 1));
     return data.size();
   };
-  sink_.delivery = Delivery::kRefused;
+  sink_.delivery = SendStatus::kRefused;
   Serve(ReadMessage(FUSE_READ, 9, 10000));
   ASSERT_EQ(sink_.replies.size(), 2u);
   EXPECT_EQ(ParseReply(sink_.replies[1]).id, 9u);
@@ -427,7 +427,7 @@ TEST_F(DispatcherTest, OtherExceptionsAreIoErrors) {
 }
 
 TEST_F(DispatcherTest, WhatWasNotDeliveredIsGivenBack) {
-  for (const Delivery delivery : {Delivery::kAbandoned, Delivery::kRefused}) {
+  for (const SendStatus delivery : {SendStatus::kAbandoned, SendStatus::kRefused}) {
     sink_.delivery = delivery;
     for (const std::string& message : GoodRequests(6)) {
       const uint32_t opcode = OpcodeOf(message);
@@ -460,7 +460,7 @@ TEST_F(DispatcherTest, AListingThatFailsGivesItsLookupsBack) {
 }
 
 TEST_F(DispatcherTest, ARefusedReplyIsFollowedByAnError) {
-  sink_.delivery = Delivery::kRefused;
+  sink_.delivery = SendStatus::kRefused;
   Serve(GetattrMessage(12));
   ASSERT_EQ(sink_.replies.size(), 2u);
   const WireReply second = ParseReply(sink_.replies[1]);
@@ -493,10 +493,10 @@ TEST(ReplyTest, OnlyTheFirstAnswerIsSent) {
   {
     Reply reply(RequestId{41}, absl::MakeSpan(buffer), &sink);
     EXPECT_FALSE(reply.answered());
-    EXPECT_EQ(reply.Success(0, "abc"), Delivery::kDelivered);
+    EXPECT_EQ(reply.Success(0, "abc"), SendStatus::kDelivered);
     EXPECT_TRUE(reply.answered());
-    EXPECT_EQ(reply.Error(Errno(EPERM)), Delivery::kDelivered);
-    EXPECT_EQ(reply.Success(), Delivery::kDelivered);
+    EXPECT_EQ(reply.Error(Errno(EPERM)), SendStatus::kDelivered);
+    EXPECT_EQ(reply.Success(), SendStatus::kDelivered);
   }
   ASSERT_EQ(sink.replies.size(), 1u);
   EXPECT_EQ(ParseReply(sink.replies[0]).body, "abc");

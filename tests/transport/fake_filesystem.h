@@ -29,7 +29,7 @@ class FakeFileSystem : public FileSystem {
   std::string ioctl_output;
   bool ioctl_changes_attributes = false;
   uint64_t file_size = 0;
-  bool moves_data = false;
+  bool accepts_splice = false;
   // In the place of what Read and Write do otherwise.
   std::function<Result<size_t>(const ReadRequest&, ReadSink*)> on_read;
   std::function<Result<size_t>(const WriteRequest&)> on_write;
@@ -104,7 +104,7 @@ class FakeFileSystem : public FileSystem {
     for (char& byte : out) byte = 'r';
     return out.size();
   }
-  bool MovesData() const override { return moves_data; }
+  bool AcceptsSplice() const override { return accepts_splice; }
   Result<size_t> Write(const RequestContext&, const WriteRequest& request) override {
     Enter();
     if (on_write) return on_write(request);
@@ -118,7 +118,7 @@ class FakeFileSystem : public FileSystem {
   Result<void> Flush(const RequestContext&, const FlushRequest&) override { return Yes(); }
   Result<void> Fsync(const RequestContext&, const FsyncRequest&) override { return Yes(); }
   Result<void> Fallocate(const RequestContext& context, const FallocateRequest&) override {
-    const Absence absence(context.seat);
+    const ScopedBlockingCall absence(context.blocking_observer);
     while_away();
     return Yes();
   }

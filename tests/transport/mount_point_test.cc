@@ -28,41 +28,41 @@ class MountPointTest : public MountFixture {
 
 TEST_F(MountPointTest, OursIsUnmountedAndWhatIsBelowStays) {
   MountSomething("below");
-  const MountPoint::Identity below = MountPoint::Look(directory());
+  const MountPoint::Identity below = MountPoint::Find(directory());
   MountSomething("ours");
   const MountPoint ours = MountPoint::Identify(directory(), /*by_helper=*/false, below);
-  EXPECT_TRUE(ours.StillThere(false));
+  EXPECT_TRUE(ours.IsMounted(false));
   EXPECT_TRUE(Unmount(ours).ok());
-  EXPECT_FALSE(ours.StillThere(false));
+  EXPECT_FALSE(ours.IsMounted(false));
   EXPECT_TRUE(Unmount(ours).ok());
   EXPECT_THAT(MountInfo(), HasSubstr(" below "));
 }
 
 TEST_F(MountPointTest, OursWasUnmountedBeforeItCouldBeIdentified) {
   for (const bool by_helper : {false, true}) {
-    const MountPoint::Identity below = MountPoint::Look(directory());
+    const MountPoint::Identity below = MountPoint::Find(directory());
     const MountPoint ours = MountPoint::Identify(directory(), by_helper, below);
-    EXPECT_FALSE(ours.StillThere(false));
+    EXPECT_FALSE(ours.IsMounted(false));
     EXPECT_TRUE(Unmount(ours).ok());
   }
 }
 
 TEST_F(MountPointTest, WhatIsBelowIsNotTakenForOurs) {
   MountSomething("below");
-  const MountPoint::Identity below = MountPoint::Look(directory());
+  const MountPoint::Identity below = MountPoint::Find(directory());
   const MountPoint ours = MountPoint::Identify(directory(), /*by_helper=*/false, below);
-  EXPECT_FALSE(ours.StillThere(false));
+  EXPECT_FALSE(ours.IsMounted(false));
   EXPECT_TRUE(Unmount(ours).ok());
   EXPECT_TRUE(IsMounted());
 }
 
 TEST_F(MountPointTest, AnotherOneInItsPlaceIsNotOurs) {
-  const MountPoint::Identity below = MountPoint::Look(directory());
+  const MountPoint::Identity below = MountPoint::Find(directory());
   MountSomething("ours");
   const MountPoint ours = MountPoint::Identify(directory(), /*by_helper=*/false, below);
   ASSERT_EQ(umount(directory().c_str()), 0);
   MountSomething("another");
-  EXPECT_FALSE(ours.StillThere(false));
+  EXPECT_FALSE(ours.IsMounted(false));
   EXPECT_TRUE(Unmount(ours).ok());
   EXPECT_THAT(MountInfo(), HasSubstr(" another "));
 }

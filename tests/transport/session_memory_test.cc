@@ -28,7 +28,7 @@ class StarvedFileSystem final : public FakeFileSystem {
  public:
   Result<void> Fallocate(const RequestContext& context, const FallocateRequest&) override {
     const AllocationFailure failure(failing, kind);
-    const Absence absence(context.seat);
+    const ScopedBlockingCall absence(context.blocking_observer);
     return {};
   }
   std::atomic<uint64_t> failing{0};

@@ -71,7 +71,7 @@ class SessionMountTest : public MountFixture {
 
 // What goes by the page cache is moved, and arrives as it was written, wherever its pieces begin.
 TEST_F(SessionMountTest, TheDataOfBufferedWritesComesThroughPipes) {
-  fs_.moves_data = true;
+  fs_.accepts_splice = true;
   std::mutex mu;
   std::string file(3 << 20, '\0');
   std::atomic<int> piped{0};
@@ -405,10 +405,10 @@ TEST_F(SessionMountTest, RepliesThatTheKernelDoesNotWaitFor) {
   ASSERT_TRUE(channel.ok());
   char reply[protocol::kReplyHeaderSize];
   protocol::EncodeReplyHeader(RequestId{uint64_t{1} << 50}, 0, 0, absl::MakeSpan(reply));
-  EXPECT_EQ((*channel)->Send(reply, {}), Delivery::kAbandoned);
+  EXPECT_EQ((*channel)->Send(reply, {}), SendStatus::kAbandoned);
   // The length field lies.
   protocol::EncodeReplyHeader(RequestId{uint64_t{1} << 50}, 0, 100, absl::MakeSpan(reply));
-  EXPECT_EQ((*channel)->Send(reply, {}), Delivery::kRefused);
+  EXPECT_EQ((*channel)->Send(reply, {}), SendStatus::kRefused);
   EXPECT_EQ(Statfs(), 0);
 }
 

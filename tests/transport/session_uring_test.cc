@@ -52,7 +52,7 @@ TEST(RingChannelTest, FailsWhereTheDeviceTakesNoEntries) {
   ASSERT_TRUE(channel.ok()) << channel.status();
   std::thread([&] {
     (*channel)->Enter();
-    EXPECT_EQ((*channel)->Receive(), Reception::kFailed);
+    EXPECT_EQ((*channel)->Receive(), ReceiveStatus::kFailed);
   }).join();
 }
 

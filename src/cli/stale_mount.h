@@ -1,0 +1,15 @@
+// Clears away what a daemon left that was killed while it started.
+
+#ifndef MEMFUSE_SRC_CLI_STALE_MOUNT_H_
+#define MEMFUSE_SRC_CLI_STALE_MOUNT_H_
+
+#include <string>
+
+namespace memfuse::cli {
+
+// Detaches the mount at `mount_point` if its daemon is dead (ENOTCONN); does nothing otherwise.
+void DetachStaleMount(const std::string& mount_point);
+
+}  // namespace memfuse::cli
+
+#endif  // MEMFUSE_SRC_CLI_STALE_MOUNT_H_

@@ -1,0 +1,76 @@
+#include "src/cli/unsupported_options.h"
+
+#include "absl/strings/match.h"
+
+namespace memfuse::cli {
+namespace {
+
+constexpr absl::string_view kNoQuota = "quotas are not kept; size and nr_inodes limit all users";
+constexpr absl::string_view kNoCasefold = "names are bytes, and differ by case";
+
+constexpr UnsupportedOption kOptions[] = {
+    // For mount(8) and systemd.
+    {"_netdev", ""},
+    {"auto", ""},
+    {"comment", ""},
+    {"defaults", ""},
+    {"group", ""},
+    {"loud", ""},
+    {"noauto", ""},
+    {"nofail", ""},
+    {"nogroup", ""},
+    {"noowner", ""},
+    {"nouser", ""},
+    {"nousers", ""},
+    {"owner", ""},
+    {"silent", ""},
+    {"user", ""},
+    {"users", ""},
+    // The case anyway. The last five are in /proc/mounts, from where they come with a remount.
+    {"inode64", ""},
+    {"norelatime", ""},
+    {"relatime", ""},
+    {"blksize", ""},
+    {"default_permissions", ""},
+    {"group_id", ""},
+    {"max_read", ""},
+    {"user_id", ""},
+    // Nothing is ever on a disk, where these would decide about when.
+    {"async", ""},
+    {"dirsync", ""},
+    {"iversion", ""},
+    {"lazytime", ""},
+    {"mand", ""},  // no kernel since Linux 5.15 has mandatory locks
+    {"noiversion", ""},
+    {"nolazytime", ""},
+    {"nomand", ""},
+    {"sync", ""},
+    // What tmpfs has, or refuses as well.
+    {"casefold", kNoCasefold},
+    {"strict_encoding", kNoCasefold},
+    {"inode32", "inode numbers have 64 bits"},
+    {"mpol", "memory comes from where the system places it for the daemon; see numactl(8)"},
+    {"quota", kNoQuota},
+    {"usrquota", kNoQuota},
+    {"grpquota", kNoQuota},
+    {"usrquota_block_hardlimit", kNoQuota},
+    {"usrquota_inode_hardlimit", kNoQuota},
+    {"grpquota_block_hardlimit", kNoQuota},
+    {"grpquota_inode_hardlimit", kNoQuota},
+};
+
+constexpr UnsupportedOption kForTools = {"x-*", ""};
+
+}  // namespace
+
+absl::Span<const UnsupportedOption> UnsupportedOptions() { return kOptions; }
+
+const UnsupportedOption* FindUnsupportedOption(absl::string_view name) {
+  if (absl::StartsWithIgnoreCase(name, "x-")) return &kForTools;
+  for (const UnsupportedOption& option : kOptions) {
+    if (option.name == name) return &option;
+  }
+  return nullptr;
+}
+
+}  // namespace memfuse::cli

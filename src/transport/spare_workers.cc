@@ -1,0 +1,60 @@
+#include "src/transport/spare_workers.h"
+
+#include <utility>
+
+namespace memfuse::transport {
+
+SpareWorkers::SpareWorkers(int max_spares, std::function<bool()> start)
+    : max_spares_(max_spares), start_(std::move(start)) {
+  sem_init(&turns_, /*pshared=*/0, 0);
+}
+
+SpareWorkers::~SpareWorkers() { sem_destroy(&turns_); }
+
+void SpareWorkers::BeginBlocking() {
+  {
+    base::MutexLock lock(&mu_);
+    ++blocked_;
+    if (closed_ || active_ >= blocked_) return;
+    if (parked_ > 0) {
+      --parked_;
+      ++active_;
+      sem_post(&turns_);
+      return;
+    }
+    if (active_ >= max_spares_) return;
+    ++active_;
+  }
+  if (start_()) return;
+  base::MutexLock lock(&mu_);
+  --active_;
+}
+
+void SpareWorkers::EndBlocking() {
+  base::MutexLock lock(&mu_);
+  --blocked_;
+}
+
+void SpareWorkers::WaitUntilNeeded(absl::FunctionRef<void()> rest) {
+  {
+    base::MutexLock lock(&mu_);
+    if (closed_ || active_ <= blocked_) return;
+    --active_;
+    ++parked_;
+  }
+  rest();
+  while (sem_wait(&turns_) != 0) {
+    // EINTR: whoever stops the session closes this, too.
+  }
+}
+
+void SpareWorkers::Close() {
+  base::MutexLock lock(&mu_);
+  closed_ = true;
+  for (; parked_ > 0; --parked_) {
+    ++active_;
+    sem_post(&turns_);
+  }
+}
+
+}  // namespace memfuse::transport

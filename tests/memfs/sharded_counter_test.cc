@@ -1,0 +1,187 @@
+#include "src/memfs/sharded_counter.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <random>
+#include <thread>
+#include <vector>
+
+namespace memfuse::memfs {
+namespace {
+
+constexpr uint64_t kLimit = 1 << 20;  // a purse is filled with 256
+constexpr uint64_t kMax = 1024;
+
+// Runs `f` in a thread of its own, which has a purse of its own.
+template <typename F>
+void Elsewhere(F f) {
+  std::thread thread(f);
+  thread.join();
+}
+
+TEST(ShardedCounterTest, WhatIsInTheirPursesIsNotTaken) {
+  ShardedCounter counter(kLimit, kMax);
+  for (int i = 0; i < 100; ++i) {
+    Elsewhere([&] {
+      EXPECT_TRUE(counter.Acquire(10));
+      EXPECT_EQ(counter.used(), 10u);
+      EXPECT_EQ(counter.free(), kLimit - 10);
+      counter.Release(10);
+    });
+  }
+  EXPECT_EQ(counter.used(), 0u);
+  EXPECT_LT(counter.free_lower_bound(), kLimit);
+  EXPECT_GE(counter.free_lower_bound(), kLimit - 64 * kMax);
+}
+
+TEST(ShardedCounterTest, WhatIsInTheirPursesCanBeHadByAll) {
+  ShardedCounter counter(kLimit, kMax);
+  const auto fill_a_purse = [&] {
+    EXPECT_TRUE(counter.Acquire(1));
+    counter.Release(1);
+  };
+  Elsewhere(fill_a_purse);
+  Elsewhere(fill_a_purse);
+  EXPECT_TRUE(counter.Acquire(kLimit));
+  EXPECT_FALSE(counter.Acquire(1));
+  Elsewhere([&] { EXPECT_FALSE(counter.Acquire(1)); });
+  counter.Release(kLimit);
+  Elsewhere(fill_a_purse);
+  EXPECT_EQ(counter.AcquireUpTo(2 * kLimit, 1), kLimit);
+  counter.Release(kLimit);
+  Elsewhere(fill_a_purse);
+  EXPECT_TRUE(counter.LowerLimit(kLimit));
+  EXPECT_EQ(counter.limit(), 0u);
+  Elsewhere([&] { EXPECT_FALSE(counter.Acquire(1)); });
+}
+
+// Each makes sure that nothing was under way while it looked; what the others do for that must not
+// count, or none of them ends.
+TEST(ShardedCounterTest, ThoseWhoFindNothingDoNotHoldEachOtherUp) {
+  ShardedCounter counter(kLimit, kMax);
+  ASSERT_TRUE(counter.Acquire(kLimit));
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&] {
+      for (int n = 0; n < 20'000; ++n) EXPECT_FALSE(counter.Acquire(1 + n % 600));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  counter.Release(kLimit);
+  EXPECT_EQ(counter.free(), kLimit);
+}
+
+TEST(ShardedCounterTest, ALimitThatIsSetHoldsForPursesToo) {
+  ShardedCounter counter(kLimit, kMax);
+  Elsewhere([&] {
+    EXPECT_TRUE(counter.Acquire(7));
+    counter.SetLimit(counter.used());
+    EXPECT_FALSE(counter.Acquire(1));
+    counter.RaiseLimit(1);
+    EXPECT_TRUE(counter.Acquire(1));
+    EXPECT_FALSE(counter.Acquire(1));
+  });
+}
+
+TEST(ShardedCounterTest, PursesStaySmall) {
+  ShardedCounter counter(kLimit, kMax);
+  EXPECT_TRUE(counter.Acquire(kLimit));
+  for (uint64_t i = 0; i < kLimit; i += 64) counter.Release(64);
+  EXPECT_EQ(counter.free(), kLimit);
+  EXPECT_GE(counter.free_lower_bound(), kLimit - kMax);
+}
+
+TEST(ShardedCounterTest, ASmallLimitHasNoPurses) {
+  ShardedCounter counter(1000, kMax);
+  EXPECT_TRUE(counter.Acquire(10));
+  counter.Release(10);
+  EXPECT_EQ(counter.free_lower_bound(), 1000u);
+}
+
+// Never more than the limit, never refused where nobody has it, nothing lost.
+TEST(ShardedCounterTest, ManyThreadsAtTheLimit) {
+  constexpr int kThreads = 6;
+  constexpr uint64_t kShare = 5000;
+  // Everybody can have a share at the same time, and what is taken in passing. The purses are
+  // small, so that they are filled and emptied all the time.
+  constexpr uint64_t kPassing = 5 * 1000 + 10;
+  ShardedCounter counter(kThreads * (kShare + kPassing), kMax);
+  std::atomic<uint64_t> held{0};
+  std::atomic<int> failures{0};
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937 random(t);
+      std::vector<uint64_t> mine;
+      uint64_t sum = 0;
+      for (int i = 0; i < 20'000; ++i) {
+        const uint64_t amount = random() % 700;
+        if (sum + amount <= kShare) {
+          if (counter.Acquire(amount)) {
+            if (held.fetch_add(amount) + amount > counter.limit()) ++failures;
+            mine.push_back(amount);
+            sum += amount;
+          } else {
+            ++failures;
+          }
+        } else if (!mine.empty()) {
+          held.fetch_sub(mine.back());
+          sum -= mine.back();
+          counter.Release(mine.back());
+          mine.pop_back();
+        }
+        if (i % 1000 == 0) counter.Release(1000 * counter.AcquireUpTo(5, 1000));
+        if (i % 1000 == 0 && counter.LowerLimit(10)) counter.RaiseLimit(10);
+      }
+      for (const uint64_t amount : mine) {
+        held.fetch_sub(amount);
+        counter.Release(amount);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(failures, 0);
+}
+
+// A limit that moves between what is asked for and more refuses nobody, and holds.
+TEST(ShardedCounterTest, ManyThreadsBesideALimitThatMoves) {
+  constexpr int kThreads = 6;
+  constexpr uint64_t kShare = 5000;
+  constexpr uint64_t kLeast = kThreads * kShare;
+  ShardedCounter counter(kLeast, kMax);
+  std::atomic<uint64_t> held{0};
+  std::atomic<int> failures{0};
+  std::atomic<int> running{kThreads};
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937 random(t);
+      for (int i = 0; i < 20'000; ++i) {
+        const uint64_t amount = random() % kShare;
+        const bool in_units = random() % 4 == 0;
+        const uint64_t taken = in_units ? counter.AcquireUpTo(amount, 1) : amount;
+        if (taken != amount || (!in_units && !counter.Acquire(amount))) ++failures;
+        if (held.fetch_add(taken) + taken > 2 * kLeast) ++failures;
+        held.fetch_sub(taken);
+        counter.Release(taken);
+      }
+      --running;
+    });
+  }
+  while (running > 0) {
+    counter.RaiseLimit(kLeast);
+    counter.SizeShardsFor(2 * kLeast);
+    if (!counter.LowerLimit(kLeast)) ++failures;
+    counter.SizeShardsFor(kLeast);
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(failures, 0);
+  EXPECT_EQ(counter.used(), 0u);
+  EXPECT_EQ(counter.limit(), kLeast);
+  EXPECT_TRUE(counter.Acquire(kLeast));
+  EXPECT_FALSE(counter.Acquire(1));
+}
+
+}  // namespace
+}  // namespace memfuse::memfs

@@ -1,0 +1,151 @@
+#include "src/transport/spare_workers.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "absl/time/clock.h"
+
+namespace memfuse::transport {
+namespace {
+
+// A few moments, until it is so.
+bool Soon(const std::function<bool()>& condition) {
+  for (int i = 0; i < 20000 && !condition(); ++i) absl::SleepFor(absl::Milliseconds(1));
+  return condition();
+}
+
+// Stand-ins that count their turns, and take one at a time when they are told to.
+class SpareWorkersTest : public testing::Test {
+ protected:
+  ~SpareWorkersTest() override {
+    over_ = true;
+    spare_workers_.Close();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  bool Start() {
+    if (!may_start_) return false;
+    ++started_;
+    threads_.emplace_back([this] {
+      while (!over_) {
+        spare_workers_.WaitUntilNeeded([this] { ++rests_; });
+        ++turns_;
+        ++serving_;
+        while (!over_ && requests_ == 0) absl::SleepFor(absl::Milliseconds(1));
+        --requests_;
+        --serving_;
+      }
+    });
+    return true;
+  }
+
+  std::atomic<bool> over_{false};
+  bool may_start_ = true;
+  int started_ = 0;
+  std::atomic<int> turns_{0};
+  std::atomic<int> rests_{0};
+  std::atomic<int> serving_{0};
+  std::atomic<int> requests_{0};
+  std::vector<std::thread> threads_;
+  SpareWorkers spare_workers_{2, [this] { return Start(); }};
+};
+
+TEST_F(SpareWorkersTest, SomebodyServesWhileAThreadIsAway) {
+  EXPECT_EQ(started_, 0);
+  spare_workers_.BeginBlocking();
+  EXPECT_EQ(started_, 1);
+  EXPECT_TRUE(Soon([&] { return serving_ == 1; }));
+  spare_workers_.EndBlocking();
+}
+
+TEST_F(SpareWorkersTest, AStandInWaitsWhenItIsNotNeeded) {
+  spare_workers_.BeginBlocking();
+  ASSERT_TRUE(Soon([&] { return serving_ == 1; }));
+  spare_workers_.EndBlocking();
+  requests_ = 1;
+  // It serves what it was about to, and no more.
+  ASSERT_TRUE(Soon([&] { return serving_ == 0; }));
+  EXPECT_TRUE(Soon([&] { return rests_ == 1; }));
+  absl::SleepFor(absl::Milliseconds(20));
+  EXPECT_EQ(turns_, 1);
+  // The same one comes again.
+  spare_workers_.BeginBlocking();
+  EXPECT_TRUE(Soon([&] { return serving_ == 1; }));
+  EXPECT_EQ(turns_, 2);
+  EXPECT_EQ(started_, 1);
+  spare_workers_.EndBlocking();
+}
+
+TEST_F(SpareWorkersTest, AStandInThatServesOnceMoreIsNotJoinedByAnother) {
+  spare_workers_.BeginBlocking();
+  ASSERT_TRUE(Soon([&] { return serving_ == 1; }));
+  spare_workers_.EndBlocking();
+  spare_workers_.BeginBlocking();
+  EXPECT_EQ(started_, 1);
+  spare_workers_.EndBlocking();
+}
+
+TEST_F(SpareWorkersTest, ThereAreNoMoreThanAllowed) {
+  for (int i = 0; i < 5; ++i) spare_workers_.BeginBlocking();
+  EXPECT_EQ(started_, 2);
+  EXPECT_TRUE(Soon([&] { return serving_ == 2; }));
+  // As long as three are away, both are needed.
+  spare_workers_.EndBlocking();
+  spare_workers_.EndBlocking();
+  requests_ = 2;
+  EXPECT_TRUE(Soon([&] { return turns_ == 4; }));
+  for (int i = 0; i < 3; ++i) spare_workers_.EndBlocking();
+}
+
+TEST_F(SpareWorkersTest, AThreadThatCannotBeHadIsTriedAgain) {
+  may_start_ = false;
+  spare_workers_.BeginBlocking();
+  spare_workers_.EndBlocking();
+  EXPECT_EQ(started_, 0);
+  may_start_ = true;
+  spare_workers_.BeginBlocking();
+  EXPECT_EQ(started_, 1);
+  spare_workers_.EndBlocking();
+}
+
+TEST_F(SpareWorkersTest, AfterTheEndNobodyWaitsOrIsStarted) {
+  spare_workers_.BeginBlocking();
+  ASSERT_TRUE(Soon([&] { return serving_ == 1; }));
+  spare_workers_.EndBlocking();
+  requests_ = 1;
+  ASSERT_TRUE(Soon([&] { return serving_ == 0; }));
+  spare_workers_.Close();
+  EXPECT_TRUE(Soon([&] { return turns_ == 2; }));
+  for (int i = 0; i < 3; ++i) spare_workers_.BeginBlocking();
+  EXPECT_EQ(started_, 1);
+}
+
+TEST_F(SpareWorkersTest, ComingAndGoingLosesNoTurn) {
+  requests_ = 1 << 30;
+  std::vector<std::thread> workers;
+  std::atomic<bool> leaving{false};
+  // Whoever is away sees somebody take a turn after it left.
+  for (int i = 0; i < 2; ++i) {
+    workers.emplace_back([&] {
+      for (int round = 0; round < 200; ++round) {
+        const bool mine = !leaving.exchange(true);
+        if (mine) {
+          spare_workers_.BeginBlocking();
+          const int before = turns_;
+          EXPECT_TRUE(Soon([&] { return turns_ > before; }));
+          spare_workers_.EndBlocking();
+          leaving = false;
+        }
+        std::this_thread::yield();
+      }
+    });
+  }
+  for (std::thread& worker : workers) worker.join();
+}
+
+}  // namespace
+}  // namespace memfuse::transport
