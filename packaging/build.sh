@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Installs what is missing, and makes the packages:
+# Installs missing dependencies, and makes the packages:
 #
 #   packaging/build.sh [OUTPUT_DIR]      default: build/packages
 #
-# The same commit gives the same bytes, on the same versions of compiler and libraries.
+# The same commit gives the same bytes with the same versions of compiler and libraries.
 #
-#   PACKAGES="deb rpm"   which of the two
-#   VERSION=1.2.3        instead of the project's
+#   PACKAGES="deb rpm"   the kinds of package to make
+#   VERSION=1.2.3        a version instead of the project's
 set -euo pipefail
 
 # shellcheck source=packaging/deps.sh
@@ -18,18 +18,19 @@ output=$(readlink -f -- "${1:-$root/build/packages}")
 
 install_missing "${build_packages[@]}" "${package_packages[@]}"
 
-# A checkout of a commit is of the commit's time; sources without one are of their changelog's.
+# The time of a checkout is that of its commit. The time of sources without git is that of the
+# changelog.
 if [[ -z ${SOURCE_DATE_EPOCH:-} ]]; then
   SOURCE_DATE_EPOCH=$(git -C "$root" log -1 --format=%ct 2>/dev/null) ||
     SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -l "$root/packaging/debian/changelog" -S Timestamp)
 fi
 export SOURCE_DATE_EPOCH TZ=UTC LC_ALL=C.UTF-8
-# Archives hold the mode of what they are made from.
+# The archives contain the modes of the files that they are made from.
 umask 022
-# It would have the compiler see, and write down, other names of the sources.
+# With this variable the compiler would get, and record, other paths of the sources.
 unset CCACHE_BASEDIR
 
-# The packages by name, which carries version and architecture.
+# The paths of the packages. Their names contain version and architecture.
 made=()
 for kind in "${kinds[@]}"; do
   directory=$root/build/package-$kind

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Sourced by run.sh, build.sh and the tests: which packages they need, on Debian 12, Ubuntu 24.04
-# and newer, and how to get and build things.
+# Sourced by run.sh, build.sh and the tests: the packages that they need, on Debian 12, Ubuntu 24.04
+# and newer, and functions to install dependencies and to build.
 
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 
@@ -12,7 +12,7 @@ build_packages=(
   fuse3 ca-certificates
 )
 
-# Beyond those: the thread-safety analysis, and the programs that the tests run on a mount.
+# In addition: for the thread-safety analysis, and the programs that the tests run on a mount.
 # shellcheck disable=SC2034
 test_packages=(
   clang ccache libbenchmark-dev
@@ -20,13 +20,13 @@ test_packages=(
   rsync sqlite3 strace systemd util-linux zsh
 )
 
-# What makes packages, and what else their test needs.
+# The tools that make packages, and the additional tools of their test.
 # shellcheck disable=SC2034
 package_packages=(binutils dpkg-dev file gzip rpm xz-utils)
 # shellcheck disable=SC2034
 install_test_packages=(debootstrap lintian)
 
-# say TEXT: a line of the script's own, among the output of what it runs.
+# say TEXT: prints a line of the script itself, marked among the output of its commands.
 say() {
   printf '%s: %s\n' "$(basename "$0")" "$*" >&2
 }
@@ -43,7 +43,7 @@ as_root() {
   fi
 }
 
-# install_missing PACKAGE...: does nothing, and needs nobody's leave, when all are there.
+# install_missing PACKAGE...: does nothing, and needs no root, if all packages are installed.
 install_missing() {
   local package unknown=false missing=()
   if ! command -v dpkg-query >/dev/null; then
@@ -59,16 +59,16 @@ install_missing() {
 
   say "installing ${missing[*]}"
   for package in "${missing[@]}"; do
-    # Nothing is known before the first update of a fresh machine.
+    # A fresh machine has no package lists before its first update.
     if [[ -z $(apt-cache madison "$package" 2>/dev/null) ]]; then unknown=true; fi
   done
   if $unknown; then fetch_lists; fi
-  # A known package may be gone from the mirror since the lists were fetched.
+  # The mirror may have removed a known package since the lists were fetched.
   apt_get install "${missing[@]}" || { fetch_lists && apt_get install "${missing[@]}"; }
 }
 
-# A machine that has just started may be at its daily updates: apt-get waits for the lock on the
-# packages, but not for that on the lists.
+# A machine that has just started may be running its daily updates. apt-get waits for the lock on the
+# packages, but not for the lock on the lists.
 apt_get() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet --no-install-recommends \
     -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@"
@@ -82,7 +82,7 @@ fetch_lists() {
   apt_get update
 }
 
-# What builds and tests are run under; set by test.sh for the sanitizers.
+# The command prefix of builds and tests; test.sh sets it for the sanitizers.
 wrapper=()
 
 # configure PRESET [cmake argument...]
@@ -93,11 +93,11 @@ configure() {
   (cd "$root" && cmake --preset "$preset" "${launcher[@]}" "$@")
 }
 
-# build PRESET [TARGET...]: configures once; later, ninja knows when to do it again.
+# build PRESET [TARGET...]: configures once; later, ninja configures again when needed.
 build() {
   local preset=$1 targets=()
   shift
-  # Without these ccache does not cache what uses a precompiled header.
+  # Without these settings ccache does not cache files that use a precompiled header.
   export CCACHE_SLOPPINESS=pch_defines,time_macros
   if [[ $# -gt 0 ]]; then targets=(--target "$@"); fi
   if [[ ! -e $root/build/$preset/build.ninja ]]; then

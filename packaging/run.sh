@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds memfuse, and mounts it:
+# Installs missing dependencies, builds memfuse, and mounts it:
 #
 #   packaging/run.sh MOUNTPOINT [flags]
 #
-# For a fresh Debian or Ubuntu machine. The flags are memfuse's own (--threads=8, --size=4g, ...).
-# Where the packages are installed already, no root is needed.
+# For a fresh Debian or Ubuntu machine. The flags are those of memfuse (--threads=8, --size=4g, ...).
+# If the packages are installed already, no root is needed.
 set -euo pipefail
 
 # shellcheck source=packaging/deps.sh
@@ -16,8 +16,8 @@ if [[ $# -eq 0 || $1 == -* ]]; then
 fi
 mount_point=$1
 
-# Asked of the file system itself: the mount of a dead daemon does not count, and is for memfuse to
-# complain about.
+# This accesses the file system itself, so a stale mount does not count: memfuse reports it as an
+# error.
 if [[ $(timeout 10 stat --file-system --format=%T "$mount_point" 2>/dev/null) == fuse* ]] &&
   findmnt --types fuse.memfuse --mountpoint "$mount_point" >/dev/null; then
   say "$mount_point is a memfuse mount already; 'umount $mount_point' takes it away"

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds memfuse in every way it is checked, makes the packages, and runs
-# every test:
+# Installs missing dependencies, builds memfuse in every configuration that is checked, makes the
+# packages, and runs every test:
 #
 #   packaging/test.sh
 #
-# For a fresh Debian or Ubuntu machine with /dev/fuse. Ends with the summary of the tests on mounts,
-# the longest run; the exit status is 0 only if that and everything before it went well. Before a
-# release, tests/kernels/run.sh runs the packages and tests made here on other kernels.
+# For a fresh Debian or Ubuntu machine with /dev/fuse. The last output is the summary of the tests on
+# mounts, which is the longest run. The exit status is 0 only if this run and all steps before it
+# succeeded. Before a release, tests/kernels/run.sh runs the packages and tests made here on other
+# kernels.
 #
 #   CTEST_ARGS="-R rename"   more arguments for each ctest, split at blanks
 #   CTEST_JOBS=4             tests on mounts at a time (default 1: they measure and share the machine)
@@ -16,12 +17,12 @@ set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/deps.sh"
 
 read -r -a ctest_args <<<"${CTEST_ARGS:-}"
-# A selection may leave nothing of one step; without one, a step without tests is a mistake.
+# With a selection, a step may have no tests left. Without one, a step without tests is an error.
 no_tests=error
 if [[ ${#ctest_args[@]} -gt 0 ]]; then no_tests=ignore; fi
 failed=()
 
-# step NAME COMMAND...: goes on after a failure, so that one run shows all of them.
+# step NAME COMMAND...: continues after a failure, so that one run shows all failures.
 step() {
   local name=$1
   shift
@@ -29,7 +30,7 @@ step() {
   "$@" || failed+=("$name")
 }
 
-# Mounting, and hiding devices from the program, is root's.
+# Only root can mount, and hide devices from the program.
 privileged=()
 if [[ $(id -u) -ne 0 ]]; then privileged=(as_root); fi
 
@@ -41,14 +42,14 @@ run_tests() {
     --no-tests=$no_tests --parallel "$jobs" "$@" "${ctest_args[@]}"
 }
 
-# run_in_process PRESET [ctest arguments...]: what mounts nothing, and so shares nothing.
+# run_in_process PRESET [ctest arguments...]: runs tests that do not mount, in parallel.
 run_in_process() {
   local preset=$1
   shift
   run_tests "$preset" "$(nproc)" --label-exclude mount "$@"
 }
 
-# Two versions of the packages, in a root that has none.
+# Tests two versions of the packages in a root directory without memfuse.
 test_packages_installed() {
   PACKAGES=deb VERSION=$(next_version) "$root/packaging/build.sh" "$root/build/packages-next" &&
     "${privileged[@]}" "$root/tests/packaging/install_test.sh" "$root/build/packages" \
@@ -72,17 +73,17 @@ if [[ ! -c /dev/fuse ]]; then
     "with '--device /dev/fuse --cap-add SYS_ADMIN'"
   exit 1
 fi
-# Without udev it is for root only, and the tests mount as an ordinary user as well.
+# Without udev only root can open it, and the tests mount as an ordinary user as well.
 if [[ $(stat --format=%a /dev/fuse) != 666 ]]; then as_root chmod 0666 /dev/fuse; fi
 
 step "clang's thread-safety analysis: build" build clang-thread-safety memfuse
 
-# What runs in one process, and short stress, under the sanitizers. ThreadSanitizer's shadow memory
-# has a fixed place, which a kernel that randomises much may have given away.
+# The tests in one process, and short stress tests, under the sanitizers. ThreadSanitizer's shadow
+# memory has a fixed address, which a kernel with strong address randomisation may use otherwise.
 if setarch --addr-no-randomize true 2>/dev/null; then wrapper=(setarch --addr-no-randomize); fi
 for preset in asan-ubsan tsan; do
   step "$preset: build" build "$preset" in_process_tests stress_programs
-  # Tests of what was not built are listed as not built.
+  # ctest lists the tests of targets that were not built as not built.
   step "$preset: tests in one process" run_in_process "$preset" --exclude-regex NOT_BUILT
   step "$preset: stress" run_tests "$preset" "${CTEST_JOBS:-1}" --label-regex stress
 done

@@ -1,29 +1,31 @@
-// How an operation lets others be served while it takes its time.
+// Notifications about threads that block or compute for a long time inside an operation.
 //
-// A session serves with few threads, and one that allocates, copies or frees gigabytes, or waits
-// for what another request will bring, serves nobody meanwhile; as many such operations as there
-// are threads would hold everybody up. So an operation gives its seat away for as long as it is
-// busy: another thread serves in its place.
+// A session serves requests with few threads. An operation that allocates, copies or frees
+// gigabytes, or that waits for the effect of another request, keeps its thread from serving other
+// requests. As many such operations as there are threads would stop the session. An operation
+// therefore reports the time for which its thread is busy, and a spare worker serves requests
+// during that time.
 
-#ifndef MEMFUSE_SEAT_H_
-#define MEMFUSE_SEAT_H_
+#ifndef MEMFUSE_BLOCKING_OBSERVER_H_
+#define MEMFUSE_BLOCKING_OBSERVER_H_
 
 namespace memfuse {
 
-// The place of the calling thread among those that serve. Neither call fails: where no other thread
-// can be had, the seat is empty meanwhile.
+// Receives the reports of the threads that serve requests. Neither call fails. If no other thread
+// is available, the number of serving threads is lower until EndBlocking.
 class BlockingObserver {
  public:
   virtual ~BlockingObserver() = default;
 
-  // The calling thread serves nobody until it returns. It costs about as much as waking a thread.
-  // Without locks: it may start one.
+  // Requires: the calling thread serves a request and holds no lock, because BeginBlocking may
+  // start a thread. From BeginBlocking until EndBlocking the calling thread serves no other
+  // request. BeginBlocking costs about as much as waking a thread.
   virtual void BeginBlocking() = 0;
   virtual void EndBlocking() = 0;
 };
 
-// Leaves a seat for the time of a scope; does nothing without one (null), or if it is not `worth`
-// it.
+// Calls BeginBlocking in the constructor and EndBlocking in the destructor. Does nothing if the
+// observer is null or `worth` is false.
 class ScopedBlockingCall {
  public:
   explicit ScopedBlockingCall(BlockingObserver* blocking_observer, bool worth = true)
@@ -42,4 +44,4 @@ class ScopedBlockingCall {
 
 }  // namespace memfuse
 
-#endif  // MEMFUSE_SEAT_H_
+#endif  // MEMFUSE_BLOCKING_OBSERVER_H_

@@ -1,9 +1,9 @@
 // Errors of the request path.
 //
-// A file system answers with errno values; callers compare them exactly, so nothing may fold two of
-// them into one. `Errno` is that value as a type, `Result<T>` is a value or an Errno, and
-// `Result<void>` is success or an Errno. They cost nothing to make: no allocation, no string.
-// Start-up, mounting and flags, where a sentence helps the user, use absl::Status instead.
+// A file system answers with errno values. Callers compare them exactly, so no layer may map two
+// different values to one. `Errno` is such a value as a type, `Result<T>` is a value or an Errno,
+// and `Result<void>` is success or an Errno. Constructing them needs no allocation and no string.
+// Start-up, mounting and flags use absl::Status instead, because a sentence helps the user there.
 
 #ifndef MEMFUSE_ERRNO_H_
 #define MEMFUSE_ERRNO_H_
@@ -16,7 +16,8 @@
 
 namespace memfuse {
 
-// A positive errno value (ENOENT, EIO, ...), as in <cerrno>. Never 0: success is not an error.
+// A positive errno value (ENOENT, EIO, ...), as in <cerrno>. The value is never 0, because success
+// is not an error.
 class Errno {
  public:
   constexpr explicit Errno(int value) : value_(value) { assert(value > 0); }
@@ -32,25 +33,26 @@ class Errno {
   int value_;
 };
 
-// A value of type T, or why there is none.
+// A value of type T, or the error for which there is no value.
 template <typename T>
 class [[nodiscard]] Result {
  public:
   using value_type = T;
 
-  // Implicit on purpose: `return entry;` and `return Errno(ENOENT);` are how functions end.
+  // The constructors are implicit so that functions can end with `return entry;` and `return
+  // Errno(ENOENT);`.
   Result(const T& value) : state_(std::in_place_index<0>, value) {}        // NOLINT
   Result(T&& value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT
   Result(Errno error) : state_(std::in_place_index<1>, error) {}           // NOLINT
 
   bool ok() const { return state_.index() == 0; }
-  // 0 on success, so that it can be compared with an expected errno in one go.
+  // Returns 0 on success. A caller can compare the result with an expected errno in one expression.
   int error_or_zero() const { return ok() ? 0 : error().value(); }
 
-  // Precondition: !ok().
+  // Requires: !ok().
   Errno error() const { return *std::get_if<1>(&state_); }
 
-  // Precondition of all four: ok().
+  // Requires, for all five operators: ok().
   T& operator*() & { return *std::get_if<0>(&state_); }
   const T& operator*() const& { return *std::get_if<0>(&state_); }
   T&& operator*() && { return std::move(*std::get_if<0>(&state_)); }
@@ -61,7 +63,7 @@ class [[nodiscard]] Result {
   std::variant<T, Errno> state_;
 };
 
-// Success, or why not.
+// Success, or the error of the failure.
 template <>
 class [[nodiscard]] Result<void> {
  public:
@@ -78,7 +80,7 @@ class [[nodiscard]] Result<void> {
   int error_ = 0;
 };
 
-// Returns from the enclosing function when `expression` (a Result<void>) failed.
+// Returns from the enclosing function if `expression` (a Result<void>) failed.
 #define MEMFUSE_RETURN_IF_ERROR(expression)                                                      \
   do {                                                                                           \
     if (auto memfuse_status = (expression); !memfuse_status.ok()) return memfuse_status.error(); \
@@ -87,7 +89,7 @@ class [[nodiscard]] Result<void> {
 #define MEMFUSE_CONCAT_INNER(a, b) a##b
 #define MEMFUSE_CONCAT(a, b) MEMFUSE_CONCAT_INNER(a, b)
 
-// MEMFUSE_ASSIGN_OR_RETURN(auto entry, Lookup(...));
+// Example: MEMFUSE_ASSIGN_OR_RETURN(auto entry, Lookup(...));
 // NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration takes no parentheses
 #define MEMFUSE_ASSIGN_OR_RETURN(declaration, expression)        \
   auto MEMFUSE_CONCAT(memfuse_result_, __LINE__) = (expression); \

@@ -1,31 +1,33 @@
-// The interface between whoever receives requests (transport) and whoever keeps the files (memfs).
+// The interface between the transport, which receives requests, and a file system, which stores the
+// files.
 //
-// One method per operation: a typed request in, a typed result out. No bytes, descriptors or wire
-// numbers of the FUSE protocol pass through here, so an implementation can be tested in-process and
-// served by any transport.
+// Each operation has one method, which takes a typed request and returns a typed result. Bytes,
+// descriptors and wire numbers of the FUSE protocol do not occur in this interface. An
+// implementation can therefore be tested in-process and served by any transport.
 //
-// Threads: every method may be called at any time from any number of threads. An implementation
-// locks for itself and does not assume that the caller (the kernel, mostly) serialises anything.
+// Threads. Every method may be called at any time from any number of threads. An implementation
+// does its own locking. It does not assume that the caller (mostly the kernel) serialises any
+// calls.
 //
-// Lifetime of an inode. Lookup, Mknod, Mkdir, Symlink, Link, Create, Tmpfile and every entry of a
-// Readdir with plus (but not "." and "..") that succeed give the caller one *lookup* on the
-// returned inode. Forget gives lookups back, many at once. An inode number stays usable while
-// lookups, names (nlink) or opens are left, and is never used again afterwards; ESTALE answers a
-// request for an inode that is gone. The root is never forgotten.
+// Lifetime of an inode. Each success of Lookup, Mknod, Mkdir, Symlink, Link, Create and Tmpfile,
+// and each entry of a Readdir with plus (except "." and ".."), gives the caller one *lookup* on the
+// returned inode. Forget returns lookups, many in one call. An inode number stays usable while
+// lookups, names (nlink) or opens of the inode remain. The number is never used again afterwards,
+// and a request for an inode that no longer exists fails with ESTALE. The root is never forgotten.
 //
-// Permissions. The kernel checks modes, ACLs, sticky bits and capabilities before it asks (mount
-// option default_permissions), so methods other than Access do not: they carry out what they are
-// asked. RequestContext says on whose behalf, for the ownership of new inodes.
-// Inode flags (chattr(1)) the kernel does not check: what an immutable or append-only inode or
-// directory forbids is EPERM, once the names and inodes of the request are known to exist, or not.
+// Permissions. The kernel checks modes, ACLs, sticky bits and capabilities before it sends a
+// request (mount option default_permissions). Methods other than Access therefore do not check
+// them. RequestContext names the caller for the ownership of new inodes. The kernel does not check
+// inode flags (chattr(1)). An operation that an immutable or append-only inode or directory forbids
+// fails with EPERM, after the check that the names and inodes of the request exist or do not exist.
 //
-// Strings. Names are bytes other than '/' and NUL, 1 to 255 of them; a longer one is ENAMETOOLONG,
-// an empty one ENOENT. Views in requests are valid during the call only.
+// Strings. Names consist of 1 to 255 bytes other than '/' and NUL. A longer name is ENAMETOOLONG,
+// an empty one is ENOENT. String views in requests are valid during the call only.
 //
-// Errors are listed in the order in which they are checked. Every method may answer ENOMEM, and
-// ESTALE for an unknown inode number (checked first); these are not repeated. The default of every
-// method is ENOSYS, which the kernel takes as "not supported" and, for some operations, does not
-// ask again.
+// Errors are listed in the order in which they are checked. Every method may fail with ENOMEM, and
+// with ESTALE for an unknown inode number (checked first); the lists below do not repeat these two.
+// The default of every method is ENOSYS. The kernel takes ENOSYS as "not supported" and does not
+// send some operations again after it.
 
 #ifndef MEMFUSE_FILESYSTEM_H_
 #define MEMFUSE_FILESYSTEM_H_
@@ -46,23 +48,24 @@
 
 namespace memfuse {
 
-// On whose behalf a request is made.
+// The caller on whose behalf a request is made.
 struct RequestContext {
   RequestId id{};
-  // The user and the primary group by which the calling thread accesses files, in the user
-  // namespace of the mount; the protocol carries no supplementary groups. Present in requests that
-  // make an inode (Mknod, Mkdir, Symlink, Create, Tmpfile, Rename with RENAME_WHITEOUT), which is
-  // to belong to them: an idmapped mount has mapped them already. A kernel that can make idmapped
-  // mounts of the file system (FUSE_ALLOW_IDMAP, Linux 6.12) leaves them out of every other
-  // request, also of one that comes through a mount that is not idmapped; who has to know the
-  // caller there asks /proc about `pid`. nullopt is not user 0.
+  // The user and the primary group with which the calling thread accesses files (fsuid, fsgid), in
+  // the user namespace of the mount. The protocol carries no supplementary groups. Both are present
+  // in requests that make an inode (Mknod, Mkdir, Symlink, Create, Tmpfile, Rename with
+  // RENAME_WHITEOUT). They are the owner of the new inode: an idmapped mount has mapped them
+  // already. A kernel that can make idmapped mounts of the file system (FUSE_ALLOW_IDMAP, Linux
+  // 6.12) omits them from every other request, even if that request comes through a mount that is
+  // not idmapped. An implementation that needs the caller in such a request reads /proc for `pid`.
+  // nullopt does not mean user 0.
   std::optional<uint32_t> uid = 0;
   std::optional<uint32_t> gid = 0;
-  // The calling thread, in the PID namespace in which the file system was mounted. 0 where it is
-  // outside of that namespace, or the kernel acts by itself (writeback).
+  // The calling thread, in the PID namespace in which the file system was mounted. 0 if the thread
+  // is outside of that namespace, or if the kernel acts by itself (writeback).
   uint32_t pid = 0;
-  // Of the thread that serves the request, to be left by an operation that takes long; null: there
-  // is nobody to take it.
+  // The observer of the thread that serves the request. An operation that takes long notifies it
+  // (blocking_observer.h). null: no other thread can serve meanwhile.
   BlockingObserver* blocking_observer = nullptr;
 };
 
@@ -73,7 +76,7 @@ struct LookupRequest {
 
 struct ForgetRequest {
   InodeNumber ino;
-  uint64_t count;  // lookups that are given back
+  uint64_t count;  // number of lookups to return
 };
 
 struct GetattrRequest {
@@ -94,12 +97,13 @@ struct SetattrRequest {
   std::optional<uint32_t> mode;  // permission bits; type bits are ignored
   std::optional<uint32_t> uid;
   std::optional<uint32_t> gid;
-  std::optional<uint64_t> size;  // truncate or extend with a hole
+  std::optional<uint64_t> size;  // truncate, or extend with a hole
   TimeChange atime;
   TimeChange mtime;
-  std::optional<Timestamp> ctime;  // only a kernel that caches writes knows better than the server
-  // Clear S_ISUID, and S_ISGID where the group may execute: somebody without CAP_FSETID changed
-  // the data. A change of owner clears them without being told (chown(2)).
+  // sent only by a kernel that caches writes; more accurate than the server's
+  std::optional<Timestamp> ctime;
+  // Clear S_ISUID, and clear S_ISGID if the group may execute, because a caller without CAP_FSETID
+  // changed the data. A change of owner clears both without this flag (chown(2)).
   bool kill_suidgid = false;
 };
 
@@ -113,7 +117,7 @@ struct StatxRequest {
 struct StatxResult {
   Attributes attributes;              // btime is valid
   uint64_t attribute_flags = 0;       // STATX_ATTR_* that are set
-  uint64_t attribute_flags_mask = 0;  // STATX_ATTR_* that are known
+  uint64_t attribute_flags_mask = 0;  // STATX_ATTR_* that the file system supports
   CacheSeconds attributes_valid = kCacheForever;
 };
 
@@ -135,7 +139,7 @@ struct SymlinkRequest {
 struct MknodRequest {
   InodeNumber parent;
   std::string_view name;
-  uint32_t mode;       // type and permission bits, not yet masked
+  uint32_t mode;       // type and permission bits, before the umask is applied
   uint32_t rdev = 0;   // devices only
   uint32_t umask = 0;  // the caller's; applied unless the parent has a default ACL
 };
@@ -173,21 +177,21 @@ struct LinkRequest {
 
 struct OpenRequest {
   InodeNumber ino;
-  uint32_t flags = 0;         // as for open(2), without O_CREAT and O_EXCL; O_TRUNC is to be done
+  uint32_t flags = 0;  // as for open(2), without O_CREAT and O_EXCL; Open carries out O_TRUNC
   bool kill_suidgid = false;  // with O_TRUNC: see SetattrRequest
 };
 
 // How the kernel is to treat an open file.
 struct OpenResult {
   FileHandle handle{};
-  bool direct_io = false;   // bypass the page cache; with backing_id, for all but mmap(2)
-  bool keep_cache = false;  // cached pages are still right
+  bool direct_io = false;   // bypass the page cache; with backing_id, except for mmap(2)
+  bool keep_cache = false;  // cached pages are still valid
   bool nonseekable = false;
-  bool cache_directory = false;         // Opendir: the kernel may keep the listing
-  bool no_flush = false;                // nothing to do on close(2)
+  bool cache_directory = false;         // Opendir: the kernel may cache the listing
+  bool no_flush = false;                // close(2) needs no FLUSH request
   bool parallel_direct_writes = false;  // with direct_io
   int32_t backing_id = 0;               // > 0: data is served from this backing file (passthrough)
-  // Open: the attributes that the kernel has cached of the inode are to be dropped.
+  // Open: the kernel is to drop the attributes that it has cached for the inode.
   bool forget_attributes = false;
 };
 
@@ -210,16 +214,16 @@ struct ReadRequest {
   FileHandle handle{};
   uint64_t offset = 0;
   uint32_t flags = 0;          // the file's open(2) flags
-  bool to_page_cache = false;  // the kernel caches what it reads; otherwise a program gets it
+  bool to_page_cache = false;  // the kernel caches the data; false: a program receives it
 };
 
 struct WriteRequest {
   InodeNumber ino;
   FileHandle handle{};
   uint64_t offset = 0;
-  Payload data;                  // taken once: see payload.h
+  Payload data;                  // can be consumed once; see payload.h
   uint32_t flags = 0;            // the file's open(2) flags
-  bool from_page_cache = false;  // written back by the kernel; handle is a guess, caller unknown
+  bool from_page_cache = false;  // written back by the kernel; handle is a guess, caller is unknown
   bool kill_suidgid = false;
 };
 
@@ -252,7 +256,7 @@ struct LseekRequest {
   InodeNumber ino;
   FileHandle handle{};
   uint64_t offset = 0;
-  uint32_t whence = 0;  // SEEK_DATA or SEEK_HOLE; the kernel does the others itself
+  uint32_t whence = 0;  // SEEK_DATA or SEEK_HOLE; the kernel handles the others itself
 };
 
 struct CopyFileRangeRequest {
@@ -270,28 +274,30 @@ struct ReaddirRequest {
   InodeNumber ino;
   FileHandle handle{};
   uint64_t offset = 0;  // 0, or the next_offset of an entry that was delivered before
-  bool plus = false;    // deliver attributes, and a lookup, with entries
+  bool plus = false;    // deliver attributes and a lookup with each entry
 };
 
-// One directory entry on its way to the caller.
+// One directory entry for the caller.
 struct DirectoryEntry {
   std::string_view name;
   InodeNumber ino = kNoInode;
   uint32_t type = 0;         // S_IFMT bits of the mode
-  uint64_t next_offset = 0;  // where to go on after this entry
-  // plus: the inode behind the name, with one lookup given. Null, or with kNoInode as its ino, for
-  // "." and "..", and where the caller is to keep what it knows of the name or to look it up.
+  uint64_t next_offset = 0;  // the offset at which a listing continues after this entry
+  // With plus: the inode of the name, on which one lookup is given. Null, or an Entry whose ino is
+  // kNoInode, for "." and "..", and if the kernel is to keep what it has cached for the name or to
+  // look the name up.
   const Entry* entry = nullptr;
 };
 
-// Takes directory entries until it is full. It is called with the directory locked: it must
-// neither block nor call the file system.
+// Receives directory entries until its buffer is full. The file system calls it with the directory
+// locked. An implementation must neither block nor call the file system.
 class DirectorySink {
  public:
   virtual ~DirectorySink() = default;
-  // Whether an entry of that name would still fit. Asked before a lookup is given.
+  // Returns whether an entry with that name still fits. The file system calls it before it gives a
+  // lookup.
   virtual bool HasRoomFor(std::string_view name) const = 0;
-  // Precondition: HasRoomFor(entry.name).
+  // Requires: HasRoomFor(entry.name).
   virtual void Add(const DirectoryEntry& entry) = 0;
 };
 
@@ -304,13 +310,14 @@ struct SetxattrRequest {
   std::string_view name;  // with its namespace: "user.x"
   absl::Span<const char> value;
   uint32_t flags = 0;      // XATTR_CREATE, XATTR_REPLACE
-  bool kill_sgid = false;  // an access ACL set by somebody outside the file's group
+  bool kill_sgid = false;  // a caller outside of the file's group sets an access ACL
 };
 
 struct GetxattrRequest {
   InodeNumber ino;
   std::string_view name;
-  uint32_t size = 0;  // room at the caller; 0 asks for the size only. The transport's concern.
+  // size of the caller's buffer; 0 asks for the size only. The transport evaluates it.
+  uint32_t size = 0;
 };
 
 struct ListxattrRequest {
@@ -341,19 +348,20 @@ struct IoctlRequest {
 struct IoctlResult {
   int32_t result = 0;
   std::string output;  // at most output_size bytes
-  // The kernel takes no attributes from this answer: those it has cached are to be dropped.
+  // The answer carries no attributes: the kernel is to drop those that it has cached.
   bool attributes_changed = false;
 };
 
-// Files of the server that the kernel reads and writes by itself once an open was answered with
+// Files of the server that the kernel reads and writes by itself, once an open was answered with
 // their number (FUSE passthrough, Linux 6.9 and newer). Thread-safe.
 class BackingFiles {
  public:
-  // The number, > 0, of the file that is open as `descriptor` (O_PATH will do), which may be closed
-  // afterwards. EPERM (no CAP_SYS_ADMIN), ELOOP (a file system that lies on others), EINVAL (no
+  // Registers the file that is open as `descriptor` (O_PATH is sufficient). The caller may close
+  // the descriptor afterwards. Returns: the number of the backing file, > 0. Errors: EPERM (no
+  // CAP_SYS_ADMIN), ELOOP (the file is on a file system that is stacked on others), EINVAL (not a
   // regular file), ENOMEM.
   virtual Result<int32_t> Register(int descriptor) = 0;
-  // Files that are open by it stay so.
+  // Ends the registration. Files that were opened with the number stay open.
   virtual void Unregister(int32_t id) = 0;
 
  protected:
@@ -364,28 +372,33 @@ class FileSystem {
  public:
   virtual ~FileSystem() = default;
 
-  // The connection is initialised; before the first request. `backing` is null where passthrough
-  // was not agreed on, and may be used until Disconnected. What is returned ends the session.
+  // Called once the connection is initialised and before the first request. `backing` is null if
+  // passthrough was not agreed on; otherwise it is valid until Disconnected. With `backing`, an
+  // open(2) with O_TRUNC arrives as an Open without O_TRUNC, followed by a Setattr of size 0
+  // without a handle; otherwise OpenRequest::flags contains O_TRUNC. Returns: OK, or an error that
+  // ends the session.
   virtual absl::Status Connected(BackingFiles* /*backing*/) { return absl::OkStatus(); }
-  // After the last request.
+  // Called after the last request, and also after a Connected that failed.
   virtual void Disconnected() {}
 
-  // Finds `name` in a directory. "." and ".." are answered on every inode ("." also where it is no
-  // directory): handles of exported file systems need it. ESTALE ("." of what was removed and is
-  // not open), ENOTDIR, ENAMETOOLONG, ENOENT.
+  // Finds `name` in a directory. "." and ".." are answered on every inode ("." also on an inode
+  // that is not a directory), because handles of exported file systems need it. Returns: the inode,
+  // on which one lookup is given. Errors: ESTALE ("." of an inode that was removed and is not
+  // open), ENOTDIR, ENAMETOOLONG, ENOENT.
   virtual Result<Entry> Lookup(const RequestContext&, const LookupRequest&) { return NotServed(); }
 
-  // Gives lookups back. More than were given, or an unknown inode: ignored, never an error.
+  // Returns lookups to the file system. More lookups than were given, or an unknown inode, are
+  // ignored and are never an error.
   virtual void Forget(const ForgetRequest&) {}
 
   virtual Result<AttributesResult> Getattr(const RequestContext&, const GetattrRequest&) {
     return NotServed();
   }
 
-  // Changes everything that is named, or nothing, and returns the attributes afterwards. ctime
-  // moves, and mtime with the size; but a size without a handle that is the size already moves
-  // neither (truncate(2) on tmpfs, in contrast to ftruncate(2)). EISDIR or EINVAL (size of a
-  // directory or of anything else that is no regular file), EFBIG, ENOSPC.
+  // Changes everything that the request names, or nothing. ctime changes, and mtime changes with
+  // the size. A size without a handle that equals the present size changes neither (truncate(2) on
+  // tmpfs, in contrast to ftruncate(2)). Returns: the attributes after the change. Errors: EISDIR
+  // or EINVAL (the size of a directory, or of any other file that is not regular), EFBIG, ENOSPC.
   virtual Result<AttributesResult> Setattr(const RequestContext&, const SetattrRequest&) {
     return NotServed();
   }
@@ -394,96 +407,106 @@ class FileSystem {
     return NotServed();
   }
 
-  // The target of a symbolic link, without a final NUL. EINVAL where it is none.
+  // Returns: the target of a symbolic link, without a final NUL. Errors: EINVAL (not a symbolic
+  // link).
   virtual Result<std::string> Readlink(const RequestContext&, const ReadlinkRequest&) {
     return NotServed();
   }
 
-  // The five makers of names. ENOTDIR, ENAMETOOLONG, ENOENT (the parent was removed, or the name is
-  // empty), EEXIST, then what each adds; last ENOSPC (bytes or inodes used up).
-  // New inodes belong to the caller, and to the group of a setgid parent, whose setgid bit
-  // directories inherit; a default ACL of the parent takes the place of the umask.
+  // The five operations that make a name in a directory: Mknod, Mkdir, Symlink, Link and Create.
+  // Returns: the inode, on which one lookup is given. Errors: ENOTDIR, ENAMETOOLONG, ENOENT (the
+  // parent was removed, or the name is empty), EEXIST, then the errors that each operation adds,
+  // then ENOSPC (no bytes left for the name), EOVERFLOW (not Link; RequestContext has no user or no
+  // group, because an idmapped mount does not map the caller), ENOSPC (no bytes or no inodes left).
+  //
+  // New inodes belong to the user and the group of the caller. In a setgid directory they belong to
+  // the group of the directory, and new directories inherit the setgid bit. A default ACL of the
+  // parent replaces the umask.
   virtual Result<Entry> Mknod(const RequestContext&, const MknodRequest&) { return NotServed(); }
   virtual Result<Entry> Mkdir(const RequestContext&, const MkdirRequest&) { return NotServed(); }
-  // ENAMETOOLONG (target over 4095 bytes), ENOENT (empty target).
+  // Errors added: ENAMETOOLONG (target over 4095 bytes), ENOENT (empty target).
   virtual Result<Entry> Symlink(const RequestContext&, const SymlinkRequest&) {
     return NotServed();
   }
-  // EPERM (a directory), ENOENT (no name is left, and it did not come from Tmpfile), EMLINK.
+  // Errors added: EPERM (a directory), ENOENT (the inode has no name left and did not come from
+  // Tmpfile), EMLINK.
   virtual Result<Entry> Link(const RequestContext&, const LinkRequest&) { return NotServed(); }
   // Makes and opens a regular file.
   virtual Result<CreateResult> Create(const RequestContext&, const CreateRequest&) {
     return NotServed();
   }
-  // Makes and opens a regular file without a name. ENOTDIR, ENOSPC. The parent, which may have
-  // been removed, only says what the file inherits.
+  // Makes and opens a regular file without a name. The parent may have been removed; it only
+  // determines what the file inherits. Errors: ENOTDIR, ENOSPC, EOVERFLOW (as above).
   virtual Result<CreateResult> Tmpfile(const RequestContext&, const CreateRequest&) {
     return NotServed();
   }
 
-  // ENOTDIR (parent), ENAMETOOLONG, ENOENT, EISDIR.
+  // Errors: ENOTDIR (parent), ENAMETOOLONG, EISDIR ("." or ".."), ENOENT, EISDIR.
   virtual Result<void> Unlink(const RequestContext&, const UnlinkRequest&) { return NotServed(); }
-  // ENOTDIR (parent), ENAMETOOLONG, EINVAL ("."), ENOTEMPTY (".."), ENOENT, ENOTDIR (the name),
-  // ENOTEMPTY.
+  // Errors: ENOTDIR (parent), ENAMETOOLONG, EINVAL ("."), ENOTEMPTY (".."), ENOENT, ENOTDIR (the
+  // name), ENOTEMPTY.
   virtual Result<void> Rmdir(const RequestContext&, const RmdirRequest&) { return NotServed(); }
 
-  // Renames atomically: every observer sees the old name, or the new one, never both nor none.
-  // EINVAL (unknown flags, or EXCHANGE with either other), ENOTDIR (parents), ENAMETOOLONG, EBUSY
-  // ("." or ".."), ENOENT (a parent was removed, the name is missing, EXCHANGE without a target),
-  // EEXIST (NOREPLACE), EINVAL (a directory into itself or below), ENOTEMPTY (the target is an
-  // ancestor of the source), then without EXCHANGE: success where both are the same inode, EISDIR,
-  // ENOTDIR, ENOTEMPTY, ENOSPC.
+  // Renames atomically: every observer sees the old name or the new name, never both and never
+  // neither. Errors: EINVAL (unknown flags, or EXCHANGE with one of the other two), ENOTDIR
+  // (parents), ENAMETOOLONG, EBUSY ("." or ".."), ENOENT (a parent was removed, the name is
+  // missing, EXCHANGE without a target), EEXIST (NOREPLACE), EINVAL (a directory into itself or
+  // below itself), ENOTEMPTY (the target is an ancestor of the source). Then, without EXCHANGE:
+  // success if both names are the same inode, EISDIR, ENOTDIR, ENOTEMPTY, ENOSPC.
   virtual Result<void> Rename(const RequestContext&, const RenameRequest&) { return NotServed(); }
 
-  // EISDIR, EINVAL (a symbolic link), ENXIO (anything else that is no regular file), EPERM (inode
-  // flags), ETXTBSY (O_TRUNC of a program that runs; the kernel sees to it where the file is opened
-  // for writing), ENOSPC. ENOSYS means: no open and no release is needed, ever.
+  // Opens a file. Errors: EISDIR, EINVAL (a symbolic link), ENXIO (any other file that is not
+  // regular), EPERM (inode flags), ETXTBSY (O_TRUNC of a program that is being executed; the kernel
+  // checks it if the file is opened for writing), ENOSPC. ENOSYS tells the kernel never to send
+  // Open and Release again.
   virtual Result<OpenResult> Open(const RequestContext&, const OpenRequest&) { return NotServed(); }
 
-  // Hands the data from `offset` on to the sink (read_sink.h says how) and returns how many bytes
-  // it was; fewer than the sink's buffer holds is the end of the file. Holes are zeros. EISDIR,
-  // EINVAL (no regular file; to_page_cache of a file that is passed through).
+  // Passes the data from `offset` on to the sink (see read_sink.h). Holes read as zeros. Returns:
+  // the number of bytes. Fewer bytes than the size of the sink's buffer mean the end of the file.
+  // Errors: EISDIR, EINVAL (not a regular file, or to_page_cache for a file with passthrough).
   virtual Result<size_t> Read(const RequestContext&, const ReadRequest&, ReadSink*) {
     return NotServed();
   }
 
-  // Whether Write passes large data on by Payload::MoveTo, so that it is worth keeping it in a
-  // pipe. Asked before the first request.
+  // Returns whether Write passes large data on with Payload::MoveTo, so that keeping the data in a
+  // pipe saves a copy. The transport calls it before the first request.
   virtual bool AcceptsSplice() const { return false; }
 
-  // Writes all of `data`, or its beginning where space ran out after at least one byte; that is
-  // ENOSPC where the kernel writes back (from_page_cache). EISDIR, EINVAL, EFBIG (beyond 2^63-1),
-  // ENOSPC.
+  // Writes all of `data`, or its beginning if space ran out after at least one byte. If the kernel
+  // writes back (from_page_cache), an incomplete write is ENOSPC. Returns: the number of bytes that
+  // were written. Errors: EISDIR, EINVAL (not a regular file), EFBIG (beyond 2^63-1), ENOSPC.
   virtual Result<size_t> Write(const RequestContext&, const WriteRequest&) { return NotServed(); }
 
   virtual Result<void> Release(const RequestContext&, const ReleaseRequest&) { return NotServed(); }
   virtual Result<void> Flush(const RequestContext&, const FlushRequest&) { return NotServed(); }
   virtual Result<void> Fsync(const RequestContext&, const FsyncRequest&) { return NotServed(); }
 
-  // fallocate(2). EOPNOTSUPP (mode), EINVAL (length 0), EISDIR or ENODEV (no regular file), EFBIG,
-  // ENOSPC. Nothing is kept of a call that fails.
+  // fallocate(2). A call that fails changes nothing. Errors: EOPNOTSUPP (mode), EINVAL (length 0),
+  // EISDIR or ENODEV (not a regular file), EFBIG, ENOSPC.
   virtual Result<void> Fallocate(const RequestContext&, const FallocateRequest&) {
     return NotServed();
   }
 
-  // SEEK_DATA and SEEK_HOLE. EINVAL (whence, or no regular file), ENXIO (at or beyond the end, or
-  // no data follows).
+  // SEEK_DATA and SEEK_HOLE. Returns: the offset. Errors: EINVAL (whence, or not a regular file),
+  // ENXIO (at or beyond the end of the file, or no data follows).
   virtual Result<uint64_t> Lseek(const RequestContext&, const LseekRequest&) { return NotServed(); }
 
-  // Copies inside the server and returns how many bytes; the end of the source ends the copy.
-  // EINVAL (flags, overlapping ranges of one file), EISDIR or EINVAL (no regular file), EFBIG,
-  // ENOSPC.
+  // Copies inside the server. The end of the source ends the copy. Returns: the number of bytes
+  // that were copied. Errors: EINVAL (flags, overlapping ranges of one file), EISDIR or EINVAL (not
+  // a regular file), EFBIG, ENOSPC.
   virtual Result<uint64_t> CopyFileRange(const RequestContext&, const CopyFileRangeRequest&) {
     return NotServed();
   }
 
-  // ENOTDIR. ENOSYS means: no opendir and no releasedir is needed, and listings may be cached.
+  // Errors: ENOTDIR. ENOSYS tells the kernel never to send Opendir and Releasedir again, and that
+  // it may cache listings.
   virtual Result<OpenResult> Opendir(const RequestContext&, const OpenRequest&) {
     return NotServed();
   }
-  // Delivers ".", ".." and the entries from `offset` on until the sink is full. Entries that exist
-  // all the time are delivered once, while others come and go; those that are made or
-  // renamed while a listing goes on may be missing, and do not prolong it. ENOTDIR.
+  // Delivers ".", ".." and the entries from `offset` on until the sink is full. An entry that
+  // exists during the whole listing is delivered once, even if others are added or removed
+  // meanwhile. Entries that are made or renamed during a listing may be missing, and do not prolong
+  // it. Errors: ENOTDIR.
   virtual Result<void> Readdir(const RequestContext&, const ReaddirRequest&, DirectorySink*) {
     return NotServed();
   }
@@ -496,31 +519,31 @@ class FileSystem {
     return NotServed();
   }
 
-  // xattr(7). EOPNOTSUPP (unknown namespace, or "user." on what is neither file nor directory),
-  // EINVAL (nothing after the namespace), ERANGE (name over 255 bytes), E2BIG (value over 64 KiB),
-  // EEXIST (CREATE), ENODATA (REPLACE), ENOSPC.
+  // xattr(7). Errors: EOPNOTSUPP (unknown namespace, or "user." on an inode that is neither a
+  // regular file nor a directory), EINVAL (nothing after the namespace), ERANGE (name over 255
+  // bytes), E2BIG (value over 64 KiB), EEXIST (CREATE), ENODATA (REPLACE), ENOSPC.
   virtual Result<void> Setxattr(const RequestContext&, const SetxattrRequest&) {
     return NotServed();
   }
-  // EOPNOTSUPP, ENODATA.
+  // Errors: EOPNOTSUPP, ENODATA.
   virtual Result<std::string> Getxattr(const RequestContext&, const GetxattrRequest&) {
     return NotServed();
   }
-  // The names, each with its NUL; "trusted." ones for root only.
+  // Returns: the names, each followed by a NUL. Names in "trusted." are listed for root only.
   virtual Result<std::string> Listxattr(const RequestContext&, const ListxattrRequest&) {
     return NotServed();
   }
-  // EOPNOTSUPP, ENODATA.
+  // Errors: EOPNOTSUPP, ENODATA.
   virtual Result<void> Removexattr(const RequestContext&, const RemovexattrRequest&) {
     return NotServed();
   }
 
-  // access(2) where the kernel does not check by itself. EACCES.
+  // access(2), on a mount on which the kernel does not check permissions by itself. Errors: EACCES.
   virtual Result<void> Access(const RequestContext&, const AccessRequest&) { return NotServed(); }
 
   // The flags of chattr(1): FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR.
-  // The kernel checks who may set them. ENOTTY for every command that is not known, EINVAL (input
-  // too short), EOPNOTSUPP (a flag that is not kept).
+  // The kernel checks which callers may set them. Errors: ENOTTY (an unknown command), EINVAL
+  // (input too short), EOPNOTSUPP (a flag that the file system does not store).
   virtual Result<IoctlResult> Ioctl(const RequestContext&, const IoctlRequest&) {
     return NotServed();
   }

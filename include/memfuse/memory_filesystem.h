@@ -1,4 +1,4 @@
-// The file system in RAM: makes one, says how full it is.
+// The file system in RAM: its construction, its limits and its usage.
 
 #ifndef MEMFUSE_MEMORY_FILESYSTEM_H_
 #define MEMFUSE_MEMORY_FILESYSTEM_H_
@@ -12,83 +12,89 @@
 
 namespace memfuse {
 
-// Where the data of regular files lies.
+// Where the data of regular files is stored.
 enum class DataKind {
-  kDaemon,       // in the daemon's memory; the kernel asks for it and caches it
-  kPassthrough,  // on a private tmpfs, which the kernel reads and writes by itself; CAP_SYS_ADMIN
-  kAuto,         // kPassthrough where the session can do it, else kDaemon
-  kNull,         // nowhere: writes vanish, reads are zeros; measures the transport
+  kDaemon,       // in the daemon's memory; the kernel requests it and caches it
+  kPassthrough,  // on a private tmpfs, which the kernel accesses by itself; needs CAP_SYS_ADMIN
+  kAuto,         // kPassthrough if the session supports it, else kDaemon
+  kNull,         // nowhere: writes are discarded, reads are zeros; to measure the transport
 };
 
-// Beyond these a limit is changed to nothing: what a process can address on x86-64 and arm64; and
-// more inodes than any memory holds, which stands for no limit.
+// A limit cannot be changed to more than these values: the address space of a process on x86-64 and
+// arm64, and a number of inodes that exceeds any memory and stands for no limit.
 inline constexpr uint64_t kMaxSizeLimit = uint64_t{1} << 47;
 inline constexpr uint64_t kMaxInodeLimit = uint64_t{1} << 40;
 
 struct MemoryFileSystemOptions {
   // Limit in bytes on everything that is stored: file pages, names, inodes, xattrs. > 0.
   uint64_t size_limit = uint64_t{1} << 30;
-  // Limit on the number of inodes, the root included. > 0.
+  // Limit on the number of inodes, including the root. > 0.
   uint64_t inode_limit = uint64_t{1} << 20;
   uint32_t root_mode = 01777;  // permission bits
   uint32_t root_uid = 0;
   uint32_t root_gid = 0;
-  // The user who may change limits by ioctl(2), beside threads with CAP_SYS_ADMIN in the user
-  // namespace of the daemon. 0: nobody but those.
+  // The user that may change limits by ioctl(2), in addition to threads with CAP_SYS_ADMIN in the
+  // user namespace of the daemon. 0: no such user.
   uint32_t administrator = 0;
-  // Keep no access times. Otherwise they move as with relatime: reads from the page cache are not
-  // seen, and a time that is newer than mtime and ctime is kept for a day.
+  // Do not update access times. Otherwise they are updated as with relatime: reads from the page
+  // cache do not reach the daemon, and a time that is newer than mtime and ctime is kept for a day.
   bool noatime = false;
-  bool nodiratime = false;   // of directories only
-  bool strictatime = false;  // every read that is seen moves them
-  // Keep extended attributes, and with them ACLs and capabilities. Without, the kernel has no need
-  // to ask for security.capability before the first write to a file and each change of its owner.
+  bool nodiratime = false;   // the same for directories only
+  bool strictatime = false;  // every read that reaches the daemon updates them
+  // Store extended attributes, and with them ACLs and capabilities. Without them the kernel does
+  // not request security.capability before the first write to a file and before each change of its
+  // owner.
   bool xattr = true;
   DataKind data = DataKind::kDaemon;
-  // The session lets the kernel collect writes (SessionOptions::writeback_cache): while a file is
-  // open for writing, the daemon does not know all of its data.
+  // The session lets the kernel collect writes (SessionOptions::writeback_cache). While a file is
+  // open for writing, the daemon then does not have all of its data.
   bool writeback_cache = false;
-  // Of file data, as tmpfs has them. huge: never, within_size, advise, always; or auto: never on a
-  // private tmpfs, and in the daemon's memory within_size, if the size is not small and the system
-  // lets this user.
+  // Options of file data, with the meaning that tmpfs gives them. huge: never, within_size, advise,
+  // always, or auto. auto is never on a private tmpfs. In the daemon's memory auto is within_size
+  // if the size is not small and the system permits it to this user.
   std::string huge = "auto";
   bool noswap = false;
 };
 
 struct MemoryFileSystemUsage {
   uint64_t size_limit = 0;
-  uint64_t bytes_used = 0;  // of size_limit
+  uint64_t bytes_used = 0;  // part of size_limit
   uint64_t inode_limit = 0;
-  uint64_t inodes_used = 0;  // in the table: linked, looked up or open; the root included
-  uint64_t data_bytes = 0;   // of bytes_used: pages of file data, in bytes
+  uint64_t inodes_used = 0;  // in the table: linked, looked up or open; including the root
+  uint64_t data_bytes = 0;   // part of bytes_used: pages of file data, in bytes
 };
 
 class MemoryFileSystem : public FileSystem {
  public:
-  // InvalidArgument (a limit is 0 or cannot hold even the root; huge, noswap), ResourceExhausted
-  // (no memory); with kPassthrough, huge or noswap PermissionDenied and Unimplemented.
+  // Makes a file system. Errors: InvalidArgument (a limit is 0 or is too small for the root; huge,
+  // noswap), ResourceExhausted (no memory); with kPassthrough, huge or noswap also PermissionDenied
+  // and Unimplemented.
   static absl::StatusOr<std::unique_ptr<MemoryFileSystem>> Make(
       const MemoryFileSystemOptions& options);
 
-  // For Session: passthrough is to be agreed on, if the kernel offers it.
+  // Returns whether the session is to request passthrough, if the kernel offers it.
   virtual bool wants_backing_files() const = 0;
-  // Where file data lies, in a clause for the log, and why not elsewhere.
+  // Returns: where file data is stored, as a clause for the log, with the reason if another store
+  // was not possible.
   virtual std::string DescribeData() const = 0;
 
-  // The same as mount options: "data=passthrough,huge=never"; without "auto".
+  // Returns: the same as mount options, such as "data=passthrough,huge=never". The value "auto"
+  // does not occur.
   virtual std::string DataOptions() const = 0;
 
   virtual MemoryFileSystemUsage Usage() const = 0;
 
-  // Changes limits while requests are served: both or none; 0 keeps one. From any thread. EINVAL:
-  // beyond kMaxSizeLimit or kMaxInodeLimit, or less than is used, of bytes and then of inodes;
-  // ENOMEM, EMFILE, ENFILE. The size is rounded up to whole pages.
+  // Changes both limits, or none, while requests are served; 0 keeps a limit. size_limit is rounded
+  // up to whole pages. May be called from any thread. Errors: EINVAL (beyond kMaxSizeLimit or
+  // kMaxInodeLimit; then less than the bytes in use; then less than the inodes in use), ENOMEM,
+  // EMFILE, ENFILE.
   virtual Result<void> SetLimits(uint64_t size_limit, uint64_t inode_limit) = 0;
-  // What MEMFUSE_IOC_GET_OPTIONS of memfuse/ioctl.h answers; until then, nothing.
+  // Sets the answer to MEMFUSE_IOC_GET_OPTIONS (memfuse/ioctl.h). Until the first call the answer
+  // is empty.
   virtual void SetMountOptions(std::string text) = 0;
 
-  // Hands memory that deletions left unused in the daemon's heap back to the system, where there
-  // is enough of it to be worth the walk. Called by an idle thread every second or so.
+  // Returns memory that deletions left unused in the daemon's heap to the system, if the amount
+  // justifies a walk over the heap. An idle thread is to call it about once a second.
   virtual void ReleaseUnusedMemory() = 0;
 };
 

@@ -1,16 +1,17 @@
-// Where the answer to a READ goes.
+// The destination of the answer to a READ.
 //
-// The file system chooses one of two ways, for each request anew:
+// The file system chooses one of two ways for each request:
 //
-//   fill   puts the data into buffer(), and returns from FileSystem::Read how many bytes it is;
-//   send   calls Send, once, with the memory where the data lies, and returns how many bytes that
-//          was. The sink copies nothing and has let go of the memory when Send returns, so the file
-//          system may lock the data for that time, and for no longer.
+//   fill   It writes the data into buffer(), and returns the number of bytes from
+//          FileSystem::Read.
+//   send   It calls Send once with the memory that holds the data, and returns the number of
+//          bytes. The sink does not copy the data and no longer accesses the memory when Send
+//          returns. The file system may therefore lock the data for that time and no longer.
 //
-// A request has one answer. An error that FileSystem::Read returns, or throws, is the answer unless
-// Send was called before; what it returns after Send changes nothing. What became of the answer
-// is not the file system's concern: where the caller has gone, nobody gets it; where the kernel
-// could not take it (it was out of memory, say), the caller gets EIO.
+// A request has one answer. An error that FileSystem::Read returns, or an exception, is the answer
+// unless Send was called before. After Send the return value has no effect. The file system does
+// not learn the outcome of the answer: if the caller no longer exists, the answer is dropped; if
+// the kernel could not accept it (for lack of memory, for example), the caller receives EIO.
 
 #ifndef MEMFUSE_READ_SINK_H_
 #define MEMFUSE_READ_SINK_H_
@@ -25,25 +26,29 @@ namespace memfuse {
 class ReadSink {
  public:
   using Piece = absl::Span<const char>;
-  // A Send takes no more. It is more than the pages of the largest READ, so that pieces of a page
-  // each always fit.
+  // The maximum number of pieces in one Send. It is more than the number of pages in the largest
+  // READ, so pieces of one page each always fit.
   static constexpr size_t kMaxPieces = 512;
 
   virtual ~ReadSink() = default;
 
-  // Its size is the most that the caller takes. Fewer bytes are the end of the file.
+  // Returns: a buffer whose size is the most that the caller accepts. Fewer bytes mean the end of
+  // the file.
   virtual absl::Span<char> buffer() = 0;
 
-  // Whether Send is there for this caller, and saves a copy; it must not be called otherwise.
+  // Returns whether Send is supported for this caller and saves a copy. Send must not be called
+  // otherwise.
   virtual bool gathers() const = 0;
 
-  // Answers with `pieces`, in their order. They are at most buffer().size() bytes in all, and none
-  // lies in buffer(). May be called under locks of the file system: it does not block, and does not
-  // call the file system. Reading a piece must not fault but for a page that was swapped out: a
-  // hole in a mapped file would be filled.
+  // Answers with `pieces`, in their order. Requires: gathers(); `pieces` have at most
+  // buffer().size() bytes together, and none of them is inside buffer(). May be called while locks
+  // of the file system are held: Send does not block and does not call the file system. Reading a
+  // piece must not cause a page fault, except for a page that was swapped out, because a fault
+  // would fill a hole in a mapped file.
   virtual void Send(absl::Span<const Piece> pieces) = 0;
 
-  // Before the answer: the attributes that the kernel has cached of the file are to be dropped.
+  // Requires: the request was not answered yet. The kernel is to drop the attributes that it has
+  // cached for the file.
   virtual void ForgetAttributes() {}
 };
 

@@ -1,15 +1,15 @@
 // A FUSE connection and the threads that serve it.
 //
-// Session::Mount opens /dev/fuse and mounts it; Session::Adopt takes descriptors that somebody else
-// mounted, initialised or cloned (a privileged helper, SCM_RIGHTS, --fuse_fd). Both return once the
-// connection is initialised (the kernel's INIT was answered) and every worker is reading. Each of N
-// workers owns one descriptor of the connection: a reply goes to the descriptor that read the
-// request, and the kernel wakes one reader per request.
+// Session::Mount opens /dev/fuse and mounts it. Session::Adopt takes descriptors that another
+// process mounted, initialised or cloned (a privileged helper, SCM_RIGHTS, --fuse_fd). Both return
+// once the connection is initialised (the kernel's INIT was answered) and every worker thread was
+// started. Without io_uring each worker uses one descriptor of the connection: a reply goes to the
+// descriptor from which the request was read, and the kernel wakes one reader per request.
 //
-// The channel itself (buffers, read and write calls) stays private to the transport.
+// The channel itself (buffers, read and write calls) is private to the transport.
 //
-// Threads: all methods may be called from any thread but a worker's, that is, not from inside a
-// FileSystem method.
+// Threads: all methods may be called from any thread except a worker, so they must not be called
+// from inside a FileSystem method.
 
 #ifndef MEMFUSE_SESSION_H_
 #define MEMFUSE_SESSION_H_
@@ -28,135 +28,157 @@
 
 namespace memfuse {
 
-// What kernel and server agreed on in INIT. A server that adopts an initialised connection must be
-// given the values of the one that initialised it: the kernel says them only once.
+// The parameters on which the kernel and the server agreed in INIT. A server that adopts an
+// initialised connection needs the values of the server that initialised it, because the kernel
+// sends them only once.
 struct ConnectionParameters {
   uint32_t minor = 0;      // of protocol 7; the smaller of the two sides
   uint64_t flags = 0;      // FUSE_* INIT flags that are in force
   uint32_t max_write = 0;  // bytes of data in the largest WRITE
-  uint32_t max_pages = 0;  // pages in the largest READ, of 4 KiB; no fewer than in a WRITE
+  uint32_t max_pages = 0;  // pages of 4 KiB in the largest READ; at least as many as in a WRITE
 };
 
 struct SessionOptions {
-  // Workers, each with a descriptor of its own. 1 to 512. Up to 8 more are started when any of them
-  // leave their seats (memfuse/blocking_observer.h).
+  // Number of workers, 1 to 512. Each has a descriptor of its own. Up to 8 spare workers are
+  // started in addition while workers block (memfuse/blocking_observer.h).
   int threads = 1;
-  // Largest request in bytes: a power of two from 4 KiB to 1 MiB; the kernel's limit
-  // (fs.fuse.max_pages_limit) may lower it. Of writes it may be a little less where their
-  // data is to come through pipes (FileSystem::AcceptsSplice) and the user gets none above 1 MiB.
+  // Largest request in bytes: a power of two from 4 KiB to 1 MiB. The kernel's limit
+  // (fs.fuse.max_pages_limit) may lower it. Writes may be slightly smaller if their data is to come
+  // through pipes (FileSystem::AcceptsSplice) and the user cannot have pipes above 1 MiB.
   uint32_t max_write = 1 << 20;
   // Let the kernel collect small writes (FUSE_WRITEBACK_CACHE).
   bool writeback_cache = false;
-  // Let the file system answer opens with backing files, where the kernel can (FUSE_PASSTHROUGH).
-  // Excludes writeback_cache.
+  // Let the file system answer opens with backing files, if the kernel supports it
+  // (FUSE_PASSTHROUGH). Excludes writeback_cache.
   bool passthrough = false;
-  // Take requests through io_uring, where the kernel offers it (module parameter enable_uring of
-  // fuse, Linux 6.14): one worker per CPU, and one more on a descriptor for what does not go there;
-  // `threads` does not count then, and nobody takes a seat of a queue's.
+  // Receive requests through io_uring, if the kernel offers it (module parameter enable_uring of
+  // fuse, Linux 6.14). One worker then serves each possible CPU, and one more worker reads from a
+  // descriptor the requests that the kernel does not send through io_uring. `threads` then has no
+  // effect, and no spare worker replaces the worker of a queue.
   bool io_uring = false;
-  // The kernel checks permissions and ACLs (default_permissions). Without it nobody but the
-  // mounting user may enter, nothing is checked but access(2) and the execution of files, and the
-  // kernel asks for a directory's attributes once less whenever a name in it is made or removed;
-  // and the mount cannot be idmapped, which it can with this, from Linux 6.12 on.
-  // Right only for who may do everything: an error of Mount with another effective user than 0, or
-  // with MountOptions::allow_other.
+  // The kernel checks permissions and ACLs (default_permissions). Without this option only the
+  // mounting user may access the mount, nothing is checked except access(2) and the execution of
+  // files, and the kernel sends one fewer request for the attributes of a directory whenever a name
+  // in it is made or removed. The mount also cannot be idmapped, which is possible with this option
+  // from Linux 6.12 on. Setting it to false is correct only for a user without restrictions: Mount
+  // fails if the effective user is not 0, or with MountOptions::allow_other.
   bool kernel_permissions = true;
 };
 
 struct MountOptions {
   std::string mount_point;         // an existing directory
   std::string fsname = "memfuse";  // first field of /proc/mounts; not a path of a device
-  bool allow_other = false;        // others than the mounting user may enter
+  bool allow_other = false;        // users other than the mounting user may access the mount
   bool read_only = false;
   bool nosuid = false, nodev = false, noexec = false;
-  // For /proc/mounts: it is the file system that keeps access times. fusermount3 knows no more than
-  // noatime; what it is not told holds all the same.
+  // Mount flags for /proc/mounts; the file system itself updates access times. fusermount3 supports
+  // only noatime. The options that it does not support take effect nevertheless.
   bool noatime = false, nodiratime = false, strictatime = false;
   bool nosymfollow = false;  // root only
-  // Unwritten data of the mount that the kernel may keep; see Session::BoundDirtyBytes.
+  // The amount of unwritten data of the mount that the kernel may keep; see
+  // Session::BoundDirtyBytes.
   uint64_t max_dirty_bytes = 0;
-  // Through fusermount3 even where mount(2) is allowed. For tests.
+  // Use fusermount3 even if mount(2) is permitted. For tests.
   bool force_helper = false;
 };
 
 class Session {
  public:
-  // Mounts `fs` and starts to serve it. `fs` must outlive the session.
-  // Not-ok with one sentence for the user: InvalidArgument (options), NotFound (mount point),
-  // FailedPrecondition (no directory; already served by a dead daemon; no /dev/fuse; fusermount3
-  // missing), PermissionDenied, DeadlineExceeded (no INIT), Internal. Nothing stays mounted then.
+  // Mounts `fs` and starts to serve it. Requires: `fs` outlives the session. Returns: the session.
+  // After an error nothing stays mounted. The error is one sentence for the user: InvalidArgument
+  // (options), NotFound (mount point), FailedPrecondition (not a directory; served by a daemon that
+  // has died; no /dev/fuse; fusermount3 missing), PermissionDenied, ResourceExhausted (descriptors,
+  // memory or threads), DeadlineExceeded (no INIT), Internal, or the error of
+  // FileSystem::Connected.
   static absl::StatusOr<std::unique_ptr<Session>> Mount(const MountOptions& mount,
                                                         const SessionOptions& options,
                                                         FileSystem* fs);
 
   struct AdoptOptions {
-    // Descriptors of one connection; the session owns them from here on. At least one. Where there
-    // are fewer than options.threads, the others are cloned.
+    // Descriptors of one connection, at least one. Adopt takes ownership of them. If there are
+    // fewer than options.threads, the others are cloned.
     std::vector<int> descriptors;
-    // Set if INIT was answered by somebody else: what they agreed on (minor > 0).
+    // Set if another process answered INIT: the parameters of that connection (minor > 0).
     ConnectionParameters initialized;
-    // Where it is mounted, if this session is to unmount it; may be empty.
+    // The path of the mount, if this session is to unmount it; may be empty.
     std::string mount_point;
-    // How long to wait for the kernel's INIT.
+    // The time to wait for the kernel's INIT.
     absl::Duration init_timeout = absl::Seconds(20);
   };
+  // Serves `fs` on a connection that another process mounted. Answers INIT unless
+  // `adopt.initialized` is set. Requires: `fs` outlives the session. Returns: the session. After an
+  // error the descriptors are closed. Errors: InvalidArgument (options; no usable descriptor;
+  // `adopt.initialized` without max_write), ResourceExhausted (descriptors, memory or threads),
+  // DeadlineExceeded (no INIT), FailedPrecondition (the kernel is too old, the connection ended, or
+  // a descriptor could not be cloned), PermissionDenied, Internal, or the error of
+  // FileSystem::Connected.
   static absl::StatusOr<std::unique_ptr<Session>> Adopt(const AdoptOptions& adopt,
                                                         const SessionOptions& options,
                                                         FileSystem* fs);
 
-  // Unmounts (if it knows where) and stops, as Unmount() does.
+  // Unmounts, if the mount point is known, and stops, as Unmount() does.
   virtual ~Session() = default;
 
-  // One more descriptor of this connection, ready to be read by somebody else; the caller owns it.
+  // Returns: one more descriptor of this connection, for another process to read from; the caller
+  // owns it. Errors: FailedPrecondition (the session has ended, or the kernel refused),
+  // PermissionDenied, Internal.
   virtual absl::StatusOr<int> CloneDescriptor() = 0;
 
-  // One more worker of this session, on a descriptor cloned for it.
+  // Starts one more worker of this session, on a descriptor that is cloned for it. Errors: those of
+  // CloneDescriptor, ResourceExhausted.
   virtual absl::Status AddWorker() = 0;
 
   virtual ConnectionParameters parameters() const = 0;
-  // Requests come through io_uring.
+  // Returns whether requests come through io_uring.
   virtual bool uses_io_uring() const = 0;
-  // How requests come, in a clause for the log, and why not by io_uring where that was wanted.
+  // Returns: how requests are received, as a clause for the log, with the reason if io_uring was
+  // requested and is not used.
   virtual std::string DescribeTransport() const = 0;
 
-  // Requests of all workers since the start, by opcode (index); INIT, which a mount answers before
-  // there are workers, is not among them. What is no opcode is counted at 0. Requests are served
-  // meanwhile: each count is right at some moment of the call.
+  // Returns: the requests of all workers since the start, indexed by opcode. INIT is not counted,
+  // because it is answered before there are workers. Numbers that are not opcodes are counted at
+  // index 0. Requests are served during the call; each count is correct at some moment of the call.
   virtual std::vector<uint64_t> RequestCounts() const = 0;
-  // "LOOKUP" for 1, as the protocol spells it: of an index of RequestCounts(). "UNKNOWN" for what
-  // is no opcode.
+  // Returns: the protocol's name of an index of RequestCounts(), such as "LOOKUP" for 1; "UNKNOWN"
+  // for a number that is not an opcode.
   static std::string_view OpcodeName(size_t opcode);
-  // Requests that worker i answered.
+  // Returns: the number of requests that each worker received, indexed by worker.
   virtual std::vector<uint64_t> WorkerRequestCounts() const = 0;
 
-  // Waits until the connection ended (unmounted or aborted by anybody) or `timeout` passed; true
-  // when it ended.
+  // Waits until the connection has ended (it was unmounted, or aborted by any process) or `timeout`
+  // has passed. Returns whether the connection has ended.
   virtual bool WaitFor(absl::Duration timeout) = 0;
-  // Whether the connection was lost by an error of this side: requests could not be read any more.
-  // The session ends then; callers get ECONNABORTED once it is unmounted or stopped.
+  // Returns whether an error on this side ended the connection: requests could not be read any
+  // more. The session ends in that case. Callers receive ECONNABORTED once it is unmounted or
+  // stopped.
   virtual bool failed() const = 0;
 
-  // Gives back what is kept for requests to come and was not used since the last call: pipes. To be
-  // called once a second or so.
+  // Releases pipes that are kept for later requests and were not used since the last call. The
+  // program is to call it about once a second.
   virtual void ReleaseIdle() = 0;
 
   // Bounds the data that is stored in files of this mount and not yet written back to the server,
-  // as far as this process may (root; Linux 6.2). 0: no bound but the system's. It is for servers
-  // whose memory is limited together with that of their clients: unwritten data counts against the
-  // limit, and to write it back the server needs memory. An adopted mount stays as it is.
+  // as far as this process may do so (root; Linux 6.2). 0: no bound except the system's. The bound
+  // is for servers whose memory is limited together with the memory of their clients: unwritten
+  // data counts against that limit, and the server needs memory to write it back. An adopted mount
+  // is not changed.
   virtual void BoundDirtyBytes(uint64_t bytes) = 0;
 
-  // A descriptor for poll(2) that becomes readable when the connection ended, for who waits for
-  // other things too. The session's own; nobody else reads or closes it.
+  // Returns: a descriptor for poll(2) that becomes readable when the connection has ended, for a
+  // thread that also waits for other events. The session owns it; the caller must neither read nor
+  // close it.
   virtual int end_descriptor() const = 0;
 
-  // Unmounts, waits until what was read is answered, joins all workers, closes all descriptors. A
-  // mount in use (EBUSY after a short wait) is detached lazily and the connection is ended: who
-  // still holds files there gets ENOTCONN. Returns within `timeout` plus a second. Idempotent.
+  // Unmounts, waits until every request that was read is answered, joins all workers, and closes
+  // all descriptors. A mount in use (EBUSY after a short wait) is detached lazily and the
+  // connection is ended; programs that still have files open there receive ENOTCONN. Returns within
+  // `timeout` plus a second, unless a worker is still inside a method of the file system; the call
+  // waits for that worker. Idempotent: other calls wait for the first one and return OK. Errors:
+  // PermissionDenied, ResourceExhausted, Internal.
   virtual absl::Status Unmount(absl::Duration timeout) = 0;
 
   // Stops serving without unmounting: joins all workers and closes the session's descriptors. The
-  // connection goes on if somebody else holds one.
+  // connection continues if another process holds a descriptor of it.
   virtual void Stop() = 0;
 };
 

@@ -1,4 +1,4 @@
-// The vocabulary that every layer shares: identifiers, timestamps, attributes.
+// Types that every layer uses: identifiers, timestamps, attributes.
 
 #ifndef MEMFUSE_TYPES_H_
 #define MEMFUSE_TYPES_H_
@@ -8,13 +8,14 @@
 
 namespace memfuse {
 
-// Identifiers are distinct types: an inode number is never passed where a file handle is meant.
+// Identifiers are distinct types, so an inode number cannot be passed as a file handle.
 
-// Names an inode for as long as its file system lives; never reused. 1 is the root, 0 is none.
+// Identifies an inode for the lifetime of its file system; never reused. 1 is the root, 0 is no
+// inode.
 enum class InodeNumber : uint64_t {};
-// What an open returned; opaque to everybody but the file system that made it.
+// The result of an open. Only the file system that made it interprets it.
 enum class FileHandle : uint64_t {};
-// Names a request between the kernel and the server, until it is answered.
+// Identifies a request between the kernel and the server until it is answered.
 enum class RequestId : uint64_t {};
 
 inline constexpr InodeNumber kRootInode{1};
@@ -39,25 +40,25 @@ struct Timestamp {
   friend constexpr bool operator<=(Timestamp a, Timestamp b) { return !(b < a); }
 };
 
-// What stat(2) and statx(2) show.
+// The attributes that stat(2) and statx(2) return.
 struct Attributes {
   InodeNumber ino = kNoInode;
   uint64_t size = 0;    // bytes; for a symbolic link the length of its target
-  uint64_t blocks = 0;  // units of 512 bytes that are allocated
+  uint64_t blocks = 0;  // number of allocated units of 512 bytes
   Timestamp atime, mtime, ctime, btime;
-  uint32_t mode = 0;  // file type and permission bits, as st_mode
+  uint32_t mode = 0;  // file type and permission bits, as in st_mode
   uint32_t nlink = 0;
   uint32_t uid = 0;
   uint32_t gid = 0;
-  uint32_t rdev = 0;  // as the kernel encodes a dev_t in 32 bits; devices only
+  uint32_t rdev = 0;  // a dev_t in the kernel's 32-bit encoding; devices only
   uint32_t blksize = 4096;
 };
 
-// How long the kernel may use what it was told without asking again, in seconds.
+// The time in seconds for which the kernel may use an answer without a new request.
 using CacheSeconds = uint64_t;
 inline constexpr CacheSeconds kCacheForever = std::numeric_limits<uint32_t>::max();
 
-// A name that was found or made: the inode behind it, and how long name and attributes stay valid.
+// A name that was found or made: its inode, and how long the name and the attributes stay valid.
 struct Entry {
   InodeNumber ino = kNoInode;
   uint64_t generation = 0;  // (ino, generation) is unique over restarts of the same mount point
@@ -66,7 +67,7 @@ struct Entry {
   CacheSeconds attributes_valid = kCacheForever;
 };
 
-// What statfs(2) shows. Counts of blocks are in units of `block_size` bytes.
+// The values that statfs(2) returns. Counts of blocks are in units of `block_size` bytes.
 struct FileSystemStatistics {
   uint64_t blocks = 0;
   uint64_t blocks_free = 0;

@@ -2,15 +2,15 @@
 # Scratch space or a build cache in memory for a job of continuous integration:
 #
 #   scratch.sh mount     installs memfuse if it is missing, and mounts
-#   scratch.sh unmount   what mount made
+#   scratch.sh unmount   unmounts the mount that 'mount' made
 #
-# Both may be repeated. For Debian and Ubuntu; what is to be done comes from the environment:
+# Both may be repeated. For Debian and Ubuntu. The settings come from the environment:
 #
-#   MEMFUSE_PATH      where; made if it is missing, and owned by whoever calls
-#   MEMFUSE_SIZE      limit, as --size of memfuse(1) takes it (default 50%)
+#   MEMFUSE_PATH      the mount point; created if it is missing, and owned by the caller
+#   MEMFUSE_SIZE      limit, in the syntax of --size of memfuse(1) (default 50%)
 #   MEMFUSE_OPTIONS   more flags of memfuse(1), split at blanks
-#   MEMFUSE_PACKAGE   what to install if there is no memfuse: a .deb, a file or a URL
-#   MEMFUSE_SUDO      'no': not as root even where that is possible
+#   MEMFUSE_PACKAGE   the package to install if memfuse is missing: a .deb, a file or a URL
+#   MEMFUSE_SUDO      'no': do not use root even if that is possible
 set -euo pipefail
 
 path=${MEMFUSE_PATH:-}
@@ -23,7 +23,7 @@ fail() {
   exit 1
 }
 
-# Root mounts where file data is as fast as on tmpfs; an ordinary user mounts as well.
+# A mount by root has file data as fast as on tmpfs. An ordinary user can mount as well.
 root=()
 is_root=true
 if [[ $(id -u) -ne 0 ]]; then
@@ -45,7 +45,7 @@ install_package() {
   [[ -n $package ]] || fail "memfuse is not installed, and MEMFUSE_PACKAGE does not say what to install"
   local file=$package directory
   directory=$(mktemp -d)
-  # apt reads packages as a user of its own.
+  # apt reads packages as a separate user.
   chmod 0755 "$directory"
   if [[ $package == *://* ]]; then
     file=$directory/memfuse.deb
@@ -56,27 +56,27 @@ install_package() {
     fi
   fi
   [[ -f $file ]] || fail "$package is no file"
-  # A machine that has just started may be at its daily updates.
+  # A machine that has just started may be running its daily updates.
   local get=(env DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet --no-install-recommends
     -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300)
-  # What it depends on is unknown before the first update of a fresh image.
+  # A fresh image has no package lists, so the dependencies are unknown before the first update.
   as_root "${get[@]}" install "$(readlink -f "$file")" ||
     { as_root "${get[@]}" update && as_root "${get[@]}" install "$(readlink -f "$file")"; }
   rm -rf "$directory"
 }
 
-# The type of what is mounted exactly at the path; nothing if nothing is. This must not touch the
-# mount, which may be dead.
+# Prints the type of the file system that is mounted exactly at the path, or an empty line. This must
+# not access the mount, which may be stale.
 type_of_mount() {
-  # Blanks are \040 there.
+  # The kernel writes blanks as \040.
   MEMFUSE_DIRECTORY=$1 awk '
     { name = $5; gsub(/\\040/, " ", name) }
     name == ENVIRON["MEMFUSE_DIRECTORY"] { for (i = 7; $i != "-"; ++i); type = $(i + 1) }
     END { print type }' /proc/self/mountinfo
 }
 
-# The daemon is gone. What was asked of one that was on the point of going is cut off, and so is
-# what was asked through one of several descriptors: that is asked again.
+# Whether the daemon is gone. The kernel aborts requests to a daemon that is ending, and requests
+# through one of several descriptors; these are repeated.
 is_dead() {
   local answer
   for _ in {1..20}; do
@@ -127,7 +127,7 @@ mount_scratch() {
     "${command[@]}" "${flags[@]}" "${options[@]}" -- "$path"
   fi
   df -h -- "$path"
-  # Where the following steps of a GitHub job find it.
+  # The following steps of a GitHub job read it from there.
   if [[ -n ${GITHUB_OUTPUT:-} ]]; then echo "path=$path" >>"$GITHUB_OUTPUT"; fi
 }
 
@@ -137,7 +137,7 @@ unmount_scratch() {
   elif is_dead "$path"; then
     detach "$path"
   elif $is_root; then
-    # What the job left running may still use it.
+    # Processes that the job left running may still use it.
     as_root umount -- "$path" 2>/dev/null || detach "$path"
   else
     fusermount3 -u -- "$path" 2>/dev/null || detach "$path"
@@ -145,7 +145,7 @@ unmount_scratch() {
 }
 
 [[ $path == /* ]] || fail "MEMFUSE_PATH must be an absolute path, not '$path'"
-# As the kernel writes it.
+# The form in which the kernel shows it.
 path=$(realpath --canonicalize-missing -- "$path")
 case ${1:-} in
   mount) mount_scratch ;;

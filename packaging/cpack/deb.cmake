@@ -2,7 +2,7 @@
 
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
-# zstd is not read by every dpkg that could install this.
+# Not every dpkg that could install this can read zstd.
 set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
 
 set(CPACK_DEBIAN_MEMFUSE_PACKAGE_NAME memfuse)
@@ -24,13 +24,13 @@ foreach(script IN ITEMS postinst prerm postrm)
   list(APPEND CPACK_DEBIAN_MEMFUSE_PACKAGE_CONTROL_EXTRA ${PROJECT_BINARY_DIR}/packaging/${script})
 endforeach()
 set(CPACK_DEBIAN_MEMFUSE_PACKAGE_CONTROL_STRICT_PERMISSION ON)
-# What finish_tree.cmake finds below /etc.
+# The files that finish_tree.cmake finds below /etc.
 set(CPACK_MEMFUSE_CONFFILES ${PROJECT_BINARY_DIR}/packaging/conffiles)
 
 install(FILES ${package_dir}/copyright ${package_dir}/changelog ${PROJECT_SOURCE_DIR}/README.md
         DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/memfuse)
 memfuse_install_notices(${CMAKE_INSTALL_DATADIR}/doc/memfuse)
-# Depends on the very same version, so that the documents are there.
+# The package depends on the same version of memfuse, so the target of the link exists.
 install(CODE "
   set(doc \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/share/doc\")
   file(MAKE_DIRECTORY \"\${doc}\")

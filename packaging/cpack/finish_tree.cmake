@@ -1,5 +1,5 @@
-# Run by cpack when everything is installed into its own directories and before it packs them: does
-# to the files what policy asks of every package, whichever files there are.
+# Run by cpack after it has installed all files into its own directories and before it packs them.
+# Applies the rules of the distributions for every package to the files.
 
 set(tree "${CPACK_TEMPORARY_DIRECTORY}/memfuse")
 set(debug_tree "${CPACK_TEMPORARY_DIRECTORY}/debug")
@@ -8,7 +8,7 @@ function(run)
   execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY)
 endfunction()
 
-# compress(FILE...): without name and time; a link goes along with what it points to.
+# compress(FILE...): without name and time; a link is renamed together with its target.
 function(compress)
   foreach(document IN LISTS ARGN)
     if(IS_SYMLINK "${document}")
@@ -21,7 +21,7 @@ function(compress)
   endforeach()
 endfunction()
 
-# Takes the debug information out of a program, to where debuggers look for it by build id.
+# Moves the debug information out of a program, to the path where debuggers search for it by build id.
 function(split program)
   execute_process(COMMAND readelf --notes --wide "${program}" OUTPUT_VARIABLE notes
                   COMMAND_ERROR_IS_FATAL ANY)
@@ -54,7 +54,7 @@ foreach(file IN LISTS files)
   endif()
 endforeach()
 
-# Files below /etc are the administrator's once they are installed.
+# Once installed, files below /etc belong to the administrator.
 file(GLOB_RECURSE configuration LIST_DIRECTORIES false RELATIVE "${tree}" "${tree}/etc/*")
 list(TRANSFORM configuration PREPEND "/")
 if(configuration AND CPACK_GENERATOR STREQUAL "DEB")
@@ -66,7 +66,7 @@ elseif(configuration)
   list(APPEND CPACK_RPM_MEMFUSE_USER_FILELIST ${configuration})
 endif()
 
-# A directory belongs to an .rpm only if nobody else can have anything in it.
+# A directory belongs to an .rpm only if no other package can have files in it.
 if(CPACK_GENERATOR STREQUAL "RPM")
   file(GLOB_RECURSE directories LIST_DIRECTORIES true RELATIVE "${CPACK_TEMPORARY_DIRECTORY}"
     "${tree}/*" "${debug_tree}/*")
@@ -80,8 +80,8 @@ if(CPACK_GENERATOR STREQUAL "RPM")
   list(REMOVE_DUPLICATES CPACK_RPM_EXCLUDE_FROM_AUTO_FILELIST_ADDITION)
 endif()
 
-# Archives are sorted and owned by root as it is. Directories come by the umask of who builds; times
-# become the one that was given.
+# cpack already sorts archives and sets root as the owner. The modes of directories depend on the umask
+# of the build, so they are set here. All times are set to SOURCE_DATE_EPOCH.
 run(find "${CPACK_TEMPORARY_DIRECTORY}" -type d -exec chmod 0755 {} +)
 if(DEFINED ENV{SOURCE_DATE_EPOCH})
   run(find "${CPACK_TEMPORARY_DIRECTORY}" -exec

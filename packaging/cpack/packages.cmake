@@ -1,20 +1,21 @@
-# What the .deb and the .rpm have in common. Each is made by cpack from the build of its own preset,
-# package-deb and package-rpm, and packs whatever install() rules there are; packaging/build.sh makes
+# The common part of the .deb and the .rpm. cpack makes each from the build of its own preset,
+# package-deb and package-rpm, and packs the files of all install() rules; packaging/build.sh makes
 # both.
 
 include(GNUInstallDirs)
 
-# Rules without a COMPONENT go here; the other component is what finish_tree.cmake splits off.
+# The component of rules without a COMPONENT. The other component has the files that
+# finish_tree.cmake splits off.
 set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME memfuse)
 
-# The same bytes wherever the checkout lies, and the same from both presets, so that ccache compiles
-# once; the last map that fits counts.
+# The bytes do not depend on the path of the checkout, and are the same from both presets, so that
+# ccache compiles once. The last map that matches applies.
 target_compile_options(memfuse_options INTERFACE
   -ffile-prefix-map=${PROJECT_SOURCE_DIR}=/usr/src/memfuse
   -ffile-prefix-map=${PROJECT_BINARY_DIR}=/usr/src/memfuse/build/package)
 target_link_options(memfuse_options INTERFACE -Wl,--build-id=sha1 -Wl,--as-needed)
 set(CMAKE_SKIP_RPATH ON)
-# CMAKE_POSITION_INDEPENDENT_CODE says how to compile; this, that programs are linked so, too.
+# CMAKE_POSITION_INDEPENDENT_CODE applies to compiling; this applies to linking programs.
 include(CheckPIESupported)
 check_pie_supported(LANGUAGES CXX)
 
@@ -34,7 +35,8 @@ set(CPACK_COMPONENTS_ALL memfuse debug)
 set(CPACK_COMPONENTS_GROUPING IGNORE)
 set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_CURRENT_LIST_DIR}/finish_tree.cmake)
 
-# memfuse_scriptlet(TEMPLATE RESULT): a maintainer script with the shell functions they share.
+# memfuse_scriptlet(TEMPLATE RESULT): makes a maintainer script that contains the shared shell
+# functions.
 file(READ ${CMAKE_CURRENT_LIST_DIR}/../scriptlets/reload_systemd.sh RELOAD_SYSTEMD)
 file(READ ${CMAKE_CURRENT_LIST_DIR}/../scriptlets/name_served_mounts.sh NAME_SERVED_MOUNTS)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
@@ -45,7 +47,8 @@ function(memfuse_scriptlet template result)
     OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
 endfunction()
 
-# memfuse_install_notices(DIRECTORY): what is linked in asks for its license to go along.
+# memfuse_install_notices(DIRECTORY): installs the licenses of the libraries that are linked
+# statically, as they require.
 function(memfuse_install_notices directory)
   if(NOT MEMFUSE_STATIC_DEPENDENCIES)
     return()
@@ -67,7 +70,7 @@ if(EXISTS ${PROJECT_SOURCE_DIR}/man/mount.memfuse.8)
           DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
 endif()
 
-# There has to be something in a component; finish_tree.cmake adds the rest.
+# A component must not be empty; finish_tree.cmake adds the files.
 install(DIRECTORY DESTINATION lib/debug/.build-id COMPONENT debug)
 
 string(TOLOWER ${MEMFUSE_PACKAGE} package_kind)

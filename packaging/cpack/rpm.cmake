@@ -5,13 +5,14 @@ set(CPACK_RPM_COMPONENT_INSTALL ON)
 set(CPACK_RPM_MAIN_COMPONENT memfuse)
 set(CPACK_RPM_FILE_NAME RPM-DEFAULT)
 set(CPACK_RPM_PACKAGE_RELEASE 1)
-# Of what is linked in, gflags and glog are BSD-3-Clause, and liburing is MIT.
+# The statically linked libraries gflags and glog are BSD-3-Clause, and liburing is MIT.
 set(CPACK_RPM_PACKAGE_LICENSE "Apache-2.0 AND BSD-3-Clause AND MIT")
 set(CPACK_RPM_PACKAGE_GROUP System/Filesystems)
 set(CPACK_RPM_PACKAGE_RELOCATABLE OFF)
 set(CPACK_RPM_COMPRESSION_TYPE xz)
 set(CPACK_RPM_CHANGELOG_FILE ${PROJECT_SOURCE_DIR}/packaging/rpm/changelog)
-# By default, rpm writes when and where it was run, and does to the files what finish_tree.cmake did.
+# By default, rpm records the time and host of the build, and processes the files in the way that
+# finish_tree.cmake already did.
 string(CONCAT CPACK_RPM_SPEC_MORE_DEFINE
   "%define use_source_date_epoch_as_buildtime 1\n"
   "%define clamp_mtime_to_source_date_epoch 1\n"
@@ -22,7 +23,7 @@ string(CONCAT CPACK_RPM_SPEC_MORE_DEFINE
 
 set(CPACK_RPM_MEMFUSE_PACKAGE_SUMMARY ${CPACK_PACKAGE_DESCRIPTION_SUMMARY})
 set(CPACK_RPM_MEMFUSE_PACKAGE_DESCRIPTION "${description}")
-# The same name on Fedora and openSUSE; the libraries are found by rpm itself.
+# The package has the same name on Fedora and openSUSE. rpm finds the libraries itself.
 set(CPACK_RPM_MEMFUSE_PACKAGE_REQUIRES fuse3)
 
 set(CPACK_RPM_DEBUG_PACKAGE_NAME memfuse-debuginfo)

@@ -1,11 +1,11 @@
-# Points the imported targets of the libraries whose versions, and so sonames, differ between
-# distributions at their archives: Abseil, gflags, glog and liburing. (Abseil promises no stable
-# interface even where its version stays: a security update of one Debian release added functions to it
-# that the same version in another release lacks.) What is left to load is the C and
-# C++ runtime, and libunwind for glog: it has been libunwind.so.8 everywhere for ten years, and its
-# archive cannot go into a program whose addresses are random.
+# Sets the imported targets of the libraries whose versions, and therefore sonames, differ between
+# distributions to their static archives: Abseil, gflags, glog and liburing. (Abseil guarantees no
+# stable interface even within one version: a security update of one Debian release added functions to
+# it that the same version in another release lacks.) The libraries that are still loaded are the C and
+# C++ runtime, and libunwind for glog. libunwind has been libunwind.so.8 in all distributions for ten
+# years, and its archive cannot be linked into a position-independent program.
 
-# memfuse_archive_of(VARIABLE LIBRARY): the archive beside a shared library.
+# memfuse_archive_of(VARIABLE LIBRARY): the archive in the directory of a shared library.
 function(memfuse_archive_of variable library)
   string(REGEX REPLACE "\\.so[.0-9]*$" ".a" archive "${library}")
   if(NOT EXISTS "${archive}")
@@ -29,7 +29,7 @@ foreach(target IN LISTS imported_targets)
   endforeach()
 endforeach()
 
-# Shared libraries name what they need by themselves; archives do not.
+# Shared libraries list their own dependencies; archives do not.
 find_library(MEMFUSE_LIBUNWIND unwind REQUIRED)
 find_library(MEMFUSE_LIBURING liburing.a HINTS ${liburing_LIBRARY_DIRS} REQUIRED)
 set_property(TARGET glog::glog APPEND PROPERTY INTERFACE_LINK_LIBRARIES

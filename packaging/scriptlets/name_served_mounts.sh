@@ -1,4 +1,4 @@
-# Says which memfuse mounts there are. They stay usable without the program that started them.
+# Prints the existing memfuse mounts. They stay usable without the program file that started them.
 name_served_mounts() {
   [ -r /proc/self/mountinfo ] || return 0
   served=
@@ -9,6 +9,6 @@ name_served_mounts() {
   done </proc/self/mountinfo
   [ -n "$served" ] || return 0
   echo "memfuse: still mounted, and served until unmounted; their files are in memory only:"
-  # The kernel writes blanks and backslashes as \ooo, printf reads \0ooo.
+  # The kernel writes blanks and backslashes as \ooo; printf reads \0ooo.
   printf '%b' "$(printf '%s' "$served" | sed 's/\\\([0-7][0-7][0-7]\)/\\0\1/g')"
 }

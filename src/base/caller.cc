@@ -16,9 +16,9 @@ namespace memfuse::base {
 namespace {
 
 constexpr std::string_view kSelf = "self";
-// The kernel's number of the first user namespace: PROC_USER_INIT_INO.
+// The kernel's inode number of the initial user namespace: PROC_USER_INIT_INO.
 constexpr std::string_view kInitialUserNamespace = "user:[4026531837]";
-// Of the four users and the four groups in a status file the last one counts for files.
+// A status file has four users and four groups. The last one applies to file access.
 constexpr size_t kFileSystemId = 3;
 
 std::string ProcPath(std::string_view process, std::string_view file) {
@@ -27,7 +27,7 @@ std::string ProcPath(std::string_view process, std::string_view file) {
   return path;
 }
 
-// Empty where it cannot be read.
+// Returns an empty string if the file cannot be read.
 std::string ReadProcFile(std::string_view process, std::string_view file) {
   const UniqueFd fd(open(ProcPath(process, file).c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return "";
@@ -39,7 +39,7 @@ std::string ReadProcFile(std::string_view process, std::string_view file) {
   return text;
 }
 
-// The line of `status` behind `name` ("Groups:"); empty where there is none.
+// Returns the line of `status` behind `name` ("Groups:"), or an empty string if there is none.
 std::string StatusField(const std::string& status, std::string_view name) {
   const size_t line = status.find("\n" + std::string(name));
   if (line == std::string::npos) return "";
@@ -59,24 +59,25 @@ std::vector<uint32_t> Numbers(const std::string& line) {
   }
 }
 
-// Whether the numbers of /proc are those of this process's PID namespace. The line has the numbers
-// of a process in the PID namespace of /proc and in those below it, down to its own; a kernel
-// without such namespaces has no line.
+// Returns whether the numbers in /proc are those of this process's PID namespace. The line NSpid
+// has the numbers of a process in the PID namespace of /proc and in each one below it, down to the
+// process's own. A kernel without PID namespaces has no such line.
 bool ProcIsOurs() {
   const std::string status = ReadProcFile(kSelf, "status");
   return !status.empty() && Numbers(StatusField(status, "NSpid:")).size() <= 1;
 }
 
-// Identifies the user namespace of a process. Empty where it cannot be found out: a process that
-// this one may not trace keeps it to itself.
+// Identifies the user namespace of a process. Returns an empty string if it cannot be determined:
+// it is hidden if this process may not trace the other one.
 std::string UserNamespace(std::string_view process) {
   char target[NAME_MAX];
   const ssize_t length = readlink(ProcPath(process, "ns/user").c_str(), target, sizeof(target));
   return length < 0 ? "" : std::string(target, static_cast<size_t>(length));
 }
 
-// By its identity where that is shown, and by its maps of users and groups where it is not: only a
-// process that is privileged in the parent namespace can make another one with the same maps.
+// Compares the identities of the user namespaces if the other one is visible, and the maps of users
+// and groups if not. Only a process that is privileged in the parent namespace can make another
+// namespace with the same maps.
 bool InOurUserNamespace(std::string_view process) {
   const std::string theirs = UserNamespace(process);
   if (!theirs.empty()) return theirs == UserNamespace(kSelf);

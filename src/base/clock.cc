@@ -21,19 +21,21 @@ Timestamp Read(clockid_t clock) {
   return FromTimespec(now);
 }
 
-// A memory file that the kernel stamps. Two threads may read each other's stamp, which is a time
-// within both calls. One file for all threads: stamping takes the file's lock for a moment, but the
-// first stamp of a file after one of another file is mostly not exact, and costs a second touch.
+// A memory file that the kernel stamps. Two threads may read each other's timestamp, which is a
+// time within both calls. All threads share one file. Stamping takes the lock of the file for a
+// short time. With several files, the first timestamp of a file after one of another file would
+// mostly not be exact, and would need a second touch.
 class StampFile {
  public:
   StampFile() : file_(memfd_create("memfuse-clock", MFD_CLOEXEC)) {}
 
-  // False: the kernel did not stamp it.
+  // Returns false if the kernel did not stamp the file.
   bool Stamp(Timestamp* now) {
     const Timestamp before = Read(CLOCK_REALTIME);
-    // The kernel may take the latest exact stamp, of another file, or a tick, where that is later
-    // than this file's last stamp. Once the file has it, and was looked at, it gets an exact one. A
-    // second tick in between is rare, and a third one is no multigrain kernel.
+    // The kernel may use the latest exact timestamp of another file, or the last tick, if that is
+    // later than this file's last timestamp. Once the file has that timestamp and it was read, the
+    // next one is exact. A second tick in between is rare. A third one means that the kernel has no
+    // multigrain timestamps.
     constexpr int kMaxTouches = 4;
     for (int i = 0; i < kMaxTouches; ++i) {
       if (!Touch(now)) return false;
@@ -54,13 +56,13 @@ class StampFile {
   }
 
   const UniqueFd file_;
-  std::atomic<bool> multigrain_{true};  // until it is known better
+  std::atomic<bool> multigrain_{true};  // assumed until Stamp finds otherwise
 };
 
 }  // namespace
 
 Timestamp Now() {
-  // Never destroyed: threads may ask until the process ends.
+  // Never destroyed, because threads may call Now until the process ends.
   static StampFile& file = *new StampFile;
   Timestamp now;
   return file.Stamp(&now) ? now : Read(CLOCK_REALTIME);

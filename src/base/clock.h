@@ -1,4 +1,4 @@
-// The clock that stamps files.
+// The clock for the timestamps of files.
 
 #ifndef MEMFUSE_SRC_BASE_CLOCK_H_
 #define MEMFUSE_SRC_BASE_CLOCK_H_
@@ -7,25 +7,25 @@
 
 namespace memfuse::base {
 
-// The time that the kernel gives to a file that is changed now. Stamps of the daemon are in order
-// with those that the kernel makes, on this mount and on every other file system: of two events,
-// the later one never gets an earlier stamp.
+// Returns the time that the kernel would give to a file that is changed now. Timestamps of the
+// daemon are ordered with those that the kernel makes, on this mount and on every other file
+// system: of two events, the later one never has an earlier timestamp.
 //
-// clock_gettime(2) has no clock of that kind. CLOCK_REALTIME is ahead of the kernel's stamps by up
-// to a tick (1 to 10 ms), since those are coarse. CLOCK_REALTIME_COARSE is behind them where the
-// kernel has multigrain timestamps (Linux 6.13): a file that was looked at gets an exact stamp, and
-// from then on no file gets an earlier one. So the kernel is asked to stamp a file: Now() touches a
-// memory file and reads its mtime, which costs two system calls (0.4 us), or four where another
-// stamp has just been made. Where there is no such file (no descriptor, no memory), CLOCK_REALTIME
-// is taken.
+// clock_gettime(2) has no such clock. CLOCK_REALTIME is ahead of the kernel's timestamps by up to a
+// tick (1 to 10 ms), because those are coarse. CLOCK_REALTIME_COARSE is behind them if the kernel
+// has multigrain timestamps (Linux 6.13): a file whose times were read gets an exact timestamp at
+// its next change, and from then on no file gets an earlier one. Now() therefore lets the kernel
+// stamp a file: it changes the times of a memory file and reads its mtime. This costs two system
+// calls (0.4 us), or four if another timestamp has just been made. If the memory file could not be
+// made (no descriptor, no memory), Now() uses CLOCK_REALTIME.
 //
-// With multigrain timestamps the result is exact, and later than every stamp before the call.
+// With multigrain timestamps the result is exact, and later than every timestamp before the call.
 //
 // Thread-safe.
 Timestamp Now();
 
-// CLOCK_REALTIME as of the last tick, without a system call. For decisions that a tick does not
-// change; not for stamps.
+// Returns CLOCK_REALTIME as of the last tick, without a system call. It is for decisions that do
+// not depend on a tick, and not for timestamps.
 Timestamp WallTime();
 
 }  // namespace memfuse::base

@@ -5,7 +5,7 @@ namespace memfuse::base {
 bool IsDevicePath(std::string_view path) {
   if (path.empty() || path.front() != '/') return false;
   std::string_view first;
-  // As systemd compares: "//" and "/./" are "/".
+  // The comparison of systemd: "//" and "/./" are equivalent to "/".
   while (!path.empty() && (first.empty() || first == ".")) {
     path.remove_prefix(1);
     first = path.substr(0, path.find('/'));

@@ -1,4 +1,4 @@
-// What systemd takes for the path of a device.
+// Paths that systemd treats as paths of devices.
 
 #ifndef MEMFUSE_SRC_BASE_DEVICE_PATH_H_
 #define MEMFUSE_SRC_BASE_DEVICE_PATH_H_
@@ -7,8 +7,8 @@
 
 namespace memfuse::base {
 
-// Whether `path` is /dev, /sys or below one of them. A mount with such a source is one of a device
-// to systemd, which unmounts it when there is no such device, or no longer.
+// Returns whether `path` is /dev, /sys or below one of them. systemd treats a mount with such a
+// source as the mount of a device, and unmounts it if the device does not exist or disappears.
 bool IsDevicePath(std::string_view path);
 
 }  // namespace memfuse::base

@@ -1,6 +1,7 @@
-// Waiting for something to happen that other threads announce.
+// Lets a thread wait for an event that other threads announce.
 //
-// A thread that waits for a condition over atomic variables, or over state behind other locks, does
+// A thread that waits for a condition over atomic variables, or over state that other locks
+// protect, executes
 //
 //   for (;;) {
 //     const uint64_t seen = events.version();
@@ -8,8 +9,8 @@
 //     if (!events.WaitForChange(seen, deadline)) break;  // timed out
 //   }
 //
-// and a thread that may have made the condition true calls Notify afterwards. A Notify that comes
-// after version() is not missed. Without waiting threads it costs one atomic addition.
+// A thread that may have made the condition true calls Notify afterwards. A Notify that comes after
+// version() is not missed. Without waiting threads Notify costs one atomic addition.
 
 #ifndef MEMFUSE_SRC_BASE_EVENT_COUNT_H_
 #define MEMFUSE_SRC_BASE_EVENT_COUNT_H_
@@ -22,8 +23,8 @@
 
 namespace memfuse::base {
 
-// Bounds of waits are in monotonic time: a clock that is set prolongs none. (absl::CondVar of
-// 20220623 waits by the wall clock.)
+// Deadlines are in monotonic time, so that setting a clock does not prolong a wait. (absl::CondVar
+// of 20220623 uses the wall clock.)
 using MonotonicClock = std::chrono::steady_clock;
 using MonotonicTime = MonotonicClock::time_point;
 
@@ -43,11 +44,11 @@ class EventCount {
     changed_.notify_all();
   }
 
-  // Waits until Notify was called since version() returned `seen`. False: the deadline passed
-  // before.
+  // Waits until Notify was called since version() returned `seen`. Returns false if the deadline
+  // passed first.
   bool WaitForChange(uint64_t seen, MonotonicTime deadline) {
     std::unique_lock<std::mutex> lock(mu_);
-    // Before the look at the version: Notify reads them in the other order.
+    // Incremented before version_ is read, because Notify accesses the two in the other order.
     waiters_.fetch_add(1);
     changed_.wait_until(lock, deadline, [&] { return version_.load() != seen; });
     waiters_.fetch_sub(1);
@@ -63,7 +64,7 @@ class EventCount {
  private:
   std::atomic<uint64_t> version_{0};
   std::atomic<int> waiters_{0};
-  std::mutex mu_;  // innermost: nothing is taken while it is held
+  std::mutex mu_;  // innermost: no lock is acquired while it is held
   std::condition_variable changed_;
 };
 

@@ -1,4 +1,4 @@
-// For code that must go on where memory is short: threads, destructors, handlers of exceptions.
+// For code that must continue if memory is exhausted: threads, destructors, exception handlers.
 
 #ifndef MEMFUSE_SRC_BASE_MEMORY_GUARD_H_
 #define MEMFUSE_SRC_BASE_MEMORY_GUARD_H_
@@ -10,17 +10,17 @@
 
 namespace memfuse::base {
 
-// Calls `f`, which does what can be left out (a line of the log, a word to the service manager).
-// False: there was no memory for all of it. errno is what it was when `f` is called.
+// Calls `f`, whose work is optional (a line of the log, a message to the service manager). Returns
+// false if there was not enough memory to complete it. `f` sees the errno of the caller.
 //
-// glog and what else `f` calls may allocate where an exception cannot be thrown, in the destructor
-// of a message for instance, and std::bad_alloc would end the process there. So `f` is called only
-// where a block of kProbe bytes can be had.
+// glog and other code that `f` calls may allocate where an exception cannot be thrown, for instance
+// in the destructor of a message. std::bad_alloc would end the process there. `f` is therefore
+// called only if a block of kProbe bytes can be allocated.
 template <typename F>
 bool WithMemory(F&& f) noexcept {
   constexpr size_t kProbe = 64 << 10;
   const int error = errno;
-  // Not a new-expression, which a compiler may leave out.
+  // Not a new-expression, because a compiler may omit one.
   void* const probe = ::operator new(kProbe, std::nothrow);
   const bool any = probe != nullptr;
   ::operator delete(probe);

@@ -22,15 +22,16 @@ void PrepareThreadForLocks() {
 }
 
 #if MEMFUSE_TSAN
-// ThreadSanitizer has a detector of the same kind, and it errs in the same way.
+// ThreadSanitizer has a detector of the same kind, with the same false reports.
 extern "C" const char* __tsan_default_options() { return "detect_deadlocks=0"; }
 #endif
 
 #ifndef NDEBUG
 namespace {
 
-// Ranks this thread holds. They are released in any order, but taken in one that never falls, so
-// the last element is always the highest. Nothing is allocated: a lock that was taken stays taken.
+// The ranks that this thread holds. Locks are released in any order, but acquired in an order in
+// which the rank never decreases, so the last element is the highest. Nothing is allocated, because
+// recording a lock that was acquired must not fail.
 struct HeldRanks {
   uint8_t ranks[64];
   size_t count;

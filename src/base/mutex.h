@@ -1,15 +1,16 @@
-// absl::Mutex with a rank, and visible to ThreadSanitizer.
+// absl::Mutex with a rank, and with support for ThreadSanitizer.
 //
-// Two things are added to absl::Mutex, none of which costs anything in a release build:
+// This class adds two properties to absl::Mutex. Neither has a cost in a release build.
 //
-//   Rank. Every lock class has one; a thread takes locks in an order that never falls. A debug
-//   build checks it at each Lock and aborts with both ranks. (Abseil's own detector remembers
-//   orders between single locks, and a directory that moves below another turns such an order
-//   round without any deadlock; programs switch it off, see DisableLockOrderDetector.)
+//   Rank. Every lock class has a rank, and a thread acquires locks in an order in which the rank
+//   never decreases. A debug build checks the order at each Lock, and aborts with both ranks. (The
+//   detector of Abseil records orders between single locks. A directory that moves below another
+//   one reverses such an order without a deadlock, so programs switch that detector off; see
+//   DisableLockOrderDetector.)
 //
-//   ThreadSanitizer. Distributions ship Abseil uninstrumented, so the sanitizer would see no
-//   ordering through an absl::Mutex and report everything it guards. Under -fsanitize=thread the
-//   wrapper tells it.
+//   ThreadSanitizer. Distributions ship Abseil without instrumentation. The sanitizer would not see
+//   the ordering through an absl::Mutex, and would report all data that it guards. Under
+//   -fsanitize=thread this class informs the sanitizer.
 //
 // The size is that of absl::Mutex, eight bytes.
 
@@ -49,11 +50,11 @@ void NoteLocked(uint8_t rank);
 void NoteUnlocked(uint8_t rank);
 #endif
 
-// To be called by every program (and every test's main) before its first lock.
+// Every program (and every test's main) must call it before its first lock.
 void DisableLockOrderDetector();
 
-// To be called by a thread that serves before its first lock. absl::Mutex allocates something for a
-// thread that has to wait the first time, and ends the process where it cannot.
+// A thread that serves requests must call it before its first lock. absl::Mutex allocates memory
+// when a thread waits for the first time, and ends the process if that fails.
 void PrepareThreadForLocks();
 
 template <uint8_t kRank>
@@ -94,7 +95,7 @@ class ABSL_LOCKABLE Mutex {
 
  private:
 #if MEMFUSE_TSAN
-  // NOTE: "not static" only; the address is the identity.
+  // The flags are 0: the mutex is not static, and its address identifies it.
   void TsanCreate() { __tsan_mutex_create(this, 0); }
   void TsanDestroy() { __tsan_mutex_destroy(this, 0); }
   void TsanPreLock(bool read) { __tsan_mutex_pre_lock(this, read ? __tsan_mutex_read_lock : 0); }
@@ -119,7 +120,7 @@ class ABSL_LOCKABLE Mutex {
   absl::Mutex mu_;
 };
 
-// Holds a Mutex exclusively, or shared, for a scope.
+// Hold a Mutex for a scope: MutexLock exclusively, ReaderMutexLock shared.
 template <typename M>
 class ABSL_SCOPED_LOCKABLE MutexLock {
  public:

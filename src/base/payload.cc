@@ -37,7 +37,7 @@ Result<void> Payload::MoveTo(int file, uint64_t offset, size_t length) {
       n = splice(pipe_->descriptor, nullptr, file, &at, length, 0);
     }
     if (n < 0 && errno == EINTR) continue;
-    // EAGAIN: the pipe is empty, against all that was said of it.
+    // EAGAIN: the pipe is empty, although its recorded size is not 0.
     if (n <= 0) return Errno(n < 0 && errno != EAGAIN ? errno : EIO);
     const auto moved = static_cast<size_t>(n);
     length -= moved;

@@ -1,4 +1,4 @@
-// Whether anybody answers for a mount.
+// Determines whether a daemon answers for a mount.
 
 #ifndef MEMFUSE_SRC_BASE_PROBE_MOUNT_H_
 #define MEMFUSE_SRC_BASE_PROBE_MOUNT_H_
@@ -10,12 +10,13 @@
 
 namespace memfuse::base {
 
-// statx(2) that asks the file system itself: the kernel may still know attributes when the daemon
-// behind a mount is dead. Returns 0 or an errno; ENOTCONN: the daemon is dead.
+// A statx(2) that the file system itself must answer, because the kernel may still have cached
+// attributes after the daemon of a mount has died. Returns 0 or an errno; ENOTCONN means that the
+// daemon has died.
 //
-// What was asked while a daemon died, or while it closed one of its descriptors, ends with
-// ECONNABORTED or ECANCELED (io_uring, which lets go of a daemon late). Neither says whether
-// somebody is left who answers, so it is asked again, for up to two seconds.
+// A request that was made while a daemon died, or while it closed one of its descriptors, ends with
+// ECONNABORTED or ECANCELED (io_uring, which releases a daemon late). Neither error shows whether
+// another process still answers. The call is therefore repeated for up to two seconds.
 int ProbeMount(const std::string& path, int flags, struct statx* attributes);
 
 }  // namespace memfuse::base

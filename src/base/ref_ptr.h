@@ -1,4 +1,4 @@
-// Intrusive counted pointer: eight bytes, and the count lies beside what it counts.
+// An intrusive counted pointer of eight bytes. The count is stored in the object.
 
 #ifndef MEMFUSE_SRC_BASE_REF_PTR_H_
 #define MEMFUSE_SRC_BASE_REF_PTR_H_
@@ -9,7 +9,8 @@
 
 namespace memfuse::base {
 
-// Base of counted classes. Made with a count of one, which the maker owns (RefPtr::Adopt).
+// The base of counted classes. The count starts at one, and the code that made the object owns that
+// count (RefPtr::Adopt).
 class RefCounted {
  public:
   RefCounted() = default;
@@ -17,11 +18,13 @@ class RefCounted {
   RefCounted& operator=(const RefCounted&) = delete;
 
   void Ref() const { refs_.fetch_add(1, std::memory_order_relaxed); }
-  // The last one to let go deletes. acq_rel: it must see what the others wrote before they let go.
+  // Removing the last count deletes the object. acq_rel: that thread must see what the others wrote
+  // before they removed theirs.
   void Unref() const {
     if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
   }
-  // Whether the caller's count is the only one, and what others did before they let go is seen.
+  // Returns whether the caller's count is the only one. If so, the caller also sees what other
+  // threads wrote before they removed theirs.
   bool unique() const { return refs_.load(std::memory_order_acquire) == 1; }
 
  protected:
@@ -36,7 +39,7 @@ class RefPtr {
  public:
   RefPtr() = default;
   RefPtr(std::nullptr_t) {}  // NOLINT: as std::shared_ptr
-  // Shares.
+  // Adds a count.
   explicit RefPtr(T* object) : object_(object) {
     if (object_ != nullptr) object_->Ref();
   }

@@ -1,4 +1,4 @@
-// Names the calling thread, as top -H and debuggers show it; at most 15 bytes are kept.
+// Names the calling thread, for top -H and debuggers. At most 15 bytes are kept.
 
 #ifndef MEMFUSE_SRC_BASE_THREAD_NAME_H_
 #define MEMFUSE_SRC_BASE_THREAD_NAME_H_

@@ -1,4 +1,4 @@
-// Small numbers for threads: where each is to have a place of its own among a few.
+// Small numbers for threads, for data structures in which threads use different slots of a few.
 
 #ifndef MEMFUSE_SRC_BASE_THREAD_NUMBER_H_
 #define MEMFUSE_SRC_BASE_THREAD_NUMBER_H_
@@ -8,7 +8,7 @@
 
 namespace memfuse::base {
 
-// 0, 1, 2, ... in the order in which threads first ask; a thread keeps its number.
+// 0, 1, 2, ... in the order of the first calls of the threads. A thread keeps its number.
 inline size_t ThreadNumber() {
   static std::atomic<size_t> threads{0};
   thread_local const size_t number = threads.fetch_add(1, std::memory_order_relaxed);

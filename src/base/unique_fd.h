@@ -1,4 +1,4 @@
-// A descriptor that is closed with its owner.
+// A file descriptor that is closed when its owner is destroyed.
 
 #ifndef MEMFUSE_SRC_BASE_UNIQUE_FD_H_
 #define MEMFUSE_SRC_BASE_UNIQUE_FD_H_
@@ -23,7 +23,7 @@ class UniqueFd {
   bool valid() const { return fd_ >= 0; }
   int get() const { return fd_; }
   int release() { return std::exchange(fd_, -1); }
-  // close(2) is not repeated on EINTR: on Linux the descriptor is gone all the same.
+  // close(2) is not repeated on EINTR, because Linux has closed the descriptor in that case too.
   void reset(int fd = -1) {
     if (const int old = std::exchange(fd_, fd); old >= 0) ::close(old);
   }

@@ -1,11 +1,11 @@
-// malloc, set up for a daemon whose memory is somebody's disk.
+// Settings of malloc for a daemon that stores files in its memory.
 
 #ifndef MEMFUSE_SRC_CLI_ALLOCATOR_H_
 #define MEMFUSE_SRC_CLI_ALLOCATOR_H_
 
 namespace memfuse::cli {
 
-// To be called before there is a second thread.
+// Must be called before there is a second thread.
 void ConfigureAllocator();
 
 }  // namespace memfuse::cli

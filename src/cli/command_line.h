@@ -1,8 +1,8 @@
-// From argv to flags.
+// Parses argv into flags.
 //
-// gflags's own parser prints several lines of its own and exits where an argument is wrong; this
-// one walks over the arguments and hands each flag to gflags, so that there is one sentence and one
-// caller to print it.
+// The parser of gflags prints several lines and exits if an argument is wrong. This parser iterates
+// over the arguments and passes each flag to gflags. An error is one sentence, and the caller
+// prints it.
 
 #ifndef MEMFUSE_SRC_CLI_COMMAND_LINE_H_
 #define MEMFUSE_SRC_CLI_COMMAND_LINE_H_
@@ -18,8 +18,8 @@ namespace memfuse::cli {
 // Sets the flags that `arguments` (argv without the program) give and returns the others, in order.
 //
 // Forms: --flag=value, --flag value, --switch, --noswitch, one dash instead of two, -f
-// (--foreground), -h (--help), -o list, -olist; after "--" nothing is a flag. Where a flag is given
-// several times, by whichever form, the last one counts.
+// (--foreground), -h (--help), -o list, -olist; after "--" nothing is a flag. If a flag is given
+// several times, in any form, the last one counts.
 absl::StatusOr<std::vector<std::string>> ParseCommandLine(absl::Span<const std::string> arguments);
 
 }  // namespace memfuse::cli

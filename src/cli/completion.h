@@ -1,4 +1,4 @@
-// What bash and zsh read to complete the command line, made from the table of flags.
+// The completion files of bash and zsh for the command line, made from the table of flags.
 
 #ifndef MEMFUSE_SRC_CLI_COMPLETION_H_
 #define MEMFUSE_SRC_CLI_COMPLETION_H_
@@ -7,10 +7,10 @@
 
 namespace memfuse::cli {
 
-// A file for /usr/share/bash-completion/completions. Needs nothing of bash-completion itself.
+// A file for /usr/share/bash-completion/completions. Does not need the package bash-completion.
 std::string BashCompletion();
 
-// A file for a directory of zsh's fpath, to be called _memfuse.
+// A file for a directory of zsh's fpath. Its name must be _memfuse.
 std::string ZshCompletion();
 
 }  // namespace memfuse::cli

@@ -9,7 +9,7 @@
 namespace memfuse::cli {
 namespace {
 
-// How a value of the flag can be completed, as commands of bash; empty where it cannot.
+// The bash commands that complete a value of the flag; empty if it cannot be completed.
 std::string ValueCommand(const Flag& flag) {
   if (const auto choices = flag.choices(); !choices.empty()) {
     return absl::StrCat("compgen -W '", absl::StrJoin(choices, " "), "' -- \"$2\"");
@@ -20,8 +20,8 @@ std::string ValueCommand(const Flag& flag) {
   return "";
 }
 
-// What is the same for every table. bash replaces what stands behind the last character of
-// COMP_WORDBREAKS only, so that much is taken off the front of each answer.
+// The part that does not depend on the table. bash replaces only the text after the last character
+// of COMP_WORDBREAKS, so the text before it is removed from the front of each answer.
 constexpr absl::string_view kFunction = R"(
 _memfuse() {
   local line=${COMP_LINE:0:COMP_POINT} breaks=${COMP_WORDBREAKS//[^=:,]/}

@@ -9,12 +9,12 @@
 namespace memfuse::cli {
 namespace {
 
-// For the inside of [...] between single quotes.
+// Escapes text inside [...] between single quotes.
 std::string Escape(absl::string_view text) {
   return absl::StrReplaceAll(text, {{"'", "'\\''"}, {"[", "\\["}, {"]", "\\]"}, {":", "\\:"}});
 }
 
-// ":what it is:how it is completed"; empty for a switch.
+// ":description:completion action"; empty for a switch.
 std::string ValueSpec(const Flag& flag) {
   if (flag.is_switch) return "";
   std::string action;

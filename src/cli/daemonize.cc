@@ -20,7 +20,7 @@
 namespace memfuse::cli {
 namespace {
 
-// The child's word: this byte; or a letter for the code of what went wrong, and a sentence.
+// The child's report: this byte; or a letter for the status code of the error, and a sentence.
 constexpr absl::string_view kUp = "\n";
 constexpr char kFirstCode = 'A';
 
@@ -78,8 +78,8 @@ std::string DescribeDeath(int status) {
   _exit(Fail(DescribeDeath(status)));
 }
 
-// A descriptor that the caller did not mean to hand over (a pipe of a build tool, a lock file)
-// would be held open for as long as the mount lives.
+// The daemon would otherwise keep a descriptor that the caller did not intend to pass (a pipe of a
+// build tool, a lock file) open until the file system is unmounted.
 void CloseInheritedDescriptors(int keep_a, int keep_b) {
   unsigned first = STDERR_FILENO + 1;
   for (const int keep : {std::min(keep_a, keep_b), std::max(keep_a, keep_b)}) {
@@ -124,7 +124,8 @@ void EnsureStandardStreams() {
 
 void DetachFromEnvironment() {
   if (chdir("/") != 0) {
-    // Nothing but a strange chroot has no "/"; a busy old directory is then the lesser evil.
+    // This fails only in an unusual chroot without "/". The daemon then keeps the old directory
+    // busy.
   }
   umask(0);
 }
@@ -134,13 +135,13 @@ absl::StatusOr<StartupReport> Daemonize(int keep_fd, const std::function<void()>
   if (pipe2(ends, O_CLOEXEC) != 0) return SystemError("cannot make a pipe");
   base::UniqueFd read_end(ends[0]);
   base::UniqueFd write_end(ends[1]);
-  // The parent must find its child, even if its own parent left SIGCHLD ignored.
+  // The parent must be able to wait for its child, even if its own parent left SIGCHLD ignored.
   std::signal(SIGCHLD, SIG_DFL);
   const pid_t child = fork();
   if (child < 0) return SystemError("cannot fork");
   if (child > 0) {
     write_end.reset();
-    // With this copy open, the connection would outlive a daemon that dies at once.
+    // With this copy open, the connection would stay after a daemon that dies immediately.
     if (keep_fd > STDERR_FILENO) close(keep_fd);
     WaitForChild(child, read_end.get(), on_silent_death);
   }

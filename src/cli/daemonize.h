@@ -1,4 +1,4 @@
-// To the background, with a parent that waits to see whether it went well.
+// Moves the process to the background, with a parent that waits for the result of the start.
 
 #ifndef MEMFUSE_SRC_CLI_DAEMONIZE_H_
 #define MEMFUSE_SRC_CLI_DAEMONIZE_H_
@@ -12,20 +12,20 @@
 
 namespace memfuse::cli {
 
-// How the serving process tells whoever started it that it is up, or why it is not. Without a
-// waiting parent (in the foreground) success needs no word and failure goes to stderr.
+// The serving process reports through this to its parent that it has started, or why it has not.
+// Without a waiting parent (in the foreground) success is not reported and failure goes to stderr.
 class StartupReport {
  public:
   StartupReport() = default;
   explicit StartupReport(base::UniqueFd pipe) : pipe_(std::move(pipe)) {}
 
-  // Says that the mount can be used. Before it, the process moves to a session of its own, and the
-  // standard streams are turned to /dev/null: whoever reads them would wait for a daemon that never
-  // writes. False if the parent is gone: somebody gave up on it.
+  // Reports that the mount can be used. Before that, the process moves to a session of its own, and
+  // the standard streams are redirected to /dev/null: a process that reads them would otherwise
+  // wait for a daemon that never writes. False if the parent is gone, because it was killed.
   [[nodiscard]] bool Succeed();
 
-  // Says why not, in one sentence; as cli::Fail. Returns the exit status that goes with it, which
-  // becomes the parent's too.
+  // Reports the reason of a failure in one sentence, as cli::Fail. Returns the exit status that
+  // belongs to it; the parent exits with the same status.
   int Fail(const absl::Status& status);
   int Fail(absl::string_view sentence);
 
@@ -33,21 +33,22 @@ class StartupReport {
   base::UniqueFd pipe_;
 };
 
-// Opens /dev/null where the caller left standard input, output or error closed: whatever is opened
-// next would take that number, and be taken for the stream. To be called first of all.
+// Opens /dev/null for each of standard input, output and error that the caller left closed: the
+// next descriptor that is opened would otherwise get that number and be used as the stream. Must be
+// called first.
 void EnsureStandardStreams();
 
-// Makes this process independent of its surroundings: working directory "/" (a working directory,
-// or a core dump, inside the own mount would wait for itself), umask 0 (the kernel applies the
-// caller's). process_limits.h has what else is inherited.
+// Makes this process independent of its environment: working directory "/" (the daemon would wait
+// for itself with a working directory, or a core dump, inside its own mount), umask 0 (the kernel
+// applies the caller's). process_limits.h handles the other inherited state.
 void DetachFromEnvironment();
 
-// Forks; to be called before there is any thread. The child returns, with all inherited descriptors
-// but 0, 1, 2 and `keep_fd` (-1: none) closed. It stays in the caller's process group until it
-// succeeds: autofs lets only the group of the automounter through to the directory that it is to
-// mount on. The parent never returns: it exits with status 0 when the child reports success;
-// otherwise it fails with the child's sentence, or, when the child died without a word, calls
-// `on_silent_death` and says so.
+// Forks; must be called before there is any thread. The child returns, with all inherited
+// descriptors except 0, 1, 2 and `keep_fd` (-1: none) closed. It stays in the caller's process
+// group until it succeeds: autofs lets only the process group of the automounter access the
+// directory that it mounts on. The parent never returns: it exits with status 0 when the child
+// reports success. Otherwise it fails with the child's sentence. If the child died without a
+// report, the parent calls `on_silent_death` and fails with a sentence about that.
 absl::StatusOr<StartupReport> Daemonize(int keep_fd, const std::function<void()>& on_silent_death);
 
 }  // namespace memfuse::cli

@@ -13,7 +13,7 @@ constexpr bool IsTrue(T /*value*/) {
   return false;
 }
 
-// The literal of a default as it stands in flags.inc, without its quotes.
+// The literal of a default as it is in flags.inc, without its quotes.
 constexpr absl::string_view Literal(absl::string_view text) {
   if (text.size() >= 2 && text.front() == '"') return text.substr(1, text.size() - 2);
   return text;

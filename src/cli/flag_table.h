@@ -1,4 +1,4 @@
-// The rows of flags.inc as data, for whoever shows or checks flags. Needs no gflags.
+// The rows of flags.inc as data, for code that shows or checks flags. Does not need gflags.
 
 #ifndef MEMFUSE_SRC_CLI_FLAG_TABLE_H_
 #define MEMFUSE_SRC_CLI_FLAG_TABLE_H_
@@ -14,7 +14,7 @@ namespace memfuse::cli {
 enum class FlagPlace {
   kAnywhere,     // --name, and name after -o
   kCommandLine,  // --name only
-  kMountFlag,    // as kAnywhere, but a switch that every file system has; shown with -o
+  kMountFlag,    // as kAnywhere, but a switch of every file system; shown with -o
   kReserved,     // has a meaning, but not in this version
 };
 
@@ -22,27 +22,27 @@ struct Flag {
   absl::string_view name;  // without dashes
   bool is_switch;          // true or false; may stand alone, or with "no" before its name
   bool on_by_default;      // of a switch
-  // As it would be typed, or in words. Empty: nothing, or a switch.
+  // As the user would type it, or in words. Empty: no default, or a switch.
   absl::string_view default_value;
   bool default_in_words;
-  absl::string_view value;  // what stands for the value, or "a|b|c": one of these
+  absl::string_view value;  // a placeholder for the value, or "a|b|c": one of these
   absl::string_view unit;   // or range; may be empty
   FlagPlace place;
-  absl::string_view help;  // of a switch: what it does where it is not as by default
+  absl::string_view help;  // for a switch: the effect of the setting that is not the default
 
   // "noxattr" for a switch that is on by default, otherwise the name.
   std::string shown_name() const;
-  // The values of "a|b|c"; empty where there is no such list.
+  // The values of "a|b|c"; empty if there is no such list.
   std::vector<absl::string_view> choices() const;
   bool is_mount_option() const {
     return place == FlagPlace::kAnywhere || place == FlagPlace::kMountFlag;
   }
 };
 
-// All of them, in the order in which they are to be shown.
+// All flags, in the order in which they are shown.
 absl::Span<const Flag> FlagTable();
 
-// nullptr: there is none of that name.
+// nullptr: there is no flag of that name.
 const Flag* FindFlag(absl::string_view name);
 
 }  // namespace memfuse::cli

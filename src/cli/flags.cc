@@ -77,7 +77,7 @@ absl::Status SetFlag(absl::string_view name, std::optional<absl::string_view> va
         absl::StrCat("--", name, ": '", text, "' is none of ", JoinWithAnd(choices)));
   }
   if (name == "nr_blocks") return SetBlocks(text);
-  // gflags answers with an empty string, and silently, when the text is not of the flag's type.
+  // gflags returns an empty string, without an error text, if the text is not of the flag's type.
   if (gflags::SetCommandLineOption(std::string(name).c_str(), text.c_str()).empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--", name, ": '", text, "' is ",

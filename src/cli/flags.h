@@ -1,5 +1,5 @@
-// The flags, and one way to set them for the command line and for -o alike. Which there are is in
-// flags.inc.
+// The flags, and one function that sets them for the command line and for -o. flags.inc lists the
+// flags.
 
 #ifndef MEMFUSE_SRC_CLI_FLAGS_H_
 #define MEMFUSE_SRC_CLI_FLAGS_H_
@@ -36,12 +36,12 @@ FlagKind KindOfFlag(absl::string_view name);
 // Whether `name` is "no" and the name of a switch.
 bool IsNegatedSwitch(absl::string_view name);
 
-// Sets a flag; no value means that a switch stands alone, or that the value is missing. A flag
-// that is set again takes the later value. InvalidArgument (unknown, no value, not of the flag's
-// type, none of its values) or Unimplemented (kUnsupported), with a sentence for the user.
+// Sets a flag. No value means that a switch stands alone, or that the value is missing. A flag that
+// is set again takes the later value. Errors, with a sentence for the user: InvalidArgument
+// (unknown, no value, not of the flag's type, none of its values) or Unimplemented (kUnsupported).
 absl::Status SetFlag(absl::string_view name, std::optional<absl::string_view> value);
 
-// Whether the user set the flag, whatever to.
+// Whether the user set the flag, to any value.
 bool IsFlagSet(const char* name);
 
 }  // namespace memfuse::cli

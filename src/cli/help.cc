@@ -14,11 +14,11 @@ namespace {
 constexpr size_t kWidth = 80;
 constexpr size_t kColumn = 22;  // where explanations begin
 
-// `left`, and `text` in its column, broken between words.
+// `left`, and `text` in its column, with line breaks between words.
 std::string Paragraph(absl::string_view left, absl::string_view text) {
   std::string result;
   std::string line = absl::StrCat("  ", left);
-  // A left side that is too long has its line to itself.
+  // A left side that is too long is on a separate line.
   if (line.size() + 1 > kColumn) {
     result = absl::StrCat(line, "\n");
     line.clear();

@@ -1,4 +1,4 @@
-// What --help and --version print.
+// The output of --help and --version.
 
 #ifndef MEMFUSE_SRC_CLI_HELP_H_
 #define MEMFUSE_SRC_CLI_HELP_H_
@@ -9,7 +9,7 @@
 
 namespace memfuse::cli {
 
-// Every flag in a line or two of 80 columns; the manual page has the rest.
+// Every flag in one or two lines of 80 columns; the manual page has the details.
 std::string HelpText();
 absl::string_view VersionText();
 

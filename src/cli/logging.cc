@@ -37,7 +37,8 @@ class SyslogSink : public google::LogSink {
   using google::LogSink::send;
 };
 
-// To stderr as sd-daemon(3) has it: the priority first, and no time, which the journal adds.
+// Writes to stderr in the format of sd-daemon(3): the priority first, and no time, which the
+// journal adds.
 class JournalSink : public google::LogSink {
  public:
   void send(google::LogSeverity severity, const char* /*full_filename*/, const char* base_filename,
@@ -52,13 +53,13 @@ class JournalSink : public google::LogSink {
 }  // namespace
 
 void StartLogging(bool foreground, const std::string& log_dir) {
-  // Sinks are never destroyed: glog may log until the last moment of the process.
+  // Sinks are never destroyed: glog may log until the process ends.
   FLAGS_colorlogtostderr = false;
-  // The umask is 0 by now, and the log is nobody else's to write.
+  // The umask is 0 now, and no other user may write to the log.
   FLAGS_logfile_mode = 0644;
   const bool to_journal = foreground && StderrIsJournal();
   FLAGS_logtostderr = foreground && log_dir.empty() && !to_journal;
-  // A line is rare and wanted at once; glog would keep it for up to half a minute.
+  // Lines are rare and must be visible at once; glog would buffer them for up to half a minute.
   FLAGS_logbuflevel = -1;
   if (!log_dir.empty()) {
     FLAGS_log_dir = log_dir;
@@ -71,7 +72,7 @@ void StartLogging(bool foreground, const std::string& log_dir) {
     if (!foreground) google::AddLogSink(new SyslogSink);
   }
   if (to_journal) {
-    // Errors too would come twice.
+    // Otherwise errors would also be logged twice.
     FLAGS_stderrthreshold = google::NUM_SEVERITIES;
     google::AddLogSink(new JournalSink);
   }

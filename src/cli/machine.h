@@ -1,4 +1,4 @@
-// What the defaults of the flags depend on: memory, CPUs, who runs the program.
+// The values that the defaults of the flags depend on: memory, CPUs, the user of the program.
 
 #ifndef MEMFUSE_SRC_CLI_MACHINE_H_
 #define MEMFUSE_SRC_CLI_MACHINE_H_
@@ -10,8 +10,8 @@
 namespace memfuse::cli {
 
 struct Machine {
-  uint64_t ram = 0;  // bytes of memory the machine has
-  // The smallest memory limit of the cgroup of this process and those above it.
+  uint64_t ram = 0;  // bytes of memory of the machine
+  // The smallest memory limit of the cgroup of this process and the cgroups above it.
   std::optional<uint64_t> cgroup_limit;
   uint64_t memory = 0;  // bytes that files may take: `ram`, or what the cgroup leaves if smaller
   int cpus = 1;         // CPUs this process may run on
@@ -22,7 +22,7 @@ struct Machine {
 // The machine this process runs on.
 Machine ThisMachine();
 
-// MemTotal of ROOT/proc/meminfo; 0 if it cannot be read. `root` is "" but for tests.
+// MemTotal of ROOT/proc/meminfo; 0 if it cannot be read. `root` is "" except in tests.
 uint64_t ReadRam(const std::string& root);
 
 }  // namespace memfuse::cli

@@ -38,11 +38,11 @@ int Print(absl::string_view text) {
   return std::fflush(stdout) == 0 ? 0 : Fail("cannot write to standard output");
 }
 
-// Mounts, and serves: in the foreground until the end; otherwise the parent never returns.
+// Mounts and serves. In the foreground it returns at the end; otherwise the parent never returns.
 int Run(Options options) {
   StartupReport report;
   if (!options.foreground) {
-    // A descriptor that was handed over belongs to somebody else's mount, who clears it away.
+    // A descriptor that was passed belongs to the mount of another process, which unmounts it.
     const bool mounts = options.fuse_fd < 0;
     absl::StatusOr<StartupReport> pipe = Daemonize(options.fuse_fd, [&] {
       if (mounts) DetachStaleMount(options.mount.mount_point);
@@ -88,7 +88,7 @@ int RemountMounted(const MountHelperCall& call) {
   return remounted.ok() ? 0 : Fail(remounted);
 }
 
-// Of what is mounted already.
+// Does nothing, for a file system that is mounted already.
 int LeaveMounted(const MountHelperCall& call) {
   const auto alive = transport::CheckMountPoint(call.mount_point);
   if (!alive.ok()) return Fail(alive.status());
@@ -98,7 +98,7 @@ int LeaveMounted(const MountHelperCall& call) {
   return 0;
 }
 
-// As mount.memfuse.
+// The program under the name mount.memfuse.
 int HelperMain(const std::vector<std::string>& arguments) {
   SetProgramName(ProgramKind::kMountHelper);
   ForgetServiceManager();
@@ -114,7 +114,7 @@ int HelperMain(const std::vector<std::string>& arguments) {
   absl::StatusOr<Options> options = ResolveOptions({call->mount_point}, ThisMachine());
   if (!options.ok()) return Fail(options.status());
   if (const absl::Status status = CheckEnvironment(*options); !status.ok()) return Fail(status);
-  // `mount -a` compared the path that it had made of the name, and saw no mount.
+  // `mount -a` compared the path that it made from the name, and so found no mount.
   if (FLAGS_fsname != call->source && IsMountedAs(FLAGS_fsname, call->mount_point)) {
     return LeaveMounted(*call);
   }

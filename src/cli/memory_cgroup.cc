@@ -42,9 +42,9 @@ std::optional<std::string> OwnCgroup(absl::string_view text, bool v2) {
   return std::nullopt;
 }
 
-// The own cgroup's path below the mount point. A container often sees its own cgroup mounted as
-// the root of the hierarchy while /proc/self/cgroup gives the path on the host, or the other way
-// round; then the mount point itself is the nearest thing that can be read.
+// The path of the process's cgroup below the mount point. In a container, the cgroup of the
+// container is often mounted as the root of the hierarchy while /proc/self/cgroup gives the path on
+// the host, or vice versa. Then the mount point itself is the nearest cgroup that can be read.
 std::string PathBelowMount(absl::string_view cgroup, absl::string_view mounted_root) {
   if (mounted_root != "/") {
     if (!absl::ConsumePrefix(&cgroup, mounted_root)) return "";
@@ -54,7 +54,7 @@ std::string PathBelowMount(absl::string_view cgroup, absl::string_view mounted_r
   return std::string(absl::StripSuffix(cgroup, "/"));
 }
 
-// "max" (v2) is no number and so no limit; v1 says LONG_MAX rounded down to a page.
+// "max" (v2) is not a number and means no limit; v1 gives LONG_MAX rounded down to a page.
 std::optional<uint64_t> ParseLimit(absl::string_view text) {
   constexpr uint64_t kNoLimit = uint64_t{1} << 62;
   uint64_t limit;
@@ -109,7 +109,7 @@ std::optional<uint64_t> MemoryCgroup::ReadLimit(bool* complete) const {
       for (const absl::string_view file : hierarchy.v2 ? kFilesV2 : kFilesV1) {
         error = 0;
         const std::string text = ReadWholeFile(absl::StrCat(directory, file), &error);
-        // The root of v2 has no such file, nor has a cgroup that was removed.
+        // The root of v2 and a cgroup that was removed have no such file.
         if (error != 0 && error != ENOENT) all_read = false;
         const std::optional<uint64_t> limit = ParseLimit(text);
         if (limit.has_value()) smallest = std::min(*limit, smallest.value_or(*limit));

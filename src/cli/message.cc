@@ -12,7 +12,7 @@ namespace {
 
 ProgramKind speaker = ProgramKind::kMemfuse;
 
-// 0 where the code says no more than the sentence does.
+// 0 if the code has no more information than the sentence.
 int ErrnoOf(absl::StatusCode code) {
   switch (code) {
     case absl::StatusCode::kInvalidArgument:

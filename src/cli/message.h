@@ -1,4 +1,4 @@
-// The one line that a user sees when something is wrong, and the exit status that goes with it.
+// The one line that a user sees on an error, and the exit status that belongs to it.
 
 #ifndef MEMFUSE_SRC_CLI_MESSAGE_H_
 #define MEMFUSE_SRC_CLI_MESSAGE_H_
@@ -10,31 +10,31 @@
 
 namespace memfuse::cli {
 
-// Who speaks. The exit status of memfuse is 1 for whatever is wrong; that of the helper is what
-// mount(8) passes on as its own: 1 for a wrong call or a lack of permission, 2 for what the system
-// has run out of, 32 for any other mount that failed.
+// The program that prints messages. The exit status of memfuse is 1 for every error. mount(8)
+// passes the exit status of the helper on: 1 for a wrong call or a lack of permission, 2 if the
+// system has run out of a resource, 32 for any other failure to mount.
 enum class ProgramKind { kMemfuse, kMountHelper };
 
-// To be called first, before there is any thread; kMemfuse without it.
+// Must be called first, before there is any thread. Without a call the program is kMemfuse.
 void SetProgramName(ProgramKind speaker);
 
-// `text` as one line, whatever the arguments it quotes contain: control characters become '?'.
+// `text` as one line, regardless of the arguments that it quotes: control characters become '?'.
 std::string OneLine(absl::string_view text);
 
-// `sentence` as one line with "memfuse: " before it (of the helper: "mount.memfuse: ") and a
-// newline behind it.
+// `sentence` as one line with the prefix "memfuse: " (for the helper: "mount.memfuse: ") and a
+// newline at the end.
 std::string ErrorLine(absl::string_view sentence);
 
-// Of this speaker, for this kind of failure.
+// The exit status of this program for this kind of failure.
 int ExitStatus(absl::StatusCode code);
 
-// Writes ErrorLine of the sentence to stderr, tells the service manager, with the kind of error
-// that the code is, and returns the exit status. The journal knows who writes; it is given the
-// priority instead of the name. Of a bare sentence: that of kInternal.
+// Writes ErrorLine of the sentence to stderr, notifies the service manager, with the errno for the
+// code, and returns the exit status. The journal records the name of the program itself; it gets
+// the priority instead of the name. A sentence without a status has the code kInternal.
 int Fail(const absl::Status& status);
 int Fail(absl::string_view sentence);
 
-// Writes ErrorLine of 'warning: ' and the sentence to stderr; nothing ends.
+// Writes ErrorLine of 'warning: ' and the sentence to stderr, and returns.
 void Warn(absl::string_view sentence);
 
 }  // namespace memfuse::cli

@@ -29,7 +29,7 @@ std::string Escape(absl::string_view value) {
   return text;
 }
 
-// Of what Escape() made.
+// The inverse of Escape().
 std::string Unescape(absl::string_view text) {
   std::string value;
   for (size_t i = 0; i < text.size(); ++i) {

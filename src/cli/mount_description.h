@@ -1,5 +1,5 @@
-// What a mount has that cannot change while it is mounted, as a list of mount options: the daemon
-// says it (MEMFUSE_IOC_GET_OPTIONS), and a remount compares.
+// The properties of a mount that cannot change while it is mounted, as a list of mount options. The
+// daemon reports them (MEMFUSE_IOC_GET_OPTIONS), and a remount compares them.
 
 #ifndef MEMFUSE_SRC_CLI_MOUNT_DESCRIPTION_H_
 #define MEMFUSE_SRC_CLI_MOUNT_DESCRIPTION_H_
@@ -12,10 +12,10 @@
 
 namespace memfuse::cli {
 
-// In the form of memfuse/ioctl.h. `data_options` is MemoryFileSystem::DataOptions().
+// In the format of memfuse/ioctl.h. `data_options` is MemoryFileSystem::DataOptions().
 std::string DescribeMount(const Options& options, absl::string_view data_options, bool io_uring);
 
-// Value of the option `name` in such a list; nothing where it is not there.
+// The value of the option `name` in such a list; no value if the option is not in the list.
 std::optional<std::string> ValueInDescription(absl::string_view description,
                                               absl::string_view name);
 

@@ -17,7 +17,7 @@
 namespace memfuse::cli {
 namespace {
 
-// Options with a value, which is the rest of the argument or the next one.
+// Options with a value. The value is the rest of the argument or the next argument.
 constexpr absl::string_view kWithValue = "oNt";
 
 class Parser {
@@ -28,7 +28,7 @@ class Parser {
     std::vector<std::string> operands;
     while (!rest_.empty()) {
       const std::string& argument = Take();
-      // A source may be anything; only behind it and the directory are there options.
+      // A source may be any string; options come only after the source and the directory.
       if (operands.size() < 2 || argument.size() < 2 || argument.front() != '-') {
         operands.push_back(argument);
       } else if (absl::Status status = ParseOptions(argument); !status.ok()) {
@@ -55,7 +55,7 @@ class Parser {
     return argument;
   }
 
-  // One or several, as in -sv.
+  // One or several options, as in -sv.
   absl::Status ParseOptions(absl::string_view argument) {
     for (size_t i = 1; i < argument.size(); ++i) {
       const char option = argument[i];
@@ -92,7 +92,7 @@ class Parser {
       case 'v':
         call_.verbose = true;
         return true;
-      case 'n':  // an /etc/mtab that is a file is long gone
+      case 'n':  // /etc/mtab is no longer a regular file
         return true;
       default:
         return false;

@@ -2,7 +2,8 @@
 //
 //   mount.memfuse SOURCE DIRECTORY [-sfnv] [-N namespace] [-o options] [-t type]
 //
-// as mount(8), EXTERNAL HELPERS, has it. Not for gflags: -s, -n and -v mean other things there.
+// as mount(8), EXTERNAL HELPERS, specifies. Not parsed by gflags: -s, -n and -v have other meanings
+// there.
 
 #ifndef MEMFUSE_SRC_CLI_MOUNT_HELPER_H_
 #define MEMFUSE_SRC_CLI_MOUNT_HELPER_H_
@@ -23,7 +24,7 @@ bool IsMountHelper(absl::string_view program);
 struct MountHelperCall {
   std::string source;
   std::string mount_point;
-  std::string mount_namespace;       // a file under /proc; empty: the one we are in
+  std::string mount_namespace;       // a file under /proc; empty: the present one
   std::vector<std::string> options;  // the arguments of -o, as they were given
   bool fake = false;                 // -f: check, and mount nothing
   bool sloppy = false;               // -s
@@ -33,12 +34,12 @@ struct MountHelperCall {
 // From argv without the program. Changes nothing. InvalidArgument, with a sentence.
 absl::StatusOr<MountHelperCall> ParseMountHelperCall(absl::Span<const std::string> arguments);
 
-// Sets the flags: the options, and fsname to what was meant by the source (mount_source.h). For a
-// remount the source says nothing: the mount has its name. InvalidArgument, Unimplemented.
+// Sets the flags: the options, and fsname to the name that the source stands for (mount_source.h).
+// A remount ignores the source, because the mount has its name. InvalidArgument, Unimplemented.
 absl::Status ApplyMountHelperCall(const MountHelperCall& call);
 
-// Goes where mount -N wants it to be mounted. FailedPrecondition, PermissionDenied, with a
-// sentence. To be called before there is any thread.
+// Enters the mount namespace of mount -N. FailedPrecondition, PermissionDenied, with a sentence.
+// Must be called before there is any thread.
 absl::Status EnterMountNamespace(const std::string& path);
 
 }  // namespace memfuse::cli

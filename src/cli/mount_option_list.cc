@@ -12,10 +12,11 @@
 namespace memfuse::cli {
 namespace {
 
-// Of the kernel's FUSE: a remount may be given them, as what the mount was made with.
+// Options of the kernel's FUSE. A remount may get them, as options that the mount was made with.
 constexpr std::array<absl::string_view, 3> kKernels = {"fd", "rootmode", "subtype"};
 
-// A flag that may stand in the list, with or without "no". What is reserved may, to be told so.
+// A flag that may be in the list, with or without "no". A reserved flag may be in the list, so that
+// the user gets the error text for it.
 bool IsFlagOption(absl::string_view name) {
   const Flag* flag = FindFlag(name);
   if (flag == nullptr && IsNegatedSwitch(name)) flag = FindFlag(name.substr(2));
@@ -32,14 +33,14 @@ absl::Status ApplyOne(absl::string_view option, Strictness strictness) {
     if (std::find(kKernels.begin(), kKernels.end(), name) != kKernels.end()) {
       return absl::OkStatus();
     }
-    // Ends noatime.
+    // relatime turns noatime off.
     if (name == "relatime") return SetFlag("atime", "true");
   }
   if (name == "rw") return SetFlag("ro", "false");
   if (IsFlagOption(name)) return SetFlag(name, value);
   const UnsupportedOption* const foreign = FindUnsupportedOption(name);
   if (foreign != nullptr && foreign->refusal.empty()) return absl::OkStatus();
-  // Memory placed as for any process is what everybody gets.
+  // This placement of memory is the default of every process.
   if (option == "mpol=default") return absl::OkStatus();
   if (strictness == Strictness::kSloppy) return absl::OkStatus();
   if (foreign != nullptr) {
@@ -78,7 +79,7 @@ absl::StatusOr<std::vector<std::string>> SplitMountOptions(absl::string_view lis
 absl::Status ApplyMountOptions(absl::string_view list, Strictness strictness) {
   const absl::StatusOr<std::vector<std::string>> options = SplitMountOptions(list);
   if (!options.ok()) return options.status();
-  // Wherever it stands, it says what the others are for.
+  // At any position, it changes how the other options are treated.
   if (std::find(options->begin(), options->end(), "remount") != options->end()) {
     if (absl::Status status = SetFlag("remount", "true"); !status.ok()) return status;
   }

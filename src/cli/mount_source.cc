@@ -13,12 +13,12 @@
 namespace memfuse::cli {
 namespace {
 
-// fstab, or what has its form. Of the lines, those of memfuse; the strings are decoded.
+// fstab, or a file with its format. The strings are decoded.
 class MountTable {
  public:
   explicit MountTable(const std::string& path) : file_(setmntent(path.c_str(), "re"), &endmntent) {}
 
-  // Nothing at the end, and where there is no such file. Good until the next call.
+  // nullptr at the end, and if there is no such file. Valid until the next call.
   const mntent* Next() {
     return file_ == nullptr
                ? nullptr
@@ -28,7 +28,8 @@ class MountTable {
  private:
   std::unique_ptr<FILE, decltype(&endmntent)> file_;
   mntent line_ = {};
-  // What is behind it, in the options of an overlay of many layers, nobody asks for.
+  // A longer line, with the options of an overlay of many layers, is cut off. The part after this
+  // size is not needed.
   std::array<char, 16384> text_ = {};
 };
 
@@ -37,7 +38,7 @@ bool IsMemfuse(const mntent& line) {
   return type == "memfuse" || type == "fuse.memfuse";
 }
 
-// Whether it is `real`, a path without symbolic links, or one that leads there.
+// Whether `path` is `real`, a path without symbolic links, or resolves to it.
 bool LeadsTo(const char* path, const std::string& real) {
   std::error_code error;
   return path == real || (std::filesystem::canonical(path, error) == real && !error);
@@ -67,7 +68,7 @@ bool IsMountedAs(const std::string& name, const std::string& mount_point,
   bool mounted = false;
   MountTable lines(mounts);
   while (const mntent* line = lines.Next()) {
-    // The last one is on top of the others.
+    // The last mount is on top of the others.
     if (line->mnt_dir == mount_point) mounted = IsMemfuse(*line) && line->mnt_fsname == name;
   }
   return mounted;

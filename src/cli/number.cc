@@ -26,7 +26,7 @@ std::optional<uint64_t> ParseNumber(absl::string_view text) {
 std::optional<uint64_t> ParseScaledNumber(absl::string_view text) {
   constexpr absl::string_view kSuffixes = "kmgtpe";
   int shift = 0;
-  // A hexadecimal number may end with an e of its own; the kernel takes it so, too.
+  // The e at the end of a hexadecimal number is a digit, as in the kernel.
   const bool hexadecimal = absl::StartsWithIgnoreCase(text, "0x");
   if (!text.empty()) {
     const char last = absl::ascii_tolower(static_cast<unsigned char>(text.back()));

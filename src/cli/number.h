@@ -1,4 +1,4 @@
-// Numbers as the kernel reads them in mount options.
+// Numbers in the syntax of the kernel for mount options.
 
 #ifndef MEMFUSE_SRC_CLI_NUMBER_H_
 #define MEMFUSE_SRC_CLI_NUMBER_H_
@@ -10,11 +10,11 @@
 
 namespace memfuse::cli {
 
-// Decimal, octal with a 0 before it, hexadecimal with 0x. Nothing where `text` is anything else
+// Decimal, octal with the prefix 0, hexadecimal with 0x. No value if `text` is anything else
 // (empty, a sign, a space) or the number does not fit.
 std::optional<uint64_t> ParseNumber(absl::string_view text);
 
-// The same, times a power of 1024 where k, m, g, t, p or e, in either case, stands behind it.
+// The same, times a power of 1024 if the suffix is k, m, g, t, p or e, in either case.
 std::optional<uint64_t> ParseScaledNumber(absl::string_view text);
 
 }  // namespace memfuse::cli

@@ -14,9 +14,9 @@
 namespace memfuse::cli {
 namespace {
 
-// As the unit of the service has it.
+// The same value as in the unit of the service.
 constexpr int kProtected = -900;
-// There is no way to ask for the least value that is permitted.
+// The step of the search for the lowest permitted value, which cannot be queried.
 constexpr int kStep = 50;
 
 }  // namespace

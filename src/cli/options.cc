@@ -17,8 +17,8 @@ namespace memfuse::cli {
 namespace {
 
 constexpr int kMaxThreads = 512;
-// More workers than this help nobody by default: requests of one directory wait for each other in
-// the kernel, and each idle worker is one more to be woken on a cold CPU.
+// More workers than this are not faster in general: requests for one directory wait for each other
+// in the kernel, and each additional idle worker may be woken on a CPU with cold caches.
 constexpr int kMaxDefaultThreads = 8;
 constexpr uint64_t kPageSize = 4096;
 
@@ -58,7 +58,7 @@ absl::Status CheckFsname(const std::string& name) {
 }
 
 absl::StatusOr<DataKind> ResolveData() {
-  // SetFlag lets nothing else through.
+  // SetFlag accepts no other value.
   DataKind kind = DataKind::kAuto;
   if (FLAGS_data == "passthrough") kind = DataKind::kPassthrough;
   if (FLAGS_data == "daemon") kind = DataKind::kDaemon;
@@ -68,7 +68,7 @@ absl::StatusOr<DataKind> ResolveData() {
         absl::StrCat("--", FLAGS_noswap ? "noswap" : "huge", " does not go with --data=null"));
   }
   if (FLAGS_writeback) {
-    // Data that the kernel writes by itself it has no need to collect.
+    // With passthrough the kernel writes the data itself, and there are no requests to collect.
     if (kind == DataKind::kPassthrough) {
       return absl::InvalidArgumentError("--writeback does not go with --data=passthrough");
     }
@@ -157,18 +157,20 @@ absl::StatusOr<Options> ResolveOptions(const std::vector<std::string>& operands,
   if (!operands.empty()) options.mount.mount_point = operands[0];
 
   options.mount.fsname = FLAGS_fsname;
-  // tmpfs lets everybody in, as far as the mode says; only root may offer that unasked.
+  // On tmpfs every user has access as far as the mode permits. Only root may set allow_other by
+  // default.
   const bool root = machine.uid == 0;
   options.mount.allow_other = FLAGS_allow_other || (root && !IsFlagSet("allow_other"));
-  // Root alone may do everything anyway. Somebody else's own files can be closed to themselves, and
-  // a descriptor that is handed over was mounted as somebody else saw fit.
+  // If only root has access, permissions have no effect. Another user can deny access to the user's
+  // own files by their mode. Another process chose the mount options of a descriptor that was
+  // passed.
   options.session.kernel_permissions = !root || options.mount.allow_other || options.fuse_fd >= 0;
   options.mount.read_only = FLAGS_ro;
   options.mount.nosuid = !FLAGS_suid;
   options.mount.nodev = !FLAGS_dev;
   options.mount.noexec = !FLAGS_exec;
   options.mount.nosymfollow = !FLAGS_symfollow;
-  // Where several are given the kernel lets strictatime win.
+  // If several are given, strictatime takes precedence, as in the kernel.
   options.mount.strictatime = FLAGS_strictatime;
   options.mount.noatime = !FLAGS_atime && !FLAGS_strictatime;
   options.mount.nodiratime = !FLAGS_diratime;

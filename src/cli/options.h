@@ -1,4 +1,5 @@
-// What a run of the program is to do, checked as far as it can be without touching the mount point.
+// The options of a run of the program, checked as far as possible without accessing the mount
+// point.
 
 #ifndef MEMFUSE_SRC_CLI_OPTIONS_H_
 #define MEMFUSE_SRC_CLI_OPTIONS_H_
@@ -17,16 +18,17 @@ struct Options {
   MemoryFileSystemOptions filesystem;
   SessionOptions session;
   MountOptions mount;
-  int fuse_fd = -1;  // to be adopted instead of mounting; -1: mount
+  int fuse_fd = -1;  // adopted instead of mounting; -1: mount
   bool require_io_uring = false;
   bool foreground = false;
   std::string log_dir;  // empty: syslog, or stderr in the foreground
-  // Sentences for the user about what was asked for and is taken all the same.
+  // Warnings for the user about options that are accepted nevertheless, one sentence each.
   std::vector<std::string> warnings;
 };
 
-// From the flags and the operands of the command line. InvalidArgument or Unimplemented, with one
-// sentence for the user. The mount point may be left out, and stays empty, only with --fuse_fd.
+// Makes the options from the flags and the operands of the command line. InvalidArgument or
+// Unimplemented, with one sentence for the user. Only with --fuse_fd may the mount point be
+// omitted; it is then empty.
 absl::StatusOr<Options> ResolveOptions(const std::vector<std::string>& operands,
                                        const Machine& machine);
 

@@ -17,7 +17,8 @@ namespace {
 
 constexpr uint32_t kNoId = std::numeric_limits<uint32_t>::max();
 
-// Large enough for any entry but a group of thousands, whose number can be given instead.
+// Large enough for any entry except a group with thousands of members. The user can give the number
+// of such a group instead.
 constexpr size_t kEntrySize = size_t{1} << 16;
 
 std::optional<uint32_t> ParseId(const std::string& text) {

@@ -10,8 +10,8 @@
 
 namespace memfuse::cli {
 
-// InvalidArgument: no number below 2^32 - 1 (which chown(2) takes as "keep"), and nobody of that
-// name. A number need not belong to anybody.
+// InvalidArgument: `text` is neither a number below 2^32 - 1 (which chown(2) takes as "keep") nor a
+// known name. A number need not have a user or group entry.
 absl::StatusOr<uint32_t> ParseUser(const std::string& text);
 absl::StatusOr<uint32_t> ParseGroup(const std::string& text);
 

@@ -10,18 +10,18 @@
 
 namespace memfuse::cli {
 
-// The mount point without symbolic links. NotFound, PermissionDenied or FailedPrecondition (a file
-// in the way, a loop), with a sentence. Whether it is a directory, and a good one, is for
-// Session::Mount to say.
+// The mount point without symbolic links. NotFound, PermissionDenied or FailedPrecondition (a
+// component that is not a directory, a loop), with a sentence. Session::Mount checks whether it is
+// a suitable directory.
 absl::StatusOr<std::string> ResolveMountPoint(const std::string& path);
 
-// The same without asking the file system: where a connection is mounted whose INIT nobody has
-// answered yet, every question hangs.
+// The same without accessing the file system: while INIT of the mounted connection has not been
+// answered, every access hangs.
 std::string AbsolutePath(const std::string& path);
 
-// The log directory without symbolic links. NotFound, PermissionDenied or FailedPrecondition: not a
-// directory this process may write to, or inside `mount_point`, where a log line would be a request
-// that waits for the thread that wrote it.
+// The log directory without symbolic links. NotFound, PermissionDenied or FailedPrecondition: it is
+// not a directory that this process may write to, or it is inside `mount_point`, where a log line
+// would be a request that waits for the thread that writes the line.
 absl::StatusOr<std::string> ResolveLogDirectory(const std::string& path,
                                                 const std::string& mount_point);
 

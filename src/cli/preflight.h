@@ -1,4 +1,4 @@
-// What is checked before anything is forked or mounted.
+// The checks before fork and mount.
 
 #ifndef MEMFUSE_SRC_CLI_PREFLIGHT_H_
 #define MEMFUSE_SRC_CLI_PREFLIGHT_H_

@@ -20,13 +20,13 @@ namespace {
 // The kernel's default, in nanoseconds.
 constexpr unsigned long kTimerSlack = 50'000;  // NOLINT: prctl(2)'s type
 
-// Of a thread. A limit on the address space leaves room for many of them.
+// The stack of a thread. It is small, so that many fit within a limit on the address space.
 constexpr size_t kThreadStack = 2 << 20;
-// Of the main thread, and of the arguments of a helper program.
+// The stack of the main thread, and of the arguments of a helper program.
 constexpr rlim_t kMainStack = 8 << 20;
 
-// Raises the soft limit to `most`, or to the hard limit where that is lower. A soft limit that is
-// higher stays.
+// Raises the soft limit to `most`, or to the hard limit if that is lower. A higher soft limit
+// stays.
 void RaiseSoftLimit(__rlimit_resource_t resource, rlim_t most) {
   rlimit limit;
   if (getrlimit(resource, &limit) != 0) return;
@@ -36,7 +36,7 @@ void RaiseSoftLimit(__rlimit_resource_t resource, rlim_t most) {
   setrlimit(resource, &limit);
 }
 
-// Lifts the hard limit, or the soft one up to it. The limit that is left.
+// Lifts the hard limit, or raises the soft limit to it. Returns the limit that remains.
 rlim_t RemoveLimit(__rlimit_resource_t resource) {
   const rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
   if (setrlimit(resource, &unlimited) == 0) return RLIM_INFINITY;
@@ -60,7 +60,7 @@ std::vector<std::string> RaiseResourceLimits() {
                      "that is kept in this process can take no more than ",
                      bytes, " bytes in all"));
   }
-  // Only real-time policies have it, and it ends them as the limit on CPU time does.
+  // It applies to real-time policies only, and ends the process as the limit on CPU time does.
   if (const rlim_t microseconds = RemoveLimit(RLIMIT_RTTIME);
       microseconds != RLIM_INFINITY && sched_getscheduler(0) != SCHED_OTHER) {
     left.push_back(absl::StrCat("a hard limit on real-time CPU time stays: after ", microseconds,
@@ -84,24 +84,25 @@ std::vector<std::string> RaiseResourceLimits() {
 }
 
 void ResetInheritedState(bool background) {
-  // What ends the daemon must not be blocked; the loop of the main thread blocks what it reads.
+  // Signals that end the daemon must not be blocked; the main loop blocks the signals that it
+  // reads.
   sigset_t none;
   sigemptyset(&none);
   pthread_sigmask(SIG_SETMASK, &none, nullptr);
   for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) std::signal(signal, SIG_DFL);
-  // fork(2) and waitpid(2) need it.
+  // The default is needed by fork(2) and waitpid(2).
   std::signal(SIGCHLD, SIG_DFL);
-  // SIGXFSZ: where a limit on file sizes cannot be lifted, running into it is an error of one
-  // request. SIGXCPU: the soft limit comes before the hard one, which no signal handler delays.
-  // SIGIO: whether a file is still mapped is found out with a lease, which another process may
-  // break.
+  // SIGXFSZ: if a limit on file sizes cannot be lifted, running into it is an error of one request.
+  // SIGXCPU: the soft limit comes before the hard limit, which no signal handler delays. SIGIO: the
+  // daemon checks with a lease whether a file is still mapped, and another process may break the
+  // lease.
   for (const int signal : {SIGHUP, SIGPIPE, SIGXFSZ, SIGXCPU, SIGIO}) {
     std::signal(signal, SIG_IGN);
   }
 
   prctl(PR_SET_TIMERSLACK, kTimerSlack, 0, 0, 0);
 #ifdef __GLIBC__
-  // By default the size is what RLIMIT_STACK was when the program began.
+  // By default the size is the value of RLIMIT_STACK at the start of the program.
   pthread_attr_t attributes;
   if (pthread_attr_init(&attributes) == 0) {
     pthread_attr_setstacksize(&attributes, kThreadStack);
@@ -111,8 +112,9 @@ void ResetInheritedState(bool background) {
 #endif
 
   if (!background) return;
-  // A real-time policy that the caller chose for itself would let the daemon keep others from
-  // running; SCHED_IDLE and SCHED_BATCH would let them keep the daemon from it.
+  // With a real-time policy that the caller chose for itself, the daemon could keep other processes
+  // from running. With SCHED_IDLE and SCHED_BATCH, other processes could keep the daemon from
+  // running.
   const sched_param ordinary = {};
   if (sched_getscheduler(0) != SCHED_OTHER) sched_setscheduler(0, SCHED_OTHER, &ordinary);
   if (getpriority(PRIO_PROCESS, 0) > 0) setpriority(PRIO_PROCESS, 0, 0);

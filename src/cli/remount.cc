@@ -29,7 +29,7 @@
 namespace memfuse::cli {
 namespace {
 
-// A mount as it is before anything is changed.
+// A mount before any change.
 struct Mounted {
   std::string path;
   base::UniqueFd root;
@@ -42,11 +42,11 @@ absl::Status NotMemfuse(const std::string& path) {
   return absl::FailedPreconditionError(absl::StrCat("no memfuse is mounted on ", path));
 }
 
-// Of Linux 5.10: no header of Debian 12 has the first.
+// Since Linux 5.10. No header of Debian 12 has the first.
 constexpr unsigned long kShownNosymfollow = 0x2000;  // NOLINT: the calls' type
 constexpr unsigned long kNosymfollow = 256;          // NOLINT
 
-// mount(2)'s flags for statvfs(3)'s.
+// The flags of mount(2) for the flags of statvfs(3).
 unsigned long MountFlagsOf(unsigned long shown) {  // NOLINT: the calls' type
   constexpr std::pair<unsigned long, unsigned long> kFlags[] = {
       {ST_RDONLY, MS_RDONLY},           {ST_NOSUID, MS_NOSUID},     {ST_NODEV, MS_NODEV},
@@ -78,7 +78,7 @@ absl::StatusOr<Mounted> LookAt(const std::string& operand) {
     return absl::FailedPreconditionError(
         absl::StrCat("cannot look at ", mounted.path, ": ", strerror(errno)));
   }
-  // Below the mount point of a memfuse it is what is served, but no mount.
+  // A directory below the mount point is on the file system, but is not a mount point.
   const bool inside = (place.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0 &&
                       (place.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0;
   if (type.f_type != FUSE_SUPER_MAGIC || inside ||
@@ -91,7 +91,7 @@ absl::StatusOr<Mounted> LookAt(const std::string& operand) {
   return mounted;
 }
 
-// That a flag which was given, and means `value`, says what the mount has.
+// Checks that a flag, if it was given, has the value that the mount has. `value`: that of the flag.
 absl::Status CheckSame(const Mounted& mounted, const char* flag, absl::string_view value) {
   if (!IsFlagSet(flag)) return absl::OkStatus();
   const std::optional<std::string> has = ValueInDescription(mounted.options.text, flag);
@@ -126,7 +126,7 @@ absl::Status CheckWhatStays(const Mounted& mounted, const Options& options) {
       {"fsname", FLAGS_fsname},
       {"log_dir", log_dir}};
   for (const auto& [flag, value] : kSame) {
-    // Whatever it is, the mount chose it so.
+    // auto matches any value: the mount chose it.
     if (value == "auto" && absl::string_view(flag) != "fsname") continue;
     if (absl::Status status = CheckSame(mounted, flag, value); !status.ok()) return status;
   }
@@ -138,7 +138,7 @@ absl::Status NotPermitted(const Mounted& mounted) {
       "changing the limits of ", mounted.path, " takes CAP_SYS_ADMIN, or the user who mounted it"));
 }
 
-// Where /proc does not tell, mount(2) will.
+// If /proc does not tell, mount(2) checks it.
 bool MaySetFlags() {
   const auto caller = base::Caller::Find(static_cast<uint32_t>(getpid()));
   return !caller.has_value() || caller->HasCapability(CAP_SYS_ADMIN);
@@ -150,8 +150,8 @@ absl::Status TooSmall(absl::string_view flag, const std::string& text, uint64_t 
       absl::StrCat("--", flag, ": '", text, "' is less than what is used, ", used, unit));
 }
 
-// What a refused change was refused for; OK for a reason of the daemon's own. Bytes first, as
-// tmpfs.
+// The reason of a refused change; OK if the daemon has another reason. Bytes are checked first, as
+// on tmpfs.
 absl::Status CheckUse(const memfuse_limits& now, const memfuse_limits& wanted) {
   if (wanted.bytes_limit != 0 && wanted.bytes_limit < now.bytes_used) {
     return TooSmall("size", FLAGS_size, now.bytes_used, " bytes");
@@ -185,7 +185,7 @@ unsigned long WantedFlags(const Mounted& mounted) {  // NOLINT: mount(2)'s type
   apply("suid", !FLAGS_suid, MS_NOSUID);
   apply("dev", !FLAGS_dev, MS_NODEV);
   apply("exec", !FLAGS_exec, MS_NOEXEC);
-  // Without a word on access times the kernel leaves them as they are.
+  // Without an option on access times the kernel keeps the present setting.
   if (IsFlagSet("atime") && FLAGS_atime && (flags & MS_NOATIME) != 0) {
     flags = (flags & ~MS_NOATIME) | MS_RELATIME;
   } else if (IsFlagSet("atime") && !FLAGS_atime) {
@@ -239,7 +239,7 @@ absl::Status Remount(const std::vector<std::string>& operands, const Machine& ma
   const bool limits = wanted.bytes_limit != 0 || wanted.inode_limit != 0;
   const auto flags = WantedFlags(*mounted);
   if (limits) {
-    // Nothing changes, but the daemon says whether the caller might.
+    // Changes nothing, but the daemon checks whether the caller may change the limits.
     if (absl::Status may = SetLimits(*mounted, {}); !may.ok()) return may;
     if (absl::Status use = CheckUse(mounted->limits, wanted); !use.ok()) return use;
   }
@@ -250,7 +250,7 @@ absl::Status Remount(const std::vector<std::string>& operands, const Machine& ma
   }
 
   if (only_check) return absl::OkStatus();
-  // Flags first, because they can always be taken back.
+  // Flags first, because they can always be reverted.
   absl::Status done;
   if (flags != mounted->flags) {
     if (done = SetMountFlags(*mounted, flags); !done.ok()) return done;

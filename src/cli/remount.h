@@ -1,4 +1,4 @@
-// `-o remount`: changes a mount that is there, and starts nothing.
+// `-o remount`: changes an existing mount, and starts no process.
 
 #ifndef MEMFUSE_SRC_CLI_REMOUNT_H_
 #define MEMFUSE_SRC_CLI_REMOUNT_H_
@@ -11,14 +11,14 @@
 
 namespace memfuse::cli {
 
-// What the flags say and the mount at the one operand has not yet becomes so: size, nr_inodes, and,
-// for root, ro, suid, dev, exec and atime. What is not said stays. mode, uid and gid are for new
-// mounts and left out, as tmpfs does; of the others those pass that say what the mount has.
-// Everything that can be refused is refused before anything is changed. Errors are one sentence for
-// the user: those of ResolveOptions; NotFound or FailedPrecondition (no memfuse there, or a dead
-// one); InvalidArgument (cannot change; less than is used); PermissionDenied; Internal.
+// Applies the flags that were set to the mount at the only operand: size, nr_inodes, and, for root,
+// ro, suid, dev, exec and atime. Options that were not set keep their values. mode, uid and gid are
+// for new mounts and ignored, as on tmpfs. All other options are accepted only with the value that
+// the mount has. All checks come before the first change. Errors are one sentence for the user:
+// those of ResolveOptions; NotFound or FailedPrecondition (no memfuse there, or a stale mount);
+// InvalidArgument (cannot change; less than is used); PermissionDenied; Internal.
 //
-// With `only_check` nothing is changed even if all is well.
+// With `only_check` nothing is changed even if all checks pass.
 absl::Status Remount(const std::vector<std::string>& operands, const Machine& machine,
                      bool only_check = false);
 

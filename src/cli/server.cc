@@ -35,12 +35,12 @@
 namespace memfuse::cli {
 namespace {
 
-// Those who still have files open in a detached mount get this long to close them.
+// Processes that still have files open in a detached mount have this time to close them.
 constexpr absl::Duration kUnmountTimeout = absl::Seconds(5);
 
-// Blocks the signals that mean something here, in this thread and those it will make, and returns a
-// descriptor that tells of them; a second signal that ends the program stays pending and breaks
-// nothing.
+// Blocks the signals that the daemon handles, in this thread and the threads that it will create,
+// and returns a descriptor from which they are read. A second signal that ends the program stays
+// pending and has no effect.
 base::UniqueFd CatchSignals() {
   sigset_t signals;
   sigemptyset(&signals);
@@ -65,9 +65,9 @@ absl::StatusOr<std::unique_ptr<Session>> StartSession(const Options& options,
   return Session::Adopt(adopt, session, fs);
 }
 
-// What was asked so far, as 'total=3 LOOKUP=2 MKDIR=1': the opcodes that came, in their order.
+// The requests so far, as 'total=3 LOOKUP=2 MKDIR=1': the opcodes that came, in numerical order.
 std::string DescribeRequests(const Session& session) {
-  // The sum of what is shown: requests are served meanwhile.
+  // The sum of the shown numbers: other requests are served meanwhile.
   uint64_t total = 0;
   std::string by_opcode;
   const std::vector<uint64_t> counts = session.RequestCounts();
@@ -79,14 +79,14 @@ std::string DescribeRequests(const Session& session) {
   return absl::StrCat("total=", total, by_opcode);
 }
 
-// What 'systemctl status' shows.
+// The text that 'systemctl status' shows.
 std::string DescribeService(absl::string_view where, uint64_t size_limit, uint64_t inode_limit) {
   return absl::StrCat("Serving ", where, ": ", FormatSize(size_limit), ", ", inode_limit,
                       " inodes");
 }
 
-// Says so where a remount changed them since `seen`; where there is no memory for that, the next
-// time. Whether it was said.
+// Logs the limits if a remount changed them since `seen`. If there is no memory for that, the next
+// call does. Returns whether it logged them.
 bool SayNewLimits(absl::string_view where, const MemoryFileSystemUsage& now,
                   MemoryFileSystemUsage* seen) {
   if (now.size_limit == seen->size_limit && now.inode_limit == seen->inode_limit) return false;
@@ -102,7 +102,8 @@ uint64_t DirtyBytesFor(std::optional<uint64_t> cgroup_limit) {
   return cgroup_limit.has_value() ? RoomForDirtyPages(*cgroup_limit) : 0;
 }
 
-// What depends on the cgroup's limit, `seen` before, while the mount is served.
+// Updates the settings that depend on the cgroup's limit, which was `seen` before, while the mount
+// is served.
 void FollowCgroup(const MemoryCgroup& cgroup, const MemoryFileSystemUsage& limits, bool new_limits,
                   Session& session, std::optional<uint64_t>* seen) {
   bool complete;
@@ -110,7 +111,8 @@ void FollowCgroup(const MemoryCgroup& cgroup, const MemoryFileSystemUsage& limit
   if (!complete) return;
   const bool changed = limit != *seen;
   *seen = limit;
-  // The kernel keeps it as a share of what is free for the cache, which changes all the time.
+  // The kernel stores the bound as a share of the memory that is free for the cache, which changes
+  // constantly.
   if (changed || limit.has_value()) session.BoundDirtyBytes(DirtyBytesFor(limit));
   if (!changed && !new_limits) return;
   if (const auto warning = WarnOfSize(limits.size_limit, limit); warning.has_value()) {
@@ -118,8 +120,8 @@ void FollowCgroup(const MemoryCgroup& cgroup, const MemoryFileSystemUsage& limit
   }
 }
 
-// Returns when the mount is gone or about to go: the signal that asks for it, or 0 when somebody
-// else ended the connection. Once a second it gives back what is not used, and looks at the limits.
+// Returns when the mount is gone or will be unmounted: the signal that requests it, or 0 if another
+// process ended the connection. Once a second it releases unused memory and checks the limits.
 int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgroup,
                   std::optional<uint64_t> cgroup_limit, Session& session, MemoryFileSystem& fs) {
   MemoryFileSystemUsage limits = fs.Usage();
@@ -143,7 +145,7 @@ int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgro
   }
 }
 
-// Unmounts; returns the exit status. Goes through where memory is short, too.
+// Unmounts; returns the exit status. Completes even if memory is short.
 int End(int signal, absl::string_view where, Session* session) {
   constexpr absl::string_view kFailure = "requests cannot be read any more, unmounting ";
   const bool failed = session->failed();
@@ -165,12 +167,12 @@ int End(int signal, absl::string_view where, Session* session) {
   return 1;
 }
 
-// Throws std::bad_alloc before the report was made, and never after that.
+// May throw std::bad_alloc before the report, but never after it.
 int Run(const Options& options, StartupReport& report) {
   const base::UniqueFd signals = CatchSignals();
   if (!signals.valid()) return report.Fail(absl::ResourceExhaustedError("too many open files"));
   StartLogging(options.foreground, options.log_dir);
-  // Until it is up, the one line of the report is all there is to say.
+  // Until the file system can be used, the one line of the report is the only output.
   const int log_level = std::exchange(FLAGS_minloglevel, google::GLOG_FATAL);
   absl::StatusOr<std::unique_ptr<MemoryFileSystem>> fs = MemoryFileSystem::Make(options.filesystem);
   if (!fs.ok()) return report.Fail(fs.status());
@@ -203,10 +205,10 @@ int Run(const Options& options, StartupReport& report) {
   }
   for (const std::string& warning : options.warnings) {
     LOG(WARNING) << warning;
-    // The log of the background is not where the caller looks.
+    // The caller does not see the log of a daemon in the background.
     if (!options.foreground) Warn(warning);
   }
-  int signal = SIGTERM;  // as if, when nobody waits for the mount any more
+  int signal = SIGTERM;  // assumed if the parent is gone and no process waits for the mount
   if (report.Succeed()) {
     base::WithMemory([&] {
       NotifyReady(
@@ -223,7 +225,7 @@ int RunServer(const Options& options, StartupReport report) {
   try {
     return Run(options, report);
   } catch (const std::bad_alloc&) {
-    // It came up to nothing: what serves throws no exception.
+    // The start failed: the serving code throws no exception.
     return report.Fail("out of memory");
   }
 }

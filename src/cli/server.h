@@ -8,9 +8,9 @@
 
 namespace memfuse::cli {
 
-// Runs the file system that `options` describe and reports through `report` when it is up. Returns
-// the exit status when it was unmounted, by a signal (SIGTERM, SIGINT) or by somebody else, or
-// could not be started. The process must have no other thread.
+// Runs the file system that `options` describe and reports through `report` when it can be used.
+// Returns the exit status after it was unmounted, by a signal (SIGTERM, SIGINT) or by another
+// process, or if it could not be started. The process must have no other thread.
 int RunServer(const Options& options, StartupReport report);
 
 }  // namespace memfuse::cli

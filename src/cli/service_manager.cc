@@ -17,7 +17,7 @@
 namespace memfuse::cli {
 namespace {
 
-// A failure changes nothing: whoever does not listen is not told.
+// A failure is ignored: the daemon also works without a service manager.
 void Notify(const std::string& assignments) {
   (void)sd_notify(/*unset_environment=*/0, assignments.c_str());
 }
@@ -43,7 +43,8 @@ void NotifyFailure(absl::string_view sentence, int error) {
 }
 
 bool StderrIsJournal() {
-  // Device and inode: the variable is inherited also by those whose stderr leads elsewhere.
+  // Device and inode of the journal stream. Processes whose stderr is redirected inherit the
+  // variable as well.
   const char* const stream = std::getenv("JOURNAL_STREAM");
   if (stream == nullptr) return false;
   const std::pair<absl::string_view, absl::string_view> halves = absl::StrSplit(stream, ':');

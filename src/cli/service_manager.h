@@ -1,9 +1,9 @@
-// What systemd is told about this process (sd_notify(3)), and how it reads the log.
+// Notifications to systemd about this process (sd_notify(3)), and the log format of the journal.
 //
-// Nothing is told unless the service manager asked for it (NOTIFY_SOCKET). There is no WATCHDOG=1:
-// proof that requests are answered would be a request of the daemon's own to its mount, and what
-// follows on a late answer is a kill. On a machine that swaps or was suspended that would throw
-// away data which is only slow.
+// Nothing is sent unless the service manager requests it (NOTIFY_SOCKET). There is no WATCHDOG=1:
+// to prove that requests are answered, the daemon would send a request to its own mount, and
+// systemd kills the daemon after a late answer. On a machine that swaps or was suspended, this
+// would destroy the data of a daemon that is only slow.
 
 #ifndef MEMFUSE_SRC_CLI_SERVICE_MANAGER_H_
 #define MEMFUSE_SRC_CLI_SERVICE_MANAGER_H_
@@ -12,25 +12,26 @@
 
 namespace memfuse::cli {
 
-// Says nothing from here on, nor will a helper program: in the background, the socket belongs to
-// the service of whoever started this process. To be called before there is any thread.
+// Turns the notifications off, for this process and its helper programs: in the background, the
+// socket belongs to the service that the calling process is part of. Must be called before there is
+// any thread.
 void ForgetServiceManager();
 
-// The mount can be used. `status` is what 'systemctl status' shows; like all texts here it is made
+// The mount can be used. 'systemctl status' shows `status`. Like all texts here it is converted to
 // one line.
 void NotifyReady(absl::string_view status);
 
-// The same again, with other words: what is served has changed.
+// Replaces the status text, because the limits of the mount have changed.
 void NotifyStatus(absl::string_view status);
 
-// It begins to unmount.
+// The daemon begins to unmount.
 void NotifyStopping(absl::string_view status);
 
-// It ends because of `sentence`; `error` is an errno value, 0 if there is none.
+// The process ends because of `sentence`; `error` is an errno value, 0 if there is none.
 void NotifyFailure(absl::string_view sentence, int error);
 
-// Whether standard error is a stream to the journal: it adds the time by itself, and takes a
-// priority as sd-daemon(3) writes it, "<6>", at the beginning of a line.
+// Whether standard error is a stream to the journal. The journal adds the time itself, and accepts
+// a priority in the format of sd-daemon(3), "<6>", at the beginning of a line.
 bool StderrIsJournal();
 
 }  // namespace memfuse::cli

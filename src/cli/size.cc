@@ -49,7 +49,7 @@ absl::StatusOr<uint64_t> ParseBlockCount(absl::string_view text) {
 }
 
 std::optional<std::string> WarnOfSize(uint64_t bytes, std::optional<uint64_t> cgroup_limit) {
-  // Rounded up to pages, as the size is.
+  // A page is added because the size is rounded up to whole pages.
   if (!cgroup_limit.has_value() || bytes < RoomForFiles(*cgroup_limit) + kPageSize) {
     return std::nullopt;
   }

@@ -17,7 +17,7 @@ void DetachStaleMount(const std::string& mount_point) {
   if (base::ProbeMount(mount_point, 0, &attributes) != ENOTCONN) return;
   if (umount2(mount_point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) return;
 
-  // Not root: the set-user-id helper that mounted it may unmount it.
+  // Without root, the set-user-id helper that mounted it may unmount it.
   std::string path = mount_point;
   std::string program = "fusermount3";
   std::string flags = "-uqz";

@@ -1,4 +1,4 @@
-// Clears away what a daemon left that was killed while it started.
+// Removes the stale mount of a daemon that was killed while it started.
 
 #ifndef MEMFUSE_SRC_CLI_STALE_MOUNT_H_
 #define MEMFUSE_SRC_CLI_STALE_MOUNT_H_

@@ -26,7 +26,7 @@ constexpr UnsupportedOption kOptions[] = {
     {"silent", ""},
     {"user", ""},
     {"users", ""},
-    // The case anyway. The last five are in /proc/mounts, from where they come with a remount.
+    // Already in effect. The last five are in /proc/mounts; a remount passes them on from there.
     {"inode64", ""},
     {"norelatime", ""},
     {"relatime", ""},
@@ -35,7 +35,7 @@ constexpr UnsupportedOption kOptions[] = {
     {"group_id", ""},
     {"max_read", ""},
     {"user_id", ""},
-    // Nothing is ever on a disk, where these would decide about when.
+    // These control when data is written to disk, and no data is on a disk.
     {"async", ""},
     {"dirsync", ""},
     {"iversion", ""},
@@ -45,7 +45,7 @@ constexpr UnsupportedOption kOptions[] = {
     {"nolazytime", ""},
     {"nomand", ""},
     {"sync", ""},
-    // What tmpfs has, or refuses as well.
+    // Options that tmpfs supports, or refuses as well.
     {"casefold", kNoCasefold},
     {"strict_encoding", kNoCasefold},
     {"inode32", "inode numbers have 64 bits"},

@@ -1,5 +1,5 @@
-// Mount options that are no flags here: those of mount(8), systemd and tmpfs(5), each with what
-// becomes of it. mount.memfuse(8) lists them.
+// Mount options that are not flags: those of mount(8), systemd and tmpfs(5), and how each of them
+// is treated. mount.memfuse(8) lists them.
 
 #ifndef MEMFUSE_SRC_CLI_UNSUPPORTED_OPTIONS_H_
 #define MEMFUSE_SRC_CLI_UNSUPPORTED_OPTIONS_H_
@@ -11,14 +11,14 @@ namespace memfuse::cli {
 
 struct UnsupportedOption {
   absl::string_view name;
-  // Why it cannot be had. Empty: it is dropped, because it is for somebody else, is the case
-  // anyway, or makes no difference in memory.
+  // Why it is not supported. Empty: it is dropped, because it is for another program, is already in
+  // effect, or has no effect in memory.
   absl::string_view refusal;
 };
 
 absl::Span<const UnsupportedOption> UnsupportedOptions();
 
-// nullptr: not one of these. Names that begin with x- or X- are dropped ones, all of them.
+// nullptr: not one of these. All names that begin with x- or X- are dropped.
 const UnsupportedOption* FindUnsupportedOption(absl::string_view name);
 
 }  // namespace memfuse::cli

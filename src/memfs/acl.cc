@@ -35,7 +35,7 @@ Result<Acl> Acl::Parse(std::string_view bytes) {
     std::memcpy(&entry.permissions, bytes.data() + at + 2, 2);
     std::memcpy(&entry.id, bytes.data() + at + 4, 4);
     if ((entry.permissions & ~7) != 0) return Errno(EINVAL);
-    // Tags come in increasing order; only the named ones may repeat.
+    // The tags are in increasing order. Only kUser and kGroup may occur more than once.
     const bool is_named = entry.tag == kUser || entry.tag == kGroup;
     if (entry.tag < last_tag || (entry.tag == last_tag && !is_named)) return Errno(EINVAL);
     switch (entry.tag) {
@@ -90,7 +90,7 @@ uint32_t Acl::Mode() const {
 }
 
 void Acl::SetMode(uint32_t mode, absl::Span<char> bytes) {
-  char* group = nullptr;  // the permissions of the mask, which comes later, or of the group
+  char* group = nullptr;  // permissions of the mask, which comes after the group, or of the group
   const auto set = [](char* place, uint32_t bits) {
     const auto permissions = static_cast<uint16_t>(bits & 7);
     std::memcpy(place, &permissions, sizeof(permissions));

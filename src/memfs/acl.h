@@ -1,7 +1,8 @@
 // POSIX.1e access control lists, in the binary form of the system.posix_acl_* attributes.
 //
-// The kernel evaluates them (default_permissions, FUSE_POSIX_ACL); what is left to the file system
-// is to keep mode bits and access ACL in step, and to hand default ACLs down (acl(5)).
+// The kernel evaluates the lists (default_permissions, FUSE_POSIX_ACL). The file system keeps the
+// mode bits and the access ACL consistent with each other, and it gives the default ACL of a
+// directory to the inodes that are created in it (acl(5)).
 
 #ifndef MEMFUSE_SRC_MEMFS_ACL_H_
 #define MEMFUSE_SRC_MEMFS_ACL_H_
@@ -19,21 +20,24 @@ namespace memfuse::memfs {
 
 class Acl {
  public:
-  // EINVAL where the bytes are no valid list: version, order, tags, missing or repeated entries, no
-  // mask beside named entries (acl_valid(3)). EOPNOTSUPP for an unknown version.
+  // Returns EINVAL if the bytes are not a valid list: a wrong size, order, tag or permission; a
+  // missing or repeated entry; or named entries without a mask (acl_valid(3)). Returns EOPNOTSUPP
+  // for an unknown version.
   static Result<Acl> Parse(std::string_view bytes);
 
   std::string Serialize() const;
 
-  // The list says no more than nine mode bits do.
+  // True if the list has only the three entries that nine mode bits can express.
   bool EquivalentToMode() const { return entries_.size() == 3; }
-  // Mode bits (0777) that stand for this list: the mask takes the place of the group.
+  // Returns the mode bits (0777) that represent this list. If the list has a mask, the group bits
+  // are the mask's.
   uint32_t Mode() const;
-  // chmod(2), of a list in binary form that Parse takes: owner, mask (or group) and other get these
-  // bits. It keeps its size; nothing is allocated, so it cannot fail.
+  // Applies chmod(2) to `bytes`, a list in the binary form that Parse accepts: the owner, the mask
+  // (or the group, if there is no mask) and the other entry get the bits of `mode`. The size of the
+  // list does not change. The function allocates nothing and cannot fail.
   static void SetMode(uint32_t mode, absl::Span<char> bytes);
-  // A new inode's access ACL from its parent's default ACL: entries are cut to what the creator
-  // asked for.
+  // Turns the default ACL of a parent directory into the access ACL of a new inode: permissions
+  // that are missing from `mode`, the mode of the creating call, are removed from the entries.
   void RestrictTo(uint32_t mode);
 
  private:

@@ -22,7 +22,7 @@ off_t PageOffset(PageNumber page) {
   return static_cast<off_t>(page) * static_cast<off_t>(kPageSize);
 }
 
-// Calls `f(first, count)` for every run of neighbouring numbers.
+// Calls `f(first, count)` for every run of consecutive page numbers.
 template <typename F>
 void ForEachRun(absl::Span<const PageNumber> pages, F f) {
   for (size_t i = 0; i < pages.size();) {
@@ -63,8 +63,8 @@ void Arena::MapWindowOf(uint64_t page) {
   if (window.load(std::memory_order_relaxed) != nullptr) return;
   void* const mapping = mmap(nullptr, kWindowBytes, PROT_READ, MAP_SHARED, fd_.get(),
                              static_cast<off_t>(index * kWindowBytes));
-  if (mapping == MAP_FAILED) return;  // a limit on address space, say
-  // A core file of the daemon is no place for the users' data, nor has it room.
+  if (mapping == MAP_FAILED) return;  // for example because of a limit on address space
+  // A core file of the daemon must not contain the data of users, and would be too large with it.
   madvise(mapping, kWindowBytes, MADV_DONTDUMP);
   window.store(static_cast<const char*>(mapping), std::memory_order_release);
 }
@@ -94,7 +94,7 @@ void Arena::NoteMapped(uint64_t area) const {
 
 void Arena::UnmapAreas(size_t first) const {
   uint64_t begin = 0;
-  uint64_t end = 0;  // areas [begin, end) are neighbours
+  uint64_t end = 0;  // areas [begin, end) are consecutive
   const auto unmap = [&] {
     while (begin < end) {
       const uint64_t at = begin * kAreaBytes;
@@ -137,7 +137,8 @@ Result<void> Arena::Grow() {
   MarkAllFree(count, &group);
   group.listed = true;
   try {
-    open_groups_.reserve(count + 1);  // so that neither the push below nor MarkFree's can fail
+    // neither the push_back below nor the one in MarkFree can then fail
+    open_groups_.reserve(count + 1);
     groups_.push_back(group);
   } catch (const std::bad_alloc&) {
     return Errno(ENOMEM);
@@ -212,7 +213,8 @@ void Arena::ClearPagesSetAside() {
     {
       MutexLock lock(&mu_);
       if (uncleared_ == 0 || i >= groups_.size()) return;
-      // Taken out: no other thread clears them too, and wipes what the next owner wrote.
+      // The bits are removed, so that no other thread clears the same pages and erases what their
+      // next owner wrote.
       for (size_t word = 0; word < std::size(bits); ++word) {
         bits[word] = std::exchange(groups_[i].uncleared_bits[word], 0);
         uncleared_ -= static_cast<uint64_t>(__builtin_popcountll(bits[word]));
@@ -243,11 +245,11 @@ void Arena::ReleaseEmptyGroups() {
         if (groups_[i].used && groups_[i].free_count == Capacity(i)) break;
       }
       if (i >= groups_.size()) return;
-      // Nobody takes of it meanwhile.
+      // While no page of the group is marked free, no thread allocates from it.
       std::fill(std::begin(groups_[i].free_bits), std::end(groups_[i].free_bits), 0);
       groups_[i].free_count = 0;
     }
-    // They read as zeros anyway.
+    // A failure is ignored: the pages read as zeros in any case.
     (void)PunchHole(static_cast<PageNumber>(i * kGroupPages), kGroupPages);
     MutexLock lock(&mu_);
     Group& group = groups_[i];
@@ -328,7 +330,7 @@ void Arena::Free(absl::Span<PageNumber> pages) {
     MutexLock lock(&mu_);
     pages = pages.first(Disown(pages));
   }
-  // What cannot be cleared is set aside.
+  // Pages that cannot be cleared are set aside.
   size_t clear = 0;
   ForEachRun(pages, [&](PageNumber first, size_t count) {
     if (Clear(first, count).ok()) {

@@ -1,23 +1,35 @@
-// Pages for file data: one anonymous memory file, cut into pages of 4 KiB.
+// Pages for file data. All pages lie in one memory file (a memfd, or an unnamed file on a private
+// tmpfs), which is divided into pages of 4 KiB.
 //
-// Pages are named by number, never by address: a number stays right in another process that holds
-// the same descriptor. They are written with system calls, so that running out of memory is an
-// errno and not a SIGBUS. They are read with pread, or by the kernel out of a read-only mapping,
-// which fails as gently; the daemon itself touches the mapping nowhere.
+// A page is identified by its number, never by its address: a number stays valid in another process
+// that has the same descriptor. Pages are written with system calls, so a lack of memory is
+// reported as an errno and not as SIGBUS. Pages are read with pread(2), or by the kernel from a
+// read-only mapping in a system call, which also reports an error instead of raising a signal. The
+// daemon's own code never accesses the mapping.
 //
-// What is read through the mapping enters the page tables and counts as resident memory of the
-// daemon. When memory is short the kernel kills the process with the most of it, and with this one
-// all files would go. So no more than a few areas of the mapping are in the page tables at a time.
+// A page that the kernel reads through the mapping enters the page tables and counts as resident
+// memory of the daemon. When memory is short, the OOM killer kills the process with the most
+// resident memory; if it killed the daemon, all files would be lost. Therefore at most kMaxAreas
+// areas of the mapping are in the page tables at a time, apart from areas that are being read at
+// that moment.
 //
-// A page may be shared: Share() gives it one more owner, and each owner frees it. Who writes to a
-// page of several owners takes a page of its own first (copy on write); that is for owners to see
-// to.
+// A page may be shared: Share() adds one owner to it, and each owner frees it. An owner that writes
+// to a page with several owners must first copy it to a page of its own (copy on write). The arena
+// does not enforce this rule.
 //
-// Invariant: a page that is free reads as zeros. Free() hands its memory back to the system before
-// the number can be given out again. A page for which that failed is neither in use nor free: it is
-// set aside until ReleaseEmptyGroups() has cleared it. Where the system uses huge pages, a group of
-// pages lies in one, and what is freed of it goes back if the system manages to split it;
-// ReleaseEmptyGroups() gives back what stayed.
+// Reuse of pages. A page number that Allocate() returns reads as zeros, so no file shows the data
+// of an earlier owner. This holds for the following reasons. Free() returns a page only after its
+// last owner has given it up. Free() removes the content (it punches a hole, or writes zeros if
+// that fails) before it marks the number as free under the lock, so Allocate() cannot return the
+// number earlier. If the content cannot be removed, the page is neither in use nor free: it is set
+// aside until ReleaseEmptyGroups() has cleared it. A page that was set aside cannot make a call run
+// without end: Free() tries to clear each page once, and each call of ReleaseEmptyGroups() tries
+// each page that is set aside once and visits each group once, of which there are at most kMaxPages
+// / kGroupPages.
+//
+// Where the system uses huge pages, the pages of a group lie in one huge page. The memory of pages
+// that are freed goes back only if the system splits the huge page. ReleaseEmptyGroups() returns
+// the memory that remained.
 
 #ifndef MEMFUSE_SRC_MEMFS_ARENA_H_
 #define MEMFUSE_SRC_MEMFS_ARENA_H_
@@ -45,18 +57,18 @@ namespace memfuse::memfs {
 
 inline constexpr uint64_t kPageSize = 4096;
 
-// Number of a page of the arena; 0 is none.
+// The number of a page of the arena. 0 means no page.
 using PageNumber = uint32_t;
 
 // Thread-safe.
 class Arena {
  public:
-  // Page numbers are below this: 2^30 pages are 4 TiB.
+  // Page numbers are below this limit. 2^30 pages are 4 TiB.
   static constexpr PageNumber kMaxPages = PageNumber{1} << 30;
 
-  // On `file`, an empty memory file of its own, or else a memfd.
-  // ResourceExhausted, Unimplemented (no memfd_create).
-  // `budget`, for the users of the arena, outlives it.
+  // Makes an arena on `file`, an empty memory file that nothing else uses, or on a new memfd if
+  // `file` is not valid. Returns ResourceExhausted if memfd_create(2) fails. `budget` is kept for
+  // the users of the arena and must outlive it.
   static absl::StatusOr<std::unique_ptr<Arena>> Make(Budget* budget = nullptr,
                                                      base::UniqueFd file = {});
 
@@ -64,113 +76,124 @@ class Arena {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  // Fills `pages` with free pages, neighbours where possible. They read as zeros and take no memory
-  // until they are written. ENOSPC, ENOMEM: the arena cannot grow; none is taken then.
+  // Fills `pages` with free pages, with consecutive numbers where possible. They read as zeros and
+  // use no memory until they are written. Returns ENOSPC or ENOMEM if the arena cannot grow; no
+  // page is allocated then.
   Result<void> Allocate(absl::Span<PageNumber> pages);
 
-  // One more owner for each of `pages`, which the caller owns. ENOMEM: for none.
+  // Adds one owner to each of `pages`, which the caller owns. Returns ENOMEM; no page gets an owner
+  // then.
   Result<void> Share(absl::Span<const PageNumber> pages);
-  // Whether a page of the caller's has other owners. What is false stays so.
+  // Whether a page that the caller owns has other owners. After false, the result stays false until
+  // the caller shares the page again.
   bool IsShared(PageNumber page) const;
 
-  // Gives pages up; those without another owner go back with their memory. Not under a lock of rank
-  // data or lower, where it can be helped: it takes a system call per run of neighbours. The list
-  // is overwritten.
+  // Removes one owner from each page. The pages without another owner become free, and their memory
+  // goes back to the system. If possible, call this without a lock of rank data or of a rank below
+  // it, because it makes a system call for each run of consecutive pages. The content of `pages` is
+  // overwritten.
   void Free(absl::Span<PageNumber> pages);
 
-  // Hands back what memory is left behind groups of which every page is free, and tries again to
-  // clear pages that were set aside. To be called now and then.
+  // Returns to the system the memory that is left behind groups in which every page is free, and
+  // tries again to clear the pages that were set aside. The daemon calls it periodically.
   void ReleaseEmptyGroups();
 
-  // Neighbouring pages read as zeros again, and their memory goes back; they stay allocated. Where
-  // the system does not take the memory back, zeros are written. ENOSPC, ENOMEM, EIO: neither
-  // works; what the pages hold is not known.
+  // Makes `count` consecutive pages read as zeros and returns their memory to the system; the pages
+  // stay allocated. If the system does not take the memory back, zeros are written. Returns ENOSPC,
+  // ENOMEM or EIO if neither works; the content of the pages is undefined then.
   Result<void> Clear(PageNumber first, size_t count);
 
-  // The next `length` bytes of `data` go to byte `offset` of the run of neighbouring pages that
-  // starts at `first`. ENOSPC or ENOMEM where the system has no memory; EIO where the data
-  // cannot be had.
+  // Writes the next `length` bytes of `data` at byte `offset` of the run of consecutive pages that
+  // starts at `first`. Returns ENOSPC or ENOMEM if the system has no memory, and EIO if the data
+  // cannot be read from its source.
   Result<void> Write(PageNumber first, uint64_t offset, Payload* data, size_t length);
-  // The same for all of `data`.
+  // As above, for all of `data`.
   Result<void> Write(PageNumber first, uint64_t offset, absl::Span<const char> data) {
     Payload payload(data);
     return Write(first, offset, &payload, data.size());
   }
-  // The kernel's stamp of the latest Write, by any thread. Right after a Write it is a time within
-  // that call, or of a later Write; and it is in order with the stamps of other files, as
-  // base::Now(). It costs one system call. Nothing: the kernel does not tell.
+  // Returns the kernel's time stamp of the latest Write by any thread. Directly after a Write, it
+  // is a time within that call or the time of a later Write. It is ordered with the stamps of other
+  // files, as base::Now() is. It costs one system call. Returns nothing if the kernel does not
+  // report the time.
   std::optional<Timestamp> LastWriteTime() const;
-  // The opposite. EIO: never seen, the memory file is ours alone.
+  // Reads `out.size()` bytes from byte `offset` of the run of consecutive pages that starts at
+  // `first`. Returns EIO if the memory file cannot be read; this does not happen in practice,
+  // because no other program has access to the memory file.
   Result<void> Read(PageNumber first, uint64_t offset, absl::Span<char> out) const;
 
-  // Where `length` bytes from byte `offset` of that run on are mapped, or as many of them as are
-  // mapped in one piece; empty where none are. For system calls that take them, while the caller
-  // owns the pages and they stay as they are; and only of pages that were written: to look at
-  // another one gives it memory.
+  // Returns the address range of the `length` bytes from byte `offset` of that run on, or of the
+  // part of them that is mapped contiguously. The result is empty if the first byte is not mapped.
+  // The range is valid for system calls that read from it, while the caller owns the pages and they
+  // do not change. The caller may pass only pages that were written: reading another page through
+  // the mapping would allocate memory for it.
   absl::Span<const char> Map(PageNumber first, uint64_t offset, size_t length) const;
-  // Takes all that was mapped since the last call out of the page tables, also what Map missed when
-  // two threads read from the same area. To be called now and then.
+  // Removes from the page tables everything that was mapped since the last call, including what Map
+  // missed because two threads read from the same area. The daemon calls it periodically.
   void ForgetMappings();
 
-  // The memory file itself, for who wants to know what the system spends on it.
+  // The memory file, for code that measures how much memory the system uses for it.
   int descriptor() const { return fd_.get(); }
 
-  // Whether the kernel collects the writes of the files (FUSE_WRITEBACK_CACHE); for the users of
-  // the arena. Set before there are any.
+  // Whether the kernel collects the writes to the files (FUSE_WRITEBACK_CACHE). The users of the
+  // arena read it. It is set before the arena has any users.
   bool writeback_cache() const { return writeback_cache_; }
   void set_writeback_cache(bool value) { writeback_cache_ = value; }
 
-  // Whether the system backs the arena by huge pages, as far as it has them. Then Map is cheaper
-  // than Read: without them each page enters the page tables, and leaves them, by itself. Set
-  // before there are files.
+  // Whether the system backs the arena by huge pages where it has them. If it does, Map is cheaper
+  // than Read; without huge pages, each page enters and leaves the page tables separately. It is
+  // set before there are files.
   bool huge_pages() const { return huge_pages_; }
   void set_huge_pages(bool value) { huge_pages_ = value; }
 
-  // What pages are charged to by whoever takes them.
+  // The budget that the users of the arena charge for the pages that they allocate.
   Budget* budget() const { return budget_; }
 
-  // A shared page counts once for each owner.
+  // The number of pages in use. A shared page counts once for each owner.
   uint64_t pages_in_use() const { return in_use_.load(std::memory_order_relaxed); }
 
  private:
-  // 512 pages, 2 MiB: the unit of growth and of bookkeeping. A set bit is a free page.
+  // 512 pages (2 MiB): the unit by which the arena grows and in which it records free pages. A set
+  // bit is a free page.
   static constexpr size_t kGroupPages = 512;
   struct Group {
     uint64_t free_bits[kGroupPages / 64];
     uint64_t uncleared_bits[kGroupPages / 64];  // freed, but could not be cleared
     uint16_t free_count;
-    bool listed;  // in open_groups_
-    bool used;    // pages were taken since ReleaseEmptyGroups() last saw it empty
+    bool listed;  // the group is in open_groups_
+    bool used;    // pages were allocated since ReleaseEmptyGroups() last found the group empty
   };
 
-  // The unit of mapping, of which a part may lie behind the end of the file.
+  // The unit of mapping. A part of it may lie behind the end of the file.
   static constexpr uint64_t kWindowBytes = uint64_t{1} << 30;
   static constexpr size_t kWindows = kMaxPages / (kWindowBytes / kPageSize);
   struct Window {
     std::atomic<const char*> mapping{nullptr};
-    std::atomic<bool> used{false};  // since the last ForgetMappings
+    std::atomic<bool> used{false};  // mapped since the last ForgetMappings
   };
-  // A fault brings a huge page into the page tables, or a few pages around the one that was asked
-  // for: always within one area.
+  // A page fault adds a huge page to the page tables, or a few pages around the page that was
+  // accessed. Both always lie within one area.
   static constexpr uint64_t kAreaBytes = kGroupPages * kPageSize;
-  // 16 MiB in all: less than a program that is in want of memory has, and yet so much that a thread
-  // which reads a file from its beginning to its end finds its area there.
+  // 8 areas are 16 MiB. This is less than the resident memory of a program that causes a memory
+  // shortage, so the OOM killer prefers that program. It is enough for a thread that reads a file
+  // sequentially to find its area still mapped.
   static constexpr size_t kMaxAreas = 8;
-  // Areas that leave the page tables at a time: each call interrupts the other CPUs.
+  // The number of areas that are removed from the page tables at a time. They are removed in
+  // batches because each call interrupts the other CPUs.
   static constexpr size_t kUnmappedAtOnce = 4;
 
   Arena(base::UniqueFd fd, Budget* budget) : fd_(std::move(fd)), budget_(budget) {}
 
-  // Of a group that is given out in whole.
+  // The number of pages of a group that can be allocated.
   static constexpr uint16_t Capacity(size_t group_index) {
-    return group_index == 0 ? kGroupPages - 1 : kGroupPages;  // page 0 is never given out
+    return group_index == 0 ? kGroupPages - 1 : kGroupPages;  // page 0 is never allocated
   }
   static void MarkAllFree(size_t group_index, Group* group);
 
   // A page with several owners.
   struct SharedPage {
     PageNumber page;
-    mutable uint32_t others;  // owners beyond the first; no part of the key
+    mutable uint32_t others;  // owners beyond the first; not part of the key
   };
   struct ShareHash {
     using is_transparent = void;
@@ -189,47 +212,51 @@ class Arena {
 
   using SharedPages = GrowSafeHashSet<SharedPage, ShareHash, ShareEq>;
 
-  // The system takes back the memory of neighbouring pages; false: it does not.
+  // Returns the memory of consecutive pages to the system. False if the system does not take it
+  // back.
   bool PunchHole(PageNumber first, size_t count);
   void ClearPagesSetAside() ABSL_LOCKS_EXCLUDED(mu_);
-  // Takes one owner off a page.
+  // Removes one owner from a page.
   void DropShare(SharedPages::const_iterator share) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   Result<void> Grow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Maps the window that holds page `page`, if it is not and can be.
+  // Maps the window that contains page `page`, if it is not mapped yet. A failure is ignored: Map
+  // then returns an empty range.
   void MapWindowOf(uint64_t page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Notes that area `area` is about to be read, and takes the oldest ones out of the page tables if
-  // there are too many. Not all: areas that are being read would come back unnoticed.
+  // Records that area `area` is about to be read. Every kUnmappedAtOnce new areas, it removes the
+  // oldest kUnmappedAtOnce areas from the page tables. It does not remove all areas, because an
+  // area that is being read would come back without being recorded.
   void NoteMapped(uint64_t area) const;
-  // Takes kUnmappedAtOnce areas, from place `first` of mapped_areas_ on, out of the page tables.
+  // Removes kUnmappedAtOnce areas, from index `first` of mapped_areas_ on, from the page tables.
   void UnmapAreas(size_t first) const;
-  // Takes up to pages.size() pages out of one group that has some; returns how many.
+  // Allocates up to pages.size() pages from one group that has free pages. Returns how many.
   size_t TakeFrom(uint32_t group_index, absl::Span<PageNumber> pages)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Takes one owner off each page; those that had no other are moved to the front. Returns how
-  // many.
+  // Removes one owner from each page. The pages that had no other owner are moved to the front;
+  // returns how many these are.
   size_t Disown(absl::Span<PageNumber> pages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void MarkFree(absl::Span<const PageNumber> pages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Of neighbouring pages.
+  // Sets consecutive pages aside.
   void MarkUncleared(PageNumber first, size_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const base::UniqueFd fd_;
   Budget* const budget_;
   bool writeback_cache_ = false;  // constant once there are files
-  bool huge_pages_ = false;       // the same
+  bool huge_pages_ = false;       // constant once there are files
   std::atomic<uint64_t> in_use_{0};
-  // Each is mapped under mu_, once.
+  // Each window is mapped at most once, under mu_.
   mutable std::array<Window, kWindows> windows_;
-  // Areas that may be in the page tables: one more than their numbers; 0: none. The next one takes
-  // the place of the oldest.
+  // The areas that may be in the page tables. An element is the number of an area plus one; 0 means
+  // none. A new area replaces the oldest one.
   mutable std::array<std::atomic<uint64_t>, kMaxAreas> mapped_areas_{};
   mutable std::atomic<size_t> next_mapped_area_{0};
 
   mutable LeafMutex mu_;
   SharedPages shares_ ABSL_GUARDED_BY(mu_);
-  uint64_t uncleared_ ABSL_GUARDED_BY(mu_) = 0;  // pages that are set aside
+  uint64_t uncleared_ ABSL_GUARDED_BY(mu_) = 0;  // number of pages that are set aside
   std::vector<Group> groups_ ABSL_GUARDED_BY(mu_);
-  // Groups with free pages, the one to take from last. A full group leaves when it is met.
+  // Groups with free pages. Allocate takes pages from the last one, and removes it from the list
+  // when it is full.
   std::vector<uint32_t> open_groups_ ABSL_GUARDED_BY(mu_);
 };
 

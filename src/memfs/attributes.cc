@@ -25,10 +25,11 @@ Timestamp Apply(const TimeChange& change, Timestamp old, Timestamp now) {
 constexpr uint32_t kStatxFlags = FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL;
 static_assert(kStatxFlags == (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND | STATX_ATTR_NODUMP));
 
-// What inode flags forbid to the request; EPERM.
+// Returns EPERM if the flags of the inode forbid the request.
 Result<void> CheckFlags(const Inode& inode, const SetattrRequest& request) {
   if (!inode.fixed()) return {};
-  // ftruncate(2) of what was open for writing before the inode became immutable succeeds.
+  // ftruncate(2) succeeds on a descriptor that was opened for writing before the inode became
+  // immutable.
   if (request.size.has_value() && (inode.append_only() || !request.handle.has_value())) {
     return Errno(EPERM);
   }
@@ -38,7 +39,8 @@ Result<void> CheckFlags(const Inode& inode, const SetattrRequest& request) {
   const TimeChange::Kind atime = request.atime.kind;
   const TimeChange::Kind mtime = request.mtime.kind;
   if (atime == TimeChange::Kind::kKeep && mtime == TimeChange::Kind::kKeep) return {};
-  // A kernel that caches writes sends the times of one late, and says itself what "now" is.
+  // A kernel that caches writes sends the times of a write later, and sets the value of "now"
+  // itself.
   const bool by_kernel = request.ctime.has_value();
   if (by_kernel && atime == TimeChange::Kind::kKeep) return {};
   const bool touch =
@@ -47,7 +49,7 @@ Result<void> CheckFlags(const Inode& inode, const SetattrRequest& request) {
   return touch && !inode.immutable() ? Result<void>() : Errno(EPERM);
 }
 
-// chmod(2): the access ACL follows. Cannot fail.
+// chmod(2): changes the access ACL accordingly. Cannot fail.
 void SetPermissions(Inode* inode, uint32_t permissions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu) {
   std::string* const acl = inode->xattrs == nullptr ? nullptr : inode->xattrs->Find(kAccessAclName);
   if (acl != nullptr) Acl::SetMode(permissions, absl::MakeSpan(*acl));
@@ -65,7 +67,7 @@ Result<AttributesResult> MemFs::Getattr(const RequestContext&, const GetattrRequ
 Result<StatxResult> MemFs::Statx(const RequestContext&, const StatxRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   StatxResult result;
-  // The other attribute bits are the kernel's to know.
+  // The kernel sets the other attribute bits; the daemon does not have them.
   result.attribute_flags_mask = kStatxFlags;
   result.attribute_flags = inode->flags() & kStatxFlags;
   MutexLock lock(&inode->mu);
@@ -77,7 +79,7 @@ Result<StatxResult> MemFs::Statx(const RequestContext&, const StatxRequest& requ
 
 Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
                                         const SetattrRequest& request) {
-  // To cut a file in the middle of a shared page takes a page.
+  // Truncating a file in the middle of a shared page needs a new page.
   return RetryAfterReclaim(context, request.ino, /*bytes=*/0,
                            [&] { return DoSetattr(context, request); });
 }
@@ -99,26 +101,29 @@ Result<AttributesResult> MemFs::DoSetattr(const RequestContext& context,
     const ScopedBlockingCall absence(context.blocking_observer,
                                      bytes > *request.size && bytes - *request.size >= kLongWork);
     MEMFUSE_ASSIGN_OR_RETURN(const Resized size, data.Truncate(*request.size));
-    // truncate(2) to the size that it has already moves no time of a file without data, as on
-    // tmpfs; ftruncate(2), which is known by its handle, always does.
-    resized = size.changed || size.had_data || request.handle.has_value();
+    // On a file without data, truncate(2) to the current size changes no time, as on tmpfs.
+    // ftruncate(2), whose requests have a handle, always changes the times. So does open(2) with
+    // O_TRUNC: with passthrough, its SETATTR cannot be distinguished from that of truncate(2) to
+    // size 0.
+    resized = size.changed || size.had_data || request.handle.has_value() ||
+              (*request.size == 0 && truncates_by_setattr_);
   }
   const Timestamp now = base::Now();
   const bool owner_changes = request.uid.has_value() || request.gid.has_value();
-  // chown(2) clears set-id bits for every caller, and the kernel asks for it. In any other request
-  // kill_suidgid says that the caller has no CAP_FSETID.
+  // chown(2) clears set-id bits for every caller, and the kernel requests it. In any other request,
+  // kill_suidgid means that the caller does not have CAP_FSETID.
   if (!inode->is_directory() && (owner_changes || request.kill_suidgid)) {
     KillGroupBitOfStrangers(context, /*unprivileged=*/!owner_changes, inode.get());
   }
   MutexLock lock(&inode->mu);
   const CacheSeconds valid = inode->SyncFromBackingLocked();
   Metadata& meta = inode->meta;
-  // A request that names nothing is a write that is about to come, or chown(2) of nobody to
-  // nobody, which moves ctime.
+  // A request that sets no attribute precedes a write, or is a chown(2) with -1 for both the owner
+  // and the group, which moves ctime.
   bool changed = resized || (request.kill_suidgid && !request.size.has_value());
   if (resized || owner_changes || request.kill_suidgid) {
     const bool killed = inode->KillPrivilegesLocked(owner_changes || request.kill_suidgid);
-    // A truncate(2) that does nothing else moves no time, as on tmpfs.
+    // A truncate(2) that has no other effect changes no time, as on tmpfs.
     changed |= killed && (resized || !request.size.has_value());
   }
   if (request.mode.has_value()) SetPermissions(inode.get(), *request.mode & 07777);
@@ -137,14 +142,14 @@ Result<AttributesResult> MemFs::DoSetattr(const RequestContext& context,
                         request.mtime.kind != TimeChange::Kind::kKeep;
     static_cast<RegularFile*>(inode.get())->data()->SetBackingTimes(meta, chosen);
   }
-  // Who writes a file and then sets its times or owner (tar, cp -p) is done with it. Of a directory
-  // with another mode the kernel forgets the name.
+  // A program that writes a file and then sets its times or owner (tar, cp -p) usually does not
+  // change it again. If the mode of a directory changes, the kernel drops its cached name.
   inode->kernel_attrs_valid = valid != 0 && !(inode->is_directory() && request.mode.has_value());
   return AttributesResult{inode->KnownAttributesLocked(), valid};
 }
 
-// Asked only where the kernel checks no permissions (SessionOptions::kernel_permissions), and then
-// with the caller's user and group.
+// The kernel sends ACCESS only if it does not check permissions itself
+// (SessionOptions::kernel_permissions). The request contains the user and the group of the caller.
 Result<void> MemFs::Access(const RequestContext& context, const AccessRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   MutexLock lock(&inode->mu);

@@ -1,9 +1,10 @@
-// Backing files that stay registered after the last close: a build opens the same headers over and
-// over, and to register a file and to give it up again are the dearest calls of an open and a
-// close.
+// A cache of backing files that stay registered with the kernel after the last close(2). A build
+// opens the same headers many times, and registering and unregistering a backing file are the most
+// expensive system calls of an open(2) and a close(2).
 //
-// Bounded, and keyed by inode number: a file that comes to the place of another pushes it out. No
-// descriptor is kept, and nothing of a file that is removed: its owner takes it back first.
+// The cache has a fixed size and is keyed by inode number; an entry that maps to the same place as
+// another one replaces it. The cache keeps no descriptors. It keeps no ID of a removed file,
+// because the PassthroughFile takes its ID out of the cache before it removes its backing file.
 
 #ifndef MEMFUSE_SRC_MEMFS_BACKING_ID_CACHE_H_
 #define MEMFUSE_SRC_MEMFS_BACKING_ID_CACHE_H_
@@ -18,13 +19,13 @@
 
 namespace memfuse::memfs {
 
-// Thread-safe. 0 stands for no number.
+// Thread-safe. The backing ID 0 means no ID.
 class BackingIdCache {
  public:
   static constexpr size_t kPlaces = 1024;
 
-  // Keeps `id` for the file, and returns the number that is not kept any longer: to be given up by
-  // the caller.
+  // Stores `id` for the file. Returns the ID that it replaces (0 if none), which the caller must
+  // unregister.
   int32_t Put(InodeNumber ino, int32_t id) {
     Shard& shard = ShardOf(ino);
     MutexLock lock(&shard.mu);
@@ -33,7 +34,7 @@ class BackingIdCache {
     return std::exchange(place.id, id);
   }
 
-  // What was kept for the file, which is the caller's now.
+  // Removes and returns the ID that is stored for the file, or 0. The caller owns the ID then.
   int32_t Take(InodeNumber ino) {
     Shard& shard = ShardOf(ino);
     MutexLock lock(&shard.mu);
@@ -41,7 +42,7 @@ class BackingIdCache {
     return place.ino == ino ? std::exchange(place.id, 0) : 0;
   }
 
-  // Forgets everything: the numbers went with the connection.
+  // Removes all IDs without unregistering them: they became invalid with the FUSE connection.
   void Clear() {
     for (Shard& shard : shards_) {
       MutexLock lock(&shard.mu);
@@ -60,7 +61,7 @@ class BackingIdCache {
     std::array<Place, kPlaces / kShards> places ABSL_GUARDED_BY(mu);
   };
 
-  // Neighbours, which are often open at the same time, lie in different shards.
+  // Inodes with adjacent numbers, which are often open at the same time, lie in different shards.
   Shard& ShardOf(InodeNumber ino) { return shards_[ToInt(ino) % kShards]; }
   static size_t PlaceOf(InodeNumber ino) { return ToInt(ino) / kShards % (kPlaces / kShards); }
 

@@ -1,8 +1,10 @@
 // The limits of a file system: bytes and inodes.
 //
-// Everything that is stored counts against the bytes: file pages, small contents, page tables,
-// inodes, names, xattrs. The rule is to reserve first, then fill, and to give back what was not
-// used; so what is stored never exceeds the limit, not even for a moment.
+// Everything that is stored counts against the byte limit: file pages, inline data, page tables,
+// inodes, names and extended attributes. The exception is the file data of the passthrough store:
+// the kernel counts it against the size of the private tmpfs (passthrough_store.h). A caller
+// reserves bytes first, then stores data, and then releases the bytes that it did not use. The
+// stored amount therefore never exceeds the limit, not even temporarily.
 
 #ifndef MEMFUSE_SRC_MEMFS_BUDGET_H_
 #define MEMFUSE_SRC_MEMFS_BUDGET_H_
@@ -15,18 +17,19 @@
 
 namespace memfuse::memfs {
 
-// Whom a budget asks for more bytes when its limit is reached.
+// The object that a budget asks for more bytes when its limit is reached: the store that raises the
+// budget's limit.
 class QuotaSource {
  public:
-  // Raises the limit by at least `bytes`, or not at all. From any thread, under any lock but a
-  // leaf.
+  // Raises the budget's limit by at least `bytes` and returns true, or changes nothing and returns
+  // false. It may be called from any thread and under any lock except one of rank leaf.
   virtual bool Grow(uint64_t bytes) = 0;
 
  protected:
   ~QuotaSource() = default;
 };
 
-// Thread-safe; no lock, every member is atomic or constant.
+// Thread-safe. There is no lock: every member is atomic or constant.
 class Budget {
  public:
   Budget(uint64_t byte_limit, uint64_t inode_limit)
@@ -34,14 +37,15 @@ class Budget {
   Budget(const Budget&) = delete;
   Budget& operator=(const Budget&) = delete;
 
-  // All of `bytes`, or none and false.
+  // Reserves all of `bytes` and returns true, or reserves nothing and returns false.
   [[nodiscard]] bool ReserveBytes(uint64_t bytes) {
     while (!bytes_.Acquire(bytes)) {
       if (source_ == nullptr || !source_->Grow(bytes)) return false;
     }
     return true;
   }
-  // As many units of `unit` bytes as there is room for, at most `count`; returns how many.
+  // Reserves as many units of `unit` bytes as there is room for, at most `count`. Returns how many.
+  // It does not ask the QuotaSource for more bytes.
   [[nodiscard]] uint64_t ReserveUpTo(uint64_t count, uint64_t unit) {
     return bytes_.AcquireUpTo(count, unit);
   }
@@ -50,38 +54,42 @@ class Budget {
   [[nodiscard]] bool ReserveInode() { return inodes_.Acquire(1); }
   void ReleaseInode() { inodes_.Release(1); }
 
-  // From now on the limit is what `lender` raises it to, beginning with what is used; or, without
-  // one, the limit that the budget was made with. While nobody else uses it.
+  // With a `source`, the limit becomes the number of bytes that are used now, and `source` raises
+  // it from then on. With null, the limit becomes total() again. No other thread may use the budget
+  // during the call.
   void UseSource(QuotaSource* source) {
     source_ = source;
     bytes_.SetLimit(source == nullptr ? total() : bytes_used());
   }
   void RaiseLimit(uint64_t bytes) { bytes_.RaiseLimit(bytes); }
-  // By bytes that are not used; false, and nothing, where there are not so many.
+  // Lowers the limit by `bytes`, which must not be in use. If fewer bytes are unused, it changes
+  // nothing and returns false.
   [[nodiscard]] bool LowerLimit(uint64_t bytes) { return bytes_.LowerLimit(bytes); }
 
-  // Beside others who reserve and release, but one caller at a time: what the budget was made with
-  // is something else from now on. False, and nothing, where more is used.
+  // Changes the limit that the budget was made with. Other threads may reserve and release during
+  // the call, but only one thread at a time may change a limit. If more is used than the new limit
+  // allows, it changes nothing and returns false.
   [[nodiscard]] bool SetByteLimit(uint64_t bytes) {
     if (!Move(&bytes_, bytes)) return false;
     total_.store(bytes, std::memory_order_relaxed);
     return true;
   }
   [[nodiscard]] bool SetInodeLimit(uint64_t inodes) { return Move(&inodes_, inodes); }
-  // The same of bytes for a lender, who sees to the limit itself.
+  // Changes total() for a QuotaSource, which changes the limit itself.
   void SetTotal(uint64_t bytes) {
     bytes_.SizeShardsFor(bytes);
     total_.store(bytes, std::memory_order_relaxed);
   }
 
-  // What the budget was made with, of which a lender may keep a part for other things.
+  // The byte limit that the budget was made with, or that was set later. A QuotaSource may use a
+  // part of it for other data.
   uint64_t total() const { return total_.load(std::memory_order_relaxed); }
   uint64_t bytes_free() const { return bytes_.free(); }
-  // Nearly as much, and never more; cheaper.
+  // A lower bound of bytes_free() that is cheaper to compute: it leaves out what the shards hold.
   uint64_t bytes_free_lower_bound() const { return bytes_.free_lower_bound(); }
   uint64_t inode_limit() const { return inodes_.limit(); }
   uint64_t inodes_free() const { return inodes_.free(); }
-  // As bytes_free_lower_bound.
+  // As bytes_free_lower_bound(), for inodes.
   uint64_t inodes_free_lower_bound() const { return inodes_.free_lower_bound(); }
   uint64_t bytes_used() const { return bytes_.used(); }
   uint64_t inodes_used() const { return inodes_.used(); }
@@ -99,13 +107,13 @@ class Budget {
   }
 
   std::atomic<uint64_t> total_;
-  QuotaSource* source_ = nullptr;  // constant while anybody else uses the budget
+  QuotaSource* source_ = nullptr;  // constant while other threads use the budget
   ShardedCounter bytes_;
   ShardedCounter inodes_;
 };
 
-// Bytes that were reserved for something that may yet fail. The holder of the reservation gives
-// them back, unless they were kept; a move makes another one the holder.
+// Bytes that are reserved for an operation that may still fail. The destructor releases them unless
+// Keep was called. A move transfers the reservation.
 class Reservation {
  public:
   Reservation() = default;
@@ -114,14 +122,15 @@ class Reservation {
   ~Reservation() {
     if (bytes_ != 0) budget_->ReleaseBytes(bytes_);
   }
-  // At most once with success.
+  // May succeed at most once.
   [[nodiscard]] bool Reserve(Budget* budget, uint64_t bytes) {
     if (!budget->ReserveBytes(bytes)) return false;
     budget_ = budget;
     bytes_ = bytes;
     return true;
   }
-  // Now something else accounts for them. Returns how many.
+  // Ends the reservation without releasing the bytes: another object accounts for them now. Returns
+  // how many they are.
   uint64_t Keep() { return std::exchange(bytes_, 0); }
 
  private:
@@ -129,7 +138,7 @@ class Reservation {
   uint64_t bytes_ = 0;
 };
 
-// The same of one inode.
+// The same for one inode.
 class InodeReservation {
  public:
   InodeReservation() = default;
@@ -138,7 +147,7 @@ class InodeReservation {
   ~InodeReservation() {
     if (budget_ != nullptr) budget_->ReleaseInode();
   }
-  // At most once with success.
+  // May succeed at most once.
   [[nodiscard]] bool Reserve(Budget* budget) {
     if (!budget->ReserveInode()) return false;
     budget_ = budget;

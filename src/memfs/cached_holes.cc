@@ -5,7 +5,7 @@
 namespace memfuse::memfs {
 
 void CachedHoles::Add(uint64_t first, uint64_t last) {
-  // The ranges that the new one overlaps or touches become part of it.
+  // The ranges that overlap or touch the new one are merged into it.
   size_t begin = 0;
   while (begin < count_ && ranges_[begin].last + 1 < first) ++begin;
   size_t end = begin;

@@ -5,7 +5,8 @@
 namespace memfuse::memfs {
 namespace {
 
-// The entries of `dir` changed; and the number of directories in it by `subdirectories`.
+// Records a change of the entries of `dir`, in which the number of subdirectories changed by
+// `subdirectories`.
 void TouchDirectory(Directory* dir, int subdirectories, Timestamp now) {
   MutexLock lock(&dir->mu);
   dir->ChangedLocked(now);

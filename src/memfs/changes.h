@@ -1,12 +1,15 @@
-// Every change of the namespace: entries, link counts, and the times that go with them.
+// All changes of the namespace: directory entries, link counts, and the times that change with
+// them.
 //
-// Nothing else in memfs inserts or removes directory entries or touches nlink, so that whoever has
-// to follow changes (images, eviction, a server that is replaced while it runs) finds them here.
+// No other code in memfs inserts or removes directory entries or changes nlink, so code that has to
+// follow changes (images, eviction, replacing a running server) can find them all here. There are
+// two exceptions: MemFs::Make sets the link count of the root directory, and Directory::Clear drops
+// all entries of a directory that is destroyed.
 //
-// Preconditions that all share: the directories' locks are held exclusively, no attribute lock is
-// held, entries and inodes were checked, and whatever may fail (memory, budget) was done before;
-// these functions do not fail, but for the std::bad_alloc of AddEntry and MoveEntry, which comes
-// before their first effect.
+// All functions have these preconditions: the caller holds the locks of the directories exclusively
+// and holds no attribute lock; it has checked the entries and inodes; and it has done everything
+// that may fail (memory, budget) before. The functions do not fail, except that AddEntry and
+// MoveEntry may throw std::bad_alloc before they have changed anything.
 
 #ifndef MEMFUSE_SRC_MEMFS_CHANGES_H_
 #define MEMFUSE_SRC_MEMFS_CHANGES_H_
@@ -15,32 +18,34 @@
 
 namespace memfuse::memfs {
 
-// Gives dentry->inode the name `dentry` in `dir`: its link count grows (that of a new directory
-// comes to 2), as does that of `dir` under a directory.
+// Adds the name `dentry` for dentry->inode to `dir`. The link count of the inode grows by 1, or by
+// 2 for a new directory. The link count of `dir` grows by 1 if the inode is a directory.
 void AddEntry(Directory* dir, Dentry* dentry, Timestamp now)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(dir->names_mu);
 
-// Takes a name away. A directory loses all its links at once; its own lock is held too, and it is
-// empty and marked removed. True if nothing keeps the inode any more: it was marked dead, and the
-// caller, who holds a count on it, takes it out of the table after the locks.
+// Removes a name. A directory loses all its links at once; the caller also holds that directory's
+// own lock, and the directory is empty and marked as removed. Returns true if no name, lookup or
+// open keeps the inode: the inode was marked dead, and the caller, which holds a reference to it,
+// removes it from the inode table after it has released the locks.
 [[nodiscard]] bool RemoveEntry(Directory* dir, Dentry* dentry, Timestamp now)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(dir->names_mu);
 
-// What becomes of the two names of a rename.
+// What happens to the two names of a rename(2).
 struct MoveSpec {
   Dentry* source;
-  // The entry that the source's inode takes over (the one it had loses this name), or null: `fresh`
-  // is added.
+  // The existing entry of the new name, or null. If it is set, it gets the source's inode, and the
+  // inode that it had loses this name. If it is null, `fresh` is added.
   Dentry* target = nullptr;
   Dentry* fresh = nullptr;
-  // Takes the place of the source's old name (RENAME_WHITEOUT), or null: the old name goes.
+  // The inode that gets the old name of the source (RENAME_WHITEOUT), or null: the old name is
+  // removed.
   Inode* whiteout = nullptr;
 };
-// True if the replaced inode is dead now, as for RemoveEntry.
+// Returns true if the replaced inode is dead now, as RemoveEntry does.
 [[nodiscard]] bool MoveEntry(Directory* from, Directory* to, const MoveSpec& move, Timestamp now)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(from->names_mu, to->names_mu);
 
-// Two names trade their inodes (RENAME_EXCHANGE).
+// Exchanges the inodes of two names (RENAME_EXCHANGE).
 void ExchangeEntries(Directory* a_dir, Dentry* a, Directory* b_dir, Dentry* b, Timestamp now)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(a_dir->names_mu, b_dir->names_mu);
 

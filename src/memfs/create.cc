@@ -1,4 +1,4 @@
-// Making inodes and names: MKNOD, MKDIR, SYMLINK, LINK, CREATE, TMPFILE.
+// Operations that make inodes and names: MKNOD, MKDIR, SYMLINK, LINK, CREATE, TMPFILE.
 
 #include <fcntl.h>
 #include <limits.h>
@@ -16,7 +16,7 @@
 namespace memfuse::memfs {
 namespace {
 
-// What an inode of this kind takes: itself and its slot in the table.
+// The memory that an inode of this type takes: the object and its slot in the table.
 uint32_t InodeCost(uint32_t type, std::string_view target, const DataStore& store) {
   constexpr uint32_t kTableSlot = 32;
   switch (type) {
@@ -74,7 +74,8 @@ Result<void> MemFs::InheritFrom(const Directory& parent, const RequestContext& c
 
 Result<InodeRef> MemFs::NewInode(const RequestContext& context, const Directory& parent,
                                  const NewNode& node, Timestamp now) {
-  // An idmapped mount has no number for the caller: what every other file system says.
+  // An idmapped mount may have no number for the caller. EOVERFLOW is the error of other file
+  // systems.
   if (!context.uid.has_value() || !context.gid.has_value()) return Errno(EOVERFLOW);
   const uint32_t type = node.mode & S_IFMT;
   const uint32_t cost = InodeCost(type, node.target, *resources_.store);
@@ -108,7 +109,8 @@ Result<Entry> MemFs::MakeNode(const RequestContext& context, InodeNumber parent,
                               std::string_view name, const NewNode& node, OpenResult* open) {
   MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(parent));
   MEMFUSE_RETURN_IF_ERROR(CheckName(name));
-  InodeRef inode;  // outlives the lock: where the maker fails, the inode goes without it
+  // outlives the lock: if the function fails, the inode is destroyed after the lock is released
+  InodeRef inode;
   MutexLock names(&dir->names_mu);
   if (dir->removed) return Errno(ENOENT);
   if (name == "." || name == ".." || dir->Find(name) != nullptr) return Errno(EEXIST);
@@ -131,7 +133,7 @@ Result<Entry> MemFs::MakeNode(const RequestContext& context, InodeNumber parent,
   table_.Insert(inode);
   absl::Cleanup leave_table = [&] { table_.Erase(inode->ino); };
   AddEntry(dir.get(), dentry.get(), now);
-  // Nothing fails any more.
+  // No step below can fail.
   (void)dentry.release();
   std::move(leave_table).Cancel();
   std::move(close).Cancel();
@@ -206,7 +208,7 @@ Result<CreateResult> MemFs::Tmpfile(const RequestContext& context, const CreateR
 Result<CreateResult> MemFs::MakeTmpfile(const RequestContext& context,
                                         const CreateRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(request.parent));
-  // A removed parent is as good as any: nothing is added to it.
+  // The parent may be a removed directory, because no entry is added to it.
   if (dir->immutable()) return Errno(EPERM);
   NewNode node;
   node.mode = S_IFREG | (request.mode & 07777);
@@ -248,13 +250,13 @@ Result<Entry> MemFs::MakeLink(const LinkRequest& request) {
   const bool full = !space.Reserve(&resources_.budget, Dentry::Cost(request.new_name));
   DentryHolder dentry(Dentry::New(request.new_name, inode.get()));
   {
-    // A reference that is given up below keeps the inode from dying between the check and the
-    // link: another thread may be taking its last name away in another directory.
+    // The lookup count, which is decremented below, keeps the inode alive between the check and the
+    // link: another thread may remove its last name in another directory at the same time.
     MutexLock lock(&inode->mu);
     if (inode->dead || (inode->meta.nlink == 0 && !inode->linkable)) return Errno(ENOENT);
     if (inode->meta.nlink == std::numeric_limits<uint32_t>::max()) return Errno(EMLINK);
     if (full) return Errno(ENOSPC);
-    ++inode->lookups;  // the caller's
+    ++inode->lookups;  // held by this call
   }
   try {
     AddEntry(dir.get(), dentry.get(), base::Now());

@@ -113,7 +113,7 @@ Result<void> DaemonFile::BreakCow(uint64_t index) {
   if (!slot.shared()) return {};
   PageNumber page = slot.page();
   if (arena_->IsShared(page)) {
-    // The page that is given up was charged; the new one takes its place.
+    // The page that is given up was charged in the budget; the charge passes to the new page.
     PageNumber own;
     MEMFUSE_RETURN_IF_ERROR(arena_->Allocate(absl::MakeSpan(&own, 1)));
     const Result<void> copied = CopyPage(page, own);
@@ -137,8 +137,8 @@ Result<size_t> DaemonFile::WritePages(uint64_t offset, Payload* data, size_t siz
   const uint64_t first = PageOf(offset);
   const uint64_t count = PageOf(offset + size - 1) - first + 1;
 
-  // Where the data goes: the pages that are there, and new ones (0, to begin with) for holes and in
-  // place of pages that have other owners. The table takes the new ones when they have been
+  // The target pages of the data: existing pages, and new ones (0 at first) for holes and in place
+  // of pages that have other owners. The new pages are entered in the table when they have been
   // written.
   std::array<PageNumber, kBatchPages> target;
   uint64_t holes = 0;
@@ -156,7 +156,7 @@ Result<size_t> DaemonFile::WritePages(uint64_t offset, Payload* data, size_t siz
     return ready.error();
   }
   const uint64_t granted = budget()->ReserveUpTo(holes, kPageSize);
-  // In order; the first hole for which there is no space ends the write.
+  // In order. The first hole for which there is no space ends the write.
   uint64_t backed = 0;
   size_t used = 0;
   for (uint64_t left = granted; backed < count; ++backed) {
@@ -167,9 +167,9 @@ Result<size_t> DaemonFile::WritePages(uint64_t offset, Payload* data, size_t siz
     target[backed] = fresh[used++];
   }
   if (used < wanted) arena_->Free(absl::MakeSpan(fresh.data() + used, wanted - used));
-  if (backed == 0) return Errno(ENOSPC);  // nothing was granted then
+  if (backed == 0) return Errno(ENOSPC);  // the budget granted nothing
 
-  // New pages keep what the write leaves of the old ones.
+  // New pages get the part of the old content that the write does not replace.
   const uint64_t reach = std::min(offset + size, PageStart(first + backed));
   const auto is_whole = [&](uint64_t i) {
     return PageStart(first + i) >= offset && PageStart(first + i + 1) <= reach;
@@ -178,7 +178,7 @@ Result<size_t> DaemonFile::WritePages(uint64_t offset, Payload* data, size_t siz
   if (first == 0 && inline_data() != nullptr) {
     result = arena_->Write(target[0], 0, absl::MakeConstSpan(inline_data(), inline_size()));
   }
-  // Only the first and the last can be covered in part.
+  // Only the first and the last page can be covered in part.
   for (uint64_t i = 0; i < backed; i += std::max<uint64_t>(backed - 1, 1)) {
     const PageSlot slot = table()->Get(first + i);
     if (!result.ok() || slot.hole() || slot.page() == target[i] || is_whole(i)) continue;
@@ -199,7 +199,8 @@ Result<size_t> DaemonFile::WritePages(uint64_t offset, Payload* data, size_t siz
     done += before - data->size();
   }
   if (done < length && (offset + done) % kPageSize != 0) {
-    // A new page that did not get all of its data, and kept nothing of the old page's, is not used.
+    // A new page is not used if it did not get all of its data and nothing was copied to it from
+    // the old page.
     const uint64_t i = PageOf(offset + done) - first;
     const PageSlot slot = table()->Get(first + i);
     if (!slot.hole() && slot.page() != target[i] && is_whole(i)) {
@@ -207,10 +208,11 @@ Result<size_t> DaemonFile::WritePages(uint64_t offset, Payload* data, size_t siz
     }
   }
 
-  // What was transferred before a failure is a short write. The other new pages go back.
+  // Data that was transferred before a failure counts as a short write. The other new pages are
+  // freed.
   const uint64_t written = done == 0 ? 0 : PageOf(offset + done - 1) - first + 1;
   uint64_t filled = 0;
-  size_t unused = 0;  // pages in `fresh`, which is free for other use
+  size_t unused = 0;  // number of pages in `fresh`, whose elements are not needed any more
   for (uint64_t i = 0; i < backed; ++i) {
     const PageSlot slot = table()->Get(first + i);
     if (i >= written) {
@@ -247,7 +249,7 @@ Result<size_t> DaemonFile::WriteAndStamp(uint64_t offset, Payload data,
     if (end > old_end) MEMFUSE_RETURN_IF_ERROR(ResizeInline(end));
     failed = data.CopyTo(absl::MakeSpan(inline_data() + offset, size));
     done = size - data.size();
-    // Nothing stays behind what was transferred.
+    // No bytes remain behind the transferred data.
     const uint32_t kept = std::max(old_end, static_cast<uint32_t>(done == 0 ? 0 : offset + done));
     if (kept < end) (void)ResizeInline(kept);
   } else {
@@ -264,7 +266,7 @@ Result<size_t> DaemonFile::WriteAndStamp(uint64_t offset, Payload data,
         break;
       }
       done += *written;
-      if (*written < length) break;  // full
+      if (*written < length) break;  // no space
     }
   }
   if (done == 0) return failed.error();
@@ -298,8 +300,8 @@ Result<Resized> DaemonFile::Truncate(uint64_t size) {
     const uint64_t old = size_.load(std::memory_order_relaxed);
     result = {size != old, blocks() != 0};
     if (size <= old) {
-      // What lies behind the end has to read as zeros if the file grows again; and what was
-      // reserved there goes, even where the size stays.
+      // The range behind the end must read as zeros if the file grows again. Pages that are
+      // reserved there are released, even if the size does not change.
       if (size % kPageSize != 0) {
         MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(size, PageStart(PageOf(size) + 1)));
       }
@@ -314,14 +316,14 @@ Result<Resized> DaemonFile::Truncate(uint64_t size) {
 Result<void> DaemonFile::FillHoles(uint64_t first, uint64_t last) {
   const uint64_t present = table() == nullptr ? 0 : table()->CountPresent(first, last);
   const uint64_t missing = last - first + 1 - present;
-  // Space first: it bounds how much the page table is asked for.
+  // Space is reserved first, because this bounds the memory that the page table is asked for.
   Reservation space;
   if (!space.Reserve(budget(), missing * kPageSize)) return Errno(ENOSPC);
   std::vector<PageNumber> fresh(missing);
   MEMFUSE_RETURN_IF_ERROR(arena_->Allocate(absl::MakeSpan(fresh)));
   absl::Cleanup free_pages = [&] { arena_->Free(absl::MakeSpan(fresh)); };
   MEMFUSE_RETURN_IF_ERROR(PrepareTable(first, last));
-  // A tiny page 0 is the first hole; it moves.
+  // If page 0 is inline data, it is the first hole. Its data moves to the first new page.
   const bool with_tiny = inline_data() != nullptr && first == 0;
   if (with_tiny) {
     Result<void> moved =
@@ -339,7 +341,7 @@ Result<void> DaemonFile::FillHoles(uint64_t first, uint64_t last) {
     if (slot.hole()) {
       table()->Set(i, PageSlot(fresh[used++], with_tiny && i == 0));
     } else if (!slot.written()) {
-      // It counts as data from now on, as it does on tmpfs.
+      // The page counts as data from now on, as it does on tmpfs.
       table()->Set(i, PageSlot::PreallocatedAsData(slot.page()));
     }
   }
@@ -365,9 +367,9 @@ Result<void> DaemonFile::PunchHole(uint64_t offset, uint64_t length) {
     MutexLock lock(&mu_);
     const uint64_t first_whole = (offset + kPageSize - 1) / kPageSize;
     const uint64_t end_whole = PageOf(end);  // exclusive
-    // What may want memory comes before the first change.
+    // Steps that may need memory come before the first change.
     MEMFUSE_RETURN_IF_ERROR(BreakCowAtEdges(offset, end));
-    if (first_whole > end_whole) {  // inside one page
+    if (first_whole > end_whole) {  // the range is inside one page
       MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(offset, end));
     } else {
       MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(offset, PageStart(first_whole)));
@@ -383,18 +385,19 @@ Result<void> DaemonFile::PunchHole(uint64_t offset, uint64_t length) {
 
 Result<void> DaemonFile::ZeroRange(uint64_t offset, uint64_t length, bool keep_size) {
   if (EndsTooFar(offset, length)) return Errno(EFBIG);
-  // Pages for the place of those that other files own too; then those. Freed without the lock.
+  // Initially new pages that replace pages with other owners; after ClearPages, the replaced pages.
+  // They are freed after the lock is released.
   std::vector<PageNumber> replaced;
   const absl::Cleanup free_replaced = [&] { arena_->Free(absl::MakeSpan(replaced)); };
   MutexLock lock(&mu_);
   const uint64_t end = offset + length;
   const uint64_t first_whole = (offset + kPageSize - 1) / kPageSize;
   const uint64_t end_whole = PageOf(end);  // exclusive
-  // What may want space or memory comes before the first change.
+  // Steps that may need space or memory come before the first change.
   MEMFUSE_RETURN_IF_ERROR(BreakCowAtEdges(offset, end));
   MEMFUSE_RETURN_IF_ERROR(AllocateForShared(first_whole, end_whole, &replaced));
   MEMFUSE_RETURN_IF_ERROR(FillHoles(PageOf(offset), PageOf(end - 1)));
-  if (first_whole > end_whole) {  // inside one page
+  if (first_whole > end_whole) {  // the range is inside one page
     MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(offset, end));
   } else {
     MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(offset, PageStart(first_whole)));
@@ -424,7 +427,7 @@ Result<void> DaemonFile::AllocateForShared(uint64_t first, uint64_t end,
 Result<void> DaemonFile::ClearPages(uint64_t first, uint64_t end, absl::Span<PageNumber> fresh) {
   size_t used = 0;
   for (uint64_t i = table()->NextWritten(first); i < end; i = table()->NextWritten(i)) {
-    // The other owners may have given a page up meanwhile.
+    // The other owners may have given a page up in the meantime.
     const auto is_shared = [&](PageSlot slot) {
       return used < fresh.size() && slot.shared() && arena_->IsShared(slot.page());
     };

@@ -1,4 +1,4 @@
-// Copying between files of the arena: whole pages are shared, copy on write.
+// Copying between files of the daemon store: whole pages are shared, copy on write.
 
 #include <algorithm>
 #include <array>
@@ -11,7 +11,8 @@ namespace memfuse::memfs {
 Result<size_t> DaemonFile::ShareRange(uint64_t first, uint64_t end, absl::Span<PageNumber> pages) {
   MutexLock lock(&mu_);
   const uint64_t size = size_.load(std::memory_order_relaxed);
-  // What lies in a page behind the end is zeros: the last page can be lent if nothing lies between.
+  // A page contains zeros behind the end of the file, so the last page can be shared if the range
+  // covers the file up to its end.
   const uint64_t limit = size <= end ? size : end / kPageSize * kPageSize;
   size_t count = 0;
   for (; count < pages.size() && PageStart(first + count) < limit; ++count) {
@@ -35,7 +36,7 @@ Result<size_t> DaemonFile::InsertShared(uint64_t first, uint64_t end,
   Result<void> result;
   {
     MutexLock lock(&mu_);
-    // A last page that is not whole must not cut what the file has behind it.
+    // A last page that is not whole must not replace data that the file has behind `end`.
     if (PageStart(first + pages.size()) > end && size_.load(std::memory_order_relaxed) > end) {
       --usable;
     }
@@ -76,7 +77,7 @@ Result<uint64_t> DaemonFile::Reflink(DaemonFile* source, uint64_t offset_in, uin
                            source->ShareRange(PageOf(offset_in), offset_in + length,
                                               absl::MakeSpan(pages.data(), want)));
   size_t taken = 0;
-  // Also where an exception is thrown: nothing else knows that they are shared.
+  // This also runs if an exception is thrown, because no other object refers to the shared pages.
   const absl::Cleanup free_others = [&] {
     arena_->Free(absl::MakeSpan(pages.data() + taken, lent - taken));
   };
@@ -88,7 +89,8 @@ Result<uint64_t> DaemonFile::Reflink(DaemonFile* source, uint64_t offset_in, uin
 
 Result<uint64_t> DaemonFile::CopyFrom(FileData* source, uint64_t offset_in, uint64_t offset_out,
                                       uint64_t length) {
-  // One file's lock at a time: the copy is no snapshot, as it is none on tmpfs.
+  // Only one file's lock is held at a time, so the copy is not a snapshot. It is not one on tmpfs
+  // either.
   constexpr uint64_t kPiece = 64 << 10;
   auto* const from = static_cast<DaemonFile*>(source);
   std::vector<char> buffer;
@@ -106,7 +108,7 @@ Result<uint64_t> DaemonFile::CopyFrom(FileData* source, uint64_t offset_in, uint
       done += *shared;
       if (*shared > 0) continue;
     }
-    // Up to where pages may be shared again.
+    // Copies up to the next offset from which pages may be shared again.
     const uint64_t rest = std::min(length - done, kPiece - in % kPageSize);
     try {
       buffer.resize(kPiece);

@@ -6,7 +6,7 @@ namespace memfuse::memfs {
 
 absl::StatusOr<std::unique_ptr<DaemonStore>> DaemonStore::Make(const DaemonStoreOptions& options,
                                                                Budget* budget) {
-  // Of a smaller size the unused part of one huge page would be too large a part.
+  // With a smaller size limit, the unused part of one huge page would be too large in proportion.
   constexpr uint64_t kMinSizeForHuge = 64 << 20;
   PrivateTmpfsOptions tmpfs;
   tmpfs.huge = options.huge;

@@ -1,4 +1,4 @@
-// File data in pages of the arena.
+// The daemon store (--data=daemon): file data in pages of the arena.
 
 #ifndef MEMFUSE_SRC_MEMFS_DAEMON_STORE_H_
 #define MEMFUSE_SRC_MEMFS_DAEMON_STORE_H_
@@ -18,9 +18,10 @@
 namespace memfuse::memfs {
 
 struct DaemonStoreOptions {
-  // tmpfs(5)'s huge=, of the arena as one file; "auto": within_size, where the system gives it to
-  // this user and the size is not small beside a huge page. Small files lie side by side in a huge
-  // page, so unlike on a tmpfs it costs them nothing.
+  // The option huge= of tmpfs(5), for the memory file of the arena. "auto" means within_size if the
+  // system permits it for this user and the size limit is at least 64 MiB, and never otherwise.
+  // Small files lie side by side in a huge page, so huge pages do not cost extra memory for small
+  // files as they do on a tmpfs.
   std::string huge = "auto";
   bool noswap = false;
   bool writeback_cache = false;  // the kernel collects writes
@@ -28,7 +29,8 @@ struct DaemonStoreOptions {
 
 class DaemonStore final : public DataStore {
  public:
-  // `budget` outlives the store. As MakePrivateFile, for what is asked of it, and Arena::Make.
+  // `budget` must outlive the store. Returns the errors of MakePrivateFile, if the options need a
+  // private file, and those of Arena::Make.
   static absl::StatusOr<std::unique_ptr<DaemonStore>> Make(const DaemonStoreOptions& options,
                                                            Budget* budget);
 
@@ -46,12 +48,13 @@ class DaemonStore final : public DataStore {
   }
   void ReleaseUnused(bool all) override {
     if (all) return;
-    // Nothing of it is in use by the budget's account.
+    // The memory that is released below does not count as used in the budget, so a call for all of
+    // the unused budget has nothing to do.
     arena_->ReleaseEmptyGroups();
     arena_->ForgetMappings();
   }
 
-  // What it is in the end: never, within_size, advise, always.
+  // The effective value: never, within_size, advise or always.
   const std::string& huge() const { return huge_; }
 
  private:

@@ -26,7 +26,7 @@ void Directory::Insert(Dentry* dentry) {
   dentry->cookie = next_cookie_;
   const NodeReserve reserve(by_cookie_.size());
   by_name_.Insert(dentry);
-  by_cookie_.insert(by_cookie_.end(), dentry);  // cannot fail: there is the reserve
+  by_cookie_.insert(by_cookie_.end(), dentry);  // cannot fail, because of the NodeReserve
   ++next_cookie_;
   entry_count_.store(by_name_.size(), std::memory_order_relaxed);
 }

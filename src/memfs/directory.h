@@ -1,11 +1,11 @@
 // Directories: names in a hash table, and in the order of their cookies.
 //
-// A cookie is the position of an entry in a listing. A new entry gets a cookie larger than all that
-// its directory has given out before, and cookies are never used again. A listing goes from the
-// largest cookie down to the smallest (newest entry first, as on tmpfs). So an entry that exists
-// all the time is delivered exactly once, and an entry that is made or renamed while a listing goes
-// on lies behind its position: every listing ends. Offsets 0, 1 and 2 stand for the beginning, the
-// place after "." and the place after "..".
+// A cookie is the position of an entry in a listing. A new entry gets a cookie that is larger than
+// all cookies that its directory has assigned before, and cookies are never reused. A listing goes
+// from the largest cookie down to the smallest (the newest entry first, as on tmpfs). An entry that
+// exists during the whole listing is therefore returned exactly once. An entry that is created or
+// renamed during a listing lies behind the listing's position, so every listing ends. The offsets
+// 0, 1 and 2 represent the beginning, the place after "." and the place after "..".
 
 #ifndef MEMFUSE_SRC_MEMFS_DIRECTORY_H_
 #define MEMFUSE_SRC_MEMFS_DIRECTORY_H_
@@ -26,11 +26,11 @@ namespace memfuse::memfs {
 
 inline constexpr size_t kNameMax = 255;
 
-// The smallest cookie of an entry; smaller offsets of a listing are those of "." and "..".
+// The smallest cookie of an entry. Smaller offsets in a listing belong to "." and "..".
 inline constexpr uint64_t kFirstCookie = 3;
 
-// One name. The name's bytes follow the struct in the same heap block. A name keeps its inode live
-// (nlink), so the pointer needs no count of its own.
+// One name. The bytes of the name follow the struct in the same heap block. A name keeps its inode
+// live (nlink), so the pointer to the inode is not counted as a reference.
 struct Dentry {
   uint64_t cookie;
   Inode* inode;
@@ -40,7 +40,8 @@ struct Dentry {
     return {reinterpret_cast<const char*>(this) + sizeof(Dentry), name_size};
   }
 
-  // What an entry is charged: its block, and its places in table and order.
+  // What an entry is charged: its heap block, and its places in the hash table and in the order of
+  // cookies.
   static uint64_t Cost(std::string_view name) {
     return (sizeof(Dentry) + name.size() + 15) / 16 * 16 + 32;
   }
@@ -50,7 +51,7 @@ struct Dentry {
   static void Delete(Dentry* dentry) noexcept;
 };
 
-// A name that is in no directory yet.
+// A name that is not in a directory yet.
 struct DentryDeleter {
   void operator()(Dentry* dentry) const noexcept { Dentry::Delete(dentry); }
 };
@@ -62,30 +63,32 @@ class Directory final : public Inode {
             Reservation charge)
       : Inode(resources, number, S_IFDIR, born, std::move(charge)), parent_(ToInt(parent)) {}
 
-  // What tmpfs shows: 40 bytes, and 20 for each entry.
+  // The size that tmpfs reports: 40 bytes, and 20 bytes for each entry.
   uint64_t size() const override { return 40 + 20 * entry_count_.load(std::memory_order_relaxed); }
 
-  // Where ".." leads. It changes in a rename between two parents only, under the rename lock.
+  // The directory that ".." names. It changes only in a rename between two parents, under the
+  // rename lock.
   InodeNumber parent() const { return InodeNumber{parent_.load(std::memory_order_relaxed)}; }
   void set_parent(InodeNumber parent) { parent_.store(ToInt(parent), std::memory_order_relaxed); }
 
-  // nullptr if there is none.
+  // Returns nullptr if there is no such name.
   Dentry* Find(std::string_view name) const ABSL_SHARED_LOCKS_REQUIRED(names_mu);
-  // Precondition: no such name. Gives the entry its cookie and owns it, and its charge, from here
-  // on. Throws std::bad_alloc, and nothing is changed then.
+  // Precondition: the directory has no entry with this name. Assigns a cookie to the entry. From
+  // then on the directory owns the entry and its charge. Throws std::bad_alloc, and nothing is
+  // changed then.
   void Insert(Dentry* dentry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mu);
-  // Frees the entry and what it was charged.
+  // Frees the entry and releases its charge.
   void Erase(Dentry* dentry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mu);
-  // The entry with the largest cookie below `cookie`, or nullptr.
+  // Returns the entry with the largest cookie below `cookie`, or nullptr.
   const Dentry* Before(uint64_t cookie) const ABSL_SHARED_LOCKS_REQUIRED(names_mu);
   bool empty() const ABSL_SHARED_LOCKS_REQUIRED(names_mu) { return by_name_.empty(); }
 
-  // Drops all entries; for the end of the file system only.
+  // Drops all entries. It is called when the directory is destroyed.
   void Clear() ABSL_LOCKS_EXCLUDED(names_mu);
 
-  // Rank directory.
+  // The lock of rank directory.
   mutable DirectoryMutex names_mu;
-  // rmdir'd or replaced: takes no entries any more.
+  // The directory was removed by rmdir(2) or replaced by rename(2); no entry can be added any more.
   bool removed ABSL_GUARDED_BY(names_mu) = false;
 
  private:
@@ -116,7 +119,8 @@ class Directory final : public Inode {
   ~Directory() override;
 
   std::atomic<uint64_t> parent_;
-  std::atomic<uint64_t> entry_count_{0};  // written under names_mu, read by stat without it
+  // written under names_mu; stat(2) reads it without names_mu
+  std::atomic<uint64_t> entry_count_{0};
   GrowSafeHashSet<Dentry*, NameHash, NameEq> by_name_ ABSL_GUARDED_BY(names_mu);
   absl::btree_set<Dentry*, CookieLess, NodeAllocator<Dentry*>> by_cookie_ ABSL_GUARDED_BY(names_mu);
   uint64_t next_cookie_ ABSL_GUARDED_BY(names_mu) = kFirstCookie;

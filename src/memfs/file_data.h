@@ -1,12 +1,13 @@
-// The bytes of one regular file, behind an interface: where they lie is the store's business
-// (data_store.h).
+// The interface to the data of one regular file. The store (data_store.h) decides where the bytes
+// are.
 //
-// Two kinds. Either the kernel asks for each read and write (and may cache them), or it serves an
-// open file from a *backing file* by itself (passthrough): then size, blocks and times change
-// without a call, and SyncFromBackingFile() finds out.
+// There are two kinds of implementations. With the first kind, the kernel sends a request for each
+// read and write, and may cache the data. With the second kind (passthrough), the kernel reads and
+// writes an open file directly in a *backing file*. The size, blocks and times then change without
+// a request, and SyncFromBackingFile() finds out about the changes.
 //
-// Thread-safe: an implementation has locks of rank data or leaf (lock_order.h) of its own, or
-// leaves locking to the kernel.
+// Thread-safe: an implementation has its own locks of rank data or leaf (lock_order.h), or relies
+// on the kernel's locks.
 
 #ifndef MEMFUSE_SRC_MEMFS_FILE_DATA_H_
 #define MEMFUSE_SRC_MEMFS_FILE_DATA_H_
@@ -23,85 +24,96 @@
 
 namespace memfuse::memfs {
 
-// The largest file size: what off_t can say.
+// The largest file size that off_t can represent.
 inline constexpr uint64_t kMaxFileSize = (uint64_t{1} << 63) - 1;
 
-// Whether a range ends beyond it.
+// Whether a range ends beyond kMaxFileSize.
 inline bool EndsTooFar(uint64_t offset, uint64_t length) {
   return offset > kMaxFileSize || length > kMaxFileSize - offset;
 }
 
 struct Resized {
-  bool changed = false;   // the size is another one now
-  bool had_data = false;  // something was allocated before
+  bool changed = false;   // the size is different now
+  bool had_data = false;  // blocks were allocated before
 };
 
 class FileData {
  public:
   virtual ~FileData() = default;
 
-  // Exact whenever no call is under way, and, of a file that the kernel writes by itself, as of the
-  // last SyncFromBackingFile.
+  // Exact when no call is in progress. For a file that the kernel writes itself, the size is that
+  // of the last SyncFromBackingFile or of the last change by the daemon.
   virtual uint64_t size() const = 0;
-  // Units of 512 bytes that are allocated.
+  // The number of allocated units of 512 bytes.
   virtual uint64_t blocks() const = 0;
 
-  // open(2) with `flags`: says how the kernel is to treat the file. Each one that succeeds is
-  // followed by a Close with the same flags. ENOMEM, ENOSPC, ENFILE.
+  // Handles open(2) with `flags` and sets in `open` how the kernel has to treat the file. Each
+  // successful call is followed by a Close with the same flags. Returns ENOMEM, ENOSPC, EMFILE,
+  // ENFILE or EIO.
   virtual Result<void> Open(uint32_t flags, OpenResult* open) = 0;
   virtual void Close(uint32_t flags) = 0;
 
-  // Brings size(), blocks() and the inode's times up to date with what the kernel did by itself,
-  // and returns how long they stay right unless somebody calls. Called before any of them is looked
-  // at or changed, with the inode's attribute lock held.
+  // Updates size(), blocks() and `times`, the times of the inode, with what the kernel changed by
+  // itself. Returns how long they stay valid if no request changes them. It is called before any of
+  // these values is read or changed, with the attribute lock of the inode held.
   virtual CacheSeconds SyncFromBackingFile(Times* /*times*/) { return kCacheForever; }
-  // How long the attributes stay right, as far as it is known without a look.
+  // How long the attributes stay valid, judged without looking at the backing file.
   virtual CacheSeconds Validity() const { return kCacheForever; }
-  // The inode's times are to be these now; a backing file is given them, too. `chosen`:
-  // utimensat(2) set them; otherwise another change of the inode moved them. Called with the
-  // inode's attribute lock held.
+  // Informs the file that the times of the inode are `times` now; a backing file gets them too.
+  // `chosen` is true if utimensat(2) set the times, and false if another change of the inode moved
+  // them. It is called with the attribute lock of the inode held.
   virtual void SetBackingTimes(const Times& /*times*/, bool /*chosen*/) {}
 
-  // Up to out.size() bytes from `offset`; fewer at the end of the file, holes as zeros.
+  // Reads up to out.size() bytes from `offset` on: fewer at the end of the file. Holes read as
+  // zeros.
   virtual Result<size_t> Read(uint64_t offset, absl::Span<char> out) = 0;
-  // The same, by way of a sink; what is not copied is sent under the file's lock. `to_page_cache`:
-  // the kernel keeps it. EINVAL: it must not.
+  // The same, with a sink. Data that is not copied is sent under the lock of the file.
+  // `to_page_cache` means that the kernel keeps the data in its page cache. Returns EINVAL if the
+  // kernel must not keep it.
   virtual Result<size_t> ReadTo(uint64_t offset, ReadSink* sink, bool /*to_page_cache*/) {
     return Read(offset, sink->buffer());
   }
 
-  // All of `data`, or as much from its beginning as space was found for. EFBIG, ENOSPC (not one
-  // byte), ENOMEM, EIO (the data could not be had).
+  // Writes all of `data`, or the part from its beginning for which there is space. Returns the
+  // number of bytes, or EFBIG, ENOSPC (no byte was written), ENOMEM or EIO (the data could not be
+  // read from its source).
   Result<size_t> Write(uint64_t offset, Payload data) {
     std::optional<Timestamp> time;
     return WriteAndStamp(offset, data, &time);
   }
-  // The same. Sets `time` to the time of the write, in order with all other stamps as base::Now(),
-  // where the store learns that from the kernel for less.
+  // The same. Sets `time` to the time of the write, ordered with all other stamps as base::Now()
+  // is, if the store gets that time from the kernel at a lower cost than a call of base::Now().
+  // Otherwise `time` is not set.
   virtual Result<size_t> WriteAndStamp(uint64_t offset, Payload data,
                                        std::optional<Timestamp>* time) = 0;
 
-  // Copies from a file of the same store; the ranges do not overlap, where it is the same file, and
-  // end before kMaxFileSize. Returns how many bytes: fewer where the source ends or space ran out.
-  // ENOSPC (not one byte), ENOMEM.
+  // Copies from a file of the same store. If it is the same file, the ranges do not overlap. Both
+  // ranges end before kMaxFileSize. Returns the number of bytes, which is smaller than `length` if
+  // the source ends or there is no more space; or ENOSPC (no byte was copied) or ENOMEM.
   virtual Result<uint64_t> CopyFrom(FileData* source, uint64_t offset_in, uint64_t offset_out,
                                     uint64_t length) = 0;
 
-  // Cuts, or extends with a hole. EFBIG, ENOMEM.
+  // Truncates the file, or extends it with a hole. Returns EFBIG, ENOSPC or ENOMEM. ENOSPC can
+  // occur where the new end lies in a page that is shared with another file, since the page must be
+  // copied.
   virtual Result<Resized> Truncate(uint64_t size) = 0;
 
-  // Makes sure that writes into the range find space; extends the file unless `keep_size`.
-  // length > 0. EFBIG, ENOSPC, ENOMEM; nothing is kept of a call that fails.
+  // Reserves space, so that later writes into the range do not fail for lack of space. Extends the
+  // file unless `keep_size` is set. length > 0. Returns EFBIG, ENOSPC or ENOMEM; a call that fails
+  // keeps no space reserved.
   virtual Result<void> Allocate(uint64_t offset, uint64_t length, bool keep_size) = 0;
 
-  // The range reads as zeros; whole pages go back to the system. The size stays. length > 0.
+  // Makes the range read as zeros and returns whole pages to the system. The size does not change.
+  // length > 0. Returns ENOSPC or ENOMEM where a part of a shared page must be copied.
   virtual Result<void> PunchHole(uint64_t offset, uint64_t length) = 0;
 
-  // The range reads as zeros and has space; extends the file unless `keep_size`. As Allocate.
+  // Makes the range read as zeros and reserves space for it. Extends the file unless `keep_size` is
+  // set. Returns the errors of Allocate.
   virtual Result<void> ZeroRange(uint64_t offset, uint64_t length, bool keep_size) = 0;
 
-  // lseek(2): the next data, or hole, at or after `offset`. The end of the file is a hole.
-  // ENXIO: offset is at or beyond the end, or (data) only a hole follows.
+  // lseek(2) with SEEK_DATA and SEEK_HOLE: returns the offset of the next data, or hole, at or
+  // after `offset`. The end of the file is a hole. Returns ENXIO if `offset` is at or beyond the
+  // end, or (SeekData) if only a hole follows; EINVAL if the position of data is not known.
   virtual Result<uint64_t> SeekData(uint64_t offset) = 0;
   virtual Result<uint64_t> SeekHole(uint64_t offset) = 0;
 };

@@ -1,13 +1,14 @@
-// A hash set whose growth can fail without harm.
+// A hash set that stays valid when it fails to grow.
 //
-// absl::flat_hash_set (20220623 at least) sets its new capacity before it allocates the new array:
-// after std::bad_alloc in a rehash the table is read out of bounds. This set never lets Abseil
-// rehash a table that holds anything. It counts how many insertions reserve() has left; when there
-// are none, it makes a second table, moves the elements there, which cannot fail, and swaps.
+// absl::flat_hash_set (at least in release 20220623) sets its new capacity before it allocates the
+// new array. After std::bad_alloc in a rehash, the table is read out of bounds. This set never lets
+// Abseil rehash a table that contains an element. It counts how many insertions reserve() still
+// permits. When there are none left, it makes a second table, moves the elements there, which
+// cannot fail, and swaps the tables.
 //
 // Cost. A table of `size` elements is replaced after at least size / 4 insertions, also when
-// elements are erased in between: insertions take amortised constant time. Tables grow through 1,
-// 3, 7, 14, 28, ... places, as Abseil's own do.
+// elements are erased in between, so insertions take amortised constant time. Tables grow through
+// 1, 3, 7, 14, 28, ... places, as Abseil's own tables do.
 
 #ifndef MEMFUSE_SRC_MEMFS_HASH_TABLE_H_
 #define MEMFUSE_SRC_MEMFS_HASH_TABLE_H_
@@ -22,7 +23,7 @@
 
 namespace memfuse::memfs {
 
-// Not thread-safe. Hash and Eq do not throw.
+// Not thread-safe. Hash and Eq must not throw.
 template <typename Value, typename Hash, typename Eq>
 class GrowSafeHashSet {
   using Table = absl::flat_hash_set<Value, Hash, Eq>;
@@ -45,14 +46,15 @@ class GrowSafeHashSet {
   bool empty() const { return table_.empty(); }
   size_t capacity() const { return table_.capacity(); }
 
-  // Precondition: there is no equal element. Throws std::bad_alloc, and nothing is changed then.
+  // Precondition: the set contains no equal element. Throws std::bad_alloc, and nothing is changed
+  // then.
   void Insert(Value value) {
     if (left_ == 0) Rebuild();
     table_.insert(std::move(value));
     --left_;
   }
 
-  // Returns memory where much of the table is unused, if there is memory for a smaller one.
+  // Releases memory if most of the table is unused and there is memory for a smaller table.
   // Iterators become invalid.
   void Erase(const_iterator it) noexcept {
     table_.erase(it);
@@ -62,7 +64,7 @@ class GrowSafeHashSet {
       try {
         Rebuild();
       } catch (const std::bad_alloc&) {
-        // The large table goes on.
+        // The large table stays in use.
       }
     }
   }
@@ -81,27 +83,27 @@ class GrowSafeHashSet {
   // Smaller tables are not worth shrinking.
   static constexpr size_t kSmallest = 64;
 
-  // A table whose reserve() threw holds no memory, and must not be destroyed: it has the capacity
-  // of the array that could not be had.
+  // A table whose reserve() threw std::bad_alloc holds no memory. It must not be destroyed, because
+  // its capacity is already that of the array that could not be allocated.
   union NewTable {
     NewTable() : table() {}
     ~NewTable() {}
     Table table;
   };
 
-  // The smallest of 1, 3, 7, 14, 28, ... that is not below `least`.
+  // Returns the smallest of 1, 3, 7, 14, 28, ... that is not below `least`.
   static size_t PlacesFor(size_t least) {
     size_t places = 1;
     while (places < least) places = places < 7 ? 2 * places + 1 : 2 * places;
     return places;
   }
 
-  // Strong guarantee.
+  // Strong exception guarantee.
   void Rebuild() {
     const size_t size = table_.size();
     const size_t places = PlacesFor(size + std::max<size_t>(size / 4, 1));
     NewTable made;
-    // Guarantees that so many insertions do not allocate, with erasures in between.
+    // After this call, `places` insertions do not allocate, also with erasures in between.
     made.table.reserve(places);
     made.table.merge(table_);
     made.table.swap(table_);
@@ -110,7 +112,7 @@ class GrowSafeHashSet {
   }
 
   Table table_;
-  size_t left_ = 0;  // insertions that surely do not allocate
+  size_t left_ = 0;  // number of insertions that certainly do not allocate
 };
 
 }  // namespace memfuse::memfs

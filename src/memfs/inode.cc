@@ -7,7 +7,7 @@
 namespace memfuse::memfs {
 namespace {
 
-// What stat(2) calls the preferred size of a transfer.
+// The preferred transfer size that stat(2) reports (st_blksize).
 constexpr uint32_t kBlockSize = 4096;
 // The unit of st_blocks.
 constexpr uint64_t kSectorBytes = 512;
@@ -16,13 +16,13 @@ constexpr uint64_t kSectorBytes = 512;
 
 Inode::~Inode() {
   resources_->budget.ReleaseBytes(cost_);
-  // What it held went with the members of the derived class.
+  // The members of the derived class were destroyed before, so the space that they used is free.
   if (removal) resources_->removed.Remove(removal);
 }
 
 void Inode::NoteRemovedLocked() {
   if (removal || dead || meta.nlink != 0 || opens != 0) return;
-  // A file that is still mapped is in use, and the kernel keeps it for as long.
+  // A file that is still mapped is in use, and the kernel keeps it for that time.
   if (SyncFromBackingLocked() == 0) return;
   removal = resources_->removed.Add(meta.uid, cost_ + blocks() * kSectorBytes);
 }
@@ -110,7 +110,7 @@ void Inode::RemoveXattrLocked(std::string_view name) {
 
 bool Inode::KillPrivilegesLocked(bool kill_suidgid) {
   if (is_directory()) return false;
-  // An empty one grants nothing, and stays, as on tmpfs.
+  // An empty value grants nothing and is kept, as on tmpfs.
   const std::string* const capability = xattrs == nullptr ? nullptr : xattrs->Find(kCapabilityName);
   if (capability != nullptr && !capability->empty()) RemoveXattrLocked(kCapabilityName);
   if (!kill_suidgid) return false;
@@ -129,7 +129,7 @@ CacheSeconds RegularFile::SyncFromBackingLocked() {
 }
 
 void RegularFile::TakeTimesLocked(const Times& times) {
-  // The store does not know what chattr(1) +A says.
+  // The store does not know the flag of chattr(1) +A.
   if ((flags() & FS_NOATIME_FL) == 0) meta.atime = times.atime;
   meta.mtime = times.mtime;
   meta.ctime = times.ctime;

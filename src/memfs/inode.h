@@ -1,9 +1,10 @@
-// Inodes: what every file has, and what the types add.
+// Inodes: the members that all files have, and the members that the file types add.
 //
-// Lifetime. The inode table holds one count on every inode that is *live*: that has names (nlink),
-// lookups or opens. When the last of these goes, the inode is marked dead under its lock and leaves
-// the table; nothing makes a dead inode live again. Who uses an inode holds a count for as long, or
-// a lock that keeps a name of it in place.
+// Lifetime. The inode table holds one reference to every inode that is *live*, that is, an inode
+// that has names (nlink), lookups or opens. When the last of these is gone, the inode is marked
+// dead under its lock and is removed from the table. A dead inode never becomes live again. Code
+// that uses an inode holds a reference to it for that time, or holds a lock that keeps a name of
+// the inode in place.
 
 #ifndef MEMFUSE_SRC_MEMFS_INODE_H_
 #define MEMFUSE_SRC_MEMFS_INODE_H_
@@ -29,15 +30,15 @@
 
 namespace memfuse::memfs {
 
-// What inodes draw from; outlives them all.
+// The resources that inodes use. The object must outlive all inodes.
 struct Resources {
   Resources(uint64_t byte_limit, uint64_t inode_limit) : budget(byte_limit, inode_limit) {}
   Budget budget;
-  RemovedInodes removed;             // own synchronisation
+  RemovedInodes removed;             // has its own synchronisation
   std::unique_ptr<DataStore> store;  // constant from the first request on
 };
 
-// Mode, owner and times of an inode, as they are changed together.
+// Mode, owner, link count and times of an inode, which are changed together.
 struct Metadata : PackedTimes {
   Metadata() = default;
   Metadata(Timestamp now, uint32_t mode, uint32_t owner, uint32_t group, uint32_t links)
@@ -53,16 +54,17 @@ struct Metadata : PackedTimes {
   uint32_t nlink = 0;
 };
 
-// FS_*_FL that may be set, and those of them that new inodes take from their directory; as on
-// tmpfs.
+// The FS_*_FL flags that can be set, and those of them that a new inode inherits from its
+// directory; both as on tmpfs.
 inline constexpr uint32_t kSettableFlags =
     FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL;
 inline constexpr uint32_t kInheritedFlags = FS_NODUMP_FL | FS_NOATIME_FL;
 
 class Inode : public base::RefCounted {
  public:
-  // `file_type` is one of S_IFMT. `charge` is what the inode takes of the budget, less than 64 KiB;
-  // the inode holds it from here on, also where the constructor of a derived class throws.
+  // `file_type` is one of the values of S_IFMT. `charge` is what the inode is charged in the
+  // budget, less than 64 KiB. The inode owns the charge from then on, also if the constructor of a
+  // derived class throws.
   Inode(Resources* resources, InodeNumber number, uint32_t file_type, Timestamp born,
         Reservation charge)
       : type(static_cast<uint16_t>(file_type)),
@@ -71,22 +73,22 @@ class Inode : public base::RefCounted {
         btime(born),
         resources_(resources) {}
 
-  // Brings size, blocks and times up to date with what happened without a call, and returns how
-  // long they stay right. Before any of them is looked at or changed.
+  // Updates size, blocks and times with what happened without a request, and returns how long they
+  // stay valid. It is called before any of them is read or changed.
   virtual CacheSeconds SyncFromBackingLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
     return kCacheForever;
   }
 
-  // The stamp of a change at `now` (base::Now). Two threads may get here in the other order than
-  // they got the time, and the kernel may have written since: then it is ctime, which no program
-  // chooses.
+  // Returns the time stamp for a change at `now` (base::Now). Two threads may call this in a
+  // different order than they got their times, and the kernel may have written since. In these
+  // cases the result is the inode's ctime, which programs cannot set.
   Timestamp StampLocked(Timestamp now) const ABSL_SHARED_LOCKS_REQUIRED(mu) {
     return IsShortlyBefore(now, meta.ctime) ? Timestamp(meta.ctime) : now;
   }
-  // Something about the inode changed, at `now`: ctime moves.
+  // Records that the inode changed at `now`: moves ctime.
   void ChangedLocked(Timestamp now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
-  // How long what was known of it a moment ago stays right.
+  // How long the attributes of a new inode stay valid, judged without a look.
   virtual CacheSeconds FirstValidity() const { return kCacheForever; }
 
   virtual uint64_t size() const { return 0; }
@@ -101,40 +103,44 @@ class Inode : public base::RefCounted {
   void set_flags(uint32_t flags) { flags_.store(flags, std::memory_order_relaxed); }
   bool immutable() const { return (flags() & FS_IMMUTABLE_FL) != 0; }
   bool append_only() const { return (flags() & FS_APPEND_FL) != 0; }
-  // Either forbids to change attributes, to add links and to take names away.
+  // Either flag forbids changing attributes, adding links and removing names.
   bool fixed() const { return (flags() & (FS_IMMUTABLE_FL | FS_APPEND_FL)) != 0; }
 
-  // What the kernel is told, in one step or two.
+  // The attributes that are sent to the kernel: AttributesLocked updates them first,
+  // KnownAttributesLocked does not.
   AttributesResult AttributesLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
     const CacheSeconds valid = SyncFromBackingLocked();
-    // Through an open file the kernel changes them.
+    // The kernel changes the attributes through an open file.
     kernel_attrs_valid = valid != 0 && opens == 0;
     return {KnownAttributesLocked(), valid};
   }
   Attributes KnownAttributesLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu);
-  // Whether the kernel knows the inode, and its attributes as they are: a guess, of what to tell it
-  // unasked. Where it is wrong the kernel asks.
+  // Whether the kernel probably knows the inode and its current attributes. READDIRPLUS uses this
+  // to omit attributes. If the result is wrongly true, the kernel sends a request for them.
   bool IsKnownToKernelLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu) {
-    // With several names the lookup may be of another one.
+    // If the inode has several names, the kernel may know it by another name only.
     return kernel_attrs_valid && lookups != 0 && (meta.nlink == 1 || is_directory());
   }
-  // AttributesLocked as an answer to LOOKUP and its kin; counts the lookup.
+  // AttributesLocked in the form of a reply to LOOKUP and similar requests. Counts the lookup.
   Entry AddLookupLocked(uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  // Of an inode that nobody but its maker knows: what it was made with is right.
+  // The same for an inode that only the calling thread knows: the attributes with which it was made
+  // are valid.
   Entry AddFirstLookupLocked(uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
-  // For each open(2) that succeeds, and its release. A release without an open is ignored.
+  // Called for each successful open(2) and for its RELEASE. A RELEASE without an open is ignored.
   void AddOpenLocked(uint32_t flags) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void RemoveOpenLocked(uint32_t flags) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
-  // True once, when nothing keeps the inode any more: the caller takes it out of the table, without
-  // locks.
+  // Returns true once, when no name, lookup or open keeps the inode. The caller then removes it
+  // from the table, without holding locks.
   [[nodiscard]] bool MarkDeadIfUnusedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
-  // The last name or the last open went. If only the kernel still knows the inode, it counts as
-  // removed (removed_inodes.h) until it is destroyed, or named or opened again.
+  // Called when the last name or the last open is gone. If only the kernel still refers to the
+  // inode, and no mapping may remain, the inode counts as unlinked, awaiting FORGET
+  // (removed_inodes.h), until it is destroyed, its data is handed to the reclaim thread, or it gets
+  // a name or an open again.
   void NoteRemovedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  // It does not count as removed any more.
+  // Ends the state 'unlinked, awaiting FORGET'.
   void EndRemovedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void EndRemoved() ABSL_LOCKS_EXCLUDED(mu);
 
@@ -143,13 +149,14 @@ class Inode : public base::RefCounted {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void RemoveXattrLocked(std::string_view name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
-  // The data changed, or the owner: capabilities go, and set-id bits where `kill_suidgid`
-  // (S_ISGID only where the group may execute; elsewhere it meant mandatory locking). Reports
-  // whether set-id bits went.
+  // Called when the data or the owner changed. Removes file capabilities, and set-id bits if
+  // `kill_suidgid` is set. S_ISGID is removed only if the group may execute the file; otherwise the
+  // bit meant mandatory locking. Returns whether set-id bits were removed.
   bool KillPrivilegesLocked(bool kill_suidgid) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
-  // Sorted by size, the small ones where others leave gaps: there may be millions of these.
-  const uint16_t type;  // beside the count of references
+  // The members are sorted by size, with small ones where others leave gaps, because there may be
+  // millions of inodes.
+  const uint16_t type;  // adjacent to the reference count
 
  private:
   const uint16_t cost_;
@@ -160,17 +167,18 @@ class Inode : public base::RefCounted {
   Metadata meta ABSL_GUARDED_BY(mu);
   const PackedTime btime;
   uint64_t lookups ABSL_GUARDED_BY(mu) = 0;
-  RemovedInodes::Ticket removal ABSL_GUARDED_BY(mu);   // false: it does not count as removed
+  RemovedInodes::Ticket removal ABSL_GUARDED_BY(mu);   // false: not 'unlinked, awaiting FORGET'
   std::unique_ptr<Xattrs> xattrs ABSL_GUARDED_BY(mu);  // null: none
   uint32_t opens ABSL_GUARDED_BY(mu) = 0;
-  uint32_t write_opens ABSL_GUARDED_BY(mu) = 0;  // part of `opens`: for writing
-  // Of regular files: opens by execve(2), part of `opens`. It is a program that runs, or is about
-  // to.
+  uint32_t write_opens ABSL_GUARDED_BY(mu) = 0;  // part of `opens`: opens for writing
+  // Regular files: the number of opens by execve(2), a part of `opens`. The file is a program that
+  // is running or is about to run.
   uint32_t executions ABSL_GUARDED_BY(mu) = 0;
   bool dead ABSL_GUARDED_BY(mu) = false;
-  // Made by O_TMPFILE: may be given its first name although nlink is 0.
+  // The inode was made by O_TMPFILE: it may get its first name although nlink is 0.
   bool linkable ABSL_GUARDED_BY(mu) = false;
-  // The kernel was told the attributes, and as far as is known nothing has changed them since.
+  // The attributes that the kernel has are valid: they were sent in a reply, and as far as the
+  // daemon knows they have not changed since.
   bool kernel_attrs_valid ABSL_GUARDED_BY(mu) = false;
 
  private:
@@ -192,15 +200,15 @@ class RegularFile : public Inode {
   uint64_t size() const override { return data()->size(); }
   uint64_t blocks() const override { return data()->blocks(); }
 
-  // Its own lock guards it.
+  // The data has its own lock.
   virtual FileData* data() const = 0;
 
  private:
-  // What the store says the times are.
+  // Copies the times that the store reports.
   void TakeTimesLocked(const Times& times) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 };
 
-// A file with its data in the same heap block.
+// A regular file whose FileData object lies in the same heap block.
 template <typename Data>
 class FileOf final : public RegularFile {
  public:

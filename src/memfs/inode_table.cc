@@ -24,7 +24,7 @@ InodeRef InodeTable::Find(InodeNumber ino) const {
 }
 
 void InodeTable::Erase(InodeNumber ino) {
-  InodeRef last;  // let go of without the lock
+  InodeRef last;  // dropped after the lock is released
   Shard& shard = ShardOf(ino);
   MutexLock lock(&shard.mu);
   const auto it = shard.inodes.find(ToInt(ino));

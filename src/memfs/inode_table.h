@@ -1,6 +1,7 @@
-// From inode number to inode: 1,024 shards, each with a lock of its own and a cache line apart.
+// The map from inode number to inode: 1,024 shards, each with its own lock and in its own cache
+// lines.
 //
-// InodeTable only picks the shard; a shard is a hash map behind a mutex.
+// InodeTable selects the shard; a shard is a hash set behind a mutex.
 
 #ifndef MEMFUSE_SRC_MEMFS_INODE_TABLE_H_
 #define MEMFUSE_SRC_MEMFS_INODE_TABLE_H_
@@ -26,24 +27,27 @@ class InodeTable {
   InodeTable(const InodeTable&) = delete;
   InodeTable& operator=(const InodeTable&) = delete;
 
-  // A number that was never given out. Threads that make inodes at the same time get numbers of
-  // different shards.
+  // Returns a number that was never assigned before. Each thread goes through the shards in turn
+  // from a starting point of its own, so threads that make inodes at the same time mostly get
+  // numbers of different shards.
   InodeNumber NewNumber();
 
-  // Holds a count from here on. Throws std::bad_alloc, and nothing is changed then.
+  // The table holds a reference to the inode from then on. Throws std::bad_alloc, and nothing is
+  // changed then.
   void Insert(const InodeRef& inode);
-  // Null if there is none.
+  // Returns null if there is no such inode.
   InodeRef Find(InodeNumber ino) const;
-  // Lets go; the caller still holds a count.
+  // Drops the table's reference. The caller must hold another one.
   void Erase(InodeNumber ino);
 
-  // Lets go of all, for the end of the file system.
+  // Drops all references, when the file system is destroyed.
   void Clear();
 
  private:
   static constexpr size_t kShards = 1024;
 
-  // By number; a pointer takes half of what a number and a pointer take.
+  // The set is keyed by the number in the inode: a pointer takes half as much memory as a number
+  // and a pointer.
   struct NumberHash {
     using is_transparent = void;
     size_t operator()(uint64_t ino) const { return absl::Hash<uint64_t>()(ino); }
@@ -62,7 +66,7 @@ class InodeTable {
   struct alignas(64) Shard {
     mutable LeafMutex mu;
     GrowSafeHashSet<InodeRef, NumberHash, NumberEq> inodes ABSL_GUARDED_BY(mu);
-    std::atomic<uint64_t> next{1};  // atomic; numbers of this shard, divided by kShards
+    std::atomic<uint64_t> next{1};  // atomic; the next number of this shard, divided by kShards
   };
 
   Shard& ShardOf(InodeNumber ino) { return shards_[ToInt(ino) % kShards]; }

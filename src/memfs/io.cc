@@ -14,18 +14,21 @@
 namespace memfuse::memfs {
 namespace {
 
-// Among the flags of OPEN and RELEASE where execve(2) opens; no header tells user space.
+// Set in the flags of OPEN and RELEASE if execve(2) opens the file. No user-space header defines
+// it.
 constexpr uint32_t kOpenedToExecute = 0x20;
 
-// Whether S_ISGID stays, for which the group `gid` or CAP_FSETID is needed. The group execution bit
-// is not set, so S_ISGID gives no rights: that only a program gets, and chmod(2) by a stranger to
-// the group takes S_ISGID away. Hence what cannot be told is decided for the bit:
-// - Of an idmapped mount the daemon does not know the mapping. The root of a container, which owns
-//   the file by that mapping, has its capability in another user namespace; where the kernel has
-//   let it change the owner or an ACL, the capability counts. In a write, of which the kernel says
-//   that there is no capability in the first user namespace, it does not.
-// - Of a caller that cannot be found out (base::Caller), older kernels tell the user, newer ones
-//   nothing. Changes of an owner are mostly made by root, which keeps the bit.
+// Whether the caller may keep S_ISGID. This requires membership in the group `gid`, or CAP_FSETID.
+// The group execution bit is not set, so S_ISGID gives no rights: only a program with that bit gets
+// the rights of the group, and a chmod(2) by a caller outside of the group removes S_ISGID. If the
+// answer cannot be determined, the bit is therefore kept in these cases:
+//    - On an idmapped mount the daemon does not know the mapping. The root user of a container,
+//      which owns the file by that mapping, has its capability in another user namespace. If the
+//      kernel has let it change the owner or an ACL, the capability counts. It does not count in a
+//      write for which the kernel reports that the caller has no capability in the initial user
+//      namespace.
+//    - If the caller cannot be found (base::Caller), older kernels report its user and newer ones
+//      do not. Changes of an owner are mostly made by root, which keeps the bit.
 bool KeepsGroupBit(const RequestContext& context, bool unprivileged, uint32_t gid) {
   if (context.gid == gid) return true;
   if (const auto caller = base::Caller::Find(context.pid); caller.has_value()) {
@@ -35,14 +38,14 @@ bool KeepsGroupBit(const RequestContext& context, bool unprivileged, uint32_t gi
   return !unprivileged && context.uid.value_or(0) == 0;
 }
 
-// Who owns the file (uid).
+// The owner of the file (uid).
 uint32_t OwnerOf(const RegularFile& file) {
   MutexLock lock(&file.mu);
   return file.meta.uid;
 }
 
-// Of one COPY_FILE_RANGE, which may do less than it was asked to: the caller can be interrupted in
-// between, and others get a turn.
+// The maximum of one COPY_FILE_RANGE request, which may copy less than requested. Between two
+// requests the caller can be interrupted, and other requests are served.
 constexpr uint64_t kMaxCopy = 16 << 20;
 
 }  // namespace
@@ -55,8 +58,8 @@ void MemFs::NoteDataChange(const RequestContext& context, RegularFile* file, boo
     MutexLock lock(&file->mu);
     (void)file->KillPrivilegesLocked(kill_suidgid);
     (void)file->SyncFromBackingLocked();
-    // Of two stamps within a tick, of different files, the kernel may make the second equal to the
-    // first. A program that looked at this file in between has to see a later one.
+    // If the kernel stamps two different files within a tick, it may give the second the same time
+    // as the first. A program that looked at this file in between must see a later time.
     if (time.has_value() && now <= file->meta.ctime) now = base::Now();
     file->meta.mtime = file->StampLocked(now);
     file->ChangedLocked(now);
@@ -70,7 +73,7 @@ void MemFs::NoteAccess(Inode* inode) const {
   if (inode->is_directory() && !directory_atime_) return;
   const Timestamp now = base::WallTime();
   MutexLock lock(&inode->mu);
-  inode->kernel_attrs_valid = false;  // the kernel forgets the atime of what it reads
+  inode->kernel_attrs_valid = false;  // the kernel drops the atime of a file that it reads
   (void)inode->SyncFromBackingLocked();
   if (strictatime_ || RelatimeIsDue(inode->meta, now)) inode->meta.atime = base::Now();
 }
@@ -107,8 +110,8 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
     return Errno(EPERM);
   }
   if (truncates && !writes) {
-    // The kernel finds out that a program runs after it has asked for O_TRUNC, unless the file is
-    // opened for writing too.
+    // The kernel checks whether a program is running only after it has sent the request with
+    // O_TRUNC, unless the file is opened for writing too.
     MutexLock lock(&file->mu);
     if (file->executions > 0) return Errno(ETXTBSY);
   }
@@ -127,10 +130,11 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
       file->EndRemovedLocked();
       file->kernel_attrs_valid = false;
       if ((request.flags & kOpenedToExecute) != 0) ++file->executions;
-      // A program that has the file open for writing may be in write(2), for as long as it likes:
-      // it waits for a page of another file system. The kernel holds the backing file's lock
-      // meanwhile, for which utimensat(2) here would wait. No such write(2) can begin before this
-      // lock is released, since its open(2) needs it.
+      // A program that has the file open for writing may be in write(2) for any length of time, for
+      // example because it waits for a page of another file system. The kernel holds the lock of
+      // the backing file during that time, and utimensat(2) here would wait for it. If there is no
+      // such open, no such write(2) can begin before this lock is released, because the open(2)
+      // that it needs takes the lock.
       if (file->write_opens == 0) file->data()->SetBackingTimes(file->meta, /*chosen=*/false);
       return open;
     }
@@ -160,7 +164,7 @@ Result<void> MemFs::Release(const RequestContext&, const ReleaseRequest& request
 
 Result<size_t> MemFs::Read(const RequestContext&, const ReadRequest& request, ReadSink* sink) {
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, FindRegular(request.ino));
-  // First: once the data is sent, the reader may ask for the time.
+  // This comes first: after the data is sent, the program that reads may ask for the time.
   const bool counts = (request.flags & O_NOATIME) == 0 && (file->flags() & FS_NOATIME_FL) == 0;
   if (counts) NoteAccess(file.get());
   return file->data()->ReadTo(request.offset, sink, request.to_page_cache);
@@ -183,10 +187,11 @@ Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& r
       if (done == 0) return count.error();
       break;
     }
-    // Full: once more, if space of removed files may come.
+    // There is no space. The write is tried once more if removed files may release some.
     if (waited || !WaitForReclaim(context, request.ino, size - done, seen)) break;
     waited = true;
-    // What comes through a pipe was taken out of it; no more than was written, or the rest is lost.
+    // Data from a pipe has been removed from it. If more was removed than was written, the rest is
+    // lost and the write cannot be repeated.
     if (rest.in_memory()) {
       rest = Payload(request.data.bytes().subspan(done));
     } else if (rest.size() != size - done) {
@@ -195,7 +200,7 @@ Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& r
   }
   if (done == 0 && size > 0) return Errno(ENOSPC);
   NoteDataChange(context, file.get(), request.kill_suidgid, time);
-  // Of what it writes back the kernel takes a short count for success.
+  // When the kernel writes back its cache, it treats a short count as success.
   if (request.from_page_cache && done < size) return Errno(ENOSPC);
   return done;
 }
@@ -229,7 +234,7 @@ Result<void> MemFs::DoFallocate(const RequestContext& context, const FallocateRe
     default:
       MEMFUSE_RETURN_IF_ERROR(data.Allocate(request.offset, request.length, keep_size));
   }
-  // The kernel asks for set-id bits to be cleared by a SETATTR of its own.
+  // The kernel requests the clearing of set-id bits by a separate SETATTR.
   NoteDataChange(context, found->get(), /*kill_suidgid=*/false);
   return {};
 }

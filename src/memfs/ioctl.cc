@@ -1,10 +1,11 @@
-// IOCTL: the calls of memfuse/ioctl.h, answered in limits.cc; and the inode flags of chattr(1) and
-// lsattr(1), FS_IOC_{GET,SET}FLAGS and FS_IOC_FS{GET,SET}XATTR.
+// IOCTL: the commands of memfuse/ioctl.h, which limits.cc handles; and the inode flags of chattr(1)
+// and lsattr(1), FS_IOC_{GET,SET}FLAGS and FS_IOC_FS{GET,SET}XATTR.
 //
-// The kernel checks who may change flags (the owner; CAP_LINUX_IMMUTABLE for "immutable" and
-// "append only") before it asks, but enforces neither of the two: each operation that changes
-// names, attributes or extended attributes, or opens for writing, asks the inode itself. A
-// descriptor that is open for writing already goes on writing, as on tmpfs.
+// The kernel checks whether the caller may change flags before it sends the request (the caller
+// must be the owner, and needs CAP_LINUX_IMMUTABLE for "immutable" and "append only"). The kernel
+// enforces neither of these two flags. Each operation that changes names, attributes or extended
+// attributes, or opens a file for writing, checks the flags of the inode itself. A descriptor that
+// is already open for writing can still be used for writing, as on tmpfs.
 
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -17,7 +18,7 @@
 namespace memfuse::memfs {
 namespace {
 
-// The flags that may be set, and FS_IOC_FSSETXATTR's names for them.
+// The flags that may be set, and the corresponding flags of FS_IOC_FSSETXATTR.
 struct FlagName {
   uint32_t flag;
   uint32_t xflag;
@@ -33,7 +34,7 @@ uint32_t ToXflags(uint32_t flags) {
   return xflags;
 }
 
-// EOPNOTSUPP.
+// Returns EOPNOTSUPP.
 Result<uint32_t> FromXattr(const fsxattr& xattr) {
   uint32_t flags = 0;
   uint32_t unknown = xattr.fsx_xflags;
@@ -53,7 +54,7 @@ std::string Bytes(const T& value) {
   return std::string(reinterpret_cast<const char*>(&value), sizeof(value));
 }
 
-// EINVAL: too short.
+// Returns EINVAL if the input is too short.
 template <typename T>
 Result<T> Input(const IoctlRequest& request) {
   T value;
@@ -67,8 +68,8 @@ Result<T> Input(const IoctlRequest& request) {
 Result<IoctlResult> MemFs::Ioctl(const RequestContext& context, const IoctlRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   if (IsLimitsIoctl(request.command)) return LimitsIoctl(context, request);
-  // Kernels before 5.13 hand these commands through as any other, with the caller's pointer as
-  // argument and without a check of who asks.
+  // Kernels before 5.13 pass these commands on like any other command: with the pointer of the
+  // caller as argument, and without checking whether the caller has permission.
   if (request.argument != 0) return Errno(ENOTTY);
   IoctlResult result;
   uint32_t flags = 0;

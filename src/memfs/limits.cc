@@ -1,8 +1,10 @@
-// The limits of a running file system: asked, changed, and both by ioctl(2) of memfuse/ioctl.h.
+// The limits of a running file system: querying and changing them, also by ioctl(2) of
+// memfuse/ioctl.h.
 //
-// A change is made under the limits lock, one at a time. What is to be smaller is taken from the
-// budget, or from the tmpfs that holds the data, as if it were used; so whoever writes meanwhile
-// finds the old limit or the new one, and never more than there is.
+// A change is made under the limits lock, one at a time. The amount by which a limit is lowered is
+// acquired from the budget, or taken from the size of the tmpfs that holds the data, as if it were
+// used. A program that writes during the change therefore finds the old limit or the new one, and
+// never more space than there is.
 
 #include <linux/capability.h>
 #include <sys/ioctl.h>
@@ -19,13 +21,13 @@
 namespace memfuse::memfs {
 namespace {
 
-// The first version of each, for good.
+// The first version of each struct, whose size must never change.
 static_assert(sizeof(memfuse_limits) == 32);
 static_assert(sizeof(memfuse_mount_options) == 4096);
 
 constexpr uint32_t kType = _IOC_TYPE(MEMFUSE_IOC_GET_LIMITS);
 
-// A command but for its size.
+// Returns a command without its size field.
 constexpr uint32_t WithoutSize(uint32_t command) {
   return command & ~(uint32_t{_IOC_SIZEMASK} << _IOC_SIZESHIFT);
 }
@@ -34,7 +36,7 @@ bool AllZero(absl::Span<const char> bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](char c) { return c == 0; });
 }
 
-// `value`, and zeros where the caller knows more than this.
+// Returns `value`, followed by zeros if the struct of the caller is larger than this version.
 template <typename T>
 std::string Padded(const T& value, size_t size) {
   std::string bytes(reinterpret_cast<const char*>(&value), sizeof(value));
@@ -49,7 +51,7 @@ Result<void> MemFs::SetLimits(const RequestContext& context, uint64_t size_limit
   if (size_limit > kMaxSizeLimit || inode_limit > kMaxInodeLimit) return Errno(EINVAL);
   size_limit = (size_limit + kPageSize - 1) / kPageSize * kPageSize;
   Result<void> set = TrySetLimits(size_limit, inode_limit);
-  // Removed files that are not free yet may be all that is in the way.
+  // Removed files that are not free yet may be the only obstacle.
   if (!set.ok() && set.error() == EINVAL &&
       reclaim_.Wait(options_.administrator, context.blocking_observer, [] { return false; })) {
     set = TrySetLimits(size_limit, inode_limit);
@@ -60,7 +62,7 @@ Result<void> MemFs::SetLimits(const RequestContext& context, uint64_t size_limit
 Result<void> MemFs::TrySetLimits(uint64_t size_limit, uint64_t inode_limit) {
   Budget& budget = resources_.budget;
   MutexLock lock(&limits_mu_);
-  // All that can fail first: a limit that is raised cannot.
+  // Steps that can fail come first: raising the inode limit, the last step, cannot fail.
   const uint64_t inodes_before = budget.inode_limit();
   const bool fewer_inodes = inode_limit != 0 && inode_limit < inodes_before;
   if (fewer_inodes && !budget.SetInodeLimit(inode_limit)) return Errno(EINVAL);
@@ -81,8 +83,8 @@ void MemFs::SetMountOptions(std::string text) {
 
 bool MemFs::MayChange(const RequestContext& context) const {
   const uint32_t administrator = options_.administrator;
-  // What the kernel says of a user needs no /proc. User 0 is no administrator by its number: the
-  // root of a container may have it without any capability.
+  // The user that the kernel reports can be compared without /proc. User 0 is not an administrator
+  // merely by its number, because the root user of a container may have it without any capability.
   if (administrator != 0 && context.uid == administrator) return true;
   const auto caller = base::Caller::Find(context.pid);
   return caller.has_value() && (caller->HasCapability(CAP_SYS_ADMIN) ||

@@ -2,32 +2,36 @@
 //
 //   limits                 MemFs::limits_mu_       one per file system; changes of its limits
 //   rename lock            MemFs::rename_mu_       one per file system; renames between two parents
-//   `- directory           Directory::mu           reader/writer; the names in one directory
+//   `- directory           Directory::names_mu     reader/writer; the names in one directory
 //      `- file data        FileData's lock         reader/writer; the bytes of one file
 //         `- attributes    Inode::mu               short; mode, owner, times, counts, xattrs
 //            `- leaves     InodeTable shards, Arena, PassthroughStore and its BackingIdCache,
-//            Reclaim;
-//                          below them base::EventCount
+//                          Reclaim; below them base::EventCount
 //
-// A thread takes locks downwards in this tree only. Within a rank:
+// A thread takes locks only downwards in this tree. Within a rank:
 //
-//   directories   A directory that lies above another is locked first. Two that are unrelated are
+//   directories   An ancestor is locked before its descendant. Two unrelated directories are
 //                 locked together only under the rename lock, the smaller inode number first.
-//                 Whether they are related cannot change meanwhile: that takes a rename between
-//                 two parents. Any other operation holds directories along one downward path
-//                 (parent, then child), and a held parent keeps its child where it is.
+//                 Whether they are related cannot change in the meantime, because that takes a
+//                 rename between two parents. Any other operation holds directories along one
+//                 downward path (parent, then child), and a parent that is locked keeps its child
+//                 in place.
 //   file data     One at a time.
 //   attributes    One at a time.
 //   leaves        One at a time.
 //
-// So no cycle can form: a thread that waits for a directory holds only directories above it, or it
-// is the single holder of the rename lock; and of the latter there is one. See rename.cc for the
-// proof that no directory ends up below itself.
+// No cycle of waiting threads can form: a thread that waits for a directory holds only directories
+// above it, or it holds the rename lock, which only one thread holds at a time. See rename.cc for
+// the proof that no directory becomes its own descendant.
 //
-// Under any of these locks nobody answers a request, frees a file's pages, logs or waits for
-// anything else; but a READ is answered under the reader lock of its file, whose pages have to stay
-// as they are until the kernel has copied them (read_sink.h). That write to /dev/fuse waits for
-// nobody, and what it wakes up takes no lock here.
+// A thread that holds any of these locks does not answer a request, does not log, and does not wait
+// for another request. There is one exception: a READ may be answered under the reader lock of its
+// file, whose pages must not change until the kernel has copied them (read_sink.h). That write(2)
+// to /dev/fuse does not wait for another thread, and the code that it wakes up takes none of these
+// locks. Pages of a file are freed after the lock is released, except where DaemonFile replaces a
+// shared page in a write, where a call fails, or where memory for the list of pages is short.
+// System calls on backing files and on the private tmpfs (statx(2), utimensat(2), fsconfig(2)) are
+// made under locks.
 //
 // base::Mutex checks the ranks in debug builds.
 

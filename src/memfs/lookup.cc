@@ -16,7 +16,8 @@ Result<Entry> MemFs::Lookup(const RequestContext&, const LookupRequest& request)
     }
     MutexLock lock(&inode->mu);
     if (inode->dead) return Errno(ESTALE);
-    // A removed inode whose FORGET is under way is gone for whoever comes with a handle of it.
+    // A removed inode whose FORGET is under way does not exist any more for a client that uses a
+    // file handle of it.
     if (itself && inode->meta.nlink == 0 && inode->opens == 0) return Errno(ESTALE);
     return inode->AddLookupLocked(generation_);
   }

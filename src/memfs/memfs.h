@@ -1,8 +1,8 @@
-// The file system in RAM: MemoryFileSystem over the inode table.
+// The file system in RAM: an implementation of MemoryFileSystem that uses the inode table.
 //
-// One file per family of operations: lookup.cc, create.cc, remove.cc, rename.cc, attributes.cc,
-// io.cc, ioctl.cc, limits.cc, readdir.cc, xattr.cc. Contracts and errors are those of
-// memfuse/filesystem.h.
+// There is one source file per family of operations: lookup.cc, create.cc, remove.cc, rename.cc,
+// attributes.cc, io.cc, ioctl.cc, limits.cc, readdir.cc, xattr.cc. The contracts and errors are
+// those of memfuse/filesystem.h.
 
 #ifndef MEMFUSE_SRC_MEMFS_MEMFS_H_
 #define MEMFUSE_SRC_MEMFS_MEMFS_H_
@@ -28,7 +28,8 @@ namespace memfuse::memfs {
 using DirectoryRef = base::RefPtr<Directory>;
 using RegularFileRef = base::RefPtr<RegularFile>;
 
-// An operation that handles as many bytes takes a millisecond and more: it leaves its seat.
+// An operation on at least this many bytes takes a millisecond or more. The transport is told that
+// the thread blocks.
 inline constexpr uint64_t kLongWork = 4 << 20;
 
 class MemFs final : public MemoryFileSystem {
@@ -101,76 +102,84 @@ class MemFs final : public MemoryFileSystem {
   Result<IoctlResult> Ioctl(const RequestContext& context, const IoctlRequest& request) override;
 
  private:
-  // What a new inode is to be.
+  // The properties of a new inode.
   struct NewNode {
-    uint32_t mode = 0;  // with type; not yet masked
+    uint32_t mode = 0;  // with file type; the umask is not yet applied
     uint32_t umask = 0;
     uint32_t rdev = 0;
     std::string_view target;  // symbolic links
-    bool open = false;        // open it too, with these flags
+    bool open = false;        // open it too, with open_flags
     uint32_t open_flags = 0;
   };
 
   explicit MemFs(const MemoryFileSystemOptions& options);
 
-  // The store that the options name. ResourceExhausted, and as PassthroughStore::Make.
+  // Makes the store that the options select. Returns ResourceExhausted and the errors of
+  // DaemonStore::Make and PassthroughStore::Make.
   absl::Status MakeStore();
-  // A tmpfs keeps file data from now on; while there are no files. As PassthroughStore::Make.
+  // Switches to the passthrough store: a private tmpfs holds file data from then on. It is called
+  // while there are no files. Returns the errors of PassthroughStore::Make.
   absl::Status UseShmem();
 
-  // What STATFS says: what is reserved and not used is free, and so is what removed inodes take.
+  // Returns the values for STATFS. Space that is reserved and not used counts as free, and so does
+  // the space of removed inodes that are not freed yet.
   FileSystemStatistics Statistics();
-  // As the public one, on somebody's behalf.
+  // As the public function, for a request: `context` supplies the BlockingObserver.
   Result<void> SetLimits(const RequestContext& context, uint64_t size_limit, uint64_t inode_limit);
   Result<void> TrySetLimits(uint64_t size_limit, uint64_t inode_limit);
-  // Of memfuse/ioctl.h, by their command; and their answers, with the errors there.
+  // The ioctl(2) commands of memfuse/ioctl.h. Their errors are documented there.
   bool MayChange(const RequestContext& context) const;
   static bool IsLimitsIoctl(uint32_t command);
   Result<IoctlResult> LimitsIoctl(const RequestContext& context, const IoctlRequest& request);
 
-  // ESTALE; then ENOTDIR, or for FindRegular EISDIR (a directory) and EINVAL.
+  // Return ESTALE if there is no such inode. FindDirectory returns ENOTDIR if it is not a
+  // directory. FindRegular returns EISDIR for a directory and EINVAL for any other type.
   Result<InodeRef> FindInode(InodeNumber ino) const;
   Result<DirectoryRef> FindDirectory(InodeNumber ino) const;
   Result<RegularFileRef> FindRegular(InodeNumber ino) const;
 
-  // ENAMETOOLONG, ENOENT (empty).
+  // Returns ENAMETOOLONG, or ENOENT if the name is empty.
   static Result<void> CheckName(std::string_view name);
 
-  // Owner, mode and ACLs of a new inode in `parent`; into `inode`, which nobody else sees yet.
+  // Sets owner, mode, flags and ACLs of a new inode in `parent`. Only the calling thread knows
+  // `inode`.
   Result<void> InheritFrom(const Directory& parent, const RequestContext& context,
                            const NewNode& node, Timestamp now, Inode* inode)
       ABSL_LOCKS_EXCLUDED(parent.mu, inode->mu);
-  // An inode without a name, not in the table yet. ENOSPC, ENOMEM.
+  // Makes an inode that has no name and is not in the table yet. Returns ENOSPC, ENOMEM or
+  // EOVERFLOW.
   Result<InodeRef> NewInode(const RequestContext& context, const Directory& parent,
                             const NewNode& node, Timestamp now);
-  // An inode, its name, one lookup; and, where it is to be opened, an open.
+  // Makes an inode, its name and one lookup; and an open, if `node` requests it.
   Result<Entry> MakeNode(const RequestContext& context, InodeNumber parent, std::string_view name,
                          const NewNode& node, OpenResult* open = nullptr);
-  // The same, with RetryAfterReclaim; and the other two makers of names that take space.
+  // The same, with RetryAfterReclaim. MakeTmpfile and MakeLink are the other functions that make
+  // names or inodes and need space.
   Result<Entry> MakeNodeOrRetry(const RequestContext& context, InodeNumber parent,
                                 std::string_view name, const NewNode& node,
                                 OpenResult* open = nullptr);
   Result<CreateResult> MakeTmpfile(const RequestContext& context, const CreateRequest& request);
   Result<Entry> MakeLink(const LinkRequest& request);
 
-  // Takes an inode that was marked dead out of the table. Without locks.
+  // Removes an inode that was marked dead from the table. It is called without locks.
   void EvictInode(const InodeRef& inode);
 
   Result<void> MoveName(const RequestContext& context, const RenameRequest& request);
-  // `away` is the child of `from` on the way down to `to`, `back` the child of `to` on the way to
-  // `from`. `dead` is what is to be evicted after the locks.
+  // `away` is the child of `from` on the path down to `to`; `back` is the child of `to` on the path
+  // down to `from`. The caller evicts `dead` after it has released the locks.
   Result<void> RenameLocked(const RequestContext& context, const RenameRequest& request,
                             Directory* from, Directory* to, InodeNumber away, InodeNumber back,
                             InodeRef* dead)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(from->names_mu, to->names_mu);
-  // The child of `ancestor` on the way to `directory`, or kNoInode if that way does not exist.
+  // Returns the child of `ancestor` on the path to `directory`, or kNoInode if there is no such
+  // path.
   InodeNumber ChildTowards(const Directory& ancestor, const Directory& directory) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(rename_mu_);
 
-  // Carries out `operation`, which changes nothing where it answers ENOSPC; and once more where
-  // space of removed files may have come meanwhile. `ino` is the inode that takes the space, or
-  // kNoInode for one that is made for the caller; `bytes` is how much it takes, beside a little.
-  // Without locks.
+  // Calls `operation`, which must not change anything if it returns ENOSPC. If it returns ENOSPC
+  // and removed files may have released space in the meantime, calls it a second time. `ino` is the
+  // inode that takes the space, or kNoInode for an inode that is made for the caller. `bytes` is
+  // how much it takes, apart from a small amount. It is called without locks.
   template <typename Operation>
   auto RetryAfterReclaim(const RequestContext& context, InodeNumber ino, uint64_t bytes,
                          Operation operation) -> decltype(operation()) {
@@ -179,54 +188,61 @@ class MemFs final : public MemoryFileSystem {
     if (result.ok() || result.error() != ENOSPC) return result;
     return WaitForReclaim(context, ino, bytes, seen) ? operation() : result;
   }
-  // The wait of that; `seen` is what Reclaim::progress() was before the operation. False: nothing
-  // was reclaimed since, and there is nothing to wait for.
+  // The wait of RetryAfterReclaim. `seen` is the value of Reclaim::progress() before the operation.
+  // Returns false if nothing was reclaimed since and there is nothing to wait for.
   bool WaitForReclaim(const RequestContext& context, InodeNumber ino, uint64_t bytes,
                       uint64_t seen);
-  // Before a file is opened for writing by a kernel that writes by itself: it would find no space
-  // while removed files are still being freed. `owner`: who owns the file.
+  // Called before a file is opened for writing, if the kernel writes to files itself: the kernel
+  // would find no space while removed files are still being freed. `owner` is the owner of the file
+  // (uid).
   void WaitForWritableSpace(const RequestContext& context, uint32_t owner);
-  // What the data of a file takes, in bytes.
+  // Returns how many bytes the data of a file takes.
   static uint64_t DataBytes(RegularFile* file) ABSL_LOCKS_EXCLUDED(file->mu);
   Result<void> DoFallocate(const RequestContext& context, const FallocateRequest& request);
   Result<uint64_t> DoCopyFileRange(const RequestContext& context,
                                    const CopyFileRangeRequest& request);
   Result<void> DoSetxattr(const SetxattrRequest& request);
   Result<AttributesResult> DoSetattr(const RequestContext& context, const SetattrRequest& request);
-  // The data of `file` changed, at `time` if it is known, and else just now.
+  // Records that the data of `file` changed, at `time` if it is set, and otherwise now.
   static void NoteDataChange(const RequestContext& context, RegularFile* file, bool kill_suidgid,
                              std::optional<Timestamp> time = std::nullopt);
-  // `inode` was read: moves its atime as relatime or strictatime says, where it is kept.
+  // Records that `inode` was read: moves its atime according to relatime or strictatime, unless
+  // access times are disabled.
   void NoteAccess(Inode* inode) const ABSL_LOCKS_EXCLUDED(inode->mu);
-  // S_ISGID where the group may not execute goes too, unless the caller is in the file's group or
-  // has CAP_FSETID (setattr_should_drop_sgid of the kernel). `unprivileged`: the kernel has found
-  // the caller without CAP_FSETID. Without locks: it asks /proc about the caller.
+  // Removes S_ISGID where the group may not execute the file, unless the caller is in the group of
+  // the file or has CAP_FSETID (setattr_should_drop_sgid in the kernel). `unprivileged` means that
+  // the kernel has found that the caller has no CAP_FSETID. It is called without locks, because it
+  // reads /proc to get information on the caller.
   static void KillGroupBitOfStrangers(const RequestContext& context, bool unprivileged,
                                       Inode* inode) ABSL_LOCKS_EXCLUDED(inode->mu);
-  // Whether the caller is to see the names of trusted.* attributes: CAP_SYS_ADMIN, as on tmpfs.
+  // Whether the caller may see the names of trusted.* attributes. This requires CAP_SYS_ADMIN, as
+  // on tmpfs.
   static bool MaySeeTrusted(const RequestContext& context);
 
-  // Last used by Entry::generation: tells this mount from an earlier one at the same place.
+  // The value of Entry::generation. It distinguishes this mount from an earlier one at the same
+  // place.
   const uint64_t generation_;
   std::atomic<bool> atime_;     // keep access times
-  const bool directory_atime_;  // those of directories, too
-  const bool strictatime_;      // not as with relatime: every read moves them
+  const bool directory_atime_;  // keep access times of directories too
+  const bool strictatime_;      // every read moves access times, instead of relatime
   const bool xattr_;            // keep extended attributes
   const MemoryFileSystemOptions options_;
   std::string data_description_;  // constant from the first request on
   std::string data_options_;      // constant from the first request on
   PassthroughStore* shmem_ =
-      nullptr;  // the store, if it is one; constant from the first request on
+      nullptr;  // the store, if it is a PassthroughStore; constant from the first request on
+  bool truncates_by_setattr_ = false;  // constant from the first request on: see Connected
   Resources resources_;
   InodeTable table_;
   Reclaim reclaim_{&resources_.removed};
 
-  RenameMutex rename_mu_;  // guards where directories are: every change of a directory's parent
+  RenameMutex rename_mu_;  // guards every change of a directory's parent
 
-  LimitsMutex limits_mu_;  // held while limits are changed
+  LimitsMutex limits_mu_;  // held while limits or options are changed
   std::string mount_options_ ABSL_GUARDED_BY(limits_mu_);
 
-  std::atomic<uint64_t> trimmed_at_{0};  // most bytes that were used since memory was given back
+  // maximum of heap bytes in use since the last malloc_trim(3)
+  std::atomic<uint64_t> trimmed_at_{0};
 };
 
 }  // namespace memfuse::memfs

@@ -24,7 +24,8 @@ absl::StatusOr<std::unique_ptr<MemoryFileSystem>> MemoryFileSystem::Make(
 namespace memfs {
 namespace {
 
-// A sparse file on a tmpfs takes a huge page for each small write: only for who asks for it.
+// A sparse file on a tmpfs takes a huge page for each small write, so huge pages are used only if
+// the option requests them.
 std::string TmpfsHuge(const std::string& huge) { return huge == "auto" ? "never" : huge; }
 
 }  // namespace
@@ -95,13 +96,14 @@ bool MemFs::wants_backing_files() const {
 
 absl::Status MemFs::Connected(BackingFiles* backing) {
   reclaim_.Start();
+  truncates_by_setattr_ = backing != nullptr;
   if (!wants_backing_files()) return absl::OkStatus();
   absl::Status status;
   const std::string arena_description = data_description_;
   if (backing == nullptr) {
     status = absl::FailedPreconditionError("the kernel offers no FUSE passthrough here");
   } else if (shmem_ == nullptr) {
-    // The arena stays until it is known that this one works.
+    // The daemon store stays until the passthrough store is known to work.
     std::unique_ptr<DataStore> arena = std::move(resources_.store);
     status = UseShmem();
     if (status.ok()) status = shmem_->UseBackingFiles(backing);
@@ -125,7 +127,7 @@ absl::Status MemFs::Connected(BackingFiles* backing) {
 }
 
 void MemFs::Disconnected() {
-  // What it frees may be registered as a backing file.
+  // The files that the reclaim thread frees may be registered as backing files.
   reclaim_.Stop();
   if (shmem_ != nullptr) shmem_->ForgetBackingFiles();
 }
@@ -140,22 +142,24 @@ MemFs::MemFs(const MemoryFileSystemOptions& options)
       resources_(options.size_limit, options.inode_limit) {}
 
 MemFs::~MemFs() {
-  // Names hold no counts: no chain of destructors follows the depth of the tree.
+  // Names hold no references, so the depth of recursive destructor calls does not depend on the
+  // depth of the directory tree.
   table_.Clear();
 }
 
 MemoryFileSystemUsage MemFs::Usage() const {
   const Budget& budget = resources_.budget;
   const uint64_t data = resources_.store->data_bytes();
-  // Where the kernel counts file data, the budget does not.
+  // With the passthrough store the kernel counts file data, and the budget does not.
   const uint64_t used = budget.bytes_used() + (shmem_ != nullptr ? data : 0);
   return {budget.total(), used, budget.inode_limit(), budget.inodes_used(), data};
 }
 
 void MemFs::ReleaseUnusedMemory() {
   resources_.store->ReleaseUnused(/*all=*/false);
-  // What lies in the heap is everything but the pages of files. The high-water mark since the last
-  // walk tells whether enough was freed to make one worth its time: it takes the heap's locks.
+  // The heap contains everything except the pages of files. The high-water mark since the last
+  // malloc_trim(3) shows whether enough was freed to justify the next one, which takes the locks of
+  // the heap.
   constexpr uint64_t kWorthwhile = 4 << 20;
   const MemoryFileSystemUsage usage = Usage();
   const uint64_t heap =
@@ -172,19 +176,19 @@ void MemFs::ReleaseUnusedMemory() {
 void MemFs::EvictInode(const InodeRef& inode) {
   table_.Erase(inode->ino);
   resources_.budget.ReleaseInode();
-  // If not, the data goes with the last reference.
+  // If this returns false, the data is freed with the last reference.
   (void)reclaim_.FreeInBackground(inode);
 }
 
 bool MemFs::WaitForReclaim(const RequestContext& context, InodeNumber ino, uint64_t bytes,
                            uint64_t seen) {
-  // A request that makes an inode has a user.
+  // A request that makes an inode always contains a user.
   uint32_t owner = context.uid.value_or(0);
   if (const InodeRef inode = table_.Find(ino)) {
     MutexLock lock(&inode->mu);
     owner = inode->meta.uid;
   }
-  // What an inode, a name or an extended attribute takes.
+  // The space for an inode, a name or an extended attribute.
   constexpr uint64_t kLittle = 128 << 10;
   const Budget& budget = resources_.budget;
   const auto enough = [&] {
@@ -199,7 +203,7 @@ void MemFs::WaitForWritableSpace(const RequestContext& context, uint32_t owner) 
   const uint64_t plenty = resources_.budget.total() / 16;
   const auto enough = [&] {
     const uint64_t free = resources_.store->free_bytes();
-    // Large files are freed faster than a program writes.
+    // The reclaim thread frees large files faster than a program writes.
     return free >= plenty && free >= reclaim_.bytes_in_background();
   };
   if (!enough()) (void)reclaim_.Wait(owner, context.blocking_observer, enough);

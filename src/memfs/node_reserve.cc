@@ -11,7 +11,7 @@ namespace {
 
 thread_local NodeReserve* current = nullptr;
 
-// What reserves left over, for the next ones of the same threads.
+// Blocks that earlier reserves did not use, for the next reserves of threads with the same index.
 template <typename Block>
 std::atomic<Block*>& Kept() {
   struct alignas(64) Place {
@@ -21,8 +21,8 @@ std::atomic<Block*>& Kept() {
   return places[base::ThreadNumber() % places.size()].blocks;
 }
 
-// An insertion allocates one node on each level, and perhaps a new root. Every internal node has
-// two children or more.
+// An insertion allocates at most one node on each level, and a new root if needed. Every internal
+// node has at least two children.
 size_t MostNodes(size_t size) {
   size_t levels = 1;
   for (; size > 0; size /= 2) ++levels;

@@ -1,10 +1,11 @@
-// Memory set aside for one insertion into an absl::btree container.
+// Memory that is allocated in advance for one insertion into an absl::btree container.
 //
-// A btree that splits a node first splits the nodes above it. If an allocation fails in between,
-// an internal node without any key stays behind; leaves below it can then become empty without
-// being removed, and iteration reads past them. So the inserting code makes a NodeReserve first,
-// which fails before anything is changed. While it lives, the tree's NodeAllocator falls back on
-// it, and the insertion cannot fail.
+// A btree that splits a node first splits the nodes above it. If an allocation fails in between, an
+// internal node without any key remains. Leaves below it can then become empty without being
+// removed, and iteration reads past them. Code that inserts an element therefore makes a
+// NodeReserve first, which fails before anything is changed. During the lifetime of the
+// NodeReserve, the tree's NodeAllocator uses it when malloc(3) fails, and the insertion cannot
+// fail.
 
 #ifndef MEMFUSE_SRC_MEMFS_NODE_RESERVE_H_
 #define MEMFUSE_SRC_MEMFS_NODE_RESERVE_H_
@@ -15,26 +16,27 @@
 
 namespace memfuse::memfs {
 
-// For the thread that makes it, one at a time. What is not used is kept for the next one.
+// Used by the thread that makes it; a thread has at most one at a time. Memory that is not used is
+// kept for a later NodeReserve.
 class NodeReserve {
  public:
-  // Enough for one insertion into a tree that holds `size` elements. Throws std::bad_alloc.
+  // Holds enough memory for one insertion into a tree of `size` elements. Throws std::bad_alloc.
   explicit NodeReserve(size_t size);
   ~NodeReserve();
   NodeReserve(const NodeReserve&) = delete;
   NodeReserve& operator=(const NodeReserve&) = delete;
 
-  // A block for free(3) out of the calling thread's reserve; null where there is none or it is too
-  // small.
+  // Returns a block from the reserve of the calling thread, to be released with free(3). Returns
+  // null if the thread has no reserve or its blocks are too small.
   static void* Take(size_t bytes) noexcept;
 
  private:
-  // More than the largest node of any tree here: Abseil aims at 256 bytes of elements, beside which
-  // an internal node has at most as many bytes of pointers.
+  // More than the size of the largest node of any tree in memfs: Abseil's target is 256 bytes of
+  // elements per node, and an internal node has in addition at most as many bytes of pointers.
   static constexpr size_t kBlockBytes = 576;
   struct Block {
     Block* next;
-    size_t count;  // of this block and those after it
+    size_t count;  // number of blocks from this one to the end of the list
   };
 
   static void FreeAll(Block* block) noexcept;
@@ -51,7 +53,7 @@ class NodeAllocator {
 
   NodeAllocator() = default;
   template <typename U>
-  NodeAllocator(const NodeAllocator<U>&) {}  // NOLINT: converts, as allocators do
+  NodeAllocator(const NodeAllocator<U>&) {}  // NOLINT: implicit conversion, as in std::allocator
 
   T* allocate(size_t count) {
     static_assert(alignof(T) <= alignof(std::max_align_t));

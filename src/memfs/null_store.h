@@ -1,5 +1,5 @@
-// File data that is not kept: a file has a size, writes vanish and reads are zeros. What is left is
-// the cost of the transport, which is what this store is there to measure.
+// A store that discards file data (--data=null): a file has a size, writes are discarded, and reads
+// return zeros. What remains is the cost of the transport; the store is used to measure it.
 
 #ifndef MEMFUSE_SRC_MEMFS_NULL_STORE_H_
 #define MEMFUSE_SRC_MEMFS_NULL_STORE_H_
@@ -15,13 +15,13 @@
 
 namespace memfuse::memfs {
 
-// No lock: the size is atomic.
+// There is no lock, because the size is atomic.
 class NullFile final : public FileData {
  public:
   uint64_t size() const override { return size_.load(std::memory_order_relaxed); }
   uint64_t blocks() const override { return 0; }
 
-  // Nothing that the kernel could cache: each read and write is a request.
+  // The kernel caches nothing: each read and write is a request.
   Result<void> Open(uint32_t, OpenResult* open) override {
     open->direct_io = true;
     open->parallel_direct_writes = true;

@@ -7,7 +7,7 @@
 namespace memfuse::memfs {
 namespace {
 
-// One behind the last slot that is looked at; `last` may be the largest number there is.
+// Returns the end (exclusive) of the slots to visit. `last` may be the largest number that exists.
 uint64_t EndSlot(uint64_t last, uint64_t capacity) { return last < capacity ? last + 1 : capacity; }
 
 }  // namespace
@@ -29,7 +29,7 @@ void PageTable::Prepare(uint64_t first, uint64_t last) {
   const auto top = [&](uint64_t c) {
     return c == ChunkOf(last) ? last % kChunkPages : kChunkPages - 1;
   };
-  // All that can fail first. Empty chunks that it leaves behind are for DropUnused.
+  // Steps that can fail come first. DropUnused removes the empty chunks that a failure leaves.
   for (uint64_t c = ChunkOf(first); c <= ChunkOf(last); ++c) {
     if (chunks_.contains(c)) continue;
     const NodeReserve reserve(chunks_.size());
@@ -145,7 +145,7 @@ uint64_t PageTable::NextWritten(uint64_t from) const {
 uint64_t PageTable::NextUnwritten(uint64_t from, uint64_t last) const {
   for (auto it = chunks_.lower_bound(ChunkOf(from)); it != chunks_.end() && from <= last; ++it) {
     const uint64_t base = it->first * kChunkPages;
-    if (base > from) return from;  // a chunk is missing
+    if (base > from) return from;  // the chunk of `from` does not exist
     for (uint64_t i = from - base; i < kChunkPages && base + i <= last; ++i) {
       if (i >= it->second.capacity) return base + i;
       const PageSlot slot = it->second.slots[i];

@@ -37,7 +37,7 @@ Result<void> Fallocate(int descriptor, int mode, uint64_t offset, uint64_t lengt
 
 PassthroughFile::~PassthroughFile() {
   if (exists_.load()) {
-    // While it is registered its memory stays.
+    // The memory of a backing file is not freed while the file is registered.
     Unregister(store_->backing_id_cache()->Take(ino_));
     store_->RemoveFile(ino_);
   }
@@ -51,7 +51,8 @@ void PassthroughFile::Unregister(int32_t id) {
 
 Result<base::UniqueFd> PassthroughFile::DescriptorLocked(int flags) {
   if (exists_.load(std::memory_order_relaxed)) return store_->OpenFile(ino_, flags);
-  // A file cannot be made by O_PATH. What is registered must not count as a writer of it.
+  // O_PATH cannot create a file. The descriptor that is registered must not count as a writer of
+  // the file.
   const bool place_only = (flags & O_PATH) != 0;
   Result<base::UniqueFd> made = store_->CreateFile(ino_, place_only ? O_RDONLY : flags);
   if (made.ok()) exists_.store(true);
@@ -76,24 +77,26 @@ void PassthroughFile::Changed(int descriptor) {
 Result<void> PassthroughFile::Open(uint32_t flags, OpenResult* open) {
   BackingFiles* const backing = store_->backing_files();
   if (backing == nullptr) {
-    // Every read and write is asked for: nothing else keeps a cache right.
+    // Every read and write is a request. Caching is disabled because nothing else would keep a
+    // cache valid.
     open->direct_io = true;
     return {};
   }
   MutexLock lock(&mu_);
   if (backing_id_ == 0) backing_id_ = store_->backing_id_cache()->Take(ino_);
   if (backing_id_ == 0) {
-    // What is registered is a place in a file system: each open(2) gets a file of its own there.
+    // The registered descriptor only identifies the file: the kernel opens the backing file anew
+    // for each open(2).
     MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, DescriptorLocked(O_PATH));
     MEMFUSE_ASSIGN_OR_RETURN(backing_id_, backing->Register(file.get()));
   }
-  // What the kernel was told of the attributes so far, it was told to keep: it does not ask after a
-  // store through a mapping.
+  // The kernel received the attributes so far with permission to cache them, and it does not ask
+  // for them again after a store through a mapping.
   open->forget_attributes = (flags & O_ACCMODE) == O_RDWR && state_.writable_opens() == 0;
   state_.NoteOpen(flags);
-  // The kernel may have the attributes in its cache, and write within the tick in which their
-  // times were made. A stamp now gives that write a later one. (BackingTimes::Merge does the same
-  // for attributes that the kernel asks for while the file is open.)
+  // The kernel may have the attributes in its cache, and may write within the tick in which their
+  // times were made. Taking a time stamp now gives that write a later one. BackingTimes::Merge does
+  // the same for attributes that the kernel asks for while the file is open.
   if ((flags & O_ACCMODE) != O_RDONLY) (void)base::Now();
   open->backing_id = backing_id_;
   open->direct_io = (flags & O_APPEND) != 0;
@@ -119,7 +122,10 @@ CacheSeconds PassthroughFile::SyncFromBackingFile(Times* times) {
   if (!exists_.load()) return kCacheForever;
   if (!state_.BeginLook([this] { return store_->HasWriters(ino_); })) return kCacheForever;
   const Result<BackingState> found = store_->StatFile(ino_);
-  if (!found.ok()) return 0;
+  if (!found.ok()) {
+    state_.NoteChange();  // the next call looks again
+    return 0;
+  }
   size_.store(found->size, std::memory_order_release);
   blocks_.store(found->blocks, std::memory_order_release);
   return state_.Merge(*found, times);
@@ -128,11 +134,12 @@ CacheSeconds PassthroughFile::SyncFromBackingFile(Times* times) {
 void PassthroughFile::SetBackingTimes(const Times& times, bool chosen) {
   if (!exists_.load()) return;
   if (!chosen) {
-    // The kernel decides by the backing file's times whether a read moves atime.
+    // The kernel decides by the times of the backing file whether a read moves atime.
     const Timestamp now = base::WallTime();
     if (RelatimeIsDue(times, now) == state_.ReadMovesAtime(now)) return;
   }
-  // mtime may tell of a write that was not looked at yet: it stays, unless it was chosen.
+  // mtime of the backing file may be that of a write that was not looked at yet, so it is changed
+  // only if it was chosen.
   const Timestamp* const mtime = chosen ? &times.mtime : nullptr;
   store_->SetFileTimes(ino_, times.atime, mtime);
   const Result<BackingState> found = store_->StatFile(ino_);
@@ -141,7 +148,7 @@ void PassthroughFile::SetBackingTimes(const Times& times, bool chosen) {
 
 Result<size_t> PassthroughFile::Read(uint64_t offset, absl::Span<char> out) {
   if (!exists_.load() || offset > kMaxFileSize) return size_t{0};
-  // The kernel refuses a range that ends behind what off_t can say.
+  // The kernel rejects a range that ends beyond the largest off_t.
   out = out.subspan(0, static_cast<size_t>(std::min<uint64_t>(out.size(), kMaxFileSize - offset)));
   MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDONLY | O_NOATIME));
   size_t done = 0;
@@ -204,7 +211,7 @@ Result<Resized> PassthroughFile::Truncate(uint64_t size) {
   MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDWR | O_NOATIME));
   struct stat before;
   if (fstat(file.get(), &before) != 0) return Errno(EIO);
-  // Whether that moves a time is not for the file to say.
+  // The caller decides whether this changes a time.
   if (before.st_blocks == 0 && static_cast<uint64_t>(before.st_size) == size) return Resized{};
   while (ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
     if (errno != EINTR) return FromErrno(errno);
@@ -234,8 +241,9 @@ Result<void> PassthroughFile::PunchHole(uint64_t offset, uint64_t length) {
 }
 
 Result<void> PassthroughFile::ZeroRange(uint64_t offset, uint64_t length, bool keep_size) {
-  // tmpfs has no FALLOC_FL_ZERO_RANGE. The first call finds the space, or fails before anything is
-  // lost; the last one gets it again, unless somebody was quicker.
+  // tmpfs does not support FALLOC_FL_ZERO_RANGE. The first call reserves the space, or fails before
+  // any data is lost. The last call reserves it again, which fails only if another program takes
+  // the space in the meantime.
   MEMFUSE_RETURN_IF_ERROR(Allocate(offset, length, keep_size));
   MEMFUSE_RETURN_IF_ERROR(PunchHole(offset, length));
   return Allocate(offset, length, keep_size);

@@ -1,14 +1,15 @@
-// One file of the private tmpfs.
+// One file of the passthrough store: a backing file on the private tmpfs.
 //
-// While it is open, the kernel may change its size, blocks and times at any moment; a mapping may
-// do so after the last close. backing_times.h says when the daemon has to look.
+// While the file is open, the kernel may change its size, blocks and times at any time. A mapping
+// may do this after the last close(2). backing_times.h describes when the daemon has to look at the
+// backing file.
 //
-// An open with O_APPEND is answered with the backing file and FOPEN_DIRECT_IO: mmap(2) stays passed
-// through, but reads and writes are requests. The kernel opens the backing file with the flags of
-// open(2), and F_SETFL does not reach it: passed-through writes would go on appending after a
-// program took O_APPEND away.
-// The kernel must not cache what it reads for such an open (splice(2) and sendfile(2) read through
-// the page cache): it would not hear of writes that are passed through.
+// An open with O_APPEND is answered with the backing file and FOPEN_DIRECT_IO: mmap(2) is still
+// passed through, but reads and writes are requests. The reason is that the kernel opens the
+// backing file with the flags of open(2) and does not apply F_SETFL to it: passed-through writes
+// would still append after a program removed O_APPEND. The kernel must not cache what it reads for
+// such an open (splice(2) and sendfile(2) read through the page cache), because passed-through
+// writes do not invalidate that cache.
 
 #ifndef MEMFUSE_SRC_MEMFS_PASSTHROUGH_FILE_H_
 #define MEMFUSE_SRC_MEMFS_PASSTHROUGH_FILE_H_
@@ -28,7 +29,7 @@ namespace memfuse::memfs {
 
 class PassthroughFile final : public FileData {
  public:
-  // The store outlives the file.
+  // The store must outlive the file.
   PassthroughFile(PassthroughStore* store, InodeNumber ino) : store_(store), ino_(ino) {}
   ~PassthroughFile() override;
 
@@ -36,6 +37,12 @@ class PassthroughFile final : public FileData {
   uint64_t blocks() const override { return blocks_.load(std::memory_order_acquire); }
   Result<void> Open(uint32_t flags, OpenResult* open) override;
   void Close(uint32_t flags) override;
+  // Guarantees that size(), blocks() and `times` include everything that the kernel had recorded in
+  // the backing file when the call began (BackingTimes). The result is how long the kernel may
+  // cache the attributes; it is 0 if the backing file cannot be looked at, and `times` is unchanged
+  // then. The call ends: it makes at most three system calls on the private tmpfs to find out
+  // whether there are writers, and one statx(2) call. It contains no loop, takes no lock, and does
+  // not wait for the programs that use the file.
   CacheSeconds SyncFromBackingFile(Times* times) override;
   CacheSeconds Validity() const override { return state_.Validity(); }
   void SetBackingTimes(const Times& times, bool chosen) override;
@@ -53,13 +60,14 @@ class PassthroughFile final : public FileData {
   Result<uint64_t> SeekHole(uint64_t offset) override { return Seek(offset, SEEK_HOLE); }
 
  private:
-  // The file, made where there is none yet. As PassthroughStore::CreateFile.
+  // Returns a descriptor for the backing file, which is created if it does not exist yet. Returns
+  // the errors of PassthroughStore::CreateFile.
   Result<base::UniqueFd> Descriptor(int flags);
   Result<base::UniqueFd> DescriptorLocked(int flags) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Gives a backing file up; 0: none.
+  // Unregisters a backing ID. Does nothing for 0.
   void Unregister(int32_t id);
-  // After a change by a call: the next SyncFromBackingFile has to look, and size() and blocks() are
-  // exact before that.
+  // Called after the daemon changed the backing file: updates size() and blocks(), and makes the
+  // next SyncFromBackingFile look at the file.
   void Changed(int descriptor);
   Result<uint64_t> Seek(uint64_t offset, int whence);
 
@@ -68,10 +76,10 @@ class PassthroughFile final : public FileData {
 
   std::atomic<uint64_t> size_{0};
   std::atomic<uint64_t> blocks_{0};
-  BackingTimes state_;  // opens and closes are noted under mu_; else as it says
+  BackingTimes state_;  // opens and closes are recorded under mu_; otherwise see its class
   DataMutex mu_;
   int32_t backing_id_ ABSL_GUARDED_BY(mu_) = 0;
-  std::atomic<bool> exists_{false};  // set under mu_, once
+  std::atomic<bool> exists_{false};  // set once, under mu_
 };
 
 }  // namespace memfuse::memfs

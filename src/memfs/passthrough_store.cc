@@ -21,22 +21,23 @@
 namespace memfuse::memfs {
 namespace {
 
-// What the kernel keeps for a file of a tmpfs: inode, name, and the file that is registered.
+// The memory that the kernel uses for a file of a tmpfs: inode, name, and the registered file.
 constexpr uint32_t kKernelCost = 1024;
 
 uint64_t RoundUp(uint64_t bytes, uint64_t unit) { return (bytes + unit - 1) / unit * unit; }
 
-// What is lent at once: little beside the limit, and worth the two system calls that it takes.
+// The amount by which the budget's limit is raised at once: small in relation to the limit, but
+// large enough to justify the two system calls that it takes.
 uint64_t StepFor(uint64_t limit) {
   return std::clamp<uint64_t>(RoundUp(limit / 1024, kPageSize), kPageSize, 1 << 20);
 }
 
-// Of a call on a tmpfs that is there.
+// The status for a system call that failed on an existing tmpfs.
 absl::Status FromErrno(absl::string_view what, int error) {
   return absl::ResourceExhaustedError(absl::StrCat(what, ": ", std::strerror(error)));
 }
 
-// Allocates nothing: it is called by destructors.
+// Allocates nothing, because destructors call it.
 bool SetNumber(int context, const char* key, uint64_t value) {
   char text[24];
   std::snprintf(text, sizeof(text), "%" PRIu64, value);
@@ -145,19 +146,19 @@ uint64_t PassthroughStore::free_bytes() const {
 }
 
 Result<void> PassthroughStore::Resize(uint64_t bytes) {
-  // 0 would mean no limit.
+  // The value 0 would mean no limit.
   bytes = std::max(bytes, kPageSize);
   if (!config_.valid()) {
     config_ = base::UniqueFd(fspick(mount_.get(), "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH));
   }
   const bool done =
       config_.valid() && SetNumber(config_.get(), "size", bytes) &&
-      // What is not said again counts as changed.
+      // An option that is not repeated counts as changed.
       (!noswap_ || fsconfig(config_.get(), FSCONFIG_SET_FLAG, "noswap", nullptr, 0) == 0) &&
       fsconfig(config_.get(), FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0) == 0;
   if (done) return {};
   const int error = errno;
-  // A context that has failed is good for nothing more.
+  // A context that has failed cannot be used again.
   config_.reset();
   return Errno(error);
 }
@@ -179,9 +180,10 @@ bool PassthroughStore::Grow(uint64_t bytes) {
 Result<void> PassthroughStore::SetSizeLimit(uint64_t bytes) {
   bytes = bytes / kPageSize * kPageSize;
   MutexLock lock(&mu_);
-  // What the kernel would refuse for the sake of what is lent and not used.
+  // Returns reserved space that is not used; otherwise the kernel might reject the new size because
+  // of it.
   if (bytes < size_limit_) ShrinkLocked(/*least=*/kPageSize, /*kept=*/0);
-  // A page stays for data, as where the store is made.
+  // One page is left for data, as in Make.
   if (bytes < reserved_ + kPageSize) return Errno(EINVAL);
   MEMFUSE_RETURN_IF_ERROR(Resize(bytes - reserved_));
   size_limit_ = bytes;
@@ -201,7 +203,7 @@ Result<void> PassthroughStore::KeepAccessTimes(bool keep) {
 }
 
 void PassthroughStore::ReleaseUnused(bool all) {
-  // Lending and taking back by turns would cost two system calls each time.
+  // Raising and lowering the limit alternately would cost two system calls each time.
   const uint64_t step = step_;
   const uint64_t least = all ? kPageSize : 3 * step;
   if (budget_->bytes_free_lower_bound() < least && (!all || budget_->bytes_free() < least)) return;
@@ -262,8 +264,9 @@ void PassthroughStore::SetFileTimes(InodeNumber ino, Timestamp atime, const Time
 
 bool PassthroughStore::HasWriters(InodeNumber ino) {
   const Result<base::UniqueFd> file = OpenFile(ino, O_RDONLY | O_NOATIME);
-  // A read lease is refused while anything holds the file open for writing, and a mapping does. It
-  // goes with the descriptor. Where leases are not to be had, the answer errs on the safe side.
+  // The kernel refuses a read lease while the file is open for writing or is mapped for writing.
+  // The lease ends with the descriptor. If leases are not available, the result is true, which is
+  // the safe answer.
   return !file.ok() || fcntl(file->get(), F_SETLEASE, F_RDLCK) != 0;
 }
 

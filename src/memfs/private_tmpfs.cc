@@ -18,8 +18,8 @@
 namespace memfuse::memfs {
 namespace {
 
-// Everything that is said to the kernel, as text that is there before a child is made: the child of
-// a process that may have threads must not allocate.
+// All values that are passed to the kernel, as text that is made before the child process: the
+// child of a process that may have threads must not allocate memory.
 struct Settings {
   explicit Settings(const PrivateTmpfsOptions& options)
       : size(absl::StrCat(options.size_limit)),
@@ -42,8 +42,8 @@ struct Settings {
 enum class Step : int { kNamespace, kContext, kLimits, kHuge, kNoswap, kCreate, kMount, kFile };
 
 struct Outcome {
-  int descriptor = -1;  // or
-  int error = 0;        // what `step` failed with
+  int descriptor = -1;  // or -1 and an error
+  int error = 0;        // the errno with which `step` failed
   Step step = Step::kContext;
 };
 
@@ -88,8 +88,8 @@ bool WriteFile(const char* path, const std::string& text) {
          write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
-// To mount takes CAP_SYS_ADMIN in the user namespace of the mount namespace that one is in. Groups
-// can be mapped only by who has given up changing them.
+// Mounting requires CAP_SYS_ADMIN in the user namespace that owns the mount namespace of the
+// process. A process without privileges can map groups only after it has disabled setgroups(2).
 bool EnterNamespace(const Settings& settings) {
   return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 &&
          WriteFile("/proc/self/uid_map", settings.uid_map) &&
@@ -97,19 +97,20 @@ bool EnterNamespace(const Settings& settings) {
          WriteFile("/proc/self/gid_map", settings.gid_map);
 }
 
-// By a child that has its descriptors in common with this process, and nothing else.
+// Makes the file in a child process that shares its descriptor table with this process, and nothing
+// else.
 Outcome MakeFileInNamespace(const Settings& settings) {
   int pipe_ends[2];
   if (pipe2(pipe_ends, O_CLOEXEC) != 0) return Failed(Step::kNamespace);
   const base::UniqueFd from_child(pipe_ends[0]);
   const base::UniqueFd to_parent(pipe_ends[1]);
-  // As fork(2), with CLONE_FILES.
+  // Like fork(2), with CLONE_FILES.
   const auto child =
       static_cast<pid_t>(syscall(SYS_clone, CLONE_FILES | SIGCHLD, nullptr, nullptr, nullptr, 0));
   if (child < 0) return Failed(Step::kNamespace);
   if (child == 0) {
     const Outcome made = EnterNamespace(settings) ? MakeFile(settings) : Failed(Step::kNamespace);
-    // Nothing in this copy of the process is to be destroyed.
+    // No destructor may run in this copy of the process.
     _exit(write(to_parent.get(), &made, sizeof(made)) == sizeof(made) ? 0 : 1);
   }
   int status = 0;

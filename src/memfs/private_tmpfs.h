@@ -1,5 +1,5 @@
-// A tmpfs that is mounted nowhere, and files on it: memory files that have what memfd_create(2)
-// leaves to the administrator (huge=) or does not have (noswap, size=).
+// A tmpfs that is mounted nowhere, and files on it. Such memory files have properties that
+// memfd_create(2) leaves to the administrator (huge=) or does not offer (noswap, size=).
 
 #ifndef MEMFUSE_SRC_MEMFS_PRIVATE_TMPFS_H_
 #define MEMFUSE_SRC_MEMFS_PRIVATE_TMPFS_H_
@@ -12,23 +12,23 @@
 
 namespace memfuse::memfs {
 
-// As in tmpfs(5).
+// Options as in tmpfs(5).
 struct PrivateTmpfsOptions {
-  uint64_t size_limit = 0;     // bytes; 0: none
+  uint64_t size_limit = 0;     // bytes; 0: no limit
   std::string huge = "never";  // never, within_size, advise, always
   bool noswap = false;
   bool noatime = false;      // keep no access times
-  bool strictatime = false;  // every read moves them; otherwise as with relatime
+  bool strictatime = false;  // every read moves access times; otherwise relatime
 };
 
-// The mount has no place in any tree: it goes with the last descriptor on it.
-// PermissionDenied (CAP_SYS_ADMIN is needed), Unimplemented (a kernel without it), InvalidArgument
-// (huge, noswap), ResourceExhausted.
+// Makes a mount that is attached to no mount tree; it ends when the last descriptor that refers to
+// it is closed. Returns PermissionDenied (CAP_SYS_ADMIN is needed), Unimplemented (the kernel has
+// no support), InvalidArgument (huge or noswap is not supported) or ResourceExhausted.
 absl::StatusOr<base::UniqueFd> MountPrivateTmpfs(const PrivateTmpfsOptions& options);
 
-// An empty file without a name, alone on a tmpfs of its own, open for reading and writing. Without
-// CAP_SYS_ADMIN the tmpfs is made in a user namespace, by a child process; noswap is not for those.
-// As MountPrivateTmpfs.
+// Makes an empty file without a name, alone on a tmpfs of its own, open for reading and writing.
+// Without CAP_SYS_ADMIN, a child process makes the tmpfs in a user namespace; noswap is not
+// available there. Returns the errors of MountPrivateTmpfs.
 absl::StatusOr<base::UniqueFd> MakePrivateFile(const PrivateTmpfsOptions& options);
 
 }  // namespace memfuse::memfs

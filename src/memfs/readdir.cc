@@ -43,7 +43,8 @@ Result<void> MemFs::Readdir(const RequestContext&, const ReaddirRequest& request
     Entry found;
     if (request.plus) {
       MutexLock lock(&inode->mu);
-      // To be told again what it knows costs the kernel more than the name alone.
+      // Receiving attributes that it already has costs the kernel more than receiving the name
+      // alone.
       if (!inode->IsKnownToKernelLocked()) {
         found = inode->AddLookupLocked(generation_);
         entry.entry = &found;

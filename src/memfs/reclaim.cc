@@ -14,15 +14,16 @@
 namespace memfuse::memfs {
 namespace {
 
-// Freed at a time: a few milliseconds.
+// The number of bytes that are freed at a time; this takes a few milliseconds.
 constexpr uint64_t kPieceBytes = 64 << 20;
-// Pieces in a row in which there was nothing to free. The rest goes with the file.
+// The maximum number of consecutive pieces in which nothing was freed. The rest of the file is then
+// freed when the file is destroyed.
 constexpr int kMaxEmptyPieces = 1000;
 constexpr uint64_t kSectorBytes = 512;
-// For the thread to free what is queued: it makes progress all the time.
+// How long a wait for the reclaim thread lasts at most. The thread makes progress all the time.
 constexpr std::chrono::seconds kBackgroundTimeout{30};
 
-// For an atomic.
+// Converts a time for storage in an atomic variable.
 int64_t Ticks(base::MonotonicTime time) { return time.time_since_epoch().count(); }
 
 }  // namespace
@@ -30,7 +31,7 @@ int64_t Ticks(base::MonotonicTime time) { return time.time_since_epoch().count()
 void Reclaim::Start() {
   if (thread_.joinable()) return;
   stop_.store(false);
-  // Signals of the process are for its main thread.
+  // Signals to the process are handled by its main thread.
   sigset_t all;
   sigset_t previous;
   sigfillset(&all);
@@ -72,7 +73,8 @@ bool Reclaim::FreeInBackground(const base::RefPtr<Inode>& inode) {
     bytes = file->blocks() * kSectorBytes;
   }
   if (bytes < kLargeFile) return false;
-  // Before it is in the queue, so that it is never finished and not counted.
+  // The bytes are counted before the file is in the queue, so that the file is never finished
+  // before it is counted.
   bytes_.fetch_add(bytes);
   try {
     MutexLock lock(&mu_);
@@ -82,7 +84,8 @@ bool Reclaim::FreeInBackground(const base::RefPtr<Inode>& inode) {
     bytes_.fetch_sub(bytes);
     return false;
   }
-  // In this order: a thread that waits sees it here or there.
+  // The order matters: the file is in the queue before it stops counting as removed, so a waiting
+  // thread sees it in one of the two.
   file->EndRemoved();
   work_.Notify();
   return true;
@@ -111,8 +114,8 @@ void Reclaim::Free(Entry* entry) {
     if (!data.PunchHole(at, end - at).ok()) break;
     const uint64_t left = std::min(data.blocks() * kSectorBytes, entry->bytes);
     if (left == entry->bytes) {
-      // Holes may be of any length. What is allocated and was never written to looks like one, and
-      // is free nevertheless.
+      // Holes may have any length. Space that is allocated and was never written looks like a hole
+      // to SeekData, and is skipped. It is freed with the file.
       ++empty;
       const Result<uint64_t> next = data.SeekData(end);
       if (next.ok()) end = *next;
@@ -124,8 +127,8 @@ void Reclaim::Free(Entry* entry) {
     at = end;
     removed_.progress()->Notify();
   }
-  // A thread that handed the file over may hold a reference for a moment longer. What is left of
-  // the file then goes with that.
+  // The thread that handed the file over may hold a reference for a little longer. The rest of the
+  // file is then freed with that reference.
   entry->file = nullptr;
   bytes_.fetch_sub(entry->bytes);
   finished_.fetch_add(1);
@@ -133,7 +136,8 @@ void Reclaim::Free(Entry* entry) {
 }
 
 bool Reclaim::FindTargets(size_t own, base::MonotonicTime now, Targets* targets) const {
-  // In this order: an inode that goes from one to the other is seen here or there.
+  // The order matters: an inode that passes from the removed inodes to the queue is seen in one of
+  // the two.
   bool any = false;
   for (size_t i = 0; i < RemovedInodes::kOwners; ++i) {
     const std::atomic<int64_t>& pause = i == own ? pauses_[i].own : pauses_[i].others;
@@ -192,7 +196,7 @@ bool Reclaim::Wait(uint32_t owner, BlockingObserver* blocking, absl::FunctionRef
         own_over = true;
       }
       if (own_over && others_over) {
-        // Inodes that have gone may have been handed to the thread.
+        // Inodes that are gone may have been handed to the reclaim thread.
         if (!std::exchange(inodes_over, true)) targets.finished = queued_.load();
         if (finished_.load() >= targets.finished || now >= background_deadline) break;
       }

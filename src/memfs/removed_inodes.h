@@ -1,12 +1,14 @@
-// Inodes that were removed and are not free yet.
+// Inodes that were removed and are not free yet: they are unlinked, awaiting FORGET.
 //
-// unlink(2) takes the last name away. The inode stays until the kernel lets go of it (FORGET),
-// mostly a moment after the call has returned; a program that holds a descriptor of O_PATH can keep
-// it for longer. What such inodes take counts as free for statfs(2), as it is on tmpfs; and an
-// operation that finds no space waits for them (reclaim.h).
+// unlink(2) removes the last name. The inode stays until the kernel sends FORGET, usually shortly
+// after the call has returned. A program that holds an O_PATH descriptor can keep it for longer.
+// The space of such inodes counts as free for statfs(2), as on tmpfs. An operation that finds no
+// space waits for them (reclaim.h).
 //
-// An inode is in here from the moment when it has neither names nor opens left until it is freed.
-// One that gets a name or an open again leaves (a file of O_TMPFILE that is linked, for instance).
+// An inode is counted here from the time when it has neither names nor opens left until it is freed
+// or its data is handed to the reclaim thread. A file that may still be mapped is not counted. An
+// inode that gets a name or an open again is no longer counted (an example is a file of O_TMPFILE
+// that gets a link).
 
 #ifndef MEMFUSE_SRC_MEMFS_REMOVED_INODES_H_
 #define MEMFUSE_SRC_MEMFS_REMOVED_INODES_H_
@@ -20,16 +22,16 @@
 
 namespace memfuse::memfs {
 
-// Thread-safe; every member is atomic or has its own lock.
+// Thread-safe: every member is atomic or has its own lock.
 class RemovedInodes {
  public:
-  // Counts are kept by owner (uid), so that nobody has to wait for what another user keeps. Owners
-  // with the same number here share a count.
+  // Counts are kept by owner (uid), so that a caller does not have to wait for inodes of another
+  // user. Owners with the same index share a count.
   static constexpr size_t kOwners = 64;
   static constexpr size_t OwnerIndex(uint32_t uid) { return uid % kOwners; }
 
-  // What an inode has to remember while it is in here: its owner's count and its bytes. False where
-  // it is not in here.
+  // What a counted inode stores: the index of its owner's count, and its bytes. It converts to
+  // false if the inode is not counted.
   class Ticket {
    public:
     Ticket() = default;
@@ -42,7 +44,7 @@ class RemovedInodes {
     uint64_t value_ = 0;
   };
 
-  // `bytes` > 0: what the inode takes.
+  // Counts an inode that takes `bytes` > 0.
   [[nodiscard]] Ticket Add(uint32_t uid, uint64_t bytes) {
     Ticket ticket;
     const uint64_t counted = bytes < Ticket::kMaxBytes ? bytes : Ticket::kMaxBytes;
@@ -52,7 +54,7 @@ class RemovedInodes {
     count.added.fetch_add(1);
     return ticket;
   }
-  // The inode is free, or is not removed any more.
+  // Ends the counting: the inode is free, or it is not removed any more.
   void Remove(Ticket ticket) {
     Count& count = counts_[ticket.value_ >> Ticket::kBytesBits];
     count.bytes.fetch_sub(ticket.value_ & Ticket::kMaxBytes);
@@ -60,7 +62,7 @@ class RemovedInodes {
     progress_.Notify();
   }
 
-  // How many inodes, and what they take in bytes; of all owners.
+  // The number of inodes of all owners, and the bytes that they take.
   uint64_t count() const {
     uint64_t sum = 0;
     for (size_t i = 0; i < kOwners; ++i) sum += count(i);
@@ -72,9 +74,10 @@ class RemovedInodes {
     return sum;
   }
 
-  // Of one owner's count: how many were ever added, and how many of them are gone. An inode that
-  // was in here before added() was called is gone, or nearly so, once gone() reaches that: they go
-  // in the order in which they came, but for those that a program keeps.
+  // For one owner's count: how many inodes were ever added, and how many of them are gone. When
+  // gone() reaches a value that added() returned, the inodes that were counted at that time are
+  // approximately gone: inodes usually go in the order in which they were added, except for those
+  // that a program keeps.
   uint64_t added(size_t owner) const { return counts_[owner].added.load(); }
   uint64_t gone(size_t owner) const { return counts_[owner].gone.load(); }
   uint64_t count(size_t owner) const {

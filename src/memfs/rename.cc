@@ -1,18 +1,18 @@
 // RENAME, with all its flags.
 //
-// Locks. Within one directory its lock is enough: the source and the target are held in place by
-// it, and a target directory that is replaced is locked as a child of it. Between two directories
-// the rename lock is taken first. Under it no directory changes its parent, so "is an ancestor of"
-// is a fixed question: the ancestor is locked first, and of two unrelated directories the one with
-// the smaller number.
+// Locks. Within one directory the lock of that directory is sufficient: it keeps the source and the
+// target in place, and a target directory that is replaced is locked as its child. Between two
+// directories the rename lock is taken first. While it is held, no directory changes its parent, so
+// the relation "is an ancestor of" is fixed: the ancestor is locked first, and of two unrelated
+// directories the one with the smaller number.
 //
-// No loops. A directory ends up below itself only if it is moved into its own subtree, that is, if
-// it lies on the way from the new parent up to the root. That way is walked under the rename lock,
-// and the move is made before the lock is let go, so the answer still holds when it is used. A
-// rename within one directory changes no way to the root.
+// No loops. A directory becomes its own descendant only if it is moved into its own subtree, that
+// is, if it lies on the path from the new parent up to the root. The path is checked under the
+// rename lock, and the move is made before the lock is released, so the result is still valid when
+// it is used. A rename within one directory does not change any path to the root.
 //
-// No directory is lost. A directory that is replaced is empty and marked `removed` under its own
-// lock before it loses its name; an operation that comes later to add an entry sees the mark.
+// No directory is lost. A directory that is replaced is empty and is marked `removed` under its own
+// lock before it loses its name. An operation that comes later to add an entry sees the mark.
 
 #include <linux/fs.h>
 
@@ -27,7 +27,7 @@
 namespace memfuse::memfs {
 namespace {
 
-// EINVAL.
+// Returns EINVAL.
 Result<void> CheckFlags(uint32_t flags) {
   constexpr uint32_t kKnown = RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT;
   if ((flags & ~kKnown) != 0) return Errno(EINVAL);
@@ -35,7 +35,8 @@ Result<void> CheckFlags(uint32_t flags) {
   return {};
 }
 
-// ENAMETOOLONG, EBUSY, ENOENT (empty); each of either name before the next.
+// Returns ENAMETOOLONG, EBUSY or ENOENT (empty name). Each error is checked for both names before
+// the next error.
 Result<void> CheckNames(std::string_view a, std::string_view b) {
   if (std::max(a.size(), b.size()) > kNameMax) return Errno(ENAMETOOLONG);
   for (const std::string_view name : {a, b}) {
@@ -52,7 +53,8 @@ InodeNumber MemFs::ChildTowards(const Directory& ancestor, const Directory& dire
   InodeNumber above = directory.parent();
   while (below != kRootInode) {
     if (above == ancestor.ino) return below;
-    // A parent that is gone belongs to a directory that was removed: it has no way to the root.
+    // A parent that does not exist any more belongs to a directory that was removed, which has no
+    // path to the root.
     const InodeRef next = table_.Find(above);
     if (!next || !next->is_directory()) break;
     below = above;
@@ -122,7 +124,8 @@ Result<void> MemFs::RenameLocked(const RequestContext& context, const RenameRequ
     return Errno(target->is_directory() ? EISDIR : ENOTDIR);
   }
   if (target != nullptr && target->is_directory()) {
-    // Comes before ENOSPC; asked again below, since somebody may fill the target meanwhile.
+    // This check comes before ENOSPC. It is repeated below, because another thread may add an entry
+    // to the target in the meantime.
     const auto* const victim = static_cast<const Directory*>(target);
     ReaderMutexLock names(&victim->names_mu);
     if (!victim->empty()) return Errno(ENOTEMPTY);
@@ -133,13 +136,13 @@ Result<void> MemFs::RenameLocked(const RequestContext& context, const RenameRequ
   InodeReservation slot;
   if ((request.flags & RENAME_WHITEOUT) != 0) {
     NewNode node;
-    node.mode = S_IFCHR;  // device 0:0 without any permission, as overlayfs looks for it
+    node.mode = S_IFCHR;  // device 0:0 without any permission, as overlayfs expects
     MEMFUSE_ASSIGN_OR_RETURN(whiteout, NewInode(context, *from, node, now));
     if (!slot.Reserve(&resources_.budget)) return Errno(ENOSPC);
     table_.Insert(whiteout);
     move.whiteout = whiteout.get();
   }
-  // A failure takes the whiteout back.
+  // A failure removes the whiteout from the table.
   absl::Cleanup leave_table = [&] {
     if (whiteout) table_.Erase(whiteout->ino);
   };
@@ -149,7 +152,7 @@ Result<void> MemFs::RenameLocked(const RequestContext& context, const RenameRequ
     if (!space.Reserve(&resources_.budget, Dentry::Cost(request.new_name))) return Errno(ENOSPC);
     DentryHolder fresh(Dentry::New(request.new_name, source));
     move.fresh = fresh.get();
-    (void)MoveEntry(from, to, move, now);  // nothing is replaced, nothing dies
+    (void)MoveEntry(from, to, move, now);  // no inode is replaced, so none becomes dead
     (void)fresh.release();
     std::move(leave_table).Cancel();
     slot.Keep();

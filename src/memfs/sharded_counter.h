@@ -1,9 +1,16 @@
-// A limit on an amount that many threads take from and give back to.
+// A limit on an amount that many threads acquire and release, with per-thread shards (like
+// percpu_counter in the kernel).
 //
-// What a thread gives back stays in its *purse* up to a little, and it takes from there first, so
-// that threads that make and remove files share no cache line. Purses hold nothing that others
-// cannot have: where the rest of the limit does not suffice, all of them are emptied first. What is
-// taken never exceeds the limit, and nobody is refused what nobody has taken.
+// A thread releases small amounts into its shard, and acquires from its shard first. Threads that
+// create and remove files therefore seldom write to a common cache line. They do so when a shard is
+// filled or is too full, for large amounts, and when more than kShards threads share shards. If the
+// amount outside of the shards (free_) is too small for an Acquire, all shards are drained into it
+// first.
+//
+// Guarantees. The acquired amount never exceeds the limit. Acquire fails only if the units that
+// were free and that no other thread acquired or released during the last pass of AcquireDraining
+// are fewer than `amount`. Acquire may fail although enough was free at each moment, if other
+// threads release and acquire during that pass; without such threads it is exact.
 
 #ifndef MEMFUSE_SRC_MEMFS_SHARDED_COUNTER_H_
 #define MEMFUSE_SRC_MEMFS_SHARDED_COUNTER_H_
@@ -20,10 +27,11 @@
 
 namespace memfuse::memfs {
 
-// Thread-safe; no lock, every member is atomic.
+// Thread-safe. There is no lock: every member is atomic or constant.
 class ShardedCounter {
  public:
-  // `most` bounds what a purse holds.
+  // `max_shard` is the most that a shard holds after a Release. A shard can exceed it temporarily
+  // while threads that share the shard use it at the same time.
   ShardedCounter(uint64_t limit, uint64_t max_shard)
       : max_shard_(max_shard), limit_(limit), free_(limit) {
     SizeShardsFor(limit);
@@ -31,7 +39,7 @@ class ShardedCounter {
   ShardedCounter(const ShardedCounter&) = delete;
   ShardedCounter& operator=(const ShardedCounter&) = delete;
 
-  // All of `amount`, or none and false.
+  // Acquires all of `amount` and returns true, or acquires nothing and returns false.
   [[nodiscard]] bool Acquire(uint64_t amount) {
     std::atomic<uint64_t>& shard = Mine();
     if (AcquireFrom(&shard, amount)) return true;
@@ -46,14 +54,16 @@ class ShardedCounter {
     return AcquireDraining(amount);
   }
 
-  // As many units as there is room for, at most `count`; returns how many.
+  // Acquires as many units of `unit` as there is room for, at most `count`. Returns how many. While
+  // other threads use the counter, the result may be smaller than the room, but it is 0 only if
+  // AcquireDraining found no room for one unit.
   [[nodiscard]] uint64_t AcquireUpTo(uint64_t count, uint64_t unit) {
     if (count <= ~uint64_t{0} / unit && Acquire(count * unit)) return count;
     DrainShards();
     uint64_t rest = free_.load(std::memory_order_relaxed);
     for (;;) {
       const uint64_t granted = std::min(count, rest / unit);
-      // Only AcquireDraining knows that there is nothing.
+      // Only AcquireDraining can determine that nothing is free.
       if (granted == 0) return count != 0 && AcquireDraining(unit) ? 1 : 0;
       if (free_.compare_exchange_weak(rest, rest - granted * unit, std::memory_order_relaxed)) {
         return granted;
@@ -75,7 +85,7 @@ class ShardedCounter {
   }
 
   uint64_t limit() const { return limit_.load(std::memory_order_relaxed); }
-  // What is taken: exact while nobody takes or gives, or moves the limit.
+  // The acquired amount. It is exact while no other thread acquires, releases or changes the limit.
   uint64_t used() const {
     const uint64_t left = this->free();
     const uint64_t limit = this->limit();
@@ -86,29 +96,32 @@ class ShardedCounter {
     for (const Shard& shard : shards_) left += shard.amount.load(std::memory_order_relaxed);
     return left;
   }
-  // At most what is left, less by what is in purses; costs one look.
+  // A lower bound of free(): it leaves out the amounts in the shards. It reads one variable.
   uint64_t free_lower_bound() const { return free_.load(std::memory_order_relaxed); }
 
-  // At least what is taken. While nobody else uses it.
+  // Sets the limit, which must not be below the acquired amount. No other thread may use the
+  // counter during the call.
   void SetLimit(uint64_t limit) {
     DrainShards();
     free_.store(limit - used());
     limit_.store(limit);
   }
-  // These two beside others who take and give. More than the larger of both limits is taken at no
-  // moment: what the limit is to lose is taken for good before the limit says so.
+  // Other threads may acquire and release during RaiseLimit and LowerLimit. The acquired amount
+  // never exceeds the larger of the old and the new limit: LowerLimit acquires the amount before it
+  // lowers the limit.
   void RaiseLimit(uint64_t amount) {
     limit_.fetch_add(amount);
     free_.fetch_add(amount);
   }
-  // By what is not taken; false, and nothing, where there is not so much.
+  // Lowers the limit by `amount`, which must not be acquired. If less is free, it changes nothing
+  // and returns false.
   [[nodiscard]] bool LowerLimit(uint64_t amount) {
     if (!AcquireDraining(amount)) return false;
     limit_.fetch_sub(amount);
     return true;
   }
-  // What purses are filled with from now on: as much as suits this limit. Of no consequence for
-  // anybody but by speed.
+  // Sets the amount with which shards are filled from now on to a value suitable for `limit`. This
+  // affects only the speed.
   void SizeShardsFor(uint64_t limit) {
     shard_target_.store(std::min(max_shard_ / 2, limit / (kShards * 64)),
                         std::memory_order_relaxed);
@@ -129,8 +142,8 @@ class ShardedCounter {
     }
     return false;
   }
-  // What goes from a purse to the rest, or back, is in neither for a moment. Whoever finds nothing
-  // has to know that nothing was under way meanwhile.
+  // Counts the transfers between the shards and free_. An amount that is transferred is temporarily
+  // in neither, so AcquireDraining returns false only if no transfer was in progress.
   class Move {
    public:
     explicit Move(ShardedCounter* counter) : counter_(counter) {
@@ -144,19 +157,35 @@ class ShardedCounter {
     ShardedCounter* const counter_;
   };
 
-  // From wherever there is some.
+  // Acquires `amount` from free_, and drains the shards into free_ if it is too small there.
+  //
+  // Guarantee: false means that, in the last pass of the loop, free_ was less than `amount`, all
+  // shards were then found empty, and no transfer was in progress from before free_ was read until
+  // after the shards were read.
+  //
+  // Why it ends: a pass that neither succeeds nor returns false has found an amount in a shard, or
+  // a transfer by another thread. Amounts get into shards only by an Acquire or a Release, and
+  // draining removes them. Transfers belong to an Acquire or a Release that is completing, or to a
+  // DrainShards call. This function calls DrainShards only if it has found an amount in a shard, so
+  // threads that find nothing do not cause each other to repeat the loop. A further pass is
+  // therefore needed only after progress of another thread. If the other threads stop calling the
+  // counter, the loop ends after at most one drain and the end of the transfers in progress; a
+  // transfer has at most one step per shard. There is no bound on the number of passes while other
+  // threads acquire and release without pause.
   bool AcquireDraining(uint64_t amount) {
     for (unsigned tries = 1;; ++tries) {
-      // In this order: one that begins in between counts as under way.
+      // The order of these two loads matters: a transfer that begins between them counts as in
+      // progress.
       const uint64_t ended = moves_ended_.load();
       const uint64_t begun = moves_begun_.load();
       if (AcquireFrom(&free_, amount)) return true;
       const bool any = AnyInShards();
       if (begun == ended && !any && moves_begun_.load() == begun) return false;
-      // Not for nothing: those who find nothing at the same time would keep each other from knowing
-      // it, for as long as they try.
+      // Drains only if there is an amount in a shard. Otherwise threads that find nothing at the
+      // same time would, by their transfers, prevent each other from returning false.
       if (any) DrainShards();
-      // Somebody was stopped in the middle of a move, and may not be let run by who spins.
+      // A thread may have been preempted during a transfer. A thread that spins could keep it from
+      // running, so the calling thread sleeps.
       if (tries % kSpinsBeforeSleep == 0) absl::SleepFor(absl::Microseconds(50));
     }
   }
@@ -175,10 +204,10 @@ class ShardedCounter {
     free_.fetch_add(found);
   }
 
-  const uint64_t max_shard_;            // constant
-  std::atomic<uint64_t> shard_target_;  // what a purse is filled with
+  const uint64_t max_shard_;
+  std::atomic<uint64_t> shard_target_;  // the amount with which a shard is filled
   std::atomic<uint64_t> limit_;
-  alignas(64) std::atomic<uint64_t> free_;  // what is neither taken nor in purses
+  alignas(64) std::atomic<uint64_t> free_;  // neither acquired nor in a shard
   std::atomic<uint64_t> moves_begun_{0};
   std::atomic<uint64_t> moves_ended_{0};
   std::array<Shard, kShards> shards_;

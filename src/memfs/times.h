@@ -1,4 +1,4 @@
-// The times of an inode that change.
+// The times of an inode that can change.
 
 #ifndef MEMFUSE_SRC_MEMFS_TIMES_H_
 #define MEMFUSE_SRC_MEMFS_TIMES_H_
@@ -9,7 +9,7 @@
 
 namespace memfuse::memfs {
 
-// A Timestamp in 12 bytes: there are four in each inode.
+// A Timestamp in 12 bytes. Each inode contains four of them.
 class PackedTime {
  public:
   PackedTime() = default;
@@ -18,7 +18,7 @@ class PackedTime {
         high_(static_cast<uint32_t>(static_cast<uint64_t>(time.seconds) >> 32)),
         nanoseconds_(time.nanoseconds) {}
   PackedTime& operator=(Timestamp time) { return *this = PackedTime(time); }
-  operator Timestamp() const {  // NOLINT: the same value
+  operator Timestamp() const {  // NOLINT: the value does not change
     return {static_cast<int64_t>(uint64_t{high_} << 32 | low_), nanoseconds_};
   }
 
@@ -44,16 +44,17 @@ struct PackedTimes {
   PackedTimes() = default;
   explicit PackedTimes(const Times& times)
       : atime(times.atime), mtime(times.mtime), ctime(times.ctime) {}
-  operator Times() const { return {atime, mtime, ctime}; }  // NOLINT: the same values
+  operator Times() const { return {atime, mtime, ctime}; }  // NOLINT: the values do not change
 };
 
-// Whether `stamp` is before `other`, but by less than a second. Further back, the clock was set.
+// Whether `stamp` is before `other`, and their seconds differ by at most 1. A stamp that is further
+// back shows that the clock was set back.
 inline bool IsShortlyBefore(Timestamp stamp, Timestamp other) {
   return stamp < other && other.seconds - stamp.seconds <= 1;
 }
 
-// Whether a read moves atime, as mount option relatime has it: when it is not after mtime and
-// ctime, or more than a day old.
+// Whether a read moves atime under the mount option relatime: atime is not after mtime or not after
+// ctime, or it is at least a day old.
 inline bool RelatimeIsDue(const Times& times, Timestamp now) {
   constexpr int64_t kDay = 24 * 60 * 60;
   return times.atime <= times.mtime || times.atime <= times.ctime ||

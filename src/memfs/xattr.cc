@@ -1,4 +1,4 @@
-// SETXATTR, GETXATTR, LISTXATTR, REMOVEXATTR, and ACLs as the attributes by which they are set.
+// SETXATTR, GETXATTR, LISTXATTR, REMOVEXATTR, and the attributes by which ACLs are set.
 
 #include <linux/capability.h>
 #include <sys/xattr.h>
@@ -16,7 +16,7 @@ constexpr size_t kXattrSizeMax = 65536;
 
 bool IsAcl(std::string_view name) { return name == kAccessAclName || name == kDefaultAclName; }
 
-// EOPNOTSUPP, EINVAL, ERANGE.
+// Returns EOPNOTSUPP, EINVAL or ERANGE.
 Result<void> CheckXattrName(const Inode& inode, std::string_view name) {
   if (IsAcl(name)) {
     return inode.type == S_IFLNK ? Result<void>(Errno(EOPNOTSUPP)) : Result<void>();
@@ -33,11 +33,12 @@ Result<void> CheckXattrName(const Inode& inode, std::string_view name) {
   return Errno(EOPNOTSUPP);
 }
 
-// acl(5): an access ACL rewrites the mode, and one that says no more than the mode is not kept.
+// acl(5): an access ACL changes the mode, and an access ACL that expresses no more than the mode is
+// not stored.
 Result<void> SetAcl(Inode* inode, const SetxattrRequest& request)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu) {
   const bool access = request.name == kAccessAclName;
-  // An empty value takes the list away.
+  // An empty value removes the list.
   if (request.value.empty()) {
     inode->RemoveXattrLocked(request.name);
     return {};
@@ -59,8 +60,8 @@ Result<void> SetAcl(Inode* inode, const SetxattrRequest& request)
 
 }  // namespace
 
-// Without extended attributes the answer to each of these is ENOSYS: the kernel then does not ask
-// again, and says EOPNOTSUPP by itself.
+// If extended attributes are disabled, each of these requests is answered with ENOSYS. The kernel
+// then does not send the request again, and returns EOPNOTSUPP by itself.
 
 Result<void> MemFs::Setxattr(const RequestContext& context, const SetxattrRequest& request) {
   if (!xattr_) return Errno(ENOSYS);
@@ -102,7 +103,7 @@ Result<std::string> MemFs::Listxattr(const RequestContext& context,
   {
     MutexLock lock(&inode->mu);
     if (inode->xattrs == nullptr) return std::string();
-    // The caller matters where there is something to hide.
+    // The caller matters only if there are names to hide.
     if (!inode->xattrs->HasTrusted()) return inode->xattrs->List(/*with_trusted=*/true);
   }
   const bool with_trusted = MaySeeTrusted(context);
@@ -113,8 +114,8 @@ Result<std::string> MemFs::Listxattr(const RequestContext& context,
 
 bool MemFs::MaySeeTrusted(const RequestContext& context) {
   const auto caller = base::Caller::Find(context.pid);
-  // The user where an older kernel tells it. Otherwise the names stay hidden: for a caller that may
-  // not read the values, programs such as cp -a fail at a name that is listed.
+  // An older kernel reports the user. Otherwise the names stay hidden: programs such as cp -a fail
+  // on a name that is listed if the caller may not read its value.
   if (!caller.has_value()) return context.uid == 0;
   return caller->HasCapability(CAP_SYS_ADMIN) && base::InInitialUserNamespace();
 }
@@ -124,15 +125,15 @@ Result<void> MemFs::Removexattr(const RequestContext& context, const Removexattr
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   MEMFUSE_RETURN_IF_ERROR(CheckXattrName(*inode, request.name));
   if (inode->fixed()) return Errno(EPERM);
-  // Setting and removing an access ACL both take S_ISGID from whoever is not in the group; about
-  // setting the kernel tells (SetxattrRequest::kill_sgid), about removing it does not.
+  // Setting and removing an access ACL both remove S_ISGID if the caller is not in the group of the
+  // file. The kernel reports this for setting (SetxattrRequest::kill_sgid), but not for removing.
   if (request.name == kAccessAclName) {
     KillGroupBitOfStrangers(context, /*unprivileged=*/false, inode.get());
   }
   const Timestamp now = base::Now();
   MutexLock lock(&inode->mu);
   const bool present = inode->xattrs != nullptr && inode->xattrs->Find(request.name) != nullptr;
-  // Taking away an ACL that is not there succeeds, as on tmpfs.
+  // Removing an ACL that does not exist succeeds, as on tmpfs.
   if (!present && !IsAcl(request.name)) return Errno(ENODATA);
   inode->RemoveXattrLocked(request.name);
   inode->ChangedLocked(now);

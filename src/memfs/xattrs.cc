@@ -24,7 +24,8 @@ Result<void> Xattrs::Set(std::string_view name, absl::Span<const char> value, ui
   const auto it = map_.find(name);
   if (it != map_.end() && (flags & XATTR_CREATE) != 0) return Errno(EEXIST);
   if (it == map_.end() && (flags & XATTR_REPLACE) != 0) return Errno(ENODATA);
-  // Replacing charges the difference only: a full file system can still change what it holds.
+  // Replacing a value charges only the difference, so the content of a full file system can still
+  // be changed.
   const uint64_t cost = Cost(name, value.size());
   const uint64_t old_cost = it == map_.end() ? 0 : Cost(name, it->second.size());
   Reservation space;

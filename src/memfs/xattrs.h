@@ -1,4 +1,4 @@
-// Extended attributes of one inode: names and values, charged to the budget.
+// The extended attributes of one inode: names and values, charged to the budget.
 
 #ifndef MEMFUSE_SRC_MEMFS_XATTRS_H_
 #define MEMFUSE_SRC_MEMFS_XATTRS_H_
@@ -20,7 +20,7 @@ inline constexpr std::string_view kAccessAclName = "system.posix_acl_access";
 inline constexpr std::string_view kDefaultAclName = "system.posix_acl_default";
 inline constexpr std::string_view kCapabilityName = "security.capability";
 
-// Not thread-safe: guarded by its inode's attribute lock.
+// Not thread-safe: the attribute lock of the inode guards it.
 class Xattrs {
  public:
   explicit Xattrs(Budget* budget) : budget_(budget) {}
@@ -28,27 +28,27 @@ class Xattrs {
   Xattrs(const Xattrs&) = delete;
   Xattrs& operator=(const Xattrs&) = delete;
 
-  // `flags` as for setxattr(2). EEXIST, ENODATA, ENOSPC; throws std::bad_alloc. Nothing is changed
-  // where it fails.
+  // `flags` are those of setxattr(2). Returns EEXIST, ENODATA or ENOSPC; throws std::bad_alloc.
+  // Nothing is changed if it fails.
   Result<void> Set(std::string_view name, absl::Span<const char> value, uint32_t flags);
-  // nullptr if there is none.
+  // Returns nullptr if there is no such attribute.
   const std::string* Find(std::string_view name) const;
-  // For changes that keep the size. nullptr if there is none.
+  // The same, for changes of the value that keep its size.
   std::string* Find(std::string_view name);
-  // Whether there was one.
+  // Returns whether the attribute existed.
   bool Remove(std::string_view name);
-  // The names, each followed by a NUL; "trusted." ones only on request. Ends with the name that
-  // makes the list longer than XATTR_LIST_MAX: the kernel takes no more, and answers listxattr(2)
-  // with E2BIG.
+  // Returns the names, each followed by a NUL. Names that begin with "trusted." are included only
+  // if `with_trusted` is set. The list ends with the name that makes it longer than XATTR_LIST_MAX:
+  // the kernel accepts no more, and answers listxattr(2) with E2BIG.
   std::string List(bool with_trusted) const;
 
-  // Whether a name begins with "trusted.".
+  // Whether any name begins with "trusted.".
   bool HasTrusted() const;
 
   bool empty() const { return map_.empty(); }
 
  private:
-  // Heap blocks and map slot of an entry, rounded up.
+  // The size of the heap blocks and the map slot of an entry, rounded up.
   static uint64_t Cost(std::string_view name, size_t value_size) {
     return 96 + name.size() + value_size;
   }

@@ -39,8 +39,8 @@ Result<Request> DecodeBatchForget(Arguments& arguments) {
 Result<Request> DecodeInit(Arguments& arguments) {
   MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::InitShortIn>());
   InitRequest request{in.major, in.minor, in.max_readahead, in.flags};
-  // The flag says that the struct is the long one; what an older kernel leaves behind the short
-  // one means nothing.
+  // kInitInitExt says that the kernel sent the long struct. Bytes that an older kernel sends behind
+  // the short struct have no meaning.
   if ((in.flags & wire::kInitInitExt) != 0) {
     MEMFUSE_ASSIGN_OR_RETURN(const auto extended, arguments.Fixed<wire::InitIn>());
     request.flags |= uint64_t{extended.flags2} << 32;
@@ -48,7 +48,7 @@ Result<Request> DecodeInit(Arguments& arguments) {
   return Request(request);
 }
 
-// How the body of a contiguous message is divided.
+// Returns the number of bytes of a contiguous body that belong to the fixed struct.
 size_t FixedSize(const OpcodeInfo& info, const ConnectionParameters& parameters) {
   if (info.opcode == Opcode::kInit) return sizeof(wire::InitIn);
   if (info.opcode == Opcode::kSetxattr && HasSetxattrExt(parameters)) {
@@ -143,7 +143,7 @@ Result<Request> Dispatch(Opcode opcode, Arguments& arguments,
       return DecodeStatx(arguments);
     case Opcode::kCopyFileRange64:
       return DecodeCopyFileRange(arguments, /*wide_result=*/true);
-    // Listed so that the compiler tells of an opcode that is forgotten here.
+    // Listed so that the compiler reports an opcode that is missing here.
     case Opcode::kGetlk:
     case Opcode::kSetlk:
     case Opcode::kSetlkw:

@@ -1,9 +1,10 @@
-// Bytes of a request from the kernel -> a typed request. Pure: no descriptor, lock, clock or
-// allocation (BATCH_FORGET entries and strings are views into the message).
+// Decodes the bytes of a request from the kernel into a typed request. The functions are pure: they
+// use no descriptor, lock, clock or allocation. Strings and the entries of BATCH_FORGET are views
+// into the message.
 //
-// The kernel is trusted to be the kernel, but not to be well: every length is checked against what
-// is there, every string must end with its NUL inside the message, and what does not hold is
-// EINVAL. Integers are in host byte order. The message need not be aligned.
+// The sender is trusted to be the kernel, but its messages may be malformed. Every length is
+// checked against the size of the message, and every string must end with its NUL inside the
+// message. A violation is EINVAL. Integers are in host byte order. The message need not be aligned.
 
 #ifndef MEMFUSE_SRC_PROTOCOL_DECODE_H_
 #define MEMFUSE_SRC_PROTOCOL_DECODE_H_
@@ -22,8 +23,8 @@ namespace memfuse::protocol {
 
 // Bytes of struct fuse_in_header.
 inline constexpr size_t kRequestHeaderSize = 40;
-// Bytes in front of the data of a WRITE: header and struct fuse_write_in. A transport that places
-// them so that they end on a page boundary gets the data page-aligned.
+// Bytes in front of the data of a WRITE: header and struct fuse_write_in. If a transport places
+// them so that they end on a page boundary, the data is page-aligned.
 inline constexpr size_t kWritePrefixSize = 80;
 
 struct RequestHeader {
@@ -31,9 +32,9 @@ struct RequestHeader {
   uint32_t opcode = 0;
   RequestId id{};
   InodeNumber node = kNoInode;
-  std::optional<uint32_t> uid = 0, gid = 0;  // nullopt: the kernel leaves it out
+  std::optional<uint32_t> uid = 0, gid = 0;  // nullopt: the kernel omits it
   uint32_t pid = 0;
-  uint32_t extensions_size = 0;  // bytes at the end of the message
+  uint32_t extensions_size = 0;  // bytes of extensions at the end of the message
 
   RequestContext context() const { return {id, uid, gid, pid}; }
 };
@@ -41,12 +42,12 @@ struct RequestHeader {
 struct InitRequest {
   uint32_t major = 0, minor = 0;
   uint32_t max_readahead = 0;
-  uint64_t flags = 0;  // both halves
+  uint64_t flags = 0;  // flags, and flags2 as the upper 32 bits
 };
 
 struct DestroyRequest {};
 
-// FORGET of many inodes. `entries` are pairs in wire form; At(i) decodes one.
+// FORGET of many inodes. `entries` are pairs in wire format; At(i) decodes one.
 struct BatchForgetRequest {
   uint32_t count = 0;
   absl::Span<const char> entries;  // count * 16 bytes
@@ -67,7 +68,7 @@ struct FsyncdirRequest {
   FsyncRequest fsync;
 };
 
-// READ and READDIR carry how much the caller takes; the buffer is the transport's.
+// READ and READDIR contain the size that the caller accepts. The transport owns the buffer.
 struct SizedReadRequest {
   ReadRequest read;
   uint32_t size = 0;
@@ -76,7 +77,7 @@ struct SizedReaddirRequest {
   ReaddirRequest readdir;
   uint32_t size = 0;
 };
-// COPY_FILE_RANGE answers 32 bits, COPY_FILE_RANGE_64 answers 64.
+// COPY_FILE_RANGE has a 32-bit result, COPY_FILE_RANGE_64 a 64-bit one.
 struct SizedCopyFileRangeRequest {
   CopyFileRangeRequest copy;
   bool wide_result = false;
@@ -92,36 +93,39 @@ using Request =
                  FsyncdirRequest, StatfsRequest, SetxattrRequest, GetxattrRequest, ListxattrRequest,
                  RemovexattrRequest, AccessRequest, IoctlRequest, InitRequest, DestroyRequest>;
 
-// The header of a whole message, of which the last `apart` bytes are not in `message`. EINVAL:
-// shorter than a header, or its length field is not message.size() + apart.
+// Decodes the header of a complete message whose last `apart` bytes are not in `message`. Errors:
+// EINVAL (shorter than a header, or the length field is not message.size() + apart).
 Result<RequestHeader> DecodeHeader(absl::Span<const char> message, size_t apart = 0);
 
-// The arguments. `fixed` holds the operation's fixed struct (at least OpcodeInfo::fixed_size bytes
-// of it, or all that there is), `rest` what follows: the two halves in which io_uring delivers
-// them. `parameters` are those in force (all zero before INIT). ENOSYS: unknown opcode, or one that
-// is refused or ignored (the latter must not be answered: opcodes.h); EINVAL: malformed, which
-// includes a name with a '/'. Sizes that a caller asks for (READ, READDIR, IOCTL, GETXATTR) are
-// passed on as they came: bounding them is the transport's.
+// Decodes the arguments. `fixed` holds the operation's fixed struct (at least
+// OpcodeInfo::fixed_size bytes of it, or all bytes that exist), and `rest` holds the bytes that
+// follow it, including extensions. Both transports assemble contiguous messages, so only DecodeBody
+// and tests call this function. `parameters` are those in force (all zero before INIT). Errors:
+// ENOSYS (unknown opcode, or one that is refused or ignored; a request with an ignored opcode must
+// not be answered, see opcodes.h), EINVAL (malformed, which includes a name with a '/'). Sizes that
+// a caller requests (READ, READDIR, IOCTL, GETXATTR) are returned unchanged; the transport bounds
+// them.
 Result<Request> DecodeArguments(const RequestHeader& header, absl::Span<const char> fixed,
                                 absl::Span<const char> rest,
                                 const ConnectionParameters& parameters);
 
-// The same for a contiguous message, as /dev/fuse delivers it: `body` is all that follows the
-// header.
+// The same for a contiguous message, as both transports deliver it: `body` is everything that
+// follows the header.
 Result<Request> DecodeBody(const RequestHeader& header, absl::Span<const char> body,
                            const ConnectionParameters& parameters);
 
-// The same for a WRITE whose data is kept apart: `body` is the fixed struct alone. EINVAL also for
-// every other opcode, and where extensions follow the data.
+// The same for a WRITE whose data is kept apart: `body` is the fixed struct only. EINVAL also for
+// every other opcode, and if extensions follow the data.
 Result<Request> DecodeWrite(const RequestHeader& header, absl::Span<const char> body,
                             const Payload& data);
 
-// What can be told of a message by its first kWritePrefixSize bytes.
+// The properties of a message that its first kWritePrefixSize bytes determine.
 struct MessagePrefix {
-  bool is_write = false;   // the rest is the data of a WRITE, which may be kept apart
-  bool is_direct = false;  // a WRITE of an O_DIRECT file: from the caller's memory
+  bool is_write = false;  // the rest is the data of a WRITE, which may be kept apart
+  // a WRITE to a file with O_DIRECT: the data comes from the caller's memory
+  bool is_direct = false;
 };
-// `prefix` may be shorter or longer; nothing is told of one that is shorter.
+// `prefix` may be shorter or longer. If it is shorter, both members of the result are false.
 MessagePrefix ParsePrefix(absl::Span<const char> prefix);
 
 }  // namespace memfuse::protocol

@@ -6,14 +6,15 @@
 namespace memfuse::protocol::internal {
 namespace {
 
-// Seconds before 1970 are negative numbers in an unsigned field. EINVAL: no time.
+// Seconds before 1970 are negative numbers in an unsigned field. Errors: EINVAL (invalid
+// nanoseconds).
 Result<Timestamp> MakeTimestamp(uint64_t seconds, uint32_t nanoseconds) {
   if (nanoseconds >= kNanosecondsPerSecond) return Errno(EINVAL);
   return Timestamp{static_cast<int64_t>(seconds), nanoseconds};
 }
 
-// utimensat(2) with UTIME_NOW comes as both bits: the time beside them is the kernel's guess, and
-// may be behind the server's clock, by which all other changes are stamped.
+// utimensat(2) with UTIME_NOW sets both bits. The time beside them is the kernel's estimate. It may
+// be behind the server's clock, which stamps all other changes.
 Result<TimeChange> MakeTimeChange(bool set, bool now, uint64_t seconds, uint32_t nanoseconds) {
   if (now) return TimeChange{TimeChange::Kind::kNow, {}};
   if (!set) return TimeChange{};
@@ -60,9 +61,10 @@ Result<Request> DecodeSetattr(Arguments& arguments) {
   if (has(wire::kFattrCtime)) {
     MEMFUSE_ASSIGN_OR_RETURN(request.ctime, MakeTimestamp(in.ctime, in.ctimensec));
   }
-  // With HANDLE_KILLPRIV_V2 the kernel turns "remove privileges" into a SETATTR that names nothing:
-  // a handle or a lock owner are no changes. Nor is a ctime alone, which a kernel that caches
-  // writes adds to chown(2) of nobody to nobody, and to nothing else.
+  // With HANDLE_KILLPRIV_V2 the kernel sends "remove privileges" as a SETATTR that names no change.
+  // A handle and a lock owner are not changes. A ctime alone is not a change either: a kernel that
+  // caches writes adds it to a chown(2) that changes neither user nor group, and to no other
+  // request.
   const uint32_t changes = in.valid & ~(wire::kFattrFh | wire::kFattrLockOwner | wire::kFattrCtime);
   request.kill_suidgid = changes == 0 || has(wire::kFattrKillSuidgid);
   return Request(request);

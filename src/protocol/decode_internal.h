@@ -1,4 +1,4 @@
-// What the decoders of the operation families share: safe access to the parts of a message.
+// Safe access to the parts of a message, for the decoders of all families of operations.
 
 #ifndef MEMFUSE_SRC_PROTOCOL_DECODE_INTERNAL_H_
 #define MEMFUSE_SRC_PROTOCOL_DECODE_INTERNAL_H_
@@ -15,10 +15,11 @@ namespace memfuse::protocol::internal {
 
 inline constexpr uint32_t kNanosecondsPerSecond = 1'000'000'000;
 
-// The arguments of one request. Strings are taken from the front of what follows the fixed struct.
+// The arguments of one request. Strings are taken from the front of the bytes that follow the fixed
+// struct.
 class Arguments {
  public:
-  // `rest` without extensions.
+  // `rest` does not include extensions.
   Arguments(const RequestHeader& header, absl::Span<const char> fixed, absl::Span<const char> rest)
       : header_(header), fixed_(fixed), rest_(rest) {}
 
@@ -27,7 +28,8 @@ class Arguments {
 
   absl::Span<const char> fixed() const { return fixed_; }
 
-  // A copy of the fixed struct: the message may lie at any address. EINVAL: cut short.
+  // Returns a copy of the fixed struct, because the message may be unaligned. Errors: EINVAL (fewer
+  // bytes than the struct).
   template <typename T>
   Result<T> Fixed() const {
     static_assert(std::is_trivially_copyable_v<T>);
@@ -37,7 +39,7 @@ class Arguments {
     return value;
   }
 
-  // The next NUL-terminated string. EINVAL: no NUL inside the message.
+  // Takes the next NUL-terminated string. Errors: EINVAL (no NUL inside the message).
   Result<std::string_view> TakeString() {
     const void* end = rest_.empty() ? nullptr : std::memchr(rest_.data(), '\0', rest_.size());
     if (end == nullptr) return Errno(EINVAL);
@@ -47,15 +49,15 @@ class Arguments {
     return string;
   }
 
-  // The next name of a directory entry. EINVAL also for a '/', which no name holds: the file system
-  // relies on that.
+  // Takes the next name of a directory entry. Errors: EINVAL, also for a '/'. The file system
+  // relies on names without a '/'.
   Result<std::string_view> TakeName() {
     MEMFUSE_ASSIGN_OR_RETURN(const std::string_view name, TakeString());
     if (name.find('/') != std::string_view::npos) return Errno(EINVAL);
     return name;
   }
 
-  // All that is left, which must be `size` bytes. EINVAL: it is not.
+  // Takes all bytes that are left. Errors: EINVAL (they are not `size` bytes).
   Result<absl::Span<const char>> TakeData(uint64_t size) {
     if (rest_.size() != size) return Errno(EINVAL);
     return rest_;
@@ -69,7 +71,7 @@ class Arguments {
   absl::Span<const char> rest_;
 };
 
-// Each decodes the arguments of the operation that it is named after.
+// Each function decodes the arguments of the operation in its name.
 
 // decode_namespace.cc
 Result<Request> DecodeLookup(Arguments& arguments);

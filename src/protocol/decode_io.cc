@@ -1,4 +1,4 @@
-// Open files and directories, and their data.
+// Decoders of operations on open files and directories, and on their data.
 
 #include <fcntl.h>
 
@@ -108,8 +108,8 @@ Result<Request> DecodeLseek(Arguments& arguments) {
 
 Result<Request> DecodeCopyFileRange(Arguments& arguments, bool wide_result) {
   MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::CopyFileRangeIn>());
-  // The field is wider than copy_file_range(2)'s argument: bits that the request cannot carry must
-  // not be lost on the way to the check of unknown flags.
+  // The field is wider than copy_file_range(2)'s argument. Bits that the request cannot carry must
+  // not be lost before the check for unknown flags.
   if (in.flags > UINT32_MAX) return Errno(EINVAL);
   CopyFileRangeRequest copy{};
   copy.ino_in = arguments.node();

@@ -1,5 +1,5 @@
-// Operations on names. The inode in the header is the directory, but for LINK: there it is the new
-// parent, and the arguments name the inode.
+// Decoders of operations on names. The inode in the header is the directory, except in LINK: there
+// it is the new parent, and the arguments contain the inode.
 
 #include "src/protocol/decode_internal.h"
 #include "src/protocol/wire.h"
@@ -75,7 +75,7 @@ Result<Request> DecodeCreate(Arguments& arguments) {
 }
 
 // The kernel sends the name of a dentry that will never be in a directory ("/" in some versions).
-// It says nothing, so it is not even looked at.
+// The name has no meaning and is not read.
 Result<Request> DecodeTmpfile(Arguments& arguments) {
   MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::CreateIn>());
   return Request(TmpfileRequest{MakeCreate(arguments.node(), {}, in)});

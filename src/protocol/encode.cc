@@ -14,7 +14,7 @@ namespace {
 static_assert(kReplyHeaderSize == sizeof(wire::OutHeader));
 static_assert(kMaxFixedBody >= sizeof(wire::StatxOut));
 
-// The buffer may lie at any address, so a struct is copied, never built in place.
+// The buffer may be unaligned, so a struct is copied and never built in place.
 template <typename T>
 size_t Put(const T& value, absl::Span<char> out) {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -78,8 +78,8 @@ wire::OpenOut MakeOpen(const OpenResult& result) {
 
 wire::StatxTime MakeStatxTime(Timestamp time) { return {time.seconds, time.nanoseconds, 0}; }
 
-// The kernel's 32-bit dev_t: 12 bits of major number between the low 8 and the high 12 bits of the
-// minor.
+// In the kernel's 32-bit dev_t, the 12 bits of the major number are between the low 8 bits and the
+// high 12 bits of the minor number.
 uint32_t DeviceMajor(uint32_t rdev) { return (rdev & 0xfff00) >> 8; }
 uint32_t DeviceMinor(uint32_t rdev) { return (rdev & 0xff) | ((rdev >> 12) & 0xfff00); }
 
@@ -174,7 +174,8 @@ size_t EncodeLseek(uint64_t offset, absl::Span<char> out) {
 
 size_t EncodeCopyFileRange(uint64_t copied, bool wide_result, absl::Span<char> out) {
   if (wide_result) return Put(wire::CopyFileRange64Out{copied}, out);
-  // The caller bounds the copy; here it is too late to say less than was copied.
+  // The caller bounds the length of the copy. Here it is too late to report fewer bytes than were
+  // copied.
   assert(copied <= UINT32_MAX);
   return EncodeWrite(static_cast<uint32_t>(copied), out);
 }
@@ -191,7 +192,7 @@ size_t EncodeAttributesChanged(InodeNumber ino, absl::Span<char> out) {
   header.error = wire::kNotifyInvalInode;
   wire::NotifyInvalInodeOut body{};
   body.ino = ToInt(ino);
-  body.off = -1;  // no data
+  body.off = -1;  // no range of data
   return Put(header, out) + Put(body, out.subspan(sizeof(header)));
 }
 

@@ -1,5 +1,6 @@
-// Typed results -> bytes of a reply. Pure, and without allocation: each function writes into the
-// buffer it is given and returns how many bytes it wrote.
+// Encodes typed results into the bytes of a reply. The functions are pure and allocate nothing.
+// Each one writes into the buffer of its caller; all except EncodeReplyHeader return the number of
+// bytes that they wrote.
 //
 // A reply is a header (16 bytes: length, negative errno, request id) and a body. An error has no
 // body.
@@ -18,15 +19,17 @@ namespace memfuse::protocol {
 
 // Bytes of struct fuse_out_header.
 inline constexpr size_t kReplyHeaderSize = 16;
-// No fixed-size body is larger: a buffer of this size takes any of the Encode functions below.
+// Upper bound of all fixed-size bodies: a buffer of this size is sufficient for each of the Encode
+// functions below.
 inline constexpr size_t kMaxFixedBody = 512;
 
-// `error` is 0 or a positive errno. Writes kReplyHeaderSize bytes.
+// Requires: `error` is 0 or a positive errno, and body_size is 0 if it is an errno. Writes
+// kReplyHeaderSize bytes.
 void EncodeReplyHeader(RequestId id, int error, size_t body_size, absl::Span<char> out);
 
-// Precondition of all: out.size() >= kMaxFixedBody. They return the size of the body.
+// Requires, for all functions below: out.size() >= kMaxFixedBody. They return the size of the body.
 size_t EncodeEntry(const Entry& entry, absl::Span<char> out);
-// LOOKUP of a name that is not there: the kernel may remember that for `valid` seconds.
+// For LOOKUP of a name that does not exist: the kernel may cache the absence for `valid` seconds.
 size_t EncodeNegativeEntry(CacheSeconds valid, absl::Span<char> out);
 size_t EncodeAttributes(const AttributesResult& result, absl::Span<char> out);
 size_t EncodeStatx(const StatxResult& result, absl::Span<char> out);
@@ -34,18 +37,18 @@ size_t EncodeOpen(const OpenResult& result, absl::Span<char> out);
 size_t EncodeCreate(const CreateResult& result, absl::Span<char> out);
 size_t EncodeWrite(uint32_t written, absl::Span<char> out);
 size_t EncodeStatfs(const FileSystemStatistics& statistics, absl::Span<char> out);
-// GETXATTR and LISTXATTR with size 0.
+// For GETXATTR and LISTXATTR with size 0.
 size_t EncodeXattrSize(uint32_t size, absl::Span<char> out);
 size_t EncodeLseek(uint64_t offset, absl::Span<char> out);
 size_t EncodeCopyFileRange(uint64_t copied, bool wide_result, absl::Span<char> out);
-// The fixed part; the output bytes follow it.
+// Encodes the fixed part; the output bytes follow it.
 size_t EncodeIoctl(const IoctlResult& result, absl::Span<char> out);
 
-// A whole message: the kernel is to drop the attributes of an inode that it has cached, and not the
-// data. Precondition: out.size() >= kMaxFixedBody. Returns its size.
+// Encodes a complete message that tells the kernel to drop the attributes that it has cached for an
+// inode, but not the data. Requires: out.size() >= kMaxFixedBody. Returns the size of the message.
 size_t EncodeAttributesChanged(InodeNumber ino, absl::Span<char> out);
 
-// Fills a buffer with READDIR or READDIRPLUS records. Names are 1 to 255 bytes.
+// Fills a buffer with READDIR or READDIRPLUS records. Names have 1 to 255 bytes.
 class DirectoryBuffer final : public DirectorySink {
  public:
   DirectoryBuffer(absl::Span<char> out, bool plus) : out_(out), plus_(plus) {}

@@ -97,14 +97,14 @@ constexpr InitFlag kFlags[] = {
      "A request that takes long (a stopped daemon, a debugger) must not abort the mount."},
 };
 
-// Kernels take this many pages per request where MAX_PAGES is not agreed on.
+// The number of pages per request if MAX_PAGES is not agreed on.
 constexpr uint32_t kDefaultMaxPages = 32;
 constexpr uint32_t kPageSize = 4096;
 constexpr uint32_t kSmallestWrite = kPageSize;
 constexpr uint32_t kLargestWrite = 1 << 20;
 
-// How many asynchronous requests (read-ahead, writeback, asynchronous direct I/O) the kernel keeps
-// under way: its default of 12 starves deep queues.
+// The maximum number of asynchronous requests (read-ahead, writeback, asynchronous direct I/O) that
+// the kernel keeps in progress. Its default of 12 is too small for deep queues.
 constexpr uint16_t kMaxBackground = 128;
 constexpr uint16_t kCongestionThreshold = kMaxBackground * 3 / 4;
 
@@ -119,7 +119,7 @@ bool Wanted(const InitFlag& flag, const RequestedCapabilities& requested) {
     case CapabilityPolicy::kPassthrough:
       return requested.passthrough;
     case CapabilityPolicy::kNotPassthrough:
-      return !requested.passthrough;
+      return true;  // Negotiate clears it if PASSTHROUGH is agreed on
     case CapabilityPolicy::kIoUring:
       return requested.io_uring;
     case CapabilityPolicy::kPosixAcl:
@@ -152,7 +152,8 @@ Result<InitReply> Negotiate(const InitRequest& request, const RequestedCapabilit
   for (const InitFlag& flag : kFlags) {
     if (Wanted(flag, requested)) parameters.flags |= flag.bit & request.flags;
   }
-  // Of the two, POSIX_ACL is what turns default_permissions on.
+  if (PassesThrough(parameters)) parameters.flags &= ~wire::kInitAtomicOTrunc;
+  // The kernel rejects ALLOW_IDMAP without default_permissions, which POSIX_ACL turns on.
   if ((parameters.flags & wire::kInitPosixAcl) == 0) parameters.flags &= ~wire::kInitAllowIdmap;
 
   uint32_t max_write = WholePages(requested.max_write);
@@ -166,12 +167,12 @@ Result<InitReply> Negotiate(const InitRequest& request, const RequestedCapabilit
     parameters.max_write = std::min(max_write, kDefaultMaxPages * kPageSize);
   }
 
-  // Read-ahead can only be lowered here. A window larger than one request is read with several at
-  // once (ASYNC_READ), so there is no reason to.
+  // The server could only lower the read-ahead. A window larger than one request is read with
+  // several requests at once (ASYNC_READ), so there is no reason to lower it.
   reply.max_readahead = request.max_readahead;
   reply.max_background = kMaxBackground;
   reply.congestion_threshold = kCongestionThreshold;
-  // Backing files lie on a file system that lies on no other.
+  // The file system of the backing files is not stacked on another one.
   reply.max_stack_depth = PassesThrough(parameters) ? 1 : 0;
   return reply;
 }

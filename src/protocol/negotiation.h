@@ -1,7 +1,8 @@
-// INIT: what the kernel offers, what this server wants, what both do.
+// The negotiation in INIT: the flags that the kernel offers, those that this server supports, and
+// those on which both agree.
 //
-// The table in negotiation.cc has one line per flag, with the reason. A flag is never set whose
-// duties are not done: some (io_uring) hang the mount.
+// The table in negotiation.cc has one line per flag, with the reason. A flag must not be set unless
+// the server does what it requires: some flags (io_uring) otherwise hang the mount.
 
 #ifndef MEMFUSE_SRC_PROTOCOL_NEGOTIATION_H_
 #define MEMFUSE_SRC_PROTOCOL_NEGOTIATION_H_
@@ -18,21 +19,21 @@ namespace memfuse::protocol {
 
 inline constexpr uint32_t kProtocolMajor = 7;
 inline constexpr uint32_t kProtocolMinor = 45;
-// The oldest kernel that is served: 5.4's protocol (max_pages, RENAME2, copy_file_range,
+// The oldest protocol that is served, that of Linux 5.4 (max_pages, RENAME2, copy_file_range,
 // cached directories).
 inline constexpr uint32_t kOldestMinor = 31;
 
-// What the server would like.
+// The capabilities that the server requests.
 struct RequestedCapabilities {
-  // Bytes of data in the largest READ; and in the largest WRITE, which is bounded by piped_write
-  // too where data can come through pipes (CanSplice).
+  // Bytes of data in the largest READ and in the largest WRITE. piped_write also bounds a WRITE
+  // whose data can come through pipes (CanSplice).
   uint32_t max_read = 1 << 20;
   uint32_t max_write = 1 << 20;
   uint32_t piped_write = 1 << 20;
   bool writeback_cache = false;
   bool passthrough = false;  // excludes writeback_cache
-  bool io_uring = false;     // there are queues to register
-  bool posix_acl = true;     // the kernel then checks all permissions, whatever the mount says
+  bool io_uring = false;     // the queues to register were made
+  bool posix_acl = true;  // the kernel then checks all permissions, whatever the mount options are
 };
 
 enum class CapabilityPolicy : uint8_t {
@@ -40,7 +41,7 @@ enum class CapabilityPolicy : uint8_t {
   kNo,
   kWriteback,       // if RequestedCapabilities::writeback_cache
   kPassthrough,     // if RequestedCapabilities::passthrough
-  kNotPassthrough,  // unless RequestedCapabilities::passthrough
+  kNotPassthrough,  // unless PASSTHROUGH is agreed on
   kIoUring,         // if RequestedCapabilities::io_uring
   kPosixAcl,        // if RequestedCapabilities::posix_acl
 };
@@ -52,7 +53,7 @@ struct InitFlag {
   std::string_view why;
 };
 
-// Every flag of 7.45, by increasing bit.
+// Every flag of 7.45, in increasing order of bit.
 absl::Span<const InitFlag> AllInitFlags();
 
 struct InitReply {
@@ -60,31 +61,34 @@ struct InitReply {
   uint32_t max_readahead = 0;
   uint16_t max_background = 0;
   uint16_t congestion_threshold = 0;
-  uint32_t max_stack_depth = 0;  // passthrough: how many file systems a backing file's may lie on
+  // passthrough: the maximum stacking depth of a backing file's file system
+  uint32_t max_stack_depth = 0;
 };
 
-// EPROTO: another major version, or a kernel older than kOldestMinor. A kernel with a larger major
-// is to be answered with ours and asks again (EncodeInitMajor).
+// Errors: EPROTO (another major version, or a kernel older than kOldestMinor). A kernel with a
+// larger major version is to be answered with EncodeInitMajor; it then sends INIT again.
 Result<InitReply> Negotiate(const InitRequest& request, const RequestedCapabilities& requested);
 
-// Whether opens may be answered with backing files (FUSE_PASSTHROUGH).
+// Returns whether opens may be answered with backing files (FUSE_PASSTHROUGH).
 bool PassesThrough(const ConnectionParameters& parameters);
 
-// Whether requests come through io_uring once every queue is registered, and wait until then.
+// Returns whether requests come through io_uring. They wait until every queue is registered.
 bool UsesIoUring(const ConnectionParameters& parameters);
 
-// Whether the data of a WRITE may be taken by splice(2): it comes by /dev/fuse, and from a kernel
-// that puts no more pieces into a pipe than the data has pages (Linux 5.17).
+// Returns whether the data of a WRITE may be received by splice(2). The data must come through
+// /dev/fuse, from a kernel that puts no more pieces into a pipe than the data has pages (Linux
+// 5.17).
 bool CanSplice(const ConnectionParameters& parameters);
 
-// Whether mounts of this file system can be idmapped (FUSE_ALLOW_IDMAP, Linux 6.12).
+// Returns whether mounts of this file system can be idmapped (FUSE_ALLOW_IDMAP, Linux 6.12).
 bool AllowsIdmappedMounts(const ConnectionParameters& parameters);
 
-// Writes struct fuse_init_out, in the size that the agreed minor has; returns it.
-// Precondition: out.size() >= kMaxFixedBody (encode.h).
+// Writes struct fuse_init_out and returns its size, 64 bytes, which is the same for every minor
+// version from kOldestMinor on. Requires: out.size() >= kMaxFixedBody (encode.h).
 size_t EncodeInit(const InitReply& reply, absl::Span<char> out);
 
-// The answer to a larger major version: only our own version counts.
+// Writes the answer to a larger major version, in which only our version is significant. Requires
+// and returns the same as EncodeInit.
 size_t EncodeInitMajor(absl::Span<char> out);
 
 }  // namespace memfuse::protocol

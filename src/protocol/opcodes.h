@@ -1,4 +1,4 @@
-// Every opcode of the FUSE protocol up to 7.45, and what this server does with it: one table.
+// A table of every opcode of the FUSE protocol up to 7.45, with the server's treatment of each.
 
 #ifndef MEMFUSE_SRC_PROTOCOL_OPCODES_H_
 #define MEMFUSE_SRC_PROTOCOL_OPCODES_H_
@@ -65,30 +65,30 @@ enum class Opcode : uint32_t {
   kCopyFileRange64 = 53,
 };
 
-// Opcodes are below this; counters are arrays of it.
+// Upper bound of the opcodes. Counters are arrays of this size.
 inline constexpr size_t kOpcodeLimit = 64;
 
 enum class Disposition : uint8_t {
-  kServe,    // decoded and handed to the file system (or to the session: INIT, DESTROY)
-  kNoReply,  // decoded and carried out; the kernel expects no answer
-  kRefuse,   // answered ENOSYS without decoding; `why` says what the kernel does then
+  kServe,    // decoded and executed by the file system (INIT, DESTROY: by the session)
+  kNoReply,  // decoded and executed; the kernel expects no answer
+  kRefuse,   // answered with ENOSYS without decoding; `why` gives the kernel's reaction
   kIgnore,   // neither decoded nor answered
 };
 
 struct OpcodeInfo {
   Opcode opcode;
-  std::string_view name;  // as the protocol spells it: "LOOKUP"
+  std::string_view name;  // the protocol's spelling: "LOOKUP"
   Disposition disposition;
-  // Bytes of the fixed argument struct; strings, data and extensions follow it. SETXATTR's depends
-  // on the negotiated flags and is resolved while decoding.
+  // Bytes of the fixed argument struct; strings, data and extensions follow it. The size for
+  // SETXATTR and for INIT depends on flags and is determined while decoding.
   uint32_t fixed_size;
-  std::string_view why;  // what is done with it
+  std::string_view why;  // the reason for the treatment, or its effect
 };
 
 // In increasing order of opcode.
 absl::Span<const OpcodeInfo> AllOpcodes();
 
-// nullptr for an opcode that is not in the table.
+// Returns nullptr for an opcode that is not in the table.
 const OpcodeInfo* FindOpcode(uint32_t opcode);
 
 }  // namespace memfuse::protocol

@@ -1,10 +1,10 @@
-// The bytes that pass between the kernel and a FUSE server, protocol 7.31 to 7.45; INIT's are in
-// wire_init.h.
+// The structs that the kernel and a FUSE server exchange, protocol 7.31 to 7.45. Those of INIT are
+// in wire_init.h.
 //
-// The project has its own description of them because the system's <linux/fuse.h> may be years
-// older than the running kernel; what a kernel can do is found out in INIT, not at compile time.
-// Everything is in host byte order and every struct is free of implicit padding. Nothing outside
-// src/protocol includes this file.
+// The project has its own definitions because the system's <linux/fuse.h> may be years older than
+// the running kernel. The capabilities of a kernel are determined in INIT, not at compile time. All
+// integers are in host byte order, and no struct has implicit padding. Except for tests, no file
+// outside of src/protocol includes this file.
 
 #ifndef MEMFUSE_SRC_PROTOCOL_WIRE_H_
 #define MEMFUSE_SRC_PROTOCOL_WIRE_H_
@@ -14,7 +14,7 @@
 
 namespace memfuse::protocol::wire {
 
-// In front of every request.
+// The header of every request.
 struct InHeader {
   uint32_t len;
   uint32_t opcode;
@@ -29,10 +29,10 @@ struct InHeader {
 static_assert(sizeof(InHeader) == 40);
 static_assert(offsetof(InHeader, total_extlen) == 36);
 inline constexpr uint32_t kExtensionUnit = 8;
-// FUSE_INVALID_UIDGID: `uid` or `gid` where the kernel sends none.
+// FUSE_INVALID_UIDGID: the value of `uid` or `gid` if the kernel sends none.
 inline constexpr uint32_t kInvalidId = 0xffffffff;
 
-// In front of every reply.
+// The header of every reply.
 struct OutHeader {
   uint32_t len;
   int32_t error;  // 0 or a negative errno
@@ -40,7 +40,7 @@ struct OutHeader {
 };
 static_assert(sizeof(OutHeader) == 16);
 
-// ---- Notifications: a reply header with unique 0, and the code in the place of the error ----
+// ---- Notifications: a reply header with unique 0 and with the code in the field of the error ----
 
 inline constexpr int32_t kNotifyInvalInode = 2;
 
@@ -175,7 +175,8 @@ struct ReadIn {
   uint32_t padding;
 };
 static_assert(sizeof(ReadIn) == 40);
-// lock_owner is valid: so for a read into a program's buffer, and not for one into the page cache.
+// lock_owner is valid. The kernel sets it for a read into a program's buffer, and not for a read
+// into the page cache.
 inline constexpr uint32_t kReadLockOwner = 1u << 1;
 
 struct WriteIn {
@@ -243,7 +244,7 @@ struct CopyFileRangeIn {
 };
 static_assert(sizeof(CopyFileRangeIn) == 56);
 
-// What is sent unless SETXATTR_EXT was agreed on.
+// The struct that is sent unless SETXATTR_EXT was agreed on.
 struct SetxattrShortIn {
   uint32_t size;
   uint32_t flags;
@@ -283,7 +284,8 @@ struct IoctlIn {
 static_assert(sizeof(IoctlIn) == 32);
 inline constexpr uint32_t kIoctlDir = 1u << 4;
 
-// Arguments of requests that are refused: only their sizes matter, to say where they end.
+// Sizes of the arguments of requests that are refused. Only the sizes are needed, to determine
+// where the arguments end.
 inline constexpr uint32_t kLockInSize = 48;
 inline constexpr uint32_t kInterruptInSize = 8;
 inline constexpr uint32_t kBmapInSize = 16;
@@ -380,7 +382,7 @@ static_assert(sizeof(StatxOut) == 288);
 struct OpenOut {
   uint64_t fh;
   uint32_t open_flags;
-  int32_t backing_id;  // counts only with kFopenPassthrough
+  int32_t backing_id;  // valid only with kFopenPassthrough
 };
 static_assert(sizeof(OpenOut) == 16);
 inline constexpr uint32_t kFopenDirectIo = 1u << 0;
@@ -441,7 +443,7 @@ struct IoctlOut {
 };
 static_assert(sizeof(IoctlOut) == 16);
 
-// The name follows, then zeros up to a multiple of kDirentAlignment.
+// The name follows, and then zeros up to a multiple of kDirentAlignment.
 struct Dirent {
   uint64_t ino;
   uint64_t off;

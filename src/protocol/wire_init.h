@@ -1,5 +1,5 @@
-// The bytes of INIT, in which kernel and server tell each other what they can do. As wire.h says:
-// seen by nothing outside src/protocol.
+// The structs of INIT, in which the kernel and the server exchange their capabilities. As for
+// wire.h, no file outside of src/protocol includes this file, except for tests.
 
 #ifndef MEMFUSE_SRC_PROTOCOL_WIRE_INIT_H_
 #define MEMFUSE_SRC_PROTOCOL_WIRE_INIT_H_
@@ -9,7 +9,7 @@
 
 namespace memfuse::protocol::wire {
 
-// What kernels before 7.36 send.
+// The struct that kernels before 7.36 send.
 struct InitShortIn {
   uint32_t major;
   uint32_t minor;
@@ -48,7 +48,7 @@ static_assert(sizeof(InitOut) == 64);
 static_assert(offsetof(InitOut, flags2) == 32);
 static_assert(offsetof(InitOut, request_timeout) == 40);
 
-// Flags of both directions; the upper 32 bits travel as flags2.
+// Flags of both directions. The upper 32 bits are sent as flags2.
 
 inline constexpr uint64_t InitBit(int n) { return uint64_t{1} << n; }
 

@@ -1,9 +1,10 @@
-// Where requests come from and replies go to: one at a time, for one worker at a time.
+// The source of requests and the destination of replies, for one worker at a time.
 //
-// A reply must go where its request came from, so a channel belongs to one worker at a time.
-// Channels are made and closed by the session alone, and only lent to workers: closing a
-// cloned descriptor aborts what was read through it, so it happens when every worker has ended, and
-// a server process that takes over needs descriptors and buffers that no worker made for itself.
+// A reply must go to the channel from which its request came, so a channel belongs to one worker at
+// a time. Only the session makes and closes channels; workers use them. Closing a cloned descriptor
+// aborts the requests that were read through it, so the session closes channels after every worker
+// has ended. A server process that takes over also needs descriptors and buffers that do not belong
+// to a worker.
 
 #ifndef MEMFUSE_SRC_TRANSPORT_CHANNEL_H_
 #define MEMFUSE_SRC_TRANSPORT_CHANNEL_H_
@@ -17,43 +18,46 @@
 
 namespace memfuse::transport {
 
-// What Receive came back with.
+// The result of Receive.
 enum class ReceiveStatus {
   kMessage,
   kStopped,    // the stop flag is set
-  kUnmounted,  // the normal end
-  kAborted,    // somebody ended the connection by force
-  kClosed,     // the other side of a socket pair is gone
-  kFailed,     // requests can no longer be had, though the connection lives; it was logged
+  kUnmounted,  // the connection ended normally
+  kAborted,    // the connection was aborted
+  kClosed,     // the peer of a socket pair closed its end
+  // requests cannot be read any more, though the connection is alive; the error was logged
+  kFailed,
 };
 
 class Channel : public ReplySink {
  public:
-  // What the worker's thread does first.
+  // The worker's thread calls it before anything else.
   virtual void Enter() {}
 
-  // Blocks until there is a request; message() is it, as /dev/fuse delivers it, but for the data of
-  // a WRITE that is kept apart: payload() is that, and empty otherwise. Data within message()
-  // begins on a page.
+  // Blocks until there is a request. message() is the request as /dev/fuse delivers it, except for
+  // the data of a WRITE that is kept apart: payload() is that data, and is empty otherwise. Data
+  // within message() begins on a page boundary.
   virtual ReceiveStatus Receive() = 0;
-  // Both are valid until the next Receive, as far as the reply is not begun: its body may lie where
-  // the request's data did.
+  // Both are valid until the next Receive, but only until the reply is begun: the body of the reply
+  // may overwrite the data of the request.
   absl::Span<const char> message() const { return message_; }
   const Payload& payload() const { return payload_; }
 
-  // Nobody will use the channel for a while: between a reply and the next Receive.
+  // The channel will not be used for some time. Called between a reply and the next Receive.
   virtual void ReleaseBuffers() {}
 
-  // From any thread, now and then: true where the channel holds something that it did not use since
-  // the last call. It gives it up at the next Receive, or in one that is interrupted now.
+  // May be called from any thread. The session calls it from time to time. Returns true if the
+  // channel holds a resource that it did not use since the last call. The channel releases it at
+  // the next Receive, or in a Receive that is interrupted now.
   virtual bool ReleaseIdle() { return false; }
 
-  // For the reply to message(): header and body. The body is page-aligned and takes the largest
-  // transfer.
+  // The buffer for the reply to message(): header and body. The body is page-aligned and has room
+  // for the largest transfer.
   virtual absl::Span<char> reply_buffer() = 0;
 
-  // Whether the thread that uses the channel is in a system call on it, or about to be: whoever
-  // stops it sends its signal only then, so that system calls of the file system see none of them.
+  // Returns whether the thread that uses the channel is in a system call on it, or is about to make
+  // one. A thread that stops or wakes that thread sends its signal only in this state, so that the
+  // signal does not interrupt system calls of the file system.
   bool interruptible() const { return interruptible_.load(std::memory_order_relaxed); }
 
  protected:

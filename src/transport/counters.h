@@ -1,4 +1,4 @@
-// Counts of requests, one set per worker.
+// Counters of requests, one set per worker.
 
 #ifndef MEMFUSE_SRC_TRANSPORT_COUNTERS_H_
 #define MEMFUSE_SRC_TRANSPORT_COUNTERS_H_
@@ -12,14 +12,14 @@
 
 namespace memfuse::transport {
 
-// One thread counts, any thread reads. On cache lines of its own, so that workers do not slow each
-// other down by counting.
+// One thread counts, and any thread may read. Each set has its own cache lines, so that workers do
+// not slow each other down by counting.
 class alignas(64) RequestCounters {
  public:
-  // Opcodes beyond the table are counted at index 0, which is none.
+  // Numbers beyond the table are counted at index 0, which is not an opcode.
   void Count(uint32_t opcode) {
     std::atomic<uint64_t>& counter = counts_[opcode < counts_.size() ? opcode : 0];
-    // A single writer needs no atomic addition.
+    // There is a single writer, so no atomic addition is needed.
     counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
 

@@ -15,7 +15,7 @@ namespace {
 
 constexpr char kDevice[] = "/dev/fuse";
 
-// Built here because the type of ioctl(2)'s request differs between C libraries.
+// Defined here because the type of ioctl(2)'s request differs between C libraries.
 constexpr unsigned kClone = _IOR(229, 0, uint32_t);
 
 struct BackingMap {

@@ -9,16 +9,16 @@
 
 namespace memfuse::transport {
 
-// FailedPrecondition: there is no device. PermissionDenied. Internal.
+// Opens /dev/fuse. Errors: FailedPrecondition (there is no device), PermissionDenied, Internal.
 absl::StatusOr<base::UniqueFd> OpenDevice();
 
-// Another descriptor of the connection of `descriptor`, with a processing queue of its own. INIT
-// must have been answered. The errors of OpenDevice, or FailedPrecondition: `descriptor` belongs to
-// no connection (it is not /dev/fuse, or was never mounted).
+// Returns another descriptor of the connection of `descriptor`, with a processing queue of its own.
+// Requires: INIT was answered. Errors: those of OpenDevice, FailedPrecondition (`descriptor`
+// belongs to no connection: it is not /dev/fuse, or was never mounted).
 absl::StatusOr<base::UniqueFd> CloneDevice(int descriptor);
 
-// Tells the connection of `device` about a file that opens may be answered with; returns its
-// number. As BackingFiles::Register.
+// Registers a file with the connection of `device`, so that opens may be answered with it. Returns
+// its number. Errors as for BackingFiles::Register.
 Result<int32_t> RegisterBackingFile(int device, int descriptor);
 void UnregisterBackingFile(int device, int32_t id);
 

@@ -17,18 +17,19 @@
 namespace memfuse::transport {
 namespace {
 
-// The kernel refuses requests that do not fit the buffer. A small max_write must not make the
-// largest extended attribute (64 KiB, with a name and a header) one of them; and a kernel without
-// FUSE_MAX_PAGES reads 32 pages at once, however little it writes.
+// The kernel refuses requests that do not fit the buffer. A small max_write must not cause this for
+// the largest extended attribute (64 KiB, with a name and a header). A kernel without
+// FUSE_MAX_PAGES also reads 32 pages at once, however small its writes are.
 constexpr size_t kSmallestPayload = 128 << 10;
 
-// A smaller write gains nothing by a pipe, measured: to get the header out is one more system call.
+// Measured: a smaller write gains nothing from a pipe, because reading the header is one more
+// system call.
 constexpr size_t kMinSpliced = 32 << 10;
 
-// Requests that a worker takes through the pipe after the last one that was worth it.
+// Requests that a worker receives through the pipe after the last one that was large enough.
 constexpr int kReadsBeforeRetry = 4;
 
-// The descriptor that was adopted may be in non-blocking mode, which others may rely on.
+// An adopted descriptor may be in non-blocking mode, on which other processes may rely.
 void WaitFor(int descriptor, int16_t events) {
   pollfd wait = {descriptor, events, 0};
   poll(&wait, 1, -1);
@@ -39,7 +40,7 @@ void WaitFor(int descriptor, int16_t events) {
 absl::StatusOr<std::unique_ptr<DeviceChannel>> DeviceChannel::Make(base::UniqueFd descriptor,
                                                                    size_t max_transfer,
                                                                    const std::atomic<bool>* stop) {
-  // read(2) gets the whole of the input buffer, which is more than the least that the kernel takes:
+  // read(2) gets the whole input buffer, which is larger than the minimum that the kernel accepts:
   // 8192 bytes, and 40 + 40 + max_write.
   const size_t payload = std::max(max_transfer, kSmallestPayload);
   absl::StatusOr<PageBuffer> input = PageBuffer::Make(protocol::kWritePrefixSize, payload);
@@ -70,7 +71,8 @@ DeviceChannel::Acceptance DeviceChannel::Accept(size_t size, bool piped) {
   if (data >= kMinSpliced) ahead = protocol::ParsePrefix(buffer.first(prefix));
   const bool large = ahead.is_write;
   if (large) {
-    // What is written from the caller's memory is copied into a pipe as it is into a buffer.
+    // Data of a direct write is copied from the caller's memory, into a pipe as into a buffer, so a
+    // pipe has no advantage.
     expecting_data_ = ahead.is_direct ? 0 : kReadsBeforeRetry;
   } else if (expecting_data_ > 0) {
     --expecting_data_;
@@ -123,10 +125,11 @@ bool DeviceChannel::ReleaseIdle() {
 
 ReceiveStatus DeviceChannel::Receive() {
   const absl::Span<char> buffer = input_.whole();
-  // What cannot be emptied is closed when it is given back, and another one takes its place.
+  // A pipe that cannot be emptied is closed when it is returned, and another one replaces it.
   if (pipe_ != nullptr && !pipe_->Drain(buffer)) ReturnPipe();
   for (;;) {
-    // Set before the flag is looked at: a stop that is missed here finds it set, and signals.
+    // Set before the flag is read: a thread that sets the flag after this check sees interruptible_
+    // set, and sends its signal.
     set_interruptible(true);
     if (stopping()) return ReceiveStatus::kStopped;
     const bool piped = TakePipe();
@@ -143,7 +146,7 @@ ReceiveStatus DeviceChannel::Receive() {
           RefuseRequest();
           continue;
         case Acceptance::kLost:
-          // Its caller waits for ever, unless the connection ends.
+          // The caller of this request waits forever, unless the connection ends.
           base::WithMemory([] { LOG(ERROR) << "a request was lost in a pipe"; });
           return ReceiveStatus::kFailed;
       }
@@ -164,7 +167,7 @@ ReceiveStatus DeviceChannel::Receive() {
         return ReceiveStatus::kClosed;
       default:
         if (const int error = errno; piped) {
-          // What is wrong with the descriptor itself is found out by reading it.
+          // An error of the descriptor itself will occur again when it is read.
           if (!MayPass(error)) pipes_->GiveUp();
           expecting_data_ = 0;
         } else if (MayPass(error)) {
@@ -182,7 +185,7 @@ ReceiveStatus DeviceChannel::Receive() {
 SendStatus DeviceChannel::Send(absl::Span<const char> head,
                                absl::Span<const ReadSink::Piece> tail) {
   if (tail.size() > ReadSink::kMaxPieces) return SendStatus::kRefused;
-  // writev(2) does not write to it.
+  // writev(2) does not write to this memory.
   parts_[0] = {const_cast<char*>(head.data()), head.size()};
   for (size_t i = 0; i < tail.size(); ++i) {
     parts_[i + 1] = {const_cast<char*>(tail[i].data()), tail[i].size()};
@@ -194,7 +197,7 @@ SendStatus DeviceChannel::Send(absl::Span<const char> head,
                              : writev(descriptor_.get(), parts_, static_cast<int>(tail.size() + 1));
     const int error = errno;
     set_interruptible(false);
-    if (sent >= 0) return SendStatus::kDelivered;  // messages are taken whole or not at all
+    if (sent >= 0) return SendStatus::kDelivered;  // a message is accepted as a whole or not at all
     switch (error) {
       case EINTR:
         if (stopping()) return SendStatus::kAbandoned;
@@ -204,7 +207,7 @@ SendStatus DeviceChannel::Send(absl::Span<const char> head,
         set_interruptible(true);
         WaitFor(descriptor_.get(), POLLOUT);
         continue;
-      case ENOENT:  // the request was interrupted, or the mount is going away
+      case ENOENT:  // the request was interrupted, or the mount is ending
       case ENODEV:
       case ECONNABORTED:
       case ECONNRESET:

@@ -17,8 +17,9 @@
 namespace memfuse::transport {
 namespace {
 
-// A message whose length field lies still names its request: its header, read as a message of just
-// that length. EINVAL: there is no whole header.
+// The header of a message whose length field is wrong. Such a message still has a request id. The
+// header is decoded as a message that consists of the header only. Errors: EINVAL (there is no
+// complete header).
 Result<protocol::RequestHeader> DecodeHeaderAlone(absl::Span<const char> message) {
   constexpr uint32_t kLength = protocol::kRequestHeaderSize;
   if (message.size() < kLength) return Errno(EINVAL);
@@ -60,7 +61,7 @@ void Dispatcher::Serve(absl::Span<const char> message, const Payload& payload, R
 
 void Dispatcher::Execute(const protocol::RequestHeader& header,
                          const Result<protocol::Request>& request, ReplySink* sink) {
-  // Counted before it is answered: whoever has the answer finds it counted.
+  // Counted before the answer, so that a client that has the answer finds the request counted.
   counters_.Count(header.opcode);
   listed_.clear();
   RequestContext context = header.context();

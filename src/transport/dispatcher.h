@@ -1,17 +1,17 @@
-// One received message -> the call of the file system -> the reply.
+// Decodes one received message, calls the file system, and sends the reply.
 //
-// A dispatcher knows no descriptor: it is given a message and a sink. It takes no lock and
-// allocates nothing; results that the file system allocates (link targets, attribute values) are
-// sent from where they are.
+// A dispatcher has no descriptor: its caller passes a message and a sink. It takes no lock and
+// allocates nothing. Results that the file system allocates (link targets, attribute values) are
+// sent from the memory in which they are.
 //
-// Every request that expects an answer gets exactly one, also
+// Every request that expects an answer receives exactly one. The errors that the dispatcher adds:
 //   EINVAL  malformed,
 //   ENOSYS  unknown or refused opcode,
 //   ENOMEM  the file system threw std::bad_alloc,
-//   EIO     the file system threw anything else, or delivered more than was asked for.
+//   EIO     the file system threw another exception, or delivered more than was requested.
 //
-// A reply that hands out lookups or an open, and does not reach the kernel, is taken back with
-// Forget and Release: nobody else ever will.
+// A reply may give lookups or an open to the kernel. If it does not reach the kernel, the
+// dispatcher returns them with Forget and Release, because the kernel never will.
 
 #ifndef MEMFUSE_SRC_TRANSPORT_DISPATCHER_H_
 #define MEMFUSE_SRC_TRANSPORT_DISPATCHER_H_
@@ -30,24 +30,25 @@
 
 namespace memfuse::transport {
 
-// Whether the kernel waits for an answer to `opcode`; it does for one that is not known.
+// Returns whether the kernel waits for an answer to `opcode`. True for an unknown opcode.
 bool ExpectsReply(uint32_t opcode);
 
-// Used by one thread at a time. Everything it is given outlives it.
+// Used by one thread at a time. All constructor arguments outlive it.
 class Dispatcher {
  public:
-  // `reply_buffer` holds a reply header and the largest body. READ never asks for more: a reply
-  // that is cut short would mean the end of the file. `seat` is the thread's, or null.
+  // `reply_buffer` has room for a reply header and the largest body. No READ requests more: a reply
+  // that is cut short would mean the end of the file. `blocking_observer` is the observer of the
+  // thread that uses the dispatcher, or null.
   Dispatcher(FileSystem* fs, const ConnectionParameters& parameters, absl::Span<char> reply_buffer,
              BlockingObserver* blocking_observer = nullptr);
 
-  // Replies are made there from now on; as the one that it was made with, and as large.
+  // Replaces the buffer for replies. The new buffer has the same size as the constructor's.
   void UseReplyBuffer(absl::Span<char> reply_buffer) { reply_buffer_ = reply_buffer; }
 
-  // Serves one message as /dev/fuse delivers it. Never throws. What is not even a header cannot be
-  // answered and is dropped.
+  // Serves one message as /dev/fuse delivers it. Never throws. A message without a complete header
+  // cannot be answered and is dropped.
   void Serve(absl::Span<const char> message, ReplySink* sink) { Serve(message, Payload(), sink); }
-  // The same where `payload`, unless it is empty, holds the data of a WRITE that is not in
+  // The same, but if `payload` is not empty, it holds the data of a WRITE whose data is not in
   // `message`.
   void Serve(absl::Span<const char> message, const Payload& payload, ReplySink* sink);
 
@@ -61,7 +62,8 @@ class Dispatcher {
   const ConnectionParameters parameters_;
   BlockingObserver* const blocking_observer_;
   absl::Span<char> reply_buffer_;
-  // Lookups that the READDIRPLUS reply in the making hands out. Reserved for the fullest reply.
+  // The lookups that the present READDIRPLUS reply gives. Its capacity is that of the largest
+  // reply.
   std::vector<InodeNumber> listed_;
   RequestCounters counters_;
 };

@@ -16,7 +16,7 @@ Event::Event() : descriptor_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 void Event::Set() {
   happened_.store(true, std::memory_order_release);
   const uint64_t one = 1;
-  // Fails only if the counter is full, and then everybody is awake.
+  // write(2) fails only if the counter is at its maximum. The descriptor is readable in that case.
   [[maybe_unused]] const ssize_t written = write(descriptor_.get(), &one, sizeof(one));
 }
 
@@ -33,7 +33,7 @@ bool Event::WaitUntil(absl::Time deadline) const {
 int PollTimeout(absl::Time deadline) {
   const absl::Duration left = deadline - absl::Now();
   if (left <= absl::ZeroDuration()) return 0;
-  // Rounded up: a wait of less than a millisecond must not become a busy loop.
+  // Rounded up, so that a wait of less than a millisecond does not become a busy loop.
   return static_cast<int>(absl::ToInt64Milliseconds(
       absl::Ceil(std::min(left, absl::Minutes(1)), absl::Milliseconds(1))));
 }

@@ -1,7 +1,7 @@
-// Something that happens once, and can be waited for with a time limit.
+// An event that happens once and for which threads can wait with a deadline.
 //
-// An eventfd, because a wait must not need a lock of the session, and because ThreadSanitizer does
-// not see through the condition variables of an uninstrumented Abseil.
+// It uses an eventfd, because a wait must not need a lock of the session, and because
+// ThreadSanitizer cannot analyse the condition variables of an uninstrumented Abseil.
 
 #ifndef MEMFUSE_SRC_TRANSPORT_EVENT_H_
 #define MEMFUSE_SRC_TRANSPORT_EVENT_H_
@@ -13,19 +13,20 @@
 
 namespace memfuse::transport {
 
-// All methods from any thread. What a thread did before Set is visible to whoever saw it happen.
+// All methods may be called from any thread. A thread that sees that the event happened also sees
+// what the thread that called Set did before.
 class Event {
  public:
   Event();
 
-  // Whether it could be made. If not, waits do not wake up when it happens.
+  // Returns whether the eventfd was made. If not, waits do not end early when the event happens.
   bool valid() const { return descriptor_.valid(); }
 
   void Set();
-  // Readable once it happened.
+  // The descriptor becomes readable when the event happens.
   int descriptor() const { return descriptor_.get(); }
   bool happened() const { return happened_.load(std::memory_order_acquire); }
-  // Waits until it happened (true) or `deadline` passed.
+  // Waits until the event happens (true) or `deadline` passes (false).
   bool WaitUntil(absl::Time deadline) const;
 
  private:
@@ -33,8 +34,8 @@ class Event {
   std::atomic<bool> happened_{false};
 };
 
-// The timeout of poll(2) that ends at `deadline`: 0 if it passed, never more than a minute (so that
-// it fits; callers poll again).
+// Returns the timeout for a poll(2) that ends at `deadline`: 0 if it has passed, and at most one
+// minute, so that the value fits; callers poll again.
 int PollTimeout(absl::Time deadline);
 
 }  // namespace memfuse::transport

@@ -30,7 +30,7 @@ absl::Status WaitForMessage(DeviceChannel* channel, absl::Time deadline) {
   return absl::FailedPreconditionError("the FUSE connection ended before it was initialised");
 }
 
-// Answers one message. Nothing: the handshake goes on.
+// Answers one message. nullopt: the handshake continues.
 std::optional<absl::StatusOr<ConnectionParameters>> AnswerOne(
     DeviceChannel* channel, const protocol::RequestedCapabilities& requested) {
   const absl::Span<const char> message = channel->message();

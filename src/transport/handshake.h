@@ -1,4 +1,4 @@
-// The first exchange on a connection: the kernel's INIT.
+// The first exchange on a connection: the kernel's INIT request.
 
 #ifndef MEMFUSE_SRC_TRANSPORT_HANDSHAKE_H_
 #define MEMFUSE_SRC_TRANSPORT_HANDSHAKE_H_
@@ -11,10 +11,11 @@
 
 namespace memfuse::transport {
 
-// Waits for INIT, answers it, and returns what was agreed on. A kernel that speaks a later major
-// version is told ours and asks again. Whatever else arrives before INIT is answered EIO.
-// DeadlineExceeded: no INIT. FailedPrecondition: the kernel is too old, or the connection ended.
-// Internal: the answer was not accepted.
+// Waits for INIT, answers it, and returns the parameters that were agreed on. A kernel with a later
+// major version receives ours and sends INIT again. Any other request that arrives before INIT and
+// expects a reply is answered with its decoding error or EIO. Errors: DeadlineExceeded (no INIT),
+// FailedPrecondition (the kernel is too old, or the connection ended), Internal (the kernel did not
+// accept the answer).
 absl::StatusOr<ConnectionParameters> AnswerInit(DeviceChannel* channel,
                                                 const protocol::RequestedCapabilities& requested,
                                                 absl::Time deadline);

@@ -28,7 +28,7 @@ namespace memfuse::transport {
 namespace {
 
 constexpr char kProgram[] = "fusermount3";
-// For those whose PATH says little, such as mount(8)'s helpers.
+// Used if PATH does not contain it, as in the helpers of mount(8).
 constexpr char kProgramPath[] = "/usr/bin/fusermount3";
 constexpr char kDescriptorVariable[] = "_FUSE_COMMFD=";
 constexpr absl::Duration kHelperTimeout = absl::Seconds(30);
@@ -40,7 +40,8 @@ std::vector<char*> Pointers(std::vector<std::string>* strings) {
   return pointers;
 }
 
-// Starts the program with `socket` as its _FUSE_COMMFD and `error` as its stderr. 0, or an errno.
+// Starts the program with `socket` as its _FUSE_COMMFD and `error` as its stderr. Returns 0 or an
+// errno.
 int Spawn(const std::vector<std::string>& arguments, int socket, int error, pid_t* child) {
   std::vector<std::string> argv = {kProgram};
   argv.insert(argv.end(), arguments.begin(), arguments.end());
@@ -58,10 +59,10 @@ int Spawn(const std::vector<std::string>& arguments, int socket, int error, pid_
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
   };
-  // Onto itself: that takes close-on-exec off, in the child only.
+  // dup2(2) of a descriptor to itself removes close-on-exec, in the child only.
   posix_spawn_file_actions_adddup2(&actions, socket, socket);
   posix_spawn_file_actions_adddup2(&actions, error, STDERR_FILENO);
-  // The caller may block signals that would stop the helper, or ignore the end of its children.
+  // The caller may block signals that would stop the helper, or ignore SIGCHLD.
   sigset_t none, standard;
   sigemptyset(&none);
   sigemptyset(&standard);
@@ -76,13 +77,13 @@ int Spawn(const std::vector<std::string>& arguments, int socket, int error, pid_
   const std::vector<char*> environment_pointers = Pointers(&environment);
   const int result = posix_spawnp(child, kProgram, &actions, &attributes, argv_pointers.data(),
                                   environment_pointers.data());
-  // EACCES says only that PATH names a folder that this user may not enter.
+  // EACCES means only that PATH contains a directory that this user must not search.
   if (result != ENOENT && result != EACCES) return result;
   return posix_spawn(child, kProgramPath, &actions, &attributes, argv_pointers.data(),
                      environment_pointers.data());
 }
 
-// Takes the descriptor that is waiting in `socket`, if one is.
+// Receives the descriptor that is waiting in `socket`, if there is one.
 base::UniqueFd ReceiveDescriptor(int socket) {
   char byte;
   iovec part = {&byte, 1};
@@ -103,7 +104,8 @@ base::UniqueFd ReceiveDescriptor(int socket) {
   return base::UniqueFd(descriptor);
 }
 
-// Everything until the last writer of `pipe` is gone. False: that took too long.
+// Reads `pipe` until its last writer has closed it, or until read(2) fails. False: the deadline
+// passed first.
 bool ReadAll(int pipe, absl::Time deadline, std::string* text) {
   for (;;) {
     const int timeout = PollTimeout(deadline);
@@ -161,7 +163,7 @@ absl::StatusOr<HelperResult> RunHelper(const std::vector<std::string>& arguments
     reaped = waitpid(child, &status, 0);
   } while (reaped < 0 && errno == EINTR);
   if (!ended) return absl::DeadlineExceededError("fusermount3 did not end, and was killed");
-  // A caller that ignores SIGCHLD gets no status; whether it complained has to do.
+  // A caller that ignores SIGCHLD gets no exit status. An empty error text then means success.
   result.succeeded =
       reaped == child ? WIFEXITED(status) && WEXITSTATUS(status) == 0 : result.error_text.empty();
   result.descriptor = ReceiveDescriptor(ours.get());

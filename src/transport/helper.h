@@ -1,4 +1,5 @@
-// fusermount3: the setuid program that mounts and unmounts for those who may not.
+// fusermount3, the setuid program that mounts and unmounts for users without the permission to do
+// so.
 
 #ifndef MEMFUSE_SRC_TRANSPORT_HELPER_H_
 #define MEMFUSE_SRC_TRANSPORT_HELPER_H_
@@ -13,12 +14,13 @@ namespace memfuse::transport {
 
 struct HelperResult {
   bool succeeded = false;
-  std::string error_text;     // what it wrote on stderr, in one line
-  base::UniqueFd descriptor;  // what it sent over _FUSE_COMMFD, if anything; close-on-exec
+  std::string error_text;     // its output on stderr, in one line
+  base::UniqueFd descriptor;  // the descriptor it sent over _FUSE_COMMFD, if any; close-on-exec
 };
 
-// Runs it with `arguments`, waits until it has ended, and reaps it. FailedPrecondition: it is not
-// installed. DeadlineExceeded: it hung, and was killed. Internal.
+// Runs fusermount3 with `arguments`, waits until it has ended, and reaps it. Errors:
+// FailedPrecondition (not installed), DeadlineExceeded (it did not end within the timeout and was
+// killed), Internal.
 absl::StatusOr<HelperResult> RunHelper(const std::vector<std::string>& arguments);
 
 }  // namespace memfuse::transport

@@ -44,13 +44,14 @@ unsigned long MountFlags(const MountOptions& options) {  // NOLINT: mount(2)'s t
          (options.strictatime ? MS_STRICTATIME : 0) | (options.nosymfollow ? MS_NOSYMFOLLOW : 0);
 }
 
-// The descriptor of the new mount; none if this process may not mount, and another way is needed.
+// Returns the descriptor of the new mount, or nullopt if this process may not mount and fusermount3
+// is needed.
 absl::StatusOr<std::optional<base::UniqueFd>> MountDirectly(const MountOptions& options,
                                                             const std::string& path,
                                                             bool kernel_permissions) {
   absl::StatusOr<base::UniqueFd> device = OpenDevice();
   if (!device.ok()) {
-    // The helper opens it as root.
+    // fusermount3 opens the device as root.
     if (absl::IsPermissionDenied(device.status()) && geteuid() != 0) return std::nullopt;
     return device.status();
   }

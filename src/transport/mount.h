@@ -1,4 +1,4 @@
-// Mounting: /dev/fuse and mount(2), or fusermount3.
+// Mounting with /dev/fuse and mount(2), or with fusermount3.
 
 #ifndef MEMFUSE_SRC_TRANSPORT_MOUNT_H_
 #define MEMFUSE_SRC_TRANSPORT_MOUNT_H_
@@ -13,22 +13,23 @@
 namespace memfuse::transport {
 
 struct Mounted {
-  base::UniqueFd descriptor;  // /dev/fuse; INIT is waiting in it
+  base::UniqueFd descriptor;  // /dev/fuse; the INIT request is pending
   MountPoint mount_point;
 };
 
-// Mounts as `options` say: with mount(2) where that is permitted (then allow_other is always set,
-// as a tmpfs is open to everybody), else through fusermount3. Without `kernel_permissions` (see
-// SessionOptions) neither default_permissions nor allow_other is set. The errors are those of
-// Session::Mount, one sentence each, but for DeadlineExceeded. Nothing stays mounted on failure.
+// Mounts as `options` say. It uses mount(2) if that is permitted, and fusermount3 otherwise. With
+// mount(2) allow_other is always set, because a tmpfs is accessible to all users. Without
+// `kernel_permissions` (see SessionOptions) neither default_permissions nor allow_other is set.
+// Errors: those of Session::Mount, one sentence each, except DeadlineExceeded. After an error
+// nothing stays mounted.
 absl::StatusOr<Mounted> MountDevice(const MountOptions& options, bool kernel_permissions = true);
 
-// The path of the mount point without symbolic links, if something can be mounted there.
-// InvalidArgument (empty), NotFound, FailedPrecondition (no directory; a dead daemon's mount),
-// PermissionDenied, Internal.
+// Returns the path of the mount point without symbolic links, if it can be used as a mount point.
+// Errors: InvalidArgument (empty), NotFound, FailedPrecondition (not a directory; the mount of a
+// daemon that has died), PermissionDenied, Internal.
 absl::StatusOr<std::string> CheckMountPoint(const std::string& path);
 
-// What fusermount3 gets after -o. For tests.
+// Returns the argument of fusermount3's option -o. For tests.
 std::string HelperOptions(const MountOptions& options, bool root, bool kernel_permissions);
 
 }  // namespace memfuse::transport

@@ -40,8 +40,8 @@ MountPoint MountPoint::Identify(std::string path, bool by_helper, const Identity
 }
 
 MountPoint::Identity MountPoint::Find(const std::string& path) {
-  // AT_STATX_DONT_SYNC, and asking for nothing that a file system would have to say: the kernel
-  // answers by itself, even for a connection that is dead or not yet initialised.
+  // With AT_STATX_DONT_SYNC, and without any field that a file system would have to supply, the
+  // kernel answers by itself, even for a connection that has ended or is not yet initialised.
   Identity identity;
   struct statx status = {};
   if (statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
@@ -74,7 +74,7 @@ void MountPoint::BoundDirtyBytes(uint64_t bytes) const {
   if (bytes == 0) {
     SetCache("max_ratio", 100);
   } else if (const int error = SetCache("max_bytes", bytes); error != 0) {
-    // EINVAL: the system keeps less than that anyway.
+    // EINVAL: the system's limit is lower than `bytes`.
     SetCache("max_ratio", error == EINVAL ? 100 : 1);
   }
 }
@@ -82,10 +82,11 @@ void MountPoint::BoundDirtyBytes(uint64_t bytes) const {
 bool MountPoint::IsMounted(bool connection_ended) const {
   if (gone_ || !IsSame(Find(path_), identity_)) return false;
   if (identity_.unique || !connection_ended) {
-    // A connection that lives keeps its device number from being used again.
+    // A live connection keeps its device number from being reused.
     return true;
   }
-  // Old kernel, ended connection: ours is here only if nobody answers for what is here.
+  // Without unique mount ids and after the end of the connection, the numbers may have been reused.
+  // The mount at the path is ours only if no daemon answers for it.
   struct statx status = {};
   return base::ProbeMount(path_, AT_NO_AUTOMOUNT, &status) == ENOTCONN;
 }
@@ -119,7 +120,7 @@ absl::Status MountPoint::Unmount(absl::Time busy_until, bool connection_ended) c
     const int error = TryUnmount(lazy, &sentence);
     if (error == 0) return absl::OkStatus();
     if (error != EBUSY || lazy) {
-      // Somebody else may have been faster.
+      // Another process may have unmounted it meanwhile.
       if (!IsMounted(connection_ended)) return absl::OkStatus();
       return error == EPERM || error == EACCES ? absl::PermissionDeniedError(sentence)
                                                : absl::InternalError(sentence);

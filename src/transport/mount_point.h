@@ -1,4 +1,4 @@
-// A mount of ours, so that it, and no other, can be taken away again.
+// Identifies a mount that this daemon made, so that it unmounts that mount and no other.
 
 #ifndef MEMFUSE_SRC_TRANSPORT_MOUNT_POINT_H_
 #define MEMFUSE_SRC_TRANSPORT_MOUNT_POINT_H_
@@ -11,64 +11,66 @@
 
 namespace memfuse::transport {
 
-// Constant after Identify; all methods from any thread. None of them makes a request of the file
-// system behind the mount while it is alive, so they may be called before anybody serves it.
+// Constant after Identify; all methods may be called from any thread. As long as the file system
+// behind the mount is alive, no method sends it a request, except that Unmount makes the kernel
+// write back cached data. The methods may therefore be called before a worker serves the mount.
 class MountPoint {
  public:
-  // Which mount is at a path. Numbers of mounts and devices are used again once they are free,
-  // unless the kernel has unique ones (Linux 6.8).
+  // Identifies the mount at a path. The kernel reuses the numbers of mounts and devices once they
+  // are free, unless it has unique mount ids (Linux 6.8).
   struct Identity {
     bool known = false;
-    bool unique = false;  // mount_id is never used again
+    bool unique = false;  // mount_id is never reused
     uint64_t mount_id = 0;
     uint32_t device_major = 0;
     uint32_t device_minor = 0;
   };
   static Identity Find(const std::string& path);
 
-  // Remembers what is mounted at `path` (absolute) now. `below`: what was there before; where that
-  // is all there is, somebody has unmounted ours already. `by_helper`: unmount through fusermount3
-  // at once.
+  // Records the mount that is at `path` (absolute) now. `below` is the mount that was there before.
+  // If the path still shows `below`, another process has already unmounted ours. `by_helper`:
+  // unmount with fusermount3 without trying umount2(2).
   static MountPoint Identify(std::string path, bool by_helper, const Identity& below);
 
   const std::string& path() const { return path_; }
 
-  // Whether the mount is still there. Another one in its place is not it. `connection_ended`: the
-  // kernel has said that nobody is to be served any more.
+  // Returns whether the mount is still there. Another mount at the same path does not count.
+  // `connection_ended`: the kernel has reported the end of the connection.
   bool IsMounted(bool connection_ended) const;
 
-  // Lets the kernel read ahead as it does for disks: 1 MiB, not 128 KiB. Takes root; without it
-  // nothing happens.
+  // Sets the kernel's read-ahead to 1 MiB, as for disks, instead of 128 KiB. Needs root; has no
+  // effect without it.
   void TuneCache() const;
 
-  // Lets the kernel keep at most `bytes` of unwritten data of the mount; 0: as much as for disks.
-  // Its own bound for FUSE is 1 % of that, which makes stores through mappings ten times slower. It
-  // stays where nothing else can be said: without root, and for a number of bytes before Linux 6.2.
+  // Lets the kernel keep at most `bytes` of unwritten data of the mount. 0: as much as for disks.
+  // The kernel's own bound for FUSE is 1 % of that, which makes stores through mappings ten times
+  // slower. This bound stays in force if no other value can be set: without root, and for a number
+  // of bytes before Linux 6.2.
   //
-  // Dirty pages are charged to the memory cgroup of the process that stores. Where that is also the
-  // daemon's, or an ancestor of it, and such pages fill it, the daemon cannot have the page that it
-  // needs to write one of them back: both wait for ever.
+  // Dirty pages are charged to the memory cgroup of the process that stores. That cgroup may also
+  // be the daemon's cgroup, or an ancestor of it. If dirty pages fill it, the daemon cannot
+  // allocate the page that it needs to write one of them back, and both processes wait forever.
   void BoundDirtyBytes(uint64_t bytes) const;
 
-  // Unmounts. Where it is in use, tries again until `busy_until`, then detaches it: it is gone from
-  // the tree, and ends when the last user is. A mount that is not there any more is a success.
-  // PermissionDenied, Internal.
+  // Unmounts. If the mount is in use, tries again until `busy_until` and then detaches it: the
+  // mount disappears from the tree at once, and ends with its last user. Success if the mount no
+  // longer exists. Errors: PermissionDenied, Internal.
   absl::Status Unmount(absl::Time busy_until, bool connection_ended) const;
 
  private:
   MountPoint(std::string path, bool by_helper) : path_(std::move(path)), by_helper_(by_helper) {}
 
-  // Writes to a file of the mount's directory in /sys/class/bdi. 0, or the errno.
+  // Writes to a file in the mount's directory of /sys/class/bdi. Returns 0 or an errno.
   int SetCache(const char* name, uint64_t value) const;
 
-  // 0, EBUSY, or why not; `sentence` says so for the user.
+  // Returns 0, EBUSY, or another errno. `sentence` describes the error for the user.
   int TryUnmount(bool lazy, std::string* sentence) const;
 
   const std::string path_;
   const bool by_helper_;
   // Constant after Identify.
   Identity identity_;
-  bool gone_ = false;  // before it could be identified
+  bool gone_ = false;  // the mount disappeared before it could be identified
 };
 
 }  // namespace memfuse::transport

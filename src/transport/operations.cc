@@ -11,10 +11,11 @@
 namespace memfuse::transport {
 namespace {
 
-// XATTR_LIST_MAX of <linux/limits.h>: no caller takes a longer list.
+// XATTR_LIST_MAX of <linux/limits.h>: the largest list that a caller can receive.
 constexpr uint32_t kLargestXattrList = 64 << 10;
 
-// Notes whom a listing hands a lookup on, which the bytes in the buffer no longer tell.
+// Records the inodes on which a listing gives a lookup. The encoded bytes in the buffer do not
+// serve for that.
 class RecordingSink final : public DirectorySink {
  public:
   RecordingSink(protocol::DirectoryBuffer* buffer, std::vector<InodeNumber>* listed)
@@ -34,7 +35,7 @@ class RecordingSink final : public DirectorySink {
   std::vector<InodeNumber>& listed_;
 };
 
-// Answers a READ, from the reply's buffer or from where the data is.
+// Answers a READ, from the reply's buffer or from the memory that holds the data.
 class ReplyingSink final : public ReadSink {
  public:
   ReplyingSink(Reply* reply, InodeNumber ino, absl::Span<char> buffer)
@@ -85,7 +86,7 @@ void Operation::AnswerCreate(const Result<CreateResult>& result, uint32_t flags)
   }
   const size_t size = protocol::EncodeCreate(*result, reply_->body());
   if (reply_->Success(size) == SendStatus::kDelivered) return;
-  // In this order: the open keeps the inode alive, so the lookup may be the last to go.
+  // In this order: the open keeps the inode alive, so the lookup may be the last reference.
   (void)fs_.Release(context_, {result->entry.ino, result->open.handle, flags});
   fs_.Forget({result->entry.ino, 1});
 }
@@ -118,7 +119,7 @@ absl::Span<char> Operation::Output(uint32_t size) {
 void Operation::operator()(const LookupRequest& request) {
   const Result<Entry> result = fs_.Lookup(context_, request);
   if (!result.ok() && result.error() == ENOENT) {
-    // Every change goes through the kernel that asks, so it may remember the absence.
+    // Every change goes through the kernel that asks, so it may cache the absence of the name.
     reply_->Success(protocol::EncodeNegativeEntry(kCacheForever, reply_->body()));
     return;
   }
@@ -205,7 +206,7 @@ void Operation::operator()(const GetxattrRequest& request) {
 }
 
 void Operation::operator()(const ListxattrRequest& request) {
-  // listxattr(2): a list that no buffer can hold is E2BIG to whoever brought the largest one.
+  // listxattr(2): a list that no buffer can hold is E2BIG for a caller with the largest buffer.
   AnswerXattr(fs_.Listxattr(context_, request), request.size,
               Errno(request.size < kLargestXattrList ? ERANGE : E2BIG));
 }
@@ -230,7 +231,8 @@ void Operation::operator()(const OpenRequest& request) {
 void Operation::operator()(const protocol::SizedReadRequest& request) {
   ReplyingSink sink(reply_, request.read.ino, Output(request.size));
   const Result<size_t> result = fs_.Read(context_, request.read, &sink);
-  // Where the sink was sent to, the first answer stays the only one.
+  // If the file system called Send, the first answer is the only one, and these calls have no
+  // effect.
   if (!result.ok()) {
     reply_->Error(result.error());
   } else if (*result > sink.buffer().size()) {
@@ -276,7 +278,8 @@ void Operation::operator()(const LseekRequest& request) {
 void Operation::operator()(const protocol::SizedCopyFileRangeRequest& request) {
   CopyFileRangeRequest copy = request.copy;
   if (!request.wide_result) {
-    // The reply has 32 bits for what was copied. A shorter copy is allowed; a wrong count is not.
+    // The reply has 32 bits for the number of bytes. A shorter copy is allowed; a wrong number is
+    // not.
     constexpr uint64_t kLargest = std::numeric_limits<uint32_t>::max() & ~uint32_t{0xffff};
     copy.length = std::min(copy.length, kLargest);
   }
@@ -350,7 +353,7 @@ void Operation::operator()(const protocol::FsyncdirRequest& request) {
 }
 
 void Operation::operator()(const protocol::InitRequest&) {
-  // The connection is initialised; the kernel asks this once only.
+  // The connection is already initialised; the kernel sends INIT only once.
   reply_->Error(Errno(EIO));
 }
 

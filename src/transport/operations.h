@@ -1,4 +1,4 @@
-// One function per operation: calls the file system, answers with what it returned.
+// One function per operation, which calls the file system and sends its result.
 
 #ifndef MEMFUSE_SRC_TRANSPORT_OPERATIONS_H_
 #define MEMFUSE_SRC_TRANSPORT_OPERATIONS_H_
@@ -15,15 +15,16 @@
 
 namespace memfuse::transport {
 
-// READDIRPLUS: no entry takes fewer bytes (two fixed structs of 128 and 24, and a name), so a reply
-// of n bytes hands out at most n / kSmallestPlusEntry lookups.
+// The smallest READDIRPLUS entry: two fixed structs of 128 and 24 bytes, and a name. A reply of n
+// bytes gives at most n / kSmallestPlusEntry lookups.
 inline constexpr size_t kSmallestPlusEntry = 128 + 24 + 8;
 
-// Visits a protocol::Request. Made for one request on the stack; lets exceptions of the file system
-// pass.
+// A visitor of protocol::Request. It is made on the stack for one request. Exceptions of the file
+// system pass through it.
 class Operation {
  public:
-  // `reply` is null for what expects no answer. `listed` is empty, with room reserved.
+  // `reply` is null for a request that expects no answer. `listed` is empty, with reserved
+  // capacity.
   Operation(FileSystem* fs, const RequestContext& context, Reply* reply,
             std::vector<InodeNumber>* listed)
       : fs_(*fs), context_(context), reply_(reply), listed_(listed) {}
@@ -50,9 +51,10 @@ class Operation {
   void operator()(const AccessRequest& request);
   void operator()(const StatfsRequest& request);
   void operator()(const SetxattrRequest& request);
-  // size 0 asks for the size; a value that does not fit is ERANGE.
+  // Size 0 asks for the size only. A value that does not fit is ERANGE.
   void operator()(const GetxattrRequest& request);
-  // The same; E2BIG where the largest list that the caller can take (64 KiB) does not hold it.
+  // Size 0 asks for the size only. A list that does not fit is ERANGE, or E2BIG if the caller's
+  // buffer has the largest size (64 KiB).
   void operator()(const ListxattrRequest& request);
   void operator()(const RemovexattrRequest& request);
 
@@ -82,7 +84,7 @@ class Operation {
   void AnswerCreate(const Result<CreateResult>& result, uint32_t flags);
   void AnswerAttributes(const Result<AttributesResult>& result);
   void AnswerXattr(const Result<std::string>& result, uint32_t room, Errno too_long);
-  // How much of the reply buffer a caller that takes `size` bytes may fill.
+  // Returns the part of the reply buffer that may be filled for a caller that accepts `size` bytes.
   absl::Span<char> Output(uint32_t size);
 
   FileSystem& fs_;

@@ -1,8 +1,8 @@
 // Memory for messages: a page-aligned payload with a few bytes directly in front of it.
 //
 // A request is received so that its fixed part ends where the payload begins, and a reply is built
-// so that its header does: the data of a WRITE or a READ is page-aligned, the message is contiguous
-// all the same, and nothing is copied to make it so.
+// so that its header ends there. The data of a WRITE or a READ is therefore page-aligned, the
+// message is contiguous, and no copy is needed for either.
 
 #ifndef MEMFUSE_SRC_TRANSPORT_PAGE_BUFFER_H_
 #define MEMFUSE_SRC_TRANSPORT_PAGE_BUFFER_H_
@@ -14,21 +14,23 @@
 
 namespace memfuse::transport {
 
-// Owns a mapping of zeroed pages, which take memory only once they are touched. Not synchronised.
+// Owns a mapping of zeroed pages, which use memory only after the first access. Not synchronised.
 class PageBuffer {
  public:
-  // `prefix` is at most a page; `payload` is rounded up to whole pages. ResourceExhausted.
+  // `payload` is rounded up to whole pages. Errors: InvalidArgument (`prefix` is larger than a
+  // page), ResourceExhausted.
   static absl::StatusOr<PageBuffer> Make(size_t prefix, size_t payload);
 
   PageBuffer(PageBuffer&& other) noexcept;
   PageBuffer& operator=(PageBuffer&& other) noexcept;
   ~PageBuffer();
 
-  // The prefix and the payload, in one piece.
+  // The prefix and the payload, as one contiguous range.
   absl::Span<char> whole() { return {begin_, prefix_ + payload_}; }
   absl::Span<char> payload() { return {begin_ + prefix_, payload_}; }
 
-  // Gives the memory back, and what was in it up; it takes some again when it is touched.
+  // Returns the memory to the system and discards its contents. A later access allocates memory
+  // again.
   void Release();
 
  private:

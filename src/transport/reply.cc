@@ -8,7 +8,7 @@
 namespace memfuse::transport {
 namespace {
 
-// A second piece of memory costs the kernel a second page to pin, which is more than a copy of this
+// For a second piece of memory the kernel pins a second page, which costs more than copying this
 // many bytes.
 constexpr size_t kCopiedTail = 4096;
 
@@ -37,8 +37,9 @@ SendStatus Reply::Error(Errno error) {
 }
 
 void Reply::ForgetAttributes(InodeNumber ino) {
-  // Without data to drop the kernel takes no lock that the caller of this request may hold. What
-  // becomes of it does not matter: an inode that the kernel does not know has nothing cached.
+  // The notification names no range of data. The kernel therefore takes no lock that the caller of
+  // this request may hold. The outcome does not matter: the kernel caches nothing for an inode that
+  // it does not know.
   const size_t size = protocol::EncodeAttributesChanged(ino, buffer_);
   sink_->Send(buffer_.first(size), {});
 }
@@ -50,8 +51,8 @@ SendStatus Reply::Send(int error, size_t body_size, absl::Span<const ReadSink::P
   protocol::EncodeReplyHeader(id_, error, size, buffer_);
   delivery_ = sink_->Send(buffer_.first(protocol::kReplyHeaderSize + body_size), tail);
   if (delivery_ == SendStatus::kRefused) {
-    // Whatever was wrong with that message, the caller must not wait for ever. The outcome stays
-    // kRefused: the kernel did not learn what was to be said.
+    // Whatever the error of that message was, the caller must not wait forever. The outcome stays
+    // kRefused, because the kernel did not receive the contents of the reply.
     protocol::EncodeReplyHeader(id_, EIO, 0, buffer_);
     sink_->Send(buffer_.first(protocol::kReplyHeaderSize), {});
   }

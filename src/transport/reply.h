@@ -1,7 +1,7 @@
 // The answer to one request.
 //
-// The kernel keeps the caller waiting until the request is answered, and takes a second answer for
-// an error, so a Reply sends exactly one, whatever happens to the code that holds it.
+// The kernel lets the caller wait until the request is answered, and treats a second answer as an
+// error. A Reply therefore sends exactly one answer, whatever the code that holds it does.
 
 #ifndef MEMFUSE_SRC_TRANSPORT_REPLY_H_
 #define MEMFUSE_SRC_TRANSPORT_REPLY_H_
@@ -16,59 +16,59 @@
 
 namespace memfuse::transport {
 
-// What became of a reply.
+// The outcome of sending a reply.
 enum class SendStatus {
   kDelivered,
-  // Nobody waits for it any more: the request was interrupted, or the connection is ending. The
-  // kernel did not learn what the reply said.
+  // The request was interrupted, or the connection is ending, so the kernel does not wait for the
+  // reply any more. The kernel did not receive its contents.
   kAbandoned,
-  // It was not accepted, and nothing was sent.
+  // The kernel did not accept the reply, and nothing was sent.
   kRefused,
 };
 
-// Takes replies: a channel, or a test.
+// The destination of replies: a channel, or a test.
 class ReplySink {
  public:
   virtual ~ReplySink() = default;
-  // Sends `head` and the pieces of `tail` as one message. `head` is never empty, `tail` mostly is;
-  // it has at most ReadSink::kMaxPieces pieces.
+  // Sends `head` and the pieces of `tail` as one message. `head` is never empty. `tail` is usually
+  // empty and has at most ReadSink::kMaxPieces pieces.
   virtual SendStatus Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) = 0;
-  // Whether pieces are sent from where they are. Otherwise they are copied behind the head, and
-  // whoever made them might have put them there.
+  // Returns whether pieces are sent from the memory in which they are. Otherwise they are copied
+  // behind the head, so the code that makes them can write them there itself.
   virtual bool gathers() const { return true; }
 };
 
-// One thread at a time uses a Reply, and its buffer.
+// One thread at a time uses a Reply and its buffer.
 class Reply {
  public:
-  // `buffer` has room for a reply header and at least protocol::kMaxFixedBody bytes behind it. It
-  // and `sink` outlive the reply.
+  // `buffer` has room for a reply header followed by at least protocol::kMaxFixedBody bytes.
+  // `buffer` and `sink` outlive the reply.
   Reply(RequestId id, absl::Span<char> buffer, ReplySink* sink)
       : id_(id), buffer_(buffer), sink_(sink) {}
   Reply(const Reply&) = delete;
   Reply& operator=(const Reply&) = delete;
-  // Answers EIO if nothing else did.
+  // Answers EIO if the request was not answered.
   ~Reply() {
     if (!answered_) Error(Errno(EIO));
   }
 
-  // Where the body is built, directly behind the header.
+  // The memory in which the body is built, directly behind the header.
   absl::Span<char> body();
 
-  // Each of these answers; once one did, they do nothing and say again what became of it.
-  // Success, with the first `body_size` bytes of body(), and `tail` behind them.
+  // Each of the next three functions answers. After the first answer they do nothing and return its
+  // outcome. Success sends the first `body_size` bytes of body(), followed by `tail`.
   SendStatus Success(size_t body_size = 0, std::string_view tail = {});
-  // With `tail` for a body, in one message of at most ReadSink::kMaxPieces pieces; they are not
-  // copied first.
+  // Sends `tail` as the body, in one message of at most ReadSink::kMaxPieces pieces, without
+  // copying them first.
   SendStatus SuccessFrom(absl::Span<const ReadSink::Piece> tail);
   SendStatus Error(Errno error);
 
-  // Tells the kernel, before the answer, that the attributes that it has cached of an inode are
-  // wrong now. The buffer is built anew afterwards.
+  // Tells the kernel, before the answer, that the attributes that it has cached of an inode are no
+  // longer valid. The call overwrites the buffer.
   void ForgetAttributes(InodeNumber ino);
 
   bool answered() const { return answered_; }
-  // As ReplySink::gathers.
+  // See ReplySink::gathers.
   bool gathers() const { return sink_->gathers(); }
 
  private:

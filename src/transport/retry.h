@@ -1,4 +1,4 @@
-// What a thread does about a system call that fails for want of something: memory, mostly.
+// Handling of system calls that fail for lack of a resource, mostly memory.
 
 #ifndef MEMFUSE_SRC_TRANSPORT_RETRY_H_
 #define MEMFUSE_SRC_TRANSPORT_RETRY_H_
@@ -7,23 +7,23 @@
 
 namespace memfuse::transport {
 
-// Whether the same call may succeed later. What is wrong with the descriptor or the arguments stays
-// wrong.
+// Returns whether the same call may succeed later. False for errors of the descriptor or the
+// arguments.
 bool MayPass(int error);
 
-// The failures in a row of one thread, which makes every call.
+// Consecutive failures of one thread. Only that thread calls the methods.
 class Retry {
  public:
-  // After a failure that may pass: waits a while, the longer the more failures there were in a row
-  // (1 ms to 1 s). A signal ends the wait. `what` and the error are logged for the first failure of
-  // a row, at most once a minute.
+  // To be called after a failure that may pass. Waits 1 ms to 1 s, doubling with each consecutive
+  // failure. A signal ends the wait. Logs `what` and the error for the first of consecutive
+  // failures, at most once a minute.
   void Wait(const char* what, int error);
-  // After a success.
+  // To be called after a success.
   void Reset() { wait_ms_ = 0; }
 
  private:
-  int wait_ms_ = 0;         // of the last failure; 0: there was none
-  int64_t next_log_s_ = 0;  // of CLOCK_MONOTONIC
+  int wait_ms_ = 0;         // after the last failure; 0: there was none
+  int64_t next_log_s_ = 0;  // in CLOCK_MONOTONIC
 };
 
 }  // namespace memfuse::transport

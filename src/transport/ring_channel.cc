@@ -21,14 +21,14 @@
 namespace memfuse::transport {
 namespace {
 
-// Requests of one CPU that may be under way at once. Each has room for the largest transfer, which
-// takes memory only as far as it was used.
+// The number of requests of one CPU that may be in progress at once. Each entry has room for the
+// largest transfer, but uses memory only for pages that were accessed.
 constexpr size_t kEntries = 8;
 
 constexpr uint32_t kCommandRegister = 1;
 constexpr uint32_t kCommandCommitAndFetch = 2;
 
-// Of an SQE of 128 bytes the last 80.
+// The first 24 of the last 80 bytes of an SQE of 128 bytes.
 struct Command {
   uint64_t flags;
   uint64_t commit_id;
@@ -37,7 +37,7 @@ struct Command {
 };
 static_assert(sizeof(Command) == 24);
 
-// In front of the payload there has to be room for a request's header and fixed arguments.
+// Room in front of the payload for the header and the fixed arguments of a request.
 constexpr size_t kPrefix = 256;
 // The kernel's FUSE_MIN_READ_BUFFER.
 constexpr size_t kSmallestPayload = 8192;
@@ -54,7 +54,7 @@ bool RingChannel::Enabled() {
 }
 
 int RingChannel::QueueCount() {
-  // "0-63", or "0,2-3": what counts is the last number.
+  // For "0-63" or "0,2-3" the last number determines the count.
   std::ifstream file("/sys/devices/system/cpu/possible");
   std::string text;
   if (!(file >> text)) return static_cast<int>(sysconf(_SC_NPROCESSORS_CONF));
@@ -91,7 +91,8 @@ RingChannel::~RingChannel() {
 }
 
 void RingChannel::Submit(uint32_t command, uint64_t commit_id, size_t entry) {
-  // There is a place: the ring has one for each entry, and an entry is in one command at a time.
+  // An SQE is always available: the ring has one for each entry, and an entry is in one command at
+  // a time.
   io_uring_sqe* const sqe = io_uring_get_sqe(&ring_);
   if (sqe == nullptr) return;
   constexpr size_t kSize = 128;
@@ -113,9 +114,9 @@ void RingChannel::Enter() {
   cpu_set_t cpus;
   CPU_ZERO(&cpus);
   CPU_SET(static_cast<size_t>(queue_), &cpus);
-  // A CPU that is not there now, or not allowed: the thread then runs anywhere.
+  // If the CPU does not exist now, or is not permitted, the thread runs on any CPU.
   sched_setaffinity(0, sizeof(cpus), &cpus);
-  // Not by way of liburing: Debian 12's does not export io_uring_enable_rings.
+  // Not through liburing, because the one of Debian 12 does not export io_uring_enable_rings.
   syscall(__NR_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
   for (size_t i = 0; i < entries_.size(); ++i) Submit(kCommandRegister, 0, i);
   registered_ = entries_.size();
@@ -129,7 +130,7 @@ void RingChannel::Assemble(Entry* entry) {
   char* const payload = entry->data.payload().data();
   const size_t header = protocol::kRequestHeaderSize;
   const size_t data = std::min<size_t>(headers.payload_size, entry->data.payload().size());
-  // What is neither header nor payload is the fixed part of the arguments.
+  // The bytes that are neither header nor payload are the fixed part of the arguments.
   size_t fixed = length >= header + data ? length - header - data : 0;
   fixed = std::min(fixed, sizeof(headers.op_in));
   char* const begin = payload - fixed - header;
@@ -152,7 +153,8 @@ ReceiveStatus RingChannel::Receive() {
         Assemble(entries_[entry].get());
         return ReceiveStatus::kMessage;
       }
-      // The entry is lost to the kernel: the connection has ended, or never took it.
+      // The kernel does not use this entry any more: the connection has ended, or the kernel never
+      // accepted the entry.
       const bool ended = result == -ENOTCONN || result == -ECANCELED || result == -ECONNABORTED;
       --registered_;
       if (!ended && (registered_ == 0 || entries_[entry]->command == kCommandCommitAndFetch)) {
@@ -171,7 +173,7 @@ ReceiveStatus RingChannel::Receive() {
     }
     set_interruptible(true);
     if (stopping()) {
-      io_uring_submit(&ring_);  // the last reply
+      io_uring_submit(&ring_);  // submits the last reply
       return ReceiveStatus::kStopped;
     }
     const int submitted = io_uring_submit_and_wait(&ring_, 1);
@@ -179,7 +181,7 @@ ReceiveStatus RingChannel::Receive() {
     if (submitted >= 0) {
       retry_.Reset();
     } else if (submitted != -EINTR && MayPass(-submitted)) {
-      // Interruptible again, as a wait for requests is.
+      // Interruptible again, as in a wait for requests.
       set_interruptible(true);
       if (!stopping()) retry_.Wait("io_uring: cannot wait for requests", -submitted);
       set_interruptible(false);
@@ -207,7 +209,7 @@ SendStatus RingChannel::Send(absl::Span<const char> head, absl::Span<const ReadS
   if (answered_) return SendStatus::kRefused;
   Entry& entry = *entries_[current_];
   const absl::Span<char> payload = entry.data.payload();
-  // The body was made where the kernel takes it from.
+  // The body was built in the memory from which the kernel takes it.
   size_t size = head.size() - protocol::kReplyHeaderSize;
   for (const ReadSink::Piece piece : tail) {
     if (piece.size() > payload.size() - size) return SendStatus::kRefused;

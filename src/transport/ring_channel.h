@@ -1,12 +1,12 @@
 // One queue of FUSE over io_uring (Linux 6.14): the requests that are made on one CPU.
 //
-// A queue has entries, each a pair of buffers that the kernel fills with a request and takes a
-// reply from; handing a reply over asks for the next request, in one system call for all that is
-// ready. The kernel runs on the CPU of the caller, and the worker is pinned there: no wake-up
-// crosses CPUs.
+// A queue has entries. Each entry is a pair of buffers that the kernel fills with a request and
+// from which it takes a reply. Submitting a reply also asks for the next request, and one system
+// call handles all entries that are ready. The kernel runs on the CPU of the caller and the worker
+// is pinned to that CPU, so no wake-up crosses CPUs.
 //
-// Every CPU that the machine may ever have needs a queue before the kernel uses any: until then it
-// lets callers wait. FORGET, INTERRUPT and notifications go by /dev/fuse all the same.
+// Every CPU that the machine may ever have needs a queue before the kernel uses any queue; until
+// then callers wait. FORGET, INTERRUPT and notifications still use /dev/fuse.
 
 #ifndef MEMFUSE_SRC_TRANSPORT_RING_CHANNEL_H_
 #define MEMFUSE_SRC_TRANSPORT_RING_CHANNEL_H_
@@ -30,32 +30,34 @@ namespace memfuse::transport {
 
 class RingChannel final : public Channel {
  public:
-  // Whether the kernel will offer it in INIT: an administrator has turned it on.
+  // Returns whether the kernel will offer io_uring in INIT, which an administrator has to enable.
   static bool Enabled();
-  // How many queues the kernel wants: one per possible CPU.
+  // Returns the number of queues that the kernel needs: one per possible CPU.
   static int QueueCount();
 
-  // `device`: an open descriptor of the connection, which need not be initialised yet; it and
-  // `stop` outlive the channel. ResourceExhausted, Unimplemented (no io_uring here).
+  // `device` is an open descriptor of the connection, which need not be initialised yet. Requires:
+  // `device` and `stop` outlive the channel. Errors: ResourceExhausted, Unimplemented (no io_uring
+  // on this system).
   static absl::StatusOr<std::unique_ptr<RingChannel>> Make(int device, int queue,
                                                            size_t max_transfer,
                                                            const std::atomic<bool>* stop);
   ~RingChannel() override;
 
-  // Pins the thread to the CPU of the queue and registers the entries. After INIT was answered.
+  // Pins the thread to the CPU of the queue and prepares the registration of the entries, which the
+  // first Receive submits. Requires: INIT was answered.
   void Enter() override;
-  // kFailed also when the kernel did not take a reply, or has no entry any more, while the
-  // connection lives: callers on this CPU would wait for ever.
+  // Also returns kFailed if the kernel did not accept a reply, or has no entry any more, while the
+  // connection is alive: callers on this CPU would wait forever.
   ReceiveStatus Receive() override;
-  // A reply goes to the kernel with the next Receive. What becomes of it is not told: kDelivered. A
-  // notification (request id 0) is written to the device at once.
+  // The next Receive submits the reply to the kernel. Its outcome is not known here, so the result
+  // is kDelivered. A notification (request id 0) is written to the device at once.
   SendStatus Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) override;
-  // The kernel takes the payload from one place.
+  // The kernel takes the payload from one contiguous buffer.
   bool gathers() const override { return false; }
   absl::Span<char> reply_buffer() override;
 
  private:
-  // The first of the two buffers, as the kernel has it.
+  // The first of the two buffers, in the kernel's layout.
   struct Headers {
     char in_out[128];  // the request's header, then the reply's
     char op_in[128];   // the fixed part of the request's arguments
@@ -70,7 +72,7 @@ class RingChannel final : public Channel {
   struct Entry {
     explicit Entry(PageBuffer buffer) : data(std::move(buffer)) {}
     PageBuffer data;
-    uint32_t command = 0;  // the last one
+    uint32_t command = 0;  // the last one that was submitted
     alignas(64) Headers headers = {};
     iovec parts[2] = {};
   };
@@ -79,7 +81,7 @@ class RingChannel final : public Channel {
       : Channel(stop), device_(device), queue_(queue) {}
 
   void Submit(uint32_t command, uint64_t commit_id, size_t entry);
-  // Makes message_ of what the kernel put into an entry.
+  // Sets message_ from the request that the kernel wrote into an entry.
   void Assemble(Entry* entry);
 
   const int device_;
@@ -88,9 +90,9 @@ class RingChannel final : public Channel {
   bool ring_made_ = false;
   std::vector<std::unique_ptr<Entry>> entries_;
   SchedulingPolicy scheduling_policy_;
-  size_t registered_ = 0;  // entries that the kernel has, or that hold a request
+  size_t registered_ = 0;  // entries that the kernel holds, or that hold a request
   size_t current_ = 0;     // the entry of message()
-  bool answered_ = true;   // its request
+  bool answered_ = true;   // the request of the current entry was answered
   Retry retry_;
 };
 

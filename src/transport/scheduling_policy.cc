@@ -15,10 +15,11 @@ namespace memfuse::transport {
 namespace {
 
 constexpr int64_t kMillisecond = 1'000'000;
-// Between looks. Also how late it is noticed that the CPU has become busy, but for the wait itself.
+// The time between two measurements. It is also the delay until other load on the CPU is noticed,
+// in addition to the wait itself.
 constexpr int64_t kInterval = 2 * kMillisecond;
-// A caller is back after some 10 us. Who computes for much longer is not slowed down by an ordinary
-// worker either.
+// A caller makes its next request after about 10 us. A caller that computes for much longer is not
+// slowed down by a SCHED_OTHER worker either.
 constexpr uint64_t kLongWait = 200'000;
 constexpr int64_t kShortestPause = 500 * kMillisecond;
 constexpr int64_t kLongestPause = 8000 * kMillisecond;
@@ -29,11 +30,11 @@ int64_t Now() {
   return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
-// Whether a SCHED_IDLE thread of this process may become an ordinary one again, see
+// Returns whether a SCHED_IDLE thread of this process may return to SCHED_OTHER; see
 // sched_setscheduler(2).
 bool MayReturn() {
   rlimit nice = {};
-  constexpr rlim_t kOrdinary = 20;  // nice 0, as RLIMIT_NICE counts
+  constexpr rlim_t kOrdinary = 20;  // nice 0, in the units of RLIMIT_NICE
   if (getrlimit(RLIMIT_NICE, &nice) == 0 && nice.rlim_cur >= kOrdinary) return true;
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct sets[2] = {};
@@ -44,11 +45,11 @@ bool MayReturn() {
 }  // namespace
 
 void SchedulingPolicy::Start() {
-  // Whoever chose another policy for the daemon is not overruled.
+  // A policy that was chosen for the daemon is not changed.
   if (sched_getscheduler(0) != SCHED_OTHER || !MayReturn()) return;
   schedstat_.reset(open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC));
   Waits waits;
-  // Zeros throughout: the kernel is built or started without schedstats.
+  // If the counters are zero, the kernel was built or started without schedstats.
   if (!schedstat_.valid() || !ReadWaits(&waits) || waits.times == 0) {
     schedstat_.reset();
     return;
@@ -75,7 +76,7 @@ void SchedulingPolicy::SetIdle(bool idle) {
   if (sched_setscheduler(0, idle ? SCHED_IDLE : SCHED_OTHER, &none) == 0) idle_ = idle;
   next_update_ = Now() + (idle_ ? kInterval : pause_);
   if (ReadWaits(&last_waits_)) return;
-  // Without a look it must not stay aside.
+  // Without a measurement the thread must not stay SCHED_IDLE.
   schedstat_.reset();
   sched_setscheduler(0, SCHED_OTHER, &none);
 }
@@ -96,7 +97,7 @@ void SchedulingPolicy::Update() {
     pause_ = std::min(2 * pause_, kLongestPause);
     return;
   }
-  // A good while pays for the next bad one.
+  // A period without long waits shortens the next use of SCHED_OTHER.
   pause_ = std::max(pause_ - kInterval, kShortestPause);
   next_update_ = now + kInterval;
 }

@@ -1,14 +1,14 @@
-// Lets callers stay on the CPU on which they are served.
+// Keeps callers on the CPU on which they are served, by means of SCHED_IDLE.
 //
-// A worker that answers on the CPU of the caller still runs when the caller wakes up. So the
-// scheduler takes that CPU for busy and moves the caller to an idle one, whose awakening costs more
-// than the request did; there the next request finds another worker, and so on. A CPU that runs
-// nothing but SCHED_IDLE threads counts as idle: such a worker steps aside, and goes on when the
-// caller waits again.
+// A worker that answers on the CPU of the caller still runs when the caller wakes up. The scheduler
+// therefore considers that CPU busy and moves the caller to an idle CPU, whose wake-up costs more
+// than the request did. On the new CPU the next request is served by another worker, and so on. A
+// CPU that runs only SCHED_IDLE threads counts as idle. If the worker is a SCHED_IDLE thread, the
+// caller preempts it, and the worker continues when the caller waits again.
 //
-// Beside other work on the same CPU, SCHED_IDLE means to wait for milliseconds. So a thread looks
-// how long it had to wait for the CPU, and where that is long, it is an ordinary thread for a
-// while.
+// If other threads run on the same CPU, a SCHED_IDLE thread waits for milliseconds. A thread
+// therefore measures how long it had to wait for the CPU. If the wait is long, it uses SCHED_OTHER
+// for some time.
 
 #ifndef MEMFUSE_SRC_TRANSPORT_SCHEDULING_POLICY_H_
 #define MEMFUSE_SRC_TRANSPORT_SCHEDULING_POLICY_H_
@@ -19,31 +19,31 @@
 
 namespace memfuse::transport {
 
-// Of one thread, which makes every call.
+// The policy of one thread. Only that thread calls the methods.
 class SchedulingPolicy {
  public:
-  // What the scheduler has counted for a thread since it began.
+  // The scheduler's counters for a thread, since the start of the thread.
   struct Waits {
-    uint64_t nanoseconds = 0;  // ready to run, and waiting for the CPU
+    uint64_t nanoseconds = 0;  // runnable, and waiting for the CPU
     uint64_t times = 0;
   };
 
-  // From now on, the calling thread steps aside; not where it could not take that back
-  // (CAP_SYS_NICE, or RLIMIT_NICE), has a policy that somebody chose, or the system counts no
-  // waits.
+  // Makes the calling thread a SCHED_IDLE thread. It does nothing if the thread could not return to
+  // SCHED_OTHER (no CAP_SYS_NICE and no RLIMIT_NICE), if its policy is not SCHED_OTHER, or if the
+  // system does not count waits.
   void Start();
-  // Once per request.
+  // To be called once per request.
   void Update();
 
  private:
   bool ReadWaits(Waits* waits) const;
   void SetIdle(bool idle);
 
-  base::UniqueFd schedstat_;  // of the thread; none: nothing is done
+  base::UniqueFd schedstat_;  // of the thread; invalid: the policy is not changed
   bool idle_ = false;
   Waits last_waits_;
-  int64_t next_update_ = 0;  // nanoseconds of CLOCK_MONOTONIC
-  int64_t pause_ = 0;        // how long it is an ordinary thread the next time
+  int64_t next_update_ = 0;  // in nanoseconds of CLOCK_MONOTONIC
+  int64_t pause_ = 0;        // how long the next use of SCHED_OTHER lasts
 };
 
 }  // namespace memfuse::transport

@@ -74,7 +74,7 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Mount(const MountOptions& moun
 absl::StatusOr<std::unique_ptr<Session>> Session::Adopt(const AdoptOptions& adopt,
                                                         const SessionOptions& options,
                                                         FileSystem* fs) {
-  // Owned from the first line on: they are closed whatever is wrong with the rest.
+  // Ownership is taken first, so that the descriptors are closed whatever error follows.
   std::vector<base::UniqueFd> descriptors;
   bool usable = !adopt.descriptors.empty();
   for (const int descriptor : adopt.descriptors) {

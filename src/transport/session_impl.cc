@@ -20,7 +20,7 @@
 namespace memfuse::transport {
 namespace {
 
-// How long a mount that is in use is tried to be unmounted before it is detached.
+// For this time a mount in use is tried to be unmounted, before it is detached.
 constexpr absl::Duration kBusyTimeout = absl::Milliseconds(500);
 constexpr absl::Duration kSignalInterval = absl::Milliseconds(2);
 constexpr absl::Duration kSlowStop = absl::Seconds(5);
@@ -36,6 +36,22 @@ SessionImpl::~SessionImpl() {
   }
 }
 
+// Establishes the connection and starts to serve it. Start guarantees that INIT was answered and
+// every worker thread runs when it returns OK. The order of the steps:
+//
+//     1. Make the channel of the first descriptor, because the handshake needs one.
+//     2. Make the queues of io_uring, if it is requested, because it must not be agreed on
+//        without them.
+//     3. Answer INIT, unless the connection is already initialised.
+//     4. Call Connected, so that the file system is ready before the first request is read.
+//     5. Start the workers of the device, then those of the queues.
+//
+// Start ends with the first error. It fails if descriptors, memory or threads are missing, if the
+// kernel does not send an acceptable INIT before `init_deadline`, or if Connected fails. It does
+// not stop workers that were already started: Stop or the destructor does that, closes the
+// descriptors, and calls Disconnected if Connected was called. Start holds one count of inside_
+// until it returns. ended_ can therefore not be set while Start runs, and it is set on return if no
+// worker runs.
 absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
                                 const SessionOptions& options,
                                 const ConnectionParameters& initialized, absl::Time init_deadline) {
@@ -47,11 +63,11 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
   max_transfer_ = std::max(options.max_write, initialized.max_write);
   if (initialized.minor > 0) {
     parameters_ = initialized;
-    // READ is bounded by pages where the two differ.
+    // READ is bounded by pages if the two bounds differ.
     max_transfer_ = std::max<size_t>(
         max_transfer_, size_t{initialized.max_pages} * static_cast<size_t>(sysconf(_SC_PAGESIZE)));
   }
-  // The first channel serves the handshake, before any thread needs one.
+  // The handshake uses the first channel, before a worker needs one.
   absl::StatusOr<std::unique_ptr<DeviceChannel>> first =
       DeviceChannel::Make(std::move(descriptors.front()), max_transfer_, &stop_);
   descriptors.erase(descriptors.begin());
@@ -103,13 +119,14 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
   if (fs_->AcceptsSplice() && protocol::CanSplice(parameters_)) {
     pipes_ = std::make_unique<PipePool>(parameters_.max_write);
   }
-  // FORGET and notifications keep to the device.
+  // FORGET and notifications use the device even with io_uring.
   const int threads = uses_io_uring_ ? 1 : options.threads;
   for (int i = 0; i < threads; ++i) {
     if (absl::Status added = AddWorkerLocked(Worker::Role::kRegular); !added.ok()) return added;
   }
   for (const std::unique_ptr<RingChannel>& ring : rings_) {
-    // The kernel hands the requests of a queue to the thread that began it, and to no other.
+    // The kernel delivers the requests of a queue only to the thread that registered it, so a spare
+    // worker cannot replace that thread.
     if (absl::Status started = StartWorkerLocked(ring.get(), Worker::Role::kRegular, nullptr);
         !started.ok()) {
       return started;
@@ -133,7 +150,7 @@ absl::Status SessionImpl::MakeRingsLocked() {
 }
 
 absl::StatusOr<DeviceChannel*> SessionImpl::AddChannelLocked() {
-  // The handshake's channel is the first worker's.
+  // The first worker uses the channel of the handshake.
   if (workers_.empty()) return channels_.front().get();
   base::UniqueFd descriptor;
   if (!spare_.empty()) {
@@ -155,7 +172,8 @@ absl::Status SessionImpl::AddWorkerLocked(Worker::Role role) {
   absl::StatusOr<DeviceChannel*> channel = AddChannelLocked();
   if (!channel.ok()) return channel.status();
   (*channel)->UsePipes(pipes_.get());
-  // Nothing was read through it; but for the first, which is used otherwise, too.
+  // No request was read through the new channel, so it may be closed. The first channel stays,
+  // because the session uses it for other purposes.
   absl::Cleanup close = [this] {
     mu_.AssertHeld();
     if (channels_.size() > 1) channels_.pop_back();
@@ -170,7 +188,7 @@ absl::Status SessionImpl::StartWorkerLocked(Channel* channel, Worker::Role role,
   auto worker =
       std::make_unique<Worker>(static_cast<int>(workers_.size()), role, channel, fs_, parameters_,
                                spare_workers, [this](ReceiveStatus why) { WorkerLeft(why); });
-  // Before there is a thread: what comes after it cannot fail.
+  // Reserved before the thread exists, so that the steps after its start cannot fail.
   workers_.reserve(workers_.size() + 1);
   if (!Enter()) return Over();
   absl::Cleanup leave = [this] { Leave(); };
@@ -193,7 +211,7 @@ bool SessionImpl::AddSpareWorker() {
     if (state_ != State::kServing || ended_.happened()) return false;
     added = AddWorkerLocked(Worker::Role::kSpare);
   } catch (const std::bad_alloc&) {
-    // Without a message: that would have to be allocated.
+    // Without an error text, which would need an allocation.
     added = absl::Status(absl::StatusCode::kResourceExhausted, "");
   }
   if (added.ok()) return true;
@@ -250,19 +268,19 @@ bool SessionImpl::Enter() {
 }
 
 void SessionImpl::Leave() {
-  // acq_rel: whoever sees the end sees what every worker did.
+  // acq_rel: a thread that sees the end also sees what every worker did.
   if (inside_.fetch_sub(1, std::memory_order_acq_rel) == 1) ended_.Set();
 }
 
 void SessionImpl::WorkerLeft(ReceiveStatus why) {
-  // Who waits for a turn looks at the device, and leaves as well.
+  // Parked spare workers wake up, read the device, and end as well.
   spare_workers_.Close();
   if (why == ReceiveStatus::kAborted || why == ReceiveStatus::kUnmounted ||
       why == ReceiveStatus::kClosed) {
     int64_t goes_on = 0;
     over_since_.compare_exchange_strong(goes_on, absl::GetCurrentTimeNanos());
   }
-  // The end by force is worth a line, once; an unmount or a stop is what somebody asked for.
+  // An abort or an error is logged once. An unmount or a stop was requested and is not logged.
   if ((why == ReceiveStatus::kAborted || why == ReceiveStatus::kFailed) &&
       !end_logged_.exchange(true)) {
     base::WithMemory([&] {
@@ -271,7 +289,8 @@ void SessionImpl::WorkerLeft(ReceiveStatus why) {
     });
   }
   if (why == ReceiveStatus::kFailed) {
-    // With fewer readers, or a queue of io_uring that nobody serves, callers would wait for ever.
+    // With fewer readers, or with a queue of io_uring that is not served, callers would wait
+    // forever.
     failed_.store(true);
     HurryLaggards();
   }
@@ -293,7 +312,7 @@ void SessionImpl::HurryLaggards() {
   const bool failed = failed_.load();
   if (!failed && (since == 0 || absl::Now() - absl::FromUnixNanos(since) < kLag)) return;
   base::MutexLock lock(&mu_);
-  // Who stops the session does the same, and joins threads.
+  // The thread that stops the session does the same, and also joins the threads.
   if (state_ != State::kServing) return;
   if (!stop_.exchange(true) && !failed) {
     base::WithMemory([] {
@@ -327,20 +346,21 @@ absl::Status SessionImpl::Unmount(absl::Duration timeout) {
   }
   const absl::Time deadline = absl::Now() + timeout;
   absl::Status status;
-  // Where nobody serves any more, unmounting would wait for replies until the connection is closed.
-  // So it is once a worker has failed: the others end after their request.
+  // If no worker serves any more, unmounting would wait for replies until the connection is closed.
+  // The connection is therefore closed first. The same applies after one worker has failed, because
+  // the others end after their present request.
   const bool served = !ended_.happened() && !stop_.load() && !failed_.load();
   if (!served) FinishStop();
   if (mount_point_.has_value()) {
-    // Workers serve meanwhile: unmounting writes back what the kernel has cached.
+    // Workers still serve, because unmounting makes the kernel write back what it has cached.
     try {
       status =
           mount_point_->Unmount(std::min(absl::Now() + kBusyTimeout, deadline), ended_.happened());
     } catch (const std::bad_alloc&) {
       status = DetachWithoutMemory();
     }
-    // A mount that was detached ends with its last user, who has until the deadline. Closing the
-    // descriptors below then ends it by force.
+    // A detached mount ends with its last user, for which the session waits until the deadline.
+    // Closing the descriptors below then ends the connection.
     if (status.ok()) ended_.WaitUntil(deadline);
   }
   if (served) FinishStop();
@@ -349,7 +369,7 @@ absl::Status SessionImpl::Unmount(absl::Duration timeout) {
 }
 
 absl::Status SessionImpl::DetachWithoutMemory() {
-  // Sentences take memory, and a lazy unmount that succeeds needs none.
+  // Error texts need memory. A lazy unmount that succeeds needs none.
   try {
     return mount_point_->Unmount(absl::InfinitePast(), ended_.happened());
   } catch (const std::bad_alloc&) {
@@ -369,8 +389,9 @@ void SessionImpl::Stop() {
 void SessionImpl::FinishStop() {
   stop_.store(true);
   spare_workers_.Close();
-  // Nobody but this caller changes the list any more (state_), so it can be walked, and waited for,
-  // without the lock that readers of counters want. It is not copied: that could fail.
+  // In the state kStopping only this caller changes the list. It can therefore read the list and
+  // wait for the workers without the lock, which threads that read counters need. The list is not
+  // copied, because a copy could fail.
   absl::Span<const std::unique_ptr<Worker>> workers;
   {
     base::MutexLock lock(&mu_);
@@ -389,9 +410,10 @@ void SessionImpl::FinishStop() {
   }
   for (const std::unique_ptr<Worker>& worker : workers) worker->Join();
   if (connected_) fs_->Disconnected();
-  // Only now: closing a cloned descriptor aborts the requests that were read through it.
+  // Only after all workers have ended, because closing a cloned descriptor aborts the requests that
+  // were read through it.
   base::MutexLock lock(&mu_);
-  // The queues first: their commands hold the device.
+  // The queues are closed first, because their commands hold a reference to the device.
   rings_.clear();
   channels_.clear();
   spare_.clear();

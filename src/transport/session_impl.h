@@ -1,4 +1,4 @@
-// The one implementation of Session: owns the descriptors, buffers and threads of a connection.
+// The only implementation of Session. It owns the descriptors, buffers and threads of a connection.
 
 #ifndef MEMFUSE_SRC_TRANSPORT_SESSION_IMPL_H_
 #define MEMFUSE_SRC_TRANSPORT_SESSION_IMPL_H_
@@ -26,22 +26,25 @@
 
 namespace memfuse::transport {
 
-// Life: Start once; then serving until one caller of Unmount or Stop takes it to kStopping, does
-// the work without the lock, and sets closed_, for which every other such caller waits.
+// Lifecycle: Start is called once. The session then serves until one caller of Unmount or Stop
+// changes the state to kStopping. That caller does the work without the lock and sets closed_. All
+// other callers of Unmount or Stop wait for closed_.
 class SessionImpl final : public Session, private BackingFiles {
  public:
   explicit SessionImpl(FileSystem* fs)
       : fs_(fs), spare_workers_(kMaxSpareWorkers, [this] { return AddSpareWorker(); }) {}
   ~SessionImpl() override;
 
-  // Answers INIT (unless `initialized` says it was), clones what is missing, starts the workers.
-  // Precondition: options are valid, descriptors are not empty. On failure nothing runs and the
-  // descriptors are closed once the session is gone.
+  // Answers INIT (unless `initialized` says that it was answered), informs the file system, clones
+  // missing descriptors, and starts the workers. See session_impl.cc for the order of the steps.
+  // Requires: `options` are valid, and `descriptors` is not empty. On success INIT was answered and
+  // all workers are started. After an error no request is guaranteed to be served, and workers that
+  // were already started run until Stop or the destructor, which also close the descriptors.
   absl::Status Start(std::vector<base::UniqueFd> descriptors, const SessionOptions& options,
                      const ConnectionParameters& initialized, absl::Time init_deadline);
 
-  // From here on Unmount (and the destructor) take this mount away; `own`: this session made it and
-  // says how the kernel is to cache. Before the session is shared.
+  // After this call Unmount and the destructor unmount this mount. `own`: this session made the
+  // mount and configures the kernel's cache for it. Requires: the session is not shared yet.
   void SetMountPoint(MountPoint mount_point, bool own) {
     mount_point_.emplace(std::move(mount_point));
     own_mount_ = own;
@@ -65,44 +68,49 @@ class SessionImpl final : public Session, private BackingFiles {
  private:
   enum class State { kServing, kStopping };
 
-  // Outermost, and never held while a worker is waited for or a request is served.
+  // The outermost lock. It is never held while the session waits for a worker or a worker serves a
+  // request.
   using Lock = base::Mutex<0>;
 
-  // What is busy for long at the same time, beyond this, holds others up. More threads than this
-  // help little: they share the CPUs.
+  // The maximum number of spare workers. If more workers block at the same time, other requests
+  // wait. More threads help little, because they share the CPUs.
   static constexpr int kMaxSpareWorkers = 8;
 
   absl::Status AddWorkerLocked(Worker::Role role) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // One more worker for threads that are away; by one that leaves its seat.
+  // Starts one more spare worker. Called by a worker that begins to block. Returns whether it
+  // started.
   bool AddSpareWorker();
-  // A channel for one more worker: a spare descriptor, or a clone.
+  // Returns a channel for one more worker, on a spare descriptor or a clone.
   absl::StatusOr<DeviceChannel*> AddChannelLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // A worker on that channel.
+  // Starts a worker on that channel.
   absl::Status StartWorkerLocked(Channel* channel, Worker::Role role, SpareWorkers* spare_workers)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // A queue for each CPU, before INIT is answered: what cannot be had then must not be agreed on.
+  // Makes a queue for each possible CPU. Called before INIT is answered, because io_uring must not
+  // be agreed on if the queues cannot be made.
   absl::Status MakeRingsLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   Result<int32_t> Register(int descriptor) override;
   void Unregister(int32_t id) override;
 
-  // One more thread that keeps ended_ from happening; false if it has happened.
+  // Counts one more thread that delays ended_. Returns false if ended_ has already happened.
   bool Enter();
-  // Sets ended_ when the last one has left.
+  // Removes one thread from the count. The last one sets ended_.
   void Leave();
-  // What a worker's thread does last.
+  // Called by a worker's thread as the last thing it does.
   void WorkerLeft(ReceiveStatus why);
 
-  // Once the connection has been over for a while, makes workers leave that wait as if it were not:
-  // seldom, and in the company of much else, a queue of io_uring was not told.
+  // Stops workers that still wait for requests after a worker has failed, or one second after the
+  // connection ended. Rarely, and under load, the kernel does not inform a queue of io_uring of the
+  // end.
   void HurryLaggards();
 
-  // What is left to do where Unmount had no memory.
+  // The rest of Unmount after an allocation has failed.
   absl::Status DetachWithoutMemory();
 
-  // True to the one caller that is to stop the session.
+  // Returns true to the one caller that is to stop the session.
   bool BeginStop();
-  // Ends the workers, joins them, closes all descriptors. By that caller, which sets closed_.
+  // Ends and joins the workers and closes all descriptors. Only that caller calls it, and sets
+  // closed_ afterwards.
   void FinishStop();
 
   FileSystem* const fs_;
@@ -111,25 +119,25 @@ class SessionImpl final : public Session, private BackingFiles {
   int backing_device_ = -1;                // constant after Start; a channel's descriptor
   bool uses_io_uring_ = false;             // constant after Start
   std::string transport_description_;      // constant after Start
-  bool connected_ = false;                 // constant after Start; the file system was told
+  bool connected_ = false;                 // constant after Start; Connected was called
   std::optional<MountPoint> mount_point_;  // constant once the session is shared
   bool own_mount_ = false;                 // constant once the session is shared
-  std::unique_ptr<PipePool> pipes_;        // constant after Start; null: none are used
+  std::unique_ptr<PipePool> pipes_;        // constant after Start; null: pipes are not used
   std::atomic<bool> stop_{false};          // atomic
   std::atomic<int> inside_{1};             // atomic; workers in their loops, and Start
   std::atomic<bool> end_logged_{false};    // atomic
   std::atomic<bool> failed_{false};        // atomic
-  std::atomic<int64_t> over_since_{0};     // atomic; nanoseconds since the epoch, 0: it goes on
-  SpareWorkers spare_workers_;             // own lock; of the workers on the device
-  Event ended_;                            // own synchronisation; no worker is left
-  Event closed_;                           // own synchronisation; the session is over
+  std::atomic<int64_t> over_since_{0};     // atomic; nanoseconds since the epoch, 0: connected
+  SpareWorkers spare_workers_;             // own lock; for the workers on the device
+  Event ended_;                            // own synchronisation; all workers have ended
+  Event closed_;                           // own synchronisation; the session is closed
 
   mutable Lock mu_;
   State state_ ABSL_GUARDED_BY(mu_) = State::kServing;
   std::vector<base::UniqueFd> spare_ ABSL_GUARDED_BY(mu_);
   std::vector<std::unique_ptr<DeviceChannel>> channels_ ABSL_GUARDED_BY(mu_);
   std::vector<std::unique_ptr<RingChannel>> rings_ ABSL_GUARDED_BY(mu_);
-  // They stay for their counters when their threads have ended.
+  // Workers whose threads have ended stay in the list, because their counters are still read.
   std::vector<std::unique_ptr<Worker>> workers_ ABSL_GUARDED_BY(mu_);
 };
 

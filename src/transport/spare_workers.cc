@@ -44,7 +44,7 @@ void SpareWorkers::WaitUntilNeeded(absl::FunctionRef<void()> rest) {
   }
   rest();
   while (sem_wait(&turns_) != 0) {
-    // EINTR: whoever stops the session closes this, too.
+    // EINTR: the thread that stops the session also calls Close.
   }
 }
 

@@ -1,13 +1,15 @@
-// Threads that serve in the place of others, for as long as these are busy with one request
+// Spare workers: threads that serve requests while other workers are blocked in one request
 // (memfuse/blocking_observer.h).
 //
-// A stand-in is a worker like any other, on a descriptor of its own, but for one thing: when there
-// are more stand-ins than threads that are away, it waits before its next request. It is started
-// when it is needed first and stays; to wake it costs less. One that has nothing to do any more,
-// but reads already, serves one request too many, which does no harm.
+// A spare worker is a worker with its own descriptor. It differs in one respect: if more spare
+// workers are active than workers are blocked, it waits before its next request (it is parked). It
+// is started when it is first needed and then kept, because waking it costs less than starting it.
+// A spare worker that is no longer needed but already reads from its descriptor serves one request
+// more, which does no harm.
 //
-//   serving <= away     each of them has somebody to stand in for, but for those that just finished
-//   started <= max_spares     started = serving + parked
+//   active_ <= blocked_               except for spare workers whose blocked worker has just ended
+//                                     its EndBlocking
+//   active_ + parked_ <= max_spares_  the number of spare workers that were started
 
 #ifndef MEMFUSE_SRC_TRANSPORT_SPARE_WORKERS_H_
 #define MEMFUSE_SRC_TRANSPORT_SPARE_WORKERS_H_
@@ -23,30 +25,32 @@
 
 namespace memfuse::transport {
 
-// All methods from any thread.
+// All methods may be called from any thread.
 class SpareWorkers final : public BlockingObserver {
  public:
-  // `start` makes one more thread serve, which calls WaitUntilNeeded before each request; false:
-  // none can be had. It is called without a lock, by whoever leaves.
+  // `start` starts one more thread, which calls WaitUntilNeeded before each request. It returns
+  // false if no thread is available. The worker that begins to block calls it, without a lock.
   SpareWorkers(int max_spares, std::function<bool()> start);
   ~SpareWorkers() override;
 
   void BeginBlocking() override;
   void EndBlocking() override;
 
-  // Of a stand-in: returns when it is needed, or after Close. Calls `rest` before it waits.
+  // Called by a spare worker. Returns when the spare worker is needed, or after Close. Calls `rest`
+  // before it waits.
   void WaitUntilNeeded(absl::FunctionRef<void()> rest);
 
-  // Nobody is waited for, woken or started from now on; who waits returns.
+  // After this call no thread is woken or started, and no spare worker waits. Spare workers that
+  // are waiting return.
   void Close();
 
  private:
-  // Inside the session's lock, and never held over `start_`.
+  // Acquired inside the session's lock, and never held while `start_` is called.
   using Lock = base::Mutex<10>;
 
   const int max_spares_;
   const std::function<bool()> start_;
-  sem_t turns_;  // own synchronisation; one for each that is woken
+  sem_t turns_;  // own synchronisation; one post for each spare worker that is woken
 
   Lock mu_;
   int blocked_ ABSL_GUARDED_BY(mu_) = 0;

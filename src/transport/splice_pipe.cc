@@ -15,14 +15,14 @@ namespace {
 
 constexpr size_t kSlotBytes = 4096;
 
-// Sessions of one user that may have all their pipes at the same time, and still leave some.
+// The number of sessions of one user whose pipes together stay within the soft limit.
 constexpr uint64_t kSharers = 16;
 
-// See kDefaultMaxWrite. The kernel wants room for the largest request whichever it is about to
-// deliver.
+// See kDefaultMaxWrite. The kernel requires room for the largest request, whatever the size of the
+// one that it delivers.
 size_t SlotsFor(size_t max_write) { return max_write / kSlotBytes + 2; }
 
-// The kernel makes it a power of two.
+// The kernel rounds the number up to a power of two.
 uint64_t PagesFor(size_t max_write) {
   uint64_t pages = 1;
   while (pages < SlotsFor(max_write)) pages *= 2;
@@ -45,9 +45,11 @@ std::unique_ptr<SplicePipe> SplicePipe::Make(size_t max_write) {
   pipe->out_.reset(ends[0]);
   pipe->in_.reset(ends[1]);
   pipe->contents_ = {ends[0], 0};
-  // Nobody else writes to it: what is not there now never comes, and must not be waited for.
+  // There is no other writer, so data that is not in the pipe now never arrives. A read must not
+  // wait for it.
   if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) return nullptr;
-  // Above /proc/sys/fs/pipe-max-size, and above a user's share of pipes, it takes privileges.
+  // A size above /proc/sys/fs/pipe-max-size, or above the user's share of pipe pages, needs
+  // privileges.
   const size_t wanted = SlotsFor(max_write) * kSlotBytes;
   if (fcntl(ends[1], F_SETPIPE_SZ, static_cast<int>(wanted)) < static_cast<int>(wanted)) {
     return nullptr;
@@ -77,7 +79,7 @@ PipePool::PipePool(size_t max_write, uint64_t soft_limit)
   if (soft_limit != 0) {
     max_pipes_ = std::min<size_t>(max_pipes_, soft_limit / kSharers / PagesFor(max_write));
   }
-  free_.reserve(max_pipes_);  // Return must not fail
+  free_.reserve(max_pipes_);  // so that Return cannot fail
 }
 
 std::unique_ptr<SplicePipe> PipePool::Take() {
@@ -117,7 +119,8 @@ void PipePool::GiveUp() {
 }
 
 void PipePool::ReleaseIdle() {
-  std::array<std::unique_ptr<SplicePipe>, kMaxPipes> closed;  // after the lock is released
+  // destroyed after the lock is released
+  std::array<std::unique_ptr<SplicePipe>, kMaxPipes> closed;
   base::MutexLock lock(&mu_);
   failed_ = false;
   const auto end = free_.begin() + static_cast<std::ptrdiff_t>(idle_);

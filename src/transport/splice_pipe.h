@@ -1,14 +1,14 @@
-// A pipe that takes a request from /dev/fuse in place of a buffer.
+// A pipe that receives a request from /dev/fuse instead of a buffer.
 //
-// Of a buffered write FUSE puts references to the page cache's pages into the pipe, so that the
-// data is copied once on its way to where it stays, and not first into the daemon's memory.
+// For a buffered write FUSE puts references to the pages of the page cache into the pipe. The data
+// is then copied once, to its final place, and not first into the daemon's memory.
 //
-// Pipes are few, and are kept for a short time: a user may have buffers for 64 MiB in all pipes
-// together (/proc/sys/fs/pipe-user-pages-soft), and above that each new pipe of each of the user's
-// programs gets two pages.
+// Pipes are few and are kept for a short time. A user may have buffers for 64 MiB in all pipes
+// together (/proc/sys/fs/pipe-user-pages-soft). Above that limit each new pipe of each of the
+// user's programs has two pages.
 //
-// Whatever stands in the way (no descriptors, a limit on pipes, a device that is none): then there
-// is no pipe, and requests are read.
+// If a pipe cannot be used (no descriptors, a limit on pipes, a device that does not support
+// splice(2)), requests are read into a buffer.
 
 #ifndef MEMFUSE_SRC_TRANSPORT_SPLICE_PIPE_H_
 #define MEMFUSE_SRC_TRANSPORT_SPLICE_PIPE_H_
@@ -31,26 +31,27 @@ namespace memfuse::transport {
 // Not synchronised.
 class SplicePipe {
  public:
-  // The most data that fits a pipe of 1 MiB, which is as large as they are for everybody: 256
-  // pages, less one for the header and one because data that begins inside a page ends inside one
-  // more.
+  // The most data that fits into a pipe of 1 MiB, the size that every user can have: 256 pages,
+  // less one page for the header, and less one page because data that begins inside a page also
+  // ends inside a page.
   static constexpr uint32_t kDefaultMaxWrite = (256 - 2) * 4096;
 
-  // Whether this process gets pipes that take requests with `max_write` bytes of data.
+  // Returns whether this process can make pipes for requests with `max_write` bytes of data.
   static bool Available(size_t max_write) { return Make(max_write) != nullptr; }
 
-  // For requests with at most `max_write` bytes of data. Null: no such pipe can be had.
+  // Makes a pipe for requests with at most `max_write` bytes of data. Null: no such pipe is
+  // available.
   static std::unique_ptr<SplicePipe> Make(size_t max_write);
 
-  // Takes one request, of at most `limit` bytes, from `device`. As read(2), with its errno; EINVAL
-  // and others that read(2) does not know where the device or the kernel cannot do this.
-  // Precondition: the pipe is empty.
+  // Receives one request of at most `limit` bytes from `device`. Returns as read(2), with its
+  // errno. Also EINVAL and errors that read(2) does not have, if the device or the kernel does not
+  // support this. Requires: the pipe is empty.
   ssize_t Receive(int device, size_t limit);
 
-  // What is left of the request. Whoever takes something out of the pipe keeps account of it.
+  // The rest of the request. Code that reads from the pipe updates it.
   Payload::Pipe* contents() { return &contents_; }
-  // Takes what is left. It is copied to `scratch`, which is not empty, and lost. False: the pipe
-  // is of no use any more.
+  // Copies the rest of the request to `scratch`, which must not be empty, and discards it. False:
+  // the pipe cannot be used any more.
   bool Drain(absl::Span<char> scratch);
 
  private:
@@ -61,41 +62,42 @@ class SplicePipe {
   Payload::Pipe contents_;
 };
 
-// The pipes of a session, which lends them to its workers. All methods from any thread.
+// The pipes of a session, which its workers borrow. All methods may be called from any thread.
 class PipePool {
  public:
-  // Pipes of one session that exist at once.
+  // The maximum number of pipes of one session at a time.
   static constexpr size_t kMaxPipes = 2;
 
-  // For requests with at most `max_write` bytes of data; 0: there are to be no pipes. No more of
-  // them than leave the rest of the user's soft limit to at least 15 such sessions.
+  // For requests with at most `max_write` bytes of data; 0: no pipes. The number of pipes is
+  // limited so that the user's soft limit suffices for at least 15 further such sessions.
   explicit PipePool(size_t max_write);
-  // The same where `soft_limit` is the user's limit in pages; 0: there is none. For tests.
+  // The same, with `soft_limit` as the user's limit in pages; 0: no limit. For tests.
   PipePool(size_t max_write, uint64_t soft_limit);
 
-  // An empty pipe; null where there is none to be had at present.
+  // Returns an empty pipe, or null if none is available at present.
   std::unique_ptr<SplicePipe> Take();
-  // Gives a pipe back. One that is not empty is closed.
+  // Returns a pipe to the pool. A pipe that is not empty is closed.
   void Return(std::unique_ptr<SplicePipe> pipe);
-  // There are to be no pipes from now on: the device cannot be spliced.
+  // Ends the use of pipes, because the device does not support splice(2).
   void GiveUp();
 
-  // Closes the pipes that nobody took since the last call. To be called now and then.
+  // Closes the pipes that were not borrowed since the last call. To be called from time to time.
   void ReleaseIdle();
 
  private:
-  // Inside the session's lock; a leaf.
+  // Acquired inside the session's lock; no lock is acquired while it is held.
   using Lock = base::Mutex<20>;
 
   const size_t max_write_;
 
   Lock mu_;
   size_t max_pipes_ ABSL_GUARDED_BY(mu_);
-  size_t made_ ABSL_GUARDED_BY(mu_) = 0;  // free or lent
-  // None could be made; nobody tries until the next ReleaseIdle.
+  size_t made_ ABSL_GUARDED_BY(mu_) = 0;  // free or borrowed
+  // No pipe could be made; Take does not try again until the next ReleaseIdle.
   bool failed_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<std::unique_ptr<SplicePipe>> free_ ABSL_GUARDED_BY(mu_);
-  size_t idle_ ABSL_GUARDED_BY(mu_) = 0;  // the first of free_ that stayed there since ReleaseIdle
+  // number of pipes at the front of free_ that stayed there since ReleaseIdle
+  size_t idle_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 }  // namespace memfuse::transport

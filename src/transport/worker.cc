@@ -19,11 +19,12 @@
 namespace memfuse::transport {
 namespace {
 
-// Ignored by default, and sent by nobody but a socket that was asked to. No real-time signal: the
-// kernel refuses to send one when the user has as many signals pending as RLIMIT_SIGPENDING allows.
+// The signal is ignored by default, and only a socket that requested it sends it otherwise. It is
+// not a real-time signal: the kernel refuses to send one if the user has as many pending signals as
+// RLIMIT_SIGPENDING permits.
 constexpr int kStopSignal = SIGURG;
 
-// The handler does nothing; that there is one, without SA_RESTART, makes read(2) return EINTR.
+// The handler does nothing. Its presence, without SA_RESTART, makes read(2) return EINTR.
 void InstallStopSignal() {
   static std::once_flag once;
   std::call_once(once, [] {
@@ -34,8 +35,8 @@ void InstallStopSignal() {
   });
 }
 
-// Signals of the process are for its main thread. The ones that a faulty instruction raises must
-// reach the thread at fault: a crash handler wants its stack.
+// The main thread handles the signals of the process. Signals that a faulty instruction raises must
+// reach the thread at fault, because a crash handler needs its stack.
 sigset_t WorkerSignalMask() {
   sigset_t mask;
   sigfillset(&mask);
@@ -59,7 +60,7 @@ Worker::Worker(int index, Role role, Channel* channel, FileSystem* fs,
 
 absl::Status Worker::Start() {
   InstallStopSignal();
-  // The thread inherits the mask, so there is no moment in which it takes a signal of the process.
+  // The new thread inherits the mask, so at no moment does it take a signal of the process.
   const sigset_t mask = WorkerSignalMask();
   sigset_t previous;
   pthread_sigmask(SIG_SETMASK, &mask, &previous);

@@ -1,5 +1,5 @@
-// A thread that reads requests from one channel and serves them, until the connection ends or it is
-// stopped.
+// A thread that reads requests from one channel and serves them until the connection ends or the
+// session stops it.
 
 #ifndef MEMFUSE_SRC_TRANSPORT_WORKER_H_
 #define MEMFUSE_SRC_TRANSPORT_WORKER_H_
@@ -20,35 +20,37 @@ namespace memfuse::transport {
 // Start, Interrupt and Join are called by one thread at a time.
 class Worker {
  public:
-  // Called by the worker's thread as the last thing it does.
+  // The worker's thread calls it as the last thing it does.
   using OnExit = std::function<void(ReceiveStatus why)>;
 
-  // A thread that has no seat of its own serves where another one is away.
+  // A regular worker serves all the time. A spare worker serves while another worker is blocked.
   enum class Role { kRegular, kSpare };
 
-  // `fs` and `seats` outlive the worker, `channel` its thread. `seats` may be null for a resident,
-  // whom nobody can replace then.
+  // Requires: `fs` and `spare_workers` outlive the worker, and `channel` outlives its thread.
+  // `spare_workers` may be null for a regular worker; no spare worker then serves while it is
+  // blocked.
   Worker(int index, Role role, Channel* channel, FileSystem* fs,
          const ConnectionParameters& parameters, SpareWorkers* spare_workers, OnExit on_exit);
-  // Precondition: not started, or joined.
+  // Requires: the worker was not started, or was joined.
   ~Worker() = default;
 
-  // ResourceExhausted: no thread. Throws std::bad_alloc where that cannot even be said. `on_exit`
-  // is not called in either case.
+  // Starts the thread. Errors: ResourceExhausted (no thread). Throws std::bad_alloc if there is no
+  // memory for the error text. `on_exit` is not called in either case.
   absl::Status Start();
 
-  // Wakes the thread where it waits for a request. A signal that comes just before it waits is
-  // lost, so whoever stops a worker (the stop flag of its channel) repeats this until it has left.
+  // Wakes the thread if it waits for a request. A signal that arrives just before the thread waits
+  // is lost. A caller that stops a worker (with the stop flag of its channel) therefore repeats the
+  // call until the worker has ended.
   void Interrupt();
 
   void Join();
 
-  // Makes the channel give up what it holds and does not use.
+  // Makes the channel release what it holds and does not use.
   void ReleaseIdle() {
     if (channel_->ReleaseIdle()) Interrupt();
   }
 
-  // From any thread.
+  // May be called from any thread.
   const RequestCounters& counters() const { return dispatcher_.counters(); }
 
  private:

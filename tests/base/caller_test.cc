@@ -35,7 +35,7 @@ TEST(Caller, KnowsTheUserAndTheGroupsOfThisThread) {
   EXPECT_FALSE(self->InGroup(kNobodysGroup));
 }
 
-TEST(Caller, TakesTheIdsThatCountForFiles) {
+TEST(Caller, UsesTheFileSystemIds) {
   if (geteuid() != 0) return;  // only root can become another user
   WithChild(
       [] {
@@ -77,8 +77,8 @@ TEST(Caller, HasNoCapabilityHereFromAnotherUserNamespace) {
             ForkIntoUserNamespace);
 }
 
-// Root's thread does not show its user namespace to an unprivileged daemon.
-TEST(Caller, IsFoundByADaemonThatMayNotTraceIt) {
+// The kernel does not show the user namespace of root's thread to an unprivileged daemon.
+TEST(Caller, IsFoundByADaemonThatMayNotPtraceIt) {
   if (geteuid() != 0) return;  // only root can become another user
   const uint32_t root = Self();
   WithChild(
@@ -90,7 +90,7 @@ TEST(Caller, IsFoundByADaemonThatMayNotTraceIt) {
       [](uint32_t) {});
 }
 
-TEST(Caller, IsNotFoundWithoutANumberOrAProcess) {
+TEST(Caller, IsNotFoundWithoutAPidOrAProcess) {
   EXPECT_FALSE(Caller::Find(0).has_value());
   const pid_t child = fork();
   if (child == 0) _exit(0);
@@ -98,7 +98,7 @@ TEST(Caller, IsNotFoundWithoutANumberOrAProcess) {
   EXPECT_FALSE(Caller::Find(static_cast<uint32_t>(child)).has_value());
 }
 
-// The number 1 names the child there, and another process in the /proc that it sees.
+// PID 1 is the child in its own namespace, and another process in the /proc that the child sees.
 TEST(Caller, IsNotLookedForInAnotherPidNamespace) {
   if (geteuid() != 0) return;  // only root makes PID namespaces
   WithChild([] { return getpid() == 1 && !Caller::Find(1).has_value(); }, [](uint32_t) {},

@@ -1,4 +1,4 @@
-// Stamps of the daemon beside those of the kernel: in the order of events.
+// Timestamps of the daemon and of the kernel are in the order of events.
 
 #include "src/base/clock.h"
 
@@ -31,7 +31,7 @@ Timestamp Real() {
   return {now.tv_sec, static_cast<uint32_t>(now.tv_nsec)};
 }
 
-// A coarse clock is behind by a tick.
+// A coarse clock may be one tick behind.
 TEST(ClockTest, StampsAreTheTimeOfDay) {
   const Timestamp before = Real();
   const Timestamp now = Now();
@@ -51,8 +51,9 @@ TEST(ClockTest, StampsNeverGoBack) {
   }
 }
 
-// On a kernel without multigrain timestamps they are as coarse as those of files.
-TEST(ClockTest, StampsAreLaterThanThoseBeforeWhereTheKernelHasExactOnes) {
+// On a kernel without multigrain timestamps, the daemon's timestamps are as coarse as those of
+// files.
+TEST(ClockTest, StampsIncreaseStrictlyWithMultigrainTimestamps) {
   const UniqueFd file(memfd_create("file", MFD_CLOEXEC));
   ASSERT_EQ(write(file.get(), "x", 1), 1);
   const Timestamp first = ModificationTime(file);
@@ -86,7 +87,7 @@ TEST(ClockTest, AWriteIsNotEarlierThanTheStampBeforeIt) {
 TEST(ClockTest, AWriteIsNotLaterThanTheStampAfterIt) {
   const UniqueFd file(memfd_create("file", MFD_CLOEXEC));
   for (int i = 0; i < kRounds; ++i) {
-    // Once it was looked at, the kernel gives an exact stamp.
+    // After stat, the kernel gives the next write an exact timestamp.
     ASSERT_EQ(pwrite(file.get(), "x", 1, 0), 1);
     const Timestamp written = ModificationTime(file);
     EXPECT_LE(written, Now());

@@ -27,8 +27,8 @@ TEST(EventCountTest, TimesOut) {
   EXPECT_GE(MonotonicClock::now() - begin, timeout);
 }
 
-// Threads hand a counter round: each waits until it is its turn. A lost wake-up would hang.
-TEST(EventCountTest, EveryThreadHearsOfEveryChange) {
+// Threads pass a counter round. Each waits until it is its turn. A lost wake-up would hang.
+TEST(EventCountTest, EveryThreadSeesEveryChange) {
   constexpr int kThreads = 4;
   constexpr int kTurns = 2000;
   EventCount events;

@@ -12,14 +12,14 @@ namespace {
 
 using test::AllocationFailure;
 
-TEST(WithMemory, CallsWithErrnoAsItIs) {
+TEST(WithMemory, KeepsErrno) {
   int seen = 0;
   errno = ENOTTY;
   EXPECT_TRUE(WithMemory([&] { seen = errno; }));
   EXPECT_EQ(seen, ENOTTY);
 }
 
-TEST(WithMemory, DoesNotBeginWhereThereIsNone) {
+TEST(WithMemory, DoesNotCallWithoutMemory) {
   bool called = false;
   bool done;
   {
@@ -30,7 +30,7 @@ TEST(WithMemory, DoesNotBeginWhereThereIsNone) {
   EXPECT_FALSE(called);
 }
 
-TEST(WithMemory, EndsWhereItRunsOut) {
+TEST(WithMemory, EndsWhenMemoryRunsOut) {
   bool called = false;
   bool done;
   {

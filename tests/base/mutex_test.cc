@@ -9,9 +9,9 @@
 namespace memfuse::base {
 namespace {
 
-TEST(Mutex, IsNoLargerThanTheOneItWraps) { EXPECT_EQ(sizeof(Mutex<1>), sizeof(absl::Mutex)); }
+TEST(Mutex, IsNoLargerThanTheWrappedMutex) { EXPECT_EQ(sizeof(Mutex<1>), sizeof(absl::Mutex)); }
 
-TEST(Mutex, ExcludesOthers) {
+TEST(Mutex, ExcludesOtherThreads) {
   Mutex<1> mu;
   int count = 0;
   std::vector<std::thread> threads;
@@ -33,7 +33,7 @@ TEST(Mutex, LetsReadersInTogether) {
   const auto read = [&] {
     ReaderMutexLock lock(&mu);
     ++inside;
-    while (inside < 2) std::this_thread::yield();  // goes on only if the other one comes in, too
+    while (inside < 2) std::this_thread::yield();  // ends only if both threads hold the lock
   };
   std::thread first(read), second(read);
   first.join();
@@ -60,7 +60,7 @@ TEST(Mutex, KeepsReadersFromWriters) {
   EXPECT_FALSE(torn);
 }
 
-TEST(MutexRank, MayStayOrRise) {
+TEST(MutexRank, RankMayStayOrRise) {
   Mutex<1> low;
   Mutex<2> middle, other_middle;
   Mutex<3> high;
@@ -83,7 +83,7 @@ TEST(MutexRank, IsForgottenInWhateverOrderLocksAreReleased) {
 }
 
 #ifndef NDEBUG
-TEST(MutexRankDeathTest, MustNotFall) {
+TEST(MutexRankDeathTest, RankMustNotFall) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   Mutex<1> low;
   Mutex<2> high;
@@ -102,9 +102,9 @@ TEST(MutexRankDeathTest, MustNotFall) {
 }
 #endif
 
-// Abseil's detector would end this program: the order of the two locks is turned round, which is
+// Abseil's detector would end this program, because the order of the two locks is reversed. That is
 // allowed within a rank.
-TEST(MutexRank, MayTurnRoundWithinARank) {
+TEST(MutexRank, OrderMayBeReversedWithinARank) {
   Mutex<1> a, b;
   for (int i = 0; i < 2; ++i) {
     MutexLock first(i == 0 ? &a : &b);

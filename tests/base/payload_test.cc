@@ -22,7 +22,7 @@ std::string RandomBytes(size_t size) {
   return bytes;
 }
 
-// The same bytes in memory, and in a pipe behind others that belong to somebody else.
+// The same bytes in memory, and in a pipe after bytes of another payload.
 class PayloadTest : public testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
@@ -64,7 +64,7 @@ class PayloadTest : public testing::TestWithParam<bool> {
 INSTANTIATE_TEST_SUITE_P(Places, PayloadTest, testing::Bool(),
                          [](const auto& where) { return where.param ? "Pipe" : "Memory"; });
 
-TEST_P(PayloadTest, IsTakenOnceFromItsBeginning) {
+TEST_P(PayloadTest, IsConsumedFromItsBeginning) {
   EXPECT_EQ(payload_.in_memory(), !GetParam());
   EXPECT_EQ(payload_.size(), data_.size());
   EXPECT_EQ(Copied(1), data_.substr(0, 1));
@@ -79,7 +79,7 @@ TEST_P(PayloadTest, IsTakenOnceFromItsBeginning) {
   EXPECT_TRUE(payload_.empty());
 }
 
-TEST_P(PayloadTest, HasNoMoreThanItHas) {
+TEST_P(PayloadTest, YieldsNoMoreThanItsSize) {
   (void)Copied(99'990);
   std::string out(11, '#');
   EXPECT_EQ(payload_.CopyTo(absl::MakeSpan(out.data(), out.size())).error_or_zero(), EIO);
@@ -89,14 +89,14 @@ TEST_P(PayloadTest, HasNoMoreThanItHas) {
   EXPECT_EQ(Copied(10), data_.substr(99'990));
 }
 
-TEST_P(PayloadTest, AFileThatTakesNothingLeavesItWhole) {
+TEST_P(PayloadTest, AFileThatAcceptsNothingLeavesItComplete) {
   ASSERT_EQ(fcntl(file_.get(), F_ADD_SEALS, F_SEAL_WRITE), 0);
   EXPECT_EQ(payload_.MoveTo(file_.get(), 0, 5'000).error_or_zero(), EPERM);
   EXPECT_EQ(payload_.size(), data_.size());
   EXPECT_EQ(Copied(data_.size()), data_);
 }
 
-TEST_P(PayloadTest, WhatWasTakenBeforeAnErrorIsWhatWasWritten) {
+TEST_P(PayloadTest, TheCountBeforeAnErrorIsWritten) {
   ASSERT_EQ(ftruncate(file_.get(), 8'192), 0);
   ASSERT_EQ(fcntl(file_.get(), F_ADD_SEALS, F_SEAL_GROW), 0);
   EXPECT_FALSE(payload_.MoveTo(file_.get(), 4'000, 50'000).ok());
@@ -107,7 +107,7 @@ TEST_P(PayloadTest, WhatWasTakenBeforeAnErrorIsWhatWasWritten) {
   EXPECT_EQ(Copied(100), data_.substr(taken, 100));
 }
 
-TEST(Payload, IsEmptyByItself) {
+TEST(Payload, IsEmptyByDefault) {
   Payload payload;
   EXPECT_TRUE(payload.in_memory());
   EXPECT_TRUE(payload.empty());
@@ -115,7 +115,7 @@ TEST(Payload, IsEmptyByItself) {
   EXPECT_TRUE(payload.MoveTo(-1, 0, 0).ok());
 }
 
-TEST(Payload, APipeThatHoldsLessThanWasSaidIsAnErrorAndNoWait) {
+TEST(Payload, APipeWithTooLittleDataIsAnErrorAndDoesNotBlock) {
   int ends[2];
   ASSERT_EQ(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
   const base::UniqueFd out(ends[0]);

@@ -1,4 +1,4 @@
-// Mounts whose daemon answers, cuts requests off, or dies: root and /dev/fuse.
+// Mounts whose daemon answers, aborts requests, or dies. The tests need root and /dev/fuse.
 
 #include "src/base/probe_mount.h"
 
@@ -33,8 +33,8 @@ class ProbeMountTest : public transport::MountFixture {
     MountFixture::TearDown();
   }
 
-  // Mounts, and answers the requests for attributes with what `answer` says: an errno, 0, or
-  // kDies. `answer` gets the number of the request, from 0.
+  // Mounts, and answers GETATTR requests with the result of `answer`: an errno, 0, or kDies. The
+  // argument of `answer` is the number of the request, from 0.
   static constexpr int kDies = -1;
   void Serve(const std::function<int(int)>& answer) {
     device_ = UniqueFd(open("/dev/fuse", O_RDWR | O_CLOEXEC));
@@ -91,31 +91,31 @@ class ProbeMountTest : public transport::MountFixture {
   std::thread daemon_;
 };
 
-TEST_F(ProbeMountTest, SomebodyAnswers) {
+TEST_F(ProbeMountTest, TheDaemonAnswers) {
   EXPECT_EQ(Ask(), 0) << "nothing is mounted";
   Serve([](int) { return 0; });
   EXPECT_EQ(Ask(), 0);
 }
 
-TEST_F(ProbeMountTest, SomebodyElseAnswersAfterARequestWasCutOff) {
+TEST_F(ProbeMountTest, AnotherDaemonAnswersAfterAnAbortedRequest) {
   Serve([](int count) { return count == 0 ? ECONNABORTED : count == 1 ? ECANCELED : 0; });
   EXPECT_EQ(Ask(), 0);
 }
 
-TEST_F(ProbeMountTest, ARequestThatIsCutOffByDeath) {
+TEST_F(ProbeMountTest, ARequestAbortedByTheDaemonsDeath) {
   Serve([](int count) { return count == 0 ? ECANCELED : kDies; });
   EXPECT_EQ(Ask(), ENOTCONN);
   EXPECT_EQ(Ask(), ENOTCONN);
 }
 
-TEST_F(ProbeMountTest, WhoeverCutsOffEachRequestIsNotDead) {
+TEST_F(ProbeMountTest, ADaemonThatAbortsEachRequestIsNotDead) {
   Serve([](int) { return ECONNABORTED; });
   const absl::Time before = absl::Now();
   EXPECT_EQ(Ask(), ECONNABORTED);
   EXPECT_GE(absl::Now() - before, absl::Seconds(2));
 }
 
-TEST_F(ProbeMountTest, OtherErrorsAreAnswers) {
+TEST_F(ProbeMountTest, OtherErrorsCountAsAnswers) {
   Serve([](int count) { return count == 0 ? EIO : 0; });
   EXPECT_EQ(Ask(), EIO);
   struct statx attributes = {};

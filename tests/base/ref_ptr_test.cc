@@ -9,7 +9,7 @@
 namespace memfuse::base {
 namespace {
 
-// Counts how many of it are alive.
+// Counts its live objects.
 class Thing : public RefCounted {
  public:
   explicit Thing(int* alive) : alive_(alive) { ++*alive_; }

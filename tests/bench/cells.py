@@ -1,4 +1,4 @@
-"""What is measured: one cell is one fio job, the same for every target."""
+"""The measurements: one cell is one fio job, the same for every target."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ JOBS = (1, 2, 4)
 
 @dataclass(frozen=True)
 class Cell:
-    engine: str  # As fio calls it.
+    engine: str  # The name that fio uses.
     depth: int
     block: str
     random: bool
     write: bool
     new: bool = False  # Writes a file that does not exist yet, once.
     jobs: int = 1
-    transport: bool = False  # Every block a request: the transport, not the store.
+    transport: bool = False  # Every block is a request; this measures the transport.
 
     @property
     def mode(self):
@@ -38,7 +38,7 @@ class Cell:
         return target.transport if self.transport else target.data
 
     def fio_arguments(self, directory, size, seconds, direct):
-        """For `jobs` files that are `size` bytes together."""
+        """The flags for `jobs` files with a total size of `size` bytes."""
         arguments = _common(directory, self.jobs, size) + [
             f"--ioengine={self.engine}",
             f"--iodepth={self.depth}",
@@ -48,17 +48,17 @@ class Cell:
             "--gtod_reduce=1",
         ]
         if self.write:
-            # What the kernel holds back is written in the time of the cell that caused it.
+            # The write-back of dirty pages counts in the time of the cell that made them.
             arguments.append("--end_fsync=1")
         if not self.new:
-            # Both go over the file until time is up. The former maps it once, and soon measures
-            # memcpy alone; the latter maps it anew for every pass, as a program would.
+            # Both pass over the file until the time ends. The first maps it once, and soon measures
+            # memcpy alone; the second maps it again for every pass, as a program would.
             again = "--io_size=100t" if self.engine == "mmap" else "--time_based"
             runtime = f"--runtime={round(seconds * 1000)}ms"
             return arguments + ["--filename_format=data.$jobnum", again, runtime]
         arguments += ["--filename_format=new.$jobnum", "--unlink=1"]
         if self.engine != "mmap":
-            # The file grows; only a mapping needs one that has its size before.
+            # The file grows by itself, except with mmap, which needs the size in advance.
             arguments.append("--create_on_open=1")
         return arguments
 
@@ -72,7 +72,7 @@ def _common(directory, jobs, size):
         f"--size={size // jobs}",
         "--group_reporting",
         "--output-format=json",
-        # fio would drop the page cache of the file first, which is what is to be measured.
+        # By default fio drops the page cache of the file, which is what this cell measures.
         "--invalidate=0",
         "--fallocate=none",
         "--scramble_buffers=0",
@@ -119,5 +119,5 @@ PRESETS = {"quick": list(HEADLINE.values()), "transport": TRANSPORT, "full": FUL
 
 
 def chosen(presets):
-    """The cells of presets like ['quick', 'transport'], each once."""
+    """The cells of presets like ['quick', 'transport'], without duplicates."""
     return list(dict.fromkeys(cell for preset in presets for cell in PRESETS[preset]))

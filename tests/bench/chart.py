@@ -15,7 +15,7 @@ LINE = 0.165  # Inches per bar.
 
 
 def load():
-    """Early, so that nothing is measured in vain."""
+    """Fails early if matplotlib is missing, before the measurement."""
     try:
         import matplotlib
     except ImportError:
@@ -27,8 +27,8 @@ def load():
 
 
 def _limit(summaries):
-    """Where the axis ends. A single store several times faster than tmpfs must not squeeze the
-    others, whose differences are the point; its bar is cut and says its number."""
+    """The end of the axis. A single store that is several times faster than tmpfs must not compress
+    the other bars; its bar is cut and labelled with its number."""
     highest = sorted(summary["ratio"] for summary in summaries)
     rest = [ratio for ratio in highest if ratio <= 2.5]
     return min(highest[-1], max([1.5, *rest])) * 1.12
@@ -42,7 +42,7 @@ def draw(targets, results, path, note):
         raise Failure("the chart shows the cells of '--cells=quick', and none was measured")
     shown = [
         target
-        for target in targets[1:]  # tmpfs is the line.
+        for target in targets[1:]  # tmpfs is the line at 1.
         if any(results[cell].get(target.label) for cell in cells.values())
     ]
     if not shown:
@@ -96,7 +96,7 @@ def _bar(axes, y, summary, limit, colour):
         return
     low, high = summary["ratio_min"], min(summary["ratio_max"], limit)
     axes.plot([low, high], [y, y], color="#333333", linewidth=0.9, zorder=3)
-    # Paper behind the number, so that the line at 1 does not run through it.
+    # A background behind the number, so that the line at 1 does not cross it.
     paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
     end = max(ratio, high) + limit * 0.006
     axes.text(end, y, f"{ratio:.2f}", ha="left", bbox=paper, **place)

@@ -1,4 +1,4 @@
-"""What the command lines of the benchmarks have in common."""
+"""The common parts of the command lines of the benchmarks."""
 
 import argparse
 import os
@@ -8,12 +8,12 @@ import sys
 
 from commands import Failure, interrupts
 
-Wrong = argparse.ArgumentTypeError  # Of one flag, which argparse then names.
+Wrong = argparse.ArgumentTypeError  # An error of one flag; argparse adds its name.
 
 
 class Parser(argparse.ArgumentParser):
     def error(self, message):
-        """One line; --help has the rest."""
+        """A usage error in one line; --help has the rest."""
         raise Failure(message.removeprefix("argument "))
 
 
@@ -65,11 +65,11 @@ def speaker(program):
 
 
 def install_missing(program, packages):
-    """As the scripts in packaging/ do it."""
+    """Installs missing packages, as the scripts in packaging/ do."""
     deps = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../packaging/deps.sh")
     install = ["bash", "-c", '. "$1"; shift; install_missing "$@"', program, deps]
     for package in packages:
-        # A package that is not to be had shows where it is needed.
+        # If a package cannot be installed, its later use fails with an error.
         subprocess.run(install + [package], stdout=sys.stderr, check=False)
 
 
@@ -78,7 +78,7 @@ def executable(path):
 
 
 def check_basics(options, outputs):
-    """What every benchmark needs to know before the first mount."""
+    """The preconditions of every benchmark, before the first mount."""
     if os.geteuid() != 0:
         raise Failure("run it as root: it mounts tmpfs, drops caches and becomes nobody")
     options.memfuse = os.path.realpath(options.memfuse)
@@ -98,7 +98,7 @@ def write(path, text):
 
 
 def run_program(program, parse, check, benchmark):
-    """Ends with the exit status; `benchmark` says whether all went well."""
+    """Exits with the status; `benchmark` returns whether every target succeeded."""
     sys.exit(_status(program, parse, check, benchmark))
 
 

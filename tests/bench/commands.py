@@ -1,4 +1,5 @@
-"""Runs other programs: with a time limit, as another user, and none left behind."""
+"""Runs other programs: with a time limit, optionally as another user, and without leaving any
+behind."""
 
 import contextlib
 import os
@@ -7,17 +8,17 @@ import subprocess
 
 NOBODY = {"user": "nobody", "group": "nogroup", "extra_groups": []}
 
-# For what should be over in a moment; a dead file system would hang it.
+# The time limit for short commands. A dead file system would make them hang.
 MOMENT = 20
 
 
 class Failure(Exception):
-    """A sentence for the user."""
+    """An error text for the user."""
 
 
 class Interrupts:
-    """Ctrl-C and its like raise KeyboardInterrupt, but never between the birth of a program and the
-    moment when this one knows of it."""
+    """Ctrl-C and similar signals raise KeyboardInterrupt, but never between the start of a program
+    and its registration in this module."""
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -35,7 +36,7 @@ class Interrupts:
 
     @contextlib.contextmanager
     def held(self):
-        """May be within another one, which then is the one that raises."""
+        """May be nested; then the outer one raises."""
         before, self._held = self._held, True
         try:
             yield
@@ -46,7 +47,7 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def _arrived(self, _number, _frame):
-        self.ignore()  # A second one must not interrupt the cleaning up.
+        self.ignore()  # A second signal must not interrupt the clean-up.
         if not self._held:
             raise KeyboardInterrupt
         self._pending = True
@@ -57,8 +58,9 @@ _running = set()
 
 
 def start(command, nobody=False, **options):
-    """A program in a session of its own: Ctrl-C reaches this process only, which then cleans up in
-    the right order. Away from the caller's directory, which nobody may not be allowed into."""
+    """Starts a program in its own session: Ctrl-C reaches this process only, which then cleans up
+    in the right order. Changes to another directory, because the user nobody may lack access to the
+    caller's."""
     identity = NOBODY if nobody else {}
     try:
         with interrupts.held():
@@ -77,12 +79,12 @@ def start(command, nobody=False, **options):
 
 
 def ended(process):
-    """To be said of every program that start() returned and that is over."""
+    """Called for every program that start() returned and that has exited."""
     _running.discard(process)
 
 
 def kill_group(process):
-    """fio's jobs are processes too, of the same group."""
+    """Kills the process group, because fio's jobs are processes of the same group."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -91,11 +93,11 @@ def kill_group(process):
         process.communicate(timeout=5)
         ended(process)
     except subprocess.TimeoutExpired:
-        pass  # Stuck in a file system; it goes when that does.
+        pass  # Blocked in a file system; it exits after the unmount.
 
 
 def kill_all():
-    """Whatever start() started and nobody saw the end of."""
+    """Kills every program of start() that has not been waited for."""
     for process in list(_running):
         kill_group(process)
 
@@ -106,7 +108,8 @@ def last_line(text):
 
 
 def run(command, timeout=MOMENT, nobody=False):
-    """Its standard output; a Failure with its last words if it does not end well and in time."""
+    """The standard output of a program; a Failure with its last line of stderr if it fails or
+    exceeds its time."""
     process = start(
         command, nobody, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
     )

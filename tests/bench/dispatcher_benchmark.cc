@@ -1,6 +1,5 @@
-// What a request costs in the daemon itself: from the bytes that read(2) returned to those that
-// write(2) is given, without a device. The transport's share is what tests/bench/run_bench.py
-// measures beside it.
+// The cost of a request in the daemon itself: from the bytes that read(2) returned to the bytes for
+// write(2), without a device. tests/bench/run_bench.py measures the transport in addition.
 //
 //   dispatcher_benchmark [--benchmark_filter=REGEX] [--benchmark_min_time=1]
 
@@ -24,7 +23,7 @@
 namespace memfuse::transport {
 namespace {
 
-// Takes replies and keeps the last.
+// Accepts replies and keeps the last one.
 class Sink final : public ReplySink {
  public:
   SendStatus Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece>) override {
@@ -33,7 +32,7 @@ class Sink final : public ReplySink {
   }
 };
 
-// A file system with `files` empty files f0, f1, ... in its root, and a worker's dispatcher.
+// A file system with `files` empty files f0, f1, ... in its root, and the dispatcher of a worker.
 class Worker {
  public:
   explicit Worker(FileSystem* fs)
@@ -71,7 +70,8 @@ std::unique_ptr<MemoryFileSystem> MakeFileSystem(int64_t files) {
   return *std::move(made);
 }
 
-// One file system for all benchmarks of that many files: the largest takes seconds to make.
+// One file system for all benchmarks with that many files, because the largest takes seconds to
+// make.
 MemoryFileSystem* FileSystemOf(int64_t files) {
   static std::unique_ptr<MemoryFileSystem> fs;
   static int64_t made = -1;
@@ -83,7 +83,7 @@ MemoryFileSystem* FileSystemOf(int64_t files) {
   return fs.get();
 }
 
-// Looked up and forgotten, as names that the kernel has not cached are.
+// LOOKUP and FORGET, as for names that the kernel has not cached.
 void BM_LookupHit(benchmark::State& state) {
   Worker worker(FileSystemOf(state.range(0)));
   std::vector<std::string> messages;
@@ -121,11 +121,11 @@ void BM_CreateUnlink(benchmark::State& state) {
     worker.Serve(remove);
   }
 }
-// MKNOD gives a lookup that nobody gives back here, so each round leaves an inode behind.
+// The benchmark sends no FORGET for the lookup of MKNOD, so each round leaves an inode behind.
 BENCHMARK(BM_CreateUnlink)->Arg(1'000)->Arg(1'000'000)->Iterations(200'000);
 
-// Each thread in a directory of its own, as processes that build different things are: what they
-// have in common slows the second down.
+// Each thread uses its own directory, like processes that build different targets. Contention on
+// shared state slows the second thread down.
 constexpr int64_t kSharedFiles = 1'000'000;
 
 uint64_t OwnDirectory(MemoryFileSystem* fs, int thread) {

@@ -1,4 +1,4 @@
-"""What a result depends on: kernel, processors, memory, versions. No names, no paths."""
+"""The circumstances of a result: kernel, processors, memory, versions. No names, no paths."""
 
 import os
 import re
@@ -18,7 +18,7 @@ def memory_total():
 
 
 def version(command):
-    """The version number that a program prints, or None where there is no such program."""
+    """The version number that a program prints, or None if the program does not exist."""
     try:
         found = re.search(r"\d+(\.\d+)+", run([command, "--version"]))
     except Failure:

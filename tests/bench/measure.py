@@ -1,4 +1,4 @@
-"""Runs the cells, alternating between the targets, and reduces what they gave."""
+"""Runs the cells, alternating between the targets, and reduces the results."""
 
 import json
 import os
@@ -12,7 +12,7 @@ YARDSTICK = "tmpfs"
 
 
 class Samples:
-    """Values of each cell and target by round; `number` is what is compared of a value."""
+    """Values of each cell and target by round; `number` extracts the compared number of a value."""
 
     def __init__(self, number):
         self._number = number
@@ -26,8 +26,8 @@ class Samples:
         return self._values.get((cell, target.label), {})
 
     def comparison(self, cell, target):
-        """None where nothing was measured. A ratio is to the yardstick's value of the same round:
-        what slows the machine down for a while slows both."""
+        """None if nothing was measured. A ratio is relative to the yardstick's value of the same
+        round, because a temporary slowdown of the machine affects both."""
         own = self.values(cell, target)
         yard = self._values.get((cell, YARDSTICK), {})
         if target.failed:
@@ -49,14 +49,14 @@ def spread(ratios):
 
 
 def in_turn(targets, round_number):
-    """Those that have not failed; each round starts with the next one."""
+    """The targets that have not failed; each round starts with the next one."""
     targets = [target for target in targets if not target.failed]
     turn = round_number % len(targets) if targets else 0
     return targets[turn:] + targets[:turn]
 
 
 def attempt(target, log, action, *arguments):
-    """A target that fails is out; without the yardstick there is nothing to compare."""
+    """Removes a failed target; without the yardstick there is no comparison."""
     try:
         return action(*arguments)
     except Failure as failure:
@@ -76,7 +76,7 @@ def fio(target, arguments, timeout):
     """Bytes and operations per second."""
     output = target.run(arguments, timeout)
     try:
-        # fio may say something before the report.
+        # fio may print other text before the report.
         job = json.loads(output[output.index("{") :])["jobs"][0]
     except (ValueError, LookupError) as error:
         raise Failure("fio gave no report") from error
@@ -89,7 +89,7 @@ def fio(target, arguments, timeout):
 
 
 class Run:
-    """`wanted(cell, target)` chooses; `log` takes lines on the progress."""
+    """`wanted(cell, target)` selects; `log` receives lines on the progress."""
 
     def __init__(self, targets, rounds, size, seconds, wanted, log):
         self.samples = Samples(lambda value: value["bytes"])
@@ -99,8 +99,8 @@ class Run:
         self._seconds = seconds
         self._wanted = wanted
         self._log = log
-        # At 10 MB/s something is wrong.
-        self._patience = 60 + size / 10e6
+        # The throughput is expected to be above 10 MB/s.
+        self._timeout = 60 + size / 10e6
 
     def summary(self, cell, target):
         compared = self.samples.comparison(cell, target)
@@ -135,7 +135,7 @@ class Run:
             attempt(target, self._log, target.remove, [f"data.{job}" for job in range(jobs)])
 
     def _lay_out(self, target, jobs):
-        fio(target, layout_arguments(target.path, jobs, self._size), self._patience)
+        fio(target, layout_arguments(target.path, jobs, self._size), self._timeout)
 
     def _measure_cell(self, cell, round_number):
         targets = self._users([cell])
@@ -156,10 +156,10 @@ class Run:
         if not cell.new and not (cell.wants_direct and target.direct):
             self._warm(target, cell.jobs)
         arguments = cell.fio_arguments(target.path, self._size, self._seconds, target.direct)
-        return fio(target, arguments, self._patience + self._seconds)
+        return fio(target, arguments, self._timeout + self._seconds)
 
     def _warm(self, target, jobs):
-        """Brings the files into the page cache, where the file system uses it."""
+        """Reads the files into the page cache, if the file system uses it."""
         for job in range(jobs):
             path = os.path.join(target.path, f"data.{job}")
-            target.run(["dd", f"if={path}", "of=/dev/null", "bs=1M"], self._patience)
+            target.run(["dd", f"if={path}", "of=/dev/null", "bs=1M"], self._timeout)

@@ -1,4 +1,5 @@
-"""What files cost in memory of the whole machine, and what comes back when they are deleted."""
+"""The memory of the whole machine that files use, and the share that is free again after their
+removal."""
 
 import os
 import re
@@ -13,24 +14,24 @@ from measure import fio
 
 SMALL_FILES = 100_000
 SMALL_SIZE = 300
-SMALL_LIMIT = 60e6  # For the arena.
+SMALL_LIMIT = 60e6  # For the daemon store.
 RETURNED = 0.98
 
 STORES = ("tmpfs", "passthrough", "passthrough-huge", "arena")
 
 
 def free_on_lists():
-    """Bytes in the lists of free pages that each CPU has, which MemFree leaves out. After a large
-    file has gone they hold up to gigabytes for a while."""
+    """Bytes in the per-CPU lists of free pages, which MemFree leaves out. After the removal of a
+    large file they hold up to gigabytes for a while."""
     with open("/proc/zoneinfo", encoding="ascii") as file:
         counts = re.findall(r"^ +count: +(\d+)", file.read(), re.MULTILINE)
     return sum(map(int, counts)) * os.sysconf("SC_PAGESIZE")
 
 
 def memory_in_use():
-    """Bytes that the machine would not have back by itself. Not MemAvailable: it takes the kernel's
-    inodes for half free, though those of tmpfs are not. `Cached` counts tmpfs files (Shmem), which
-    are in use; the rest of it is copies of files, which are not."""
+    """Bytes that the kernel would not reclaim by itself. Not MemAvailable, which counts half of the
+    kernel's inodes as free, although those of tmpfs are not. `Cached` includes tmpfs files (Shmem),
+    which are in use; the rest of it is cached copies, which are not."""
     info = memory_info()
     cache = info["Buffers"] + info["Cached"] - info["Shmem"]
     swapped = info["SwapTotal"] - info["SwapFree"]
@@ -38,8 +39,8 @@ def memory_in_use():
 
 
 def settled():
-    """memory_in_use() after the caches are dropped and nothing moves any more: a server hears a
-    moment later of the inodes that the kernel forgets."""
+    """memory_in_use() after the caches are dropped and the value is stable: a server receives
+    FORGET a moment after the kernel drops an inode."""
     previous = None
     for _ in range(20):
         drop_caches(3)
@@ -74,8 +75,8 @@ def delete_everything(target):
 
 
 def readings_of(target, work, write, delete=delete_everything, warm_up=None):
-    """Of the machine and of the target by its own account, on a fresh mount: empty, after `write`,
-    and after everything was deleted."""
+    """The memory of the machine and the memory that the target reports, on a fresh mount: empty,
+    after `write`, and after the removal of everything."""
     target.mount(work)
     try:
         if warm_up:
@@ -94,7 +95,7 @@ def readings_of(target, work, write, delete=delete_everything, warm_up=None):
 
 
 def _one(target, work, write):
-    """What `write` costs on a fresh mount: the machine, and the target by its own account."""
+    """The cost of `write` on a fresh mount: for the machine, and as the target reports it."""
     readings = readings_of(target, work, write)
     cost, returned = _cost(reading[0] for reading in readings)
     held, held_returned = _cost(reading[1] for reading in readings)
@@ -102,8 +103,8 @@ def _one(target, work, write):
 
 
 def _cost(readings):
-    """The difference, and which share of it came back. None of it where somebody else on the
-    machine gave back more meanwhile than this took."""
+    """The difference, and the share of it that is free again. The share is 0 if another process on
+    the machine freed more in the meantime than this used."""
     before, full, after = readings
     return full - before, (full - after) / (full - before) if full > before else 0.0
 
@@ -139,9 +140,10 @@ def _result(kind, content, limit, target, samples):
         return result | {"failed": target.failed}
     for key in samples[0]:
         result[key] = statistics.median(sample[key] for sample in samples)
-    # The limit is the arena's promise; the kernel's own inodes are not memfuse's to change.
+    # The limit applies to the daemon store. memfuse cannot change the size of the kernel's own
+    # inodes.
     limit = limit if target.label == "arena" else None
-    # By both accounts: on a busy machine the first may say anything.
+    # By both readings, because the first is unreliable on a busy machine.
     cost = max(result["cost"], result["held"])
     returned = min(result["returned"], result["held_returned"])
     misses = []

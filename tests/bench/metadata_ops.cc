@@ -1,8 +1,9 @@
-// metadata_ops DIRECTORY: how many names per second a file system makes, opens, changes or removes.
+// metadata_ops DIRECTORY: the number of names per second that a file system makes, opens, changes
+// or removes.
 //
-// Several processes, each in a directory of its own, start together; what an operation needs is
-// made before and removed afterwards, outside the time. One line of JSON says what came of it. It
-// knows nothing of memfuse and runs on any file system.
+// Several processes, each with its own directory, start together. The objects that an operation
+// needs are made before and removed after the measured time. The program prints the results as one
+// line of JSON. It does not depend on memfuse and runs on any file system.
 
 #include <fcntl.h>
 #include <gflags/gflags.h>
@@ -31,8 +32,8 @@ namespace {
 
 using std::chrono::steady_clock;
 
-// What can be done to a file again and again goes around as many as a directory often has: the
-// names are looked up anew, and not the last one forever.
+// Repeatable operations cycle through as many files as a directory often has, so that the names are
+// looked up again each time.
 constexpr int kFilesToGoAround = 1000;
 
 [[noreturn]] void Die(const std::string& what) {
@@ -44,7 +45,7 @@ void Check(bool good, const std::string& what) {
   if (!good) Die(what);
 }
 
-// Not made while the time runs.
+// Made before the measured time.
 std::vector<std::string> Names(char kind, int count) {
   std::vector<std::string> names;
   names.reserve(static_cast<size_t>(count));
@@ -82,7 +83,7 @@ void MissLookup(const std::string& name) {
   Check(stat(name.c_str(), &status) != 0 && errno == ENOENT, name);
 }
 
-// `lap`: how often the files were gone around before.
+// `lap`: the number of completed passes over the files.
 void ChangeMode(const std::string& name, int lap) {
   Check(chmod(name.c_str(), lap % 2 == 0 ? 0600 : 0644) == 0, name);
 }
@@ -93,7 +94,7 @@ void Rename(const std::string& name, const std::string& other, int lap) {
   Check(rename(from.c_str(), to.c_str()) == 0, from);
 }
 
-// One operation in the life of one process, whose working directory is empty.
+// One operation of one process, whose working directory is empty.
 struct Work {
   explicit Work(int file_count)
       : count(file_count),
@@ -116,7 +117,7 @@ struct Work {
   void MakeFilesToGoAround() const {
     for (int i = 0; i < around; ++i) Create(names[static_cast<size_t>(i)]);
   }
-  // Under whichever name they have in the end.
+  // Removes each file under its final name.
   void RemoveFilesToGoAround() const {
     for (int i = 0; i < around; ++i) {
       const auto file = static_cast<size_t>(i);
@@ -165,7 +166,7 @@ constexpr Operation kOperations[] = {
        work.GoAround([](const std::string& name, auto&&...) { Stat(name); });
      },
      RemoveFew},
-    // Every name once: the second time the kernel may know by itself.
+    // Every name once: the second time the kernel may answer from its cache.
     {"lookup_miss", Nothing, [](const Work& work) { work.Each(MissLookup); }, Nothing},
 };
 
@@ -176,12 +177,13 @@ const Operation* FindOperation(const std::string& name) {
   return nullptr;
 }
 
-// The time that one process worked.
+// The time of the operations of one process.
 struct Span {
   steady_clock::time_point begin, end;
 };
 
-// `ready` is written to when all is prepared, `go` read from until its other end is closed.
+// The process writes to `ready` when its preparation is complete, and reads from `go` until the
+// other end is closed.
 void RunProcess(const Operation& operation, const std::string& directory, int ready, int go,
                 Span* span) {
   MakeDirectory(directory);
@@ -199,7 +201,7 @@ void RunProcess(const Operation& operation, const std::string& directory, int re
   RemoveDirectory(directory);
 }
 
-// Whether all went well.
+// Whether every process succeeded.
 bool WaitForAll(const std::vector<pid_t>& processes) {
   bool good = true;
   for (const pid_t process : processes) {
@@ -233,7 +235,7 @@ int Run(const Operation& operation, const std::string& directory) {
     }
     children.push_back(child);
   }
-  // The end of the stream comes before all are ready if one of them died, which has said why.
+  // The stream ends early if a process died. That process has printed its error.
   close(ready[1]);
   close(go[0]);
   size_t waiting = 0;

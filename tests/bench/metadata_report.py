@@ -1,4 +1,4 @@
-"""The results of run_metadata.py as tables, and as what goes into the JSON document."""
+"""The results of run_metadata.py as tables, and as a part of the JSON document."""
 
 import names_memory
 import operations
@@ -10,7 +10,7 @@ SHARE_THAT_SHOWS = 0.05  # Requests for a file.
 
 
 def _grid(title, items, name, targets, show):
-    """Items down, targets across; `show(item, target)` is None where nothing was measured."""
+    """Items as rows, targets as columns; `show(item, target)` is None if nothing was measured."""
     columns = [[""] + [name(item) for item in items]]
     for target in targets:
         if target.failed:
@@ -26,7 +26,7 @@ def _spread(summary):
 
 
 def _entries(items, named, targets, summary):
-    """For JSON: what was measured of each item, by target."""
+    """For JSON: the measurements of each item, by target."""
     entries = []
     for item in items:
         found = {target.label: summary(item, target) for target in targets}
@@ -110,7 +110,7 @@ def of_requests(targets, counts, source):
         of_programs_ = counts[target]
         names = [
             name
-            # The last program's counts name every opcode that ever came, in order.
+            # The counts of the last program name every opcode that occurred, in order.
             for name in list(of_programs_.values())[-1]
             if any(by_name.get(name, 0) > SHARE_THAT_SHOWS for by_name in of_programs_.values())
         ]

@@ -1,9 +1,9 @@
-// metadata_scale DIRECTORY --phase=PHASE: what an operation costs among very many files.
+// metadata_scale DIRECTORY --phase=PHASE: the cost of an operation among very many files.
 //
-// `populate` makes --files empty files with names of 12 bytes, --per_directory to a directory; the
-// other phases work on --sample of them, chosen by --seed, or all. A phase is a run of the program,
-// so that the caller can drop the kernel's caches in between. One line of JSON says how many
-// operations took how long.
+// `populate` makes --files empty files with names of 12 bytes, --per_directory to a directory. The
+// other phases use --sample of them, selected by --seed, or all. Each run of the program executes
+// one phase, so that the caller can drop the kernel's caches in between. The program prints the
+// number of operations and their time as one line of JSON.
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -60,7 +60,7 @@ std::vector<std::string> Paths(const std::vector<int64_t>& files) {
   return paths;
 }
 
-// Different ones, in random order.
+// Distinct files, in random order.
 std::vector<int64_t> Sample() {
   std::vector<int64_t> sample;
   if (FLAGS_sample >= FLAGS_files) {
@@ -94,13 +94,13 @@ void Stat(const std::string& path) {
 void MakeDirectory(const std::string& path) { Check(mkdir(path.c_str(), 0755) == 0, path); }
 void RemoveDirectory(const std::string& path) { Check(rmdir(path.c_str()) == 0, path); }
 
-// Calls action(path) for a file of each directory that there is.
+// Calls action(path) for one file of each directory.
 template <typename Action>
 void EachDirectory(Action action) {
   for (int64_t file = 0; file < FLAGS_files; file += FLAGS_per_directory) action(Directory(file));
 }
 
-// As `ls -l` does it; how many entries there were.
+// Reads and stats a directory as `ls -l` does; returns the number of entries.
 int64_t List(const std::string& path) {
   DIR* const directory = opendir(path.c_str());
   Check(directory != nullptr, path);
@@ -115,7 +115,7 @@ int64_t List(const std::string& path) {
   return entries;
 }
 
-// As many directories as hold --sample files.
+// As many directories as contain --sample files.
 int64_t ListDirectories() {
   std::set<std::string> directories;
   for (const int64_t file : Sample()) {
@@ -127,7 +127,7 @@ int64_t ListDirectories() {
   return entries;
 }
 
-// What is counted, and when it began.
+// The number of operations, and their start.
 struct Phase {
   int64_t operations = 0;
   steady_clock::time_point begin = steady_clock::now();

@@ -1,4 +1,4 @@
-"""What a million empty files cost in memory, and what is kept of it when they are deleted."""
+"""The memory that a million empty files use, and the part of it that stays after their removal."""
 
 import statistics
 import time
@@ -7,16 +7,16 @@ from measure import attempt
 from memory import delete_everything, readings_of
 from scale import PER_DIRECTORY
 
-# How much more than before there were files may be held when they are gone. An empty server holds a
-# megabyte or two, and a tenth of that comes and goes by chance.
+# The allowed remainder after the removal, compared with the memory before. An empty server uses a
+# megabyte or two, and a tenth of that varies at random.
 KEPT_SHARE = 0.10
 KEPT_BYTES = 4e6
 
-# A server gives back once in a while.
+# A server releases memory periodically.
 MOMENT_TO_GIVE_BACK = 3
 
-# Made and deleted before the first reading: buffers that a server takes once, when it is first
-# used, are not what files cost.
+# Files that are made and deleted before the first reading, so that buffers from the first use of a
+# server do not count.
 WARM_UP_FILES = 10_000
 
 
@@ -64,7 +64,7 @@ def _result(target, samples, files):
     result = {"target": target.label, "files": files, "failed": target.failed}
     if target.failed or not samples:
         return result
-    # Of the machine and by the target's own account: empty, full, emptied.
+    # The memory of the machine and the memory that the target reports: empty, full, emptied.
     middle = [
         [statistics.median(sample[moment][account] for sample in samples) for moment in range(3)]
         for account in range(2)

@@ -10,7 +10,7 @@ from measure import Samples, attempt, in_turn, mount_all, spread
 OPERATIONS = ("create", "open_close", "chmod", "rename", "unlink", "mkdir", "stat", "lookup_miss")
 CLIENTS = (1, 2)
 
-# The kernel answers by itself, in far less than a microsecond: more of them, to last long enough.
+# The kernel answers these itself in far less than a microsecond, so the cell needs more of them.
 OFTENER = {"stat": 20}
 
 
@@ -24,7 +24,7 @@ CELLS = [Cell(operation, clients) for operation in OPERATIONS for clients in CLI
 
 
 def report_of(output):
-    """What a program of the benchmark printed."""
+    """The parsed output of a program of the benchmark."""
     try:
         return json.loads(output)
     except ValueError as error:
@@ -41,10 +41,11 @@ def _sample(program, target, cell, count):
             f"--processes={cell.clients}",
             f"--count={count}",
         ],
-        # At a thousand per second something is wrong.
+        # The rate is expected to be above a thousand per second.
         timeout=60 + 3 * count * cell.clients / 1000,
     )
-    # What is removed is forgotten a moment later, and must not be the next one's load.
+    # FORGET for removed files arrives a moment later, and must not count as load of the next
+    # operation.
     target.settle()
     return report_of(output)["operations_per_second"]
 
@@ -77,7 +78,7 @@ def summary(samples, cell, target):
 
 
 def scaling(samples, operation, target):
-    """What two clients do together, as a multiple of one in the same round."""
+    """The rate of two clients together, as a multiple of one client's in the same round."""
     one, two = (samples.values(Cell(operation, clients), target) for clients in CLIENTS)
     if target.failed:
         return None

@@ -1,4 +1,4 @@
-"""How long programs take over a source tree, and what they ask of a server."""
+"""The duration of programs on a source tree, and the requests that they cause."""
 
 import statistics
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import tree
 from measure import Samples, attempt, in_turn, mount_all
 from targets import Memfuse, Tmpfs
 
-PATIENCE = 600
+TIMEOUT = 600
 
 
 @dataclass(frozen=True)
@@ -15,24 +15,24 @@ class Program:
     """Scripts of bash, run in the mount with the directory of tarball and project as $SOURCE."""
 
     name: str
-    script: str  # The part that counts.
+    script: str  # The measured part.
     prepare: str = ":"
-    files: str = "tree"  # Whose files it goes over.
+    files: str = "tree"  # The files that the program reads.
 
 
-# One round: each finds what those before it have left.
+# One round: each program uses the results of the previous ones.
 PROGRAMS = [
     Program("tar x", 'tar xf "$SOURCE/tree.tar"'),
     Program("find", "find tree"),
     Program("grep -r", f"grep -rF {tree.ABSENT} tree || [ $? -eq 1 ]"),
-    # Of a tree that is not git's own yet, the first writes the index, as after every clone. That
-    # nothing is changed is checked on the way.
+    # The first program writes the index of a tree without one, as after every clone. The script
+    # also checks that nothing is changed.
     Program(
         "git status",
         "git -C tree status --porcelain",
         prepare="git -C tree status >/dev/null; [ -z \"$(git -C tree status --porcelain)\" ]",
     ),
-    Program("tar c", "tar c tree | cat"),  # tar knows /dev/null, and reads nothing then.
+    Program("tar c", "tar c tree | cat"),  # With /dev/null as output tar would read nothing.
     Program("cp -r", "cp -r tree copy"),
     Program("rm -rf", "rm -rf copy"),
     Program("make -j2", "make -s -j2 -C project", 'cp -r "$SOURCE/project" .', files="project"),
@@ -41,7 +41,7 @@ CLEAN_UP = "rm -rf tree copy project"
 
 
 class Source(Tmpfs):
-    """What is unpacked: on a tmpfs of its own, beside those that are compared."""
+    """The archive, on a separate tmpfs, beside the compared targets."""
 
     def __init__(self):
         super().__init__("source", "tarball and project")
@@ -55,17 +55,17 @@ class Source(Tmpfs):
             'cd "$1"; tar cf tree.tar --sort=name --owner=0 --group=0 --numeric-owner '
             "--mtime=2024-01-01 tree; rm -rf tree",
             self.path,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
         )
         tree.make_project(self.path)
 
 
 def _run(script, target, source):
-    return tree.shell(f'cd "$1"; SOURCE=$2\n{script}', target.path, source.path, timeout=PATIENCE)
+    return tree.shell(f'cd "$1"; SOURCE=$2\n{script}', target.path, source.path, timeout=TIMEOUT)
 
 
 def _seconds(program, target, source):
-    """Taken by the shell, which is there already: without the start of an interpreter."""
+    """The time that the shell measures, without the start of an interpreter."""
     output = _run(
         f"{program.prepare}\nbegin=$EPOCHREALTIME\n{{ {program.script}; }} >/dev/null\n"
         "echo $begin $EPOCHREALTIME",
@@ -77,7 +77,8 @@ def _seconds(program, target, source):
 
 
 def _requests(program, target, source):
-    """By opcode. What it asks a moment after its end (closed files) belongs to it."""
+    """The requests by opcode. Requests that arrive a moment after the program's end (closed files)
+    belong to it."""
     _run(program.prepare, target, source)
     before = target.requests()
     _run(f"{{ {program.script}; }} >/dev/null", target, source)
@@ -86,7 +87,7 @@ def _requests(program, target, source):
 
 
 def _round(target, source, measure):
-    """Each program's value, on a mount that is empty before and afterwards."""
+    """The value of each program, on a mount that is empty before and afterwards."""
     values = {program: measure(program, target, source) for program in PROGRAMS}
     _run(CLEAN_UP, target, source)
     target.settle()
@@ -101,7 +102,7 @@ def _with_source(work, files, log):
 
 
 def measure_time(targets, work, rounds, files, log):
-    """Samples by program, and what the tree was."""
+    """Samples by program, and a description of the tree."""
     source = _with_source(work, files, log)
     try:
         mount_all(targets, work, log)
@@ -120,8 +121,8 @@ def measure_time(targets, work, rounds, files, log):
 
 
 def count_requests(targets, work, files, log):
-    """By target and program, the requests of each opcode for one file; the same every time, or
-    nearly so, and so counted once."""
+    """By target and program, the requests of each opcode per file. They are nearly the same each
+    time, and therefore counted once."""
     source = _with_source(work, files, log)
     try:
         mount_all(targets, work, log)
@@ -139,8 +140,8 @@ def count_requests(targets, work, files, log):
 
 
 def those_that_count(targets):
-    """Of the targets that count their requests those that take them through /dev/fuse, if there are
-    any: through io_uring come the same ones."""
+    """The targets that count their requests: those through /dev/fuse, if there are any, because the
+    requests through io_uring are the same."""
     able = [target for target in targets if isinstance(target, Memfuse)]
     return [target for target in able if not target.ring] or able
 

@@ -39,7 +39,7 @@ def _ratio(summary):
 
 
 def _shown(targets, cells, results):
-    """The targets that took part in these cells, or failed to."""
+    """The targets of these cells, including failed ones."""
     return [
         target
         for target in targets
@@ -65,7 +65,7 @@ def headline(targets, results):
 
 
 def _by_cell(title, cells, targets, results, show):
-    """Cells down, targets across."""
+    """Cells as rows, targets as columns."""
     columns = [[""] + [cell.name for cell in cells]]
     for target in _shown(targets, cells, results):
         if target.failed:
@@ -141,14 +141,14 @@ def _memory_row(result):
 
 
 def document(made, machine, settings, markdown):
-    """Tables, and under which circumstances they came about."""
+    """Tables, and the circumstances of the measurement."""
     tail = f"{sentence(machine)}; {settings}."
     parts = [table.markdown() if markdown else table.text() for table in made]
     return "\n\n".join([*parts, tail]) + "\n"
 
 
 def as_json(targets, results):
-    """The part of the JSON document that holds what was measured."""
+    """The measurements, as a part of the JSON document."""
     return {
         "targets": {
             target.label: {"what": target.what, "o_direct": target.direct, "failed": target.failed}

@@ -6,7 +6,7 @@ The interpreter is Debian's: python3-matplotlib is for that one.
 
 import sys
 
-sys.dont_write_bytecode = True  # The checkout stays as it was.
+sys.dont_write_bytecode = True  # Leaves no files in the checkout.
 
 import json
 import os
@@ -46,7 +46,7 @@ def parse(arguments):
     add("--memfuse", required=True, metavar="PROGRAM", help="the release build")
     add("--cells", type=names_of(PRESETS), default=["quick", "transport"],
         metavar="quick,transport,full",
-        help="what is measured (default: quick,transport)")  # fmt: skip
+        help="the presets to measure (default: quick,transport)")  # fmt: skip
     add("--only", type=pattern, default=pattern(""), metavar="REGEX",
         help="only where it is found in TARGET/CELL; tmpfs is measured with them")  # fmt: skip
     add("--rounds", type=positive(int), default=5, help="(default: 5)")
@@ -62,7 +62,7 @@ def parse(arguments):
 
 
 def check(options):
-    """Everything that can be known before the first mount."""
+    """The checks that need no mount."""
     check_basics(options, (options.json, options.svg, options.markdown))
     if options.svg:
         if options.memory:
@@ -76,11 +76,11 @@ def check(options):
 
 
 def fitting_size(wanted, targets):
-    """All files together, with one that a cell writes anew, take a quarter of memory at most."""
+    """All files together, including one that a cell writes, take a quarter of memory at most."""
     files = sum(target.data or target.transport for target in targets) + 1
     limit = machine.memory_total() // 4 // files
     size = min(wanted, limit)
-    # Whole blocks for every number of jobs.
+    # The size is a multiple of the block size for every number of jobs.
     size -= size % (max(JOBS) << 20)
     if size < SMALLEST:
         raise Failure("this machine has too little memory to compare so many file systems")
@@ -90,7 +90,7 @@ def fitting_size(wanted, targets):
 
 
 def measure_time(options, targets, work):
-    """Tables, the JSON part, and the sentence on how they came about."""
+    """Tables, the JSON part, and the sentence about the circumstances."""
 
     def asked(cell, target):
         return cell.wanted_of(target) and options.only.search(f"{target.label}/{cell.name}")
@@ -137,12 +137,12 @@ def measure_memory(options, targets, work):
 
 
 def benchmark(options):
-    """Whether all went well."""
+    """Returns whether every target succeeded."""
     peer = find_peer()
     facts = machine.facts(options.memfuse, peer, ["fio"])
     targets = all_targets(options.memfuse, options.threads, peer)
     work = os.path.realpath(tempfile.mkdtemp(prefix="memfuse_bench."))
-    os.chmod(work, 0o755)  # For nobody.
+    os.chmod(work, 0o755)  # For the user nobody.
     try:
         try:
             how = measure_memory if options.memory else measure_time

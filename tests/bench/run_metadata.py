@@ -3,7 +3,7 @@
 
 import sys
 
-sys.dont_write_bytecode = True  # The checkout stays as it was.
+sys.dont_write_bytecode = True  # Leaves no files in the checkout.
 
 import json
 import os
@@ -70,7 +70,7 @@ def parse(arguments):
 
 
 def check(options):
-    """Everything that can be known before the first mount."""
+    """The checks that need no mount."""
     check_basics(options, (options.json, options.markdown))
     build = os.path.join(os.path.dirname(options.memfuse), "../../tests/bench")
     directory = os.path.realpath(options.programs or build)
@@ -100,7 +100,7 @@ def measure_programs(options, targets, work):
 def count_requests(options, targets, work):
     targets[:] = programs.those_that_count(targets)
     if not targets:
-        raise Failure("--only leaves nobody who counts requests")
+        raise Failure("--only leaves no target that counts requests")
     counts, source = programs.count_requests(targets, work, options.files, say)
     return metadata_report.of_requests(targets, counts, source)
 
@@ -120,7 +120,7 @@ def measure_memory(options, targets, work):
     return metadata_report.of_memory(results)
 
 
-# How each is measured, and whether its mounts need room for millions of files.
+# The function for each section, and whether its mounts need room for millions of files.
 SECTIONS = {
     "operations": (measure_operations, False),
     "programs": (measure_programs, False),
@@ -131,7 +131,8 @@ SECTIONS = {
 
 
 def run_section(name, options, peer, ring):
-    """On mounts of its own, which are gone afterwards: the tables, the JSON part, the targets."""
+    """Runs a section on its own mounts, which are unmounted afterwards; returns the tables, the
+    JSON part, and the targets."""
     measure, room = SECTIONS[name]
     targets = [
         target
@@ -153,7 +154,7 @@ def describe(targets):
 
 
 def benchmark(options):
-    """Whether all went well."""
+    """Returns whether every target succeeded."""
     peer = find_peer()
     facts = machine.facts(options.memfuse, peer, TOOLS)
     ring = ring_can_be_had()

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""How long others wait while one program moves gigabytes, beside kernel tmpfs. See README.md in this
-folder."""
+"""The latency of other requests while a program moves gigabytes, on memfuse and on kernel tmpfs.
+See README.md in this folder."""
 
 import sys
 
-sys.dont_write_bytecode = True  # The checkout stays as it was.
+sys.dont_write_bytecode = True  # Leaves no files in the checkout.
 
 import os
 import shutil
@@ -20,7 +20,7 @@ PROGRAM = "run_stalls.py"
 say = speaker(PROGRAM)
 
 
-# What two programs do at the same time, each to a file 'large' of its own directory.
+# The concurrent operation of two programs, each on its own file 'large' in its own directory.
 WORK = {
     "copy": "cp large other",
     "fallocate": "fallocate -l $size other",
@@ -43,7 +43,7 @@ def parse(arguments):
 
 
 def pairs(directory, programs):
-    """Makes and removes a file, until the programs have ended: seconds of each pair."""
+    """Makes and removes a file until the programs have ended; returns the seconds of each pair."""
     name = os.path.join(directory, "small")
     taken = []
     begin = time.perf_counter()
@@ -73,7 +73,7 @@ def measure(target, work, size):
     finally:
         for directory in directories:
             shutil.rmtree(directory, ignore_errors=True)
-        os.statvfs(target.path)  # Until the space is back.
+        os.statvfs(target.path)  # Waits until the space is free again.
 
 
 def all_targets(options):
@@ -96,7 +96,7 @@ def benchmark(options):
     try:
         for round_number in range(options.rounds):
             say(f"round {round_number + 1} of {options.rounds}")
-            # One at a time: together they would not fit into memory.
+            # One target at a time, because they would not fit into memory together.
             for name in options.work:
                 for target in targets:
                     target.mount(work)

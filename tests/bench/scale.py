@@ -1,4 +1,4 @@
-"""What an operation costs among a thousand files, and among millions."""
+"""The cost of an operation among a thousand files, and among millions."""
 
 import statistics
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from operations import report_of
 
 PER_DIRECTORY = 1000
 SAMPLE = 20_000
-MOST_PASSES = 5  # Over few files, which are too soon done with.
+MOST_PASSES = 5  # Repeats passes over few files, which are too short.
 
-# Phases of metadata_scale in the order in which they leave things as they were, and what they are
-# called; `cold`: the kernel forgets all names before.
+# Phases of metadata_scale, in an order that keeps the files for the next phase, and their names;
+# `cold`: the kernel drops all cached names before.
 PHASES = {
     "lookup": ("first stat", True),
     "unlink": ("unlink", False),
     "create": ("create", False),
     "list": ("list and stat", True),
 }
-# A target's files, with what the kernel keeps of them.
+# The files of a target, including the memory that the kernel uses for them.
 BYTES_PER_FILE = 3000
 
 
@@ -41,7 +41,7 @@ class Cell:
 
 
 def populations(counts, large):
-    """In directories of a thousand, and the most of them in a single one."""
+    """In directories of a thousand files, and the largest number in a single directory."""
     made = [Population(count, PER_DIRECTORY) for count in counts]
     if max(counts) > PER_DIRECTORY:
         made.append(Population(max(counts), max(counts)))
@@ -58,8 +58,8 @@ class Scale:
         self._log = log
 
     def measure(self, population):
-        """All targets have the files at the same time and take turns, where memory allows it; else
-        one after the other."""
+        """All targets have the files at the same time and alternate, if memory is sufficient;
+        otherwise one after the other."""
         needed = population.files * BYTES_PER_FILE * len(self._targets)
         together = needed < 0.7 * memory_info()["MemAvailable"]
         for group in [self._targets] if together else [[target] for target in self._targets]:
@@ -103,7 +103,8 @@ class Scale:
         return {what: statistics.mean(found) for what, found in values.items()}
 
     def _forget(self, targets):
-        """The servers hear of it; none may be at that while another one is measured."""
+        """The servers receive FORGET for the dropped inodes; no server may be busy with that during
+        another measurement."""
         drop_caches(2)
         for target in targets:
             if not target.failed:

@@ -1,4 +1,4 @@
-"""The file systems that are compared: how each is mounted, and taken away again."""
+"""The compared file systems: how each is mounted and unmounted."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ def mounted(path):
 
 
 def unmount(path):
-    """With patience: caches and asynchronous I/O hold a mount for a moment longer."""
+    """Retries, because caches and asynchronous I/O keep a mount busy for a moment."""
     deadline = time.monotonic() + 5
     while mounted(path) and time.monotonic() < deadline:
         try:
@@ -40,30 +40,30 @@ def unmount(path):
 
 
 def clean_up(targets, work):
-    """Leaves no mount, no process and no directory, whatever happened before."""
+    """Leaves no mount, no process and no directory, in every case."""
     for target in targets:
         target.unmount()
-    # What was interrupted before its target knew of it.
+    # Targets that were interrupted during the mount.
     kill_all()
     for path in mount_points():
         if path.startswith(work + "/"):
             unmount(path)
     try:
-        # What is mounted nevertheless must not be emptied.
+        # A directory that is still a mount point must not be emptied.
         run(["rm", "-rf", "--one-file-system", work])
     except Failure:
         pass
 
 
 class Target:
-    """One file system. `path` is valid from mount() to unmount()."""
+    """A file system. `path` is valid from mount() to unmount()."""
 
     def __init__(self, label, what, nobody=False, transport=False, data=True):
         self.label = label
         self.what = what
-        self.nobody = nobody  # Whose mount it is, and so who may use it.
-        self.transport = transport  # Takes part in the cells that measure requests alone.
-        self.data = data  # Takes part in the others: it keeps what is written.
+        self.nobody = nobody  # Mounted and used by the user nobody.
+        self.transport = transport  # Included in the cells that measure requests alone.
+        self.data = data  # Included in the other cells, because it stores data.
         self.failed = None
         self.path = None
         self.direct = False
@@ -72,28 +72,28 @@ class Target:
     def mount(self, work):
         self._work = work
         self.path = os.path.join(work, self.label)
-        os.makedirs(self.path, exist_ok=True)  # It may have been mounted before.
+        os.makedirs(self.path, exist_ok=True)  # It may exist from an earlier mount.
         if self.nobody:
             shutil.chown(self.path, "nobody", "nogroup")
         self._mount()
         self.direct = self._takes_direct()
 
     def run(self, command, timeout=MOMENT):
-        """A program that uses the mount, as the user who may."""
+        """Runs a program on the mount, as the user with access to it."""
         return run(command, timeout, self.nobody)
 
     def remove(self, names):
         self.run(["rm", "-rf", *(os.path.join(self.path, name) for name in names)], timeout=120)
 
     def unmount(self):
-        """Never fails, and may come twice."""
+        """Never fails, and may be called twice."""
         if self.path is not None:
             unmount(self.path)
             self._after_unmount()
             self.path = None
 
     def fail(self, reason):
-        """The first failure is the one that counts; paths are nobody's business."""
+        """Records the first failure only; the text contains no paths."""
         if self.failed is None:
             reason = str(reason).replace(f"{self._work}/", "")
             self.failed = re.sub(r"(/[^/\s:]+)+/([^/\s:]+)", r"\2", reason)
@@ -101,11 +101,11 @@ class Target:
         self.unmount()
 
     def held_memory(self):
-        """Bytes that it says it holds itself; kernel objects are not in it."""
+        """The bytes that the target itself reports, without kernel objects."""
         raise NotImplementedError
 
     def settle(self):
-        """Waits until nothing is left to do for what happened before."""
+        """Waits until the target has finished all work for earlier requests."""
 
     def _mount(self):
         raise NotImplementedError
@@ -114,7 +114,7 @@ class Target:
         pass
 
     def _give_up(self):
-        """Before the unmount of a file system that may not answer any more."""
+        """Called before the unmount of a file system that may no longer answer."""
 
     def _takes_direct(self):
         probe = os.path.join(self.path, "probe")
@@ -145,8 +145,8 @@ class Tmpfs(Target):
 
 
 class Fuse(Target):
-    """A program in the foreground that serves a mount. `command` ends with what it takes from
-    here; '{}' stands for the mount point."""
+    """A program in the foreground that serves a mount. `command` ends with the arguments of this
+    class; '{}' stands for the mount point."""
 
     def __init__(self, label, what, command, **options):
         super().__init__(label, what, **options)
@@ -155,8 +155,8 @@ class Fuse(Target):
         self._log = None
 
     def held_memory(self):
-        """Anonymous memory, memory files (which have no name), and a tmpfs that nobody else sees:
-        the process keeps directories of it open."""
+        """Anonymous memory, memory files (which have no name), and a private tmpfs, which is
+        reached through directories that the process has open."""
         process = f"/proc/{self._process.pid}"
         with open(f"{process}/status", encoding="utf-8", errors="replace") as file:
             anonymous = re.search(r"^RssAnon:\s+(\d+) kB", file.read(), re.MULTILINE)
@@ -171,8 +171,8 @@ class Fuse(Target):
         return held + sum(map(used_space, file_systems.values()))
 
     def settle(self):
-        """A server hears of what the kernel forgets, and of closed files, a moment later: until its
-        processor time, which counts in hundredths of a second, stands still."""
+        """A server receives FORGET and RELEASE a moment later. Waits until the server's processor
+        time, which has a resolution of hundredths of a second, stays the same."""
         deadline = time.monotonic() + 60
         before, still = None, 0
         while still < 3 and time.monotonic() < deadline:
@@ -184,7 +184,7 @@ class Fuse(Target):
     def _processor_time(self):
         try:
             with open(f"/proc/{self._process.pid}/stat", encoding="utf-8") as file:
-                # The name, which ends with the last ')', may have blanks.
+                # The name ends at the last ')' and may contain spaces.
                 return file.read().rpartition(")")[2].split()[11:13]
         except OSError as error:
             raise Failure(self._last_words()) from error
@@ -225,7 +225,7 @@ class Fuse(Target):
                 break
             except subprocess.TimeoutExpired:
                 pass
-        # It may have mounted between the look and its end.
+        # The program may have mounted between the check and its exit.
         unmount(self.path)
         self._process = None
 
@@ -234,7 +234,7 @@ RING_SWITCH = "/sys/module/fuse/parameters/enable_uring"
 
 
 def _ring_switch(value=None):
-    """What it says, and sets it to `value`."""
+    """Sets the parameter to `value`, if given; returns its previous value."""
     try:
         with open(RING_SWITCH, "r+", encoding="ascii") as switch:
             before = switch.read().strip()
@@ -248,8 +248,8 @@ def _ring_switch(value=None):
 
 @contextlib.contextmanager
 def ring_offered():
-    """FUSE over io_uring is off unless an administrator turns it on. What is mounted meanwhile
-    keeps it."""
+    """FUSE over io_uring is off unless root enables it. Mounts that are made in the meantime keep
+    using it."""
     before = _ring_switch()
     try:
         _ring_switch("Y")
@@ -267,8 +267,7 @@ def ring_can_be_had():
 
 
 class Memfuse(Fuse):
-    """Counts its requests. `ring`: through io_uring, which is turned on for the moment that it
-    takes to mount."""
+    """Counts its requests. With `ring` it uses io_uring, which is enabled during the mount."""
 
     def __init__(self, label, program, flags, ring=False):
         super().__init__(label, " ".join(["memfuse", *flags]), [program, "{}", "-f", *flags])
@@ -298,12 +297,12 @@ class Memfuse(Fuse):
             return
         with ring_offered():
             super()._mount()
-            # The mount is there before its rings are; this asks, and so waits for them.
+            # The mount exists before its rings do. This request waits for them.
             self.run(["stat", "--file-system", self.path])
 
 
 class Peer(Fuse):
-    """Shows a tmpfs of its own through another FUSE file system."""
+    """Passes a separate tmpfs through another FUSE file system."""
 
     def _arguments(self):
         return [argument.replace("{source}", self._source()) for argument in super()._arguments()]
@@ -332,7 +331,7 @@ def find_peer():
 
 def _peer_target(peer):
     if peer == "bindfs":
-        # Multithreaded is not its default, but what it can do.
+        # The program supports several threads, but not by default.
         command = ["bindfs", "-f", "--multithreaded", "{source}", "{}"]
         return Peer(peer, "bindfs --multithreaded over a tmpfs", command, transport=True)
     if peer == "mergerfs":
@@ -363,8 +362,8 @@ def all_targets(memfuse, threads, peer):
 
 
 def metadata_targets(memfuse, peer, ring, arena, room=False):
-    """What run_metadata.py compares, the yardstick first. With `room` without limits and without
-    the peer: for more files than anybody's defaults allow."""
+    """The targets of run_metadata.py, the yardstick first. With `room` they have no limits and
+    exclude the peer, for more files than default limits allow."""
     limits = ["--size=0", "--nr_inodes=0"] if room else []
     stores = {"memfuse": []} | ({"arena": ["--data=daemon"]} if arena else {})
     if not room:

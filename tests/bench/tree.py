@@ -1,4 +1,4 @@
-"""A source tree and a C project that are the same every time: what the programs work on."""
+"""A source tree and a C project that are the same in every run. The measured programs use them."""
 
 import os
 import random
@@ -9,14 +9,14 @@ from commands import run
 SEED = 8500
 FILES_PER_DIRECTORY = 14
 MEDIAN_SIZE = 4000
-SPREAD = 1.1  # Of the logarithm: the mean is almost twice the median, as in source trees.
+SPREAD = 1.1  # Of the logarithm; mean/median is almost 2, as in source trees.
 LARGEST = 512 << 10
 
 C_FILES = 60
 HEADERS = 20
 FUNCTIONS = 8
 
-ABSENT = "no_line_has_these_words"  # For grep, which then reads everything.
+ABSENT = "no_line_has_these_words"  # For grep, which then reads every file.
 
 GIT_ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -32,7 +32,7 @@ ENVIRONMENT = {"LC_ALL": "C", "CCACHE_DISABLE": "1"} | GIT_ENVIRONMENT
 
 
 def shell(script, *arguments, timeout):
-    """What bash prints, in an environment that nobody's settings reach."""
+    """The output of bash, in an environment without user settings."""
     names = " ".join(f"{name}={shlex.quote(value)}" for name, value in ENVIRONMENT.items())
     script = f"set -e -o pipefail; unset GIT_DIR GIT_WORK_TREE; export {names}\n{script}"
     return run(["bash", "-c", script, "bash", *map(str, arguments)], timeout)
@@ -52,7 +52,7 @@ def _lines(chance):
 
 
 def _directories(chance, words, count):
-    """Each within one that is there already, six deep at most."""
+    """Each directory is inside an existing one, at most six levels deep."""
     paths = ["tree"]
     while len(paths) < count:
         parent = chance.choice(paths)
@@ -78,23 +78,23 @@ def _write(path, text):
 
 
 def make_tree(directory, files):
-    """`files` files in `directory`/tree, committed to git and packed. The number of all, and their
-    bytes, those of git among them."""
+    """Makes `files` files in `directory`/tree, committed to git and packed. Returns the number of
+    all files, and their bytes, including git's own."""
     chance = random.Random(SEED)
     words, lines = _words(chance), _lines(chance)
     directories = _directories(chance, words, max(1, files // FILES_PER_DIRECTORY))
     for path in directories:
         os.mkdir(os.path.join(directory, path))
     for number in range(files):
-        # Every directory has some, and a few have many.
+        # Every directory has some files, and a few have many.
         path = directories[number] if number < len(directories) else chance.choice(directories)
         suffix = chance.choice((".c", ".h", ".cc", ".py", ".txt"))
         name = f"{chance.choice(words)}_{number}{suffix}"
         _write(os.path.join(directory, path, name), _text(chance, lines))
-    # Packed, and without the samples of hooks, as a fresh clone is.
+    # Packed, and without sample hooks, like a fresh clone.
     shell(
         'cd "$1/tree"; git init -q --template= -b main; '
-        # What git does by itself some time later would change what is being packed.
+        # Turns off git's automatic maintenance, which would change the files during the packing.
         'git config gc.auto 0; git config maintenance.auto false; git add .; git commit -q -m tree; '
         "git repack -a -d -q; git prune-packed -q",
         directory,
@@ -123,7 +123,8 @@ def _function(chance, name):
 
 
 def make_project(directory):
-    """`directory`/project: a Makefile, headers, and C files that each take a moment to compile."""
+    """Makes `directory`/project: a Makefile, headers, and C files that each take a moment to
+    compile."""
     chance = random.Random(SEED)
     project = os.path.join(directory, "project")
     os.mkdir(project)
@@ -144,6 +145,6 @@ def make_project(directory):
     objects = " ".join(f"c{file}.o" for file in range(C_FILES))
     _write(
         f"{project}/Makefile",
-        # -pipe: no intermediate file goes to a file system that is not measured.
+        # -pipe: no intermediate file is written to a file system outside the measurement.
         f"CC = cc\nCFLAGS = -O1 -pipe\nprogram: main.o {objects}\n\t$(CC) -o $@ $^\n",
     )

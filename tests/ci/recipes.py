@@ -18,7 +18,7 @@ def load(name):
 
 
 def run(script, directory, **environment):
-    """The last line that the stand-in for scratch.sh wrote."""
+    """The last line that the fake scratch.sh wrote."""
     environment["PATH"] = directory + ":" + os.environ["PATH"]
     environment["GITHUB_ACTION_PATH"] = directory
     subprocess.run(["bash", "-eo", "pipefail", "-c", script], env=environment, check=True)
@@ -47,7 +47,7 @@ def check_action(directory):
     check({value for value in step["env"].values() if "inputs." in value}, set(given.values()))
     for name, value in action["outputs"].items():
         check(value["value"], f"${{{{ steps.{step['id']}.outputs.{name} }}}}")
-    # What an input contains is never part of the script.
+    # The content of an input is never part of the script.
     check("${{" in step["run"], False)
 
     common = {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# scratch.sh MEMFUSE RECIPES root|user: what packaging/ci/scratch.sh does with a program that is
+# scratch.sh MEMFUSE RECIPES root|user: tests packaging/ci/scratch.sh with a program that is
 # installed already. Needs root itself.
 set -euo pipefail
 readonly memfuse=$1 recipes=$2 mode=$3
@@ -24,7 +24,7 @@ if [[ $mode == user ]]; then
   chown nobody: "$work/space"
 fi
 
-# As mountinfo has it, for awk's -v.
+# The path as mountinfo has it, for awk's -v.
 escaped="$work/space/build\\\\040cache"
 # scratch COMMAND [NAME=VALUE...]
 scratch() {
@@ -42,7 +42,7 @@ chmod 0666 "$work/github"
 scratch mount MEMFUSE_SIZE=32m "MEMFUSE_OPTIONS=--mode=0750 --fsname=cache" GITHUB_OUTPUT="$work/github" ||
   fail "cannot mount: $(<"$work/out")"
 is_mounted "$escaped" || fail "nothing is mounted"
-[[ $(<"$work/github") == "path=$mount_point" ]] || fail "GitHub was told '$(<"$work/github")'"
+[[ $(<"$work/github") == "path=$mount_point" ]] || fail "GITHUB_OUTPUT has '$(<"$work/github")'"
 expect_said 32M
 [[ $("${as[@]}" stat -c %a "$mount_point") == 750 ]] || fail "the options are not honoured"
 # shellcheck disable=SC2016
@@ -52,7 +52,7 @@ scratch mount || fail "a second time: $(<"$work/out")"
 expect_said "is mounted already"
 [[ $("${as[@]}" cat "$mount_point/file") == kept ]] || fail "the second time took the file away"
 
-# In use: it goes nevertheless.
+# The mount is busy, and is unmounted nevertheless.
 # shellcheck disable=SC2016
 (cd "$work" && exec "${as[@]}" bash -c 'cd "$0" && exec sleep 100' "$mount_point") &
 user=$!
@@ -62,22 +62,22 @@ scratch unmount || fail "cannot unmount: $(<"$work/out")"
 not_mounted "$escaped" || fail "it is still mounted"
 kill "$user"
 wait "$user" || true
-# With its last user the daemon ends, a moment later.
+# The daemon exits a moment after the last user of the mount.
 wait_until 60 no_daemon || fail "the daemon goes on: $(daemons)"
 scratch unmount || fail "cannot repeat: $(<"$work/out")"
 expect_said "is not mounted"
 
-# After a daemon that was killed.
+# After the daemon was killed.
 scratch mount MEMFUSE_SIZE=1m || fail "cannot mount again: $(<"$work/out")"
 kill -KILL "$(daemons)"
-# Its last threads may still answer when the first is gone.
+# The last threads of the daemon may still answer when its first thread is gone.
 is_dead() { ! "${as[@]}" stat -f "$mount_point" >/dev/null 2>&1; }
 wait_until 60 is_dead
 scratch mount MEMFUSE_SIZE=1m || fail "cannot mount after a killed daemon: $(<"$work/out")"
 expect_said "killed daemon"
 scratch unmount || fail "cannot unmount: $(<"$work/out")"
 
-# What is wrong is said.
+# Errors are reported.
 if scratch mount MEMFUSE_SIZE=lots; then fail "--size=lots was taken"; fi
 expect_said "'lots' is no size"
 if scratch mount MEMFUSE_PATH=here; then fail "a relative path was taken"; fi

@@ -36,7 +36,7 @@ class CommandLineTest : public testing::Test {
   gflags::FlagSaver saver_;
 };
 
-TEST_F(CommandLineTest, NothingIsNothing) { EXPECT_THAT(Parse({}), IsEmpty()); }
+TEST_F(CommandLineTest, AnEmptyCommandLineHasNoFlags) { EXPECT_THAT(Parse({}), IsEmpty()); }
 
 TEST_F(CommandLineTest, FlagsMayStandAnywhere) {
   EXPECT_THAT(Parse({"--threads=3", "/mnt", "--size", "4g"}), ElementsAre("/mnt"));
@@ -62,7 +62,7 @@ TEST_F(CommandLineTest, SwitchesStandAloneOrWithAValueOrNegated) {
   EXPECT_FALSE(FLAGS_writeback);
 }
 
-TEST_F(CommandLineTest, ASwitchDoesNotEatTheNextArgument) {
+TEST_F(CommandLineTest, ASwitchDoesNotTakeTheNextArgument) {
   EXPECT_THAT(Parse({"--foreground", "/mnt"}), ElementsAre("/mnt"));
 }
 
@@ -109,15 +109,15 @@ TEST_F(CommandLineTest, MountFlagsOfTheKernel) {
   EXPECT_TRUE(FLAGS_atime);
 }
 
-TEST_F(CommandLineTest, WhatOnlyMountAndSystemdKnowIsDropped) {
+TEST_F(CommandLineTest, OptionsOfMountAndSystemdAreDropped) {
   Parse({"-o",
          "defaults,nofail,noauto,auto,user,user=joe,users,nouser,owner,group,_netdev,"
          "x-systemd.automount,x-systemd.idle-timeout=60,X-mount.mkdir=0755,comment=scratch,"
          "lazytime,sync,async,inode64,relatime,,"});
 }
 
-// mount(8) merges what /proc/mounts shows of a FUSE mount into a remount, wherever it stands.
-TEST_F(CommandLineTest, ARemountDropsWhatIsTheKernelsOwn) {
+// mount(8) adds the options that /proc/mounts shows for a FUSE mount to a remount, at any position.
+TEST_F(CommandLineTest, ARemountDropsTheKernelsOptions) {
   constexpr char kShown[] =
       "rw,relatime,user_id=0,group_id=0,default_permissions,allow_other,max_read=1048576,"
       "blksize=4096,fd=5,rootmode=40000,subtype=memfuse";
@@ -133,7 +133,7 @@ TEST_F(CommandLineTest, ARemountDropsWhatIsTheKernelsOwn) {
   EXPECT_THAT(Error({"/mnt", "-o", "remount,user_ids=0"}), HasSubstr("user_ids=0"));
 }
 
-TEST_F(CommandLineTest, TheLaterOneWinsWhereverItStands) {
+TEST_F(CommandLineTest, TheLaterOneWinsAtAnyPosition) {
   Parse({"--size=1g", "-o", "size=2g"});
   EXPECT_EQ(FLAGS_size, "2g");
   Parse({"-o", "size=2g", "--size=3g"});
@@ -178,13 +178,13 @@ TEST_F(CommandLineTest, UnknownMountOptions) {
   EXPECT_THAT(Error({"-o", "=3"}), HasSubstr("unknown mount option '=3'"));
 }
 
-TEST_F(CommandLineTest, WhatIsOfTheProcessIsNoMountOption) {
+TEST_F(CommandLineTest, ProcessFlagsAreNoMountOptions) {
   for (const char* option : {"foreground", "noforeground", "fuse_fd=5", "help", "version"}) {
     EXPECT_THAT(Error({"-o", option}), HasSubstr("unknown mount option")) << option;
   }
 }
 
-TEST_F(CommandLineTest, FlagsOfLaterVersionsSaySo) {
+TEST_F(CommandLineTest, FlagsOfLaterVersionsHaveTheirOwnError) {
   for (const char* flag : {"--load=x", "--save_on_unmount=x", "--metrics_listen=127.0.0.1:1"}) {
     EXPECT_THAT(Error({flag}),
                 AllOf(HasSubstr("is not supported by this version"), Not(HasSubstr("unknown"))));

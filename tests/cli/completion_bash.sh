@@ -1,6 +1,6 @@
 #!/bin/bash
-# completion_bash.sh FILE: what the completion for bash answers, by its function and by a real
-# shell on a terminal.
+# completion_bash.sh FILE: tests the completion for bash, through its function and in a real shell
+# on a terminal.
 set -euo pipefail
 
 file=$(readlink -f "$1")
@@ -18,8 +18,8 @@ source "$file"
   exit 1
 }
 
-# answers LINE: what is offered with the cursor at the end of the line, split into words as bash
-# does; in one line.
+# answers LINE: prints in one line the candidates with the cursor at the end of LINE. LINE is split
+# into words as bash does.
 answers() {
   local text
   COMP_LINE=$1 COMP_POINT=${#1}
@@ -67,12 +67,12 @@ expect 'memfuse -o data=da' 'daemon'
 expect 'memfuse -onosuid,data=p' 'passthrough'
 expect 'memfuse -othr' '-othreads='
 expect 'memfuse -o fore' ''
-# For those who take "=" out of COMP_WORDBREAKS.
+# For users that remove "=" from COMP_WORDBREAKS.
 COMP_WORDBREAKS=$' \t\n'
 expect 'memfuse -o size=4g,thr' 'size=4g,threads='
 expect 'memfuse --data=d' '--data=daemon'
 
-# As typed: the tab key in a shell that reads it from a terminal.
+# Types the tab key in a shell that reads it from a terminal.
 typed=$(
   printf 'source %q; cd %q\nmemfuse() { printf "<%%s>" "$@"; echo; }\n%b' "$file" "$directory" \
     'memfuse -o si\t4g,thr\t8 --tra\tur\t al\t\nexit\n' |

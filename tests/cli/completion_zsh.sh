@@ -1,5 +1,6 @@
 #!/bin/bash
-# completion_zsh.sh FILE: zsh takes the completion, and a shell on a terminal completes with it.
+# completion_zsh.sh FILE: loads the completion in zsh, and tests that a shell on a terminal
+# completes with it.
 set -euo pipefail
 
 file=$(readlink -f "$1")
@@ -12,7 +13,8 @@ cp "$file" "$directory/functions/_memfuse"
 cat >"$directory/complete.zsh" <<'SCRIPT'
 zmodload zsh/zpty
 zpty -b shell zsh -f -i
-# tell TEXT PATTERN: types it, keeps what the shell shows in $shown, and waits until that matches.
+# tell TEXT PATTERN: types TEXT, stores the shell's output in $shown, and waits until that matches
+# PATTERN.
 tell() {
   local part deadline=$(( SECONDS + 60 ))
   shown=
@@ -21,7 +23,7 @@ tell() {
     if zpty -r -t shell part; then shown+=$part; else sleep 0.02; fi
   done
 }
-# The prompt is not to be found in the line that sets it.
+# PATTERN must not match the line that sets the prompt.
 tell "fpath=($1/functions \$fpath); autoload -Uz compinit; compinit -u -D; unsetopt prompt_sp
 bindkey '^I' complete-word; memfuse() { print -r -- \"<\${(j:><:)@}>\"; }; cd $1; PS1='rea''dy> '
 " '*ready> *'
@@ -33,7 +35,7 @@ while (( $# > 1 )); do
 done
 zpty -d shell
 SCRIPT
-# One more tab than needed would list what there is.
+# One more tab than needed would list the files.
 shown=$(TERM=dumb HOME=$directory timeout 240 zsh -f "$directory/complete.zsh" "$directory" \
   $'memfuse --transport=ur\t -o nosy\t,data=pass\t al\t' $'memfuse --noxa\t --huge=wi\t be\t')
 

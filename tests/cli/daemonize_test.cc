@@ -1,5 +1,5 @@
-// What the waiting parent makes of its child. Each case runs in a process of its own, which becomes
-// the parent; what follows Daemonize is the child.
+// The results of the waiting parent for each behaviour of its child. Each case runs in its own
+// process, which becomes the parent. The code after Daemonize runs in the child.
 
 #include "src/cli/daemonize.h"
 
@@ -40,7 +40,7 @@ TEST(DaemonizeTest, TheParentDoesNotWaitForTheEndOfASuccessfulChild) {
       testing::ExitedWithCode(0), "^$");
 }
 
-TEST(DaemonizeTest, AFailureIsTheChildsSentence) {
+TEST(DaemonizeTest, AFailureHasTheChildsErrorText) {
   EXPECT_EXIT(
       {
         StartupReport report = Background();
@@ -49,7 +49,7 @@ TEST(DaemonizeTest, AFailureIsTheChildsSentence) {
       testing::ExitedWithCode(1), "^memfuse: the moon is full\n$");
 }
 
-TEST(DaemonizeTest, AKilledChildIsNamedAndClearedAway) {
+TEST(DaemonizeTest, AKilledChildIsReportedAndReaped) {
   EXPECT_EXIT(
       {
         StartupReport report = Background();
@@ -122,7 +122,7 @@ TEST(DaemonizeTest, TheChildIsInASessionOfItsOwnOnceItSucceeded) {
   EXPECT_EQ(waitpid(caller, nullptr, 0), caller);
 }
 
-TEST(StartupReportTest, AWaiterThatIsGoneIsNoticed) {
+TEST(StartupReportTest, ATerminatedParentIsDetected) {
   EXPECT_EXIT(
       {
         std::signal(SIGPIPE, SIG_IGN);
@@ -135,7 +135,7 @@ TEST(StartupReportTest, AWaiterThatIsGoneIsNoticed) {
       testing::ExitedWithCode(0), "^$");
 }
 
-TEST(StartupReportTest, InTheForegroundNobodyIsTold) {
+TEST(StartupReportTest, InTheForegroundNothingIsReported) {
   EXPECT_EXIT(
       {
         StartupReport report;

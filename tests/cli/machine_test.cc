@@ -31,7 +31,7 @@ class CgroupTest : public testing::Test {
   TemporaryDirectory root_;
 };
 
-TEST_F(CgroupTest, NothingToReadIsNoLimit) { EXPECT_EQ(Limit(), std::nullopt); }
+TEST_F(CgroupTest, MissingFilesAreNoLimit) { EXPECT_EQ(Limit(), std::nullopt); }
 
 TEST_F(CgroupTest, V2OwnLimit) {
   WriteProc("0::/system.slice/x.service\n", kV2Mount);
@@ -109,7 +109,7 @@ TEST_F(CgroupTest, HybridTakesTheSmallerOfBoth) {
   EXPECT_EQ(Limit(), 3000u);
 }
 
-TEST_F(CgroupTest, V2WhereProgramsAreSlowedDownIsALimit) {
+TEST_F(CgroupTest, V2MemoryHighIsALimit) {
   WriteProc("0::/a/b\n", kV2Mount);
   Write("sys/fs/cgroup/a/b/memory.max", "3000\n");
   Write("sys/fs/cgroup/a/b/memory.high", "2000\n");
@@ -129,7 +129,7 @@ TEST_F(CgroupTest, LimitsAndTheCgroupAreReadEachTime) {
   EXPECT_EQ(cgroup.ReadLimit(), 6000u);
 }
 
-TEST_F(CgroupTest, WhatCannotBeReadIsNotTakenForTheLackOfALimit) {
+TEST_F(CgroupTest, UnreadableFilesAreNotTakenForTheLackOfALimit) {
   WriteProc("4:memory:/a\n", kV1Mount);
   Write("sys/fs/cgroup/memory/a/memory.limit_in_bytes", "4000\n");
   const MemoryCgroup cgroup(root_.path());

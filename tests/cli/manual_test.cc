@@ -1,4 +1,4 @@
-// The manual pages name every flag and option, and none that does not exist.
+// The manual pages name every flag and option of the program, and no other.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -32,7 +32,7 @@ std::string ReadPage(const std::string& name) {
   return text.str();
 }
 
-// The names that an ".It Fl" or ".It Cm" line is about: those behind the macro and behind commas,
+// The names that an ".It Fl" or ".It Cm" line defines: the names after the macro and after commas,
 // but not the values, which follow "Ns".
 std::vector<std::string> NamesOf(absl::string_view line, absl::string_view macro) {
   std::vector<std::string> names;
@@ -54,7 +54,7 @@ std::vector<std::string> NamesOf(absl::string_view line, absl::string_view macro
   return names;
 }
 
-// From each name to the text of its item, which ends with the next item of the same macro.
+// Maps each name to the text of its item. The item ends at the next item of the same macro.
 std::map<std::string, std::string> Items(const std::string& page, const std::string& macro) {
   std::map<std::string, std::string> items;
   std::vector<std::string> current;

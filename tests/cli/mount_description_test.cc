@@ -5,7 +5,7 @@
 namespace memfuse::cli {
 namespace {
 
-TEST(MountDescriptionTest, SaysWhatStays) {
+TEST(MountDescriptionTest, ListsTheRemainingOptions) {
   Options options;
   options.session.threads = 3;
   options.mount.allow_other = true;
@@ -27,7 +27,7 @@ TEST(MountDescriptionTest, AValueIsFoundByItsWholeName) {
   EXPECT_EQ(ValueInDescription("", "data"), std::nullopt);
 }
 
-// No value can pass for two options.
+// No value is parsed as two options.
 TEST(MountDescriptionTest, ValuesMayHoldAnything) {
   for (const std::string value : {"/a,threads=9", "a b\tc\n", "\\054", "\\", "\xff\x01"}) {
     Options options;

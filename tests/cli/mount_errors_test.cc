@@ -1,5 +1,5 @@
-// What goes wrong only when it comes to mounting. Each case changes the machine in a mount
-// namespace of its own: no device, no helper, an ordinary user.
+// Errors that occur only during the mount. Each case changes the machine in its own mount
+// namespace: no device, no helper, an unprivileged user.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -19,7 +19,8 @@ using testing::StartsWith;
 
 struct MountError {
   std::string name;
-  // Run first, as root; $D is a directory for everybody, $M the mount point inside.
+  // A script that runs first, as root; $D is a directory that all users may enter, $M the mount
+  // point inside.
   std::string preparation;
   bool as_root;
   std::vector<std::string> flags;
@@ -33,7 +34,7 @@ TEST_P(MountErrorTest, OneLineAndStatusOneAndNothingMounted) {
     MountedProgram program;
     const std::string& directory = program.directory().path();
     PublicCopyOfProgram(program.directory());
-    // setpriv is copied as well: a case may hide /usr/bin.
+    // setpriv is copied as well, because a case may hide /usr/bin.
     std::string script =
         absl::StrCat("set -e\nD=$1\nM=$2\nshift 2\ncp \"$(command -v setpriv)\" $D/setpriv\n",
                      "chown 65534:65534 $M\n", GetParam().preparation, "\n");
@@ -69,7 +70,7 @@ INSTANTIATE_TEST_SUITE_P(
                     MountError{"NoDeviceForAUser", kHideDevice, false, {}, "/dev/fuse"},
                     MountError{"DeviceForRootOnly", kPrivateDevice, false, {}, "/dev/fuse"},
                     MountError{"NoHelper", kHideHelper, false, {}, "is not installed"},
-                    MountError{"SomebodyElsesMountPoint", "chown 0:0 $M", false, {}, ""},
+                    MountError{"ForeignMountPoint", "chown 0:0 $M", false, {}, ""},
                     MountError{"MountPointOutOfReach",
                                "chmod 700 $M; M=$M/below; mkdir $M; chown 0:0 $D/mount",
                                false,

@@ -1,6 +1,6 @@
 #!/bin/bash
-# mount_helper.sh MEMFUSE CASE: mount(8) and umount(8) with mount.memfuse in their place. By root, in
-# a mount namespace of its own.
+# mount_helper.sh MEMFUSE CASE: tests mount(8) and umount(8) with mount.memfuse installed as a
+# helper. Runs as root in its own mount namespace.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -25,24 +25,25 @@ trap clean_up EXIT
 mkdir "$BASE"/{mount,other,tmpfs,"a, b"}
 M=$BASE/mount
 T=$BASE/tmpfs
-# A copy that the user may run: the build directory may be root's own.
+# A copy that the unprivileged user may execute. The build directory may be accessible to root only.
 cp "$1" "$BASE/memfuse" && chmod 0755 "$BASE/memfuse"
 MEMFUSE=$BASE/memfuse
 install_helpers
 
-# The program itself says "memfuse" on stderr; mount(8) is given time to hang, not the test.
+# The program itself says "memfuse" on stderr. The timeout ends a mount(8) that hangs.
 run() { timeout 60 "$@"; }
 as_user() { timeout 60 setpriv --reuid="$USER_ID" --regid="$USER_ID" --clear-groups "$@"; }
 as_another() { timeout 60 setpriv --reuid=1 --regid=1 --clear-groups "$@"; }
 
-# expect STATUS MESSAGE COMMAND...: its exit status, and a part of what it says.
+# expect STATUS MESSAGE COMMAND...: checks the exit status of COMMAND, and that its output contains
+# MESSAGE.
 expect() {
   local status=0 said
   said=$("${@:3}" 2>&1) || status=$?
   ((status == $1)) || fail "exit status $status, not $1: ${*:3}: $said"
   [[ $said == *"$2"* ]] || fail "'$2' is not in what ${*:3} says: $said"
 }
-# shown DIRECTORY COLUMNS: of the latest mount there.
+# shown DIRECTORY COLUMNS: prints the columns of the latest mount at DIRECTORY.
 shown() { findmnt --noheadings --mountpoint "$1" --output "$2" | tail -n 1 | tr -s ' '; }
 expect_shown() {
   local got
@@ -61,7 +62,7 @@ case_by_hand() {
   [[ $(<"$M/file") == hello ]] || fail "not usable"
   expect 0 '' run umount "$M"
 
-  # With fuse3's mount.fuse, which would take what nobody else takes, and without.
+  # With and without fuse3's mount.fuse, which handles every fuse type without its own helper.
   for other in kept removed; do
     if [[ $other == removed ]]; then rm -f "$BASE/sbin/mount.fuse" "$BASE/sbin/mount.fuse3"; fi
     expect 0 '' run mount -t fuse.memfuse scratch "$M" -o size=4m
@@ -81,7 +82,7 @@ case_by_hand() {
   (($(size_of "$M") == 4 << 20)) || fail "sloppy, it lost the size"
   expect 0 '' run umount "$M"
 
-  # Values with a comma, between quotes and behind a backslash.
+  # Values with a comma, in quotes and after a backslash.
   for quoted in '"a, b"' 'a\, b'; do
     expect 0 '' run mount -t memfuse none "$M" -o "log_dir=$BASE/$quoted,size=4m"
     compgen -G "$BASE/a, b/memfuse.INFO" >/dev/null || fail "no log in '$BASE/a, b'"
@@ -89,7 +90,7 @@ case_by_hand() {
     rm -f "$BASE/a, b"/*
   done
 
-  # In the mount namespace of another process, and not here.
+  # In the mount namespace of another process, and not in this one.
   unshare --mount --propagation private sleep 600 &
   local neighbour=$!
   wait_until 60 eval "[[ \$(readlink /proc/$neighbour/ns/mnt) != \$(readlink /proc/self/ns/mnt) ]]"
@@ -107,11 +108,11 @@ case_fstab() {
     "tmpfs ${BASE}/a,\\040b memfuse size=8m,noatime 0 0" \
     "none $BASE/other memfuse noauto,size=8m 0 0" \
     "none $BASE/missing memfuse nofail 0 0"
-  # A line with nofail: mount(8) itself decides what becomes of a failure.
+  # A line with nofail. mount(8) itself decides about the status of a failure.
   for _ in 1 2; do
-    run mount -a 2>"$BASE/complaint" || true
-    grep -q "mount.memfuse: mount point $BASE/missing does not exist" "$BASE/complaint" ||
-      fail "mount -a says: $(<"$BASE/complaint")"
+    run mount -a 2>"$BASE/error_text" || true
+    grep -q "mount.memfuse: mount point $BASE/missing does not exist" "$BASE/error_text" ||
+      fail "mount -a says: $(<"$BASE/error_text")"
     (($(mounts_at "$M") == 1)) || fail "not mounted once: $(mounts_at "$M")"
     (($(mounts_at "$BASE/a, b") == 1)) || fail "a directory with a blank: $(left_mounted)"
     not_mounted "$BASE/other" || fail "noauto, and mounted"
@@ -124,15 +125,16 @@ case_fstab() {
   expect 0 '' run umount "$BASE/other"
 }
 
-# A source that is a file in the working directory is handed over as the file's path.
+# mount(8) passes a source that is a file in the working directory as the file's path.
 case_sources() {
   cd "$BASE"
   ln -s memfuse link
 
-  # By hand: a directory, which is the very mount point, a file, a directory of the root.
+  # Typed by a user: a directory, which is the mount point itself, a file, a directory in the root
+  # directory.
   expect 0 '' run mount -t memfuse mount "$M" -o size=4m
   expect_shown "$M" SOURCE,FSTYPE 'mount fuse.memfuse'
-  # Of a remount, the source is not looked at.
+  # A remount ignores the source.
   expect 0 '' run mount -o remount,size=5m "$M"
   expect 0 '' run mount -t memfuse memfuse "$M" -o remount,size=6m
   expect 0 '' run mount -t memfuse /dev/null "$M" -o remount,size=8m
@@ -145,12 +147,12 @@ case_sources() {
   expect 1 "fsname=other and the source 'memfuse'" run mount -t memfuse memfuse "$M" -o fsname=other
   (cd / && expect 0 '' run mount -t memfuse dev "$M" -o size=4m)
   expect_shown "$M" SOURCE dev
-  # Not a second time by mount -a, which finds no path in /proc/mounts.
+  # A second mount is refused. mount -a would try one, because it finds no path in /proc/mounts.
   (cd / && expect 0 "dev is mounted on $M already" run mount -t memfuse dev "$M" -o size=4m)
   (($(mounts_at "$M") == 1)) || fail "not mounted once: $(mounts_at "$M")"
   expect 0 '' run umount "$M"
 
-  # Other paths are names as they are; systemd would unmount devices that are none.
+  # Other paths stay names. systemd would unmount sources below /dev that do not exist.
   expect 0 '' run mount -t memfuse /no/such/path "$M" -o size=4m
   expect_shown "$M" SOURCE /no/such/path
   expect 0 '' run umount "$M"
@@ -158,12 +160,12 @@ case_sources() {
   expect 1 "the source '/sys/none' is the path of a device" run mount -t memfuse /sys/none "$M"
   not_mounted "$M" || fail "mounted in spite of an error"
 
-  # Whatever the working directory is, a line is mounted once and as it says.
+  # For any working directory, each line is mounted once with its options.
   use_fstab "mount $M memfuse size=4m 0 0" "link $BASE/other memfuse size=4m 0 0" \
     "$BASE/memfuse $T memfuse size=4m 0 0"
   local directory where
   for directory in "$BASE" / "$BASE" /; do
-    (cd "$directory" && run mount -a 2>"$BASE/complaint") || fail "mount -a: $(<"$BASE/complaint")"
+    (cd "$directory" && run mount -a 2>"$BASE/error_text") || fail "mount -a: $(<"$BASE/error_text")"
     expect_shown "$M" SOURCE mount
     expect_shown "$BASE/other" SOURCE link
     expect_shown "$T" SOURCE "$BASE/memfuse"
@@ -174,14 +176,14 @@ case_sources() {
   expect 0 '' run mount -o remount,size=8m "$BASE/other"
   (($(size_of "$BASE/other") == 8 << 20)) || fail "the size is $(size_of "$BASE/other")"
 
-  # What a killed daemon left does not count as mounted.
+  # The stale mount of a killed daemon does not count as mounted.
   pkill -KILL -f "^[^ ]*mount.memfuse [^ ]* $BASE/other " || fail "there is no daemon to kill"
   wait_until 60 eval "! stat -f '$BASE/other' >/dev/null 2>&1"
   expect 32 'a daemon that is dead' run mount "$BASE/other"
   expect 0 '' run umount "$BASE/other"
   expect 0 '' run umount "$M" "$T"
 
-  # A user may unmount what the line says that it is, from anywhere.
+  # A user may unmount a mount with the option "user" in its line, from any directory.
   chown "$USER_ID" "$M"
   use_fstab "memfuse $M memfuse user,noauto,size=4m 0 0"
   expect 0 '' as_user mount "$M"
@@ -209,18 +211,19 @@ case_users() {
   expect 0 '' as_another umount "$BASE/other"
   not_mounted "$BASE/other" || fail "a line with users: still mounted"
 
-  # What root mounted by such a line is root's.
+  # A mount that root made from such a line belongs to root.
   expect 0 '' run mount "$M"
   expect_shown "$M" VFS-OPTIONS 'rw,nosuid,nodev,noexec,relatime'
   expect 0 '' run umount "$M"
-  # Neither the directory nor the option is for users.
+  # Neither the directory nor the option is allowed for unprivileged users.
   expect 1 'mount.memfuse: ' as_user mount "$T"
   expect 1 'nosymfollow is for root only' as_user "$BASE/sbin/mount.memfuse" none "$M" \
     -o nosymfollow
   [[ -z $(left_mounted) ]] || fail "mounted: $(left_mounted)"
 }
 
-# Beside a real tmpfs with the same options: what the kernel shows, the limits, the root directory.
+# Compares with a real tmpfs with the same options: options that the kernel shows, limits, root
+# directory.
 same_as_tmpfs() {
   expect 0 '' run mount -t tmpfs tmpfs "$T" -o "$1"
   expect 0 '' run mount -t memfuse tmpfs "$M" -o "$1"
@@ -239,7 +242,7 @@ refused_as_on_tmpfs() {
   expect 1 'mount.memfuse: ' run mount -t memfuse tmpfs "$M" -o "$1"
 }
 
-# reads_move_atime DIRECTORY: yes or no, of a file that was read before.
+# reads_move_atime DIRECTORY: prints whether a second read of a file moves its atime: yes or no.
 reads_move_atime() {
   local before
   echo data >"$1/file"
@@ -260,7 +263,8 @@ listings_move_atime() {
 
 case_tmpfs() {
   local options
-  # Lines of fstab, systemd's tmp.mount, containers; with sizes that do not depend on the machine.
+  # Lines of fstab, of systemd's tmp.mount and of containers, with sizes that do not depend on the
+  # machine.
   for options in defaults,noatime,nosuid,nodev,mode=1777,size=20m \
     mode=1777,strictatime,nosuid,nodev,size=50m,nr_inodes=1m rw,noexec,nosuid,size=65536k \
     rw,nosuid,nodev,relatime,size=8124k,nr_inodes=20310,mode=700,uid=1000,gid=1000,inode64 \

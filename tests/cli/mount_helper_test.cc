@@ -58,7 +58,7 @@ TEST_F(MountHelperTest, WhatMountPasses) {
   EXPECT_TRUE(call.verbose);
 }
 
-TEST_F(MountHelperTest, NothingButTheTwo) {
+TEST_F(MountHelperTest, OnlySourceAndDirectory) {
   const MountHelperCall call = Parse({"scratch", "/a b"});
   EXPECT_EQ(call.source, "scratch");
   EXPECT_EQ(call.mount_point, "/a b");
@@ -93,13 +93,13 @@ TEST_F(MountHelperTest, TheSourceIsTheNameInProcMounts) {
   EXPECT_EQ(FLAGS_threads, 2);
 }
 
-TEST_F(MountHelperTest, TwoNamesAreOneTooMany) {
+TEST_F(MountHelperTest, TwoNamesAreAnError) {
   EXPECT_TRUE(Apply({"scratch", "/mnt", "-o", "fsname=scratch"}).ok());
   EXPECT_THAT(std::string(Apply({"none", "/mnt", "-o", "fsname=scratch"}).message()),
               HasSubstr("two names"));
 }
 
-TEST_F(MountHelperTest, DevicesAreNoNames) {
+TEST_F(MountHelperTest, DevicesAreRefusedAsNames) {
   for (const char* source : {"/dev/sda1", "/sys/block"}) {
     EXPECT_THAT(std::string(Apply({source, "/mnt"}).message()),
                 HasSubstr(absl::StrCat("'", source, "' is the path of a device")));
@@ -112,21 +112,21 @@ TEST_F(MountHelperTest, OtherPathsAreNames) {
   EXPECT_EQ(FLAGS_fsname, "/no such/path");
 }
 
-TEST_F(MountHelperTest, WhatMountMadeAPathOfIsTheNameAgain) {
+TEST_F(MountHelperTest, APathMadeByMountIsTheNameAgain) {
   const std::string here = std::filesystem::current_path().string();
   EXPECT_TRUE(Apply({here + "/scratch", "/mnt"}).ok());
   EXPECT_EQ(FLAGS_fsname, "scratch");
   EXPECT_TRUE(Apply({here + "/scratch", "/mnt", "-o", "fsname=scratch"}).ok());
 }
 
-TEST_F(MountHelperTest, ARemountDoesNotLookAtTheSource) {
+TEST_F(MountHelperTest, ARemountIgnoresTheSource) {
   for (const char* source : {"/dev/sda1", "/mnt/scratch", "other", ""}) {
     EXPECT_TRUE(Apply({source, "/mnt", "-o", "remount,size=1g"}).ok()) << source;
     EXPECT_FALSE(IsFlagSet("fsname")) << source;
   }
 }
 
-TEST_F(MountHelperTest, SloppyDropsWhatCannotBeHad) {
+TEST_F(MountHelperTest, SloppyDropsUnsupportedOptions) {
   const std::string list = "foo,bar=1,casefold,mpol=bind:0,2,size=5m";
   EXPECT_EQ(Apply({"none", "/mnt", "-o", list}).code(), absl::StatusCode::kInvalidArgument);
   EXPECT_TRUE(Apply({"none", "/mnt", "-s", "-o", list}).ok());
@@ -135,7 +135,7 @@ TEST_F(MountHelperTest, SloppyDropsWhatCannotBeHad) {
 
 TEST_F(MountHelperTest, SloppyDropsNeitherWrongValuesNorARemount) {
   EXPECT_FALSE(Apply({"none", "/mnt", "-s", "-o", "threads=many"}).ok());
-  // Dropped, it would mount a second time.
+  // Without this check, a dropped "remount" would cause a second mount.
   EXPECT_TRUE(Apply({"none", "/mnt", "-s", "-o", "remount,size=1g"}).ok());
   EXPECT_TRUE(FLAGS_remount);
 }

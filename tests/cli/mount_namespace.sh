@@ -4,7 +4,8 @@
 #   BASE     an empty directory
 # shellcheck shell=bash
 
-# Puts mount.memfuse and mount.fuse.memfuse where mount(8) looks for helpers, beside what is there.
+# Installs mount.memfuse and mount.fuse.memfuse where mount(8) searches for helpers, in addition to
+# the existing ones.
 install_helpers() {
   local sbin
   sbin=$(readlink -f /sbin)
@@ -17,7 +18,7 @@ install_helpers() {
   mount --bind "$BASE/sbin" "$sbin"
 }
 
-# use_fstab LINE...: these are all that /etc/fstab has.
+# use_fstab LINE...: makes LINE... the whole content of /etc/fstab.
 use_fstab() {
   printf '%s\n' "$@" >"$BASE/fstab"
   if ! mountpoint -q /etc/fstab; then

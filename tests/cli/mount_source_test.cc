@@ -20,7 +20,7 @@ class NameOfSourceTest : public testing::Test {
     std::filesystem::current_path(directory_.MakeDirectory(name));
   }
   std::string Path(const std::string& name) const { return directory_.path() + "/" + name; }
-  // With that fstab.
+  // Parses with that fstab.
   std::string Name(const std::string& source, const std::string& lines = "") {
     return NameOfSource(source, Path("mount"), directory_.WriteFile("fstab", lines));
   }
@@ -63,9 +63,9 @@ TEST_F(NameOfSourceTest, AWorkingDirectoryThatIsGone) {
 TEST_F(NameOfSourceTest, AsFstabHasIt) {
   const std::string to_mount = absl::StrCat(" ", Path("mount"), " memfuse defaults 0 0\n");
   directory_.WriteFile("here/scratch", "");
-  // What was written as a path stays one, wherever we are.
+  // A source that was written as a path stays a path, in any working directory.
   EXPECT_EQ(Name(Path("here/scratch"), Path("here/scratch") + to_mount), Path("here/scratch"));
-  // A symbolic link has another last component than what it leads to.
+  // The last component of a symbolic link differs from that of its target.
   std::filesystem::create_symlink(Path("target"), Path("here/link"));
   directory_.WriteFile("target", "");
   EXPECT_EQ(Name(Path("target"), "none" + to_mount + "link" + to_mount), "link");

@@ -1,4 +1,4 @@
-// The life of a mount: up, used, down by each of the ways there are.
+// The life of a mount: start, use, and every way to end it.
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -30,7 +30,7 @@ using testing::IsEmpty;
 
 class MountTest : public testing::Test {
  protected:
-  // Mounts in the background, and expects it to go well and without a word.
+  // Mounts in the background; expects success without output.
   void MountWell(const std::vector<std::string>& flags = {}) {
     const ProgramResult result = program_.Mount(flags);
     ASSERT_EQ(result.exit_status, 0) << result.err;
@@ -59,7 +59,7 @@ TEST_F(MountTest, IsUsableWhenTheCommandReturns) {
   ExpectUsable();
 }
 
-TEST_F(MountTest, RootDirectoryAndLimitsAreAsAsked) {
+TEST_F(MountTest, RootDirectoryAndLimitsAreThoseOfTheFlags) {
   MountWell({"--size=64m", "--nr_inodes=1k", "--mode=0751", "--uid=12", "--gid=34"});
   EXPECT_EQ(Output("stat -c '%a %u %g' $M"), "751 12 34\n");
   EXPECT_EQ(Output("echo $(($(stat -f -c '%b * %S' $M)))"), "67108864\n");
@@ -78,20 +78,20 @@ TEST_F(MountTest, ShowsItsOptionsInTheMountTable) {
                     HasSubstr("noexec"), HasSubstr("noatime"), HasSubstr("allow_other")));
 }
 
-TEST_F(MountTest, RootAloneKeepsOthersOutAndPermissionsAsTheyAre) {
+TEST_F(MountTest, RootAloneExcludesOthersAndKeepsPermissions) {
   MountWell({"--noallow_other"});
   EXPECT_EQ(Output("grep \" $M \" /proc/mounts | grep -c 'default_permissions\\|allow_other'"),
             "0\n");
   EXPECT_NE(program_.Shell("setpriv --reuid=65534 --regid=65534 --clear-groups ls $M").exit_status,
             0);
   ExpectUsable();
-  // What the kernel asks the daemon for now: root may read and write anything, but run only what
-  // somebody may run.
+  // In this mode the kernel leaves the permission checks to the daemon. Root may read and write
+  // every file, but may execute only files with an execute bit.
   EXPECT_EQ(Output("cd $M && printf '#!/bin/sh\\necho ran\\n' > p && chmod 000 p && cat p | wc -l; "
                    "test -x p && echo executable; test -r p && test -w p && echo mine; ./p; "
                    "chmod 100 p; test -x p && ./p; cd / && rm $M/p"),
             "2\nmine\nran\n");
-  // What the daemon does by itself: umask, set-group-ID, inherited ACLs.
+  // The daemon implements the umask, set-group-ID and inherited ACLs itself.
   EXPECT_EQ(Output("umask 027; mkdir $M/g && chgrp 12 $M/g && chmod 2770 $M/g && "
                    "touch $M/g/f && mkdir $M/g/e && stat -c '%a %g' $M/g/f $M/g/e; "
                    "setfacl -d -m u:13:rwx $M/g && touch $M/g/a && getfacl -cn $M/g/a | sed -n "
@@ -118,7 +118,7 @@ TEST_F(MountTest, SigintUnmounts) {
   ExpectCleanEnd();
 }
 
-TEST_F(MountTest, ManySignalsAreLikeOne) {
+TEST_F(MountTest, RepeatedSignalsCountOnce) {
   MountWell();
   for (int i = 0; i < 50; ++i) kill(daemon_, i % 2 == 0 ? SIGTERM : SIGINT);
   ExpectCleanEnd();
@@ -134,7 +134,8 @@ TEST_F(MountTest, SighupIsIgnored) {
 
 TEST_F(MountTest, ABusyMountIsDetached) {
   MountWell();
-  // Holds a file open until the test closes its end; a shell would hold a working directory alike.
+  // Holds a file open until the test closes its end of the pipe. The working directory of a shell
+  // would keep the mount busy in the same way.
   const std::string file = program_.mount_point() + "/held";
   program_.Shell("echo data > $M/held");
   const int held = open(file.c_str(), O_RDONLY | O_CLOEXEC);
@@ -144,26 +145,26 @@ TEST_F(MountTest, ABusyMountIsDetached) {
   close(held);
 }
 
-TEST_F(MountTest, EndsWhenSomebodyUnmounts) {
+TEST_F(MountTest, EndsAfterUmount) {
   MountWell();
   EXPECT_EQ(program_.Shell("umount $M").exit_status, 0);
   ExpectCleanEnd();
 }
 
-TEST_F(MountTest, EndsWhenSomebodyUnmountsWithTheHelper) {
+TEST_F(MountTest, EndsAfterFusermountUnmounts) {
   MountWell();
   EXPECT_EQ(program_.Shell("fusermount3 -u $M").exit_status, 0);
   ExpectCleanEnd();
 }
 
-TEST_F(MountTest, SomebodyElsesMountOnTopIsLeftAlone) {
+TEST_F(MountTest, AForeignMountOnTopIsNotUnmounted) {
   MountWell();
   EXPECT_EQ(program_.Shell("umount $M && mount -t tmpfs other $M").exit_status, 0);
   EXPECT_EQ(MountedProgram::WaitForExit(daemon_), 0);
   EXPECT_THAT(Output("grep \" $M \" /proc/mounts"), testing::StartsWith("other "));
 }
 
-TEST_F(MountTest, AKilledDaemonsMountIsRefusedUntilItIsFreed) {
+TEST_F(MountTest, AStaleMountIsRefusedUntilItIsUnmounted) {
   MountWell();
   kill(daemon_, SIGKILL);
   MountedProgram::WaitForExit(daemon_);
@@ -177,10 +178,10 @@ TEST_F(MountTest, AKilledDaemonsMountIsRefusedUntilItIsFreed) {
   ExpectUsable();
 }
 
-TEST_F(MountTest, OnlyADeadMountIsALeftover) {
+TEST_F(MountTest, OnlyADeadMountIsStale) {
   MountWell();
   DetachStaleMount(program_.mount_point());
-  EXPECT_TRUE(IsMounted(program_.mount_point())) << "somebody serves it";
+  EXPECT_TRUE(IsMounted(program_.mount_point())) << "the daemon serves it";
   kill(daemon_, SIGKILL);
   MountedProgram::WaitForExit(daemon_);
   DetachStaleMount(program_.mount_point());
@@ -193,8 +194,8 @@ TEST_F(MountTest, ClosedStandardStreamsDoNotMatter) {
   ExpectUsable();
 }
 
-TEST_F(MountTest, ADescriptorOfTheCallerIsNotHeldOpen) {
-  // The pipe would keep `cat` waiting for as long as the daemon lives.
+TEST_F(MountTest, DescriptorsOfTheCallerAreClosed) {
+  // An inherited pipe would keep `cat` waiting for the lifetime of the daemon.
   const std::string command = absl::StrCat("('", MEMFUSE_PROGRAM, "' \"$M\" 7>&1) | cat");
   const ProgramResult result = program_.Shell(command);
   EXPECT_EQ(result.exit_status, 0) << "did not end";
@@ -210,7 +211,7 @@ TEST_F(MountTest, ADescriptorThatIsNotMountedIsRefused) {
   EXPECT_THAT(result.err, HasSubstr("ended before it was initialised"));
 }
 
-TEST_F(MountTest, TheDaemonHoldsNothingOfItsCaller) {
+TEST_F(MountTest, TheDaemonKeepsNothingOfItsCaller) {
   MountWell();
   const std::string proc = absl::StrCat("/proc/", daemon_);
   EXPECT_EQ(Output("readlink " + proc + "/cwd"), "/\n");
@@ -219,7 +220,7 @@ TEST_F(MountTest, TheDaemonHoldsNothingOfItsCaller) {
   EXPECT_THAT(Output("grep Umask " + proc + "/status"), HasSubstr("0000"));
 }
 
-TEST_F(MountTest, LogsToFilesWhereAsked) {
+TEST_F(MountTest, LogsToFilesOnRequest) {
   const std::string logs = program_.directory().MakeDirectory("logs");
   MountWell({"--log_dir=" + logs});
   EXPECT_THAT(program_.Shell("cat " + logs + "/memfuse.INFO").out,
@@ -227,7 +228,8 @@ TEST_F(MountTest, LogsToFilesWhereAsked) {
 }
 
 TEST_F(MountTest, LeavesNoTemporaryFilesOtherwise) {
-  // Where glog would make them; /tmp has files of others, who come and go.
+  // The directory in which glog would make the files. /tmp has files of other processes, which
+  // change during the test.
   const std::string temporary = program_.directory().MakeDirectory("tmp");
   setenv("TMPDIR", temporary.c_str(), /*overwrite=*/1);
   MountWell();
@@ -238,7 +240,7 @@ TEST_F(MountTest, LeavesNoTemporaryFilesOtherwise) {
 }
 
 TEST_F(MountTest, ForegroundStaysAndLogsToStderr) {
-  // The shell ends it once it has been used, and gives its exit status.
+  // The shell ends the daemon after its use, and returns the daemon's exit status.
   const ProgramResult result =
       program_.Shell(absl::StrCat("'", MEMFUSE_PROGRAM, "' --foreground \"$M\" &\n",
                                   "n=0; until grep -q \" $M \" /proc/mounts; do n=$((n+1)); "
@@ -251,8 +253,8 @@ TEST_F(MountTest, ForegroundStaysAndLogsToStderr) {
   EXPECT_FALSE(IsMounted(program_.mount_point()));
 }
 
-// Mounts in the foreground, and ends with it; `script` has the daemon as $D and its log as $L, and
-// `log_requests`, which makes it log its counts and waits for the line.
+// Mounts in the foreground, and ends with the daemon. `script` has the daemon as $D, its log as $L,
+// and `log_requests`, which makes the daemon log its counts and waits for the line.
 std::string InForeground(const std::string& script, const std::string& flags = "") {
   return absl::StrCat("L=$M.log; '", MEMFUSE_PROGRAM, "' --foreground ", flags,
                       " \"$M\" 2>$L & D=$!\n",
@@ -265,7 +267,7 @@ std::string InForeground(const std::string& script, const std::string& flags = "
 }
 
 TEST_F(MountTest, SignalUser1LogsTheRequests) {
-  // The first `stat` of each name that is not there asks; afterwards the kernel knows.
+  // The first `stat` of each missing name causes a LOOKUP. Afterwards the kernel caches the result.
   const ProgramResult result =
       program_.Shell(InForeground("stat $M/1 $M/2 $M/3 $M/1 2>/dev/null\nlog_requests\n"
                                   "mkdir $M/d && mkdir $M/d/e && rmdir $M/d/e\nlog_requests\n"
@@ -273,7 +275,7 @@ TEST_F(MountTest, SignalUser1LogsTheRequests) {
   ASSERT_EQ(result.exit_status, 0) << result.err;
   const std::vector<std::string> lines = absl::StrSplit(result.out, '\n', absl::SkipEmpty());
   ASSERT_EQ(lines.size(), 2u) << result.out;
-  // In the order of the opcodes, so nothing can be before LOOKUP.
+  // The counts are in the order of the opcodes, so LOOKUP is the first.
   EXPECT_THAT(lines[0], testing::MatchesRegex("total=[0-9]+ LOOKUP=3( [A-Z_0-9]+=[0-9]+)*"));
   EXPECT_THAT(lines[0], testing::Not(HasSubstr("MKDIR")));
   EXPECT_THAT(lines[1], testing::ContainsRegex(" LOOKUP=[0-9]+ .*MKDIR=2 RMDIR=1"));
@@ -290,7 +292,7 @@ TEST_F(MountTest, SignalUser1LogsTheRequests) {
   }
 }
 
-TEST_F(MountTest, WithoutExtendedAttributesTheKernelAsksOnceOnly) {
+TEST_F(MountTest, WithoutExtendedAttributesTheKernelSendsOneGetxattr) {
   const std::string script =
       "for f in 1 2 3 4 5 6; do echo data > $M/$f; chown 1:1 $M/$f; done\n"
       "setfattr -n user.a -v b $M/1 2>&1; getfattr --only-values -n user.a $M/1 2>/dev/null\n"
@@ -303,9 +305,9 @@ TEST_F(MountTest, WithoutExtendedAttributesTheKernelAsksOnceOnly) {
   EXPECT_THAT(without.out, testing::ContainsRegex(" GETXATTR=1( |$)"));
 }
 
-TEST_F(MountTest, RootAloneIsAskedLess) {
-  // Each name that is made costs a look at the directory before the next one, but for who may do
-  // everything.
+TEST_F(MountTest, RootAloneSendsFewerRequests) {
+  // For a caller without CAP_DAC_OVERRIDE, each new name costs an ACCESS of the directory before
+  // the next one.
   const std::string make_ten =
       "mkdir $M/d; for i in 0 1 2 3 4 5 6 7 8 9; do mkdir $M/d/$i; done\nlog_requests\n"
       "sed -n 's/.* GETATTR=\\([0-9]*\\).*/\\1/p' $L";
@@ -313,7 +315,7 @@ TEST_F(MountTest, RootAloneIsAskedLess) {
     const ProgramResult result = program_.Shell(InForeground(make_ten, flag));
     EXPECT_EQ(result.exit_status, 0) << result.err;
     int64_t count = 0;
-    // No line: not once.
+    // There is no line, so the count is 0.
     EXPECT_TRUE(result.out.empty() || absl::SimpleAtoi(result.out, &count)) << result.out;
     return count;
   };
@@ -329,7 +331,7 @@ TEST_F(MountTest, SignalUser1DoesNoHarmInTheBackground) {
   ExpectCleanEnd();
 }
 
-TEST_F(MountTest, ServesADescriptorThatSomebodyElseMounted) {
+TEST_F(MountTest, ServesADescriptorMountedByAnotherProcess) {
   const int fd = open("/dev/fuse", O_RDWR);  // to be inherited
   ASSERT_GE(fd, 0);
   const std::string data = absl::StrCat(

@@ -1,4 +1,4 @@
-// The program with a real mount, for the time of a test.
+// The program with a real mount, for the duration of a test.
 
 #ifndef MEMFUSE_TESTS_CLI_MOUNTED_PROGRAM_H_
 #define MEMFUSE_TESTS_CLI_MOUNTED_PROGRAM_H_
@@ -14,9 +14,9 @@
 
 namespace memfuse::cli {
 
-// A mount point, and whatever the program makes of it. Daemons become children of the test (it is
-// their subreaper), so that their exit status can be seen. Whatever is left at the end is killed
-// and unmounted.
+// A mount point, and the program's mounts and daemons on it. Daemons become children of the test
+// process (it is their subreaper), so that the test sees their exit status. At the end, remaining
+// daemons are killed and remaining mounts are unmounted.
 class MountedProgram {
  public:
   MountedProgram();
@@ -27,17 +27,18 @@ class MountedProgram {
   const std::string& mount_point() const { return mount_point_; }
   const TemporaryDirectory& directory() const { return directory_; }
 
-  // Runs the program in the background mode on the mount point.
+  // Runs the program in background mode on the mount point.
   ProgramResult Mount(const std::vector<std::string>& flags = {});
 
-  // Runs a shell command with the mount point as $M; what it asks of a mount that does not answer
-  // ends with the command, not with the test.
+  // Runs a shell command with the mount point as $M. A request to a mount that does not answer ends
+  // with the command, not with the test.
   ProgramResult Shell(const std::string& script) const;
 
   // The process that serves the mount point; -1 if there is none.
   pid_t DaemonPid() const;
 
-  // Waits for the end of that child. Its exit status; -1 if it was killed or did not end in time.
+  // Waits for the exit of that child; returns its exit status, or -1 if it was killed or did not
+  // exit in time.
   static int WaitForExit(pid_t child, absl::Duration timeout = absl::Seconds(60));
 
  private:
@@ -45,7 +46,8 @@ class MountedProgram {
   const std::string mount_point_;
 };
 
-// A copy of the program that any user may run: the build directory may be root's own.
+// A copy of the program that any user may execute. The build directory may be accessible to root
+// only.
 std::string PublicCopyOfProgram(const TemporaryDirectory& directory);
 
 }  // namespace memfuse::cli

@@ -11,7 +11,7 @@
 
 namespace memfuse::cli {
 
-// A socket that programs which are started while this object lives find in NOTIFY_SOCKET.
+// A socket in NOTIFY_SOCKET, for programs that are started during the lifetime of this object.
 class NotifySocket {
  public:
   NotifySocket();
@@ -19,7 +19,7 @@ class NotifySocket {
   NotifySocket(const NotifySocket&) = delete;
   NotifySocket& operator=(const NotifySocket&) = delete;
 
-  // The next message; empty when none comes in time.
+  // The next message; empty if none arrives in time.
   std::string Receive(absl::Duration timeout = absl::Seconds(60));
 
  private:

@@ -90,7 +90,7 @@ TEST_F(OptionsTest, EverythingGiven) {
   EXPECT_EQ(options.log_dir, "/var/log/m");
 }
 
-TEST_F(OptionsTest, RootLetsOthersIn) {
+TEST_F(OptionsTest, RootAllowsOthersByDefault) {
   machine_.uid = 0;
   EXPECT_TRUE(Good({"/mnt"}).mount.allow_other);
   EXPECT_TRUE(Good({"/mnt"}).session.kernel_permissions);
@@ -99,7 +99,7 @@ TEST_F(OptionsTest, RootLetsOthersIn) {
   EXPECT_TRUE(Good({"--fuse_fd=5", "--noallow_other"}).session.kernel_permissions);
 }
 
-TEST_F(OptionsTest, AUserLetsOthersInOnlyWhenTold) {
+TEST_F(OptionsTest, AUserAllowsOthersOnlyOnRequest) {
   EXPECT_FALSE(Good({"/mnt", "--noallow_other"}).mount.allow_other);
   EXPECT_TRUE(Good({"/mnt", "-o", "allow_other"}).mount.allow_other);
 }
@@ -125,7 +125,7 @@ TEST_F(OptionsTest, Limits) {
   EXPECT_THAT(Error({"/mnt", "--nr_inodes="}), HasSubstr("--nr_inodes: ''"));
 }
 
-TEST_F(OptionsTest, SizesAboveWhatTheCgroupLeavesAreTakenWithAWarning) {
+TEST_F(OptionsTest, SizesAboveTheCgroupLimitAreAcceptedWithAWarning) {
   EXPECT_THAT(Good({"/mnt", "--size=100g"}).warnings, IsEmpty());
   machine_.cgroup_limit = 8 << 20;
   machine_.memory = 7 << 20;
@@ -181,7 +181,7 @@ TEST_F(OptionsTest, Backends) {
   Good({"/mnt", "--data=auto", "--transport=auto"});
 }
 
-// Every place for file data has them, but the one that keeps none.
+// Every data store supports these options, except the null store.
 TEST_F(OptionsTest, HugeAndNoswap) {
   const Options huge = Good({"/mnt", "--huge=within_size"});
   EXPECT_EQ(huge.filesystem.huge, "within_size");
@@ -203,7 +203,7 @@ TEST_F(OptionsTest, ExtendedAttributes) {
   EXPECT_FALSE(Good({"/mnt", "-o", "noxattr"}).filesystem.xattr);
 }
 
-TEST_F(OptionsTest, WritebackIsForTheDaemonsData) {
+TEST_F(OptionsTest, WritebackNeedsTheDaemonStore) {
   EXPECT_EQ(Good({"/mnt", "--writeback"}).filesystem.data, DataKind::kDaemon);
   EXPECT_THAT(Error({"/mnt", "--writeback", "--data=passthrough"}), HasSubstr("--writeback"));
   EXPECT_EQ(Good({"/mnt", "--writeback", "--huge=always"}).filesystem.huge, "always");

@@ -26,7 +26,7 @@ TEST(ResolveMountPoint, FollowsLinks) {
   EXPECT_EQ(*ResolveMountPoint(directory.path() + "/link/../link/."), real);
 }
 
-TEST(ResolveMountPoint, SaysWhatIsWrong) {
+TEST(ResolveMountPoint, ReportsErrors) {
   TemporaryDirectory directory;
   const std::string file = directory.WriteFile("file", "x");
   EXPECT_THAT(Message(ResolveMountPoint(directory.path() + "/none")), HasSubstr("does not exist"));
@@ -35,7 +35,7 @@ TEST(ResolveMountPoint, SaysWhatIsWrong) {
   EXPECT_THAT(Message(ResolveMountPoint(directory.path() + "/loop")), HasSubstr("cannot be used"));
 }
 
-TEST(AbsolutePath, AsksNobody) {
+TEST(AbsolutePath, IsResolvedLexically) {
   EXPECT_EQ(AbsolutePath("/no/such/../place/"), "/no/place");
   EXPECT_EQ(AbsolutePath("/"), "/");
   EXPECT_EQ(AbsolutePath("x"), std::filesystem::current_path().string() + "/x");

@@ -1,4 +1,4 @@
-// What is inherited is a state of the process, so each case has a process of its own.
+// Limits and inherited settings are state of a process, so each case runs in its own process.
 
 #include "src/cli/process_limits.h"
 
@@ -28,7 +28,7 @@ using testing::IsEmpty;
 
 constexpr uid_t kNobody = 65534;
 
-// Runs `f` in a child, whose expectations count.
+// Runs `f` in a child process. Failed expectations in the child count.
 void InChild(const std::function<void()>& f) {
   const pid_t child = fork();
   ASSERT_GE(child, 0);
@@ -78,7 +78,7 @@ TEST(RaiseResourceLimitsTest, SoftLimitsGoUpToTheHardOnes) {
   });
 }
 
-TEST(RaiseResourceLimitsTest, HardLimitsThatStayAreNamed) {
+TEST(RaiseResourceLimitsTest, LowHardLimitsAreReported) {
   InChild([] {
     SetLimit(RLIMIT_CPU, 1, 1000);
     SetLimit(RLIMIT_FSIZE, 1 << 20, 1 << 21);
@@ -107,7 +107,7 @@ TEST(RaiseResourceLimitsTest, TheStackOfTheMainThreadIsNotSmall) {
   });
 }
 
-TEST(RaiseResourceLimitsTest, CoreFilesAreTheAdministratorsConcern) {
+TEST(RaiseResourceLimitsTest, CoreFileLimitsAreKept) {
   InChild([] {
     SetLimit(RLIMIT_CORE, 0, Limit(RLIMIT_CORE).rlim_max);
     RaiseResourceLimits();
@@ -137,7 +137,7 @@ TEST(ResetInheritedStateTest, StacksOfThreadsHaveTheirOwnSize) {
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, 64 << 10);
-    pthread_setattr_default_np(&attributes);  // as 'ulimit -s 64' before the program began
+    pthread_setattr_default_np(&attributes);  // the effect of 'ulimit -s 64' before the start
     ResetInheritedState(/*background=*/false);
     pthread_getattr_default_np(&attributes);
     size_t size = 0;
@@ -146,7 +146,7 @@ TEST(ResetInheritedStateTest, StacksOfThreadsHaveTheirOwnSize) {
   });
 }
 
-TEST(ResetInheritedStateTest, TimersAreAsExactAsUsual) {
+TEST(ResetInheritedStateTest, TimerSlackIsTheDefault) {
   InChild([] {
     prctl(PR_SET_TIMERSLACK, 5'000'000'000ul, 0, 0, 0);
     ResetInheritedState(/*background=*/false);
@@ -154,7 +154,7 @@ TEST(ResetInheritedStateTest, TimersAreAsExactAsUsual) {
   });
 }
 
-TEST(ResetInheritedStateTest, OnlyInTheBackgroundAThreadIsOfOrdinaryPriority) {
+TEST(ResetInheritedStateTest, OnlyABackgroundDaemonResetsThePriority) {
   InChild([] {
     const sched_param none = {};
     ASSERT_EQ(setpriority(PRIO_PROCESS, 0, 15), 0);
@@ -194,7 +194,7 @@ TEST_F(OomScoreTest, IsLoweredUnlessAnAdministratorChoseIt) {
   EXPECT_EQ(After("nonsense\n", true), "nonsense");
 }
 
-TEST(OomScoreOfAProcessTest, GoesAsFarAsItMayWithoutPrivileges) {
+TEST(OomScoreOfAProcessTest, IsLoweredAsFarAsAllowedWithoutPrivileges) {
   const auto own = [] {
     int score = 0;
     std::ifstream("/proc/self/oom_score_adj") >> score;
@@ -203,7 +203,7 @@ TEST(OomScoreOfAProcessTest, GoesAsFarAsItMayWithoutPrivileges) {
   const int first = own();
   InChild([&] {
     ASSERT_EQ(setresuid(kNobody, kNobody, kNobody), 0);
-    ASSERT_EQ(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), 0);  // its files in /proc are its own
+    ASSERT_EQ(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), 0);  // the process owns its files in /proc
     std::ofstream("/proc/self/oom_score_adj") << first + 75;
     ASSERT_EQ(own(), first + 75);
     LowerOomScore(/*background=*/true);

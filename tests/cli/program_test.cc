@@ -1,5 +1,5 @@
-// The program with bad arguments: one line, status 1, nothing mounted. And what it prints when
-// asked.
+// The program with bad arguments: one line of output, status 1, no mount. Also the output of --help
+// and --version.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -21,7 +21,7 @@ using testing::StartsWith;
 
 struct BadInput {
   std::string name;
-  // "@" stands for an existing directory.
+  // "@" is replaced by an existing directory.
   std::vector<std::string> arguments;
   std::string message;  // part of the line
 };
@@ -90,7 +90,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadInput{"InTheForegroundToo", {"-f", "@/none"}, "does not exist"}),
     [](const testing::TestParamInfo<BadInput>& input) { return input.param.name; });
 
-// As mount(8) calls it.
+// Called as mount(8) does.
 TEST(MountHelperTest, ExitsAsMountDoes) {
   TemporaryDirectory directory;
   const std::string mount_point = directory.MakeDirectory("mount");
@@ -151,7 +151,9 @@ TEST(HelpTest, IsNarrowAndSucceeds) {
   }
 }
 
-TEST(HelpTest, WinsOverWhatIsMissing) { EXPECT_EQ(RunMemfuse({"--help", "/no"}).exit_status, 0); }
+TEST(HelpTest, HasPriorityOverMissingArguments) {
+  EXPECT_EQ(RunMemfuse({"--help", "/no"}).exit_status, 0);
+}
 
 TEST(VersionTest, IsOneLine) {
   const ProgramResult result = RunMemfuse({"--version"});

@@ -24,7 +24,7 @@ struct Stream {
   std::string* text;
 };
 
-// False when the stream ended.
+// Returns false at the end of the stream.
 bool ReadSome(Stream& stream) {
   char buffer[4096];
   const ssize_t got = read(stream.fd.get(), buffer, sizeof(buffer));
@@ -32,7 +32,7 @@ bool ReadSome(Stream& stream) {
   return got > 0 || (got < 0 && errno == EINTR);
 }
 
-// False when the deadline came first.
+// Returns false if the deadline passes first.
 bool ReadToTheEnd(std::array<Stream, 2>& streams, absl::Time deadline) {
   for (;;) {
     std::vector<pollfd> waiting;

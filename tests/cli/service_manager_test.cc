@@ -1,5 +1,5 @@
-// What a service manager hears of the program, and how the program writes for the journal: as far
-// as nothing needs to be mounted.
+// Messages of the program to a service manager, and its log format for the journal, as far as no
+// mount is needed.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@ namespace {
 using testing::IsEmpty;
 using testing::StartsWith;
 
-TEST(ServiceManagerTest, HearsWhyTheProgramFailed) {
+TEST(ServiceManagerTest, ReceivesTheErrorText) {
   NotifySocket manager;
   EXPECT_EQ(RunMemfuse({"--foreground", "/nonexistent"}).exit_status, 1);
   EXPECT_EQ(manager.Receive(), "STATUS=mount point /nonexistent does not exist\nERRNO=2");
@@ -23,13 +23,13 @@ TEST(ServiceManagerTest, HearsWhyTheProgramFailed) {
   EXPECT_THAT(manager.Receive(), StartsWith("STATUS=--size: 'lots' is no size"));
 }
 
-TEST(ServiceManagerTest, HearsOneLineWhateverIsQuoted) {
+TEST(ServiceManagerTest, ReceivesOneLineForAnyQuotedText) {
   NotifySocket manager;
   RunMemfuse({"--foreground", "/no\nREADY=1"});
   EXPECT_EQ(manager.Receive(), "STATUS=mount point /no?READY=1 does not exist\nERRNO=2");
 }
 
-TEST(ServiceManagerTest, HearsNothingOfAProgramInTheBackground) {
+TEST(ServiceManagerTest, ReceivesNothingFromABackgroundProgram) {
   NotifySocket manager;
   EXPECT_EQ(RunMemfuse({"/nonexistent"}).exit_status, 1);
   EXPECT_THAT(manager.Receive(absl::ZeroDuration()), IsEmpty());

@@ -1,4 +1,4 @@
-// What a service manager hears in the life of a mount.
+// Messages to a service manager during the life of a mount.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ using testing::StartsWith;
 
 class ServiceMountTest : public testing::Test {
  protected:
-  // Starts the program as a service manager does, and does not wait. The log goes to a file.
+  // Starts the program as a service manager does, without waiting for it. The log goes to a file.
   void Start(const std::string& environment = "") {
     const ProgramResult result = RunProgram(
         {"sh", "-c",
@@ -33,7 +33,7 @@ class ServiceMountTest : public testing::Test {
   NotifySocket manager_;
 };
 
-TEST_F(ServiceMountTest, IsReadyWhenItCanBeUsedAndStoppingWhenItIsTold) {
+TEST_F(ServiceMountTest, IsReadyWhenServingAndStoppingAfterASignal) {
   Start();
   EXPECT_EQ(manager_.Receive(),
             "READY=1\nSTATUS=Serving " + program_.mount_point() + ": 64.0 MiB, 1024 inodes");
@@ -49,7 +49,7 @@ TEST_F(ServiceMountTest, IsReadyWhenItCanBeUsedAndStoppingWhenItIsTold) {
   EXPECT_THAT(manager_.Receive(absl::ZeroDuration()), IsEmpty());
 }
 
-TEST_F(ServiceMountTest, IsStoppingWhenSomebodyElseUnmounts) {
+TEST_F(ServiceMountTest, IsStoppingAfterAnotherProcessUnmounts) {
   Start();
   EXPECT_THAT(manager_.Receive(), StartsWith("READY=1\n"));
   const pid_t daemon = program_.DaemonPid();
@@ -66,7 +66,7 @@ TEST_F(ServiceMountTest, ServesOtherLimitsAfterARemount) {
             "STATUS=Serving " + program_.mount_point() + ": 32.0 MiB, 1024 inodes");
 }
 
-TEST_F(ServiceMountTest, InTheBackgroundItSaysNothing) {
+TEST_F(ServiceMountTest, InTheBackgroundItSendsNothing) {
   ASSERT_EQ(program_.Mount().exit_status, 0);
   const pid_t daemon = program_.DaemonPid();
   EXPECT_EQ(program_.Shell("umount $M").exit_status, 0);

@@ -70,7 +70,7 @@ TEST(ParseSize, TakesNumbersAsTheKernelDoes) {
   EXPECT_FALSE(ParseSize("090k", kMemory).ok());
 }
 
-TEST(ParseSize, RefusesWhatIsNoSize) {
+TEST(ParseSize, RefusesInvalidSizes) {
   for (const char* text : {"",
                            " ",
                            "k",
@@ -114,11 +114,9 @@ TEST(ParseInodeCount, TakesCountsAndSuffixes) {
   EXPECT_EQ(*ParseInodeCount("1g"), 1u << 30);
 }
 
-TEST(ParseInodeCount, ZeroIsAsGoodAsUnlimited) {
-  EXPECT_EQ(*ParseInodeCount("0"), kUnlimitedInodes);
-}
+TEST(ParseInodeCount, ZeroIsUnlimited) { EXPECT_EQ(*ParseInodeCount("0"), kUnlimitedInodes); }
 
-TEST(ParseInodeCount, RefusesWhatIsNoCount) {
+TEST(ParseInodeCount, RefusesInvalidCounts) {
   for (const char* text : {"", "-1", "50%", "1.5k", "many", "2t", "18446744073709551616"}) {
     EXPECT_FALSE(ParseInodeCount(text).ok()) << text;
   }

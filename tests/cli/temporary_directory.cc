@@ -13,7 +13,7 @@ namespace memfuse::cli {
 TemporaryDirectory::TemporaryDirectory() {
   std::string name = testing::TempDir() + "/memfuse_cli.XXXXXX";
   if (mkdtemp(name.data()) == nullptr) std::abort();
-  // Through it other users must reach what a test makes for them.
+  // Other users must be able to reach the files that a test makes for them.
   chmod(name.c_str(), 0755);
   path_ = std::filesystem::canonical(name).string();
 }

@@ -1,4 +1,4 @@
-// A directory that is gone after the test, with what is in it.
+// A directory that is removed with its contents after the test.
 
 #ifndef MEMFUSE_TESTS_CLI_TEMPORARY_DIRECTORY_H_
 #define MEMFUSE_TESTS_CLI_TEMPORARY_DIRECTORY_H_

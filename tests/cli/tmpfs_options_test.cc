@@ -1,4 +1,4 @@
-// What tmpfs(5), mount(8) and systemd have in a list of mount options, one by one.
+// Every mount option that tmpfs(5), mount(8) and systemd use, one by one.
 
 #include <gflags/gflags.h>
 #include <gmock/gmock.h>
@@ -97,16 +97,16 @@ TEST(TmpfsOptions, Huge) {
   for (const char* huge : {"never", "always", "within_size", "advise"}) {
     EXPECT_EQ(Good(std::string("huge=") + huge).filesystem.huge, huge);
   }
-  // For all of the system, and no mount option of tmpfs either.
+  // This applies to the whole system, and is no mount option of tmpfs either.
   EXPECT_THAT(Error("huge=deny"), HasSubstr("'deny' is none of"));
   EXPECT_THAT(Error("huge=force"), HasSubstr("'force' is none of"));
   EXPECT_THAT(Error("huge"), HasSubstr("needs a value"));
   EXPECT_TRUE(Good("noswap").filesystem.noswap);
 }
 
-TEST(TmpfsOptions, WhatIsTheCaseAnywayIsNoError) { Good("inode64,mpol=default,relatime,rw"); }
+TEST(TmpfsOptions, OptionsWithoutEffectAreNoError) { Good("inode64,mpol=default,relatime,rw"); }
 
-TEST(TmpfsOptions, WhatCannotBeHadIsRefusedWithAReason) {
+TEST(TmpfsOptions, UnsupportedOptionsAreRefusedWithAReason) {
   const struct {
     std::string option, reason;
   } kRefused[] = {
@@ -143,7 +143,7 @@ TEST(VfsOptions, OfTheMount) {
   EXPECT_FALSE(none.mount.nosymfollow);
 }
 
-// As mount(2) takes several of them together.
+// mount(2) accepts combinations of these flags.
 TEST(VfsOptions, AccessTimes) {
   const auto mode = [](const std::string& list) {
     const Options options = Good(list);
@@ -186,7 +186,7 @@ TEST(RealLines, OfFstabAndSystemd) {
   EXPECT_TRUE(systemd.mount.strictatime);
   const Options docker = Good("rw,noexec,nosuid,size=65536k");
   EXPECT_EQ(docker.filesystem.size_limit, 64 * kMiB);
-  // From /proc/mounts of a desktop.
+  // From /proc/mounts of a desktop system.
   const Options run = Good(
       "rw,nosuid,nodev,relatime,size=812404k,nr_inodes=203101,mode=700,"
       "uid=1000,gid=1000,inode64");

@@ -15,12 +15,12 @@ ROOT_CONFORMANCE_SUITE(AccessAsRoot);
 #define SYS_faccessat2 439
 #endif
 
-// glibc's faccessat computes some flags by itself.
+// glibc's faccessat implements some flags itself.
 int Faccessat2(int dir, const char* path, int mode, int flags) {
   return ErrnoOf(syscall(SYS_faccessat2, dir, path, mode, flags));
 }
 
-TEST_P(Access, OfEveryTypeByItsOwner) {
+TEST_P(Access, EveryTypeByItsOwner) {
   if (RunsAsRoot()) {
     ASSERT_EQ(chmod(".", 0777), 0);
   }
@@ -69,7 +69,7 @@ TEST_P(Access, MovesNoTime) {
   EXPECT_EQ(parent.Moved(true), "");
 }
 
-TEST_P(AccessAsRoot, IsByTheBitsOfTheFirstClassThatApplies) {
+TEST_P(AccessAsRoot, UsesTheBitsOfTheFirstClassThatApplies) {
   const struct {
     User user;
     int shift;
@@ -105,7 +105,7 @@ TEST_P(AccessAsRoot, IsByTheBitsOfTheFirstClassThatApplies) {
   }
 }
 
-TEST_P(AccessAsRoot, RootMayAllButExecuteWhatNobodyMay) {
+TEST_P(AccessAsRoot, RootMayDoAllButExecuteWithoutAnyExecuteBit) {
   for (const Type type : AllTypes()) {
     if (type == Type::kSymlink) continue;
     TRACE(ToString(type));
@@ -124,12 +124,12 @@ TEST_P(AccessAsRoot, RootMayAllButExecuteWhatNobodyMay) {
   }
 }
 
-TEST_P(AccessAsRoot, IsByTheRealIdsUnlessTold) {
+TEST_P(AccessAsRoot, UsesTheRealIdsByDefault) {
   MakeFile("f", "", 0600);
   Give("f", kAlice);
   MakeFile("group", "", 0040);
   ASSERT_EQ(chown("group", 0, kAlice.gid), 0);
-  // Real ids of Alice, effective ones of Bob.
+  // The real IDs of Alice, the effective IDs of Bob.
   const auto as_both = [](const std::function<int()>& call) {
     return InChild([&] {
       if (setgroups(0, nullptr) != 0 || setresgid(kAlice.gid, kBob.gid, 0) != 0) return EIO;
@@ -144,7 +144,7 @@ TEST_P(AccessAsRoot, IsByTheRealIdsUnlessTold) {
   EXPECT_EQ(as_both([] { return Faccessat2(AT_FDCWD, "group", R_OK, AT_EACCESS); }), EACCES);
 }
 
-TEST_P(AccessAsRoot, OfRealRootWithAnotherEffectiveUser) {
+TEST_P(AccessAsRoot, RealRootWithAnotherEffectiveUser) {
   MakeFile("f", "", 0);
   EXPECT_EQ(InChild([] {
               if (setresuid(0, kBob.uid, 0) != 0) return EIO;
@@ -154,7 +154,7 @@ TEST_P(AccessAsRoot, OfRealRootWithAnotherEffectiveUser) {
             0);
 }
 
-TEST_P(AccessAsRoot, NeedsToSearchTheWay) {
+TEST_P(AccessAsRoot, NeedsSearchPermissionOnThePath) {
   MakeDirectory("d", 0);
   MakeDirectory("d/e", 0777);
   MakeFile("d/e/f", "", 0777);
@@ -168,18 +168,18 @@ TEST_P(AccessAsRoot, NeedsToSearchTheWay) {
   }
 }
 
-TEST_P(AccessAsRoot, OfALinkIsOfItsTarget) {
+TEST_P(AccessAsRoot, FollowsSymbolicLinks) {
   MakeFile("f", "", 0400);
   ASSERT_EQ(symlink("f", "s"), 0);
   EXPECT_EQ(As(kAlice, [] { return ErrnoOf(access("s", R_OK)); }), EACCES);
   EXPECT_EQ(As(kAlice, [] { return Faccessat2(AT_FDCWD, "s", R_OK, AT_SYMLINK_NOFOLLOW); }), 0);
 }
 
-TEST_P(AccessAsRoot, ExecutionIsByTheSameBits) {
+TEST_P(AccessAsRoot, ExecutionUsesTheSameBits) {
   for (const mode_t mode : {0644, 0744, 0654, 0645, 0777, 0111}) {
     TRACE(std::oct << mode);
     {
-      // A script needs to be readable, too; an empty file is run by nobody.
+      // A script must also be readable. execve(2) fails for an empty file.
       MakeFile("f", "", mode);
     }
     const bool may = (mode & 0001) != 0;

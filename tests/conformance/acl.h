@@ -47,7 +47,7 @@ inline std::string AclBytes(const AclEntries& entries, uint32_t version = 2) {
 }
 static_assert(sizeof(AclEntry) == 8);
 
-// 0 or an errno.
+// Returns 0 or an errno.
 inline int SetAclBytes(const std::string& path, const char* name, const std::string& bytes) {
   return lsetxattr(path.c_str(), name, bytes.data(), bytes.size(), 0) == 0 ? 0 : errno;
 }
@@ -55,7 +55,7 @@ inline int SetAcl(const std::string& path, const char* name, const AclEntries& e
   return SetAclBytes(path, name, AclBytes(entries));
 }
 
-// Empty where there is none.
+// Empty if there is none.
 inline AclEntries GetAcl(const std::string& path, const char* name) {
   char bytes[4096];
   const ssize_t size = lgetxattr(path.c_str(), name, bytes, sizeof(bytes));

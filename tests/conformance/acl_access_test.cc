@@ -1,4 +1,4 @@
-// acl(5): whom a list lets in, and who may set one.
+// acl(5): the access that a list grants, and permission to set one.
 
 #include "tests/conformance/acl.h"
 #include "tests/conformance/conformance.h"
@@ -8,7 +8,7 @@ namespace {
 
 ROOT_CONFORMANCE_SUITE(AclAccess);
 
-// What `user` may do to `path`: of "r", "w", "x" those that access(2) grants.
+// The access that access(2) grants to `user` for `path`: a subset of "r", "w", "x".
 std::string Rights(const User& user, const std::string& path) {
   const int rights = As(user, [&] {
     return (access(path.c_str(), R_OK) == 0 ? 4 : 0) | (access(path.c_str(), W_OK) == 0 ? 2 : 0) |
@@ -21,7 +21,7 @@ std::string Rights(const User& user, const std::string& path) {
   return text;
 }
 
-TEST_P(AclAccess, ANamedUserHasTheirEntryUnderTheMask) {
+TEST_P(AclAccess, ANamedUserHasItsEntryUnderTheMask) {
   MakeFile("f", "", 0600);
   ASSERT_EQ(
       SetAcl(
@@ -36,7 +36,7 @@ TEST_P(AclAccess, ANamedUserHasTheirEntryUnderTheMask) {
   EXPECT_EQ(Rights(kAlice, "f"), "");
 }
 
-TEST_P(AclAccess, ANamedUserCanBeShutOut) {
+TEST_P(AclAccess, ANamedUserCanBeDenied) {
   MakeFile("f", "", 0666);
   ASSERT_EQ(
       SetAcl(
@@ -70,7 +70,8 @@ TEST_P(AclAccess, AnyGroupEntryThatGrantsIsEnoughAndOthersDoNotCountForMembers) 
                     {kMaskTag, 7},
                     {kOther, 7}}),
             0);
-  // One entry alone must grant everything that is asked for; access asks bit by bit here.
+  // One entry alone must grant all requested bits. The check with access(2) requests one bit at a
+  // time.
   EXPECT_EQ(Rights(kBob, "f"), "rw");
   EXPECT_EQ(As(kBob, [] { return ErrnoOf(open("f", O_RDWR)); }), EACCES);
   EXPECT_EQ(As(kBob, [] { return ErrnoOf(open("f", O_RDONLY)); }), 0);
@@ -111,7 +112,7 @@ TEST_P(AclAccess, DirectoriesAndTheirEntries) {
   EXPECT_EQ(As(kAlice, [] { return ErrnoOf(open("d/f", O_RDWR)); }), EACCES);
 }
 
-TEST_P(AclAccess, RootIsNotAsked) {
+TEST_P(AclAccess, RootBypassesTheList) {
   MakeFile("f", "", 0600);
   ASSERT_EQ(SetAcl("f", kAccess,
                    {{kUserObj, 0}, {kNamedUser, 0, 0}, {kGroupObj, 0}, {kMaskTag, 0}, {kOther, 0}}),
@@ -145,7 +146,7 @@ TEST_P(AclAccess, AnOwnerOutsideTheGroupLosesSetgid) {
   ASSERT_EQ(chmod("f", 02755), 0);
   EXPECT_EQ(As(kAlice, [&] { return SetAcl("f", kAccess, entries); }), 0);
   EXPECT_EQ(Permissions("f"), 0770u);
-  // Members of the group, and root, keep it.
+  // For members of the group, and for root, chmod keeps it.
   MakeFile("g");
   ASSERT_EQ(chown("g", kAlice.uid, kShared), 0);
   ASSERT_EQ(chmod("g", 02755), 0);
@@ -155,7 +156,7 @@ TEST_P(AclAccess, AnOwnerOutsideTheGroupLosesSetgid) {
   ASSERT_EQ(chmod("g", 02755), 0);
   EXPECT_EQ(SetAcl("g", kAccess, entries), 0);
   EXPECT_EQ(Permissions("g"), 02770u);
-  // A default list leaves modes alone.
+  // A default list does not change modes.
   ASSERT_EQ(mkdir("d", 0755), 0);
   ASSERT_EQ(chown("d", kAlice.uid, kBob.gid), 0);
   ASSERT_EQ(chmod("d", 02755), 0);
@@ -163,7 +164,7 @@ TEST_P(AclAccess, AnOwnerOutsideTheGroupLosesSetgid) {
   EXPECT_EQ(Permissions("d"), 02755u);
 }
 
-TEST_P(AclAccess, RemovingTheListTakesSetgidToo) {
+TEST_P(AclAccess, RemovingTheListClearsSetgidToo) {
   const AclEntries entries = {
       {kUserObj, 7}, {kNamedUser, 6, kBob.uid}, {kGroupObj, 5}, {kMaskTag, 7}, {kOther, 0}};
   for (const bool member : {false, true}) {

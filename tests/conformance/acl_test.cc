@@ -1,5 +1,5 @@
-// acl(5): lists as attributes, what they do to modes, and how new objects inherit them. Whom they
-// let in is in acl_access_test.cc.
+// acl(5): lists as attributes, their effect on modes, and inheritance by new objects.
+// acl_access_test.cc tests the access that they grant.
 
 #include "tests/conformance/acl.h"
 
@@ -29,19 +29,19 @@ TEST_P(AclLists, ASetListIsReadBackAndRewritesTheMode) {
     EXPECT_EQ(SetAcl("o", kAccess, kNamed), 0);
     EXPECT_EQ(object.Moved(), "c");
     EXPECT_EQ(GetAcl("o", kAccess), kNamed);
-    // The group's bits show the mask.
+    // The group bits of the mode show the mask.
     EXPECT_EQ(Permissions("o"), 0650u);
     EXPECT_EQ(GetErrno("o", kDefault), ENODATA);
     ASSERT_EQ(remove("o"), 0);
   }
 }
 
-TEST_P(AclLists, AMinimalListIsTheModeAndIsNotKept) {
+TEST_P(AclLists, AMinimalListSetsTheModeAndIsNotStored) {
   MakeFile("f", "", 0600);
   EXPECT_EQ(SetAcl("f", kAccess, {{kUserObj, 7}, {kGroupObj, 5}, {kOther, 4}}), 0);
   EXPECT_EQ(Permissions("f"), 0754u);
   EXPECT_EQ(GetErrno("f", kAccess), ENODATA);
-  // It also takes the place of a larger one.
+  // A minimal list also replaces a larger one.
   ASSERT_EQ(SetAcl("f", kAccess, kNamed), 0);
   EXPECT_EQ(SetAcl("f", kAccess, {{kUserObj, 6}, {kGroupObj, 4}, {kOther, 4}}), 0);
   EXPECT_EQ(GetErrno("f", kAccess), ENODATA);
@@ -88,7 +88,7 @@ TEST_P(AclLists, DefaultListsAreForDirectories) {
   EXPECT_EQ(GetAcl("d", kDefault), kNamed);
   EXPECT_EQ(Permissions("d"), 0755u);
   EXPECT_EQ(GetErrno("d", kAccess), ENODATA);
-  // A minimal one is kept: it overrides the umask.
+  // A minimal default list is stored, because it overrides the umask.
   const AclEntries minimal = {{kUserObj, 7}, {kGroupObj, 5}, {kOther, 5}};
   EXPECT_EQ(SetAcl("d", kDefault, minimal), 0);
   EXPECT_EQ(GetAcl("d", kDefault), minimal);
@@ -156,7 +156,7 @@ TEST_P(AclLists, ManyEntries) {
   AclEntries more = entries;
   more.insert(more.begin() + 401, 200, {kNamedUser, 6, 9000});
   for (uint32_t i = 0; i < 200; ++i) more[401 + i].id = 9000 + i;
-  // FUSE carries the lists of access control in one page.
+  // FUSE transfers ACLs in one page.
   EXPECT_EQ(SetAcl("f", kAccess, more), on_memfuse() ? E2BIG : 0);
 }
 
@@ -204,7 +204,7 @@ TEST_P(AclInheritance, FilesTakeTheDefaultCutToTheirMode) {
   EXPECT_EQ(LStat("d/symlink").st_mode & 07777, 0777u);
 }
 
-TEST_P(AclInheritance, DirectoriesTakeItAndPassItOn) {
+TEST_P(AclInheritance, DirectoriesInheritTheDefault) {
   const AclEntries inherited = {
       {kUserObj, 7}, {kGroupObj, 7}, {kNamedGroup, 5, 2000}, {kMaskTag, 7}, {kOther, 5}};
   ASSERT_EQ(mkdir("d", 0755), 0);
@@ -222,7 +222,7 @@ TEST_P(AclInheritance, DirectoriesTakeItAndPassItOn) {
   EXPECT_EQ(Permissions("d/e/f"), 0775u);
 }
 
-TEST_P(AclInheritance, AMinimalDefaultGivesModesOnly) {
+TEST_P(AclInheritance, AMinimalDefaultSetsModesOnly) {
   ASSERT_EQ(mkdir("d", 0755), 0);
   ASSERT_EQ(SetAcl("d", kDefault, {{kUserObj, 6}, {kGroupObj, 6}, {kOther, 2}}), 0);
   umask(0777);
@@ -247,7 +247,7 @@ TEST_P(AclInheritance, AnAccessListIsNotInherited) {
   EXPECT_EQ(GetErrno("d/f", kAccess), ENODATA);
 }
 
-TEST_P(AclInheritance, TheUmaskCountsAgainWithoutADefault) {
+TEST_P(AclInheritance, TheUmaskAppliesAgainWithoutADefault) {
   ASSERT_EQ(mkdir("d", 0755), 0);
   ASSERT_EQ(SetAcl("d", kDefault, kNamed), 0);
   ASSERT_EQ(removexattr("d", kDefault), 0);
@@ -258,7 +258,7 @@ TEST_P(AclInheritance, TheUmaskCountsAgainWithoutADefault) {
   EXPECT_EQ(Permissions("d/e"), 0750u);
 }
 
-TEST_P(AclLists, TheToolsAgree) {
+TEST_P(AclLists, SetfaclAndGetfaclWork) {
   ASSERT_EQ(mkdir("d", 0750), 0);
   OutputOf({"setfacl", "-m", "u:1001:rwx,g:2000:r-x,m::rwx", "d"});
   OutputOf({"setfacl", "-d", "-m", "u:1001:rw-", "d"});

@@ -50,8 +50,8 @@ TEST_P(Append, CanBeSwitched) {
   EXPECT_EQ(ReadFile("f"), "x1234");
 }
 
-// Unpackers take O_APPEND off standard output to leave holes: xz -dc image.xz >> disk.
-TEST_P(Append, CanBeTakenAwayAfterOpen) {
+// Unpackers clear O_APPEND of standard output to leave holes: xz -dc image.xz >> disk.
+TEST_P(Append, CanBeClearedAfterOpen) {
   for (const int mode : {O_WRONLY, O_RDWR}) {
     TRACE(mode);
     MakeFile("f", "0123");
@@ -65,7 +65,7 @@ TEST_P(Append, CanBeTakenAwayAfterOpen) {
     const iovec part = {const_cast<char*>("c"), 1};
     EXPECT_EQ(pwritev(fd.get(), &part, 1, 4), 1);
     EXPECT_EQ(ReadFile("f"), "a1b3c5");
-    // And given back.
+    // And set it again.
     ASSERT_EQ(fcntl(fd.get(), F_SETFL, O_APPEND), 0);
     EXPECT_EQ(pwrite(fd.get(), "6", 1, 0), 1);
     EXPECT_EQ(ReadFile("f"), "a1b3c56");
@@ -73,7 +73,7 @@ TEST_P(Append, CanBeTakenAwayAfterOpen) {
   }
 }
 
-TEST_P(Append, CanBeTakenAwayForSpliceAndSendfile) {
+TEST_P(Append, CanBeClearedForSpliceAndSendfile) {
   MakeFile("in", "abcdef");
   MakeFile("f", "0123456789");
   const UniqueFd in = Open("in", O_RDONLY), fd = Open("f", O_RDWR | O_APPEND);
@@ -91,8 +91,8 @@ TEST_P(Append, CanBeTakenAwayForSpliceAndSendfile) {
   EXPECT_EQ(ReadFile("f"), "0ab34xyz89");
 }
 
-// splice(2) and sendfile(2) read through the page cache, which a kernel that passes writes through
-// does not keep right: they are refused, and never deliver what was there before.
+// splice(2) and sendfile(2) read through the page cache, which a kernel with passthrough writes
+// does not keep coherent. They must fail, and must never return old data.
 TEST_P(Append, SpliceFromAnAppendingDescriptor) {
   MakeFile("f", "0123456789");
   const UniqueFd appending = Open("f", O_RDWR | O_APPEND), plain = Open("f", O_RDWR);
@@ -112,13 +112,13 @@ TEST_P(Append, SpliceFromAnAppendingDescriptor) {
     ASSERT_EQ(read(out.get(), buffer, 10), 10);
     EXPECT_EQ(std::string(buffer, 10), letter + std::string("123456789"));
   }
-  // Another descriptor is as good as on any file system.
+  // Another descriptor behaves as on any file system.
   loff_t offset = 0;
   EXPECT_EQ(splice(plain.get(), &offset, into.get(), nullptr, 10, 0), 10);
 }
 
-// Of one file at the same time, through descriptors of every kind.
-TEST_P(Append, GoesBesideOtherDescriptors) {
+// Descriptors of every kind for one file at the same time.
+TEST_P(Append, WorksBesideOtherDescriptors) {
   MakeFile("f", "0123");
   const UniqueFd appending = Open("f", O_RDWR | O_APPEND), plain = Open("f", O_RDWR);
   void* const mapping = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, appending.get(), 0);
@@ -160,7 +160,7 @@ TEST_P(Append, WithDirectIo) {
   EXPECT_EQ(ReadFile("f"), "01234567");
 }
 
-// Each record is its writer's letter, all over, and ends in a newline.
+// Each record consists of its writer's letter and ends in a newline.
 void Race(int flags, size_t record_size, int records, bool own_descriptors) {
   constexpr int kWriters = 4;
   MakeFile("log");
@@ -200,7 +200,7 @@ TEST_P(Append, ByManyProcessesWithDirectIoLosesNothing) {
 }
 TEST_P(Append, ByManyProcessesWithOneDescriptorLosesNothing) { Race(O_APPEND, 99, 200, false); }
 // write(2): the offset of an open file description is updated atomically.
-TEST_P(Append, ASharedOffsetLosesNothingEither) { Race(0, 99, 200, false); }
+TEST_P(Append, ASharedOffsetLosesNoWrite) { Race(0, 99, 200, false); }
 
 TEST_P(Append, MovesTimes) {
   MakeFile("f", "0123");

@@ -1,4 +1,4 @@
-// Calls on the same names from many threads: each is done wholly or not at all, and one wins.
+// Calls on the same names from many threads. Each call is atomic, and exactly one succeeds.
 
 #include <linux/fs.h>
 
@@ -139,7 +139,7 @@ TEST_P(Atomic, ExchangedNamesAreAlwaysThere) {
   EXPECT_EQ(Stat("q").st_nlink, 3u);
 }
 
-TEST_P(Atomic, TwoDirectoriesNeverLieInEachOther) {
+TEST_P(Atomic, TwoDirectoriesNeverContainEachOther) {
   for (int i = 0; i < 200; ++i) {
     MakeDirectory("a");
     MakeDirectory("b");
@@ -147,7 +147,7 @@ TEST_P(Atomic, TwoDirectoriesNeverLieInEachOther) {
     std::thread other([&first] { first = ErrnoOf(rename("a", "b/a")); });
     second = ErrnoOf(rename("b", "a/b"));
     other.join();
-    // One comes too late: its target is gone, or found below what it would move.
+    // The later rename fails: its target is gone, or is inside the directory that it would move.
     EXPECT_EQ((first == 0) + (second == 0), 1) << first << " " << second;
     EXPECT_THAT(first == 0 ? second : first, testing::AnyOf(ENOENT, EINVAL));
     ASSERT_EQ(rmdir(first == 0 ? "b/a" : "a/b"), 0);
@@ -155,7 +155,7 @@ TEST_P(Atomic, TwoDirectoriesNeverLieInEachOther) {
   }
 }
 
-TEST_P(Atomic, LinkCountsEndWhereTheyShould) {
+TEST_P(Atomic, LinkCountsAreCorrectAtTheEnd) {
   MakeFile("f");
   std::vector<std::thread> threads;
   std::atomic<int> failures{0};

@@ -1,4 +1,4 @@
-// capabilities(7): the file capabilities in security.capability, and when they go.
+// capabilities(7): the file capabilities in security.capability, and the changes that remove them.
 
 #include <linux/capability.h>
 #include <sys/xattr.h>
@@ -28,7 +28,7 @@ void SetCapability(const char* path, int capability = CAP_NET_RAW) {
 
 bool HasCapability(const char* path) { return getxattr(path, kName, nullptr, 0) > 0; }
 
-// Also one that the kernel does not let be read.
+// Also for a file whose attribute the kernel does not let the caller read.
 bool IsListed(const char* path) {
   char names[1024];
   const ssize_t size = listxattr(path, names, sizeof(names));
@@ -66,13 +66,13 @@ TEST_P(CapabilityAsRoot, IsForThePrivileged) {
   EXPECT_EQ(As(kAlice, [&] { return ErrnoOf(setxattr("f", kName, &data, XATTR_CAPS_SZ_2, 0)); }),
             EPERM);
   SetCapability("f");
-  // Before that, a kernel with the BPF security module leaves out its own check.
+  // Before that version, a kernel with the BPF security module omits its own check.
   if (!KernelAtLeast(6, 10)) return;
   EXPECT_EQ(As(kAlice, [&] { return ErrnoOf(removexattr("f", kName)); }), EPERM);
   EXPECT_EQ(As(kBob, [&] { return int{HasCapability("f")}; }), 1);
 }
 
-TEST_P(CapabilityAsRoot, ChangesOfTheDataOrOfTheOwnerTakeItAway) {
+TEST_P(CapabilityAsRoot, ChangesOfTheDataOrOfTheOwnerRemoveIt) {
   MakeFile("f", "content", 0777);
   const struct {
     const char* name;
@@ -100,7 +100,7 @@ TEST_P(CapabilityAsRoot, ChangesOfTheDataOrOfTheOwnerTakeItAway) {
   }
 }
 
-TEST_P(CapabilityAsRoot, OtherChangesLeaveIt) {
+TEST_P(CapabilityAsRoot, OtherChangesKeepIt) {
   NEEDS_USER_ATTRIBUTES();
   MakeFile("f", "content", 0777);
   SetCapability("f");
@@ -114,7 +114,7 @@ TEST_P(CapabilityAsRoot, OtherChangesLeaveIt) {
   EXPECT_TRUE(HasCapability("g"));
 }
 
-// It grants nothing, so there is nothing to take away.
+// An empty capability grants nothing, so changes do not remove it.
 TEST_P(CapabilityAsRoot, AnEmptyOneStays) {
   MakeFile("f", "content", 0755);
   ASSERT_EQ(setxattr("f", kName, "", 0, 0), 0);
@@ -136,7 +136,7 @@ TEST_P(CapabilityAsRoot, WritingALotAndLittleByLittle) {
   }
 }
 
-TEST_P(CapabilityAsRoot, IsGrantedToWhoeverExecutesTheFile) {
+TEST_P(CapabilityAsRoot, IsGrantedOnExecution) {
   ASSERT_EQ(Spawn({"/bin/cp", "/usr/bin/chown", "chown"}), 0);
   MakeFile("f");
   ASSERT_EQ(chmod("chown", 0755), 0);

@@ -1,4 +1,4 @@
-// What the flags "immutable" and "append only" of chattr(1) forbid.
+// The operations that the flags "immutable" and "append only" of chattr(1) forbid.
 
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -16,7 +16,7 @@ namespace {
 
 class Chattr : public Conformance {
  protected:
-  // Takes the flags away again: nothing else could clean up.
+  // Clears the flags. Otherwise the directory could not be removed.
   void TearDown() override {
     for (const std::string& path : flagged_) {
       const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -71,7 +71,7 @@ TEST_P(Chattr, AnAppendOnlyFileIsOpenedForAppendingOnly) {
   EXPECT_EQ(ReadFile("f"), "content!");
 }
 
-// The kernel checks F_SETFL without asking anybody, and a FUSE inode does not tell it of the flag.
+// The kernel handles F_SETFL without a request, and a FUSE inode does not have the flag.
 TEST_P(Chattr, AppendCannotBeSwitchedOff) {
   MakeFile("f", "content");
   SetFlags("f", FS_APPEND_FL);
@@ -79,7 +79,7 @@ TEST_P(Chattr, AppendCannotBeSwitchedOff) {
   EXPECT_EQ(ErrnoOf(fcntl(fd.get(), F_SETFL, 0)), on_memfuse() ? 0 : EPERM);
 }
 
-TEST_P(Chattr, WhatIsOpenForWritingGoesOn) {
+TEST_P(Chattr, OpenDescriptorsStayWritable) {
   for (const int flag : kBoth) {
     const std::string name = "f" + std::to_string(flag);
     MakeFile(name, "content");
@@ -117,7 +117,7 @@ TEST_P(Chattr, AttributesStay) {
       EXPECT_EQ(getxattr(path, "user.a", &c, 1), 1);
       const timespec omit[2] = {{0, UTIME_OMIT}, {0, UTIME_OMIT}};
       EXPECT_EQ(utimensat(AT_FDCWD, path, omit, 0), 0);
-      // touch(1) is allowed where appending is.
+      // touch(1) is allowed on append-only files.
       EXPECT_EQ(ErrnoOf(utimensat(AT_FDCWD, path, nullptr, 0)), flag == FS_APPEND_FL ? 0 : EPERM);
     }
   }
@@ -167,12 +167,12 @@ TEST_P(Chattr, AnImmutableDirectoryKeepsItsEntries) {
   EXPECT_EQ(ErrnoOf(rename("d/f", "d/n")), EPERM);
   EXPECT_EQ(ErrnoOf(unlink("d/f")), EPERM);
   EXPECT_EQ(ErrnoOf(rmdir("d/e")), EPERM);
-  // What is not allowed anyway keeps its errno.
+  // An operation that is forbidden anyway keeps its errno.
   EXPECT_EQ(ErrnoOf(mkdir("d/e", 0755)), EEXIST);
   EXPECT_EQ(ErrnoOf(open("d/f", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644)), EEXIST);
   EXPECT_EQ(ErrnoOf(unlink("d/missing")), ENOENT);
   EXPECT_EQ(watch.Moved(), "");
-  // The files in it are their own.
+  // The flag does not affect the files in the directory.
   EXPECT_EQ(truncate("d/f", 3), 0);
   EXPECT_EQ(chmod("d/f", 0600), 0);
   MakeFile("d/e/f");
@@ -220,20 +220,20 @@ TEST_P(Chattr, StatxShowsThem) {
   struct statx s;
   ASSERT_EQ(statx(AT_FDCWD, "f", 0, STATX_BASIC_STATS | STATX_BTIME, &s), 0);
   constexpr uint64_t kKnown = STATX_ATTR_IMMUTABLE | STATX_ATTR_NODUMP | STATX_ATTR_APPEND;
-  // The kernel's FUSE client takes no attribute bits from the server's STATX.
+  // The kernel's FUSE client ignores the attribute bits of the server's STATX.
   EXPECT_EQ(s.stx_attributes_mask & kKnown, on_memfuse() ? 0 : kKnown);
   EXPECT_EQ(s.stx_attributes & kKnown, on_memfuse() ? 0 : kKnown & ~uint64_t{STATX_ATTR_APPEND});
 }
 
-// access(2) is answered from mode bits; only the server knows of the flag, and is not asked.
-TEST_P(Chattr, AccessKnowsOfIt) {
+// The kernel answers access(2) from mode bits. Only the server knows the flag, and gets no request.
+TEST_P(Chattr, AccessRespectsTheFlags) {
   MakeFile("f");
   SetFlags("f", FS_IMMUTABLE_FL);
   EXPECT_EQ(ErrnoOf(access("f", W_OK)), on_memfuse() ? 0 : EPERM);
   EXPECT_EQ(access("f", R_OK), 0);
 }
 
-TEST_P(Chattr, AStrangersErrno) {
+TEST_P(Chattr, TheErrnoForOtherUsers) {
   MakeFile("f", "content", 0666);
   ASSERT_EQ(mkdir("d", 0777), 0);
   MakeFile("d/f", "content", 0666);

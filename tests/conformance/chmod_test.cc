@@ -14,7 +14,7 @@ ROOT_CONFORMANCE_SUITE(ChmodAsRoot);
 #define SYS_fchmodat2 452
 #endif
 
-// Later than the C library; in Linux since 6.6.
+// This call is newer than the C library's support; Linux has it since 6.6.
 int Fchmodat2(int dir, const char* path, mode_t mode, int flags) {
   return ErrnoOf(syscall(SYS_fchmodat2, dir, path, mode, flags));
 }
@@ -47,7 +47,7 @@ TEST_P(Chmod, MovesTheChangeTimeOnly) {
     EXPECT_EQ(object.Moved(true), "c");
     EXPECT_EQ(parent.Moved(true), "");
     const TimeWatch again(path);
-    ASSERT_EQ(chmod(path.c_str(), 0700), 0);  // even where nothing changes
+    ASSERT_EQ(chmod(path.c_str(), 0700), 0);  // even if nothing changes
     EXPECT_EQ(again.Moved(true), "c");
   }
 }
@@ -135,7 +135,7 @@ TEST_P(ChmodAsRoot, SetsBitsOfDevices) {
   }
 }
 
-TEST_P(ChmodAsRoot, IsForTheOwner) {
+TEST_P(ChmodAsRoot, IsAllowedForTheOwner) {
   for (const Type type : AllTypes()) {
     if (type == Type::kSymlink) continue;
     TRACE(ToString(type));
@@ -172,7 +172,7 @@ TEST_P(ChmodAsRoot, SetgidOfAFileNeedsMembershipInItsGroup) {
   for (const Type type : {Type::kFile, Type::kFifo, Type::kSocket, Type::kDirectory}) {
     TRACE(ToString(type));
     MakeObject(type, "x");
-    // Foreign, by a supplementary group, and by the primary one.
+    // A foreign group, a supplementary group of the caller, and its primary group.
     const struct {
       gid_t gid;
       bool member;
@@ -184,7 +184,7 @@ TEST_P(ChmodAsRoot, SetgidOfAFileNeedsMembershipInItsGroup) {
         TRACE(std::oct << mode);
         ASSERT_EQ(As(kAlice, [&] { return ErrnoOf(chmod("x", mode)); }), 0);
         EXPECT_EQ(Permissions("x"), group.member ? mode : mode & ~mode_t{S_ISGID});
-        // Root is a member of every group.
+        // Root counts as a member of every group.
         ASSERT_EQ(chmod("x", mode), 0);
         EXPECT_EQ(Permissions("x"), mode);
       }

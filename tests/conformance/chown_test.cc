@@ -17,7 +17,7 @@ void Remove(const std::string& path) {
   }
 }
 
-TEST_P(Chown, ToOneselfIsForTheOwner) {
+TEST_P(Chown, ToTheSameOwnerIsForTheOwner) {
   for (const Type type : TypesWithoutPrivilege()) {
     TRACE(ToString(type));
     MakeObject(type, "x");
@@ -29,7 +29,7 @@ TEST_P(Chown, ToOneselfIsForTheOwner) {
   }
 }
 
-TEST_P(Chown, OfNobodyToNobodyMovesTheChangeTime) {
+TEST_P(Chown, WithoutIdsMovesTheChangeTime) {
   for (const Type type : TypesWithoutPrivilege()) {
     TRACE(ToString(type));
     MakeObject(type, "x");
@@ -40,7 +40,7 @@ TEST_P(Chown, OfNobodyToNobodyMovesTheChangeTime) {
   }
 }
 
-TEST_P(Chown, FollowsUnlessTold) {
+TEST_P(Chown, FollowsSymbolicLinksByDefault) {
   MakeFile("f");
   ASSERT_EQ(symlink("f", "s"), 0);
   const TimeWatch file("f"), link("s");
@@ -67,7 +67,7 @@ TEST_P(Chown, FlagsAndDescriptors) {
   EXPECT_EQ(ErrnoOf(fchown(-1, kSameUser, kSameGroup)), EBADF);
 }
 
-TEST_P(ChownAsRoot, RootGivesEverythingToAnybody) {
+TEST_P(ChownAsRoot, RootMaySetAnyOwner) {
   for (const Type type : AllTypes()) {
     TRACE(ToString(type));
     MakeObject(type, "x");
@@ -93,7 +93,7 @@ TEST_P(ChownAsRoot, RootGivesEverythingToAnybody) {
   }
 }
 
-TEST_P(ChownAsRoot, OfALinkIsNotOfItsTarget) {
+TEST_P(ChownAsRoot, LchownChangesTheLink) {
   MakeFile("f");
   ASSERT_EQ(symlink("f", "s"), 0);
   ASSERT_EQ(lchown("s", 123, 456), 0);
@@ -107,7 +107,7 @@ TEST_P(ChownAsRoot, OfALinkIsNotOfItsTarget) {
   EXPECT_EQ(ErrnoOf(chown("dangling", 1, 1)), ENOENT);
 }
 
-TEST_P(ChownAsRoot, OthersGiveNothingAway) {
+TEST_P(ChownAsRoot, OtherUsersCannotChangeOwners) {
   for (const Type type : AllTypes()) {
     TRACE(ToString(type));
     MakeObject(type, "x");
@@ -116,13 +116,13 @@ TEST_P(ChownAsRoot, OthersGiveNothingAway) {
     const auto to = [](uid_t uid, gid_t gid) {
       return [=] { return ErrnoOf(lchown("x", uid, gid)); };
     };
-    // The owner: neither to another user, nor to a group that is not the caller's.
+    // The owner may set neither another user, nor a group that the caller is not in.
     EXPECT_EQ(As(kAlice, to(kBob.uid, kSameGroup)), EPERM);
     EXPECT_EQ(As(kAlice, to(0, kSameGroup)), EPERM);
     EXPECT_EQ(As(kAlice, to(kSameUser, kBob.gid)), EPERM);
     EXPECT_EQ(As(kAlice, to(kBob.uid, kAlice.gid)), EPERM);
     EXPECT_EQ(As(kAlice, to(kAlice.uid, kBob.gid)), EPERM);
-    // Others: nothing at all, not even what would change nothing.
+    // Other users may not even make a call that changes nothing.
     EXPECT_EQ(As(kBob, to(kBob.uid, kSameGroup)), EPERM);
     EXPECT_EQ(As(kBob, to(kAlice.uid, kSameGroup)), EPERM);
     EXPECT_EQ(As(kBob, to(kSameUser, kAlice.gid)), EPERM);
@@ -131,13 +131,13 @@ TEST_P(ChownAsRoot, OthersGiveNothingAway) {
     EXPECT_EQ(LStat("x").st_uid, kAlice.uid);
     EXPECT_EQ(LStat("x").st_gid, kAlice.gid);
     EXPECT_EQ(object.Moved(), "");
-    // Except what names nobody.
+    // A call without ids is allowed.
     EXPECT_EQ(As(kBob, to(kSameUser, kSameGroup)), 0);
     Remove("x");
   }
 }
 
-TEST_P(ChownAsRoot, TheOwnerGivesToGroupsOfHers) {
+TEST_P(ChownAsRoot, TheOwnerMaySetItsGroups) {
   for (const Type type : AllTypes()) {
     TRACE(ToString(type));
     MakeObject(type, "x");
@@ -148,7 +148,7 @@ TEST_P(ChownAsRoot, TheOwnerGivesToGroupsOfHers) {
     EXPECT_EQ(object.Moved(), "c");
     EXPECT_EQ(As(kAlice, [] { return ErrnoOf(lchown("x", kAlice.uid, kAlice.gid)); }), 0);
     EXPECT_EQ(LStat("x").st_gid, kAlice.gid);
-    // A group that the file has already, though the owner is not in it.
+    // A group that the file already has, although the owner is not in it.
     ASSERT_EQ(lchown("x", kAlice.uid, 4000), 0);
     EXPECT_EQ(As(kAlice, [] { return ErrnoOf(lchown("x", kAlice.uid, 4000)); }), 0);
     EXPECT_EQ(LStat("x").st_gid, 4000u);
@@ -156,7 +156,7 @@ TEST_P(ChownAsRoot, TheOwnerGivesToGroupsOfHers) {
   }
 }
 
-TEST_P(ChownAsRoot, ByADescriptorTheSameRulesHold) {
+TEST_P(ChownAsRoot, FchownHasTheSameRules) {
   MakeFile("f", "", 0666);
   Give("f", kAlice);
   const auto by_descriptor = [](uid_t uid, gid_t gid) {
@@ -171,8 +171,8 @@ TEST_P(ChownAsRoot, ByADescriptorTheSameRulesHold) {
   EXPECT_EQ(LStat("f").st_gid, kShared);
 }
 
-// Who changes the owner takes the set-id bits away: S_ISGID only where the group may execute, or
-// where the caller is not in it.
+// A change of owner clears the set-id bits. It clears S_ISGID only if the group may execute, or if
+// the caller is not in the group.
 TEST_P(ChownAsRoot, ClearsSetIdBitsOfFiles) {
   const struct {
     mode_t before, after_owner, after_root;
@@ -198,7 +198,7 @@ TEST_P(ChownAsRoot, ClearsSetIdBitsOfFiles) {
   }
 }
 
-TEST_P(ChownAsRoot, ClearsSetIdBitsThoughNobodyIsNamed) {
+TEST_P(ChownAsRoot, ClearsSetIdBitsEvenWithoutIds) {
   MakeFile("f");
   for (const User& user : {kAlice, kRoot}) {
     TRACE(user.uid);

@@ -34,7 +34,7 @@ TEST_P(Chdir, FollowsNamesAndMoves) {
   EXPECT_EQ(fchdir(Open(".", O_PATH).get()), 0);
 }
 
-TEST_P(Chdir, ARemovedDirectoryIsADeadEnd) {
+TEST_P(Chdir, NoPathLeadsOutOfARemovedDirectory) {
   ASSERT_EQ(mkdir("a", 0755), 0);
   ASSERT_EQ(chdir("a"), 0);
   ASSERT_EQ(rmdir("../a"), 0);
@@ -82,7 +82,7 @@ TEST_P(Chroot, TheNewRootIsTheTop) {
 }
 
 TEST_P(Chroot, AProgramRunsInside) {
-  // A script whose interpreter is inside as well needs nothing else.
+  // A script needs only its interpreter inside the new root.
   ASSERT_EQ(mkdir("r", 0755), 0);
   const std::string listed = OutputOf({"/usr/bin/ldd", "/bin/true"});
   MakeFile("r/true", ReadFile("/bin/true"), 0755);
@@ -128,10 +128,10 @@ TEST_P(Chroot, PivotRoot) {
   ASSERT_EQ(mkdir("r", 0755), 0);
   MakeFile("r/f", "inside");
   EXPECT_EQ(InChild([] {
-              // There is no way back for this process.
+              // This process cannot return to the old root.
               if (unshare(CLONE_NEWNS) != 0) return errno;
               if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return errno;
-              // The new root has to be a mount.
+              // The new root must be a mount point.
               if (syscall(SYS_pivot_root, "r", "r") == 0 || errno != EINVAL) return -1;
               if (mount("r", "r", nullptr, MS_BIND, nullptr) != 0 || chdir("r") != 0) return errno;
               if (syscall(SYS_pivot_root, ".", ".") != 0) return errno;

@@ -32,7 +32,7 @@ class Flag {
   volatile int* const value_;
 };
 
-// Writes records that consist of one byte each, over and over.
+// Repeatedly writes records that consist of one byte value each.
 int WriteRecords(int flags, int seed, int rounds) {
   const int fd = open("f", O_RDWR | flags);
   alignas(4096) static char record[kRecord];
@@ -44,8 +44,8 @@ int WriteRecords(int flags, int seed, int rounds) {
   return 0;
 }
 
-// Writers hold the inode's lock, so whoever writes wins as a whole: POSIX asks for it, and tmpfs
-// keeps it between writes. (Reads are not part of the bargain there.)
+// Writers hold the inode's lock, so each write is atomic with respect to other writes, as POSIX
+// requires. tmpfs does the same. (tmpfs does not make reads atomic.)
 void WritersDoNotMix(int flags) {
   MakeFile("f", std::string(kRecord * kRecords, 'a'));
   std::vector<std::unique_ptr<Process>> writers;
@@ -66,7 +66,7 @@ TEST_P(ConcurrentIo, DirectWritersDoNotMix) {
   WritersDoNotMix(O_DIRECT);
 }
 
-TEST_P(ConcurrentIo, LargeWritesDoNotMixEither) {
+TEST_P(ConcurrentIo, LargeWritesDoNotMix) {
   constexpr size_t kLarge = 100000;
   MakeFile("f", std::string(kLarge, 'a'));
   std::vector<std::unique_ptr<Process>> writers;
@@ -85,8 +85,8 @@ TEST_P(ConcurrentIo, LargeWritesDoNotMixEither) {
   EXPECT_EQ(content, std::string(kLarge, content[0]));
 }
 
-// Every 8 bytes that a reader sees are of one write, and no older than those it saw before.
-TEST_P(ConcurrentIo, ReadersSeeTimeGoForward) {
+// Every 8 bytes that a reader sees are from one write, and no older than those that it saw before.
+TEST_P(ConcurrentIo, ReadersNeverSeeOlderData) {
   MakeFile("f", std::string(kRecord, '\0'));
   Flag done;
   Process writer([&] {
@@ -115,7 +115,7 @@ TEST_P(ConcurrentIo, ReadersSeeTimeGoForward) {
   for (const auto& reader : readers) EXPECT_EQ(reader->Wait(), 0);
 }
 
-// A file only grows by appends: what was read once is never different, nor zeros, later.
+// A file grows by appends only. Bytes that were read once never change later, not even to zeros.
 TEST_P(ConcurrentIo, ReadersOfALogSeeWholeBytes) {
   MakeFile("f");
   Flag done;

@@ -23,7 +23,7 @@ namespace {
 constexpr int kChildTimeoutMs = 30000;
 constexpr int kMomentMs = 30;
 
-// Removes a tree, whatever permissions lie in the way.
+// Removes a tree, whatever its permissions are.
 void RemoveTree(int parent, const std::string& name) {
   if (unlinkat(parent, name.c_str(), 0) == 0 || errno == ENOENT) return;
   if (unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0) return;
@@ -41,8 +41,8 @@ void RemoveTree(int parent, const std::string& name) {
   unlinkat(parent, name.c_str(), AT_REMOVEDIR);
 }
 
-// Closes what a case left open on this file system: it would keep the file system from being
-// remounted, or an inode from going, in a later case.
+// Closes the descriptors on this file system that a case left open. They would prevent a remount,
+// or keep an inode, in a later case.
 void CloseLeftovers(dev_t device) {
   std::vector<int> leftovers;
   DIR* const dir = opendir("/proc/self/fd");
@@ -150,7 +150,8 @@ int WithCapabilities(const User& user, uint64_t capabilities, const std::functio
     for (int i = 0; i < 2; ++i) {
       data[i].effective = data[i].permitted = static_cast<uint32_t>(capabilities >> (32 * i));
     }
-    // A change of user takes the effective ones away, not those that are kept.
+    // A change of user clears the effective capabilities, not the permitted ones with
+    // PR_SET_KEEPCAPS.
     if (prctl(PR_SET_KEEPCAPS, 1) != 0 || setgroups(user.groups.size(), user.groups.data()) != 0 ||
         setresgid(user.gid, user.gid, user.gid) != 0 ||
         setresuid(user.uid, user.uid, user.uid) != 0 || syscall(SYS_capset, &header, data) != 0) {
@@ -322,8 +323,9 @@ void MakeObject(Type type, const std::string& path) {
 }
 
 TimeWatch::TimeWatch(const std::string& path) : path_(path), before_(LStat(path)) {
-  // tmpfs stamps with a clock that moves every few milliseconds. A process may see a tick of it a
-  // moment after the kernel has stamped with it, so the stamp has to lie behind, too.
+  // tmpfs takes timestamps from a clock that ticks every few milliseconds. A process may see a tick
+  // a moment after the kernel has used it for a timestamp, so the file's timestamp must have
+  // advanced, too.
   const auto later = [](const timespec& a, const timespec& b) {
     return a.tv_sec != b.tv_sec ? a.tv_sec > b.tv_sec : a.tv_nsec > b.tv_nsec;
   };

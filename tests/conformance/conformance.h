@@ -1,18 +1,18 @@
-// What every conformance case stands on.
+// The common part of every conformance case.
 //
 // A case is written from POSIX.1-2017 and the Linux manual pages, and runs twice: on a memfuse
-// mount and on a kernel tmpfs beside it. An expectation that tmpfs does not meet is a wrong
-// expectation, one that memfuse alone does not meet is a bug; a difference that FUSE itself imposes
-// says so where it is tested (on_memfuse()).
+// mount and on a kernel tmpfs. An expectation that tmpfs does not meet is wrong. One that only
+// memfuse does not meet is a bug. A test of a difference that FUSE itself imposes states the
+// difference (on_memfuse()).
 //
 //   TEST_P(Rename, OntoItselfIsNothing) { ... }      needs no privilege, runs everywhere
 //   TEST_P(RenameAsRoot, ...)                        needs root, and the users Alice and Bob
 //
-// Suites are declared with CONFORMANCE_SUITE(Rename) or ROOT_CONFORMANCE_SUITE(RenameAsRoot); one
-// of the latter is not instantiated where the program runs as an ordinary user.
+// Suites are declared with CONFORMANCE_SUITE(Rename) or ROOT_CONFORMANCE_SUITE(RenameAsRoot). The
+// latter is not instantiated if an unprivileged user runs the program.
 //
-// Each case has a fresh directory of its own, mode 0777, which is also its working directory, so
-// that relative paths are all it needs.
+// Each case has a fresh directory of mode 0777, which is also its working directory, so that
+// relative paths are sufficient.
 
 #ifndef MEMFUSE_TESTS_CONFORMANCE_CONFORMANCE_H_
 #define MEMFUSE_TESTS_CONFORMANCE_CONFORMANCE_H_
@@ -39,22 +39,22 @@ namespace memfuse::conformance {
 using base::UniqueFd;
 using test::KernelAtLeast;
 
-// Where the two file systems are mounted; from the command line.
+// The mount points of the two file systems; from the command line.
 struct FileSystemUnderTest {
   std::string name;       // "memfuse" or "tmpfs"
   std::string directory;  // an existing directory on it that the caller may write to
 };
 std::vector<FileSystemUnderTest> FileSystems();
-// The same, of 16 MiB and 200 inodes (and what is in use at the beginning).
+// The same, with 16 MiB and 200 inodes (in addition to those in use at the beginning).
 inline constexpr uint64_t kSmallSize = 16 << 20;
 inline constexpr uint64_t kSmallInodes = 200;
 std::vector<FileSystemUnderTest> SmallFileSystems();
-// How GoogleTest shows one.
+// Prints a file system for GoogleTest.
 void PrintTo(const FileSystemUnderTest& fs, std::ostream* out);
 std::string NameOf(const testing::TestParamInfo<FileSystemUnderTest>& info);
 bool RunsAsRoot();
 
-// Somebody who makes calls. Group kShared has Alice and Bob in it as a supplementary group.
+// A user that makes calls. Alice and Bob have kShared as a supplementary group.
 struct User {
   uid_t uid;
   gid_t gid;
@@ -66,40 +66,40 @@ inline const User kAlice{1001, 1001, {kShared}};
 inline const User kBob{1002, 1002, {kShared}};
 inline const User kStranger{1003, 1003, {}};
 
-// 0, or the errno that a call (which returns -1 on failure) left.
+// 0, or the errno of a call that returns -1 on failure.
 template <typename T>
 int ErrnoOf(T result) {
   return result == static_cast<T>(-1) ? errno : 0;
 }
 
-// Memory that is not there, and a negative count, without the compiler knowing.
+// An invalid address and a negative count, hidden from the compiler.
 char* BadAddress();
 int MinusOne();
 
-// Runs `call` in a child process as `user` (root only) and returns what it returned: 0, or an
-// errno. The child has the same working directory and descriptors. A child that crashes or does not
-// end within 30 s fails the test.
+// Runs `call` in a child process as `user` (root only); returns its result: 0, or an errno. The
+// child has the same working directory and descriptors. A child that crashes or does not end within
+// 30 s fails the test.
 int As(const User& user, const std::function<int()>& call);
-// The same with these capabilities alone, one bit for each CAP_*.
+// The same with only these capabilities, one bit for each CAP_*.
 int WithCapabilities(const User& user, uint64_t capabilities, const std::function<int()>& call);
 inline uint64_t CapabilityBit(int capability) { return uint64_t{1} << capability; }
-// In a child process without changing the user.
+// Runs `call` in a child process of the same user.
 int InChild(const std::function<int()>& call);
 
-// Waits until `done`, for up to 10 s: FUSE tells its server of the last use of an inode, and lets
-// go of it, a moment after the call that ended it.
+// Waits until `done`, for up to 10 s. The kernel sends RELEASE and FORGET to a FUSE server a moment
+// after the last use of an inode.
 bool Eventually(const std::function<bool()>& done);
 
-// A process that runs `call` beside the case.
+// A process that runs `call` concurrently with the case.
 class Process {
  public:
   explicit Process(const std::function<int()>& call);
   ~Process();  // waits
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
-  // What the call returned. A process that crashes or does not end within 30 s fails the test.
+  // The result of the call. A process that crashes or does not end within 30 s fails the test.
   int Wait();
-  // Whether it is still running after a moment: that it blocks, not that it would for ever.
+  // Whether the process is still running after a moment: the call blocks for now.
   bool Blocks();
   pid_t pid() const { return pid_; }
 
@@ -114,11 +114,11 @@ class Conformance : public testing::TestWithParam<FileSystemUnderTest> {
   void TearDown() override;
 
   bool on_memfuse() const { return GetParam().name == "memfuse"; }
-  // On a memfuse whose daemon reads and writes file data: the kernel caches pages, and does not
-  // tell of reads that it answers from them. Where it serves the data from a tmpfs by itself
-  // (passthrough), file data behaves as that tmpfs does.
+  // True on a memfuse whose daemon reads and writes file data. The kernel caches pages, and sends
+  // no request for reads that the page cache answers. With passthrough, file data behaves as on the
+  // private tmpfs.
   bool daemon_serves_data() const;
-  // Absolute path of something in the case's directory.
+  // The absolute path of a name in the case's directory.
   std::string Absolute(const std::string& path) const { return directory_ + "/" + path; }
   const std::string& directory() const { return directory_; }
   const std::string& mount_directory() const { return GetParam().directory; }
@@ -127,12 +127,12 @@ class Conformance : public testing::TestWithParam<FileSystemUnderTest> {
   std::string directory_;
 };
 
-// Makes a regular file with this content; a failure fails the test.
+// Makes a regular file with this content. An error fails the test.
 void MakeFile(const std::string& path, const std::string& content = "", mode_t mode = 0644);
 void MakeDirectory(const std::string& path, mode_t mode = 0755);
 void Give(const std::string& path, const User& user);  // chown(2), not following; root only
 std::string ReadFile(const std::string& path);
-// open(2) that fails the test when it fails.
+// open(2). An error fails the test.
 UniqueFd Open(const std::string& path, int flags, mode_t mode = 0644);
 struct stat Stat(const std::string& path);               // follows
 struct stat LStat(const std::string& path);              // does not
@@ -143,23 +143,24 @@ mode_t Permissions(const std::string& path);             // 07777, of the object
 inline constexpr size_t kNameMax = 255;
 std::string LongName(size_t length);
 
-// All types of objects, for tables: MakeObject(type, path) makes one (devices need root).
+// All types of objects, for tables. MakeObject(type, path) makes one (devices need root).
 enum class Type { kFile, kDirectory, kSymlink, kFifo, kSocket, kCharDevice, kBlockDevice };
 std::vector<Type> TypesWithoutPrivilege();  // all but devices
 std::vector<Type> AllTypes();
 std::string ToString(Type type);
 void MakeObject(Type type, const std::string& path);
 
-// Why a case that goes through types, users or calls failed: TRACE(ToString(type)).
+// Adds the type, user or call of the iteration to failure messages: TRACE(ToString(type)).
 #define TRACE(what) SCOPED_TRACE(testing::Message() << what)
 
-// Which times of an object a call moved, to the nanosecond. Waits for the clock to tick first.
+// The times of an object that a call moved, to the nanosecond. The constructor waits for a tick of
+// the clock.
 //   TimeWatch watch("f"); chmod(...); EXPECT_EQ(watch.Moved(), "c");
 class TimeWatch {
  public:
   explicit TimeWatch(const std::string& path);
-  // Of "a", "m", "c" those that are another value now, in this order; "" for none. atime is only
-  // reported if `with_atime`: reads move it as the mount says (relatime).
+  // Those of "a", "m", "c" that have changed, in this order; "" for none. atime is only reported if
+  // `with_atime`, because reads move it as the mount specifies (relatime).
   std::string Moved(bool with_atime = false) const;
 
  private:
@@ -167,7 +168,7 @@ class TimeWatch {
   struct stat before_;
 };
 
-// At the head of a case: what one of the two has since Linux 6.6 only.
+// At the beginning of a case: a feature that memfuse or tmpfs has only since Linux 6.6.
 #define NEEDS_USER_ATTRIBUTES()              \
   if (!on_memfuse() && !KernelAtLeast(6, 6)) \
   GTEST_SKIP() << "tmpfs has no user.* attributes before Linux 6.6"

@@ -76,7 +76,7 @@ TEST_P(Copy, InsideOneFile) {
   EXPECT_EQ(copy_file_range(fd.get(), &from, fd.get(), &to, 5000, 0), 5000);
   expected.replace(10000, 5000, expected.substr(100, 5000));
   EXPECT_EQ(ReadFile("a"), expected);
-  // Ranges that touch.
+  // Adjacent ranges.
   from = 0;
   to = 1000;
   EXPECT_EQ(copy_file_range(fd.get(), &from, fd.get(), &to, 1000, 0), 1000);
@@ -96,7 +96,7 @@ TEST_P(Copy, OverlappingRangesAreInvalid) {
     from = to = 0;
     EXPECT_EQ(ErrnoOf(copy_file_range(fd.get(), &from, out, &to, 10, 0)), EINVAL);
   }
-  // What lies behind the end is not copied, so it does not overlap.
+  // The range beyond the end is not copied, so it does not overlap.
   off_t from = 19000, to = 20000;
   EXPECT_EQ(copy_file_range(fd.get(), &from, fd.get(), &to, 5000, 0), 1000);
   EXPECT_EQ(Stat("a").st_size, 21000);
@@ -118,7 +118,7 @@ TEST_P(Copy, OfHolesReadsAsZeros) {
   EXPECT_EQ(ReadFile("b"), std::string(9000, '\0') + "x" + std::string(10999, '\0'));
 }
 
-TEST_P(Copy, SeesWhatWasJustWritten) {
+TEST_P(Copy, SeesRecentWrites) {
   const UniqueFd in = Open("a", O_CREAT | O_RDWR), out = Open("b", O_CREAT | O_RDWR);
   for (int i = 0; i < 20; ++i) {
     const std::string text = "round " + std::to_string(i + 100);

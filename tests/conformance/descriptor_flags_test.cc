@@ -1,5 +1,5 @@
-// Flags of an open file that fcntl(2) F_SETFL adds and takes away, and epoll(7) on regular files.
-// O_APPEND has cases of its own (append_test.cc).
+// Flags of an open file that fcntl(2) F_SETFL sets and clears, and epoll(7) on regular files.
+// append_test.cc tests O_APPEND.
 
 #include <sys/epoll.h>
 
@@ -27,9 +27,10 @@ bool ReadMovesAccessTime(const UniqueFd& fd, const std::string& path) {
   return Stat(path).st_atim.tv_sec != 1;
 }
 
-// The kernel opens the file behind a passed-through one with the flags of open(2), and F_SETFL does
-// not reach it. Reads with O_DIRECT reach the daemon, where it has the data.
-TEST_P(DescriptorFlags, NoatimeComesAndGoes) {
+// With passthrough the kernel opens the backing file with the flags of open(2), and F_SETFL does
+// not change the flags of the backing file. In the daemon store, reads with O_DIRECT reach the
+// daemon.
+TEST_P(DescriptorFlags, NoatimeCanBeSetAndCleared) {
   MakeFile("f", "content");
   const bool stays_as_opened = on_memfuse() && !daemon_serves_data();
   const UniqueFd without = Open("f", O_RDONLY | O_DIRECT);
@@ -43,13 +44,13 @@ TEST_P(DescriptorFlags, NoatimeComesAndGoes) {
   EXPECT_EQ(fcntl(with.get(), F_GETFL) & O_NOATIME, 0);
 }
 
-TEST_P(DescriptorFlags, DirectComesAndGoes) {
+TEST_P(DescriptorFlags, DirectCanBeSetAndCleared) {
   MakeFile("f", "0123456789");
   const UniqueFd fd = Open("f", O_RDWR);
   for (const int flag : {O_DIRECT, 0, O_DIRECT}) {
     ASSERT_EQ(fcntl(fd.get(), F_SETFL, flag), 0);
     EXPECT_EQ(fcntl(fd.get(), F_GETFL) & O_DIRECT, flag);
-    // Nothing has to be aligned.
+    // No alignment is necessary.
     char bytes[3] = {};
     EXPECT_EQ(pwrite(fd.get(), "abc", 3, 5), 3);
     EXPECT_EQ(pread(fd.get(), bytes, 3, 5), 3);
@@ -57,7 +58,7 @@ TEST_P(DescriptorFlags, DirectComesAndGoes) {
   }
 }
 
-TEST_P(DescriptorFlags, SyncIsOfOpenOnly) {
+TEST_P(DescriptorFlags, SyncIsSetByOpenOnly) {
   MakeFile("f", "content");
   const UniqueFd fd = Open("f", O_RDWR), synchronous = Open("f", O_RDWR | O_SYNC);
   ASSERT_EQ(fcntl(fd.get(), F_SETFL, O_SYNC | O_DSYNC), 0);
@@ -77,7 +78,7 @@ TEST_P(DescriptorFlags, NonblockChangesNothingAndAsyncIsNotKept) {
   EXPECT_EQ(write(fd.get(), "x", 1), 1);
 }
 
-// The kernel's FUSE files have a poll operation, also where the server refuses FUSE_POLL.
+// The kernel's FUSE files have a poll operation, even if the server refuses FUSE_POLL.
 TEST_P(DescriptorFlags, RegularFilesInAnEpollSet) {
   MakeFile("f", "content");
   const UniqueFd set(epoll_create1(EPOLL_CLOEXEC)), fd = Open("f", O_RDWR);

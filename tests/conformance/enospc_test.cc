@@ -1,7 +1,7 @@
-// What a file system that is full answers, and that it gives everything back.
+// The errors of a full file system, and the release of all its space.
 //
-// memfuse counts names, inodes and page tables against its size and tmpfs counts pages only, so
-// what fits is checked as a range.
+// memfuse charges names, inodes and page tables to its size, and tmpfs charges pages only, so the
+// tests check ranges.
 
 #include <sys/statvfs.h>
 #include <sys/xattr.h>
@@ -28,7 +28,7 @@ uint64_t FreeBytes() {
 
 class Full : public Conformance {
  protected:
-  // What the case before removed may still be on its way out.
+  // Files that the previous case removed may still use space for a moment.
   void SetUp() override {
     Conformance::SetUp();
     const auto empty = [] {
@@ -40,7 +40,7 @@ class Full : public Conformance {
 };
 INSTANTIATE_TEST_SUITE_P(On, Full, testing::ValuesIn(SmallFileSystems()), NameOf);
 
-// Writes until nothing fits any more; returns how much did.
+// Writes until the file system is full; returns the number of bytes written.
 uint64_t Fill(int fd) {
   const std::string piece(kPiece, 'x');
   uint64_t total = 0;
@@ -48,7 +48,7 @@ uint64_t Fill(int fd) {
     const ssize_t n = write(fd, piece.data(), size);
     if (n > 0) {
       total += static_cast<uint64_t>(n);
-      if (total > 2 * kSmallSize) break;  // the caller sees it
+      if (total > 2 * kSmallSize) break;  // the caller fails
     } else {
       EXPECT_EQ(ErrnoOf(n), ENOSPC);
       size /= 2;
@@ -57,7 +57,7 @@ uint64_t Fill(int fd) {
   return total;
 }
 
-TEST_P(Full, AWriteIsCutAndThenRefused) {
+TEST_P(Full, AWriteIsShortAndThenRefused) {
   const UniqueFd fd = Open("f", O_CREAT | O_RDWR);
   const std::string piece(3 << 20, 'x');
   uint64_t total = 0;
@@ -80,7 +80,7 @@ TEST_P(Full, AWriteIsCutAndThenRefused) {
   EXPECT_EQ(content.find_first_not_of('x'), std::string::npos);
 }
 
-TEST_P(Full, WhatIsThereCanBeOverwritten) {
+TEST_P(Full, ExistingDataCanBeOverwritten) {
   const UniqueFd fd = Open("f", O_CREAT | O_RDWR);
   const uint64_t total = Fill(fd.get());
   ASSERT_GE(total, kLeastData);
@@ -96,7 +96,7 @@ TEST_P(Full, ARefusedWriteMovesNoTime) {
   Fill(fd.get());
   const TimeWatch watch("f");
   EXPECT_EQ(ErrnoOf(pwrite(fd.get(), "abc", 3, 100 << 20)), ENOSPC);
-  // tmpfs stamps the file before it looks for space, which POSIX does not want.
+  // tmpfs updates the times before it allocates space, contrary to POSIX.
   EXPECT_EQ(watch.Moved(), daemon_serves_data() ? "" : "mc");
 }
 
@@ -122,7 +122,7 @@ TEST_P(Full, StatfsCountsDownAndBack) {
   EXPECT_LE(FreeBytes(), uint64_t{64} << 10);
   EXPECT_LE(total, before);
   ASSERT_EQ(unlink("f"), 0);
-  // While it is open it takes space.
+  // While it is open it uses space.
   EXPECT_LE(FreeBytes(), uint64_t{64} << 10);
   fd.reset();
   EXPECT_TRUE(Eventually([&] { return FreeBytes() >= before; })) << FreeBytes() << " " << before;
@@ -149,7 +149,7 @@ TEST_P(Full, FallocateKeepsNothingOfAFailure) {
   EXPECT_EQ(fallocate(fd.get(), 0, 0, kLeastData), 0);
   EXPECT_EQ(ErrnoOf(fallocate(fd.get(), 0, kLeastData, 2 << 20)), ENOSPC);
   EXPECT_EQ(Stat("f").st_size, static_cast<off_t>(kLeastData));
-  // What was reserved can be written although nothing else is left.
+  // A reserved range can be written although no other space is left.
   const UniqueFd other = Open("g", O_CREAT | O_RDWR);
   Fill(other.get());
   const std::string piece(1 << 20, 'y');
@@ -159,7 +159,7 @@ TEST_P(Full, FallocateKeepsNothingOfAFailure) {
   }
 }
 
-TEST_P(Full, CopyFileRangeEndsWhereSpaceDoes) {
+TEST_P(Full, CopyFileRangeIsShortWhenSpaceRunsOut) {
   const UniqueFd in = Open("f", O_CREAT | O_RDWR), out = Open("g", O_CREAT | O_RDWR);
   const std::string piece(10 << 20, 'x');
   ASSERT_EQ(write(in.get(), piece.data(), piece.size()), static_cast<ssize_t>(piece.size()));
@@ -190,9 +190,9 @@ TEST_P(Full, InodesRunOut) {
   EXPECT_EQ(ErrnoOf(symlink("target", "l")), ENOSPC);
   EXPECT_EQ(ErrnoOf(open("g", O_CREAT | O_WRONLY | O_CLOEXEC, 0644)), ENOSPC);
   EXPECT_EQ(ErrnoOf(open(".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0644)), ENOSPC);
-  // tmpfs counts names, too.
+  // tmpfs charges names, too.
   EXPECT_EQ(ErrnoOf(link("f0", "h")), on_memfuse() ? 0 : ENOSPC);
-  // What exists says so first.
+  // EEXIST precedes ENOSPC.
   EXPECT_EQ(ErrnoOf(mkdir("f0", 0755)), EEXIST);
   EXPECT_EQ(ErrnoOf(symlink("target", "f0")), EEXIST);
   EXPECT_EQ(ErrnoOf(mkdir("missing/d", 0755)), ENOENT);
@@ -205,7 +205,7 @@ TEST_P(Full, InodesRunOut) {
   EXPECT_EQ(mkdir("d", 0755), 0);
 }
 
-TEST_P(Full, InodesComeBack) {
+TEST_P(Full, InodesAreReleased) {
   const uint64_t before = Statvfs().f_ffree;
   for (int round = 0; round < 5; ++round) {
     for (int i = 0; i < 100; ++i) {
@@ -216,7 +216,7 @@ TEST_P(Full, InodesComeBack) {
   }
 }
 
-// Of the pages some may find space: those that were there before.
+// Some of the pages may have space: those that existed before.
 TEST_P(Full, AMappedStoreThatFindsNoSpace) {
   for (const size_t present : {size_t{0}, 3 * kPage}) {
     const UniqueFd fd = Open("f", O_CREAT | O_RDWR | O_TRUNC);
@@ -231,8 +231,8 @@ TEST_P(Full, AMappedStoreThatFindsNoSpace) {
     const bool refused = IsBusError([&] {
       for (size_t at = 0; at < kLength; at += kPage) map[at] = 'x';
     });
-    // A FUSE kernel takes the store into its page cache and learns of the lack when it writes back:
-    // the error is msync's. tmpfs has to find a page at once: SIGBUS.
+    // A FUSE kernel accepts the store in its page cache, and learns of the lack of space at the
+    // write-back: msync fails. tmpfs allocates a page at once: SIGBUS.
     EXPECT_EQ(refused, !daemon_serves_data());
     const int synced = ErrnoOf(msync(map.data(), kLength, MS_SYNC));
     if (daemon_serves_data()) {
@@ -258,7 +258,7 @@ TEST_P(Full, ExtendedAttributesRunOut) {
     error = ErrnoOf(setxattr("f", name.c_str(), value.data(), value.size(), 0));
     if (i == 100) break;
   }
-  // tmpfs takes them from memory that its size does not limit.
+  // tmpfs allocates them from memory that its size does not limit.
   EXPECT_EQ(error, on_memfuse() ? ENOSPC : error);
 }
 

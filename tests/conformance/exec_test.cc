@@ -96,7 +96,7 @@ TEST_P(Exec, AProgramThatRunsIsBusy) {
     execl("./sleep", "sleep", "60", nullptr);
     _exit(1);
   }
-  // It runs once /proc says so.
+  // The program runs when /proc shows its executable.
   std::string program;
   for (int i = 0; i < 2000 && program != Absolute("sleep"); ++i) {
     char path[4096];
@@ -110,7 +110,7 @@ TEST_P(Exec, AProgramThatRunsIsBusy) {
   EXPECT_EQ(ErrnoOf(open("sleep", O_RDWR | O_TRUNC)), ETXTBSY);
   EXPECT_EQ(ErrnoOf(truncate("sleep", 0)), ETXTBSY);
   EXPECT_EQ(ErrnoOf(open("sleep", O_RDONLY)), 0);
-  // A name is not the file.
+  // A rename does not affect the running file.
   EXPECT_EQ(ErrnoOf(unlink("sleep")), 0);
   ASSERT_EQ(kill(child, SIGKILL), 0);
   int status;
@@ -129,7 +129,7 @@ TEST_P(Exec, ARewrittenProgramRunsInItsNewForm) {
 
 TEST_P(Exec, SharedLibraries) {
   CopyProgram(LibraryPath(), "library.so", 0644);
-  // In a child, because a C library stays mapped for good.
+  // In a child process, because the C library never unloads the library.
   EXPECT_EQ(InChild([this] {
               void* const library = dlmopen(LM_ID_NEWLM, Absolute("library.so").c_str(), RTLD_NOW);
               if (library == nullptr) return -1;
@@ -150,7 +150,7 @@ TEST_P(ExecAsRoot, NeedsPermission) {
   EXPECT_EQ(As(kAlice, [] { return -Spawn({"./binary"}); }), 0) << "reading is not executing";
   ASSERT_EQ(chmod("binary", 0744), 0);
   EXPECT_EQ(As(kAlice, [] { return -Spawn({"./binary"}); }), EACCES);
-  // Root needs one x bit of anybody.
+  // Root needs at least one execute bit.
   EXPECT_EQ(Spawn({"./binary"}), 0);
   ASSERT_EQ(chmod("binary", 0666), 0);
   EXPECT_EQ(Spawn({"./binary"}), -EACCES);

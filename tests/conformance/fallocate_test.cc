@@ -51,7 +51,7 @@ TEST_P(Fallocate, KeepsTheSizeIfAsked) {
   EXPECT_EQ(ReadFile("f"), "content" + std::string(19993, '\0'));
 }
 
-TEST_P(Fallocate, WhatWasReservedBehindTheEndGoesWithATruncate) {
+TEST_P(Fallocate, ATruncateRemovesSpaceReservedBeyondTheEnd) {
   MakeFile("f", "content");
   const UniqueFd fd = Open("f", O_RDWR);
   ASSERT_EQ(fallocate(fd.get(), FALLOC_FL_KEEP_SIZE, 0, 40000), 0);
@@ -107,7 +107,7 @@ TEST_P(Fallocate, PunchedHolesAreSeenByMapsAndOtherDescriptors) {
 TEST_P(Fallocate, ZeroesRanges) {
   MakeFile("f", std::string(3 * kPage, 'x'));
   const UniqueFd fd = Open("f", O_RDWR);
-  // tmpfs does not have it.
+  // tmpfs does not support it.
   const int expected = on_memfuse() ? 0 : EOPNOTSUPP;
   EXPECT_EQ(ErrnoOf(fallocate(fd.get(), FALLOC_FL_ZERO_RANGE, 100, 2 * kPage)), expected);
   EXPECT_EQ(
@@ -149,7 +149,7 @@ TEST_P(Fallocate, RangesAreChecked) {
   EXPECT_EQ(Stat("f").st_size, 0);
 }
 
-TEST_P(Fallocate, MoreThanThereIsKeepsNothing) {
+TEST_P(Fallocate, AFailedAllocationKeepsNothing) {
   MakeFile("f", "content");
   const UniqueFd fd = Open("f", O_RDWR);
   for (const int mode : {0, static_cast<int>(FALLOC_FL_KEEP_SIZE)}) {
@@ -195,7 +195,7 @@ TEST_P(Fallocate, MovesTimes) {
   EXPECT_EQ(moved, on_memfuse() ? "mc" : moved);
 }
 
-TEST_P(Fallocate, ForPosix) {
+TEST_P(Fallocate, PosixFallocate) {
   const UniqueFd fd = Open("f", O_CREAT | O_RDWR);
   EXPECT_EQ(posix_fallocate(fd.get(), 0, 10000), 0);
   EXPECT_EQ(Stat("f").st_size, 10000);

@@ -1,6 +1,7 @@
-// fanotify(7) with file handles (FAN_REPORT_FID and its kin). An event names a file by the f_fsid
-// of its file system and a handle. The kernel's FUSE leaves f_fsid 0, and the protocol has no field
-// for it. Such a file system can be watched file by file only, and nothing else by the same group.
+// fanotify(7) with file handles (FAN_REPORT_FID and related flags). An event identifies a file by
+// the f_fsid of its file system and a handle. The kernel's FUSE leaves f_fsid 0, and the protocol
+// has no field for it. The kernel therefore allows marks on such a file system per inode only, and
+// no other file system in the same group.
 
 #include <poll.h>
 #include <sys/fanotify.h>
@@ -28,7 +29,7 @@ int Mark(const UniqueFd& group, const std::string& path, uint64_t events, unsign
   return ErrnoOf(fanotify_mark(group.get(), FAN_MARK_ADD | flags, events, AT_FDCWD, path.c_str()));
 }
 
-// One event that came with a handle.
+// An event with a handle.
 struct Event {
   uint64_t mask = 0;
   fsid_t fsid = {};
@@ -46,7 +47,7 @@ Event NextEvent(const UniqueFd& group) {
   std::memcpy(&metadata, buffer, sizeof(metadata));
   event.mask = metadata.mask;
   if (metadata.event_len <= metadata.metadata_len) return event;
-  // Header, f_fsid, file handle (two words and its bytes), and the name behind the handle.
+  // Header, f_fsid, file handle (two words and its bytes), and the name after the handle.
   const char* const info = buffer + metadata.metadata_len;
   fanotify_event_info_header header;
   std::memcpy(&header, info, sizeof(header));
@@ -87,7 +88,7 @@ TEST_P(Fanotify, ADirectoryReportsNames) {
   EXPECT_EQ(NextEvent(group).mask, uint64_t{FAN_DELETE});
 }
 
-// Events of two file systems whose identity is 0 could not be told apart.
+// Events of two file systems with f_fsid 0 would be indistinguishable.
 TEST_P(Fanotify, OneGroupWatchesSeveralFileSystems) {
   const std::string other = mount_directory() + "/..";
   ASSERT_NE(Stat(other).st_dev, Stat(".").st_dev);
@@ -114,7 +115,7 @@ TEST_P(FanotifyAsRoot, AWholeFileSystemByHandles) {
   EXPECT_EQ(NextEvent(group).name, on_memfuse() ? "" : "f");
 }
 
-// Descriptors need no identity.
+// Descriptors need no f_fsid.
 TEST_P(FanotifyAsRoot, AWholeFileSystemByDescriptors) {
   for (const unsigned kind : {FAN_MARK_FILESYSTEM, FAN_MARK_MOUNT}) {
     const UniqueFd group = Group(0);
@@ -124,7 +125,7 @@ TEST_P(FanotifyAsRoot, AWholeFileSystemByDescriptors) {
   }
 }
 
-// An overlay mount with uuid=on and nfs_export=on has an identity and handles of its own.
+// An overlay mount with uuid=on and nfs_export=on has its own f_fsid and handles.
 TEST_P(FanotifyAsRoot, AnOverlayOnTopIsWatchedByHandles) {
   if (!LinuxIsAtLeast(6, 6)) return;  // uuid=on
   Overlay overlay;

@@ -45,7 +45,7 @@ class Opener {
   UniqueFd mount_;
 };
 
-// Makes the kernel forget what nobody uses: dentries and inodes.
+// Makes the kernel drop unused dentries and inodes.
 void DropCaches() {
   const UniqueFd fd = Open("/proc/sys/vm/drop_caches", O_WRONLY);
   ASSERT_EQ(write(fd.get(), "2", 1), 1);
@@ -156,7 +156,7 @@ TEST_P(HandleAsRoot, OfARemovedFileIsStale) {
     if (drop) DropCaches();
     EXPECT_FALSE(opener(&handle).valid());
     EXPECT_EQ(errno, ESTALE);
-    // A new file is another one.
+    // A new file has another handle.
     MakeFile("f");
     EXPECT_FALSE(opener(&handle).valid());
     EXPECT_EQ(errno, ESTALE);
@@ -170,7 +170,7 @@ TEST_P(HandleAsRoot, OfARemovedFileIsStale) {
   }
 }
 
-TEST_P(HandleAsRoot, DirectoriesKnowTheirPlace) {
+TEST_P(HandleAsRoot, DirectoriesKnowTheirPath) {
   ASSERT_EQ(mkdir("a", 0755), 0);
   ASSERT_EQ(mkdir("a/b", 0755), 0);
   ASSERT_EQ(mkdir("a/b/c", 0755), 0);
@@ -239,7 +239,7 @@ TEST_P(HandleAsRoot, AnOpenRemovedFileIsStillThere) {
   ASSERT_EQ(unlink("f"), 0);
   const UniqueFd fd = opener(&handle);
   struct stat s;
-  // tmpfs finds any inode that is alive.
+  // tmpfs finds every existing inode.
   ASSERT_TRUE(fd.valid()) << strerror(errno);
   ASSERT_EQ(fstat(fd.get(), &s), 0);
   EXPECT_EQ(s.st_nlink, 0u);
@@ -251,7 +251,7 @@ TEST_P(HandleAsRoot, IsForThePrivileged) {
   Handle128 handle;
   ASSERT_EQ(HandleOf("f", &handle), 0);
   EXPECT_EQ(As(kAlice, [&] { return opener(&handle).valid() ? 0 : errno; }), EPERM);
-  // But whoever may reach a file may have its handle.
+  // A caller with access to a file may get its handle.
   EXPECT_EQ(As(kAlice, [&] { return HandleOf("f", &handle); }), 0);
   ASSERT_EQ(mkdir("d", 0700), 0);
   MakeFile("d/f");
@@ -264,7 +264,7 @@ TEST_P(HandleAsRoot, GarbageIsStaleOrInvalid) {
   Handle128 handle;
   ASSERT_EQ(HandleOf("f", &handle), 0);
   Handle128 other = handle;
-  // Behind the header, by bytes: the array in it has no size that a compiler could believe.
+  // Bytes after the header, accessed by pointer, because the array in the structure has no size.
   auto* const bytes = reinterpret_cast<unsigned char*>(&other) + sizeof(file_handle);
   bytes[0] ^= 0x5a;
   bytes[5] ^= 0x5a;

@@ -1,4 +1,4 @@
-// Users and groups of 32 bits: credentials(7). 2^32-1 is no id.
+// User and group IDs of 32 bits: credentials(7). 2^32-1 is not an ID.
 
 #include "tests/conformance/acl.h"
 #include "tests/conformance/conformance.h"
@@ -26,7 +26,7 @@ TEST_P(Ids, EveryNumberIsKept) {
   }
 }
 
-TEST_P(Ids, NewObjectsBelongToTheirMaker) {
+TEST_P(Ids, NewObjectsBelongToTheirCreator) {
   const User last = {kLast, kLast - 1, {kLast - 2}};
   EXPECT_EQ(As(last, [] { return ErrnoOf(open("file", O_CREAT | O_RDWR, 0600)); }), 0);
   EXPECT_EQ(As(last, [] { return ErrnoOf(mkdir("directory", 0700)); }), 0);
@@ -38,13 +38,13 @@ TEST_P(Ids, NewObjectsBelongToTheirMaker) {
   }
   EXPECT_EQ(As(last, [] { return ErrnoOf(open("file", O_RDWR)); }), 0);
   EXPECT_EQ(As(kAlice, [] { return ErrnoOf(open("file", O_RDWR)); }), EACCES);
-  // The owner may give it to a group of theirs.
+  // The owner may set a group that it is in.
   EXPECT_EQ(As(last, [] { return ErrnoOf(chown("file", -1, kLast - 2)); }), 0);
   EXPECT_EQ(As(last, [] { return ErrnoOf(chown("file", -1, kLast - 3)); }), EPERM);
   EXPECT_EQ(LStat("file").st_gid, kLast - 2);
 }
 
-TEST_P(Ids, SetgidDirectoriesPassLargeGroupsOn) {
+TEST_P(Ids, ObjectsInheritLargeGroupsOfSetgidDirectories) {
   ASSERT_EQ(mkdir("d", 0777), 0);
   ASSERT_EQ(chown("d", 0, kLast), 0);
   ASSERT_EQ(chmod("d", 02777), 0);

@@ -1,9 +1,9 @@
 // A directory seen through an idmapped mount: mount_setattr(2) with MOUNT_ATTR_IDMAP, as containers
-// with a user namespace have their volumes mounted. For root.
+// with a user namespace mount their volumes. For root.
 //
-// Each case has the directory "d" and, at "m", the same directory through a mount on which user and
-// group N of "d" are N + kShift, for N below kIds. Users of "d" that are kIds or more have no
-// number at "m", and real users below kShift have none in "d" when they come through "m".
+// Each case has the directory "d" and, at "m", the same directory through a mount that maps user
+// and group N of "d" to N + kShift, for N below kIds. Users of "d" from kIds on have no mapping at
+// "m", and real users below kShift have no mapping in "d" when they access it through "m".
 
 #ifndef MEMFUSE_TESTS_CONFORMANCE_IDMAPPED_MOUNT_H_
 #define MEMFUSE_TESTS_CONFORMANCE_IDMAPPED_MOUNT_H_
@@ -38,14 +38,14 @@ struct MountAttributes {
 };
 inline constexpr uint64_t kMountAttributeIdmap = 0x00100000;
 
-// The user of this number in "d", as a real one.
+// The real user that the mount maps to this user of "d".
 inline User Mapped(const User& user) {
   User mapped = {user.uid + kShift, user.gid + kShift, {}};
   for (const gid_t group : user.groups) mapped.groups.push_back(group + kShift);
   return mapped;
 }
 
-// A user namespace in which ids 0 to kIds are those from kShift on outside.
+// A user namespace that maps its IDs 0 to kIds to those from kShift on outside.
 inline UniqueFd MakeUserNamespace() {
   int ready[2];
   EXPECT_EQ(pipe2(ready, O_CLOEXEC), 0);
@@ -72,7 +72,7 @@ inline UniqueFd MakeUserNamespace() {
   return user_namespace;
 }
 
-// Mounts `directory` at `place`, mapped as `user_namespace` maps. 0 or an errno.
+// Mounts `directory` at `place`, with the mapping of `user_namespace`. 0 or an errno.
 inline int MountMapped(const std::string& directory, const std::string& place, int user_namespace) {
   const UniqueFd tree(static_cast<int>(
       syscall(SYS_open_tree, AT_FDCWD, directory.c_str(), kOpenTreeClone | O_CLOEXEC)));
@@ -95,7 +95,8 @@ class IdmappedMountTest : public Conformance {
     MakeDirectory("m", 0777);
     mounts_ = std::make_unique<PrivateMounts>();
     user_namespace_ = MakeUserNamespace();
-    // A bind mount of a directory that is entered again: the working directory is beside it.
+    // A bind mount of a directory, which the case enters through the mount: the working directory
+    // is outside the mount.
     ASSERT_EQ(chdir(directory().c_str()), 0);
     ASSERT_EQ(MountMapped("d", "m", user_namespace_.get()), 0);
   }
@@ -104,14 +105,14 @@ class IdmappedMountTest : public Conformance {
     Conformance::TearDown();
   }
 
-  // In the user namespace of the mapping, with all capabilities there if user 0.
+  // In the user namespace of the mapping, with all capabilities there for user 0.
   int Inside(const User& user, const std::function<int()>& call) const {
     return InChild([&] {
       if (setns(user_namespace_.get(), CLONE_NEWUSER) != 0) {
         std::perror("cannot enter the user namespace");
         std::abort();
       }
-      // From user 0 of the namespace the change to another one takes the capabilities away.
+      // The change from user 0 of the namespace to another user clears the capabilities.
       if (setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0) return errno;
       return As(user, call);
     });

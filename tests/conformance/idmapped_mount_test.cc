@@ -1,4 +1,4 @@
-// Idmapped mounts: who owns what is made through them, and who may do what.
+// Idmapped mounts: the owners of new objects, and permissions.
 
 #include "tests/conformance/idmapped_mount.h"
 
@@ -56,7 +56,7 @@ TEST_P(IdmappedMount, NewInodesBelongToTheMappedCaller) {
     EXPECT_EQ(Owner("d/x"), IdsOf(kAlice));
     EXPECT_EQ(Owner("m/x"), IdsOf(Mapped(kAlice)));
     EXPECT_EQ(remove("m/x"), 0);
-    // Beside the mapping everything is as before.
+    // Outside the idmapped mount nothing changes.
     MakeFile("d/y");
     EXPECT_EQ(Owner("d/y"), IdsOf(kRoot));
     EXPECT_EQ(unlink("d/y"), 0);
@@ -74,7 +74,7 @@ TEST_P(IdmappedMount, NewInodesBelongToTheUserOfTheNamespace) {
   }
 }
 
-TEST_P(IdmappedMount, WhoHasNoNumberMakesNothing) {
+TEST_P(IdmappedMount, AnUnmappedCallerCannotCreate) {
   MakeFile("d/there", "content", 0666);
   for (const User& user : {kRoot, kAlice}) {
     for (const Maker& maker : kMakers) {
@@ -82,7 +82,7 @@ TEST_P(IdmappedMount, WhoHasNoNumberMakesNothing) {
       EXPECT_EQ(As(user, maker.make), EOVERFLOW);
       EXPECT_FALSE(Exists("d/x"));
     }
-    // Nor does it give anything another name; what is there it may use.
+    // An unmapped caller can make no link either. It may use existing objects.
     EXPECT_EQ(As(user, [] { return ErrnoOf(link("m/there", "m/x")); }), EOVERFLOW);
     EXPECT_EQ(As(user, [] { return ErrnoOf(rename("m/there", "m/x")); }), EOVERFLOW);
     EXPECT_EQ(As(user, [] { return ErrnoOf(open("m/there", O_RDWR | O_TRUNC)); }), 0);
@@ -154,22 +154,22 @@ TEST_P(IdmappedMount, ChownTakesMappedIds) {
   EXPECT_EQ(Owner("d/f"), (Ids{kBob.uid, kAlice.gid}));
   ASSERT_EQ(chown("m/f", static_cast<uid_t>(-1), kShift), 0);
   EXPECT_EQ(Owner("d/f"), (Ids{kBob.uid, 0}));
-  // No number in "d".
+  // The ID has no mapping in "d".
   EXPECT_EQ(ErrnoOf(chown("m/f", kBob.uid, static_cast<gid_t>(-1))), EOVERFLOW);
   EXPECT_EQ(ErrnoOf(chown("m/f", static_cast<uid_t>(-1), kBob.gid)), EOVERFLOW);
   EXPECT_EQ(Owner("d/f"), (Ids{kBob.uid, 0}));
-  // The owner gives the file to a group of theirs.
+  // The owner sets a group that it is in.
   EXPECT_EQ(As(Mapped(kBob), [] { return ErrnoOf(chown("m/f", -1, kShared + kShift)); }), 0);
   EXPECT_EQ(Owner("d/f"), (Ids{kBob.uid, kShared}));
   EXPECT_EQ(As(Mapped(kBob), [] { return ErrnoOf(chown("m/f", -1, kAlice.gid + kShift)); }), EPERM);
   EXPECT_EQ(As(kBob, [] { return ErrnoOf(chown("m/f", -1, kShared + kShift)); }), EPERM);
-  // By the numbers of the namespace.
+  // With IDs of the namespace.
   EXPECT_EQ(Inside(kRoot, [] { return ErrnoOf(chown("m/f", kAlice.uid, kAlice.gid)); }), 0);
   EXPECT_EQ(Owner("d/f"), IdsOf(kAlice));
   EXPECT_EQ(Inside(kRoot, [] { return ErrnoOf(chown("d/f", 0, 0)); }), EPERM);
 }
 
-TEST_P(IdmappedMount, StickyDirectoriesGoByMappedOwners) {
+TEST_P(IdmappedMount, StickyDirectoriesUseMappedOwners) {
   MakeDirectory("d/s", 01777);
   const auto fill = [] {
     MakeFile("d/s/f");
@@ -194,7 +194,7 @@ TEST_P(IdmappedMount, StickyDirectoriesGoByMappedOwners) {
   EXPECT_EQ(As(Mapped(kBob), remove), 0);
 }
 
-TEST_P(IdmappedMount, SetGroupIdDirectoriesHandTheirGroupDown) {
+TEST_P(IdmappedMount, NewObjectsInheritTheGroupOfSetgidDirectories) {
   MakeDirectory("d/s");
   ASSERT_EQ(chown("d/s", 0, kShared), 0);
   ASSERT_EQ(chmod("d/s", 02777), 0);
@@ -222,7 +222,7 @@ TEST_P(IdmappedMount, SetGroupIdDirectoriesHandTheirGroupDown) {
   check(kRoot, 02775);
 }
 
-TEST_P(IdmappedMount, LinksAndRenamesGoByTheMapping) {
+TEST_P(IdmappedMount, LinksAndRenamesUseTheMapping) {
   MakeFile("d/f", "content", 0600);
   Give("d/f", kAlice);
   EXPECT_EQ(As(Mapped(kAlice), [] { return ErrnoOf(link("m/f", "m/l")); }), 0);
@@ -231,7 +231,7 @@ TEST_P(IdmappedMount, LinksAndRenamesGoByTheMapping) {
   // Between the two mounts of the directory.
   EXPECT_EQ(ErrnoOf(rename("m/k", "d/k2")), EXDEV);
   EXPECT_EQ(ErrnoOf(link("m/k", "d/k2")), EXDEV);
-  // An owner without a number can neither be linked to nor removed.
+  // A file whose owner has no mapping can neither be linked nor removed.
   ASSERT_EQ(chown("d/f", kIds, kIds), 0);
   EXPECT_EQ(As(Mapped(kAlice), [] { return ErrnoOf(link("m/f", "m/j")); }), EOVERFLOW);
   EXPECT_EQ(As(Mapped(kAlice), [] { return ErrnoOf(unlink("m/f")); }), EOVERFLOW);

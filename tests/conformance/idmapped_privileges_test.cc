@@ -40,9 +40,10 @@ TEST_P(IdmappedPrivileges, AWriteClearsSetIdBits) {
     }
     EXPECT_EQ(mode_after(06777, [&] { return As(kRoot, change); }), 06777u);
     EXPECT_EQ(mode_after(06777, [&] { return Inside(kRoot, change); }), 0777u);
-    // Without group execution, the bit is that of the group. FUSE tells its server neither the
-    // mapping nor what the kernel thinks of the group, so from a member it is taken too; where data
-    // is passed through, the kernel asks for that only when it has found a stranger.
+    // Without group execute permission, the bit depends on the membership in the group. The kernel
+    // sends a FUSE server neither the mapping nor its own decision about the group, so the server
+    // clears the bit for a member, too. With passthrough the kernel requests the change only for a
+    // caller outside the group.
     const mode_t for_members = daemon_serves_data() || (on_memfuse() && cuts) ? 0766 : 02766;
     EXPECT_EQ(mode_after(02766, [&] { return As(Mapped(kStranger), change); }), 0766u);
     EXPECT_EQ(mode_after(02766, [&] { return Inside(kStranger, change); }), 0766u);
@@ -88,7 +89,7 @@ TEST_P(IdmappedPrivileges, ASetUserIdProgramRunsAsTheMappedOwner) {
   EXPECT_EQ(As(kRoot, [&] { return shows("-u", kAlice.uid + kShift); }), 0);
   EXPECT_EQ(Inside(kBob, [&] { return shows("-u", kAlice.uid); }), 0);
   EXPECT_EQ(Inside(kBob, [&] { return shows("-g", kAlice.gid); }), 0);
-  // Without a number the owner's rights are nobody's.
+  // If the owner has no mapping, no user has the owner's rights.
   ASSERT_EQ(chown("d/id", kIds, kIds), 0);
   ASSERT_EQ(chmod("d/id", 06755), 0);
   EXPECT_EQ(As(Mapped(kBob), [&] { return shows("-u", kBob.uid + kShift); }), 0);
@@ -100,7 +101,7 @@ std::string Capability(const std::string& path) {
   return size < 0 ? strerror(errno) : std::string(bytes, static_cast<size_t>(size));
 }
 
-// VFS_CAP_REVISION_2, or _3 with the user who is root of the namespace in which it counts.
+// VFS_CAP_REVISION_2, or _3 with the root user of the namespace in which it is valid.
 std::string CapabilityBytes(uint32_t capability, const uint32_t* root = nullptr) {
   uint32_t words[6] = {root == nullptr ? 0x02000001u : 0x03000001u,
                        uint32_t{1} << capability,
@@ -123,7 +124,7 @@ TEST_P(IdmappedPrivileges, FileCapabilitiesCountInTheMappedNamespace) {
     const uint64_t effective = std::strtoull(status.c_str() + at + 7, nullptr, 16);
     return (effective & CapabilityBit(CAP_NET_RAW)) != 0 ? 0 : 1;
   };
-  // Set by the root of the namespace: it belongs to user 0 of "d", who is kShift at "m".
+  // The root of the namespace sets it: it belongs to user 0 of "d", which is kShift at "m".
   EXPECT_EQ(Inside(kAlice, set), EPERM);
   EXPECT_EQ(Inside(kRoot, set), 0);
   const uint32_t mapped_root = kShift;
@@ -134,7 +135,7 @@ TEST_P(IdmappedPrivileges, FileCapabilitiesCountInTheMappedNamespace) {
       0);
   EXPECT_EQ(Inside(kAlice, is_effective), 0);
   EXPECT_EQ(As(kStranger, is_effective), 1) << "not outside of the namespace";
-  // A write takes it away.
+  // A write removes it.
   ASSERT_EQ(chmod("d/cat", 0777), 0);
   EXPECT_EQ(Inside(kAlice,
                    [] {
@@ -165,7 +166,7 @@ TEST_P(IdmappedPrivileges, AccessAclsAreMapped) {
   EXPECT_EQ(GetAcl("m/f", kAccess), WithNamedGroup(kShared + kShift));
   EXPECT_EQ(As(Mapped(kAlice), [] { return OpenToRead("m/f"); }), 0);
   EXPECT_EQ(As(Mapped(kStranger), [] { return OpenToRead("m/f"); }), EACCES);
-  // By the owner, in the namespace's numbers.
+  // By the owner, with the IDs of the namespace.
   Give("d/f", kAlice);
   EXPECT_EQ(Inside(kAlice, [] { return SetAcl("m/f", kAccess, WithNamed(kNamedUser, kBob.uid)); }),
             0);
@@ -174,7 +175,7 @@ TEST_P(IdmappedPrivileges, AccessAclsAreMapped) {
             EPERM);
 }
 
-TEST_P(IdmappedPrivileges, DefaultAclsAreHandedDownMapped) {
+TEST_P(IdmappedPrivileges, DefaultAclsAreInheritedMapped) {
   MakeDirectory("d/s", 0777);
   ASSERT_EQ(SetAcl("m/s", kDefault,
                    {{kUserObj, 7},

@@ -39,7 +39,7 @@ class Watcher {
     return watch < 0 ? errno : 0;
   }
 
-  // What happened since the last call: "label: event[|isdir] [name]". Cookies are checked to pair.
+  // The events since the last call: "label: event[|isdir] [name]". It checks that cookies pair.
   std::vector<std::string> Events() {
     std::vector<std::string> events;
     alignas(inotify_event) char buffer[65536];
@@ -174,7 +174,7 @@ TEST_P(Inotify, Attributes) {
   EXPECT_THAT(watcher.Events(), both);
   ASSERT_EQ(removexattr("d/f", "user.a"), 0);
   EXPECT_THAT(watcher.Events(), both);
-  // The number of links is an attribute, too.
+  // A change of the link count is an attribute change, too.
   ASSERT_EQ(link("d/f", "g"), 0);
   EXPECT_THAT(watcher.Events(), testing::ElementsAre("f: attrib"));
   ASSERT_EQ(unlink("g"), 0);
@@ -214,7 +214,7 @@ TEST_P(Inotify, ARenameOverAFileDeletesIt) {
   EXPECT_THAT(watcher.Events(), testing::ElementsAre("g: attrib", "g: delete_self", "g: ignored"));
 }
 
-TEST_P(Inotify, TheLastNameAndTheLastOpenTakeTheWatchAway) {
+TEST_P(Inotify, TheLastUnlinkAndCloseRemoveTheWatch) {
   MakeFile("f");
   ASSERT_EQ(link("f", "g"), 0);
   Watcher watcher;

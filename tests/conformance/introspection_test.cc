@@ -1,9 +1,9 @@
-// What the kernel tells others of files in use: names in /proc and in core dumps, probes in
+// Information of the kernel about files in use: names in /proc and in core dumps, probes in
 // programs (uprobes), pages in the page cache (cachestat, mincore), options in
 // /proc/self/mountinfo.
 //
-// A mapping of a passed-through file is one of the file behind it. The kernel follows it back to
-// the name that was opened in some places only.
+// A mapping of a passthrough file is a mapping of its backing file. Only some interfaces of the
+// kernel resolve it to the name that was opened.
 
 #include <elf.h>
 #include <linux/perf_event.h>
@@ -51,7 +51,7 @@ TEST_P(Introspection, MappingsHaveTheNameThatWasOpened) {
   EXPECT_EQ(NameInMaps(map.data()), Absolute("g (deleted)"));
 }
 
-// The limits of a mount are options of tmpfs, but only the server of a FUSE mount knows them.
+// The limits of a mount are options of tmpfs. On a FUSE mount only the server knows them.
 TEST_P(Introspection, LimitsAreOptionsOfTheMount) {
   std::ifstream mounts("/proc/self/mountinfo");
   std::string line, found;
@@ -82,12 +82,12 @@ TEST_P(Introspection, CachestatCountsThePages) {
   const UniqueFd fd = Open("f", O_RDWR);
   CacheStatistics statistics = {};
   ASSERT_EQ(CacheStat(fd, &statistics), 0) << strerror(errno);
-  // The pages of passed-through data are those of the file behind it.
+  // The pages of passthrough data belong to the backing file.
   EXPECT_EQ(statistics.cached, on_memfuse() && !daemon_serves_data() ? 0u : 4u);
 }
 
-// Drops the pages of the first four pages of `fd` from the page cache, as far as the file system
-// lets them go, and returns how many are left.
+// Drops the pages of the first four pages of `fd` from the page cache, if the file system allows
+// that; returns how many are left.
 int PagesLeftAfterDontneed(const UniqueFd& fd) {
   EXPECT_EQ(fsync(fd.get()), 0);
   EXPECT_EQ(posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED), 0);
@@ -103,7 +103,7 @@ TEST_P(Introspection, AdviceNotToNeedDropsPages) {
   EXPECT_EQ(ReadFile("f").size(), 4 * kPage);
   const UniqueFd fd = Open("f", O_RDWR);
   if (daemon_serves_data()) {
-    // A page that is only just being added to the kernel's lists is not dropped.
+    // The kernel does not drop a page that it is still adding to its lists.
     EXPECT_TRUE(Eventually([&] { return PagesLeftAfterDontneed(fd) == 0; }));
   } else {
     EXPECT_EQ(PagesLeftAfterDontneed(fd), 4);
@@ -162,7 +162,8 @@ TEST_P(IntrospectionAsRoot, ProbesInProgramsFire) {
   EXPECT_EQ(hits, on_memfuse() && !daemon_serves_data() ? 0u : 1u);
 }
 
-// The names in the NT_FILE note of a 64-bit core dump, in which debuggers look for mapped files.
+// The names in the NT_FILE note of a 64-bit core dump. Debuggers find mapped files through this
+// note.
 std::vector<std::string> MappedFilesOf(const std::string& core) {
   std::vector<std::string> names;
   Elf64_Ehdr header = {};

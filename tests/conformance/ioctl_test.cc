@@ -1,5 +1,5 @@
-// ioctl(2) of files and directories: what the kernel answers by itself, and the inode flags of
-// chattr(1): FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR.
+// ioctl(2) of files and directories: commands that the kernel handles itself, and the inode flags
+// of chattr(1): FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR.
 
 #include <linux/fiemap.h>
 #include <linux/fs.h>
@@ -41,7 +41,7 @@ TEST_P(Ioctl, UnknownCommandsAreInappropriate) {
   EXPECT_EQ(isatty(Open("f", O_RDONLY).get()), 0);
 }
 
-TEST_P(Ioctl, BytesThatAreLeft) {
+TEST_P(Ioctl, RemainingBytes) {
   MakeFile("f", "0123456789");
   const UniqueFd fd = Open("f", O_RDONLY), directory = Open(".", O_RDONLY);
   int n = -1;
@@ -53,7 +53,7 @@ TEST_P(Ioctl, BytesThatAreLeft) {
   EXPECT_EQ(ErrnoOf(ioctl(directory.get(), FIONREAD, &n)), ENOTTY);
 }
 
-TEST_P(Ioctl, OfTheDescriptor) {
+TEST_P(Ioctl, FlagsOfTheDescriptor) {
   MakeFile("f");
   const UniqueFd fd = Open("f", O_RDONLY);
   int on = 1;
@@ -88,7 +88,8 @@ TEST_P(Ioctl, ExtentsAndDuplicatesAreNotSupported) {
       << error << " " << range->info[0].status;
 }
 
-// The kernel answers for file systems without a block device, but asks FUSE first.
+// The kernel itself fails with ENOTTY for file systems without a block device, but sends a FUSE
+// request first.
 TEST_P(Ioctl, BlocksHaveNoNumbers) {
   if (!RunsAsRoot()) return;  // needs CAP_SYS_RAWIO
   MakeFile("f", std::string(8192, 'x'));
@@ -97,16 +98,16 @@ TEST_P(Ioctl, BlocksHaveNoNumbers) {
   EXPECT_EQ(block, 0);
 }
 
-// fcntl(2): tmpfs files can be sealed, and those that have a name are sealed against sealing.
+// fcntl(2): tmpfs files support seals, and files with a name have the seal F_SEAL_SEAL.
 TEST_P(Ioctl, SealsAreRefused) {
   MakeFile("f");
   const UniqueFd fd = Open("f", O_RDWR);
-  // The kernel knows of seals where it keeps the pages itself.
+  // The kernel supports seals for its own page cache only.
   EXPECT_EQ(ErrnoOf(fcntl(fd.get(), F_ADD_SEALS, F_SEAL_WRITE)), on_memfuse() ? EINVAL : EPERM);
   EXPECT_EQ(fcntl(fd.get(), F_GET_SEALS), on_memfuse() ? -1 : F_SEAL_SEAL);
 }
 
-TEST_P(Ioctl, FlagsBeginAtNothing) {
+TEST_P(Ioctl, FlagsAreInitiallyZero) {
   MakeFile("f");
   EXPECT_EQ(Flags("f"), 0);
   EXPECT_EQ(Flags("."), 0);

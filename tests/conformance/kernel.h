@@ -1,4 +1,5 @@
-// Which kernel the cases run on. For system calls that are younger than the oldest kernel in use.
+// The version of the running kernel, for system calls that are newer than the oldest supported
+// kernel.
 
 #ifndef MEMFUSE_TESTS_CONFORMANCE_KERNEL_H_
 #define MEMFUSE_TESTS_CONFORMANCE_KERNEL_H_

@@ -1,7 +1,6 @@
-// Differences from tmpfs that the FUSE part of the kernel makes, and that no server can mend. A
-// case that fails on memfuse after a change of the kernel says that a line of README's table of
-// differences has to go. (What concerns fanotify, pinned pages, flags of descriptors and what /proc
-// tells has files of its own.)
+// Differences from tmpfs that the FUSE part of the kernel causes, and that no server can remove. If
+// a case fails on memfuse after a kernel update, a line of the README's table of differences must
+// be removed. (Other files test fanotify, pinned pages, flags of descriptors, and /proc.)
 
 #include <linux/fs.h>
 #include <linux/stat.h>
@@ -52,7 +51,7 @@ TEST_P(KernelLimitsAsRoot, StatxShowsAppendOnlyAndImmutable) {
   ASSERT_EQ(SetFlags("f", FS_IMMUTABLE_FL), 0);
   EXPECT_EQ(Statx("f").stx_attributes & kFlagAttributes,
             on_memfuse() ? 0u : uint64_t{STATX_ATTR_IMMUTABLE});
-  // The flags themselves are there.
+  // The ioctl reports the flags themselves.
   int flags = 0;
   EXPECT_EQ(ioctl(Open("f", O_RDONLY).get(), FS_IOC_GETFLAGS, &flags), 0);
   EXPECT_EQ(flags, FS_IMMUTABLE_FL);
@@ -70,7 +69,7 @@ TEST_P(KernelLimits, TheFileSystemHasAUuid) {
   EXPECT_EQ(answer.length, on_memfuse() ? 0 : 16);
 }
 
-// The kernel seeks in a FUSE directory as in a file of st_size bytes without holes.
+// In a FUSE directory, the kernel implements lseek as in a file of st_size bytes without holes.
 TEST_P(KernelLimits, DirectoriesHaveNoEndToSeekFrom) {
   MakeFile("f");
   const UniqueFd directory = Open(".", O_RDONLY);
@@ -83,7 +82,7 @@ TEST_P(KernelLimits, DirectoriesHaveNoEndToSeekFrom) {
   }
 }
 
-// A handle with the parent's handle in it: the handles of FUSE have room for it.
+// A handle that contains the parent's handle. The handles of FUSE have space for it.
 TEST_P(KernelLimits, ConnectableHandles) {
   if (!LinuxIsAtLeast(6, 13)) return;
   constexpr int kConnectable = 0x002;  // AT_HANDLE_CONNECTABLE
@@ -96,8 +95,8 @@ TEST_P(KernelLimits, ConnectableHandles) {
             on_memfuse() ? 0 : EOPNOTSUPP);
 }
 
-// A mapping of a passed-through file holds the file behind it. Once the descriptor is closed, the
-// kernel counts nobody on the file itself.
+// A mapping of a passthrough file refers to the backing file. After the descriptor is closed, the
+// kernel counts no user of the FUSE file.
 TEST_P(KernelLimits, AWritableMappingKeepsProgramsFromRunning) {
   MakeFile("true", ReadFile("/bin/true"), 0755);
   {
@@ -131,8 +130,8 @@ uint64_t SizeOf(const std::string& directory) {
   return uint64_t{s.f_blocks} * s.f_frsize;
 }
 
-// The kernel drops what mount(2) says to a FUSE mount that exists, and refuses what fsconfig(2)
-// says.
+// The kernel ignores the options of mount(2) for an existing FUSE mount, and refuses those of
+// fsconfig(2).
 TEST_P(KernelLimitsAsRoot, RemountingTakesOptions) {
   const auto remount = [this](const char* options) {
     return ErrnoOf(mount(nullptr, mount_directory().c_str(), nullptr, MS_REMOUNT, options));
@@ -150,7 +149,8 @@ TEST_P(KernelLimitsAsRoot, RemountingTakesOptions) {
             on_memfuse() ? EINVAL : 0);
 }
 
-// The kernel stacks two file systems on another one at most. FUSE passthrough is one of them.
+// The kernel stacks at most two file systems on another one. FUSE passthrough counts as one of
+// them.
 TEST_P(KernelLimitsAsRoot, OverlaysOnOverlays) {
   const PrivateMounts mounts;
   MakeDirectory("lower");

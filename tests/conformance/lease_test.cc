@@ -31,14 +31,14 @@ TEST_P(Lease, ForWriting) {
   EXPECT_EQ(ErrnoOf(fcntl(fd.get(), F_SETLEASE, F_RDLCK)), EAGAIN);
 }
 
-TEST_P(Lease, ConflictsWithWhoHasItOpen) {
+TEST_P(Lease, ConflictsWithOtherOpenDescriptors) {
   MakeFile("f", "content");
   const UniqueFd fd = Open("f", O_RDONLY), writer = Open("f", O_RDWR);
   EXPECT_EQ(ErrnoOf(fcntl(fd.get(), F_SETLEASE, F_RDLCK)), EAGAIN);
   EXPECT_EQ(ErrnoOf(fcntl(writer.get(), F_SETLEASE, F_WRLCK)), EAGAIN);
 }
 
-TEST_P(Lease, IsBrokenByWhatOthersDo) {
+TEST_P(Lease, IsBrokenByOtherProcesses) {
   MakeFile("f", "content");
   signal(SIGIO, SIG_IGN);
   const UniqueFd fd = Open("f", O_RDONLY);
@@ -62,7 +62,7 @@ TEST_P(Lease, IsForRegularFiles) {
   EXPECT_EQ(ErrnoOf(fcntl(fifo.get(), F_SETLEASE, F_RDLCK)), EINVAL);
 }
 
-// The events that are queued now, as a mask.
+// The queued events, as a mask.
 uint32_t Events(int inotify) {
   alignas(inotify_event) char buffer[4096];
   uint32_t mask = 0;

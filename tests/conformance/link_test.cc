@@ -109,7 +109,7 @@ TEST_P(Link, OfADescriptorByProc) {
   EXPECT_EQ(LStat("m").st_nlink, 3u);
 }
 
-TEST_P(Link, AFileIsNotEmptiedByItsManyNames) {
+TEST_P(Link, AnOpenFileKeepsItsDataWithoutNames) {
   MakeFile("a", "content");
   ASSERT_EQ(link("a", "b"), 0);
   const UniqueFd fd = Open("a", O_RDONLY);
@@ -196,7 +196,7 @@ TEST_P(LinkAsRoot, InASetgidDirectoryKeepsTheGroup) {
   EXPECT_EQ(LStat("d/f").st_gid, kAlice.gid);
 }
 
-TEST_P(LinkAsRoot, ExistsComesBeforePermission) {
+TEST_P(LinkAsRoot, EexistPrecedesEacces) {
   MakeDirectory("p", 0755);
   MakeFile("p/there");
   MakeFile("f", "", 0666);

@@ -27,7 +27,7 @@ int Lock(int fd, int command, int type, off_t start = 0, off_t length = 0) {
   return ErrnoOf(fcntl(fd, command, &lock));
 }
 
-// The same in a process of its own that opens "f" for itself.
+// The same in another process, which opens "f" itself.
 int OtherProcessLocks(int type, off_t start = 0, off_t length = 0) {
   return InChild([&] {
     const int fd = open("f", O_RDWR);
@@ -75,8 +75,8 @@ TEST_P(Locks, WithinAProcessDoNotConflict) {
   EXPECT_EQ(Lock(b.get(), F_SETLK, F_WRLCK), 0);
 }
 
-// fcntl(2): closing any descriptor of the file releases all locks of the process.
-TEST_P(Locks, GoWithAnyClose) {
+// fcntl(2): a close of any descriptor of the file releases all locks of the process.
+TEST_P(Locks, AreReleasedByAnyClose) {
   MakeFile("f", "content");
   const UniqueFd mine = Open("f", O_RDWR);
   ASSERT_EQ(Lock(mine.get(), F_SETLK, F_WRLCK), 0);
@@ -85,7 +85,7 @@ TEST_P(Locks, GoWithAnyClose) {
   EXPECT_EQ(OtherProcessLocks(F_WRLCK), 0);
 }
 
-TEST_P(Locks, GoWithTheProcess) {
+TEST_P(Locks, AreReleasedByExit) {
   MakeFile("f", "content");
   EXPECT_EQ(OtherProcessLocks(F_WRLCK), 0);
   EXPECT_EQ(OtherProcessLocks(F_WRLCK), 0);
@@ -96,11 +96,11 @@ TEST_P(Locks, AreNotInherited) {
   const UniqueFd mine = Open("f", O_RDWR);
   ASSERT_EQ(Lock(mine.get(), F_SETLK, F_WRLCK), 0);
   EXPECT_EQ(InChild([&] { return Lock(mine.get(), F_SETLK, F_RDLCK); }), EAGAIN);
-  // Nor do they go when the child ends.
+  // The exit of the child does not release them either.
   EXPECT_EQ(OtherProcessLocks(F_RDLCK), EAGAIN);
 }
 
-TEST_P(Locks, GetlkTellsWhoIsInTheWay) {
+TEST_P(Locks, GetlkReportsTheConflictingLock) {
   MakeFile("f", "content");
   const UniqueFd mine = Open("f", O_RDWR);
   ASSERT_EQ(Lock(mine.get(), F_SETLK, F_RDLCK, 5, 10), 0);
@@ -143,7 +143,7 @@ TEST_P(Locks, ASignalInterruptsTheWait) {
               action.sa_handler = [](int) {};
               sigaction(SIGALRM, &action, nullptr);
               const int fd = open("f", O_RDWR);
-              // Again and again: the first may come before the wait.
+              // Repeatedly, because the first signal may arrive before the wait.
               const itimerval soon = {{0, 20000}, {0, 20000}};
               setitimer(ITIMER_REAL, &soon, nullptr);
               return Lock(fd, F_SETLKW, F_WRLCK);
@@ -172,7 +172,7 @@ TEST_P(Locks, ADeadlockIsRefused) {
   EXPECT_EQ(other.Wait(), 0);
 }
 
-TEST_P(Locks, WantTheAccessThatTheDescriptorHas) {
+TEST_P(Locks, NeedTheAccessModeOfTheDescriptor) {
   MakeFile("f", "content");
   const UniqueFd reader = Open("f", O_RDONLY), writer = Open("f", O_WRONLY);
   const UniqueFd path_only = Open("f", O_PATH);
@@ -183,7 +183,7 @@ TEST_P(Locks, WantTheAccessThatTheDescriptorHas) {
     EXPECT_EQ(Lock(path_only.get(), command, F_RDLCK), EBADF);
     EXPECT_EQ(Lock(reader.get(), command, F_UNLCK), 0);
   }
-  // flock(2) does not care.
+  // flock(2) ignores the access mode.
   EXPECT_EQ(flock(reader.get(), LOCK_EX), 0);
   EXPECT_EQ(ErrnoOf(flock(path_only.get(), LOCK_EX)), EBADF);
 }
@@ -231,7 +231,7 @@ TEST_P(Locks, OfDescriptionsConflictWithinAProcess) {
   ASSERT_EQ(fcntl(a.get(), F_OFD_GETLK, &lock), 0);
   EXPECT_EQ(lock.l_type, F_RDLCK);
   EXPECT_EQ(lock.l_pid, -1);
-  // They go with the last descriptor of the description, not with any.
+  // The close of the last descriptor of the description releases them, not any close.
   UniqueFd copy(dup(b.get()));
   b.reset();
   EXPECT_EQ(Lock(a.get(), F_OFD_SETLK, F_WRLCK), EAGAIN);
@@ -258,7 +258,7 @@ TEST_P(Locks, FlockIsOfTheWholeFileAndOfDescriptions) {
   EXPECT_EQ(flock(b.get(), LOCK_UN), 0);
   EXPECT_EQ(flock(a.get(), LOCK_EX | LOCK_NB), 0);
   EXPECT_EQ(ErrnoOf(flock(b.get(), LOCK_SH | LOCK_NB)), EWOULDBLOCK);
-  // A duplicate is the same lock.
+  // A duplicate has the same lock.
   const UniqueFd copy(dup(a.get()));
   EXPECT_EQ(flock(copy.get(), LOCK_EX | LOCK_NB), 0);
   EXPECT_EQ(flock(copy.get(), LOCK_UN), 0);
@@ -280,7 +280,7 @@ TEST_P(Locks, FlockBlocksUntilItIsGranted) {
   EXPECT_EQ(other.Wait(), 0);
 }
 
-TEST_P(Locks, TheKindsDoNotMeet) {
+TEST_P(Locks, FlockAndFcntlLocksAreIndependent) {
   MakeFile("f", "content");
   const UniqueFd mine = Open("f", O_RDWR);
   ASSERT_EQ(flock(mine.get(), LOCK_EX), 0);

@@ -25,7 +25,7 @@ TEST_P(Lseek, SetsMovesAndCountsFromTheEnd) {
   EXPECT_EQ(read(fd.get(), &c, 1), 0);
 }
 
-TEST_P(Lseek, SeesTheEndThatOthersMoved) {
+TEST_P(Lseek, SeesTheEndMovedByOtherDescriptors) {
   MakeFile("f", "0123456789");
   const UniqueFd fd = Open("f", O_RDONLY);
   ASSERT_EQ(truncate("f", 5000), 0);
@@ -35,7 +35,7 @@ TEST_P(Lseek, SeesTheEndThatOthersMoved) {
   EXPECT_EQ(lseek(fd.get(), 0, SEEK_END), 5001);
 }
 
-TEST_P(Lseek, NowhereBelowZero) {
+TEST_P(Lseek, NegativeOffsetsAreInvalid) {
   MakeFile("f", "0123456789");
   const UniqueFd fd = Open("f", O_RDONLY);
   ASSERT_EQ(lseek(fd.get(), 5, SEEK_SET), 5);
@@ -141,7 +141,7 @@ TEST_P(Lseek, AFailureLeavesTheOffset) {
   EXPECT_EQ(lseek(fd.get(), 0, SEEK_CUR), 10);
 }
 
-// "d" is a page with data, "." one without; the file may end inside the last one.
+// "d" is a page with data, "." one without. The file may end inside the last page.
 void CheckShape(const std::string& shape, off_t tail) {
   SCOPED_TRACE(shape + " " + std::to_string(tail));
   const std::string name = "shape" + shape + std::to_string(tail);
@@ -182,7 +182,7 @@ TEST_P(Lseek, ALateHoleAfterPunching) {
   EXPECT_EQ(lseek(fd.get(), 0, SEEK_HOLE), kPage);
   EXPECT_EQ(lseek(fd.get(), kPage, SEEK_DATA), 3 * kPage);
   EXPECT_EQ(lseek(fd.get(), 3 * kPage, SEEK_HOLE), 5 * kPage);
-  // Less than a page is zeroed only.
+  // A partial page is zeroed, not freed.
   ASSERT_EQ(fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 100, 1000), 0);
   EXPECT_EQ(lseek(fd.get(), 0, SEEK_DATA), 0);
   EXPECT_EQ(lseek(fd.get(), 0, SEEK_HOLE), kPage);
@@ -214,7 +214,7 @@ TEST_P(Lseek, AcrossVeryLargeHoles) {
   EXPECT_EQ(lseek(fd.get(), 0, SEEK_HOLE), 0);
 }
 
-TEST_P(Lseek, CutsOffTellTheTruth) {
+TEST_P(Lseek, DataAndHolesAreCorrectAfterTruncate) {
   MakeFile("f", std::string(4 * kPage, 'x'));
   const UniqueFd fd = Open("f", O_RDWR);
   ASSERT_EQ(ftruncate(fd.get(), kPage + 1), 0);

@@ -1,5 +1,5 @@
-// What all makers of names share: open(2) with O_CREAT, mkdir(2), mkfifo(3), mknod(2), symlink(2)
-// and link(2). What each adds is in its own file.
+// Common properties of all calls that make names: open(2) with O_CREAT, mkdir(2), mkfifo(3),
+// mknod(2), symlink(2) and link(2). Each call has its own file for its other properties.
 
 #include "tests/conformance/conformance.h"
 
@@ -81,7 +81,7 @@ TEST_P(Maker, TakesTheStickyAndSetIdBits) {
     for (const mode_t mode : {01755, 02755, 04755, 07777, 02745}) {
       TRACE(maker.name << " " << std::oct << mode);
       ASSERT_EQ(maker.make("x", mode), 0);
-      // mkdir(2): only the sticky bit on Linux, of what is more than permissions.
+      // mkdir(2): beyond the permissions, Linux uses only the sticky bit.
       const mode_t taken = maker.type == S_IFDIR ? mode & 01777 : mode;
       EXPECT_EQ(Permissions("x"), ExpectedMode(maker, taken));
       Remove("x");
@@ -107,7 +107,7 @@ TEST_P(Maker, StartsAllTimesTogetherAndMovesThoseOfTheParent) {
   }
 }
 
-TEST_P(Maker, AnswersExistsWhateverIsThereAndChangesNothing) {
+TEST_P(Maker, FailsWithEexistForEveryTypeAndChangesNothing) {
   MakeFile("source");
   for (const Type type : TypesWithoutPrivilege()) {
     MakeObject(type, "x");
@@ -124,7 +124,7 @@ TEST_P(Maker, AnswersExistsWhateverIsThereAndChangesNothing) {
   EXPECT_EQ(LStat("source").st_nlink, 1u);
 }
 
-TEST_P(Maker, AnswersExistsOnALinkThatDangles) {
+TEST_P(Maker, FailsWithEexistForADanglingLink) {
   ASSERT_EQ(symlink("missing", "link"), 0);
   for (const MakerCall& maker : kMakers) {
     TRACE(maker.name);
@@ -147,7 +147,7 @@ TEST_P(Maker, AnOldNameCanBeMadeAgainAsAnotherType) {
   }
 }
 
-TEST_P(MakerAsRoot, AnswersExistsOnDevices) {
+TEST_P(MakerAsRoot, FailsWithEexistForDevices) {
   for (const Type type : {Type::kCharDevice, Type::kBlockDevice}) {
     MakeObject(type, "x");
     for (const MakerCall& maker : kMakers) {
@@ -158,7 +158,7 @@ TEST_P(MakerAsRoot, AnswersExistsOnDevices) {
   }
 }
 
-TEST_P(MakerAsRoot, ExistsComesBeforePermission) {
+TEST_P(MakerAsRoot, EexistPrecedesEacces) {
   MakeDirectory("d", 0755);
   MakeFile("d/x");
   for (const MakerCall& maker : kMakers) {

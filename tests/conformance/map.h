@@ -17,7 +17,7 @@ namespace memfuse::conformance {
 inline constexpr size_t kPage = 4096;
 inline constexpr int kReadWrite = PROT_READ | PROT_WRITE;
 
-// A map that goes with its scope.
+// A mapping that is unmapped at the end of its scope.
 class Map {
  public:
   Map(int fd, size_t length, int protection, int flags, off_t offset = 0)
@@ -44,7 +44,7 @@ class Map {
 
 inline sigjmp_buf g_bus_error;
 
-// Whether `access` is answered with SIGBUS.
+// Whether `access` causes SIGBUS.
 inline bool IsBusError(const std::function<void()>& access) {
   struct sigaction action = {}, old;
   action.sa_handler = [](int) { siglongjmp(g_bus_error, 1); };

@@ -1,5 +1,5 @@
-// What a program stored through a shared mapping, and has not written back, for those who look at
-// the file otherwise: lseek(2) SEEK_DATA and SEEK_HOLE, stat(2).
+// Data that a program stored through a shared mapping, and that is not written back yet, as seen by
+// lseek(2) SEEK_DATA and SEEK_HOLE, and by stat(2).
 
 #include <sys/mman.h>
 
@@ -16,7 +16,7 @@ CONFORMANCE_SUITE(MappedData);
 constexpr off_t kSize = 4 << 20;
 constexpr off_t kStep = 256 << 10;
 
-// A copy of the file, made of what SEEK_DATA and SEEK_HOLE call data.
+// A copy of the file, made from the ranges that SEEK_DATA and SEEK_HOLE report as data.
 std::string CopyData(int fd) {
   std::string copy(kSize, '\0');
   for (off_t at = 0; at < kSize;) {
@@ -57,7 +57,7 @@ TEST_P(MappedData, IsDataForOthers) {
   const UniqueFd fd = Open("f", O_RDWR | O_CREAT);
   ASSERT_EQ(ftruncate(fd.get(), kSize), 0);
   const Map map(fd.get(), kSize, kReadWrite, MAP_SHARED);
-  // What the kernel may have remembered of the file before the store.
+  // Attributes that the kernel may have cached before the store.
   EXPECT_EQ(Stat("f").st_blocks, 0);
   StoreAtSteps(map);
   EXPECT_GT(Stat("f").st_blocks, 0);
@@ -76,7 +76,7 @@ TEST_P(MappedData, StaysDataWhenTheDescriptorIsClosed) {
   EXPECT_EQ(CopyData(Open("f", O_RDONLY).get()), WithStores());
 }
 
-// The kernel may have read the hole for another process, and asks for nothing when it is mapped.
+// The kernel may have read the hole for another process. A mapping then causes no request.
 TEST_P(MappedData, IsDataWhereTheHoleWasReadBefore) {
   {
     const UniqueFd fd = Open("f", O_RDWR | O_CREAT);
@@ -121,7 +121,7 @@ TEST_P(MappedData, HolesAreHolesOnceItIsUnmapped) {
   }
   const UniqueFd fd = Open("f", O_RDONLY);
   EXPECT_EQ(lseek(fd.get(), 0, SEEK_DATA), kStep);
-  // The kernel lets go of the mapping a moment after munmap(2).
+  // The kernel releases the mapping a moment after munmap(2).
   EXPECT_TRUE(Eventually([&] { return lseek(fd.get(), kStep, SEEK_HOLE) == kStep + kPage; }));
   EXPECT_TRUE(Eventually([&] { return Stat("f").st_blocks == 8; }));
 }

@@ -45,7 +45,7 @@ TEST_P(Mkdir, IgnoresTypeBitsOfTheMode) {
   EXPECT_EQ(LStat("d").st_mode, S_IFDIR | mode_t{0700});
 }
 
-TEST_P(Mkdir, AModeWithoutBitsBindsLaterCallsNotThisOne) {
+TEST_P(Mkdir, AModeWithoutBitsAffectsLaterCallsOnly) {
   ASSERT_EQ(mkdir("d", 0), 0);
   EXPECT_EQ(Permissions("d"), mode_t{0});
   ASSERT_EQ(chmod("d", 0755), 0);

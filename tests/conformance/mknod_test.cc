@@ -34,7 +34,7 @@ TEST_P(Mknod, RefusesOtherTypes) {
   EXPECT_THAT(List("."), testing::IsEmpty());
 }
 
-TEST_P(Mknod, AFileIsAsGoodAsOneOfOpen) {
+TEST_P(Mknod, AFileBehavesLikeOneOfOpen) {
   ASSERT_EQ(mknod("f", S_IFREG | 0644, 0), 0);
   const UniqueFd fd = Open("f", O_RDWR);
   EXPECT_EQ(write(fd.get(), "abc", 3), 3);
@@ -46,7 +46,7 @@ TEST_P(Mknod, OfTheNullDeviceNeedsNoPrivilege) {
   ASSERT_EQ(mknod("w", S_IFCHR | 0600, 0), 0);
   EXPECT_TRUE(S_ISCHR(LStat("w").st_mode));
   EXPECT_EQ(LStat("w").st_rdev, 0u);
-  // fusermount3 mounts nodev, where no device can be opened.
+  // fusermount3 mounts with nodev, so no device can be opened.
   const bool nodev = on_memfuse() && !RunsAsRoot();
   EXPECT_EQ(ErrnoOf(open("w", O_RDONLY | O_CLOEXEC)), nodev ? EACCES : ENXIO);
 }
@@ -129,7 +129,7 @@ TEST_P(MknodAsRoot, ABoundSocketIsWriteable) {
   };
   EXPECT_EQ(As(kAlice, connect_it), EACCES);
   ASSERT_EQ(chmod("s", 0722), 0);
-  EXPECT_EQ(As(kAlice, connect_it), ECONNREFUSED);  // nobody listens
+  EXPECT_EQ(As(kAlice, connect_it), ECONNREFUSED);  // no process listens
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ namespace {
 
 CONFORMANCE_SUITE(MmapCalls);
 
-TEST_P(MmapCalls, WantsTheAccessThatTheDescriptorHas) {
+TEST_P(MmapCalls, NeedsTheAccessModeOfTheDescriptor) {
   MakeFile("f", std::string(kPage, 'x'));
   const UniqueFd reader = Open("f", O_RDONLY), writer = Open("f", O_WRONLY);
   const UniqueFd path_only = Open("f", O_PATH);
@@ -23,7 +23,7 @@ TEST_P(MmapCalls, WantsTheAccessThatTheDescriptorHas) {
   EXPECT_EQ(Map(-1, kPage, PROT_READ, MAP_PRIVATE).error(), EBADF);
 }
 
-TEST_P(MmapCalls, MprotectWantsItToo) {
+TEST_P(MmapCalls, MprotectNeedsItToo) {
   MakeFile("f", std::string(kPage, 'x'));
   const UniqueFd reader = Open("f", O_RDONLY), both = Open("f", O_RDWR);
   const Map of_reader(reader.get(), kPage, PROT_READ, MAP_SHARED);
@@ -59,7 +59,7 @@ TEST_P(MmapCalls, AtAnOffset) {
   EXPECT_EQ(map[0], 'c');
   map[0] = 'C';
   EXPECT_EQ(ReadFile("f")[2 * kPage], 'C');
-  // An empty file can be mapped too, there is just nothing.
+  // An empty file can be mapped, too; the mapping has no accessible page.
   MakeFile("empty");
   const UniqueFd empty = Open("empty", O_RDONLY);
   const Map nothing(empty.get(), kPage, PROT_READ, MAP_SHARED);

@@ -1,4 +1,4 @@
-// mmap(2): what is stored in a file and in its maps is the same.
+// mmap(2): a file and its mappings have the same data.
 
 #include <cstring>
 
@@ -128,7 +128,7 @@ TEST_P(Mmap, TheRestOfTheLastPageIsZerosAndIsNotKept) {
   }
   EXPECT_EQ(Stat("f").st_size, 7);
   EXPECT_EQ(ReadFile("f"), "conXent");
-  // tmpfs before Linux 6.19 keeps it until the page goes.
+  // tmpfs before Linux 6.19 keeps the bytes as long as the page is in memory.
   ASSERT_EQ(ftruncate(fd.get(), 200), 0);
   EXPECT_EQ(ReadFile("f").substr(0, 100), "conXent" + std::string(93, '\0'));
   if (daemon_serves_data()) {
@@ -170,7 +170,7 @@ TEST_P(Mmap, AfterTruncateIsABusErrorAndZerosWhenTheFileGrows) {
                                std::string(kPage - 1, '\0'));
 }
 
-TEST_P(Mmap, AFileThatGrewIsThere) {
+TEST_P(Mmap, AGrownFileIsAccessible) {
   MakeFile("f", "x");
   const UniqueFd fd = Open("f", O_RDWR);
   const Map map(fd.get(), 4 * kPage, PROT_READ, MAP_SHARED);
@@ -224,7 +224,7 @@ TEST_P(Mmap, ALoadMovesNeitherMtimeNorCtime) {
   EXPECT_EQ(watch.Moved(), "");
 }
 
-// A read whose buffer is a map of the same file, not yet in memory.
+// A read whose buffer is a mapping of the same file, not yet in memory.
 TEST_P(Mmap, IsABufferOfItsOwnFile) {
   MakeFile("f", std::string(2 * kPage, 'a') + std::string(2 * kPage, 'b'));
   const UniqueFd fd = Open("f", O_RDWR);

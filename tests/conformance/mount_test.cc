@@ -31,7 +31,7 @@ void MakeObjects() {
   ASSERT_EQ(setxattr("f", "user.a", "1", 1, 0), 0);
 }
 
-// Tries everything that changes something, in the working directory.
+// Tries every operation that would change something in the working directory.
 void ExpectReadOnly() {
   const struct {
     const char* name;
@@ -79,7 +79,7 @@ void ExpectReadOnly() {
   }
 }
 
-// What still works.
+// The operations that still succeed.
 void ExpectReadable() {
   EXPECT_EQ(ReadFile("f"), "content");
   EXPECT_EQ(List(".").size(), 6u);
@@ -107,10 +107,10 @@ TEST_P(ReadOnlyMount, ABindMountRefusesEveryChange) {
   ExpectReadOnly();
   ExpectReadable();
   ASSERT_EQ(chdir(".."), 0);
-  // Across the border of a mount, nothing is moved or linked.
+  // Renames and links across the border of a mount fail.
   EXPECT_EQ(ErrnoOf(rename("o/f", "m/x")), EXDEV);
   EXPECT_EQ(ErrnoOf(link("m/f", "x")), EXDEV);
-  // The other way in is open, and its changes show.
+  // The original directory is writable, and its changes are visible.
   EXPECT_EQ(ErrnoOf(chmod("o/f", 0600)), 0);
   EXPECT_EQ(Permissions("m/f"), 0600u);
   MakeFile("o/new");
@@ -143,7 +143,7 @@ TEST_P(ReadOnlyMount, ReadWriteAgain) {
   EXPECT_EQ(ReadFile("f"), "content");
 }
 
-TEST_P(ReadOnlyMount, IsRefusedWhileSomebodyWrites) {
+TEST_P(ReadOnlyMount, IsRefusedWithAnOpenWriter) {
   MakeFile("f", "content");
   {
     const UniqueFd writer = Open("f", O_WRONLY);
@@ -187,7 +187,7 @@ TEST_P(BindMount, FilesAndDirectories) {
   ASSERT_EQ(BindAt("d", "m"), 0);
   EXPECT_EQ(ReadFile("m/x"), "inside");
   EXPECT_EQ(Stat("m/..").st_ino, Stat(".").st_ino);
-  // What something is mounted on cannot go.
+  // A mount point cannot be removed.
   EXPECT_EQ(ErrnoOf(rmdir("m")), EBUSY);
   EXPECT_EQ(ErrnoOf(unlink("place")), EBUSY);
   EXPECT_EQ(ErrnoOf(rename("m", "n")), EBUSY);
@@ -200,7 +200,7 @@ TEST_P(BindMount, FilesAndDirectories) {
   EXPECT_TRUE(List("m").empty());
 }
 
-TEST_P(BindMount, InAnotherNamespaceKeepsNoPlace) {
+TEST_P(BindMount, InAnotherNamespaceDoesNotBlockRemoval) {
   ASSERT_EQ(mkdir("d", 0755), 0);
   ASSERT_EQ(mkdir("m", 0755), 0);
   const PrivateMounts mounts;
@@ -249,7 +249,7 @@ TEST_P(BindMount, MappingsKeepAMountBusy) {
   EXPECT_EQ(ErrnoOf(umount("m")), 0);
 }
 
-TEST_P(BindMount, OtherFileSystemsGoOnTop) {
+TEST_P(BindMount, OtherFileSystemsCanBeMountedOnTop) {
   ASSERT_EQ(mkdir("m", 0755), 0);
   MakeFile("m/below");
   const PrivateMounts mounts;

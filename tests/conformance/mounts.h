@@ -1,4 +1,4 @@
-// Mounts that a case makes for itself, out of sight of everybody else. For root.
+// Mounts of a single case, invisible outside its mount namespace. For root.
 
 #ifndef MEMFUSE_TESTS_CONFORMANCE_MOUNTS_H_
 #define MEMFUSE_TESTS_CONFORMANCE_MOUNTS_H_
@@ -10,8 +10,8 @@
 
 namespace memfuse::conformance {
 
-// Puts the process into a mount namespace of its own until it is destroyed; what was mounted
-// meanwhile goes with it. The working directory stays where it is.
+// Moves the process to its own mount namespace until the object is destroyed; the mounts of that
+// time end with it. The working directory stays the same.
 class PrivateMounts {
  public:
   PrivateMounts();
@@ -24,16 +24,16 @@ class PrivateMounts {
   std::string directory_;
 };
 
-// Makes `place` and binds `directory` there with these MS_* flags (MS_RDONLY, MS_NOEXEC ...).
+// Makes `place` and bind-mounts `directory` there with these MS_* flags (MS_RDONLY, MS_NOEXEC ...).
 // 0 or an errno.
 int BindAt(const std::string& directory, const std::string& place, unsigned long flags = 0);
 
-// Runs a program and waits for its end. >= 0: its exit status; < 0: -errno of the exec that failed;
-// or -1000 - the signal that killed it.
+// Runs a program and waits for its exit. >= 0: its exit status; < 0: -errno of the failed exec; or
+// -1000 minus the signal that killed it.
 int Spawn(const std::vector<std::string>& arguments,
           const std::vector<std::string>& environment = {});
 
-// The standard output of a program that has to succeed.
+// The standard output of a program. The program must succeed.
 std::string OutputOf(const std::vector<std::string>& arguments);
 
 }  // namespace memfuse::conformance

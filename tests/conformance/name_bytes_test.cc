@@ -1,4 +1,4 @@
-// Names are bytes: any but '/' and NUL, 255 at most, told apart by every bit (path_resolution(7)).
+// Names are bytes: any but '/' and NUL, 255 at most, compared bit by bit (path_resolution(7)).
 
 #include <set>
 

@@ -1,5 +1,5 @@
-// user_namespaces(7): the file system as seen by, and used from, a user namespace whose root is an
-// ordinary user outside.
+// user_namespaces(7): the file system as seen and used from a user namespace whose root is an
+// unprivileged user outside.
 
 #include <linux/capability.h>
 #include <sched.h>
@@ -25,12 +25,13 @@ int WriteText(const char* path, const std::string& text) {
   return ErrnoOf(write(fd.get(), text.data(), text.size()));
 }
 
-// Becomes root of a new user namespace in which only the caller has a number. 0 or an errno.
+// Becomes root of a new user namespace that maps only the caller. 0 or an errno.
 int BecomeRootInside() {
   const uid_t uid = geteuid();
   const gid_t gid = getegid();
   if (unshare(CLONE_NEWUSER) != 0) return errno;
-  // A process that changed its user does not own its files in /proc, unless it says so.
+  // A process that changed its user does not own its files in /proc, unless it sets
+  // PR_SET_DUMPABLE.
   if (prctl(PR_SET_DUMPABLE, 1) != 0) return errno;
   if (const int error = WriteText("/proc/self/setgroups", "deny")) return error;
   if (const int error = WriteText("/proc/self/uid_map", "0 " + std::to_string(uid) + " 1")) {
@@ -39,7 +40,7 @@ int BecomeRootInside() {
   return WriteText("/proc/self/gid_map", "0 " + std::to_string(gid) + " 1");
 }
 
-// `call` as the root of such a namespace; a failure to make one is reported as 10000 + errno.
+// Runs `call` as the root of such a namespace; a failure to make one is returned as 10000 + errno.
 int Inside(const std::function<int()>& call) {
   return InChild([&] {
     const int error = BecomeRootInside();
@@ -53,7 +54,7 @@ int Inside(const User& user, const std::function<int()>& call) {
   });
 }
 
-TEST_P(FromANamespace, OnesOwnFilesAreRootsInside) {
+TEST_P(FromANamespace, FilesOfTheMappedUserBelongToRootInside) {
   MakeFile("f", "content", 0600);
   EXPECT_EQ(Inside([] { return static_cast<int>(Stat("f").st_uid); }), 0);
   EXPECT_EQ(Inside([] { return static_cast<int>(Stat("f").st_gid); }), 0);
@@ -63,7 +64,7 @@ TEST_P(FromANamespace, OnesOwnFilesAreRootsInside) {
   EXPECT_EQ(Stat("made").st_gid, getegid());
 }
 
-TEST_P(FromANamespace, NumbersWithoutAMappingCannotBeGiven) {
+TEST_P(FromANamespace, UnmappedIdsCannotBeSet) {
   MakeFile("f");
   EXPECT_EQ(Inside([] { return ErrnoOf(chown("f", 0, 0)); }), 0);
   EXPECT_EQ(Inside([] { return ErrnoOf(chown("f", 5, -1)); }), EINVAL);
@@ -78,7 +79,7 @@ TEST_P(FromANamespace, UserAttributesWork) {
   EXPECT_EQ(getxattr("f", "user.a", nullptr, 0), 1);
 }
 
-TEST_P(FromANamespaceAsRoot, OthersFilesAreNobodys) {
+TEST_P(FromANamespaceAsRoot, UnmappedOwnersAreShownAsOverflowIds) {
   MakeFile("root", "", 0644);
   MakeFile("bob", "", 0600);
   ASSERT_EQ(chown("bob", kBob.uid, kBob.gid), 0);
@@ -99,7 +100,8 @@ TEST_P(FromANamespaceAsRoot, IsRootOverItsOwnFilesOnly) {
   ASSERT_EQ(chown("f", kAlice.uid, kAlice.gid), 0);
   EXPECT_EQ(As(kAlice, [] { return ErrnoOf(open("f", O_RDWR)); }), EACCES);
   EXPECT_EQ(Inside(kAlice, [] { return ErrnoOf(open("f", O_RDWR)); }), 0);
-  // The group has no number inside, so the inode is out of reach.
+  // The group has no mapping inside, so the inode is not accessible to capabilities of the
+  // namespace.
   ASSERT_EQ(chown("f", kAlice.uid, kBob.gid), 0);
   EXPECT_EQ(Inside(kAlice, [] { return ErrnoOf(open("f", O_RDWR)); }), EACCES);
   EXPECT_EQ(Inside(kAlice, [] { return ErrnoOf(chmod("f", 0600)); }), 0) << "the owner";
@@ -109,7 +111,7 @@ TEST_P(FromANamespaceAsRoot, IsRootOverItsOwnFilesOnly) {
   EXPECT_EQ(Inside(kAlice, [] { return ErrnoOf(unlink("s/bob")); }), EPERM);
 }
 
-TEST_P(FromANamespaceAsRoot, WhatRealRootAloneMay) {
+TEST_P(FromANamespaceAsRoot, OperationsOfRealRootAlone) {
   MakeFile("f");
   ASSERT_EQ(chown("f", kAlice.uid, kAlice.gid), 0);
   ASSERT_EQ(setxattr("f", "trusted.a", "1", 1, 0), 0);
@@ -127,7 +129,7 @@ TEST_P(FromANamespaceAsRoot, WhatRealRootAloneMay) {
                      return list.find("trusted.") == std::string::npos ? 0 : 1;
                    }),
             0);
-  // Before that, a kernel with the BPF security module leaves out its own check.
+  // Before that version, a kernel with the BPF security module omits its own check.
   if (!KernelAtLeast(6, 10)) return;
   EXPECT_EQ(Inside(kAlice, [] { return ErrnoOf(setxattr("f", "security.a", "1", 1, 0)); }), EPERM);
 }

@@ -1,4 +1,4 @@
-// Link counts of directories: two, and one for each directory in them; whatever moves there.
+// Link counts of directories: two, plus one for each subdirectory, after every rename.
 
 #include <linux/fs.h>
 
@@ -9,7 +9,7 @@ namespace {
 
 CONFORMANCE_SUITE(Nlink);
 
-// Counts the directories in `path`, which is what the link count has to say.
+// Counts the directories in `path`; the link count must match.
 void ExpectCounted(const std::string& path) {
   nlink_t expected = 2;
   for (const std::string& name : List(path)) {
@@ -40,7 +40,7 @@ TEST_P(Nlink, OfManyDirectories) {
   EXPECT_EQ(Stat(".").st_nlink, 502u);
 }
 
-TEST_P(Nlink, ADepthCountsOnce) {
+TEST_P(Nlink, NestedDirectoriesCountOnce) {
   MakeDirectory("a");
   MakeDirectory("a/b");
   MakeDirectory("a/b/c");
@@ -50,7 +50,7 @@ TEST_P(Nlink, ADepthCountsOnce) {
 }
 
 TEST_P(Nlink, EveryRenameOfAFullTree) {
-  // Everything that may be onto everything else, plainly and exchanging, and the counts after each.
+  // Renames every valid pair, with and without exchange, and checks the counts after each.
   const std::vector<std::string> names = {"p/d", "p/f", "q/d", "q/f", "q/full", "p/new"};
   for (const unsigned flags : {0u, unsigned{RENAME_NOREPLACE}, unsigned{RENAME_EXCHANGE}}) {
     for (const std::string& from : names) {
@@ -75,7 +75,7 @@ TEST_P(Nlink, EveryRenameOfAFullTree) {
   }
 }
 
-TEST_P(Nlink, FailuresCountNothing) {
+TEST_P(Nlink, FailuresChangeNoCount) {
   MakeDirectory("d");
   MakeDirectory("d/e");
   MakeFile("f");
@@ -88,7 +88,7 @@ TEST_P(Nlink, FailuresCountNothing) {
   ExpectCounted("d");
 }
 
-TEST_P(Nlink, OfWhatWasRemovedIsZero) {
+TEST_P(Nlink, IsZeroAfterRemoval) {
   MakeDirectory("a");
   MakeDirectory("b");
   const UniqueFd removed = Open("a", O_RDONLY), replaced = Open("b", O_RDONLY);

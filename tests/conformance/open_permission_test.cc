@@ -1,4 +1,4 @@
-// open(2): who may open and create, and to whom new files belong.
+// open(2): permission to open and create, and the owner of new files.
 
 #include <array>
 
@@ -14,11 +14,11 @@ int OpenErrno(const std::string& path, int flags, mode_t mode = 0644) {
   return fd.valid() ? 0 : errno;
 }
 
-// Who somebody is to a file of Alice's in group kShared.
+// The relation of a user to a file of Alice in group kShared.
 struct Role {
   const char* name;
   User user;
-  int shift;  // of their bits in the mode
+  int shift;  // of the user's bits in the mode
 };
 const std::array<Role, 4> kRoles = {{
     {"owner", kAlice, 6},
@@ -27,12 +27,12 @@ const std::array<Role, 4> kRoles = {{
     {"other", kStranger, 0},
 }};
 
-TEST_P(OpenPermission, IsByTheBitsOfTheFirstClassThatApplies) {
+TEST_P(OpenPermission, UsesTheBitsOfTheFirstClassThatApplies) {
   MakeFile("f", "", 0);
   ASSERT_EQ(chown("f", kAlice.uid, kShared), 0);
   for (const Role& role : kRoles) {
     for (mode_t bits = 0; bits < 8; ++bits) {
-      // The bits of one class alone, then of all the others.
+      // First the bits of one class alone, then also the bits of all other classes.
       for (const bool inverted : {false, true}) {
         const mode_t mode = bits << role.shift;
         const mode_t others = static_cast<mode_t>(~(7 << role.shift)) & 0777;
@@ -57,7 +57,7 @@ TEST_P(OpenPermission, IsByTheBitsOfTheFirstClassThatApplies) {
   }
 }
 
-TEST_P(OpenPermission, OfDirectoriesAndFifosIsByTheSameBits) {
+TEST_P(OpenPermission, DirectoriesAndFifosUseTheSameBits) {
   ASSERT_EQ(mkfifo("p", 0), 0);
   MakeDirectory("d", 0);
   for (const char* path : {"p", "d"}) ASSERT_EQ(chown(path, kAlice.uid, kShared), 0);
@@ -120,7 +120,7 @@ TEST_P(OpenPermission, AFailureChangesNothing) {
   EXPECT_EQ(dir.Moved(), "");
 }
 
-TEST_P(OpenPermission, ThroughALinkIsByTheTarget) {
+TEST_P(OpenPermission, ThroughALinkUsesTheTargetsBits) {
   MakeDirectory("locked", 0700);
   MakeFile("locked/f", "", 0666);
   ASSERT_EQ(symlink("locked/f", "link"), 0);
@@ -130,7 +130,7 @@ TEST_P(OpenPermission, ThroughALinkIsByTheTarget) {
   EXPECT_EQ(As(kAlice, [] { return OpenErrno("link", O_RDWR); }), 0);
 }
 
-TEST_P(OpenPermission, NoatimeIsForTheOwner) {
+TEST_P(OpenPermission, NoatimeIsAllowedForTheOwner) {
   MakeFile("f", "", 0666);
   Give("f", kAlice);
   MakeDirectory("d", 0777);
@@ -150,7 +150,7 @@ TEST_P(OpenPermission, NoatimeIsForTheOwner) {
   }
 }
 
-TEST_P(OpenPermission, AReopenedDescriptorIsCheckedAfresh) {
+TEST_P(OpenPermission, AReopenedDescriptorIsCheckedAgain) {
   MakeFile("f", "", 0644);
   const UniqueFd fd = Open("f", O_RDONLY);
   const std::string again = "/proc/self/fd/" + std::to_string(fd.get());
@@ -191,7 +191,7 @@ TEST_P(OpenPermission, NewFilesTakeTheGroupOfASetgidDirectory) {
   }
 }
 
-TEST_P(OpenPermission, ASetgidBitIsNotGivenInAStrangersGroup) {
+TEST_P(OpenPermission, ASetgidBitIsDroppedForAForeignGroup) {
   MakeDirectory("d");
   ASSERT_EQ(chown("d", kBob.uid, kShared), 0);
   ASSERT_EQ(chmod("d", 02777), 0);

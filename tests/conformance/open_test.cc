@@ -1,4 +1,5 @@
-// open(2): what each flag does to each type of object. Who may open is in open_permission_test.cc.
+// open(2): the effect of each flag on each type of object. open_permission_test.cc tests
+// permissions.
 
 #include <sys/sendfile.h>
 #include <sys/sysmacros.h>
@@ -28,7 +29,7 @@ TEST_P(Opening, CreatesAnEmptyFileOfTheCaller) {
   EXPECT_EQ(s.st_uid, geteuid());
   EXPECT_EQ(s.st_gid, getegid());
   EXPECT_EQ(parent.Moved(), "mc");
-  // One moment for all times, and for those of the parent.
+  // All times are the same moment, also those of the parent.
   EXPECT_EQ(s.st_mtim.tv_nsec, s.st_ctim.tv_nsec);
   EXPECT_EQ(s.st_mtim.tv_nsec, s.st_atim.tv_nsec);
 }
@@ -114,7 +115,7 @@ TEST_P(Opening, WithTruncForReadingTruncates) {
   EXPECT_EQ(Stat("f").st_size, 0);
 }
 
-TEST_P(Opening, WithTruncIsSeenByWhoHasItOpen) {
+TEST_P(Opening, WithTruncIsSeenByOpenDescriptors) {
   MakeFile("f", "content");
   const UniqueFd other = Open("f", O_RDWR);
   char buffer[16];
@@ -154,7 +155,7 @@ TEST_P(Opening, OfADirectoryIsForReading) {
   EXPECT_EQ(ErrnoOf(ftruncate(fd.get(), 0)), EINVAL);
 }
 
-TEST_P(Opening, WithDirectoryWantsADirectory) {
+TEST_P(Opening, WithDirectoryNeedsADirectory) {
   for (const Type type : TypesWithoutPrivilege()) {
     TRACE(ToString(type));
     MakeObject(type, ToString(type));
@@ -202,7 +203,7 @@ TEST_P(Opening, WithPathGivesAHandleOnEveryType) {
     EXPECT_EQ(fchownat(fd.get(), "", -1, -1, AT_EMPTY_PATH), 0);
     const ssize_t length = readlinkat(fd.get(), "", buffer, sizeof(buffer));
     EXPECT_EQ(length, type == Type::kSymlink ? 6 : -1);
-    // Opening it again checks afresh.
+    // Opening it again checks permissions again.
     if (type != Type::kFile) continue;
     const std::string again = "/proc/self/fd/" + std::to_string(fd.get());
     EXPECT_EQ(OpenErrno(again, O_RDWR), 0);
@@ -224,13 +225,13 @@ TEST_P(Opening, OfAFifoWaitsForTheOtherEnd) {
   EXPECT_EQ(Stat("p").st_size, 0);
   EXPECT_EQ(OpenErrno("p", O_RDWR | O_TRUNC), 0);
   EXPECT_EQ(InChild([] {
-              // A blocking writer meets the reader that is there.
+              // The reader is open, so the writer does not block.
               return OpenErrno("p", O_WRONLY);
             }),
             0);
 }
 
-TEST_P(Opening, OfASocketIsNoDevice) {
+TEST_P(Opening, OfASocketFailsWithEnxio) {
   ASSERT_EQ(mknod("s", S_IFSOCK | 0666, 0), 0);
   for (const int flags : {O_RDONLY, O_WRONLY, O_RDWR, O_RDWR | O_CREAT, O_WRONLY | O_TRUNC}) {
     EXPECT_EQ(OpenErrno("s", flags), ENXIO);
@@ -238,7 +239,7 @@ TEST_P(Opening, OfASocketIsNoDevice) {
   EXPECT_EQ(OpenErrno("s", O_PATH), 0);
 }
 
-TEST_P(OpeningAsRoot, OfADeviceIsTheDriversMatter) {
+TEST_P(OpeningAsRoot, OfADeviceUsesTheDriver) {
   ASSERT_EQ(mknod("null", S_IFCHR | 0666, makedev(1, 3)), 0);
   ASSERT_EQ(mknod("zero", S_IFCHR | 0666, makedev(1, 5)), 0);
   ASSERT_EQ(mknod("nobody", S_IFCHR | 0666, makedev(4095, 12345)), 0);
@@ -272,7 +273,7 @@ TEST_P(Opening, ADescriptorOutlivesPermissionsAndNames) {
   EXPECT_EQ(s.st_size, 3);
 }
 
-TEST_P(Opening, TheAccessModeBindsTheDescriptor) {
+TEST_P(Opening, TheAccessModeLimitsTheDescriptor) {
   MakeFile("f", "content");
   const UniqueFd reading = Open("f", O_RDONLY);
   const UniqueFd writing = Open("f", O_WRONLY);
@@ -295,7 +296,7 @@ TEST_P(Opening, OfARunningProgramForWritingIsBusy) {
       ASSERT_GT(n, 0);
       left -= n;
     }
-    // Open for writing: it cannot be run.
+    // The file is open for writing, so execve(2) fails.
     EXPECT_EQ(InChild([] { return ErrnoOf(execl("program", "program", nullptr)); }), ETXTBSY);
   }
   int to_child[2], from_child[2];

@@ -1,4 +1,4 @@
-// openat2(2): ways of walking a path.
+// openat2(2): restrictions of path resolution.
 
 #include <linux/openat2.h>
 #include <sys/syscall.h>
@@ -19,7 +19,7 @@ int Openat2(int dir, const std::string& path, uint64_t flags, uint64_t resolve, 
   for (;;) {
     const UniqueFd fd(static_cast<int>(syscall(SYS_openat2, dir, path.c_str(), &how, sizeof(how))));
     if (fd.valid()) return 0;
-    // Somebody, anywhere on the machine, renamed or mounted something during a "..".
+    // A process somewhere on the machine renamed or mounted something during the walk of a "..".
     const bool confined = (resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) != 0;
     if (errno != EAGAIN || !confined) return errno;
   }
@@ -34,7 +34,7 @@ TEST_P(OpenHow, OpensAndCreatesAsOpenDoes) {
   EXPECT_EQ(Openat2(AT_FDCWD, "missing", O_RDONLY, 0), ENOENT);
 }
 
-TEST_P(OpenHow, WhatOpenIgnoresIsInvalid) {
+TEST_P(OpenHow, FlagsThatOpenIgnoresAreInvalid) {
   MakeFile("f");
   EXPECT_EQ(Openat2(AT_FDCWD, "f", O_RDONLY, 0, 0644), EINVAL);
   EXPECT_EQ(Openat2(AT_FDCWD, "f", uint64_t{1} << 40, 0), EINVAL);
@@ -103,11 +103,11 @@ TEST_P(OpenHow, NoXdevStaysOnTheFileSystem) {
   EXPECT_EQ(Openat2(AT_FDCWD, "across", O_PATH, RESOLVE_NO_XDEV), EXDEV);
 }
 
-TEST_P(OpenHow, CachedOpensWhatWasJustSeen) {
+TEST_P(OpenHow, CachedOpensARecentlyUsedPath) {
   MakeDirectory("d");
   MakeFile("d/f");
   for (const char* path : {".", "d", "d/f"}) (void)Stat(path);
-  // Not while anybody mounts something.
+  // The call may fail while a process mounts something.
   EXPECT_TRUE(Eventually([] { return Openat2(AT_FDCWD, "d/f", O_RDONLY, RESOLVE_CACHED) == 0; }));
   EXPECT_EQ(Openat2(AT_FDCWD, "d/f", O_RDONLY | O_TRUNC, RESOLVE_CACHED), EAGAIN);
   EXPECT_EQ(Openat2(AT_FDCWD, "d/n", O_RDONLY | O_CREAT, RESOLVE_CACHED, 0644), EAGAIN);

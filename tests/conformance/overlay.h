@@ -1,4 +1,4 @@
-// An overlay mount whose upper layer lies on the file system under test. For root.
+// An overlay mount with its upper layer on the file system under test. For root.
 
 #ifndef MEMFUSE_TESTS_CONFORMANCE_OVERLAY_H_
 #define MEMFUSE_TESTS_CONFORMANCE_OVERLAY_H_
@@ -14,7 +14,7 @@
 namespace memfuse::conformance {
 
 // In the working directory: "lower" (a tmpfs), "upper" and "work" (plain directories), and
-// "merged", where Mount() puts them together. Everything is private and ends with the object.
+// "merged", on which Mount() mounts the overlay. The mounts are private and end with the object.
 class Overlay {
  public:
   Overlay() {
@@ -31,8 +31,8 @@ class Overlay {
   }
   int Unmount() { return ErrnoOf(umount("merged")); }
 
-  // The options of the mounted overlay, as /proc shows them. One that it had to do without, because
-  // the upper layer lacks something, is missing or off there.
+  // The options of the mounted overlay, as /proc shows them. An option that overlayfs turned off,
+  // because the upper layer does not support it, is missing or "off" there.
   static std::string Options() {
     std::ifstream mounts("/proc/self/mounts");
     std::string line, found;

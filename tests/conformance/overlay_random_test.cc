@@ -1,5 +1,6 @@
 // The same random changes in an overlay whose upper layer is on the file system under test, and in
-// one on a tmpfs of its own: each call has to answer alike, and the merged trees have to be equal.
+// an overlay on a separate tmpfs. Each call must have the same result, and the merged trees must be
+// equal.
 
 #include <dirent.h>
 #include <linux/fs.h>
@@ -18,7 +19,7 @@ namespace {
 
 ROOT_CONFORMANCE_SUITE(OverlayRandom);
 
-// tmpfs has no user.* before Linux 6.6.
+// tmpfs has no user.* attributes before Linux 6.6.
 constexpr char kAttribute[] = "trusted.a";
 
 void FillLower(const std::string& lower) {
@@ -34,7 +35,7 @@ void FillLower(const std::string& lower) {
   }
 }
 
-// Path -> what is there: type, mode, links of a file, size, content.
+// Path -> description: type, mode, link count of a file, size, content.
 void Snapshot(const std::string& dir, const std::string& prefix,
               std::map<std::string, std::string>* tree) {
   for (const std::string& name : List(dir)) {
@@ -54,7 +55,7 @@ void Snapshot(const std::string& dir, const std::string& prefix,
 
 constexpr unsigned kLink = 5, kSymlink = 6;
 
-// A change with all its arguments drawn beforehand, so that it can be made twice.
+// A change with all its arguments drawn in advance, so that it can be made twice.
 struct Change {
   unsigned kind, number;
   std::string one, other;
@@ -140,7 +141,7 @@ TEST_P(OverlayRandom, IsLikeAnOverlayOnTmpfs) {
         Snapshot("merged", "", &tree);
         Snapshot("reference/merged", "", &reference);
         EXPECT_EQ(tree, reference);
-        // And as it is found by the next mount.
+        // And as seen by the next mount.
         ASSERT_EQ(overlay.Unmount(), 0);
         ASSERT_EQ(overlay.Mount(options), 0);
         tree.clear();

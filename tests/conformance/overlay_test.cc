@@ -1,4 +1,4 @@
-// overlayfs with upper and work directories on the file system under test: what containers do.
+// overlayfs with upper and work directories on the file system under test, as containers use it.
 
 #include "tests/conformance/overlay.h"
 
@@ -24,7 +24,7 @@ bool IsWhiteout(const std::string& path) {
   return S_ISCHR(s.st_mode) && s.st_rdev == makedev(0, 0);
 }
 
-TEST_P(OverlayUpper, HasEverythingThatOverlayfsAsksFor) {
+TEST_P(OverlayUpper, SupportsAllFeaturesOfOverlayfs) {
   Overlay overlay;
   ASSERT_EQ(overlay.Mount(",redirect_dir=on,index=on,metacopy=on"), 0) << strerror(errno);
   const std::string options = Overlay::Options();
@@ -100,8 +100,8 @@ TEST_P(OverlayUpper, ChangesCopyUp) {
   EXPECT_EQ(Permissions("upper/write"), 0640u);
 }
 
-// overlayfs copies with the capabilities of the mounting process. FUSE tells its server the thread
-// alone, to which trusted.* names are not listed.
+// overlayfs copies with the capabilities of the mounting process. The kernel sends a FUSE server
+// the PID of the calling thread only, and trusted.* names are not listed for that thread.
 TEST_P(OverlayUpper, AChangeByAnOrdinaryUserCopiesUp) {
   Overlay overlay;
   ASSERT_EQ(umount("lower"), 0);  // the directory below, on the file system under test
@@ -181,7 +181,7 @@ TEST_P(OverlayUpper, RemovalsLeaveWhiteouts) {
   EXPECT_TRUE(List("work/work").empty()) << "nothing is left behind";
 }
 
-TEST_P(OverlayUpper, ADirectoryMadeAnewIsOpaque) {
+TEST_P(OverlayUpper, ARecreatedDirectoryIsOpaque) {
   Overlay overlay;
   ASSERT_EQ(mkdir("lower/d", 0755), 0);
   MakeFile("lower/d/x");
@@ -191,7 +191,7 @@ TEST_P(OverlayUpper, ADirectoryMadeAnewIsOpaque) {
   ASSERT_EQ(mkdir("merged/d", 0755), 0);
   EXPECT_EQ(XattrOf("upper/d", "trusted.overlay.opaque"), "y");
   EXPECT_TRUE(List("merged/d").empty());
-  // Overlays that can be stacked, since Linux 6.7, have another errno for what is not shown.
+  // Overlays with nested whiteouts, since Linux 6.7, have another errno for hidden names.
   EXPECT_EQ(XattrOf("merged/d", "trusted.overlay.opaque"),
             strerror(KernelAtLeast(6, 7) ? ENODATA : EOPNOTSUPP))
       << "not shown";
@@ -241,8 +241,8 @@ TEST_P(OverlayUpper, AHardLinkOutlivesTheNameThatWasCopiedUp) {
   ASSERT_EQ(link("merged/a", "merged/b"), 0);
   EXPECT_EQ(ErrnoOf(mkfifo("merged/b", 0644)), EEXIST);
   ASSERT_EQ(unlink("merged/a"), 0);
-  // For all names of an inode overlayfs revalidates the one that was copied up. FUSE looks that one
-  // up anew, does not find it, and overlayfs gives up until its caches are dropped.
+  // For all names of an inode overlayfs revalidates the one that was copied up. FUSE looks that
+  // name up again and does not find it, and overlayfs fails until its caches are dropped.
   EXPECT_EQ(ErrnoOf(UniqueFd(open("merged/b", O_RDONLY | O_CLOEXEC)).get()),
             on_memfuse() ? ESTALE : 0);
   EXPECT_EQ(ErrnoOf(umount2("merged", MNT_DETACH)), 0);

@@ -65,7 +65,7 @@ const std::vector<PathCall>& PathCalls() {
        [](const char* path) { return ErrnoOf(truncate(path, 0)); }},
       {"utimensat", Wants::kFile, kFollows, false,
        [](const char* path) {
-         // glibc refuses a null path by itself; any other bad pointer is the kernel's.
+         // glibc itself refuses a null path; the kernel checks every other invalid pointer.
          return ErrnoOf(utimensat(AT_FDCWD, path, nullptr, 0));
        }},
       {"statfs", Wants::kFile, kFollows, false,

@@ -1,5 +1,5 @@
-// Every call that takes a path, for what holds for all of them: how a path is walked, and who may
-// walk it.
+// Every call that takes a path, for tests of their common properties: path resolution, and the
+// permissions that it needs.
 
 #ifndef MEMFUSE_TESTS_CONFORMANCE_PATH_CALLS_H_
 #define MEMFUSE_TESTS_CONFORMANCE_PATH_CALLS_H_
@@ -10,7 +10,7 @@
 namespace memfuse::conformance {
 
 struct PathCall {
-  // What the path has to name for the call to succeed.
+  // The type of object that the path must name for the call to succeed.
   enum class Wants { kFile, kDirectory, kSymlink, kNothing };
 
   const char* name;
@@ -20,10 +20,10 @@ struct PathCall {
   int (*call)(const char* path);  // 0, or an errno
 };
 
-// Some make a file "other-UID" in the working directory, to link or rename from.
+// Some calls make a file "other-UID" in the working directory, to link or rename from.
 const std::vector<PathCall>& PathCalls();
 
-// Makes what `call` wants. A file is executable, so that it can be tried.
+// Makes the object that `call` needs. A file is executable, so that execve(2) can be tested.
 void MakeWanted(const PathCall& call, const std::string& path);
 
 }  // namespace memfuse::conformance

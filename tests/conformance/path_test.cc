@@ -1,4 +1,4 @@
-// How paths are walked, path_resolution(7): the same for every call.
+// Path resolution, path_resolution(7): the same for every call.
 
 #include <limits.h>
 #include <sys/mman.h>
@@ -16,8 +16,8 @@ ROOT_CONFORMANCE_SUITE(PathAsRoot);
 
 using Wants = PathCall::Wants;
 
-// Makes what the call wants at `path`, and takes it away again afterwards. With the error
-// `transient` it may fail for a moment.
+// Makes the object that the call needs at `path`, and removes it afterwards. The call may
+// temporarily fail with the error `transient`.
 void CallSucceeds(const PathCall& call, const std::string& made, const std::string& path,
                   int transient = 0) {
   MakeWanted(call, made);
@@ -30,7 +30,7 @@ void CallSucceeds(const PathCall& call, const std::string& made, const std::stri
   if (unlink(made.c_str()) != 0) rmdir(made.c_str());
 }
 
-TEST_P(Path, EmptyNamesNothing) {
+TEST_P(Path, EmptyPathFails) {
   for (const PathCall& call : PathCalls()) {
     TRACE(call.name);
     EXPECT_EQ(call.call(""), ENOENT);
@@ -110,7 +110,7 @@ TEST_P(PathAsRoot, ThroughADeviceIsRefused) {
   }
 }
 
-TEST_P(Path, ThroughNothingNamesNothing) {
+TEST_P(Path, ThroughAMissingNameFails) {
   ASSERT_EQ(symlink("missing", "dangling"), 0);
   for (const PathCall& call : PathCalls()) {
     TRACE(call.name);
@@ -123,7 +123,7 @@ TEST_P(Path, ThroughNothingNamesNothing) {
   }
 }
 
-TEST_P(Path, LoopsEnd) {
+TEST_P(Path, LoopsFail) {
   ASSERT_EQ(symlink("loop", "loop"), 0);
   ASSERT_EQ(symlink("b", "a"), 0);
   ASSERT_EQ(symlink("a", "b"), 0);
@@ -145,7 +145,8 @@ TEST_P(Path, FollowsFortyLinksAndNoMore) {
   }
   for (const PathCall& call : PathCalls()) {
     TRACE(call.name);
-    // When somebody mounts something during a walk, the kernel begins anew and counts on.
+    // If a process mounts something during a walk, the kernel starts again without a reset of its
+    // counter.
     CallSucceeds(call, "0/x", "40/x", /*transient=*/ELOOP);
     EXPECT_EQ(call.call("41/x"), ELOOP);
   }
@@ -208,7 +209,7 @@ TEST_P(Path, WithASlashAtTheEndMakesDirectoriesOnly) {
   EXPECT_FALSE(Exists("missing"));
 }
 
-TEST_P(Path, DotAndDotDotAreThereAndStay) {
+TEST_P(Path, DotAndDotDotExistAndCannotBeChanged) {
   MakeDirectory("d");
   EXPECT_EQ(Stat("d/.").st_ino, Stat("d").st_ino);
   EXPECT_EQ(Stat("d/..").st_ino, Stat(".").st_ino);
@@ -286,7 +287,7 @@ TEST_P(Path, RelativeToADescriptor) {
   EXPECT_THAT(List("d"), testing::ElementsAre("f", "m", "n"));
 }
 
-TEST_P(Path, FromARemovedDirectoryLeadsNowhere) {
+TEST_P(Path, FromARemovedDirectoryFails) {
   MakeDirectory("d");
   MakeFile("other-file");
   const std::string outside = Absolute("other-file");
@@ -296,7 +297,7 @@ TEST_P(Path, FromARemovedDirectoryLeadsNowhere) {
   EXPECT_THAT(List("."), testing::IsEmpty());
   EXPECT_EQ(ErrnoOf(open("f", O_CREAT | O_WRONLY, 0644)), ENOENT);
   EXPECT_EQ(ErrnoOf(open("f", O_RDONLY)), ENOENT);
-  // Adds no name, so nothing is in its way.
+  // The call adds no name, so it does not fail.
   EXPECT_TRUE(Open(".", O_TMPFILE | O_RDWR, 0600).valid());
   EXPECT_EQ(ErrnoOf(mkdir("n", 0755)), ENOENT);
   EXPECT_EQ(ErrnoOf(mknod("n", S_IFREG, 0)), ENOENT);

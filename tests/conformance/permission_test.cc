@@ -1,5 +1,5 @@
-// Directories: what read, write and search permission each allow, for owner, group and others; and
-// what the groups of a caller are worth. Files are in open_permission_test.cc.
+// Directories: the operations that read, write and search permission each allow, for owner, group
+// and others; and the effect of the caller's groups. open_permission_test.cc tests files.
 
 #include <dirent.h>
 #include <linux/capability.h>
@@ -27,7 +27,7 @@ const Role kRoles[] = {
     {"other", kStranger, 0},
 };
 
-TEST_P(Permission, EveryCallSearchesTheWay) {
+TEST_P(Permission, EveryCallNeedsSearchPermission) {
   MakeDirectory("d");
   ASSERT_EQ(chown("d", kAlice.uid, kShared), 0);
   for (const PathCall& call : PathCalls()) {
@@ -46,7 +46,7 @@ TEST_P(Permission, EveryCallSearchesTheWay) {
   }
 }
 
-TEST_P(Permission, EveryDirectoryOnTheWayCounts) {
+TEST_P(Permission, EveryDirectoryOnThePathIsChecked) {
   for (const char* path : {"a", "a/b", "a/b/c"}) MakeDirectory(path, 0777);
   for (const PathCall& call : PathCalls()) {
     for (const char* locked : {"a", "a/b", "a/b/c"}) {
@@ -86,13 +86,13 @@ TEST_P(Permission, ReadingListsAndSearchingFinds) {
       EXPECT_EQ(As(role.user, [] { return ErrnoOf(access("d/.", F_OK)); }), searching);
       EXPECT_EQ(As(role.user, [] { return ErrnoOf(access("d/..", F_OK)); }), searching);
       EXPECT_EQ(As(role.user, [] { return ErrnoOf(chdir("d")); }), searching);
-      // The directory itself is seen by who sees its parent.
+      // Access to the directory itself depends on its parent.
       EXPECT_EQ(As(role.user, [] { return ErrnoOf(access("d", F_OK)); }), 0);
     }
   }
 }
 
-TEST_P(Permission, IsAskedAgainForADescriptor) {
+TEST_P(Permission, IsCheckedAgainForADescriptor) {
   MakeDirectory("d", 0777);
   MakeFile("d/f", "", 0666);
   const UniqueFd fd = Open("d", O_RDONLY | O_DIRECTORY);
@@ -104,7 +104,7 @@ TEST_P(Permission, IsAskedAgainForADescriptor) {
   EXPECT_EQ(As(kAlice, [&] { return ErrnoOf(openat(fd.get(), "f", O_RDONLY)); }), 0);
 }
 
-TEST_P(Permission, IsAskedAgainInTheWorkingDirectory) {
+TEST_P(Permission, IsCheckedAgainInTheWorkingDirectory) {
   MakeDirectory("d", 0755);
   MakeFile("d/f", "", 0644);
   ASSERT_EQ(chdir("d"), 0);
@@ -115,7 +115,7 @@ TEST_P(Permission, IsAskedAgainInTheWorkingDirectory) {
   ASSERT_EQ(chdir(".."), 0);
 }
 
-TEST_P(Permission, OfTheOwnerIsHersEvenIfOthersHaveMore) {
+TEST_P(Permission, OfTheOwnerUsesTheOwnersBitsOnly) {
   MakeDirectory("d", 0077);
   ASSERT_EQ(chown("d", kAlice.uid, kShared), 0);
   MakeFile("d/f");
@@ -139,7 +139,7 @@ TEST_P(Permission, OneOfManyGroupsIsEnough) {
   EXPECT_EQ(As(many, [] { return ErrnoOf(access("f", R_OK)); }), EACCES);
 }
 
-TEST_P(Permission, IsOfTheFileSystemIds) {
+TEST_P(Permission, UsesTheFileSystemIds) {
   MakeFile("f", "", 0600);
   Give("f", kAlice);
   const auto with_fsuid = [](uid_t uid) {
@@ -152,8 +152,8 @@ TEST_P(Permission, IsOfTheFileSystemIds) {
   EXPECT_EQ(with_fsuid(kBob.uid), EACCES);
 }
 
-// Root without its capabilities is a user like any other.
-TEST_P(Permission, OfRootIsByCapabilities) {
+// Root without capabilities has the permissions of an unprivileged user.
+TEST_P(Permission, OfRootDependsOnCapabilities) {
   MakeFile("f", "", 0);
   Give("f", kAlice);
   MakeDirectory("d", 0700);
@@ -202,7 +202,7 @@ TEST_P(Permission, CapFownerWorksInStickyDirectories) {
   EXPECT_EQ(WithCapabilities(kStranger, CapabilityBit(CAP_FOWNER), remove_it), 0);
 }
 
-TEST_P(Permission, CapFsetidIsWhatKeepsSetIdBits) {
+TEST_P(Permission, CapFsetidKeepsSetIdBits) {
   const auto write_it = [] {
     const UniqueFd fd(open("f", O_WRONLY | O_CLOEXEC));
     return ErrnoOf(write(fd.get(), "x", 1));
@@ -220,7 +220,7 @@ TEST_P(Permission, CapFsetidIsWhatKeepsSetIdBits) {
   EXPECT_EQ(Permissions("f"), mode_t{02755});
 }
 
-TEST_P(Permission, CapFsetidIsWhatKeepsSetgidAtAChangeOfOwner) {
+TEST_P(Permission, CapFsetidKeepsSetgidAtAChangeOfOwner) {
   MakeFile("f");
   for (const User& user : {kRoot, kStranger}) {
     for (const bool fsetid : {false, true}) {

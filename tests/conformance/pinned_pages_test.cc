@@ -1,6 +1,6 @@
-// What wants the pages of a shared file mapping for itself: userfaultfd(2) and the fixed buffers of
-// io_uring. The kernel allows both on its tmpfs, and so on passed-through data, but not on pages of
-// the FUSE page cache (those of data in the daemon).
+// Interfaces that need exclusive control of the pages of a shared file mapping: userfaultfd(2) and
+// the fixed buffers of io_uring. The kernel allows both on its tmpfs, and therefore on passthrough
+// data, but not on pages of the FUSE page cache (data of the daemon store).
 
 #include <linux/io_uring.h>
 #include <linux/userfaultfd.h>

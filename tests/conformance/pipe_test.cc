@@ -76,7 +76,7 @@ TEST_P(Pipe, ItsDataTakesNoSpaceInTheFileSystem) {
   EXPECT_TRUE(S_ISFIFO(Stat("p").st_mode));
 }
 
-TEST_P(Pipe, WritingWithoutAReaderBreaksIt) {
+TEST_P(Pipe, WritingWithoutAReaderFailsWithEpipe) {
   ASSERT_EQ(mkfifo("p", 0644), 0);
   UniqueFd reader = Open("p", O_RDONLY | O_NONBLOCK);
   const UniqueFd writer = Open("p", O_WRONLY);
@@ -103,7 +103,7 @@ TEST_P(Pipe, HangsUpAndPolls) {
   EXPECT_EQ(read(reader.get(), &c, 1), 0);
 }
 
-TEST_P(Pipe, WorksByAllItsNamesAndWithoutOne) {
+TEST_P(Pipe, WorksThroughAllItsNamesAndWithoutOne) {
   ASSERT_EQ(mkfifo("p", 0644), 0);
   ASSERT_EQ(link("p", "q"), 0);
   ASSERT_EQ(symlink("p", "l"), 0);

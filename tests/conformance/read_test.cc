@@ -132,7 +132,7 @@ TEST_P(Read, IntoMemoryThatIsNotThereFaults) {
   EXPECT_EQ(ErrnoOf(read(fd.get(), nowhere, 4)), EFAULT);
   EXPECT_EQ(ErrnoOf(pread(fd.get(), nowhere, 4, 2)), EFAULT);
   EXPECT_EQ(lseek(fd.get(), 0, SEEK_CUR), 0);
-  // Where there is nothing to be read the memory is not looked at.
+  // If there is nothing to read, the kernel does not access the memory.
   EXPECT_EQ(pread(fd.get(), nowhere, 4, 7), 0);
 }
 
@@ -183,7 +183,7 @@ TEST_P(Read, Preadv2RefusesFlagsItDoesNotKnow) {
   EXPECT_EQ(ErrnoOf(pwritev2(writable.get(), &one, 1, 0, 1 << 30)), EOPNOTSUPP);
 }
 
-// Neither file system promises not to wait.
+// Neither file system supports RWF_NOWAIT.
 TEST_P(Read, Preadv2WithoutWaitingIsNotSupported) {
   MakeFile("f", "0123456789");
   const UniqueFd fd = Open("f", O_RDWR);
@@ -206,7 +206,7 @@ TEST_P(Read, WithDirectIoSeesTheSame) {
   EXPECT_EQ(std::string(buffer.data(), 4096), content.substr(0, 4096));
   EXPECT_EQ(pread(fd.get(), buffer.data(), 12288, 0), 10000);
   EXPECT_EQ(pread(fd.get(), buffer.data(), 4096, 12288), 0);
-  // Nothing has to be aligned.
+  // No alignment is necessary.
   EXPECT_EQ(pread(fd.get(), buffer.data() + 1, 100, 9950), 50);
 }
 
@@ -232,7 +232,7 @@ TEST_P(Read, FromThePageCacheMovesTheAccessTimeAfterAChange) {
   const TimeWatch watch("f");
   char c;
   ASSERT_EQ(read(Open("f", O_RDONLY).get(), &c, 1), 1);
-  // What the page cache answers no FUSE server gets to know of.
+  // The kernel sends no request for reads from the page cache.
   EXPECT_EQ(watch.Moved(/*with_atime=*/true), daemon_serves_data() ? "" : "a");
 }
 
@@ -252,11 +252,11 @@ TEST_P(Read, OfNothingMovesNoTime) {
   char c;
   const UniqueFd fd = Open("f", O_RDONLY);
   ASSERT_EQ(read(fd.get(), &c, 0), 0);
-  // tmpfs stamps even that, which POSIX does not want.
+  // tmpfs updates atime even for that, contrary to POSIX.
   EXPECT_EQ(watch.Moved(/*with_atime=*/true), on_memfuse() ? "" : "a");
 }
 
-TEST_P(Read, SeesWhatAnotherDescriptorJustWrote) {
+TEST_P(Read, SeesRecentWritesOfAnotherDescriptor) {
   NEEDS_DIRECT_IO();
   const UniqueFd writer = Open("f", O_CREAT | O_WRONLY);
   const UniqueFd reader = Open("f", O_RDONLY);

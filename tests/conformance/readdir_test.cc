@@ -112,7 +112,7 @@ TEST_P(Readdir, ABufferTooSmallForOneEntryIsInvalid) {
   MakeFile("d/" + LongName(kNameMax));
   const UniqueFd fd = OpenDirectory("d");
   EXPECT_EQ(Getdents(fd.get(), 8).error, EINVAL);
-  // Nothing was lost by that.
+  // The failed call lost no entry.
   EXPECT_EQ(Names(fd.get()).size(), 3u);
 }
 
@@ -126,7 +126,7 @@ TEST_P(Readdir, AHundredThousandEntries) {
   EXPECT_EQ(names.size(), kCount + 2u);
   std::sort(names.begin(), names.end());
   EXPECT_EQ(std::adjacent_find(names.begin(), names.end()), names.end());
-  // As rm -rf does it: list a part, remove it, go on.
+  // As rm -rf works: list a part, remove it, continue.
   const UniqueFd fd = OpenDirectory("d");
   int removed = 0;
   for (;;) {
@@ -153,7 +153,7 @@ TEST_P(Readdir, LastingEntriesAreListedOnceWhileOthersComeAndGo) {
     ASSERT_EQ(listing.error, 0);
     if (listing.entries.empty()) break;
     for (const dirent64& entry : listing.entries) ++seen[entry.d_name];
-    // Odd ones go, from both ends; new ones come.
+    // Odd entries are removed, from both ends; new entries are made.
     if (round < 250) {
       EXPECT_EQ(unlink(("d/" + Name(4 * round + 1)).c_str()), 0);
       EXPECT_EQ(unlink(("d/" + Name(999 - 4 * round)).c_str()), 0);
@@ -165,7 +165,7 @@ TEST_P(Readdir, LastingEntriesAreListedOnceWhileOthersComeAndGo) {
   for (const auto& [name, count] : seen) EXPECT_EQ(count, 1) << name;
 }
 
-TEST_P(Readdir, ARenameWhileListingLosesNobodyElse) {
+TEST_P(Readdir, ARenameWhileListingLosesNoOtherEntry) {
   ASSERT_EQ(mkdir("d", 0755), 0);
   MakeNames("d", 300);
   const UniqueFd fd = OpenDirectory("d");
@@ -200,7 +200,7 @@ TEST_P(Readdir, TwoHandlesDoNotDisturbEachOther) {
   EXPECT_TRUE(Names(duplicate.get()).empty());
 }
 
-TEST_P(Readdir, RewindingSeesWhatIsThereNow) {
+TEST_P(Readdir, RewindingShowsTheCurrentEntries) {
   ASSERT_EQ(mkdir("d", 0755), 0);
   MakeNames("d", 10);
   const UniqueFd fd = OpenDirectory("d");
@@ -235,7 +235,8 @@ TEST_P(Readdir, SeekdirReturnsToWhereTelldirWas) {
     ASSERT_NE(entry, nullptr);
     EXPECT_EQ(entry->d_name, places[i].second);
   }
-  // Others may go; the places stay. On tmpfs they are numbers of entries before Linux 6.6.
+  // Other entries may be removed; the positions stay valid. On tmpfs before Linux 6.6, positions
+  // are indices of entries.
   if (!on_memfuse() && !KernelAtLeast(6, 6)) {
     closedir(dir);
     return;
@@ -258,7 +259,7 @@ TEST_P(Readdir, SeekdirReturnsToWhereTelldirWas) {
 }
 
 // Programs rename or copy each entry that a listing delivers (backups to "name~", rename loops). A
-// listing ends with the entries that were there when it was opened or rewound.
+// listing ends with the entries that existed when it was opened or rewound.
 TEST_P(Readdir, EndsWhileEachEntryIsRenamed) {
   constexpr int kEntries = 300;
   for (const size_t buffer : {512, 32768}) {
@@ -305,7 +306,7 @@ TEST_P(Readdir, EndsWhileEachEntryIsCopiedToANewName) {
       }
     }
     EXPECT_EQ(steps, kEntries);
-    // The copies show once the listing is rewound.
+    // The copies appear after the listing is rewound.
     ASSERT_EQ(lseek(fd.get(), 0, SEEK_SET), 0);
     EXPECT_EQ(Names(fd.get(), buffer).size(), size_t{2 * kEntries + 2});
     for (const std::string& name : List("d")) ASSERT_EQ(unlink(("d/" + name).c_str()), 0);
@@ -385,7 +386,7 @@ TEST_P(ReaddirAsRoot, NeedsReadPermissionOnce) {
                  return count == 3 ? ErrnoOf(fstatat(fd.get(), "f", &s, 0)) : -1;
                }),
             EACCES);
-  // Whoever has it open may go on.
+  // An open descriptor stays usable.
   const UniqueFd fd = OpenDirectory("d");
   ASSERT_EQ(chmod("d", 0000), 0);
   EXPECT_EQ(As(kAlice, [&] { return static_cast<int>(Getdents(fd.get(), 4096).entries.size()); }),

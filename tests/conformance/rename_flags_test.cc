@@ -136,7 +136,7 @@ TEST_P(RenameFlags, ExchangeNeedsBoth) {
   EXPECT_THAT(List("."), testing::ElementsAre("a"));
 }
 
-TEST_P(RenameFlags, ExchangeWithItselfIsNothing) {
+TEST_P(RenameFlags, ExchangeWithItselfChangesNothing) {
   MakeFile("a");
   ASSERT_EQ(link("a", "b"), 0);
   const TimeWatch file("a"), parent(".");
@@ -146,7 +146,7 @@ TEST_P(RenameFlags, ExchangeWithItselfIsNothing) {
   EXPECT_EQ(parent.Moved(), "");
 }
 
-TEST_P(RenameFlags, ExchangeOfFullDirectoriesTakesTheirTreesAlong) {
+TEST_P(RenameFlags, ExchangeOfFullDirectoriesMovesTheirTrees) {
   for (const char* name : {"p", "q", "p/a", "q/b", "p/a/x", "q/b/y"}) MakeDirectory(name);
   ASSERT_EQ(Rename2("p/a", "q/b", RENAME_EXCHANGE), 0);
   EXPECT_THAT(List("p/a"), testing::ElementsAre("y"));
@@ -212,17 +212,17 @@ TEST_P(RenameFlags, WhiteoutReplacesOrRefusesTheTarget) {
   EXPECT_EQ(Rename2("d", "a", RENAME_WHITEOUT), ENOTDIR);
 }
 
-TEST_P(RenameFlagsAsRoot, WhiteoutNeedsTheRightToMakeDevices) {
+TEST_P(RenameFlagsAsRoot, WhiteoutNeedsPermissionToMakeDevices) {
   MakeDirectory("d", 0777);
   MakeFile("d/a");
   Give("d/a", kAlice);
-  // Linux allows the device 0:0 to everybody.
+  // Linux allows every user to make the device 0:0.
   EXPECT_EQ(As(kAlice, [] { return Rename2("d/a", "d/b", RENAME_WHITEOUT); }), 0);
   EXPECT_TRUE(IsWhiteout("d/a"));
   EXPECT_EQ(LStat("d/a").st_uid, kAlice.uid);
 }
 
-TEST_P(RenameFlagsAsRoot, ExchangeAsksPermissionOfBothSides) {
+TEST_P(RenameFlagsAsRoot, ExchangeNeedsPermissionInBothDirectories) {
   MakeDirectory("mine", 0777);
   MakeDirectory("locked", 0755);
   MakeDirectory("sticky", 01777);

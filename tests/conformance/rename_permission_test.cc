@@ -1,4 +1,4 @@
-// rename(2): who may.
+// rename(2): permissions.
 
 #include "tests/conformance/conformance.h"
 
@@ -68,7 +68,7 @@ TEST_P(RenamePermission, PermissionComesBeforeTheTypes) {
   EXPECT_EQ(As(kAlice, [] { return RenameErrno("p/f", "p/f"); }), 0);
 }
 
-// Out of a sticky directory goes only what belongs to the caller, or what lies in the caller's
+// A user can move a name out of a sticky directory only if the user owns the object or the
 // directory.
 TEST_P(RenamePermission, OutOfAStickyDirectory) {
   const User users[] = {kAlice, kBob, kRoot};
@@ -104,7 +104,7 @@ TEST_P(RenamePermission, OutOfAStickyDirectory) {
   }
 }
 
-// And nothing there is replaced by others.
+// Other users cannot replace a name there either.
 TEST_P(RenamePermission, OntoSomethingInAStickyDirectory) {
   const User users[] = {kAlice, kBob, kRoot};
   MakeDirectory("q", 0777);

@@ -1,5 +1,5 @@
-// rename(2), renameat2(2): what becomes of names. Who may is in rename_permission_test.cc, what
-// flags do in rename_flags_test.cc.
+// rename(2), renameat2(2): the effect on names. rename_permission_test.cc tests permissions,
+// rename_flags_test.cc tests flags.
 
 #include "tests/conformance/conformance.h"
 
@@ -15,7 +15,7 @@ void Remove(const std::string& path) {
   }
 }
 
-// What rename(2) says of replacing one type by another.
+// The documented result of rename(2) for replacing one type by another.
 int ExpectedOnto(Type from, Type to) {
   if (from == Type::kDirectory) return to == Type::kDirectory ? 0 : ENOTDIR;
   return to == Type::kDirectory ? EISDIR : 0;
@@ -94,7 +94,7 @@ TEST_P(Rename, OfOneOfManyNamesKeepsTheCount) {
   EXPECT_EQ(LStat("b").st_ino, LStat("c").st_ino);
 }
 
-TEST_P(Rename, OntoOneOfManyNamesTakesOneAway) {
+TEST_P(Rename, OntoOneOfManyNamesRemovesThatName) {
   MakeFile("a");
   MakeFile("b");
   ASSERT_EQ(link("b", "c"), 0);
@@ -153,7 +153,7 @@ TEST_P(Rename, OfADirectoryOntoOneThatIsNotEmpty) {
   EXPECT_THAT(List("b"), testing::ElementsAre("x"));
 }
 
-TEST_P(Rename, OfADirectoryTakesItsTreeAlong) {
+TEST_P(Rename, OfADirectoryMovesItsTree) {
   MakeDirectory("p");
   MakeDirectory("q");
   MakeDirectory("p/d");
@@ -221,7 +221,7 @@ TEST_P(Rename, OntoAnOpenDirectoryRemovesIt) {
   EXPECT_THAT(List("b"), testing::ElementsAre("f"));
 }
 
-TEST_P(Rename, OfWhatIsNotThere) {
+TEST_P(Rename, OfAMissingName) {
   MakeFile("f", "content");
   MakeDirectory("d");
   for (const char* target : {"new", "f", "d", "missing"}) {
@@ -286,7 +286,7 @@ TEST_P(Rename, BackAndForthManyTimes) {
 }
 
 TEST_P(Rename, SwapsDepthsOfATree) {
-  // A directory moves up over its parent's place, and the parent below it.
+  // A directory replaces its parent in the hierarchy, and the parent moves below it.
   MakeDirectory("a");
   MakeDirectory("a/b");
   MakeDirectory("a/b/c");

@@ -61,7 +61,7 @@ TEST_P(Rmdir, FlagsOfUnlinkat) {
   EXPECT_EQ(unlinkat(AT_FDCWD, "d", AT_REMOVEDIR), 0);
 }
 
-TEST_P(Rmdir, ARemovedDirectoryLivesOnForWhoHoldsIt) {
+TEST_P(Rmdir, ARemovedDirectoryStaysUsableThroughDescriptors) {
   MakeDirectory("d", 0750);
   const UniqueFd fd = Open("d", O_RDONLY | O_DIRECTORY);
   ASSERT_EQ(rmdir("d"), 0);
@@ -80,12 +80,12 @@ TEST_P(Rmdir, ARemovedDirectoryLivesOnForWhoHoldsIt) {
   EXPECT_EQ(readdir(dir), nullptr);
   EXPECT_THAT(errno, testing::AnyOf(0, ENOENT));
   closedir(dir);
-  // The name is free, and what is made there is another directory.
+  // The name is free, and a new object there is another directory.
   MakeDirectory("d");
   EXPECT_NE(Stat("d").st_ino, s.st_ino);
 }
 
-TEST_P(Rmdir, MovesTheChangeTimeOfWhatIsRemoved) {
+TEST_P(Rmdir, MovesTheChangeTimeOfTheRemovedDirectory) {
   MakeDirectory("d");
   const UniqueFd fd = Open("d", O_RDONLY | O_DIRECTORY);
   const TimeWatch watch("/proc/self/fd/" + std::to_string(fd.get()) + "/.");
@@ -97,7 +97,7 @@ TEST_P(Rmdir, MovesTheChangeTimeOfWhatIsRemoved) {
             std::make_pair(after.st_ctim.tv_sec, after.st_ctim.tv_nsec));
 }
 
-TEST_P(Rmdir, OfTheDirectoryThatSomebodyWorksIn) {
+TEST_P(Rmdir, OfAWorkingDirectory) {
   MakeDirectory("d");
   ASSERT_EQ(chdir("d"), 0);
   EXPECT_EQ(rmdir("../d"), 0);
@@ -120,7 +120,7 @@ TEST_P(RmdirAsRoot, NeedsToWriteAndSearchTheParentOnly) {
     for (mode_t bits = 0; bits < 8; ++bits) {
       TRACE(role.user.uid << " " << bits);
       ASSERT_EQ(chmod("p", 0700), 0);
-      if (!Exists("p/d")) MakeDirectory("p/d", 0);  // root's, and nobody may enter
+      if (!Exists("p/d")) MakeDirectory("p/d", 0);  // owned by root, without permissions
       ASSERT_EQ(chmod("p", bits << role.shift), 0);
       EXPECT_EQ(As(role.user, [] { return ErrnoOf(rmdir("p/d")); }), (bits & 3) == 3 ? 0 : EACCES);
     }

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Mounts memfuse and a kernel tmpfs side by side, a large and a small one of each, and runs the
-# conformance cases on them.
+# Mounts memfuse and a kernel tmpfs, a large and a small one of each, and runs the conformance cases
+# on them.
 #
-#   run_conformance.sh MEMFUSE CONFORMANCE_TEST root|user THREADS [memfuse flag ...] [-- gtest flag ...]
+#   run_conformance.sh MEMFUSE CONFORMANCE_TEST root|user THREADS [memfuse flag ...] [-- gtest flag
+#   ...]
 #
-# As `user`, memfuse is mounted and used by an ordinary user through fusermount3; cases that need
-# root are not part of that run. Needs root itself: it mounts the tmpfs.
+# With `user`, an unprivileged user mounts and uses memfuse through fusermount3, without the cases
+# that need root. The script itself needs root, because it mounts the tmpfs.
 set -euo pipefail
 
 readonly memfuse=$1 cases=$2 mode=$3 threads=$4
@@ -47,7 +48,8 @@ finish() {
 }
 trap finish EXIT
 
-# start NAME [flag ...]: mounts memfuse at $work/NAME, and waits until its log says that it serves.
+# start NAME [flag ...]: mounts memfuse at $work/NAME, and waits for the line in its log that it
+# serves.
 start() {
   local name=$1 daemon
   shift
@@ -69,7 +71,7 @@ start() {
   exit 1
 }
 
-# FUSE over io_uring is off unless an administrator turns it on.
+# FUSE over io_uring is off unless root enables it.
 readonly ring_switch=/sys/module/fuse/parameters/enable_uring
 ring_before=
 for flag in "${flags[@]}"; do
@@ -83,18 +85,18 @@ mkdir "$work/tmpfs" "$work/tmpfs-small"
 mount -t tmpfs -o size=1g,mode=1777 tmpfs "$work/tmpfs"
 mount -t tmpfs -o size=16m,nr_inodes=200,mode=1777 tmpfs "$work/tmpfs-small"
 
-# The ordinary user may not be able to read the build directory; and fusermount3 wants one that has
-# a name.
+# The user may lack permission to read the build directory, and fusermount3 needs a user with a
+# name.
 install -m 0755 "$memfuse" "$work/memfuse.program"
 install -m 0755 "$cases" "$work/cases.program"
 start memfuse --size=1g "${flags[@]}"
 start memfuse-small --size=16m --nr_inodes=200 "${flags[@]}"
 
-# The program says where file data lies, in the line by which it says that it serves.
+# The program reports the data store in the line about the start of service.
 if grep -q 'file data: passthrough' "$work/memfuse.log"; then export CONFORMANCE_PASSTHROUGH=1; fi
 
 export CONFORMANCE_MEMFUSE_DIR=$work/memfuse CONFORMANCE_TMPFS_DIR=$work/tmpfs
 export CONFORMANCE_MEMFUSE_SMALL_DIR=$work/memfuse-small CONFORMANCE_TMPFS_SMALL_DIR=$work/tmpfs-small
-# A path of the longest kind is as many open directories, and 1024 are the default.
+# The deepest path needs as many open directories, and the default limit is 1024.
 ulimit -Sn "$(ulimit -Hn)"
 timeout "${CONFORMANCE_SECONDS:-600}" "${as[@]}" "$work/cases.program" "$@"

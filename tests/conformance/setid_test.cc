@@ -1,4 +1,4 @@
-// Set-id bits are taken away by who changes the content of a file, unless it is root.
+// A change of the content of a file clears its set-id bits, unless root makes the change.
 
 #include <linux/falloc.h>
 #include <sys/mman.h>
@@ -107,7 +107,8 @@ TEST_P(SetId, OthersClearSetgidWithGroupExecute) {
   }
 }
 
-// Without it the bit means mandatory locking, and only somebody outside the group clears it.
+// Without group execute permission the bit means mandatory locking, and only a user outside the
+// group clears it.
 TEST_P(SetId, MembersKeepSetgidWithoutGroupExecute) {
   SetIdCase c;
   for (const Change& change : kChanges) {
@@ -186,7 +187,7 @@ TEST_P(SetId, ClearingMovesTimesAsTheWriteDoes) {
   EXPECT_EQ(file.Moved(), "mc");
 }
 
-// Of a file without data, to the size that it has.
+// A truncate of a file without data, to its current size.
 TEST_P(SetId, ClearingByATruncateThatDoesNothingElseMovesNoTime) {
   for (const off_t size : {0, 10000}) {
     unlink("f");

@@ -1,4 +1,4 @@
-// Holes: large files that take little.
+// Holes: large files with few pages.
 
 #include <limits.h>
 
@@ -44,7 +44,7 @@ TEST_P(Sparse, AtTheLargestOffsets) {
   char buffer[100];
   EXPECT_EQ(pread(fd.get(), buffer, 50, LLONG_MAX - 50), 50);
   EXPECT_EQ(std::string(buffer, 50), std::string(48, '\0') + "ab");
-  // Offset and count together have to be an offset.
+  // Offset plus count must be a valid offset.
   EXPECT_EQ(ErrnoOf(pread(fd.get(), buffer, 51, LLONG_MAX - 50)), EINVAL);
   EXPECT_EQ(ErrnoOf(pread(fd.get(), buffer, 1, LLONG_MAX)), EINVAL);
   EXPECT_EQ(unlink("f"), 0);
@@ -65,7 +65,7 @@ TEST_P(Sparse, WritesFillHolesPageByPage) {
   }
   EXPECT_EQ(Stat("f").st_blocks, 128 * 8);
   EXPECT_EQ(Stat("f").st_size, 1 << 20);
-  // Again: no more.
+  // A second time: no more space.
   for (int page = 1; page < 256; page += 2) {
     ASSERT_EQ(pwrite(fd.get(), "y", 1, page * 4096 + 200), 1);
   }
@@ -78,7 +78,7 @@ TEST_P(Sparse, ZerosThatAreWrittenTakeSpace) {
   EXPECT_EQ(Stat("f").st_blocks, 128);
 }
 
-TEST_P(Sparse, WhatLiesBehindTheEndOfAPageIsZeroWhenTheFileGrows) {
+TEST_P(Sparse, BytesBehindTheEndAreZeroWhenTheFileGrows) {
   MakeFile("f", std::string(4096, 'x'));
   ASSERT_EQ(truncate("f", 100), 0);
   const UniqueFd fd = Open("f", O_RDWR);

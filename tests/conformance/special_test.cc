@@ -1,4 +1,4 @@
-// Fifos, sockets and devices that have their names in the file system: fifo(7), unix(7), null(4).
+// FIFOs, sockets and devices with names in the file system: fifo(7), unix(7), null(4).
 
 #include <poll.h>
 #include <sys/mount.h>
@@ -40,10 +40,10 @@ int Connect(const UniqueFd& fd, const std::string& path) {
 
 TEST_P(Fifo, CarriesDataBetweenDescriptors) {
   ASSERT_EQ(mkfifo("p", 0644), 0);
-  EXPECT_EQ(ErrnoOf(open("p", O_WRONLY | O_NONBLOCK)), ENXIO) << "nobody reads";
+  EXPECT_EQ(ErrnoOf(open("p", O_WRONLY | O_NONBLOCK)), ENXIO) << "no reader";
   const UniqueFd reader = Open("p", O_RDONLY | O_NONBLOCK);
   char buffer[16];
-  EXPECT_EQ(read(reader.get(), buffer, sizeof(buffer)), 0) << "nobody writes";
+  EXPECT_EQ(read(reader.get(), buffer, sizeof(buffer)), 0) << "no writer";
   {
     const UniqueFd writer = Open("p", O_WRONLY | O_NONBLOCK);
     EXPECT_EQ(ErrnoOf(read(reader.get(), buffer, sizeof(buffer))), EAGAIN);
@@ -67,7 +67,7 @@ TEST_P(Fifo, IsOneThroughAllItsNames) {
   ASSERT_EQ(rename("q", "r"), 0);
   char byte;
   EXPECT_EQ(read(other.get(), &byte, 1), 1);
-  // A new one of the same name is another pipe.
+  // A new FIFO of the same name is another pipe.
   ASSERT_EQ(write(both.get(), "x", 1), 1);
   ASSERT_EQ(unlink("r"), 0);
   ASSERT_EQ(mkfifo("r", 0644), 0);
@@ -94,7 +94,7 @@ TEST_P(Fifo, WritingMovesItsTimes) {
   const UniqueFd fd = Open("p", O_RDWR);
   const TimeWatch fifo("p");
   ASSERT_EQ(write(fd.get(), "x", 1), 1);
-  // Pipes are the kernel's own; a FUSE server learns of none of their data.
+  // The kernel implements pipes itself, and sends a FUSE server no request for their data.
   EXPECT_EQ(fifo.Moved(), on_memfuse() ? "" : "mc");
 }
 
@@ -125,7 +125,7 @@ TEST_P(UnixSocket, StreamsConnect) {
   EXPECT_EQ(write(client.get(), "x", 1), 1);
   char byte;
   EXPECT_EQ(read(accepted.get(), &byte, 1), 1);
-  // Names come and go; the connection stays.
+  // Names can be made and removed; the connection stays.
   ASSERT_EQ(rename("s", "t"), 0);
   EXPECT_EQ(Connect(Socket(), "s"), ENOENT);
   EXPECT_EQ(Connect(Socket(), "t"), 0);
@@ -246,7 +246,7 @@ TEST_P(Device, MakingThemIsForThePrivileged) {
   for (const mode_t type : {S_IFCHR, S_IFBLK}) {
     EXPECT_EQ(As(kAlice, [&] { return ErrnoOf(mknod("x", type | 0666, makedev(1, 3))); }), EPERM);
   }
-  // But a whiteout grants nothing and may be made by anybody.
+  // A whiteout grants nothing, and every user may make one.
   EXPECT_EQ(As(kAlice, [] { return ErrnoOf(mknod("w", S_IFCHR, makedev(0, 0))); }), 0);
 }
 

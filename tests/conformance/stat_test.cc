@@ -53,7 +53,7 @@ TEST_P(StatCall, FieldsOfEveryType) {
   }
 }
 
-TEST_P(StatCall, BlocksAreWhatTheDataTakes) {
+TEST_P(StatCall, BlocksMatchTheAllocatedData) {
   MakeFile("f");
   const UniqueFd fd = Open("f", O_RDWR);
   ASSERT_EQ(pwrite(fd.get(), "x", 1, 0), 1);
@@ -196,7 +196,7 @@ TEST_P(StatCall, Errors) {
   EXPECT_EQ(ErrnoOf(fstatat(AT_FDCWD, "f", &s, 0x40000000)), EINVAL);
 }
 
-TEST_P(StatCall, FortyLinksAreFollowedAndNotOneMore) {
+TEST_P(StatCall, AtMostFortyLinksAreFollowed) {
   MakeFile("l0");
   for (int i = 1; i <= 41; ++i) {
     ASSERT_EQ(symlink(("l" + std::to_string(i - 1)).c_str(), ("l" + std::to_string(i)).c_str()), 0);

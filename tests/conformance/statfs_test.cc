@@ -22,7 +22,7 @@ struct statvfs Statvfs(const std::string& path) {
   return s;
 }
 
-// The numbers once nothing that earlier cases removed is on its way out any more.
+// The values after all files that earlier cases removed are freed.
 struct statvfs Settled() {
   struct statvfs last = Statvfs(".");
   for (int i = 0, same = 0; i < 200 && same < 5; ++i) {

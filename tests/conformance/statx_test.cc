@@ -43,7 +43,7 @@ unsigned AllThatThereIs(bool on_memfuse) {
   return on_memfuse && !KernelAtLeast(6, 6) ? STATX_BASIC_STATS : kAll;
 }
 
-TEST_P(StatxCall, SaysWhatStatSays) {
+TEST_P(StatxCall, AgreesWithStat) {
   const unsigned all = AllThatThereIs(on_memfuse());
   for (const Type type : TypesWithoutPrivilege()) {
     SCOPED_TRACE(ToString(type));
@@ -69,7 +69,7 @@ TEST_P(StatxCall, SaysWhatStatSays) {
   }
 }
 
-TEST_P(StatxCall, BirthTimeIsThatOfTheMakingAndStays) {
+TEST_P(StatxCall, BirthTimeIsTheCreationTimeAndStays) {
   NEEDS_USER_ATTRIBUTES();
   NEEDS_BIRTH_TIMES();
   for (const Type type : TypesWithoutPrivilege()) {
@@ -111,7 +111,7 @@ TEST_P(StatxCall, BirthTimesOfSuccessorsDiffer) {
   EXPECT_FALSE(Same(Statx("f").stx_btime, first.stx_btime));
 }
 
-TEST_P(StatxCall, BirthTimeIsThereAfterBasicStatistics) {
+TEST_P(StatxCall, BirthTimeIsReturnedAfterBasicStatistics) {
   NEEDS_BIRTH_TIMES();
   MakeFile("f");
   Stat("f");

@@ -1,5 +1,5 @@
-// Sticky directories: names in them are taken away by the owner of the directory or of what they
-// name, and by root. rename_permission_test.cc has the renames.
+// Sticky directories: the owner of the directory, the owner of an object and root may remove its
+// name. rename_permission_test.cc tests renames.
 
 #include "tests/conformance/conformance.h"
 
@@ -68,7 +68,7 @@ TEST_P(StickyAsRoot, TheGroupsOfTheDirectoryDoNotHelp) {
   EXPECT_EQ(As(kAlice, [] { return ErrnoOf(unlink("s/f")); }), 0);
 }
 
-TEST_P(StickyAsRoot, MakingLinkingAndWritingAreNotBound) {
+TEST_P(StickyAsRoot, MakingLinkingAndWritingAreNotRestricted) {
   MakeDirectory("s", 01777);
   MakeFile("s/f", "", 0666);
   const TimeWatch dir("s");
@@ -80,18 +80,18 @@ TEST_P(StickyAsRoot, MakingLinkingAndWritingAreNotBound) {
   EXPECT_EQ(As(kBob, [] { return ErrnoOf(unlink("s/l")); }), 0);
 }
 
-TEST_P(StickyAsRoot, OnAFileItMeansNothing) {
+TEST_P(StickyAsRoot, OnAFileItHasNoEffect) {
   MakeDirectory("d", 0777);
   MakeFile("d/f", "", 01666);
   EXPECT_EQ(As(kBob, [] { return ErrnoOf(unlink("d/f")); }), 0);
 }
 
-TEST_P(StickyAsRoot, IsByTheDirectoryThatHoldsTheName) {
-  // The sticky directory itself lies in one that is not.
+TEST_P(StickyAsRoot, DependsOnTheDirectoryOfTheName) {
+  // The sticky directory itself is in a directory without the bit.
   MakeDirectory("d", 0777);
   MakeDirectory("d/s", 01777);
   EXPECT_EQ(As(kBob, [] { return ErrnoOf(rmdir("d/s")); }), 0);
-  // And what lies deeper is bound by its own parent.
+  // Names further below depend on their own parent.
   MakeDirectory("s", 01777);
   MakeDirectory("s/d", 0777);
   MakeFile("s/d/f");

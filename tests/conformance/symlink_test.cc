@@ -42,7 +42,7 @@ TEST_P(Symlink, ATargetIsNeitherEmptyNorTooLong) {
   EXPECT_FALSE(Exists("s"));
 }
 
-TEST_P(Symlink, ATargetIsNotLookedAt) {
+TEST_P(Symlink, ATargetIsNotInterpreted) {
   for (const char* target : {"missing", "/", "//", ".", "..", "s", "a/../b//c/", "/proc/self/x",
                              "\xff\x01\n", "name with blanks "}) {
     TRACE(target);
@@ -124,7 +124,7 @@ TEST_P(Symlink, ItsTargetMayComeAndGo) {
 }
 
 TEST_P(Symlink, AnotherLinkOfTheSameNameIsSeen) {
-  // What the kernel remembers of a link goes with it.
+  // Removing a link also removes its target from the kernel's cache.
   for (const char* target : {"one", "two", "three"}) {
     ASSERT_EQ(symlink(target, "s"), 0);
     EXPECT_EQ(ReadLink("s"), target);

@@ -1,5 +1,5 @@
-// Which of atime, mtime and ctime each call moves, of the object and of its parent: POSIX's "shall
-// mark for update", and the relatime rule of mount(8) for reads.
+// The times (atime, mtime and ctime) that each call moves, of the object and of its parent: POSIX's
+// "shall mark for update", and the relatime rule of mount(8) for reads.
 
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -27,13 +27,13 @@ timespec Clock(clockid_t clock) {
   return now;
 }
 
-// An atime that a read has to move, whatever the others are.
+// Sets an atime that the next read must move, whatever the other times are.
 void MakeAtimeOld(const std::string& path) {
   const timespec times[2] = {{1000, 1}, {0, UTIME_OMIT}};
   ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW), 0);
 }
 
-// An atime that is younger than mtime and ctime, and recent.
+// Sets a recent atime that is newer than mtime and ctime.
 void MakeAtimeNew(const std::string& path) {
   timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
@@ -41,7 +41,7 @@ void MakeAtimeNew(const std::string& path) {
   ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW), 0);
 }
 
-// Takes the data out of the page cache, so that FUSE asks its server for it.
+// Drops the data from the page cache, so that the kernel sends a READ.
 void MakeCold(const std::string& path) {
   const UniqueFd fd = Open(path, O_RDONLY);
   ASSERT_EQ(fsync(fd.get()), 0);
@@ -62,7 +62,7 @@ TEST_P(TimeChanges, MakingAnObjectMovesTheParentOnly) {
     EXPECT_EQ(parent.Moved(true), "mc");
     EXPECT_EQ(grandparent.Moved(), "");
     const struct stat s = LStat("p/o");
-    if (type != Type::kFile) {  // MakeFile goes on to chmod
+    if (type != Type::kFile) {  // MakeFile also calls chmod
       EXPECT_EQ(s.st_mtim.tv_nsec, s.st_ctim.tv_nsec);
     }
     EXPECT_EQ(s.st_mtim.tv_sec, s.st_atim.tv_sec);
@@ -158,9 +158,9 @@ TEST_P(TimeChanges, ChangingAttributesMovesCtime) {
     const TimeWatch owner("o");
     ASSERT_EQ(chown("o", geteuid(), getegid()), 0);
     EXPECT_EQ(owner.Moved(true), "c");
-    const TimeWatch nobody("o");
+    const TimeWatch nothing("o");
     ASSERT_EQ(chown("o", -1, -1), 0);
-    EXPECT_EQ(nobody.Moved(true), "c");
+    EXPECT_EQ(nothing.Moved(true), "c");
     EXPECT_EQ(parent.Moved(true), "");
     ASSERT_EQ(remove("o"), 0);
   }
@@ -250,7 +250,7 @@ TEST_P(AccessTime, AReadAtTheEndMovesItToo) {
   const TimeWatch file("f");
   char byte;
   ASSERT_EQ(read(Open("f", O_RDONLY).get(), &byte, 1), 0);
-  // The kernel knows the size and does not ask the server for bytes beyond it.
+  // The kernel knows the size, and does not request bytes beyond it.
   EXPECT_EQ(file.Moved(true), daemon_serves_data() ? "" : "a");
 }
 
@@ -269,7 +269,7 @@ TEST_P(AccessTime, PagesInTheCacheAreReadWithoutTheServer) {
   MakeAtimeOld("f");
   const TimeWatch file("f");
   ReadOnce("f");
-  // FUSE reports no read that its page cache serves.
+  // The kernel reports no read that its page cache serves.
   EXPECT_EQ(file.Moved(true), daemon_serves_data() ? "" : "a");
   MakeCold("f");
   ReadOnce("f");
@@ -313,7 +313,7 @@ TEST_P(AccessTime, FollowingASymbolicLinkMovesIt) {
   EXPECT_EQ(followed.Moved(true), "a");
 }
 
-TEST_P(AccessTime, LookingDoesNotMoveIt) {
+TEST_P(AccessTime, LookupsDoNotMoveIt) {
   MakeFile("f", "content");
   ASSERT_EQ(mkdir("d", 0755), 0);
   MakeFile("d/f");
@@ -365,11 +365,11 @@ TEST_P(AccessTimeAsRoot, NoatimeMounts) {
   MakeAtimeOld("f");
   const TimeWatch file("m/f");
   ReadOnce("m/f");
-  // The server learns of reads, not through which mount they came.
+  // The server receives reads, but not the mount that they came through.
   EXPECT_EQ(file.Moved(true), on_memfuse() ? "a" : "");
 }
 
-// However soon after another change that somebody has seen, and whichever that was.
+// Also right after any other change whose time was read.
 TEST_P(AccessTime, AWriteMovesBothTimesEachTime) {
   NEEDS_USER_ATTRIBUTES();
   for (int i = 0; i < 300; ++i) {
@@ -392,8 +392,8 @@ TEST_P(AccessTime, AWriteMovesBothTimesEachTime) {
           const timespec chosen[2] = {{1000 + i, 0}, {2000 + i, 0}};
           ASSERT_EQ(futimens(fd.get(), chosen), 0);
       }
-      // Without a pause: within a tick of the kernel's clock. tmpfs before Linux 6.13 stamps no
-      // finer, nor does memfuse where a private one holds the data.
+      // Without a pause, so within a tick of the kernel's clock. tmpfs before Linux 6.13 has no
+      // finer timestamps. Neither has memfuse with passthrough there.
       const struct stat before = Stat(name);
       ASSERT_EQ(pwrite(fd.get(), "x", 1, 0), 1);
       const struct stat after = Stat(name);
@@ -409,9 +409,9 @@ TEST_P(AccessTime, AWriteMovesBothTimesEachTime) {
   }
 }
 
-// However soon a change of ctime follows a write that nobody has looked at, the write came first:
-// mtime is the time of the write. Stamps may lie behind the clock, but not behind what the kernel
-// calls the coarse one, and never ahead of it.
+// A ctime change right after a write whose times were not read: the write came first, and mtime is
+// the time of the write. A timestamp may be behind the clock, but not behind the kernel's coarse
+// clock, and never ahead.
 TEST_P(TimeChanges, AWriteIsNotLaterThanTheChangeThatFollowsIt) {
   NEEDS_USER_ATTRIBUTES();
   const auto flag = [](int flags) {

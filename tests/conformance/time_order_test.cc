@@ -1,4 +1,4 @@
-// Times of different files are in the order of events, on the mount and beside it: make(1) and
+// Times of different files, also on different file systems, are in the order of events. make(1) and
 // ninja(1) compare them.
 
 #include <sys/mman.h>
@@ -22,7 +22,7 @@ int64_t Nanoseconds(const timespec& time) { return time.tv_sec * 1'000'000'000 +
 int64_t ModificationTime(const std::string& path) { return Nanoseconds(LStat(path).st_mtim); }
 int64_t ChangeTime(const std::string& path) { return Nanoseconds(LStat(path).st_ctim); }
 
-// A little less than a tick of the kernel's clock, and out of step with it.
+// Slightly less than a tick of the kernel's clock, and not synchronous with it.
 void PassATime() {
   const timespec time = {0, 1'300'000};
   nanosleep(&time, nullptr);
@@ -95,7 +95,7 @@ TEST_P(TimeOrder, AChangeIsNotEarlierThanTheWriteOfAnotherFileBeforeIt) {
 }
 
 // { : > dependency; echo built; } > target
-TEST_P(TimeOrder, WhatIsWrittenThroughAnEarlierOpenIsLater) {
+TEST_P(TimeOrder, AWriteThroughAnEarlierOpenIsLater) {
   int early = 0;
   for (int i = 0; i < 40; ++i) {
     const UniqueFd target = Open("target", O_WRONLY | O_CREAT | O_TRUNC);
@@ -108,7 +108,7 @@ TEST_P(TimeOrder, WhatIsWrittenThroughAnEarlierOpenIsLater) {
   EXPECT_EQ(early, 0);
 }
 
-// A stamp file on another file system, as a build that keeps only its output in memory has.
+// A stamp file on another file system, as in a build with only its output in memory.
 TEST_P(TimeOrder, HoldsBesideAnotherFileSystem) {
   char path[] = "/tmp/memfuse-time-order-XXXXXX";
   const UniqueFd stamp(mkstemp(path));
@@ -150,8 +150,8 @@ TEST_P(TimeOrder, ChangesOfNamesAreInOrderWithWrites) {
   EXPECT_EQ(wrong, 0);
 }
 
-// One program makes a file and closes it; another one stores to it. The times that the kernel may
-// remember from before are asked for by themselves, without atime, as stat -c %Y does.
+// One program makes a file and closes it; another one stores to it. The test requests the times
+// without atime, as stat -c %Y does, because the kernel may have cached them before.
 TEST_P(TimeOrder, AStoreThroughAMappingMovesTimes) {
   MakeFile("f", std::string(4 * kPage, 'x'));
   const auto times = [] {

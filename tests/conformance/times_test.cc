@@ -1,4 +1,4 @@
-// utimensat(2), futimens(3): what may be set, and by whom.
+// utimensat(2), futimens(3): the values that may be set, and the permissions.
 
 #include <sys/time.h>
 #include <utime.h>
@@ -52,7 +52,7 @@ TEST_P(SetTimes, NowIsTheTimeOfTheCall) {
   EXPECT_LE(s.st_atim.tv_sec, after.tv_sec);
   EXPECT_GE(s.st_mtim.tv_sec, before.tv_sec);
   EXPECT_LE(s.st_mtim.tv_sec, after.tv_sec);
-  // No array means the same.
+  // A null pointer instead of the array has the same meaning.
   ASSERT_EQ(SetTimesOf("f", {1, 2}, {3, 4}), 0);
   EXPECT_EQ(utimensat(AT_FDCWD, "f", nullptr, 0), 0);
   const struct stat n = Stat("f");
@@ -77,7 +77,7 @@ TEST_P(SetTimes, OmittedTimesStay) {
   EXPECT_GT(Stat("f").st_mtim.tv_sec, 1000);
 }
 
-TEST_P(SetTimes, OmittingBothDoesNothingAtAll) {
+TEST_P(SetTimes, OmittingBothDoesNothing) {
   MakeFile("f");
   const TimeWatch file("f");
   EXPECT_EQ(SetTimesOf("f", kOmit, kOmit), 0);
@@ -97,7 +97,7 @@ TEST_P(SetTimes, MovesCtimeAndNotTheParent) {
   }
 }
 
-TEST_P(SetTimes, FollowsSymbolicLinksUnlessToldNotTo) {
+TEST_P(SetTimes, FollowsSymbolicLinksByDefault) {
   MakeFile("f");
   ASSERT_EQ(symlink("f", "l"), 0);
   EXPECT_EQ(SetTimesOf("l", {1, 1}, {2, 2}), 0);
@@ -191,7 +191,7 @@ TEST_P(SetTimesAsRoot, NowNeedsOwnershipOrWritePermission) {
   }
 }
 
-TEST_P(SetTimesAsRoot, OtherTimesAreForTheOwner) {
+TEST_P(SetTimesAsRoot, OtherTimesNeedOwnership) {
   for (const Type type : AllTypes()) {
     SCOPED_TRACE(ToString(type));
     MakeObject(type, "o");
@@ -215,7 +215,7 @@ TEST_P(SetTimesAsRoot, OtherTimesAreForTheOwner) {
   }
 }
 
-TEST_P(SetTimesAsRoot, ADescriptorGivesNoRight) {
+TEST_P(SetTimesAsRoot, ADescriptorGrantsNoPermission) {
   MakeFile("f", "", 0666);
   ASSERT_EQ(chown("f", kAlice.uid, kAlice.gid), 0);
   const timespec times[2] = {{1, 1}, {2, 2}};

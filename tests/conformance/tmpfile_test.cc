@@ -1,4 +1,4 @@
-// open(2) with O_TMPFILE, and linkat(2) of what it made.
+// open(2) with O_TMPFILE, and linkat(2) of its file.
 
 #include "tests/conformance/conformance.h"
 

@@ -58,7 +58,7 @@ TEST_P(Unlink, RemoveTakesFilesAndDirectories) {
   EXPECT_EQ(ErrnoOf(remove("f")), ENOENT);
 }
 
-TEST_P(Unlink, AFileLivesOnWhileItIsOpen) {
+TEST_P(Unlink, AFileStaysWhileItIsOpen) {
   MakeFile("f", "content");
   const UniqueFd fd = Open("f", O_RDWR);
   const UniqueFd reader = Open("f", O_RDONLY);
@@ -78,14 +78,14 @@ TEST_P(Unlink, AFileLivesOnWhileItIsOpen) {
   EXPECT_EQ(s.st_mode & 07777, mode_t{0600});
   const std::string proc = "/proc/self/fd/" + std::to_string(reader.get());
   EXPECT_EQ(ReadFile(proc), "con");
-  // A name that was given up does not come back.
+  // A removed name does not reappear.
   EXPECT_EQ(ErrnoOf(linkat(AT_FDCWD, proc.c_str(), AT_FDCWD, "n", AT_SYMLINK_FOLLOW)), ENOENT);
   MakeFile("f", "new");
   EXPECT_NE(Stat("f").st_ino, s.st_ino);
   EXPECT_EQ(ReadFile(proc), "con");
 }
 
-TEST_P(Unlink, AMappedFileLivesOn) {
+TEST_P(Unlink, AMappedFileStays) {
   MakeFile("f", std::string(8192, 'a'));
   char* map;
   {
@@ -101,7 +101,7 @@ TEST_P(Unlink, AMappedFileLivesOn) {
   EXPECT_EQ(munmap(map, 8192), 0);
 }
 
-TEST_P(Unlink, AFifoLivesOnWhileItIsOpen) {
+TEST_P(Unlink, AFifoStaysWhileItIsOpen) {
   ASSERT_EQ(mkfifo("p", 0644), 0);
   const UniqueFd fd = Open("p", O_RDWR);
   ASSERT_EQ(unlink("p"), 0);
@@ -113,7 +113,7 @@ TEST_P(Unlink, AFifoLivesOnWhileItIsOpen) {
   EXPECT_EQ(s.st_nlink, 0u);
 }
 
-TEST_P(Unlink, AHandleWithoutAccessLivesOn) {
+TEST_P(Unlink, AnOPathDescriptorStaysValid) {
   for (const Type type : TypesWithoutPrivilege()) {
     TRACE(ToString(type));
     MakeObject(type, "x");
@@ -132,7 +132,7 @@ TEST_P(Unlink, AHandleWithoutAccessLivesOn) {
   }
 }
 
-TEST_P(Unlink, ASocketsConnectionsLiveOn) {
+TEST_P(Unlink, ConnectionsOfASocketStay) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   address.sun_path[0] = 's';
@@ -189,7 +189,7 @@ TEST_P(UnlinkAsRoot, NeedsToWriteAndSearchTheParentOnly) {
   for (const auto& role : roles) {
     for (mode_t bits = 0; bits < 8; ++bits) {
       TRACE(role.user.uid << " " << bits);
-      if (!Exists("p/f")) MakeFile("p/f", "", 0);  // root's, and nobody may open it
+      if (!Exists("p/f")) MakeFile("p/f", "", 0);  // owned by root, without permissions
       ASSERT_EQ(chmod("p", bits << role.shift), 0);
       EXPECT_EQ(As(role.user, [] { return ErrnoOf(unlink("p/f")); }), (bits & 3) == 3 ? 0 : EACCES);
     }

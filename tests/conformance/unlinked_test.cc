@@ -87,7 +87,7 @@ TEST_P(Unlinked, CanBeOpenedAgainThroughProc) {
   EXPECT_EQ(FStat(again.get()).st_size, 500);
 }
 
-TEST_P(Unlinked, ItsProcLinkSaysSo) {
+TEST_P(Unlinked, ItsProcLinkEndsInDeleted) {
   MakeFile("f", "content");
   const UniqueFd fd = Open("f", O_RDONLY);
   ASSERT_EQ(unlink("f"), 0);
@@ -105,7 +105,7 @@ TEST_P(Unlinked, GetsNoNewName) {
             ENOENT);
 }
 
-TEST_P(Unlinked, ThatNeverHadANameGetsOne) {
+TEST_P(Unlinked, AFileWithoutAFirstNameCanGetOne) {
   const UniqueFd fd = Open(".", O_TMPFILE | O_RDWR);
   EXPECT_EQ(FStat(fd.get()).st_nlink, 0u);
   ASSERT_EQ(write(fd.get(), "content", 7), 7);

@@ -1,5 +1,5 @@
-// Callers in a user namespace of their own: root there is nobody special to files whose owner the
-// namespace does not know, and to those that it knows it is root.
+// Callers in their own user namespace. Root there is unprivileged for files whose owner the
+// namespace does not map, and privileged for the others.
 
 #include <sched.h>
 #include <sys/prctl.h>
@@ -19,11 +19,11 @@ bool WriteTo(const char* path, const std::string& text) {
          write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
-// Runs `call` as root of a namespace in which that is Alice, with her primary group.
+// Runs `call` as root of a namespace that maps root to Alice, with her primary group.
 int AsAliceInANamespace(const std::function<int()>& call) {
   const User alice{kAlice.uid, kAlice.gid, {}};
   return As(alice, [&] {
-    // A process that changed its user does not own its files in /proc otherwise.
+    // Otherwise a process that changed its user does not own its files in /proc.
     prctl(PR_SET_DUMPABLE, 1);
     if (unshare(CLONE_NEWUSER) != 0 || !WriteTo("/proc/self/setgroups", "deny") ||
         !WriteTo("/proc/self/uid_map", "0 " + std::to_string(alice.uid) + " 1") ||
@@ -54,7 +54,7 @@ TEST_P(UserNamespace, IdsAreTranslated) {
   }
 }
 
-TEST_P(UserNamespace, ItsRootIsRootToItsOwnFilesOnly) {
+TEST_P(UserNamespace, ItsRootIsPrivilegedForMappedFilesOnly) {
   MakeFile("root's", "", 0600);
   MakeFile("alice's", "", 0);
   Give("alice's", kAlice);
@@ -71,7 +71,7 @@ TEST_P(UserNamespace, ItsRootIsRootToItsOwnFilesOnly) {
   EXPECT_EQ(AsAliceInANamespace([] { return ErrnoOf(mknod("w", S_IFCHR | 0600, 0)); }), 0);
 }
 
-TEST_P(UserNamespace, IdsThatItDoesNotKnowAreInvalid) {
+TEST_P(UserNamespace, UnmappedIdsAreInvalid) {
   MakeFile("f");
   Give("f", kAlice);
   EXPECT_EQ(AsAliceInANamespace([] { return ErrnoOf(chown("f", 5, -1)); }), EINVAL);
@@ -97,7 +97,7 @@ TEST_P(UserNamespace, ItsCapabilitiesKeepNoSetIdBits) {
   EXPECT_EQ(Permissions("f"), mode_t{0766});
 }
 
-TEST_P(UserNamespace, StickyDirectoriesBindItsRoot) {
+TEST_P(UserNamespace, StickyDirectoriesRestrictItsRoot) {
   MakeDirectory("s", 01777);
   MakeFile("s/root's");
   MakeFile("s/alice's");

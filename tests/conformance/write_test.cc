@@ -129,7 +129,8 @@ TEST_P(Write, FromMemoryThatIsNotThereFaults) {
   EXPECT_EQ(ReadFile("f"), "content");
 }
 
-// EFBIG is for limits of files; that offset and count together are no offset is noticed before.
+// EFBIG is the error for file size limits. The kernel checks earlier that offset plus count is a
+// valid offset.
 TEST_P(Write, BeyondTheLargestOffsetIsInvalid) {
   const UniqueFd fd = Open("f", O_CREAT | O_RDWR);
   EXPECT_EQ(ErrnoOf(pwrite(fd.get(), "x", 1, LLONG_MAX)), EINVAL);
@@ -146,7 +147,7 @@ TEST_P(Write, BeyondTheLargestOffsetIsInvalid) {
   EXPECT_EQ(ErrnoOf(write(append.get(), "z", 1)), EFBIG);
 }
 
-// Runs `call` with a limit on the size of files; a signal is counted.
+// Runs `call` with a limit on the file size; counts the signals.
 volatile sig_atomic_t g_signals;
 int WithFileSizeLimit(rlim_t limit, const std::function<int()>& call) {
   return InChild([&] {
@@ -177,7 +178,7 @@ TEST_P(Write, IsCutAtTheLimitOfTheProcess) {
   EXPECT_EQ(Stat("f").st_size, 6000);
 }
 
-TEST_P(Write, AboveTheLimitKillsWhoDoesNotCatchTheSignal) {
+TEST_P(Write, AboveTheLimitTheSignalKillsByDefault) {
   const UniqueFd fd = Open("f", O_CREAT | O_WRONLY);
   const pid_t child = fork();
   if (child == 0) {
@@ -271,7 +272,7 @@ TEST_P(Write, SynchronouslyWritesTheSame) {
   }
 }
 
-TEST_P(Write, ClearsSetIdBitsOfWhoMayNotKeepThem) {
+TEST_P(Write, ClearsSetIdBitsWithoutCapFsetid) {
   MakeFile("f", "content");
   ASSERT_EQ(chmod("f", 06755), 0);
   const UniqueFd fd = Open("f", O_WRONLY);
@@ -292,12 +293,12 @@ TEST_P(WriteAsRoot, ByAStrangerClearsSetIdBits) {
                    return ErrnoOf(write(fd, "x", 1));
                  }),
               0);
-    // Where the group may not execute, S_ISGID goes for those outside of the group only.
+    // If the group may not execute, only a user outside the group clears S_ISGID.
     EXPECT_EQ(Permissions(name), mode & 0777u) << std::oct << mode;
   }
 }
 
-TEST_P(WriteAsRoot, ADescriptorKeepsItsRightToWrite) {
+TEST_P(WriteAsRoot, ADescriptorKeepsItsWritePermission) {
   MakeFile("f", "content", 0666);
   EXPECT_EQ(As(kAlice,
                [] {

@@ -1,4 +1,4 @@
-// xattr(7): which namespace is for whom, and on which type of object.
+// xattr(7): permissions for each namespace, and the types of objects that support it.
 
 #include <linux/capability.h>
 #include <sys/xattr.h>
@@ -27,7 +27,7 @@ bool Lists(const char* path, const std::string& name) {
   return ListOf(path).find(name) != std::string::npos;
 }
 
-TEST_P(XattrAccess, UserOnesAreForFilesAndDirectories) {
+TEST_P(XattrAccess, UserAttributesAreForFilesAndDirectories) {
   NEEDS_USER_ATTRIBUTES();
   for (const Type type : TypesWithoutPrivilege()) {
     SCOPED_TRACE(ToString(type));
@@ -40,7 +40,7 @@ TEST_P(XattrAccess, UserOnesAreForFilesAndDirectories) {
   }
 }
 
-TEST_P(XattrAsRoot, TrustedAndSecurityOnesGoOnEverything) {
+TEST_P(XattrAsRoot, TrustedAndSecurityAttributesWorkOnEveryType) {
   for (const Type type : AllTypes()) {
     for (const char* name : {"trusted.a", "security.a"}) {
       SCOPED_TRACE(ToString(type) + " " + name);
@@ -60,7 +60,7 @@ TEST_P(XattrAsRoot, TrustedAndSecurityOnesGoOnEverything) {
   EXPECT_EQ(Set("f", "security."), EINVAL);
 }
 
-TEST_P(XattrAsRoot, UserOnesOfDevicesAreRefused) {
+TEST_P(XattrAsRoot, UserAttributesOfDevicesAreRefused) {
   for (const Type type : {Type::kCharDevice, Type::kBlockDevice}) {
     MakeObject(type, "o");
     EXPECT_EQ(Set("o", "user.a"), EPERM);
@@ -69,7 +69,7 @@ TEST_P(XattrAsRoot, UserOnesOfDevicesAreRefused) {
   }
 }
 
-TEST_P(XattrAsRoot, TrustedOnesAreInvisibleToUsers) {
+TEST_P(XattrAsRoot, TrustedAttributesAreInvisibleToUsers) {
   NEEDS_USER_ATTRIBUTES();
   MakeFile("f", "", 0666);
   ASSERT_EQ(chown("f", kAlice.uid, kAlice.gid), 0);
@@ -81,17 +81,17 @@ TEST_P(XattrAsRoot, TrustedOnesAreInvisibleToUsers) {
   EXPECT_EQ(As(kAlice, [] { return int{Lists("f", "trusted.a")}; }), 0);
   EXPECT_EQ(As(kAlice, [] { return int{Lists("f", "user.a")}; }), 1);
   EXPECT_TRUE(Lists("f", "trusted.a"));
-  // The capability counts, not the number of the user.
+  // The capability counts, not the user ID.
   const auto lists = [] { return int{Lists("f", "trusted.a")}; };
   EXPECT_EQ(WithCapabilities(kAlice, CapabilityBit(CAP_SYS_ADMIN), lists), 1);
   EXPECT_EQ(WithCapabilities(kRoot, CapabilityBit(CAP_DAC_OVERRIDE), lists), 0);
   EXPECT_EQ(WithCapabilities(kRoot, 0, lists), 0);
 }
 
-TEST_P(XattrAsRoot, SecurityOnesAreSetByRootAndReadByAll) {
+TEST_P(XattrAsRoot, SecurityAttributesAreSetByRootAndReadByAll) {
   MakeFile("f", "", 0000);
   ASSERT_EQ(chown("f", kAlice.uid, kAlice.gid), 0);
-  // Before that, a kernel with the BPF security module leaves out its own check.
+  // Before that version, a kernel with the BPF security module omits its own check.
   const bool checked = KernelAtLeast(6, 10);
   if (checked) {
     EXPECT_EQ(As(kAlice, [] { return Set("f", "security.a"); }), EPERM);
@@ -104,7 +104,7 @@ TEST_P(XattrAsRoot, SecurityOnesAreSetByRootAndReadByAll) {
   EXPECT_EQ(As(kBob, [] { return int{Lists("f", "security.a")}; }), 1);
 }
 
-TEST_P(XattrAsRoot, UserOnesNeedThePermissionsOfTheData) {
+TEST_P(XattrAsRoot, UserAttributesNeedThePermissionsOfTheData) {
   NEEDS_USER_ATTRIBUTES();
   for (const Type type : {Type::kFile, Type::kDirectory}) {
     SCOPED_TRACE(ToString(type));
@@ -125,7 +125,7 @@ TEST_P(XattrAsRoot, UserOnesNeedThePermissionsOfTheData) {
     EXPECT_EQ(As(kAlice, set), 0);
     EXPECT_EQ(As(kBob, set), 0);
     EXPECT_EQ(As(kStranger, remove_other), ENODATA);
-    // The list is open to whoever gets there.
+    // listxattr(2) needs only search permission on the path.
     ASSERT_EQ(chmod("o", 0000), 0);
     EXPECT_EQ(As(kStranger, [] { return int{Lists("o", "user.a")}; }), 1);
     EXPECT_EQ(As(kAlice, get), EACCES);
@@ -134,7 +134,7 @@ TEST_P(XattrAsRoot, UserOnesNeedThePermissionsOfTheData) {
   }
 }
 
-TEST_P(XattrAsRoot, InStickyDirectoriesUserOnesAreForTheOwner) {
+TEST_P(XattrAsRoot, InStickyDirectoriesUserAttributesAreForTheOwner) {
   NEEDS_USER_ATTRIBUTES();
   ASSERT_EQ(mkdir("s", 01777), 0);
   ASSERT_EQ(chown("s", kAlice.uid, kAlice.gid), 0);
@@ -156,7 +156,7 @@ TEST_P(XattrAsRoot, NeedSearchOfThePath) {
   EXPECT_EQ(As(kAlice, [] { return Remove("d/f", "user.a"); }), EACCES);
 }
 
-TEST_P(XattrAsRoot, ADescriptorGivesNoRight) {
+TEST_P(XattrAsRoot, ADescriptorGrantsNoPermission) {
   MakeFile("f", "", 0644);
   const UniqueFd fd = Open("f", O_RDWR);
   EXPECT_EQ(As(kAlice, [&] { return ErrnoOf(fsetxattr(fd.get(), "user.a", "", 0, 0)); }), EACCES);

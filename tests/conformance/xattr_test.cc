@@ -1,5 +1,5 @@
 // setxattr(2), getxattr(2), listxattr(2), removexattr(2) and their l and f variants: values, names,
-// lists. Who may do what on which object is in xattr_access_test.cc.
+// lists. xattr_access_test.cc tests permissions on each type of object.
 
 #include <linux/limits.h>
 #include <sys/xattr.h>
@@ -30,7 +30,7 @@ int GetErrno(const char* path, const std::string& name) {
   return ErrnoOf(lgetxattr(path, name.c_str(), value, sizeof(value)));
 }
 
-// Sorted, "user." ones only: security modules add theirs.
+// Sorted, and only "user." names, because security modules add theirs.
 std::vector<std::string> UserNames(const char* path) {
   std::string list(XATTR_LIST_MAX, '\0');
   const ssize_t size = llistxattr(path, list.data(), list.size());
@@ -147,7 +147,7 @@ TEST_P(Xattr, NamespacesThatDoNotExist) {
   EXPECT_EQ(ErrnoOf(removexattr("f", "user.")), EINVAL);
 }
 
-TEST_P(Xattr, WhatIsNotThere) {
+TEST_P(Xattr, MissingAttributes) {
   NEEDS_USER_ATTRIBUTES();
   MakeFile("f");
   EXPECT_EQ(GetErrno("f", "user.a"), ENODATA);
@@ -263,7 +263,7 @@ TEST_P(Xattr, PathErrors) {
     EXPECT_EQ(ErrnoOf(removexattr(path.c_str(), "user.a")), error);
   }
   EXPECT_EQ(ErrnoOf(fsetxattr(-1, "user.a", "", 0, 0)), EBADF);
-  // Not a constant, or the compiler objects.
+  // Not a constant; otherwise the compiler warns.
   static volatile uintptr_t address = 16;
   EXPECT_EQ(ErrnoOf(setxattr("f", "user.a", reinterpret_cast<void*>(address), 4, 0)), EFAULT);
   EXPECT_EQ(ErrnoOf(setxattr("f", reinterpret_cast<const char*>(address), "", 0, 0)), EFAULT);

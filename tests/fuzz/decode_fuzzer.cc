@@ -1,7 +1,7 @@
 // Decodes arbitrary bytes under arbitrary negotiated flags, whole and in two halves.
 //
-// Input: 8 bytes of flags, 1 byte that says where a half ends, then a message whose length field
-// is put right, since a wrong one ends every journey at its first step.
+// Input: 8 bytes of flags, 1 byte with the length of the first half, then a message. The fuzzer
+// corrects the message's length field, because decoding stops early at a wrong length.
 
 #include <cstddef>
 #include <cstdint>
@@ -17,7 +17,8 @@
 namespace memfuse::protocol {
 namespace {
 
-// Ends where its allocation ends, so that the address sanitizer sees reads behind it.
+// The copy ends at the end of its allocation, so that the address sanitizer detects reads beyond
+// it.
 class Copy {
  public:
   explicit Copy(absl::Span<const char> bytes)

@@ -1,9 +1,9 @@
 #!/bin/bash
-# Process 1 of the virtual machine, in the place of systemd: what programs expect of a running
-# system, the tests, and the end. It also reaps what daemons leave.
+# Process 1 of the virtual machine, in place of systemd. It sets up the system as programs expect,
+# runs the tests, and shuts down. It also reaps processes that daemons leave.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
 mount -t devtmpfs devtmpfs /dev
-# Results go to a serial port of their own; the kernel has the first.
+# Results go to a separate serial port. The kernel uses the first one.
 stty -F /dev/ttyS1 raw -echo
 exec </dev/null >/dev/ttyS1 2>&1
 mount -t proc proc /proc
@@ -18,13 +18,13 @@ ln -s /proc/self/fd /dev/fd
 ln -sf ../proc/self/mounts /etc/mtab
 modprobe fuse
 mount -t fusectl fusectl /sys/fs/fuse/connections
-# As udev has it.
+# The symbolic links that udev makes.
 chmod 0666 /dev/fuse
 echo "+memory" >/sys/fs/cgroup/cgroup.subtree_control
-# As systemd has it.
+# The settings of systemd.
 ulimit -Hn 524288
 
-# The host takes a machine that is silent for long to hang.
+# The host assumes that a machine without output for long hangs.
 while echo "alive $SECONDS"; do sleep 10; done &
 alive=$!
 mkdir /tests/logs
@@ -34,6 +34,6 @@ kill "$alive"
 sync
 mount -o remount,ro /
 echo "end $end"
-# The last line is on its way.
+# Waits for the transmission of the last line.
 sleep 1
 exec busybox poweroff -f

@@ -1,8 +1,7 @@
 #!/bin/bash
-# What is run on every kernel, inside of the virtual machine. Prints a line for each part, and for each
-# conformance case that fails; the whole text is in /tests/logs. The kernel's command line has parts=,
-# filter= and accel= of run.sh.
-# Parts are called by name.
+# Runs the tests on one kernel, inside the virtual machine. Prints a line for each part, and for
+# each conformance case that fails. The full output is in /tests/logs. The kernel's command line has
+# parts=, filter= and accel= of run.sh. The parts are functions that are called by name.
 # shellcheck disable=SC2317
 set -u
 cd /tests || exit 1
@@ -14,11 +13,11 @@ option() { grep -o "\b$1=[^ ]*" /proc/cmdline | cut -d = -f 2-; }
 
 parts=$(option parts) filter=$(option filter)
 readonly parts
-# Emulation is slower by as much.
+# Emulation is slower by this factor.
 time_factor=1
 [[ $(option accel) != tcg ]] || time_factor=6
 readonly time_factor
-# It would take five minutes there.
+# This would take five minutes under emulation.
 if [[ $filter == '*' && $time_factor -gt 1 ]]; then filter='-*.AHundredThousandEntries/*'; fi
 readonly filter
 export CONFORMANCE_SECONDS=$((900 * time_factor))
@@ -41,7 +40,7 @@ part() {
   fi
 }
 
-# What GoogleTest says of a case that failed, and how far it is.
+# Prints the messages of GoogleTest about failed cases, and its progress.
 report_cases() {
   local line count=0
   while IFS= read -r line; do
@@ -52,7 +51,7 @@ report_cases() {
   done
 }
 
-# After a failure; what hangs is ended from outside.
+# Continues after a failure. The host ends a machine that hangs.
 clean_up() {
   local connection
   for connection in /sys/fs/fuse/connections/*/abort; do
@@ -66,7 +65,7 @@ install_package() {
   dpkg --install memfuse.deb && memfuse --version
 }
 
-# check_use DIRECTORY COMMAND...: files can be written and read there, and the command unmounts it.
+# check_use DIRECTORY COMMAND...: files can be written and read there, and COMMAND unmounts it.
 check_use() {
   local directory=$1
   shift
@@ -91,7 +90,7 @@ use_mounts() {
   echo "none /mnt/fstab memfuse size=64m,nofail,x-systemd.requires=/ 0 0" >/etc/fstab
   mount /mnt/fstab && check_use /mnt/fstab umount /mnt/fstab || exit 1
 
-  # Where file data lies is the kernel's to decide.
+  # The kernel determines the data store.
   if kernel_has_passthrough; then wanted=passthrough; fi
   memfuse /mnt/hand --foreground --size=64m 2>/run/log &
   for _ in {1..300}; do
@@ -116,7 +115,7 @@ use_mounts() {
   return 0
 }
 
-# An ordinary user, through fusermount3.
+# An unprivileged user, through fusermount3.
 use_as_user() {
   local home=/home/tester
   setpriv --reuid tester --regid tester --clear-groups env -i PATH="$PATH" HOME="$home" bash -c '
@@ -130,7 +129,8 @@ use_as_user() {
     rmdir ~/mount'
 }
 
-# fill DATA: takes exactly what df says is free, says ENOSPC, and has all of it back after a delete.
+# fill DATA: the mount accepts exactly the space that df reports, then fails with ENOSPC, and has
+# all of it back after a delete.
 fill() {
   local free before
   memfuse /mnt/hand --size=4m --data="$1" || exit 1
@@ -145,7 +145,7 @@ try:
         pages += 1
 except OSError as error:
     assert error.errno == errno.ENOSPC, error
-# What describes the file's pages is taken from the same space.
+# The page table of the file is charged to the same space.
 assert free > 1000 and free - 64 <= pages <= free, (pages, free)
 with open(sys.argv[1], "rb") as file:
     for page in range(pages):
@@ -202,10 +202,10 @@ for data in "${stores[@]}"; do
   part "differential-$data" 300 differential "$data" $((RANDOM * 1000))
   part "stress-$data" 120 stress "$data"
 done
-# Programs at work: those that take minutes where they are emulated only by name (--parts).
+# Cases with real programs. Under emulation, those that take minutes run only by name (--parts).
 programs=(lifecycle remount)
 if [[ -n $parts || $time_factor -eq 1 ]]; then programs+=(git limits sqlite unpack); fi
-# rsync is compared with tmpfs, which has no attributes of users before that.
+# The rsync case compares with tmpfs, which has no user extended attributes before that version.
 if kernel_is_at_least 6.6; then programs+=(rsync); fi
 for mode in root user; do
   for case in "${programs[@]}"; do

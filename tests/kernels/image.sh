@@ -8,14 +8,15 @@
 #   KERNEL/logs/       what the tests said
 # shellcheck disable=SC2154  # run.sh sets what is not set here
 
-# What the tests need, beside what memfuse's package depends on. busybox-static is the initramfs.
+# The packages that the tests need in addition to the dependencies of memfuse's package.
+# busybox-static is for the initramfs.
 readonly base_suite=bookworm
 base_packages=(
   acl attr busybox-static e2fsprogs fuse3 git kmod libcap2-bin linux-libc-dev mount procps psmisc
   python3 rsync sqlite3 util-linux
 )
 
-# The suite of Debian that a kernel is of.
+# Prints the suite of Debian that has the kernel.
 suite_of() {
   case $1 in
     6.1) echo bookworm ;;
@@ -23,7 +24,7 @@ suite_of() {
   esac
 }
 
-# The mirrors that this machine's own packages come from; debian-security lies beside debian.
+# The mirrors of this machine's own packages. debian-security is beside debian.
 mirror() {
   local uri
   # shellcheck disable=SC2016  # expands in apt-get
@@ -32,7 +33,7 @@ mirror() {
   echo "${uri:-http://deb.debian.org/debian}"
 }
 
-# The package brings its dependencies by name, so the machine needs no network.
+# apt-get installs the package with its dependencies, so the machine needs no network.
 prepare_base() {
   local depends list stamp
   depends=$(dpkg-deb --field "$deb" Depends | sed -E 's/ *\([^)]*\)//g; s/ *\|[^,]*//g; s/, */ /g')
@@ -60,7 +61,7 @@ apt_of() {
     -o Dir::State::status=/dev/null -o Dir::Cache="$directory/cache" -o APT::Sandbox::User=root "$@"
 }
 
-# fetch_kernel KERNEL: the newest package of the suite, with its security updates.
+# fetch_kernel KERNEL: fetches the newest package of the suite, with its security updates.
 fetch_kernel() {
   local kernel=$1 suite apt=$work/$1/apt package mirror
   local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -82,12 +83,12 @@ END
   rm -rf "$apt"
 }
 
-# prepare_kernel KERNEL: fetched once; remove the directory for a newer one.
+# prepare_kernel KERNEL: fetched once. Remove the directory to fetch a newer one.
 prepare_kernel() {
   local package=$work/$1/package version
   if [[ ! -e $work/$1/initramfs ]]; then
     fetch_kernel "$1"
-    # Where the package has /lib, and not /usr/lib, tools look for modules there.
+    # If the package has /lib and not /usr/lib, tools search for modules there.
     if [[ -d $package/lib ]]; then
       mkdir -p "$package/usr"
       mv "$package/lib" "$package/usr/lib"
@@ -99,13 +100,13 @@ prepare_kernel() {
   fi
 }
 
-# make_initramfs KERNEL VERSION: a shell, and the modules of the disk in the order to load them.
+# make_initramfs KERNEL VERSION: a shell, and the modules of the disk in load order.
 make_initramfs() {
   local package=$work/$1/package tree=$work/$1/initramfs.tree file number=100
   mkdir -p "$tree"/{bin,dev,proc,root,modules}
   cp "$work/base/bin/busybox" "$tree/bin/"
   install -m 0755 "$here/initramfs_init.sh" "$tree/init"
-  # Lines: 'insmod FILE', or 'builtin NAME'. A module may be named twice.
+  # The lines are 'insmod FILE' or 'builtin NAME'. A module may be named twice.
   for module in virtio_pci virtio_blk; do
     modprobe --dirname "$package" --set-version "$2" --show-depends "$module"
   done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' >"$work/$1/modules"
@@ -121,7 +122,7 @@ make_initramfs() {
   mv "$work/$1/initramfs.new" "$work/$1/initramfs"
 }
 
-# prepare_image KERNEL: an ext4 file system with everything, made without mounting it.
+# prepare_image KERNEL: an ext4 file system with all files, made without mounting it.
 prepare_image() {
   local tree=$work/$1/tree libraries
   rm -rf --one-file-system "$tree" "$work/$1/image"
@@ -137,7 +138,8 @@ prepare_image() {
   cp "$here/../testing/mount.sh" "$tree/tests/testing/"
   install -s -m 0755 "$programs/conformance/conformance_test" "$programs/stress/stress_tree" \
     "$programs/stress/differential/differential" "$tree/tests/bin/"
-  # The test programs' own. Some cases run theirs set-user-ID, where only the usual places count.
+  # The libraries of the test programs. Some cases run theirs set-user-ID, and the loader then
+  # searches only the standard directories.
   libraries=$(ldd "$programs/conformance/conformance_test" "$programs/stress/stress_tree" \
     "$programs/stress/differential/differential" | awk '/lib(absl|gflags)/ { print $3 }' | sort -u)
   # shellcheck disable=SC2086  # a list

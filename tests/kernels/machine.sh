@@ -2,11 +2,11 @@
 # Sourced by run.sh: a virtual machine of two processors and 2 GiB, and what it says.
 # shellcheck disable=SC2154  # run.sh sets what is not set here
 
-# The machine says that it is alive every 10 s. This long without a word it hangs: emulation beside a
-# busy host takes a minute to start.
+# The machine prints a line every 10 s. If no line arrives for this long, the machine hangs.
+# Emulation on a busy host takes a minute to start.
 declare -rA silence=([kvm]=60 [tcg]=400)
 
-# run_kernel KERNEL: on the fastest machine that there is. 0 if all parts passed.
+# run_kernel KERNEL: runs the fastest available machine; returns 0 if all parts passed.
 run_kernel() {
   local kernel=$1 kinds=("$accel") kind status
   if [[ $accel == auto ]]; then
@@ -15,7 +15,7 @@ run_kernel() {
   fi
   for kind in "${kinds[@]}"; do
     status=0
-    # What a machine that hung wrote is no part of the next one's root.
+    # The files that a hung machine wrote must not be in the next machine's root.
     cp --sparse=always "$work/$kernel/image" "$work/$kernel/image.$kind"
     run_machine "$kernel" "$kind" || status=$?
     take_logs "$kernel" "$kind"
@@ -29,13 +29,14 @@ run_kernel() {
   return 1
 }
 
-# run_machine KERNEL KIND: 0 if all parts passed, 1 if some failed, 2 if it stopped before the end.
+# run_machine KERNEL KIND: returns 0 if all parts passed, 1 if some failed, 2 if the machine stopped
+# before the end.
 run_machine() {
   local kernel=$1 kind=$2 machine line status=2 begin=$SECONDS
   local options="console=ttyS0 panic=-1 oops=panic parts=$parts filter=$filter accel=$kind"
   local processor=(-accel kvm -cpu "host,arch-capabilities=off")
   if [[ $kind == tcg ]]; then
-    # Emulated timers come too late for the kernel's check of its interrupt.
+    # Emulated timers are too late for the kernel's check of its interrupt.
     options+=" no_timer_check"
     processor=(-accel "tcg,thread=multi" -cpu max)
   fi
@@ -72,7 +73,7 @@ run_machine() {
   return "$status"
 }
 
-# take_logs KERNEL KIND: out of the image, without mounting it.
+# take_logs KERNEL KIND: copies the logs out of the image, without mounting it.
 take_logs() {
   local logs=$work/$1/logs
   rm -rf "${logs:?}"
@@ -80,12 +81,12 @@ take_logs() {
   rm "$work/$1/image.$2"
 }
 
-# check_console KERNEL: the kernel itself had nothing to complain about.
+# check_console KERNEL: checks that the kernel logged no error.
 check_console() {
-  local complaints='BUG:|WARNING:|Oops|general protection|blocked for more than|Kernel panic'
-  if grep -nE -A 20 "$complaints" "$work/$1/console" >"$work/$1/complaints"; then
-    say "$1: the kernel complains:"
-    head -n 60 "$work/$1/complaints" >&2
+  local errors='BUG:|WARNING:|Oops|general protection|blocked for more than|Kernel panic'
+  if grep -nE -A 20 "$errors" "$work/$1/console" >"$work/$1/errors"; then
+    say "$1: the kernel reports errors:"
+    head -n 60 "$work/$1/errors" >&2
     return 1
   fi
 }

@@ -17,7 +17,7 @@ const AclEntry kOwner{kAclUserObj, 7};
 const AclEntry kGroup{kAclGroupObj, 5};
 const AclEntry kOther{kAclOther, 1};
 
-// The list that `bytes` says; they are valid.
+// Parses `bytes`, which must be valid.
 Acl Parsed(const std::string& bytes) {
   Result<Acl> acl = Acl::Parse(bytes);
   EXPECT_THAT(acl, Succeeds());
@@ -34,7 +34,7 @@ TEST(Acl, ThreeEntriesAreAMode) {
   EXPECT_EQ(acl.Mode(), 0751u);
 }
 
-TEST(Acl, TheMaskStandsForTheGroup) {
+TEST(Acl, TheMaskGivesTheGroupBits) {
   const Acl acl = Parsed(WithNamedUser());
   EXPECT_FALSE(acl.EquivalentToMode());
   EXPECT_EQ(acl.Mode(), 0771u);
@@ -59,7 +59,7 @@ TEST(Acl, RejectsAnUnknownVersion) {
   EXPECT_THAT(Acl::Parse(AclBytes({kOwner, kGroup, kOther}, 3)), Fails(EOPNOTSUPP));
 }
 
-TEST(Acl, RejectsASizeThatIsNoListOfEntries) {
+TEST(Acl, RejectsASizeThatHoldsNoWholeNumberOfEntries) {
   const std::string valid = WithNamedUser();
   for (size_t size = 0; size < valid.size(); ++size) {
     EXPECT_THAT(Acl::Parse(valid.substr(0, size)), Fails(EINVAL)) << size;
@@ -107,7 +107,7 @@ TEST(Acl, ChmodSetsTheGroupEntryWhereThereIsNoMask) {
   EXPECT_EQ(bytes, AclBytes({{kAclUserObj, 6}, {kAclGroupObj, 2}, {kAclOther, 4}}));
 }
 
-TEST(Acl, RestrictingNeverAdds) {
+TEST(Acl, RestrictingAddsNoPermission) {
   Acl acl = Parsed(WithNamedUser());
   acl.RestrictTo(0666);
   EXPECT_EQ(

@@ -1,9 +1,10 @@
-// Every operation, with each of its allocations failing in turn.
+// Tests that every operation handles the failure of each of its allocations.
 //
-// For each operation and each n, a new file system is filled and its n-th allocation during the
-// operation fails: that one only, or it and all that follow. The operation then answers ENOMEM or
-// ENOSPC, or what it answers with memory; the tree and the usage are those before it or those after
-// it; and when everything is removed, the usage is that of an empty file system.
+// For each operation and each n, the test fills a new file system and makes the n-th allocation of
+// the operation fail: either that allocation alone, or that one and all later ones. The operation
+// must then answer ENOMEM or ENOSPC, or the same as with memory. The tree and the usage must be
+// those before the operation or those after it. When everything is removed, the usage must be that
+// of an empty file system.
 
 #include "tests/testing/allocation_failure.h"
 
@@ -38,7 +39,7 @@ namespace {
 using test::AllocationFailure;
 
 constexpr uint64_t kLimit = uint64_t{16} << 20;
-constexpr int kShort = -1;  // less was done than was asked for
+constexpr int kShort = -1;  // the operation did less than requested
 
 const std::string kNamedAcl = AclBytes(
     {{kAclUserObj, 6}, {kAclUser, 7, 1000}, {kAclGroupObj, 4}, {kAclMask, 7}, {kAclOther, 0}});
@@ -49,7 +50,8 @@ const std::string kLongTarget(1000, 't');
 using memfs::Must;
 void Must(const Result<void>& result) { ASSERT_THAT(result, Succeeds()); }
 
-// Does not allocate: a sink is called with the directory locked, and must not throw.
+// Allocates nothing: the file system calls a sink with the directory locked, and a sink must not
+// throw.
 class CountingSink final : public DirectorySink {
  public:
   bool HasRoomFor(std::string_view) const override { return count_ < looked_up_.size(); }
@@ -65,7 +67,8 @@ class CountingSink final : public DirectorySink {
   size_t count_ = 0;
 };
 
-// A file system with a little of everything, which remembers what the kernel would.
+// A file system with files of each kind. It records the lookups and opens that the kernel would
+// hold.
 class Subject {
  public:
   explicit Subject(DataKind kind) {
@@ -120,7 +123,7 @@ class Subject {
   const Caller& me() const { return *me_; }
   MemFs& fs() { return *fs_; }
 
-  // What an operation answered; what it handed out is remembered. None of these allocates.
+  // The answer of an operation. What the operation handed out is recorded. None of these allocates.
   int Note(const Result<Entry>& result) {
     if (result.ok()) lookups_.push_back(result->ino);
     return result.ok() ? 0 : result.error().value();
@@ -156,9 +159,9 @@ class Subject {
     me_->Forget(ino);
   }
 
-  // The whole tree and the usage: names in both directions, attributes, data, attributes of other
-  // kinds. `exact`: with numbers and times (but atime, which a look moves), to be compared with the
-  // same file system only.
+  // The whole tree and the usage: names in both directions, attributes, data, ACLs and extended
+  // attributes. With `exact` the text includes inode numbers and times (except atime, which reading
+  // moves), and can be compared within the same file system only.
   std::string Describe(bool exact) const {
     std::string text;
     std::map<uint64_t, size_t> numbers;
@@ -170,7 +173,7 @@ class Subject {
     return text;
   }
 
-  // Removes everything. What is left then is an empty file system.
+  // Removes everything. Afterwards the file system must be empty.
   void ExpectEmptyAfterRemoval() {
     RemoveAll(kRootInode);
     for (const auto& [ino, flags] : opens_) Must(me_->Release(ino, flags));
@@ -219,7 +222,7 @@ class Subject {
     me_->Forget(parent);
     Listing listing;
     Must(me_->Readdir(ino, 0, /*plus=*/false, &listing));
-    // The number of links and the size of a directory agree with what is in it.
+    // Checks that the link count and the size of a directory agree with its entries.
     size_t directories = 0;
     for (const Listing::Item& item : listing.items) {
       if (item.name == "." || item.name == "..") continue;
@@ -237,7 +240,7 @@ class Subject {
 
   void DescribeData(InodeNumber ino, uint64_t size, std::string* text) const {
     const auto summary = [](const std::string& data) {
-      // Runs, or what is left of a letter: enough to tell any two of the contents apart.
+      // Run-length encoding, or the last run alone: enough to distinguish any two of the contents.
       return absl::StrCat(std::hash<std::string>()(data));
     };
     uint64_t hole = 0;
@@ -248,7 +251,7 @@ class Subject {
       absl::StrAppend(text, " data ", *data, "-", hole, " ",
                       summary(Must(me_->Read(ino, *data, hole - *data, O_NOATIME))));
     }
-    // Around the end there are only zeros.
+    // There are only zeros around the end.
     const uint64_t near = std::min(size, 2 * kPageSize);
     absl::StrAppend(text, " end ",
                     summary(Must(me_->Read(ino, size - near, 4 * kPageSize, O_NOATIME))));
@@ -283,7 +286,7 @@ int ErrorOf(const Result<T>& result) {
 }
 int ErrorOf(const Result<void>& result) { return result.error_or_zero(); }
 
-// Of a call that was to do so much.
+// The result of a call that was to process that many bytes.
 template <typename T>
 int ErrorOrShort(const Result<T>& result, uint64_t expected) {
   if (!result.ok()) return result.error().value();
@@ -581,7 +584,7 @@ std::vector<Operation> Operations() {
   };
 }
 
-// As the dispatcher answers it.
+// Encodes the answer as the dispatcher does.
 int Answer(const Operation& operation, Subject& subject) {
   try {
     return operation.run(subject);
@@ -594,7 +597,7 @@ class AllocationFailureTest : public ::testing::TestWithParam<DataKind> {
  protected:
   void SetUp() override { ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)"; }
 
-  // Returns how many allocations the operation makes.
+  // Returns the number of allocations that the operation makes.
   static uint64_t Sweep(const Operation& operation, AllocationFailure::Kind kind) {
     Subject whole(GetParam());
     whole.Fill();
@@ -621,7 +624,7 @@ class AllocationFailureTest : public ::testing::TestWithParam<DataKind> {
       } else if (answer != kShort) {
         EXPECT_TRUE(answer == ENOMEM || answer == ENOSPC) << answer;
         EXPECT_TRUE(happened);
-        // An answer that could not be given does not undo what was done.
+        // A reply that could not be built does not undo the operation.
         if (subject.Describe(/*exact=*/true) != exact) {
           EXPECT_EQ(subject.Describe(/*exact=*/false), after);
         }
@@ -632,7 +635,7 @@ class AllocationFailureTest : public ::testing::TestWithParam<DataKind> {
   }
 };
 
-TEST_P(AllocationFailureTest, LeavesTheTreeAsItWasOrAsItWasToBe) {
+TEST_P(AllocationFailureTest, LeavesTheTreeAsBeforeOrAsAfterTheOperation) {
   uint64_t allocations = 0;
   for (const Operation& operation : Operations()) {
     SCOPED_TRACE(operation.name);
@@ -640,7 +643,7 @@ TEST_P(AllocationFailureTest, LeavesTheTreeAsItWasOrAsItWasToBe) {
     Sweep(operation, AllocationFailure::Kind::kRest);
     if (HasFailure()) break;
   }
-  // The test means nothing where allocations are not seen.
+  // The test is meaningless where allocations cannot be counted.
   EXPECT_GT(allocations, 100u);
 }
 
@@ -691,12 +694,13 @@ TEST_P(AllocationFailureTest, NamesStayWhileTablesGrow) {
       ++this_time;
     }
     failures += this_time;
-    // Three allocations are the inode, its name and its place; more are a table that grows.
+    // An insertion takes three allocations: the inode, its name and its slot. More allocations mean
+    // that a table grows.
     if (i % 256 == 0 || (this_time > 3 && i % 16 == 0) || i == kNames - 1) check();
     if (HasFatalFailure()) return;
   }
   EXPECT_GT(failures, kNames);
-  // Removing needs no memory.
+  // Removal needs no memory.
   std::vector<std::string> names;
   for (int i = 0; i < kNames; ++i) names.push_back(name(i));
   bool all = true;
@@ -715,7 +719,7 @@ TEST_P(AllocationFailureTest, AttributesStayWhileTheirTreeGrows) {
   const InodeNumber file = Ino(me.Mknod(kRootInode, "file"));
   std::map<std::string, std::string> expected;
   for (int i = 0; i < 300; ++i) {
-    // In no order.
+    // In random order.
     const std::string name = absl::StrCat("user.an attribute with a long name ", i * 131 % 300);
     const std::string value(50, static_cast<char>('a' + i % 26));
     for (uint64_t n = 1;; ++n) {
@@ -744,8 +748,8 @@ TEST_P(AllocationFailureTest, AttributesStayWhileTheirTreeGrows) {
   subject.ExpectEmptyAfterRemoval();
 }
 
-// Copies share pages, which are counted in a table of their own.
-TEST_P(AllocationFailureTest, CopiesThatFailKeepNoPages) {
+// Copies share pages. A separate table counts the owners of a shared page.
+TEST_P(AllocationFailureTest, FailedCopiesKeepNoPages) {
   constexpr uint64_t kPages = 64;
   Subject subject(GetParam());
   const Caller& me = subject.me();

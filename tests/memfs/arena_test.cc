@@ -27,7 +27,7 @@ namespace {
 using test::Fails;
 using test::Succeeds;
 
-// The arena's memory file: the newest of that name among this process's descriptors.
+// The arena's memory file: the newest descriptor of this process with that name.
 int ArenaDescriptor() {
   int found = -1;
   DIR* const directory = opendir("/proc/self/fd");
@@ -70,7 +70,7 @@ class ArenaTest : public ::testing::Test {
     EXPECT_THAT(arena_->Read(first, offset, absl::MakeSpan(out.data(), out.size())), Succeeds());
     return out;
   }
-  // Pages of memory that the system spends on the arena.
+  // The number of pages of memory that the kernel has allocated for the arena.
   uint64_t MemoryPages() const {
     struct stat st;
     EXPECT_EQ(fstat(descriptor_, &st), 0);
@@ -81,7 +81,7 @@ class ArenaTest : public ::testing::Test {
   int descriptor_ = -1;
 };
 
-TEST_F(ArenaTest, GivesEveryPageOnceAndNeverPageZero) {
+TEST_F(ArenaTest, AllocatesEachPageOnceAndNeverPageZero) {
   std::set<PageNumber> seen;
   for (const size_t count : {1, 2, 509, 3, 600, 1}) {
     for (const PageNumber page : Allocate(count)) {
@@ -93,7 +93,7 @@ TEST_F(ArenaTest, GivesEveryPageOnceAndNeverPageZero) {
   EXPECT_EQ(arena_->pages_in_use(), seen.size());
 }
 
-TEST_F(ArenaTest, GivesNeighboursWhereItCan) {
+TEST_F(ArenaTest, AllocatesContiguousPagesIfPossible) {
   const std::vector<PageNumber> pages = Allocate(256);
   for (size_t i = 1; i < pages.size(); ++i) EXPECT_EQ(pages[i], pages[0] + i);
 }
@@ -104,7 +104,7 @@ TEST_F(ArenaTest, AllocatesNothingForAnEmptyRequest) {
   EXPECT_EQ(arena_->pages_in_use(), 0u);
 }
 
-TEST_F(ArenaTest, TakesMemoryOnlyForWhatIsWritten) {
+TEST_F(ArenaTest, AllocatesMemoryForWrittenPagesOnly) {
   const std::vector<PageNumber> pages = Allocate(1000);
   EXPECT_EQ(MemoryPages(), 0u);
   EXPECT_EQ(Read(pages[7], 0, kPageSize), std::string(kPageSize, '\0'));
@@ -113,7 +113,7 @@ TEST_F(ArenaTest, TakesMemoryOnlyForWhatIsWritten) {
   EXPECT_EQ(MemoryPages(), 2u);
 }
 
-TEST_F(ArenaTest, ReadsAndWritesAcrossARunOfNeighbours) {
+TEST_F(ArenaTest, ReadsAndWritesAcrossContiguousPages) {
   const std::vector<PageNumber> pages = Allocate(4);
   std::string data(2 * kPageSize + 100, '\0');
   for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<char>('a' + i % 26);
@@ -123,7 +123,7 @@ TEST_F(ArenaTest, ReadsAndWritesAcrossARunOfNeighbours) {
   EXPECT_EQ(Read(pages[0], 0, 4000), std::string(4000, '\0'));
 }
 
-TEST_F(ArenaTest, FreeGivesTheMemoryBackAndThePageReadsAsZerosWhenReused) {
+TEST_F(ArenaTest, FreeReleasesMemoryAndReusedPagesReadAsZeros) {
   std::vector<PageNumber> pages = Allocate(600);
   for (const PageNumber page : pages) Fill(page, 'x');
   EXPECT_EQ(MemoryPages(), 600u);
@@ -137,7 +137,7 @@ TEST_F(ArenaTest, FreeGivesTheMemoryBackAndThePageReadsAsZerosWhenReused) {
   }
 }
 
-TEST_F(ArenaTest, FreesPagesThatAreNoNeighbours) {
+TEST_F(ArenaTest, FreesNoncontiguousPages) {
   const std::vector<PageNumber> pages = Allocate(100);
   for (const PageNumber page : pages) Fill(page, 'x');
   std::vector<PageNumber> odd;
@@ -151,7 +151,7 @@ TEST_F(ArenaTest, FreesPagesThatAreNoNeighbours) {
   EXPECT_THAT(Allocate(50), ::testing::UnorderedElementsAreArray(odd));
 }
 
-TEST_F(ArenaTest, ClearKeepsThePagesAndDropsTheirMemory) {
+TEST_F(ArenaTest, ClearKeepsThePagesAndReleasesTheirMemory) {
   const std::vector<PageNumber> pages = Allocate(3);
   for (const PageNumber page : pages) Fill(page, 'x');
   EXPECT_THAT(arena_->Clear(pages[0], 2), Succeeds());
@@ -162,8 +162,7 @@ TEST_F(ArenaTest, ClearKeepsThePagesAndDropsTheirMemory) {
   EXPECT_THAT(Allocate(10), ::testing::Each(::testing::Gt(pages[2])));
 }
 
-// Takes the arena's memory file away for as long as it lives: what is open in its place can only be
-// read.
+// Replaces the arena's memory file by a read-only one for the lifetime of the object.
 class WithoutWriting {
  public:
   explicit WithoutWriting(int descriptor)
@@ -180,7 +179,7 @@ class WithoutWriting {
   const base::UniqueFd file_;
 };
 
-TEST_F(ArenaTest, APageThatCannotBeClearedIsNotGivenOutAgain) {
+TEST_F(ArenaTest, APageThatCannotBeClearedIsNotReused) {
   std::vector<PageNumber> pages = Allocate(200);
   for (const PageNumber page : pages) Fill(page, 'x');
   std::vector<PageNumber> freed;
@@ -190,9 +189,9 @@ TEST_F(ArenaTest, APageThatCannotBeClearedIsNotGivenOutAgain) {
     const WithoutWriting broken(descriptor_);
     EXPECT_THAT(arena_->Clear(pages[1], 1), Fails(ENOSPC));
     arena_->Free(absl::MakeSpan(list));
-    arena_->ReleaseEmptyGroups();  // tries again, in vain
+    arena_->ReleaseEmptyGroups();  // tries again and fails
     EXPECT_EQ(arena_->pages_in_use(), 100u);
-    // All that the arena has without growing, which it cannot.
+    // Allocates all pages that the arena has without growing. The arena cannot grow.
     for (const PageNumber page : Allocate(511 - 200)) {
       EXPECT_THAT(freed, ::testing::Not(::testing::Contains(page)));
     }
@@ -217,7 +216,7 @@ TEST_F(ArenaTest, GrowsOnlyWhenItIsFull) {
   EXPECT_GE(static_cast<uint64_t>(after.st_size), 5001 * kPageSize);
 }
 
-TEST_F(ArenaTest, MapsWhatItHolds) {
+TEST_F(ArenaTest, MapsItsPages) {
   const std::vector<PageNumber> pages = Allocate(600);
   Fill(pages[0], 'a');
   Fill(pages[1], 'b');
@@ -233,7 +232,7 @@ TEST_F(ArenaTest, MapsWhatItHolds) {
   EXPECT_EQ(mapped(pages[1], 5, 2), "BB");
 }
 
-TEST_F(ArenaTest, LittleOfTheMappingIsMemoryOfTheProcess) {
+TEST_F(ArenaTest, TheMappingAddsLittleToTheResidentSetSize) {
   constexpr size_t kPages = 65536;
   const std::vector<PageNumber> pages = Allocate(kPages);
   for (const PageNumber page : pages) Fill(page, 'x');
@@ -264,7 +263,7 @@ TEST_F(ArenaTest, LittleOfTheMappingIsMemoryOfTheProcess) {
   EXPECT_GT(shared_pages(), before);
 }
 
-TEST_F(ArenaTest, APieceOfTheMappingEndsWithItsWindow) {
+TEST_F(ArenaTest, AMappedRangeEndsWithItsWindow) {
   constexpr PageNumber kWindowPages = (1 << 30) / kPageSize;
   const std::vector<PageNumber> pages = Allocate(kWindowPages + 2);
   ASSERT_EQ(pages[kWindowPages - 1], kWindowPages);
@@ -275,8 +274,8 @@ TEST_F(ArenaTest, APieceOfTheMappingEndsWithItsWindow) {
   EXPECT_EQ(std::string(behind.begin(), behind.end()), std::string(2 * kPageSize, 'x'));
 }
 
-TEST_F(ArenaTest, WithoutAddressSpaceNothingIsMappedAndAllIsRead) {
-  // In a child: the limit is one of the process.
+TEST_F(ArenaTest, WithoutAddressSpaceReadsUseTheMemoryFile) {
+  // Runs in a child process, because the limit applies to the whole process.
   const pid_t child = fork();
   if (child == 0) {
     rlimit none = {0, 0};
@@ -294,10 +293,10 @@ TEST_F(ArenaTest, WithoutAddressSpaceNothingIsMappedAndAllIsRead) {
   EXPECT_EQ(status, 0);
 }
 
-// Random allocations and frees by several threads: a page belongs to one of them at a time, and is
-// empty when it comes.
-// However the pages were freed, and whether or not the system could split the huge pages.
-TEST_F(ArenaTest, GivesTheMemoryOfHugePagesBack) {
+// Several threads allocate and free pages at random. A page belongs to one thread at a time, and
+// reads as zeros when it is allocated. That holds for each order of frees, and whether or not the
+// kernel could split the huge pages.
+TEST_F(ArenaTest, ReleasesTheMemoryOfHugePages) {
   PrivateTmpfsOptions options;
   options.huge = "within_size";
   auto file = MakePrivateFile(options);
@@ -316,7 +315,7 @@ TEST_F(ArenaTest, GivesTheMemoryOfHugePagesBack) {
   }
 }
 
-TEST_F(ArenaTest, WhatIsInUseStaysWhenEmptyGroupsAreReleased) {
+TEST_F(ArenaTest, UsedPagesStayWhenEmptyGroupsAreReleased) {
   std::vector<PageNumber> pages = Allocate(2000);
   for (const PageNumber page : pages) Fill(page, static_cast<char>(page));
   const PageNumber kept = pages[700];
@@ -331,7 +330,7 @@ TEST_F(ArenaTest, WhatIsInUseStaysWhenEmptyGroupsAreReleased) {
   EXPECT_EQ(seen.count(kept), 0u);
 }
 
-TEST_F(ArenaTest, KeepsThreadsApart) {
+TEST_F(ArenaTest, ThreadsNeverShareAPage) {
   const auto work = [this](unsigned seed, bool* fine) {
     std::mt19937 random(seed);
     std::vector<PageNumber> mine;
@@ -350,7 +349,7 @@ TEST_F(ArenaTest, KeepsThreadsApart) {
       }
       mine.resize(mine.size() - drop);
       arena_->Free(absl::MakeSpan(dropped));
-      if (round % 40 == 0) {  // now and then everything of a thread's
+      if (round % 40 == 0) {  // sometimes all pages of the thread
         arena_->Free(absl::MakeSpan(mine));
         mine.clear();
       }

@@ -20,7 +20,7 @@ using test::WithChild;
 class AttributesTest : public MemFsTest {
  protected:
   uint32_t Permissions(InodeNumber ino) const { return Stat(ino).mode & 07777; }
-  // A file of mode `mode` with data and a capability.
+  // Makes a file of mode `mode` with data and a file capability.
   InodeNumber Privileged(const std::string& name, uint32_t mode) {
     const InodeNumber file = Ino(me_.Mknod(kRootInode, name, mode));
     EXPECT_THAT(me_.Write(file, 0, "data"), Succeeds());
@@ -42,7 +42,7 @@ TEST_F(AttributesTest, ErrorsOfASize) {
   EXPECT_EQ(Stat(file).blocks, 0u);
 }
 
-TEST_F(AttributesTest, ChangesAllOrNothing) {
+TEST_F(AttributesTest, AFailedRequestChangesNothing) {
   const InodeNumber file = Ino(me_.Mknod(kRootInode, "file", 0644));
   AgeTimes(file);
   SetattrRequest request{};
@@ -73,7 +73,7 @@ TEST_F(AttributesTest, TypeBitsOfAModeAreIgnored) {
   EXPECT_EQ(Stat(dir).mode, static_cast<uint32_t>(S_IFDIR | 01751));
 }
 
-TEST_F(AttributesTest, TimesAreKeptSetOrNow) {
+TEST_F(AttributesTest, TimesAreKeptOrSetOrTakenFromTheClock) {
   const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
   AgeTimes(file);
   const Timestamp before = base::Now();
@@ -118,7 +118,7 @@ TEST_F(AttributesTest, AChangeOfOwnerClearsSetIdBitsAndCapabilities) {
   ASSERT_THAT(me_.Chown(file, 1, 2), Succeeds());
   EXPECT_EQ(Permissions(file), 0755u);
   EXPECT_THAT(me_.Getxattr(file, kCapabilityName), Fails(ENODATA));
-  // Without execution for the group, S_ISGID is no privilege to a member of the group.
+  // A setgid bit without execute permission for the group gives a group member no privilege.
   const InodeNumber locking = Privileged("locking", 06745);
   ASSERT_THAT(me_.Chown(locking, 1, 2), Succeeds());
   EXPECT_EQ(Permissions(locking), 02745u);
@@ -127,15 +127,16 @@ TEST_F(AttributesTest, AChangeOfOwnerClearsSetIdBitsAndCapabilities) {
   EXPECT_EQ(Permissions(dir), 06755u);
 }
 
-// S_ISGID without group execution, by callers outside the file's group. Linux 6.12 and newer tell
-// the thread only, and of one in another PID namespace not even that.
+// S_ISGID without group execute permission, changed by callers outside the file's group. Linux 6.12
+// and newer send the thread's PID without ids. For a thread in another PID namespace they do not
+// send the PID either.
 TEST_F(AttributesTest, AChangeOfOwnerByAPrivilegedCallerKeepsAnEmptySetGroupBit) {
   const InodeNumber file = Privileged("file", 0644);
   const auto mode_after = [&](const Caller& caller, SetattrRequest request) {
     Must(me_.Chown(file, 500, 600));
     Must(me_.Chmod(file, 02764));
     request.ino = file;
-    request.kill_suidgid = true;  // the kernel says so in each of these
+    request.kill_suidgid = true;  // the kernel sets it in each of these requests
     Must(caller.Setattr(request));
     return Permissions(file);
   };
@@ -151,7 +152,7 @@ TEST_F(AttributesTest, AChangeOfOwnerByAPrivilegedCallerKeepsAnEmptySetGroupBit)
   EXPECT_EQ(mode_after(Caller(fs_.get(), 0, 0), give), 02764u) << "user 0, by an older kernel";
   EXPECT_EQ(mode_after(Caller(fs_.get(), 500, 600), keep), 02764u) << "of the group";
   EXPECT_EQ(mode_after(Caller(fs_.get(), 500, 500), keep), 0764u) << "an owner outside the group";
-  // The root of a container, who owns the file as an idmapped mount shows it.
+  // The root of a container owns the file as an idmapped mount shows it.
   WithChild([] { return true; },
             [&](uint32_t pid) {
               thread.set_thread(pid);
@@ -186,7 +187,7 @@ TEST_F(AttributesTest, AChangeOfSizeClearsSetIdBitsOnRequest) {
   EXPECT_EQ(Permissions(file), 0755u);
 }
 
-TEST_F(AttributesTest, ARequestThatOnlyKillsSetIdBitsDoesThat) {
+TEST_F(AttributesTest, ARequestToKillSetIdBitsAloneClearsThem) {
   const InodeNumber file = Privileged("file", 06755);
   AgeTimes(file);
   SetattrRequest request{};
@@ -208,7 +209,7 @@ TEST_F(AttributesTest, ChmodMaySetWhatAChownJustCleared) {
   EXPECT_EQ(Permissions(file), 04711u);
 }
 
-TEST_F(AttributesTest, StatxAgreesWithGetattrAndKnowsTheBirth) {
+TEST_F(AttributesTest, StatxAgreesWithGetattrAndHasTheBirthTime) {
   const Timestamp before = base::Now();
   const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
   ASSERT_THAT(me_.Write(file, 5000, "x"), Succeeds());

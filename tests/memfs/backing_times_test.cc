@@ -1,4 +1,4 @@
-// When a backing file has to be looked at, and what is made of its times.
+// When BackingTimes asks for the status of a backing file, and which times result.
 
 #include "src/memfs/backing_times.h"
 
@@ -16,7 +16,7 @@ Timestamp At(int64_t seconds) { return {kBirth.seconds + seconds, 0}; }
 
 class BackingTimesTest : public ::testing::Test {
  protected:
-  // As SyncFromBackingFile does. The number of looks is in looks_.
+  // Syncs as SyncFromBackingFile does. looks_ counts the calls of fstat.
   CacheSeconds Sync() {
     if (!state_.BeginLook([this] {
           ++questions_;
@@ -27,13 +27,13 @@ class BackingTimesTest : public ::testing::Test {
     ++looks_;
     return state_.Merge(file_, &times_);
   }
-  // Whether a Sync looks.
+  // Whether a Sync asks for the status.
   bool Looks() {
     const int before = looks_;
     (void)Sync();
     return looks_ > before;
   }
-  // The kernel writes at that time.
+  // Simulates a write by the kernel at that time.
   void Write(Timestamp time) {
     file_.size = 1;
     file_.times.mtime = file_.times.ctime = time;
@@ -47,18 +47,18 @@ class BackingTimesTest : public ::testing::Test {
   int questions_ = 0;
 };
 
-TEST_F(BackingTimesTest, ACleanFileIsNotLookedAt) {
+TEST_F(BackingTimesTest, ACleanFileIsNotStatted) {
   EXPECT_FALSE(Looks());
   EXPECT_EQ(state_.Validity(), kCacheForever);
 }
 
-TEST_F(BackingTimesTest, ADirtyFileIsLookedAtOnce) {
+TEST_F(BackingTimesTest, ADirtyFileIsStattedOnce) {
   state_.NoteChange();
   EXPECT_TRUE(Looks());
   EXPECT_FALSE(Looks());
 }
 
-TEST_F(BackingTimesTest, AnOpenFileIsLookedAtEachTimeAndMayBeCached) {
+TEST_F(BackingTimesTest, AnOpenFileIsStattedEachTimeAndMayBeCached) {
   for (const uint32_t flags : {O_RDONLY, O_WRONLY, O_WRONLY | O_APPEND}) {
     state_.NoteOpen(flags);
     EXPECT_TRUE(state_.open());
@@ -68,7 +68,7 @@ TEST_F(BackingTimesTest, AnOpenFileIsLookedAtEachTimeAndMayBeCached) {
     EXPECT_EQ(state_.Validity(), kCacheForever);
     state_.NoteClose(flags);
     EXPECT_FALSE(state_.open());
-    // What was written between the last look and the close.
+    // Sees what was written between the last status and the close.
     EXPECT_TRUE(Looks());
     EXPECT_FALSE(Looks());
   }
@@ -94,7 +94,7 @@ TEST_F(BackingTimesTest, AMappingThatOutlivesTheLastCloseIsWatchedUntilItIsGone)
   EXPECT_EQ(questions_, 2);
   EXPECT_EQ(looks_, 2);
   has_writers_ = false;
-  // One more look: it may have stored just before it went.
+  // One more status: the program may have stored just before the mapping ended.
   EXPECT_EQ(Sync(), kCacheForever);
   EXPECT_EQ(looks_, 3);
   EXPECT_FALSE(Looks());
@@ -121,7 +121,7 @@ TEST_F(BackingTimesTest, AWriteMovesMtimeAndCtime) {
   EXPECT_EQ(times_.atime, kBirth);
 }
 
-TEST_F(BackingTimesTest, AWriteWithTheStampOfTheBirthCounts) {
+TEST_F(BackingTimesTest, AWriteWithTheTimestampOfTheCreationCounts) {
   times_ = {At(-9), At(-9), At(-9)};
   state_.NoteOpen(O_WRONLY);
   Write(kBirth);
@@ -149,7 +149,7 @@ TEST_F(BackingTimesTest, ALaterCtimeOfTheInodeStays) {
 }
 
 // The coarse clock may be in the second before.
-TEST_F(BackingTimesTest, ACtimeThatIsATickAheadStays) {
+TEST_F(BackingTimesTest, ACtimeOneTickAheadStays) {
   state_.NoteOpen(O_WRONLY);
   Write(At(5));
   const Timestamp ahead{base::WallTime().seconds + 1, 1000};
@@ -158,7 +158,7 @@ TEST_F(BackingTimesTest, ACtimeThatIsATickAheadStays) {
   EXPECT_EQ(times_.ctime, ahead);
 }
 
-TEST_F(BackingTimesTest, ACtimeInTheFutureGivesWay) {
+TEST_F(BackingTimesTest, ACtimeInTheFutureIsReplaced) {
   state_.NoteOpen(O_WRONLY);
   Write(At(5));
   times_.ctime = {base::WallTime().seconds + 3600, 0};
@@ -177,10 +177,10 @@ TEST_F(BackingTimesTest, TimesThatTheKernelDidNotMoveStay) {
   EXPECT_EQ(times_.ctime, At(-3));
 }
 
-TEST_F(BackingTimesTest, AChosenMtimeHidesAWriteThatCameBefore) {
+TEST_F(BackingTimesTest, AnExplicitMtimeHidesAnEarlierWrite) {
   state_.NoteOpen(O_WRONLY);
   Write(At(5));
-  // utimensat(2), which the daemon passes on.
+  // The daemon passes utimensat(2) on to the backing file.
   times_ = {At(1), At(2), At(6)};
   file_.times = {At(1), At(2), At(6)};
   state_.NoteTimesSet(file_, &file_.times.mtime);
@@ -191,7 +191,7 @@ TEST_F(BackingTimesTest, AChosenMtimeHidesAWriteThatCameBefore) {
   EXPECT_EQ(times_.mtime, At(8));
 }
 
-TEST_F(BackingTimesTest, AChosenMtimeHidesNoStoreThatComesRightAfterIt) {
+TEST_F(BackingTimesTest, AnExplicitMtimeHidesNoStoreRightAfterIt) {
   state_.NoteOpen(O_RDWR);
   times_ = {At(1), At(2), At(6)};
   const Timestamp chosen = times_.mtime;
@@ -201,7 +201,7 @@ TEST_F(BackingTimesTest, AChosenMtimeHidesNoStoreThatComesRightAfterIt) {
   EXPECT_EQ(times_.mtime, At(7));
 }
 
-TEST_F(BackingTimesTest, AnAtimeThatWasSetHidesNoWrite) {
+TEST_F(BackingTimesTest, AnExplicitAtimeHidesNoWrite) {
   state_.NoteOpen(O_WRONLY);
   Write(At(5));
   times_.atime = file_.times.atime = At(9);
@@ -211,7 +211,7 @@ TEST_F(BackingTimesTest, AnAtimeThatWasSetHidesNoWrite) {
   EXPECT_EQ(times_.atime, At(9));
 }
 
-TEST_F(BackingTimesTest, AReadMovesAtimeAsRelatimeSays) {
+TEST_F(BackingTimesTest, AReadMovesAtimeAccordingToRelatime) {
   EXPECT_TRUE(state_.ReadMovesAtime(At(0)));
   file_.times = {At(9), At(5), At(5)};
   state_.NoteTimesSet(file_, &file_.times.mtime);

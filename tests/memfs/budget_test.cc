@@ -16,10 +16,10 @@ using ::testing::IsEmpty;
 
 constexpr uint64_t kMax = ~uint64_t{0};
 
-// Lends what is asked for, and `more`, as long as it has that.
-class FakeLender final : public QuotaSource {
+// Grows the budget by the requested bytes and by `more`, as long as its pool has that many.
+class FakeQuotaSource final : public QuotaSource {
  public:
-  FakeLender(Budget* budget, uint64_t pool, uint64_t more = 0)
+  FakeQuotaSource(Budget* budget, uint64_t pool, uint64_t more = 0)
       : budget_(budget), pool_(pool), more_(more) {}
 
   bool Grow(uint64_t bytes) override {
@@ -29,7 +29,7 @@ class FakeLender final : public QuotaSource {
     budget_->RaiseLimit(bytes + more_);
     return true;
   }
-  // What it was asked for since the last call.
+  // The requests since the last call of asked().
   std::vector<uint64_t> asked() { return std::exchange(asked_, {}); }
 
  private:
@@ -51,7 +51,7 @@ TEST(Budget, GrantsBytesUpToTheLimitAndNotOneMore) {
   EXPECT_EQ(budget.bytes_used(), 0u);
 }
 
-TEST(Budget, IsNotFooledByAmountsThatWrapAround) {
+TEST(Budget, RefusesAmountsThatOverflow) {
   Budget budget(1000, 1);
   ASSERT_TRUE(budget.ReserveBytes(10));
   EXPECT_FALSE(budget.ReserveBytes(kMax));
@@ -103,7 +103,7 @@ TEST(Budget, BytesFreeIsWhatCanBeReserved) {
   EXPECT_EQ(budget.total(), 100u);
 }
 
-TEST(Budget, LowersTheLimitByWhatIsNotUsedOnly) {
+TEST(Budget, LowersTheLimitByUnusedBytesOnly) {
   Budget budget(100, 1);
   ASSERT_TRUE(budget.ReserveBytes(60));
   EXPECT_FALSE(budget.LowerLimit(41));
@@ -118,25 +118,25 @@ TEST(Budget, LowersTheLimitByWhatIsNotUsedOnly) {
   EXPECT_EQ(budget.total(), 100u);
 }
 
-TEST(Budget, BorrowsWhatIsUsedAndNothingMore) {
+TEST(Budget, UseSourceLowersTheLimitToTheUsedBytes) {
   Budget budget(1000, 1);
-  FakeLender source(&budget, 0);
+  FakeQuotaSource source(&budget, 0);
   ASSERT_TRUE(budget.ReserveBytes(10));
   budget.UseSource(&source);
   EXPECT_EQ(budget.bytes_free(), 0u);
   EXPECT_EQ(budget.total(), 1000u);
   EXPECT_FALSE(budget.ReserveBytes(1));
   EXPECT_EQ(budget.bytes_used(), 10u);
-  // The limit that it was made with holds again.
+  // Restores the limit that the budget was made with.
   budget.UseSource(nullptr);
   EXPECT_EQ(budget.bytes_free(), 990u);
   EXPECT_FALSE(budget.ReserveBytes(991));
   EXPECT_TRUE(budget.ReserveBytes(990));
 }
 
-TEST(Budget, AsksTheLenderWhenTheLimitIsReachedAndOnlyThen) {
+TEST(Budget, CallsGrowOnlyWhenTheLimitIsReached) {
   Budget budget(1000, 1);
-  FakeLender source(&budget, 100, /*more=*/5);
+  FakeQuotaSource source(&budget, 100, /*more=*/5);
   budget.UseSource(&source);
   EXPECT_TRUE(budget.ReserveBytes(0));
   EXPECT_THAT(source.asked(), IsEmpty());
@@ -146,20 +146,20 @@ TEST(Budget, AsksTheLenderWhenTheLimitIsReachedAndOnlyThen) {
   EXPECT_THAT(source.asked(), IsEmpty());
   EXPECT_TRUE(budget.ReserveBytes(20));
   EXPECT_THAT(source.asked(), ElementsAre(20));
-  // What was given back is there without asking.
+  // Released bytes can be reserved without a call of Grow.
   budget.ReleaseBytes(20);
   EXPECT_TRUE(budget.ReserveBytes(25));
   EXPECT_THAT(source.asked(), IsEmpty());
   EXPECT_EQ(budget.ReserveUpTo(9, 1), 0u);
   EXPECT_THAT(source.asked(), IsEmpty());
-  // Refused: nothing is taken.
+  // Grow refuses, so nothing is reserved.
   EXPECT_FALSE(budget.ReserveBytes(60));
   EXPECT_THAT(source.asked(), ElementsAre(60));
   EXPECT_EQ(budget.bytes_used(), 40u);
   EXPECT_EQ(budget.bytes_free(), 0u);
 }
 
-TEST(Reservation, GivesBackUnlessKept) {
+TEST(Reservation, ReleasesUnlessKept) {
   Budget budget(100, 1);
   {
     Reservation space;
@@ -177,7 +177,7 @@ TEST(Reservation, GivesBackUnlessKept) {
   EXPECT_EQ(budget.bytes_used(), 60u);
 }
 
-// Threads that take and give back never see more granted than there is.
+// Several threads reserve and release. The sum of their reservations never exceeds the limit.
 TEST(Budget, HoldsTheLimitUnderConcurrency) {
   constexpr uint64_t kLimit = 64;
   constexpr int kRounds = 20000;
@@ -206,14 +206,14 @@ TEST(Budget, HoldsTheLimitUnderConcurrency) {
   EXPECT_EQ(budget.bytes_used(), 0u);
 }
 
-// Threads that take and give back, while what is not used goes back to the lender: used and not
-// lent together are never more than there is.
-TEST(Budget, HoldsWhatWasLentUnderConcurrency) {
+// Several threads reserve and release while unused bytes go back to the QuotaSource. The used bytes
+// and the bytes in the pool are together never more than the total.
+TEST(Budget, GrowAndLowerLimitKeepTheTotalUnderConcurrency) {
   constexpr int64_t kTotal = 200;
   constexpr int kRounds = 50000;
-  class Lender final : public QuotaSource {
+  class PoolSource final : public QuotaSource {
    public:
-    explicit Lender(Budget* budget) : budget_(budget) {}
+    explicit PoolSource(Budget* budget) : budget_(budget) {}
     bool Grow(uint64_t bytes) override {
       const auto amount = static_cast<int64_t>(bytes);
       int64_t now = pool_.load();
@@ -229,7 +229,7 @@ TEST(Budget, HoldsWhatWasLentUnderConcurrency) {
       Hold(bytes);
       pool_ += static_cast<int64_t>(bytes);
     }
-    // Counts after something was granted, and until before it is given back.
+    // Counts bytes from after Grow or ReserveBytes until before they are given back.
     void Hold(uint64_t bytes) {
       const auto amount = static_cast<int64_t>(bytes);
       if (held_.fetch_add(amount) + amount > kTotal) exceeded_ = true;
@@ -240,12 +240,12 @@ TEST(Budget, HoldsWhatWasLentUnderConcurrency) {
 
    private:
     Budget* const budget_;
-    std::atomic<int64_t> pool_{kTotal};  // not lent
-    std::atomic<int64_t> held_{kTotal};  // not lent, or reserved
+    std::atomic<int64_t> pool_{kTotal};  // not granted to the budget
+    std::atomic<int64_t> held_{kTotal};  // in the pool or reserved
     std::atomic<bool> exceeded_{false};
   };
   Budget budget(kTotal, 1);
-  Lender source(&budget);
+  PoolSource source(&budget);
   budget.UseSource(&source);
   std::vector<std::thread> threads;
   for (uint64_t t = 0; t < 4; ++t) {

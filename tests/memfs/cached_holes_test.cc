@@ -41,7 +41,7 @@ TEST(CachedHolesTest, FindsPagesAndGaps) {
   EXPECT_EQ(holes.NextMissing(10), 20u);
 }
 
-TEST(CachedHolesTest, RangesThatTouchBecomeOne) {
+TEST(CachedHolesTest, AdjacentRangesAreMerged) {
   CachedHoles holes;
   holes.Add(0, 0);
   holes.Add(2, 2);
@@ -52,7 +52,7 @@ TEST(CachedHolesTest, RangesThatTouchBecomeOne) {
   EXPECT_EQ(Pages(holes).size(), 10u);
 }
 
-TEST(CachedHolesTest, TheClosestRangesAreMergedWhereThereAreTooMany) {
+TEST(CachedHolesTest, TheClosestRangesAreMergedIfThereAreTooMany) {
   CachedHoles holes;
   for (uint64_t i = 0; i < CachedHoles::kMaxRanges; ++i) holes.Add(i * 1000, i * 1000);
   EXPECT_EQ(Pages(holes).size(), CachedHoles::kMaxRanges);
@@ -62,8 +62,9 @@ TEST(CachedHolesTest, TheClosestRangesAreMergedWhereThereAreTooMany) {
   EXPECT_EQ(holes.NextMissing(4000), 4001u);
 }
 
-// Against a set of pages: nothing is missing, and as long as there are few ranges nothing is added.
-TEST(CachedHolesTest, HoldsWhatWasAddedUnderRandomAdditions) {
+// Compares the ranges with a set of pages. No page is missing, and no page is added as long as
+// there are few ranges.
+TEST(CachedHolesTest, KeepsAllPagesUnderRandomAdditions) {
   for (const unsigned seed : {1u, 2u, 3u}) {
     std::mt19937 random(seed);
     CachedHoles holes;

@@ -1,4 +1,5 @@
-// Many threads in one small tree: afterwards it is a tree, all counts fit, and nothing was lost.
+// Many threads in one small tree. Afterwards it must be a tree with correct counts, and nothing may
+// be lost.
 
 #include <linux/fs.h>
 
@@ -15,7 +16,8 @@
 namespace memfuse::memfs {
 namespace {
 
-// Does random things on behalf of one thread, and remembers which lookups and opens it was given.
+// Runs random operations on behalf of one thread, and records the lookups and opens that it
+// received.
 class RandomClient {
  public:
   RandomClient(MemFs* fs, unsigned seed) : me_(fs), random_(seed) {}
@@ -45,7 +47,7 @@ class RandomClient {
     if (known_.size() > 50) known_.erase(known_.begin());
   }
 
-  // Some directory: down from the root by random names.
+  // Finds a directory by walking down from the root along random names.
   InodeNumber Directory() {
     InodeNumber at = kRootInode;
     for (uint64_t depth = random_() % 5; depth > 0; --depth) {
@@ -151,7 +153,7 @@ class RandomClient {
   std::vector<InodeNumber> known_;
 };
 
-// Walks all that can be reached, checks it, and removes it.
+// Walks all reachable inodes, checks them, and removes them.
 class TreeCheck {
  public:
   explicit TreeCheck(MemFs* fs) : me_(fs) {}
@@ -240,7 +242,7 @@ TEST_P(ConcurrencyTest, ATreeRemainsATree) {
   TreeCheck tree(fs_.get());
   tree.Check();
   for (RandomClient& client : clients) client.GiveEverythingBack();
-  // Only what has a name is left.
+  // Only inodes with a name are left.
   EXPECT_EQ(fs_->Usage().inodes_used, tree.inodes());
   tree.RemoveAll();
   ExpectEmpty();
@@ -251,7 +253,7 @@ INSTANTIATE_TEST_SUITE_P(Limits, ConcurrencyTest,
 
 class RaceTest : public MemFsTest {
  protected:
-  // Runs `work` again and again beside `rounds` of `change`, which runs here.
+  // Runs `work` repeatedly in another thread, while the calling thread runs `rounds` of `change`.
   template <typename Change, typename Work>
   static void Beside(int rounds, Change change, Work work) {
     std::atomic<bool> done{false};
@@ -297,7 +299,7 @@ TEST_F(RaceTest, AReplacedNameIsNeverMissing) {
           ++wrong;
           return;
         }
-        // What was looked up is there until it is given back, replaced or not.
+        // An inode that was looked up stays until FORGET, whether or not its name was replaced.
         if (!me_.Getattr(found->ino).ok()) ++wrong;
         me_.Forget(found->ino);
       });
@@ -305,7 +307,7 @@ TEST_F(RaceTest, AReplacedNameIsNeverMissing) {
   EXPECT_EQ(fs_->Usage().inodes_used, 2u);
 }
 
-TEST_F(RaceTest, ADirectoryThatIsRemovedTakesNoName) {
+TEST_F(RaceTest, ARemovedDirectoryAcceptsNoName) {
   int removed_full = 0;
   std::atomic<uint64_t> current{ToInt(Ino(me_.Mkdir(kRootInode, "dir")))};
   Beside(
@@ -314,7 +316,8 @@ TEST_F(RaceTest, ADirectoryThatIsRemovedTakesNoName) {
         const InodeNumber dir{current.load()};
         const bool removed = me_.Rmdir(kRootInode, "dir").ok();
         if (removed) {
-          // Whatever came before the removal would have kept it; whatever comes after fails.
+          // A name that was made before the removal would have prevented it. A name that is made
+          // later fails.
           Listing listing;
           if (!me_.Readdir(dir, 2, false, &listing).ok() || !listing.items.empty()) ++removed_full;
           current = ToInt(Ino(me_.Mkdir(kRootInode, "dir")));
@@ -335,7 +338,7 @@ TEST_F(RaceTest, ADirectoryThatIsRemovedTakesNoName) {
   ExpectEmpty();
 }
 
-// Two directories that are moved into each other by two threads: one of them is always refused.
+// Two threads move two directories into each other. One of the two renames is always refused.
 TEST_F(RaceTest, TwoRenamesMakeNoLoop) {
   const InodeNumber a = Ino(me_.Mkdir(kRootInode, "a"));
   const InodeNumber b = Ino(me_.Mkdir(kRootInode, "b"));
@@ -354,14 +357,14 @@ TEST_F(RaceTest, TwoRenamesMakeNoLoop) {
   EXPECT_EQ(tree.inodes(), 3u);
 }
 
-// Every content that was ever written is of one letter; a reader never sees two.
-TEST_F(RaceTest, AReadSeesAllOfAWriteOrNone) {
+// Each content that is written consists of one letter. A reader never sees two letters.
+TEST_F(RaceTest, AReadSeesAWriteAsAWhole) {
   const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
   std::atomic<int> wrong{0};
   Beside(
       3000,
       [&](int i) {
-        // The same length many times over, then another one.
+        // The same length many times, then another length.
         static constexpr size_t kSizes[] = {100, 9000, 2048, 2049, 40000};
         if (i % 100 == 0 && !me_.Truncate(file, 0).ok()) ++wrong;
         const std::string data(kSizes[i / 100 % 5], static_cast<char>('a' + i % 26));

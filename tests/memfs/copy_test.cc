@@ -61,11 +61,11 @@ TEST_F(CopyTest, CopiesNothingAtOrBehindTheEnd) {
   EXPECT_EQ(MovedTimes(out_), "");
 }
 
-TEST_F(CopyTest, CopiesWithinAFileWhereTheRangesAreApart) {
+TEST_F(CopyTest, CopiesBetweenDisjointRangesOfAFile) {
   ASSERT_THAT(me_.Write(in_, 0, Pattern(1000)), Succeeds());
   EXPECT_EQ(Must(me_.Copy(in_, 0, in_, 500, 500)), 500u);
   EXPECT_EQ(Must(me_.Read(in_, 500, 999)), Pattern(500));
-  // The range that reaches behind the end is cut first.
+  // The range that reaches beyond the end is cut first.
   EXPECT_EQ(Must(me_.Copy(in_, 900, in_, 1000, 1000)), 100u);
 }
 
@@ -80,7 +80,7 @@ class FullCopyTest : public MemFsTest {
   FullCopyTest() : MemFsTest(SmallOptions(100000)) {}
 };
 
-TEST_F(FullCopyTest, EndsWhereSpaceDoes) {
+TEST_F(FullCopyTest, IsShortWhenSpaceRunsOut) {
   const InodeNumber in = Ino(me_.Mknod(kRootInode, "in"));
   const InodeNumber out = Ino(me_.Mknod(kRootInode, "out"));
   ASSERT_THAT(me_.Write(in, 0, Pattern(60000)), Succeeds());

@@ -1,4 +1,4 @@
-// The makers of names, apart from LINK: MKNOD, MKDIR, SYMLINK, CREATE, TMPFILE.
+// The requests that make names, apart from LINK: MKNOD, MKDIR, SYMLINK, CREATE, TMPFILE.
 
 #include <linux/fs.h>
 
@@ -20,7 +20,7 @@ class CreateTest : public MemFsTest {
  protected:
   using Maker = std::function<int(InodeNumber parent, std::string_view name)>;
 
-  // Every maker of a name, as the errno it ends with.
+  // Calls every request that makes a name; returns the errno of each.
   std::vector<std::pair<std::string, Maker>> Makers() const {
     return {
         {"mknod", [this](auto p, auto n) { return me_.Mknod(p, n).error_or_zero(); }},
@@ -31,8 +31,8 @@ class CreateTest : public MemFsTest {
   }
 };
 
-// An idmapped mount that has no number for the caller: nothing is made in the name of 0xffffffff.
-TEST_F(CreateTest, NothingIsMadeForNobody) {
+// An idmapped mount has no mapping for the caller. Nothing may be made with the owner 0xffffffff.
+TEST_F(CreateTest, NothingIsMadeForAnUnmappedCaller) {
   const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
   for (const bool user_is_missing : {true, false}) {
     RequestContext context;
@@ -45,7 +45,7 @@ TEST_F(CreateTest, NothingIsMadeForNobody) {
   }
   EXPECT_THAT(me_.Lookup(kRootInode, "a"), Fails(ENOENT));
   EXPECT_EQ(Ino(me_.Lookup(kRootInode, "file")), file);
-  // What makes no inode needs no ids.
+  // Operations that make no inode need no ids.
   Caller thread(fs_.get());
   thread.set_thread(0);
   EXPECT_THAT(thread.Link(file, kRootInode, "link"), Succeeds());
@@ -129,7 +129,7 @@ TEST_F(CreateTest, NewInodesBelongToTheCaller) {
   EXPECT_EQ(a.ctime, a.btime);
 }
 
-TEST_F(CreateTest, ASetgidParentHandsItsGroupDown) {
+TEST_F(CreateTest, ANewInodeInheritsTheGroupOfASetgidParent) {
   const InodeNumber parent = Ino(me_.Mkdir(kRootInode, "parent"));
   ASSERT_THAT(me_.Chown(parent, 1, 777), Succeeds());
   ASSERT_THAT(me_.Chmod(parent, 02775), Succeeds());
@@ -145,7 +145,7 @@ TEST_F(CreateTest, ASetgidParentHandsItsGroupDown) {
   EXPECT_EQ(Must(user.Tmpfile(parent)).entry.attributes.gid, 777u);
 }
 
-TEST_F(CreateTest, TheUmaskIsTakenAway) {
+TEST_F(CreateTest, TheUmaskIsApplied) {
   EXPECT_EQ(Must(me_.Mkdir(kRootInode, "dir", 0777, 027)).attributes.mode & 07777, 0750u);
   EXPECT_EQ(Must(me_.Mknod(kRootInode, "node", 0666, 022)).attributes.mode & 07777, 0644u);
   const uint32_t created = Must(me_.Create(kRootInode, "file", 04777, 077)).entry.attributes.mode;
@@ -153,7 +153,7 @@ TEST_F(CreateTest, TheUmaskIsTakenAway) {
   EXPECT_EQ(Must(me_.Tmpfile(kRootInode, 0666, 066)).entry.attributes.mode & 07777, 0600u);
 }
 
-TEST_F(CreateTest, ADefaultAclTakesThePlaceOfTheUmask) {
+TEST_F(CreateTest, ADefaultAclReplacesTheUmask) {
   const std::string acl = AclBytes(
       {{kAclUserObj, 7}, {kAclUser, 7, 1000}, {kAclGroupObj, 5}, {kAclMask, 7}, {kAclOther, 0}});
   ASSERT_THAT(me_.Setxattr(kRootInode, kDefaultAclName, acl), Succeeds());
@@ -232,7 +232,7 @@ TEST_F(FullCreateTest, EndsAtTheLimitOfInodes) {
   EXPECT_THAT(me_.Symlink(kRootInode, "4", "to"), Fails(ENOSPC));
   EXPECT_THAT(me_.Create(kRootInode, "4"), Fails(ENOSPC));
   EXPECT_THAT(me_.Tmpfile(kRootInode), Fails(ENOSPC));
-  // Last of all errors.
+  // The limit is checked after all other errors.
   EXPECT_THAT(me_.Mkdir(kRootInode, "1"), Fails(EEXIST));
   EXPECT_THAT(me_.Symlink(kRootInode, "4", ""), Fails(ENOENT));
   EXPECT_EQ(fs_->Usage().bytes_used, used);
@@ -259,11 +259,11 @@ TEST_F(FullCreateTest, EndsAtTheLimitOfBytes) {
   EXPECT_EQ(MovedTimes(kRootInode), "");
 }
 
-TEST_F(FullCreateTest, AnAclThatFindsNoSpaceLeavesNothing) {
+TEST_F(FullCreateTest, AnAclWithoutSpaceLeavesNothing) {
   const std::string acl = AclBytes(
       {{kAclUserObj, 7}, {kAclUser, 7, 1000}, {kAclGroupObj, 5}, {kAclMask, 7}, {kAclOther, 0}});
   ASSERT_THAT(me_.Setxattr(kRootInode, kDefaultAclName, acl), Succeeds());
-  // Room for a directory and its name, not for its two lists.
+  // There is space for a directory and its name, but not for its two ACLs.
   const uint64_t before = fs_->Usage().bytes_used;
   const InodeNumber dir = Ino(me_.Mkdir(kRootInode, "dir"));
   const uint64_t cost = fs_->Usage().bytes_used - before;

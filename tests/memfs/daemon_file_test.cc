@@ -26,7 +26,7 @@ using test::PipedPayload;
 using test::StringSink;
 using test::Succeeds;
 
-// What the page table of a file with pages below number four is charged.
+// The bytes charged for the page table of a file whose pages are all below number four.
 constexpr uint64_t kSmallTable = 40 + 4 * 4;
 
 class DaemonFileTest : public ::testing::Test {
@@ -35,11 +35,11 @@ class DaemonFileTest : public ::testing::Test {
     auto arena = Arena::Make(&budget_);
     ASSERT_TRUE(arena.ok());
     arena_ = *std::move(arena);
-    arena_->set_huge_pages(true);  // as far as ReadTo asks
+    arena_->set_huge_pages(true);  // ReadTo only checks the flag
     file_ = std::make_unique<DaemonFile>(arena_.get());
   }
 
-  // Leaves `bytes` of the budget.
+  // Reserves all but `bytes` of the budget.
   void LeaveRoomFor(uint64_t bytes) {
     ASSERT_TRUE(budget_.ReserveBytes(budget_.bytes_free() - bytes));
   }
@@ -81,7 +81,7 @@ TEST_F(DaemonFileTest, AnEmptyWriteChangesNothing) {
   EXPECT_EQ(file_->size(), 0u);
 }
 
-TEST_F(DaemonFileTest, KeepsASmallFileOffTheArena) {
+TEST_F(DaemonFileTest, KeepsInlineDataOutsideTheArena) {
   EXPECT_EQ(Write(0, "hello"), 5u);
   EXPECT_EQ(arena_->pages_in_use(), 0u);
   EXPECT_EQ(file_->blocks(), 1u);
@@ -92,7 +92,7 @@ TEST_F(DaemonFileTest, KeepsASmallFileOffTheArena) {
   EXPECT_EQ(Used(), DaemonFile::kMaxInlineSize + 16);
 }
 
-TEST_F(DaemonFileTest, MovesToThePageWhenItOutgrowsTheLimit) {
+TEST_F(DaemonFileTest, MovesInlineDataToAPageWhenItExceedsTheLimit) {
   Write(10, "hello");
   Write(DaemonFile::kMaxInlineSize - 1, "ab");
   EXPECT_EQ(arena_->pages_in_use(), 1u);
@@ -102,7 +102,7 @@ TEST_F(DaemonFileTest, MovesToThePageWhenItOutgrowsTheLimit) {
   EXPECT_EQ(Read(DaemonFile::kMaxInlineSize - 1, 10), "ab");
 }
 
-TEST_F(DaemonFileTest, BecomesSmallAgainWhenItIsCutToNothing) {
+TEST_F(DaemonFileTest, HasInlineDataAgainAfterTruncateToZero) {
   Write(0, std::string(10000, 'x'));
   EXPECT_EQ(arena_->pages_in_use(), 3u);
   ASSERT_THAT(file_->Truncate(0), Succeeds());
@@ -112,7 +112,7 @@ TEST_F(DaemonFileTest, BecomesSmallAgainWhenItIsCutToNothing) {
   EXPECT_EQ(arena_->pages_in_use(), 0u);
 }
 
-TEST_F(DaemonFileTest, KeepsASmallBeginningBesideFarPages) {
+TEST_F(DaemonFileTest, KeepsInlineDataBesideFarPages) {
   Write(uint64_t{1} << 30, "far");
   Write(5, "near");
   EXPECT_EQ(arena_->pages_in_use(), 1u);
@@ -122,7 +122,7 @@ TEST_F(DaemonFileTest, KeepsASmallBeginningBesideFarPages) {
   EXPECT_EQ(*file_->SeekData(kPageSize), uint64_t{1} << 30);
 }
 
-TEST_F(DaemonFileTest, WhatWasCutOffReadsAsZerosWhenTheFileGrowsAgain) {
+TEST_F(DaemonFileTest, TruncatedBytesReadAsZerosWhenTheFileGrowsAgain) {
   for (const size_t size : {100, 3000, 9000}) {
     Write(0, std::string(size, 'x'));
     ASSERT_THAT(file_->Truncate(50), Succeeds());
@@ -132,7 +132,7 @@ TEST_F(DaemonFileTest, WhatWasCutOffReadsAsZerosWhenTheFileGrowsAgain) {
   }
 }
 
-TEST_F(DaemonFileTest, TruncateSaysWhetherTheSizeChanged) {
+TEST_F(DaemonFileTest, TruncateReportsWhetherTheSizeChanged) {
   EXPECT_FALSE(file_->Truncate(0)->changed);
   EXPECT_TRUE(file_->Truncate(7)->changed);
   EXPECT_FALSE(file_->Truncate(7)->changed);
@@ -150,7 +150,7 @@ TEST_F(DaemonFileTest, ReservedPagesReadAsZerosAndAreHolesForSeek) {
   EXPECT_EQ(*file_->SeekHole(kPageSize), 2 * kPageSize);
 }
 
-TEST_F(DaemonFileTest, ReservedSpaceIsThereForAWriteWhenTheRestIsFull) {
+TEST_F(DaemonFileTest, AWriteToReservedPagesSucceedsInAFullStore) {
   ASSERT_THAT(file_->Allocate(0, 3 * kPageSize, /*keep_size=*/true), Succeeds());
   EXPECT_EQ(file_->size(), 0u);
   LeaveRoomFor(0);
@@ -158,14 +158,14 @@ TEST_F(DaemonFileTest, ReservedSpaceIsThereForAWriteWhenTheRestIsFull) {
   EXPECT_THAT(TryWrite(3 * kPageSize, "x"), Fails(ENOSPC));
 }
 
-TEST_F(DaemonFileTest, OverwritesInPlaceWhenTheRestIsFull) {
+TEST_F(DaemonFileTest, OverwritesInPlaceInAFullStore) {
   Write(0, std::string(2 * kPageSize, 'x'));
   LeaveRoomFor(0);
   EXPECT_EQ(Write(100, std::string(5000, 'y')), 5000u);
   EXPECT_EQ(Read(99, 3), "xyy");
 }
 
-TEST_F(DaemonFileTest, AWriteEndsWhereSpaceDoes) {
+TEST_F(DaemonFileTest, AWriteIsShortWhenSpaceRunsOut) {
   LeaveRoomFor(kSmallTable + 2 * kPageSize + 100);
   EXPECT_EQ(Write(0, std::string(4 * kPageSize, 'x')), 2 * kPageSize);
   EXPECT_EQ(file_->size(), 2 * kPageSize);
@@ -174,7 +174,7 @@ TEST_F(DaemonFileTest, AWriteEndsWhereSpaceDoes) {
   EXPECT_EQ(file_->size(), 2 * kPageSize);
 }
 
-TEST_F(DaemonFileTest, AWriteThatStartsInsideAPageEndsWhereSpaceDoes) {
+TEST_F(DaemonFileTest, AWriteFromInsideAPageIsShortWhenSpaceRunsOut) {
   LeaveRoomFor(kSmallTable + kPageSize);
   EXPECT_EQ(Write(1000, std::string(kPageSize, 'x')), kPageSize - 1000);
   EXPECT_EQ(file_->size(), kPageSize);
@@ -195,7 +195,7 @@ TEST_F(DaemonFileTest, AWriteIntoAFullStoreKeepsNothing) {
   }
 }
 
-TEST_F(DaemonFileTest, ATinyFileThatCannotGrowStaysAsItIs) {
+TEST_F(DaemonFileTest, AFileWithInlineDataThatCannotGrowIsUnchanged) {
   Write(0, "tiny");
   LeaveRoomFor(kPageSize - 1);
   const uint64_t before = Used();
@@ -205,7 +205,7 @@ TEST_F(DaemonFileTest, ATinyFileThatCannotGrowStaysAsItIs) {
   EXPECT_EQ(file_->blocks(), 1u);
 }
 
-TEST_F(DaemonFileTest, AnAllocationThatFailsKeepsNothing) {
+TEST_F(DaemonFileTest, AFailedAllocationKeepsNothing) {
   Write(0, "tiny");
   LeaveRoomFor(20 * kPageSize);
   const uint64_t before = Used();
@@ -222,7 +222,7 @@ TEST_F(DaemonFileTest, AnAllocationThatFailsKeepsNothing) {
   EXPECT_EQ(Read(0, 6), std::string("tiny\0\0", 6));
 }
 
-TEST_F(DaemonFileTest, ReachesTheLastByteAndNoFurther) {
+TEST_F(DaemonFileTest, WritesUpToTheLargestOffset) {
   EXPECT_EQ(Write(kMaxFileSize - 1, "x"), 1u);
   EXPECT_EQ(file_->size(), kMaxFileSize);
   EXPECT_EQ(Read(kMaxFileSize - 2, 10), std::string("\0x", 2));
@@ -250,7 +250,7 @@ TEST_F(DaemonFileTest, AHoleCostsNothing) {
   EXPECT_EQ(*file_->SeekHole(12345), 12345u);
 }
 
-TEST_F(DaemonFileTest, ALargeReadIsSentInPiecesOfNeighbours) {
+TEST_F(DaemonFileTest, ALargeReadIsSentInContiguousPieces) {
   Write(0, std::string(80 * kPageSize, 'x'));
   ASSERT_THAT(file_->PunchHole(20 * kPageSize, 2 * kPageSize), Succeeds());
   StringSink sink(1 << 20, /*gathers=*/true);
@@ -272,7 +272,7 @@ TEST_F(DaemonFileTest, WithoutHugePagesALargeReadIsCopied) {
   EXPECT_EQ(sink.Result(*count), std::string(1 << 20, 'x'));
 }
 
-TEST_F(DaemonFileTest, OnlyAWriteToPagesHasAStampOfTheKernel) {
+TEST_F(DaemonFileTest, OnlyAWriteToPagesHasAKernelTimestamp) {
   std::optional<Timestamp> time;
   const auto write = [&](uint64_t offset, const std::string& data) {
     time.reset();
@@ -288,7 +288,7 @@ TEST_F(DaemonFileTest, OnlyAWriteToPagesHasAStampOfTheKernel) {
   EXPECT_TRUE(write(10, std::string(kPageSize, 'x')));
 }
 
-TEST_F(DaemonFileTest, ASmallReadOneAtTheEndAndOneForWhoTakesNoPiecesAreCopied) {
+TEST_F(DaemonFileTest, SmallReadsReadsAtTheEndAndReadsWithoutPiecesAreCopied) {
   Write(0, std::string(80 * kPageSize, 'x'));
   const auto sent = [this](uint64_t offset, size_t size, bool gathers) {
     StringSink sink(size, gathers);
@@ -304,8 +304,8 @@ TEST_F(DaemonFileTest, ASmallReadOneAtTheEndAndOneForWhoTakesNoPiecesAreCopied) 
   EXPECT_TRUE(sent(0, 1 << 20, true));
 }
 
-TEST_F(DaemonFileTest, TheLargestReadOfSinglePagesFitsASend) {
-  // Every other page of two files: no neighbours.
+TEST_F(DaemonFileTest, TheLargestReadOfNoncontiguousPagesFitsASend) {
+  // Two files alternate in the arena, so no two pages of a file are contiguous.
   DaemonFile other(arena_.get());
   for (uint64_t page = 0; page < 300; ++page) {
     Write(page * kPageSize, std::string(kPageSize, static_cast<char>('a' + page % 26)));
@@ -319,7 +319,7 @@ TEST_F(DaemonFileTest, TheLargestReadOfSinglePagesFitsASend) {
   EXPECT_EQ(sink.Result(*count), Read(10, 1 << 20));
 }
 
-TEST_F(DaemonFileTest, MorePiecesThanASendTakesAreCopied) {
+TEST_F(DaemonFileTest, MorePiecesThanASendAcceptsAreCopied) {
   DaemonFile other(arena_.get());
   constexpr uint64_t kPages = ReadSink::kMaxPieces + 10;
   for (uint64_t page = 0; page < kPages; ++page) {
@@ -333,8 +333,9 @@ TEST_F(DaemonFileTest, MorePiecesThanASendTakesAreCopied) {
   EXPECT_EQ(sink.Result(*count), Read(0, kPages * kPageSize));
 }
 
-// What fallocate(2) reserved, once or twice, has no memory, and a look at it must not get it any.
-TEST_F(DaemonFileTest, AReadGivesReservedPagesNoMemory) {
+// Pages that fallocate(2) reserved, once or twice, have no memory. Reading them must not allocate
+// any.
+TEST_F(DaemonFileTest, AReadAllocatesNoMemoryForReservedPages) {
   ASSERT_THAT(file_->Allocate(0, 64 * kPageSize, /*keep_size=*/false), Succeeds());
   ASSERT_THAT(file_->Allocate(0, 32 * kPageSize, /*keep_size=*/false), Succeeds());
   Write(10 * kPageSize, std::string(kPageSize, 'x'));
@@ -358,7 +359,7 @@ TEST_F(DaemonFileTest, AReadGivesReservedPagesNoMemory) {
   EXPECT_EQ(after.st_blocks, before.st_blocks);
 }
 
-TEST_F(DaemonFileTest, AWriteOutOfAPipeEndsWhereSpaceDoesAndLeavesTheRest) {
+TEST_F(DaemonFileTest, AWriteFromAPipeIsShortWhenSpaceRunsOut) {
   LeaveRoomFor(kSmallTable + 2 * kPageSize + 100);
   PipedPayload piped(std::string(1000, 'a') + std::string(4 * kPageSize, 'b'));
   Payload payload = piped.payload();
@@ -374,7 +375,7 @@ TEST_F(DaemonFileTest, AWriteOutOfAPipeEndsWhereSpaceDoesAndLeavesTheRest) {
   EXPECT_EQ(file_->size(), 2 * kPageSize);
 }
 
-TEST_F(DaemonFileTest, AWriteWhosePipeRunsDryIsAShortWrite) {
+TEST_F(DaemonFileTest, AWriteFromAPipeWithTooLittleDataIsShort) {
   const std::string data(3 * kPageSize + 100, 'x');
   PipedPayload piped(data);
   Payload::Pipe lie = {piped.descriptor(), 8 * kPageSize};
@@ -383,12 +384,12 @@ TEST_F(DaemonFileTest, AWriteWhosePipeRunsDryIsAShortWrite) {
   EXPECT_EQ(*written, data.size());
   EXPECT_EQ(file_->size(), data.size());
   EXPECT_EQ(arena_->pages_in_use(), 4u);
-  EXPECT_EQ(Used(), 40 + 8 * 4 + 4 * kPageSize);  // the table was made for eight pages
+  EXPECT_EQ(Used(), 40 + 8 * 4 + 4 * kPageSize);  // the table has slots for eight pages
   ASSERT_THAT(file_->Truncate(8 * kPageSize), Succeeds());
   EXPECT_EQ(Read(0, 1 << 20), data + std::string(8 * kPageSize - data.size(), '\0'));
 }
 
-TEST_F(DaemonFileTest, AWriteWhosePipeIsEmptyKeepsNothing) {
+TEST_F(DaemonFileTest, AWriteFromAnEmptyPipeKeepsNothing) {
   PipedPayload piped("");
   for (const size_t size : {size_t{10}, size_t{8} * kPageSize}) {
     Payload::Pipe lie = {piped.descriptor(), size};
@@ -434,7 +435,7 @@ TEST_F(DaemonFileTest, AShortWriteKeepsSharedPagesThatItDidNotFill) {
   const uint64_t used = Used();
   PipedPayload piped(std::string(2 * kPageSize - 100 + 10, 'x'));
   Payload::Pipe lie = {piped.descriptor(), 4 * kPageSize - 100};
-  // Pages 0 and 1 get all of their data, page 2 only ten bytes.
+  // All of the data of pages 0 and 1 arrives, and only ten bytes of page 2.
   const Result<size_t> written = file_->Write(100, Payload(&lie));
   ASSERT_THAT(written, Succeeds());
   EXPECT_EQ(*written, 2 * kPageSize - 100);
@@ -447,15 +448,15 @@ TEST_F(DaemonFileTest, AShortWriteKeepsSharedPagesThatItDidNotFill) {
   EXPECT_EQ(arena_->pages_in_use(), 8u);
 }
 
-// The memory file takes a part of the data: its size is limited in the middle of a page.
-TEST_F(DaemonFileTest, AWriteThatTheMemoryFileEndsIsAShortWrite) {
-  Write(0, std::string(kPageSize, 'a'));  // the arena grows before the limit is there
+// The memory file accepts a part of the data: RLIMIT_FSIZE ends in the middle of a page.
+TEST_F(DaemonFileTest, AWriteThatTheMemoryFileCutsIsShort) {
+  Write(0, std::string(kPageSize, 'a'));  // the arena grows before the limit is set
   struct sigaction ignore = {}, before = {};
   ignore.sa_handler = SIG_IGN;
   ASSERT_EQ(sigaction(SIGXFSZ, &ignore, &before), 0);
   rlimit old_limit;
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old_limit), 0);
-  // Page 1 of the arena is taken; 2 fits, and ten bytes of 3.
+  // Page 1 of the arena is used. Page 2 fits, and ten bytes of page 3.
   const rlimit limit = {3 * kPageSize + 10, old_limit.rlim_max};
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
   const Result<size_t> written = TryWrite(kPageSize, std::string(4 * kPageSize, 'b'));
@@ -467,13 +468,13 @@ TEST_F(DaemonFileTest, AWriteThatTheMemoryFileEndsIsAShortWrite) {
   EXPECT_THAT(none, Fails(ENOSPC));
   EXPECT_EQ(file_->size(), 2 * kPageSize + 10);
   EXPECT_EQ(arena_->pages_in_use(), 3u);
-  EXPECT_EQ(Used(), 40 + 16 * 4 + 3 * kPageSize);  // the table was made for twelve pages
+  EXPECT_EQ(Used(), 40 + 16 * 4 + 3 * kPageSize);  // the table has slots for twelve pages
   ASSERT_THAT(file_->Truncate(4 * kPageSize), Succeeds());
   EXPECT_EQ(Read(0, 1 << 20), std::string(kPageSize, 'a') + std::string(kPageSize + 10, 'b') +
                                   std::string(2 * kPageSize - 10, '\0'));
 }
 
-TEST_F(DaemonFileTest, ZeroRangeSaysWhereAPageCannotBeCleared) {
+TEST_F(DaemonFileTest, ZeroRangeFailsIfAPageCannotBeCleared) {
   base::UniqueFd file(memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   ASSERT_TRUE(file.valid());
   const int descriptor = file.get();
@@ -489,7 +490,7 @@ TEST_F(DaemonFileTest, ZeroRangeSaysWhereAPageCannotBeCleared) {
   file_.reset();
 }
 
-TEST_F(DaemonFileTest, GivesEverythingBackAtTheEnd) {
+TEST_F(DaemonFileTest, ReleasesEverythingAtTheEnd) {
   Write(0, std::string(10000, 'x'));
   Write(uint64_t{1} << 33, "x");
   ASSERT_THAT(file_->Allocate(uint64_t{1} << 50, 10000, false), Succeeds());
@@ -502,14 +503,15 @@ TEST_F(DaemonFileTest, GivesEverythingBackAtTheEnd) {
   EXPECT_EQ(Used(), 0u);
 }
 
-// As the kernel fills its page cache; returns whether it was told to ask for the attributes.
+// Reads as the kernel does to fill its page cache; returns whether the kernel must drop its cached
+// attributes.
 bool FillCache(DaemonFile* file, uint64_t offset, size_t size) {
   StringSink sink(size);
   EXPECT_THAT(file->ReadTo(offset, &sink, /*to_page_cache=*/true), Succeeds());
   return sink.forgets() > 0;
 }
 
-// What SEEK_DATA and SEEK_HOLE say, as pages: "0-3 8-9".
+// The result of SEEK_DATA and SEEK_HOLE in pages: "0-3 8-9".
 std::string DataPages(DaemonFile* file) {
   std::string pages;
   uint64_t at = 0;
@@ -535,14 +537,14 @@ TEST_F(DaemonFileTest, HolesThatTheKernelReadAreDataWhileTheFileMayBeMapped) {
   EXPECT_EQ(DataPages(file_.get()), "20-20");
   EXPECT_EQ(file_->Validity(), kCacheForever);
   EXPECT_TRUE(FillCache(file_.get(), 4 * kPageSize, 4 * kPageSize));
-  // The kernel does not cache the attributes any more.
+  // The kernel no longer caches the attributes.
   EXPECT_FALSE(FillCache(file_.get(), 8 * kPageSize, kPageSize));
   EXPECT_FALSE(FillCache(file_.get(), 20 * kPageSize, kPageSize));
   EXPECT_EQ(file_->Validity(), 0u);
   EXPECT_EQ(DataPages(file_.get()), "4-8 20-20");
   EXPECT_EQ(*file_->SeekData(5 * kPageSize + 7), 5 * kPageSize + 7);
   EXPECT_EQ(*file_->SeekHole(6 * kPageSize), 9 * kPageSize);
-  // A second open for reading and writing keeps it so.
+  // A second open for reading and writing keeps this state.
   ASSERT_THAT(file_->Open(O_RDWR, &open), Succeeds());
   file_->Close(O_RDWR);
   EXPECT_EQ(DataPages(file_.get()), "4-8 20-20");
@@ -603,7 +605,8 @@ TEST_F(DaemonFileTest, OpensThatCannotMapForWritingLeaveHolesAlone) {
   }
 }
 
-// A program can map what the kernel has read for another one, without a request.
+// Through the page cache, a program can map what the kernel has read for another program, without a
+// request.
 TEST_F(DaemonFileTest, AnOpenForWritingDropsHolesThatTheKernelReadBefore) {
   OpenResult open;
   ASSERT_THAT(file_->Truncate(64 * kPageSize), Succeeds());
@@ -618,7 +621,7 @@ TEST_F(DaemonFileTest, AnOpenForWritingDropsHolesThatTheKernelReadBefore) {
   EXPECT_FALSE(again.keep_cache);
   EXPECT_EQ(DataPages(file_.get()), "");
   file_->Close(O_RDWR);
-  // Nothing was read meanwhile.
+  // The kernel has read nothing in between.
   OpenResult third;
   ASSERT_THAT(file_->Open(O_RDWR, &third), Succeeds());
   EXPECT_TRUE(third.keep_cache);

@@ -1,5 +1,4 @@
-// Where MemFs keeps file data: what the options ask for, what the session offers, and what becomes
-// of it.
+// Where MemFs keeps file data, depending on the options and on what the session offers.
 
 #include <fcntl.h>
 
@@ -31,7 +30,7 @@ class DataKindTest : public ::testing::Test {
     return made.open;
   }
   uint64_t FreeBlocks() { return Must(fs_->Statfs({}, {kRootInode})).blocks_free; }
-  // That file data lies in the daemon, under the limit that the options set.
+  // Expects that file data is in the daemon, under the limit of the options.
   void ExpectArena() {
     const uint64_t free = FreeBlocks();
     EXPECT_EQ(free,
@@ -55,7 +54,7 @@ class PassthroughKindTest : public DataKindTest {
   void SetUp() override { ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)"; }
 };
 
-TEST_F(DataKindTest, TheDaemonKeepsItWithoutBeingOfferedAnything) {
+TEST_F(DataKindTest, DaemonDataNeedsNoOffer) {
   Make(DataKind::kDaemon);
   EXPECT_FALSE(fs_->wants_backing_files());
   EXPECT_TRUE(fs_->Connected(nullptr).ok());
@@ -63,9 +62,9 @@ TEST_F(DataKindTest, TheDaemonKeepsItWithoutBeingOfferedAnything) {
   ExpectArena();
 }
 
-TEST_F(DataKindTest, TheDaemonKeepsItWhateverItIsOffered) {
+TEST_F(DataKindTest, DaemonDataIgnoresTheOffer) {
   Make(DataKind::kDaemon);
-  // Nobody asks for a number.
+  // MemFs registers no backing file.
   backing_.FailWith(EPERM);
   EXPECT_TRUE(fs_->Connected(&backing_).ok());
   EXPECT_EQ(fs_->DescribeData(), "daemon, huge=never");
@@ -73,7 +72,7 @@ TEST_F(DataKindTest, TheDaemonKeepsItWhateverItIsOffered) {
   ExpectArena();
 }
 
-TEST_F(DataKindTest, NullKeepsNothing) {
+TEST_F(DataKindTest, NullStoresNoData) {
   Make(DataKind::kNull);
   EXPECT_FALSE(fs_->wants_backing_files());
   EXPECT_TRUE(fs_->Connected(&backing_).ok());
@@ -91,7 +90,7 @@ TEST_F(DataKindTest, NullKeepsNothing) {
   EXPECT_EQ(fs_->Usage().data_bytes, 0u);
 }
 
-TEST_F(DataKindTest, AutoWithoutAnOfferStaysInTheDaemonAndSaysWhy) {
+TEST_F(DataKindTest, AutoWithoutAnOfferUsesTheDaemonStoreAndGivesTheReason) {
   Make(DataKind::kAuto);
   EXPECT_TRUE(fs_->wants_backing_files());
   EXPECT_EQ(fs_->DescribeData(), "daemon, huge=never");
@@ -102,7 +101,7 @@ TEST_F(DataKindTest, AutoWithoutAnOfferStaysInTheDaemonAndSaysWhy) {
   ExpectArena();
 }
 
-TEST_F(PassthroughKindTest, AutoStaysInTheDaemonWhereTheKernelRefuses) {
+TEST_F(PassthroughKindTest, AutoUsesTheDaemonStoreIfTheKernelRefuses) {
   Make(DataKind::kAuto);
   backing_.FailWith(EPERM);
   EXPECT_TRUE(fs_->Connected(&backing_).ok());
@@ -113,8 +112,8 @@ TEST_F(PassthroughKindTest, AutoStaysInTheDaemonWhereTheKernelRefuses) {
   ExpectArena();
 }
 
-TEST_F(PassthroughKindTest, AutoStaysInTheDaemonWhereTheTmpfsIsRefused) {
-  // A root and a page of data, but a tmpfs of one page is too small.
+TEST_F(PassthroughKindTest, AutoUsesTheDaemonStoreIfTheTmpfsIsRefused) {
+  // The limit has room for the root and a page of data, but a tmpfs of one page is too small.
   MemoryFileSystemOptions options = Options(DataKind::kAuto);
   options.size_limit = kPageSize;
   fs_ = MakeMemFs(options);
@@ -136,7 +135,7 @@ TEST_F(DataKindTest, HugePagesOfTheDaemon) {
   EXPECT_THAT(refused.message(), HasSubstr("huge=sometimes"));
 }
 
-TEST_F(DataKindTest, HugePagesByDefaultWhereOneOfThemIsLittle) {
+TEST_F(DataKindTest, HugePagesByDefaultForLargeLimits) {
   MemoryFileSystemOptions options = Options(DataKind::kDaemon);
   options.size_limit = 64 << 20;
   EXPECT_EQ(MakeMemFs(options)->DescribeData(), "daemon, huge=within_size");
@@ -144,7 +143,7 @@ TEST_F(DataKindTest, HugePagesByDefaultWhereOneOfThemIsLittle) {
   EXPECT_EQ(MakeMemFs(options)->DescribeData(), "daemon, huge=never");
 }
 
-TEST_F(PassthroughKindTest, AutoTakesTheOffer) {
+TEST_F(PassthroughKindTest, AutoUsesPassthroughIfOffered) {
   Make(DataKind::kAuto);
   EXPECT_TRUE(fs_->Connected(&backing_).ok());
   EXPECT_EQ(fs_->DescribeData(), "passthrough, huge=never");
@@ -153,7 +152,7 @@ TEST_F(PassthroughKindTest, AutoTakesTheOffer) {
   fs_->Disconnected();
 }
 
-TEST_F(PassthroughKindTest, PassthroughTakesTheOffer) {
+TEST_F(PassthroughKindTest, PassthroughUsesTheOffer) {
   Make(DataKind::kPassthrough);
   EXPECT_TRUE(fs_->wants_backing_files());
   EXPECT_TRUE(fs_->Connected(&backing_).ok());
@@ -177,11 +176,11 @@ TEST_F(PassthroughKindTest, PassthroughThatTheKernelRefusesIsAnError) {
             "--data=passthrough: it needs CAP_SYS_ADMIN in the initial user namespace");
 }
 
-TEST_F(PassthroughKindTest, PassthroughThatTheTmpfsRefusesIsNotEvenMade) {
+TEST_F(PassthroughKindTest, PassthroughWithoutATmpfsFailsInMake) {
   MemoryFileSystemOptions options = Options(DataKind::kPassthrough);
   options.huge = "sometimes";
   EXPECT_EQ(MemFs::Make(options).status().code(), absl::StatusCode::kInvalidArgument);
-  // A root, but no page of data.
+  // The limit has room for a root, but not for a page of data.
   options = Options(DataKind::kPassthrough);
   options.size_limit = kPageSize;
   EXPECT_EQ(MemFs::Make(options).status().code(), absl::StatusCode::kInvalidArgument);

@@ -104,7 +104,7 @@ TEST_F(DirectoryTest, NeverUsesACookieAgain) {
   }
 }
 
-TEST_F(DirectoryTest, GoesOnAfterAnEntryThatIsGone) {
+TEST_F(DirectoryTest, ContinuesAfterARemovedEntry) {
   Insert("a");
   const uint64_t b = Insert("b")->cookie;
   Insert("c");
@@ -115,7 +115,7 @@ TEST_F(DirectoryTest, GoesOnAfterAnEntryThatIsGone) {
   EXPECT_THAT(Names(), ElementsAre("b", "c", "a"));
 }
 
-TEST_F(DirectoryTest, GivesBackWhatEntriesWereCharged) {
+TEST_F(DirectoryTest, ReleasesTheBytesChargedForEntries) {
   Insert("a");
   Insert(std::string(200, 'x'));
   EXPECT_EQ(resources_.budget.bytes_used(),

@@ -1,5 +1,5 @@
-// BackingFiles without FUSE: keeps a descriptor of each registered file, through which a test does
-// what the kernel does with a file that it serves by itself.
+// BackingFiles without FUSE. It keeps a descriptor of each registered file; a test uses that
+// descriptor to do what the kernel does with a passthrough file.
 
 #ifndef MEMFUSE_TESTS_MEMFS_FAKE_BACKING_FILES_H_
 #define MEMFUSE_TESTS_MEMFS_FAKE_BACKING_FILES_H_
@@ -16,7 +16,7 @@
 
 namespace memfuse::memfs {
 
-// Thread-safe. No number is given twice.
+// Thread-safe. Each backing ID is given once.
 class FakeBackingFiles final : public BackingFiles {
  public:
   Result<int32_t> Register(int descriptor) override {
@@ -32,12 +32,13 @@ class FakeBackingFiles final : public BackingFiles {
     files_.erase(id);
   }
 
-  // From now on Register fails so; 0: no more.
+  // From now on Register fails with this errno; 0 ends that.
   void FailWith(int error) {
     const std::lock_guard<std::mutex> lock(mu_);
     error_ = error;
   }
-  // A file of its own, as the kernel opens one for each open(2). Invalid: there is no such number.
+  // Opens the file again, as the kernel does for each open(2). The result is invalid if there is no
+  // such backing ID.
   base::UniqueFd Open(int32_t id, int flags) const {
     const std::lock_guard<std::mutex> lock(mu_);
     const auto file = files_.find(id);
@@ -45,7 +46,7 @@ class FakeBackingFiles final : public BackingFiles {
     const std::string path = "/proc/self/fd/" + std::to_string(file->second.get());
     return base::UniqueFd(open(path.c_str(), flags | O_CLOEXEC));
   }
-  // How many are registered now.
+  // The number of files that are registered now.
   size_t count() const {
     const std::lock_guard<std::mutex> lock(mu_);
     return files_.size();

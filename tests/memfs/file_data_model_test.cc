@@ -1,5 +1,5 @@
-// Files of the arena and of the private tmpfs beside a model (file_model.h) under random
-// operations. Where the two kinds differ, the model says how.
+// Compares files of the daemon store and of the passthrough store with a model (file_model.h) under
+// random operations. Where the two stores differ, the model has the difference.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -126,7 +126,7 @@ class FileDataModelTest : public ::testing::TestWithParam<std::tuple<Kind, Setti
   }
 
   void CopyWithin(uint64_t offset_in, uint64_t offset_out, uint64_t length) {
-    // The ranges are apart, and the source does not grow by its own copy.
+    // The ranges are disjoint, and the copy does not extend the source.
     if (offset_in >= model_.size()) return;
     length = std::min({length, model_.size() - offset_in,
                        std::max(offset_in, offset_out) - std::min(offset_in, offset_out)});
@@ -154,7 +154,7 @@ class FileDataModelTest : public ::testing::TestWithParam<std::tuple<Kind, Setti
     ASSERT_EQ(MemoryBlocks(), memory) << "a read took memory";
     CompareSeek(Offset());
   }
-  // What the system spends on the arena.
+  // The memory that the kernel has allocated for the arena.
   uint64_t MemoryBlocks() const {
     struct stat st = {};
     if (arena_ != nullptr) {
@@ -200,7 +200,7 @@ TEST_P(FileDataModelTest, BehavesAsAVectorOfBytes) {
 }
 
 constexpr uint64_t kFar = uint64_t{1} << 40;
-// The last bytes that a file can have, with room for the longest step.
+// The last bytes that a file can have, with room for the longest operation.
 constexpr uint64_t kFarthest = (kMaxFileSize - (uint64_t{4} << 20)) / kPageSize * kPageSize;
 
 constexpr Setting kSettings[] = {
@@ -211,7 +211,7 @@ constexpr Setting kSettings[] = {
 INSTANTIATE_TEST_SUITE_P(Arena, FileDataModelTest,
                          ::testing::Combine(::testing::Values(Kind::kDaemon),
                                             ::testing::ValuesIn(kSettings)));
-INSTANTIATE_TEST_SUITE_P(Shmem, FileDataModelTest,
+INSTANTIATE_TEST_SUITE_P(Passthrough, FileDataModelTest,
                          ::testing::Combine(::testing::Values(Kind::kPassthrough),
                                             ::testing::ValuesIn(kSettings)));
 

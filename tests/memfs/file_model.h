@@ -1,5 +1,5 @@
-// What a file holds, as plain bytes; and for each page whether it is a hole, reserved, tiny or
-// written, so that the model knows what blocks, lseek and the limits have to say.
+// The content of a file as plain bytes, and for each page whether it is a hole, reserved, inline
+// data or written. From these the model knows the expected blocks, lseek results and limits.
 
 #ifndef MEMFUSE_TESTS_MEMFS_FILE_MODEL_H_
 #define MEMFUSE_TESTS_MEMFS_FILE_MODEL_H_
@@ -17,7 +17,7 @@ namespace memfuse::memfs {
 
 class FileModel {
  public:
-  // What it is a model of.
+  // The store that it models.
   enum class Kind { kDaemon, kPassthrough };
 
   FileModel(Kind kind, uint64_t base) : kind_(kind), base_(base) {}
@@ -27,9 +27,9 @@ class FileModel {
   void Write(uint64_t offset, const std::string& data) {
     Store(offset, data);
     const uint64_t end = offset + data.size();
-    // The arena keeps a small beginning on the heap.
+    // The daemon store keeps inline data on the heap.
     if (kind_ == Kind::kDaemon && end <= DaemonFile::kMaxInlineSize && pages_.count(0) == 0) {
-      tiny_ = std::max(tiny_, end);
+      inline_ = std::max(inline_, end);
     } else {
       for (uint64_t page = offset / kPageSize; page <= (end - 1) / kPageSize; ++page) {
         Put(page, Page::kWritten);
@@ -41,7 +41,7 @@ class FileModel {
   void Truncate(uint64_t size) {
     if (size <= size_) {
       DropPages((size + kPageSize - 1) / kPageSize, ~uint64_t{0});
-      tiny_ = std::min(tiny_, size);
+      inline_ = std::min(inline_, size);
     }
     Zero(size, std::max(size, size_));
     size_ = size;
@@ -49,8 +49,8 @@ class FileModel {
 
   void Allocate(uint64_t offset, uint64_t length, bool keep_size) {
     for (uint64_t page = offset / kPageSize; page <= (offset + length - 1) / kPageSize; ++page) {
-      if (page == 0 && tiny_ > 0) Put(0, Page::kWritten);
-      // What was reserved before counts as data from now on, as on tmpfs.
+      if (page == 0 && inline_ > 0) Put(0, Page::kWritten);
+      // From now on, pages that were reserved before count as data, as on tmpfs.
       const auto [place, fresh] = pages_.emplace(page, Page::kReserved);
       if (!fresh) place->second = Page::kWritten;
     }
@@ -68,7 +68,7 @@ class FileModel {
   void ZeroRange(uint64_t offset, uint64_t length, bool keep_size) {
     Allocate(offset, length, keep_size);
     if (kind_ == Kind::kPassthrough) {
-      // Made of calls that tmpfs has: a first or last page that is not whole counts as data
+      // Implemented with calls that tmpfs has. A partial first or last page counts as data
       // afterwards, although it was new.
       Punch(offset, length);
       Allocate(offset, length, keep_size);
@@ -80,8 +80,8 @@ class FileModel {
     for (uint64_t page = first; page < end; ++page) pages_[page] = Page::kReserved;
   }
 
-  // Holes and reserved pages of the source are data of the copy, in both kinds. Returns how many
-  // bytes.
+  // Holes and reserved pages of the source are data of the copy, in both stores. Returns the number
+  // of bytes.
   uint64_t Copy(uint64_t offset_in, uint64_t offset_out, uint64_t length) {
     const std::string data = Read(offset_in, length);
     if (!data.empty()) Write(offset_out, data);
@@ -96,7 +96,7 @@ class FileModel {
     return out;
   }
 
-  // ~0 stands for ENXIO.
+  // ~0 means ENXIO.
   uint64_t SeekData(uint64_t offset) const {
     for (uint64_t page = offset / kPageSize; page * kPageSize < size_; ++page) {
       if (IsData(page)) return std::max(offset, page * kPageSize);
@@ -112,19 +112,20 @@ class FileModel {
     return std::min(size_, std::max(offset, page * kPageSize));
   }
 
-  uint64_t blocks() const { return pages_.size() * 8 + (tiny_ + 511) / 512; }
+  uint64_t blocks() const { return pages_.size() * 8 + (inline_ + 511) / 512; }
   uint64_t page_count() const { return pages_.size(); }
 
  private:
   enum class Page { kReserved, kWritten };
 
-  // Bytes are kept near the start and near `base_`, where all writes go.
+  // The model keeps bytes near the start and near `base_`. All writes go there.
   std::vector<char>* Place(uint64_t* offset) {
     std::vector<char>* const bytes = *offset >= base_ && base_ > 0 ? &far_ : &near_;
     if (bytes == &far_) *offset -= base_;
     return bytes;
   }
-  // Copies what `bytes`, which lie at `start`, say about the file from `offset` on.
+  // Copies into the result the part of `bytes`, which begin at `start`, from file offset `offset`
+  // on.
   static void Overlay(const std::vector<char>& bytes, uint64_t start, uint64_t offset,
                       std::string* out) {
     const uint64_t from = std::max(offset, start);
@@ -147,15 +148,15 @@ class FileModel {
     if (base_ > 0 && to > base_) zero(&far_, from > base_ ? from - base_ : 0, to - base_);
   }
   void Put(uint64_t page, Page state) {
-    if (page == 0) tiny_ = 0;
+    if (page == 0) inline_ = 0;
     pages_[page] = state;
   }
   void DropPages(uint64_t first, uint64_t last) {
     pages_.erase(pages_.lower_bound(first), pages_.upper_bound(last));
-    if (first == 0) tiny_ = 0;
+    if (first == 0) inline_ = 0;
   }
   bool IsData(uint64_t page) const {
-    if (page == 0 && tiny_ > 0) return true;
+    if (page == 0 && inline_ > 0) return true;
     const auto it = pages_.find(page);
     return it != pages_.end() && it->second == Page::kWritten;
   }
@@ -163,7 +164,7 @@ class FileModel {
   const Kind kind_;
   const uint64_t base_;
   uint64_t size_ = 0;
-  uint64_t tiny_ = 0;  // bytes of page 0 on the heap
+  uint64_t inline_ = 0;  // bytes of inline data
   std::map<uint64_t, Page> pages_;
   std::vector<char> near_, far_;
 };

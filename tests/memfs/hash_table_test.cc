@@ -89,7 +89,8 @@ TEST(GrowSafeHashSet, InsertionsTakeConstantTimeHoweverTheyAlternateWithErasures
       table.Erase(table.find(i));
       table.Insert(Number(size + i));
     }
-    // Two by the insertion itself, and the others at most once for every fourth insertion.
+    // The insertion itself moves two elements. The other elements are moved at most once per four
+    // insertions.
     EXPECT_LE(Number::moves, 8 * kRounds + 2 * size) << size;
     EXPECT_LE(table.capacity(), 2 * capacity + 1) << size;
     EXPECT_EQ(table.size(), size);
@@ -97,7 +98,7 @@ TEST(GrowSafeHashSet, InsertionsTakeConstantTimeHoweverTheyAlternateWithErasures
   }
 }
 
-TEST(GrowSafeHashSet, GivesMemoryBackAndDoesWithoutWhereThereIsNone) {
+TEST(GrowSafeHashSet, ShrinksAndToleratesFailureToShrink) {
   Table table;
   for (uint64_t i = 0; i < 10000; ++i) table.Insert(Number(i));
   const size_t large = table.capacity();
@@ -112,8 +113,9 @@ TEST(GrowSafeHashSet, GivesMemoryBackAndDoesWithoutWhereThereIsNone) {
   for (uint64_t i = 9991; i < 10000; ++i) EXPECT_TRUE(table.contains(i));
 }
 
-// With the reserve, an insertion that has begun cannot fail, however many nodes it splits.
-TEST(NodeReserve, AnInsertionWithItDoesNotFail) {
+// With the reserve, an insertion that has begun cannot fail, regardless of how many nodes it
+// splits.
+TEST(NodeReserve, AnInsertionWithReserveDoesNotFail) {
   absl::btree_set<uint64_t, std::less<>, NodeAllocator<uint64_t>> tree;
   std::set<uint64_t> expected;
   std::mt19937_64 random(1);
@@ -134,7 +136,7 @@ TEST(NodeReserve, FailsBeforeTheInsertion) {
   {
     const AllocationFailure failure(1, AllocationFailure::Kind::kRest);
     try {
-      // More than any reserve has left over.
+      // More than the remainder of any reserve.
       const NodeReserve reserve(~size_t{0});
     } catch (const std::bad_alloc&) {
       threw = true;

@@ -46,7 +46,7 @@ class InodeFlagsTest : public MemFsTest {
   const InodeNumber file_;
 };
 
-TEST_F(InodeFlagsTest, AreKeptAndAnswered) {
+TEST_F(InodeFlagsTest, AreStoredAndReturned) {
   EXPECT_EQ(Flags(file_), 0u);
   for (const uint32_t flags : {FS_IMMUTABLE_FL, FS_APPEND_FL, FS_NODUMP_FL, FS_NOATIME_FL, 0}) {
     AgeTimes(file_);
@@ -69,7 +69,7 @@ TEST_F(InodeFlagsTest, UnknownOnesAreNotKept) {
   EXPECT_EQ(Flags(file_), uint32_t{FS_NODUMP_FL});
 }
 
-TEST_F(InodeFlagsTest, HaveTwoNames) {
+TEST_F(InodeFlagsTest, CanBeSetByEitherStructure) {
   fsxattr xattr = {};
   xattr.fsx_xflags = FS_XFLAG_APPEND | FS_XFLAG_NOATIME;
   EXPECT_TRUE(Must(SetXflags(file_, xattr)).attributes_changed);
@@ -84,7 +84,7 @@ TEST_F(InodeFlagsTest, RequestsAreChecked) {
   EXPECT_THAT(Ioctl(file_, FS_IOC_SETFLAGS, "xxx"), Fails(EINVAL));
   EXPECT_THAT(Ioctl(file_, FS_IOC_FSSETXATTR, "xxx"), Fails(EINVAL));
   EXPECT_THAT(Ioctl(file_, FS_IOC_GETVERSION, ""), Fails(ENOTTY));
-  // As kernels send it that check nothing.
+  // A request of a kernel that checks nothing itself.
   EXPECT_THAT(Ioctl(file_, FS_IOC_SETFLAGS, std::string(4, '\0'), 0x7fff0000), Fails(ENOTTY));
   EXPECT_THAT(Ioctl(GoneInode(), FS_IOC_GETFLAGS, ""), Fails(ESTALE));
 }
@@ -123,11 +123,11 @@ TEST_F(InodeFlagsTest, ImmutableForbidsWhatChanges) {
   EXPECT_THAT(me_.Rename(kRootInode, "other", kRootInode, "file"), Fails(EPERM));
   EXPECT_THAT(me_.Copy(file_, 0, other, 0, 4), Succeeds());
   EXPECT_THAT(me_.Copy(other, 0, file_, 0, 4), Fails(EPERM));
-  // Who had it open before goes on.
+  // A descriptor that was open before still works.
   EXPECT_EQ(Must(me_.Write(file_, 0, "C")), 1u);
 }
 
-TEST_F(InodeFlagsTest, AppendOnlyForbidsLess) {
+TEST_F(InodeFlagsTest, AppendOnlyAllowsAppending) {
   Must(SetFlags(file_, FS_APPEND_FL));
   EXPECT_THAT(me_.Open(file_, O_WRONLY | O_APPEND), Succeeds());
   EXPECT_THAT(me_.Open(file_, O_WRONLY), Fails(EPERM));
@@ -155,7 +155,7 @@ TEST_F(InodeFlagsTest, DirectoriesKeepTheirEntries) {
     EXPECT_THAT(me_.Rmdir(dir, "d"), Fails(EPERM));
     EXPECT_THAT(me_.Rename(dir, "a", kRootInode, "a"), Fails(EPERM));
     EXPECT_THAT(me_.Rename(kRootInode, "file", dir, "a"), Fails(EPERM));
-    // After what names are there, before what they are.
+    // The flags are checked after the existence of the names and before the types.
     EXPECT_THAT(me_.Unlink(dir, "missing"), Fails(ENOENT));
     EXPECT_THAT(me_.Mkdir(dir, "d"), Fails(EEXIST));
     EXPECT_THAT(me_.Unlink(dir, "d"), Fails(EPERM));
@@ -176,7 +176,7 @@ TEST_F(InodeFlagsTest, NoatimeKeepsTheAccessTime) {
   EXPECT_EQ(MovedTimes(file_), "");
 }
 
-// execve(2) opens with a flag of its own.
+// execve(2) opens the file with its own flag.
 TEST_F(InodeFlagsTest, AProgramThatRunsIsNotTruncatedByAReader) {
   constexpr uint32_t kExecute = 0x20;
   Must(me_.Open(file_, O_RDONLY | kExecute));

@@ -15,7 +15,7 @@ class InodeTableTest : public ::testing::Test {
  protected:
   static constexpr uint32_t kCost = 8;
 
-  // Charged kCost bytes while it lives.
+  // Charges kCost bytes during its lifetime.
   InodeRef Make(InodeNumber ino) {
     Reservation charge;
     EXPECT_TRUE(charge.Reserve(&resources_.budget, kCost));
@@ -36,7 +36,7 @@ TEST_F(InodeTableTest, FindsWhatWasInserted) {
   EXPECT_FALSE(table_.Find(InodeNumber{65}));  // the same shard
   table_.Erase(kRootInode);
   EXPECT_FALSE(table_.Find(kRootInode));
-  table_.Erase(kRootInode);  // once more changes nothing
+  table_.Erase(kRootInode);  // a second Erase changes nothing
 }
 
 TEST_F(InodeTableTest, HoldsACountUntilItIsErased) {
@@ -53,7 +53,7 @@ TEST_F(InodeTableTest, HoldsACountUntilItIsErased) {
   EXPECT_EQ(Alive(), 0u);
 }
 
-TEST_F(InodeTableTest, ClearLetsGoOfAll) {
+TEST_F(InodeTableTest, ClearDropsAllReferences) {
   std::vector<InodeNumber> numbers;
   for (int i = 0; i < 300; ++i) {
     numbers.push_back(table_.NewNumber());

@@ -97,8 +97,8 @@ TEST_F(IoTest, AWriteMovesTimesAndClearsPrivileges) {
   EXPECT_EQ(Stat(file_).mode & 07777, 0755u);
 }
 
-// Writes to pages are stamped by another file of the kernel's than other changes.
-TEST_F(IoTest, ChangesOfBothKindsHaveStampsInTheirOrder) {
+// Writes to pages get their timestamps from another file of the kernel than other changes do.
+TEST_F(IoTest, ChangesOfBothKindsHaveTimestampsInOrder) {
   const std::string data(2 * 4096, 'x');
   Timestamp last = Stat(file_).ctime;
   for (int i = 0; i < 500; ++i) {
@@ -116,7 +116,7 @@ TEST_F(IoTest, ChangesOfBothKindsHaveStampsInTheirOrder) {
   }
 }
 
-TEST_F(IoTest, AccessTimesMoveAsWithRelatime) {
+TEST_F(IoTest, AccessTimesFollowRelatime) {
   ASSERT_THAT(me_.Write(file_, 0, "data"), Succeeds());
   AgeTimes(file_);  // not after mtime
   ASSERT_THAT(me_.Read(file_, 0, 1, O_NOATIME), Succeeds());
@@ -132,12 +132,12 @@ TEST_F(IoTest, AccessTimesMoveAsWithRelatime) {
     request.ctime = kOld;
     Must(me_.Setattr(request));
   };
-  // Newer than both and not a day old: kept.
+  // Atime is newer than mtime and ctime and less than a day old, so it stays.
   const Timestamp hour_ago{base::Now().seconds - 3600, 0};
   set(hour_ago);
   ASSERT_THAT(me_.Read(file_, 0, 1), Succeeds());
   EXPECT_EQ(Stat(file_).atime, hour_ago);
-  // Newer than both, but of the day before.
+  // Atime is newer than mtime and ctime, but more than a day old.
   const Timestamp long_ago{base::Now().seconds - 25 * 3600, 0};
   set(long_ago);
   ASSERT_THAT(me_.Read(file_, 0, 1), Succeeds());
@@ -171,7 +171,7 @@ TEST_F(IoTest, FallocateErrorsComeInTheirOrder) {
   EXPECT_EQ(Stat(file_).blocks, 0u);
 }
 
-TEST_F(IoTest, FallocateDoesWhatItsModeSays) {
+TEST_F(IoTest, FallocateModes) {
   ASSERT_THAT(me_.Fallocate(file_, 0, 100, 5000), Succeeds());
   EXPECT_EQ(Stat(file_).size, 5100u);
   EXPECT_EQ(Stat(file_).blocks, 16u);
@@ -229,7 +229,7 @@ class FullIoTest : public MemFsTest {
   FullIoTest() : MemFsTest(SmallOptions(100000)) {}
 };
 
-TEST_F(FullIoTest, AWriteIsCutWhereSpaceEnds) {
+TEST_F(FullIoTest, AWriteIsShortWhenSpaceRunsOut) {
   const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
   const size_t written = Must(me_.Write(file, 0, std::string(200000, 'x')));
   EXPECT_GT(written, 80000u);
@@ -301,7 +301,7 @@ class StrictatimeTest : public MemFsTest {
 TEST_F(StrictatimeTest, EveryReadMovesTheAccessTime) {
   const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
   ASSERT_THAT(me_.Write(file, 0, "data"), Succeeds());
-  // Newer than the others and not a day old, which relatime would keep.
+  // Atime is newer than mtime and ctime and less than a day old. Relatime would keep it.
   const Timestamp hour_ago{base::Now().seconds - 3600, 0};
   SetattrRequest request{};
   request.ino = file;
@@ -313,8 +313,9 @@ TEST_F(StrictatimeTest, EveryReadMovesTheAccessTime) {
   EXPECT_GT(Stat(file).atime.seconds, hour_ago.seconds);
 }
 
-// The kernel takes a short count for success there, and the rest would be lost without a word.
-TEST_F(IoTest, WhatTheKernelWritesBackIsNeverCutShort) {
+// The kernel treats a short count of a write-back as success. The remaining data would be lost
+// silently.
+TEST_F(IoTest, WriteBackIsNeverShort) {
   MemoryFileSystemOptions options;
   options.size_limit = 1 << 20;
   const auto fs = MakeMemFs(options);

@@ -1,5 +1,5 @@
-// Limits that change while the file system is used, in each data store; and the ioctls that ask for
-// it, with their errors in order.
+// Limits that change while the file system is used, in each data store; the ioctls that change
+// them, with the order of their errors.
 
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -33,7 +33,7 @@ constexpr uint32_t kAdministrator = 1234;
 
 MemoryFileSystemOptions Options(DataKind kind) {
   MemoryFileSystemOptions options = SmallOptions(kLimit, kInodes);
-  // Without leave to mount a tmpfs SetUp fails, and not this.
+  // Without the privilege to mount a tmpfs, SetUp fails, not the constructor.
   options.data = MayMountTmpfs() ? kind : DataKind::kDaemon;
   options.administrator = kAdministrator;
   return options;
@@ -49,7 +49,7 @@ class LimitsTest : public MemFsTest, public ::testing::WithParamInterface<DataKi
     const FileSystemStatistics s = Statfs();
     return (s.blocks - s.blocks_free) * kPageSize;
   }
-  // Appends pages until there is no space; how many.
+  // Appends pages until there is no space; returns the number of pages.
   uint64_t Fill() {
     const std::string page(kPageSize, 'x');
     uint64_t pages = 0;
@@ -72,8 +72,8 @@ class LimitsTest : public MemFsTest, public ::testing::WithParamInterface<DataKi
     request.input = absl::MakeConstSpan(input.data(), input.size());
     request.output_size = output_size;
     Caller caller(fs_.get(), uid);
-    caller.set_seat(blocking_observer_);
-    // This process has CAP_SYS_ADMIN; being user 0 is not enough.
+    caller.set_blocking_observer(blocking_observer_);
+    // The test process has CAP_SYS_ADMIN. User ID 0 alone is not enough.
     if (uid == 0) caller.set_thread(static_cast<uint32_t>(getpid()));
     return fs_->Ioctl(caller.context(), request);
   }
@@ -91,7 +91,7 @@ class LimitsTest : public MemFsTest, public ::testing::WithParamInterface<DataKi
     return {};
   }
 
-  // Sets what is set already: whether the caller might.
+  // Sets the current limits again, to test whether the caller may.
   static Result<void> MaySet(MemFs* fs, const RequestContext& context) {
     const memfuse_limits limits = {};
     IoctlRequest request{};
@@ -110,7 +110,7 @@ class LimitsTest : public MemFsTest, public ::testing::WithParamInterface<DataKi
 
   const InodeNumber file_;
   uint64_t end_ = 0;
-  BlockingObserver* blocking_observer_ = nullptr;  // of the thread that makes the ioctl calls
+  BlockingObserver* blocking_observer_ = nullptr;  // of the thread that calls ioctl
 };
 
 INSTANTIATE_TEST_SUITE_P(Stores, LimitsTest,
@@ -132,7 +132,7 @@ TEST_P(LimitsTest, MoreSpaceCanBeWrittenAtOnceAndNoMore) {
   EXPECT_LE(UsedBytes(), 2 * kLimit);
 }
 
-TEST_P(LimitsTest, ShrinksToWhatIsUsedAndNotFurther) {
+TEST_P(LimitsTest, ShrinksToTheUsedBytesAndNotFurther) {
   Must(me_.Write(file_, 0, std::string(100 * kPageSize, 'x')));
   const uint64_t used = UsedBytes();
   EXPECT_GE(used, 100 * kPageSize);
@@ -144,7 +144,7 @@ TEST_P(LimitsTest, ShrinksToWhatIsUsedAndNotFurther) {
   EXPECT_EQ(Statfs().blocks, used / kPageSize);
   EXPECT_EQ(Statfs().blocks_free, 0u);
   EXPECT_THAT(me_.Write(file_, 200 * kPageSize, std::string(kPageSize, 'y')), Fails(ENOSPC));
-  // What is there takes writes, and what goes makes room, to the same page.
+  // Existing data can be overwritten, and a removed page makes room for exactly one page.
   EXPECT_THAT(me_.Write(file_, 0, std::string(kPageSize, 'y')), Succeeds());
   EXPECT_THAT(me_.Truncate(file_, 50 * kPageSize), Succeeds());
   end_ = 50 * kPageSize;
@@ -153,8 +153,8 @@ TEST_P(LimitsTest, ShrinksToWhatIsUsedAndNotFurther) {
   EXPECT_GT(Fill(), 140u);
 }
 
-// What was reserved ahead, or is about to come back, stands in nobody's way.
-TEST_P(LimitsTest, WhatIsGoneIsNotUsed) {
+// Bytes that were reserved ahead, or that are about to be released, do not prevent a lower limit.
+TEST_P(LimitsTest, RemovedFilesDoNotCountAsUsed) {
   for (int i = 0; i < 50; ++i) {
     Must(me_.Create(kRootInode, std::string(200, 'n') + std::to_string(i)));
   }
@@ -170,7 +170,7 @@ TEST_P(LimitsTest, WhatIsGoneIsNotUsed) {
     me_.Forget(ino, 2);
   }
   EXPECT_THAT(me_.Release(large), Succeeds());
-  // The kernel lets go of the file while the call waits for that.
+  // The kernel sends FORGET for the file while the call waits for it.
   class ForgettingThread final : public BlockingObserver {
    public:
     explicit ForgettingThread(std::function<void()> forget) : forget_(std::move(forget)) {}
@@ -185,13 +185,13 @@ TEST_P(LimitsTest, WhatIsGoneIsNotUsed) {
   EXPECT_GE(Statfs().blocks_free, 80u);
 }
 
-TEST_P(LimitsTest, NamesAndDataShareWhateverTheLimitIs) {
+TEST_P(LimitsTest, NamesAndDataShareTheLimit) {
   for (const uint64_t limit : {2 * kLimit, kLimit / 2, 3 * kLimit}) {
     ASSERT_THAT(Set(limit, 0), Succeeds());
     const uint64_t pages = Fill();
     EXPECT_GE((pages + 10) * kPageSize, limit);
     EXPECT_LE(pages * kPageSize, limit);
-    // Now names find nothing either, but for what was reserved ahead.
+    // Now there is no space for names either, except for bytes that were reserved ahead.
     const Result<void> more = [&]() -> Result<void> {
       for (int i = 0; i < 90; ++i) {
         MEMFUSE_RETURN_IF_ERROR(
@@ -231,7 +231,7 @@ TEST_P(LimitsTest, InodesToo) {
   EXPECT_EQ(Get().bytes_limit, kLimit);
 }
 
-TEST_P(LimitsTest, BothAreChangedOrNone) {
+TEST_P(LimitsTest, BothAreChangedOrNeither) {
   Must(me_.Write(file_, 0, std::string(100 * kPageSize, 'x')));
   for (const uint64_t inodes : {kInodes + 50, kInodes - 50}) {
     EXPECT_THAT(Set(50 * kPageSize, inodes), Fails(EINVAL));
@@ -264,7 +264,7 @@ TEST_P(LimitsTest, ErrorsComeInOrder) {
   const auto ask = [&](const std::string& input, uint32_t uid) {
     return Ioctl(set(input.size()), input, 0, uid);
   };
-  // Each is wrong in all that is checked later, too.
+  // Each request is also wrong in everything that is checked later.
   std::string wrong = zeros;
   std::memset(wrong.data(), 0xff, wrong.size());
   EXPECT_THAT(Ioctl(_IO(0xEF, 0), wrong, 0, kStranger, GoneInode()), Fails(ESTALE));
@@ -299,17 +299,17 @@ TEST_P(LimitsTest, AreSetByACapabilityOfThisUserNamespaceOrTheAdministrator) {
   WithChild([] { return BecomeUser(77, kSysAdmin); }, may_set);
   WithChild([] { return BecomeUser(kAdministrator); }, may_set);
   WithChild([] { return BecomeUser(77); }, may_not);
-  // Root of a container.
+  // The root of a container.
   WithChild([] { return SetCapabilities(0); }, may_not);
   WithChild([] { return DropCapability(CAP_SYS_ADMIN); }, may_not);
   WithChild([] { return true; }, may_not, ForkIntoUserNamespace);
-  // A thread that cannot be found out; older kernels tell its user.
+  // The daemon cannot find the calling thread. An older kernel sends its user ID.
   may_not(0);
   EXPECT_THAT(MaySet(fs, Caller(fs, 0).context()), Fails(EPERM));
   EXPECT_THAT(MaySet(fs, Caller(fs, kAdministrator).context()), Succeeds());
 }
 
-TEST_P(LimitsTest, UserZeroIsNoAdministratorByItsNumber) {
+TEST_P(LimitsTest, UserIdZeroAloneIsNoAdministrator) {
   MemoryFileSystemOptions options = Options(GetParam());
   options.administrator = 0;
   const std::unique_ptr<MemFs> fs = MakeMemFs(options);
@@ -319,7 +319,7 @@ TEST_P(LimitsTest, UserZeroIsNoAdministratorByItsNumber) {
             [&](uint32_t pid) { EXPECT_THAT(ThreadMaySet(fs.get(), pid), Fails(EPERM)); });
 }
 
-// A structure of a later version: what is not known here is 0, both ways.
+// A structure of a later version. Fields that this version does not know are 0 in both directions.
 TEST_P(LimitsTest, TheStructureMayGrow) {
   constexpr uint32_t kSize = sizeof(memfuse_limits) + 8;
   const std::string output = Must(Ioctl(_IOC(_IOC_READ, 0xEF, 0, kSize), "", kSize)).output;
@@ -344,7 +344,7 @@ TEST_P(LimitsTest, OptionsAreAnsweredAsText) {
   EXPECT_THAT(Ioctl(_IOC(_IOC_READ, 0xEF, 2, 0), "", 0), Fails(EINVAL));
 }
 
-TEST_P(LimitsTest, AccessTimesAreKeptOrNot) {
+TEST_P(LimitsTest, AccessTimeUpdatesCanBeTurnedOff) {
   Must(me_.Write(file_, 0, "content"));
   const auto keep = [&](uint32_t value, uint32_t uid) {
     return Ioctl(MEMFUSE_IOC_SET_ATIME, {reinterpret_cast<const char*>(&value), sizeof(value)}, 0,
@@ -368,9 +368,10 @@ TEST_P(LimitsTest, AccessTimesAreKeptOrNot) {
   EXPECT_EQ(moved_by_reading(), "a");
 }
 
-// The limit goes up and down beside threads that write, make and remove files. What they ask for
-// fits into the smallest limit: nobody may be refused. At the end nothing is lost or left over.
-TEST_P(LimitsTest, ChangeBesideWritersWhoNeverNotice) {
+// One thread raises and lowers the limit while other threads write, make and remove files. Their
+// total demand fits the smallest limit, so no operation may fail. At the end no byte is lost or
+// left over.
+TEST_P(LimitsTest, ChangeBesideWritersThatFitTheSmallestLimit) {
   constexpr int kWriters = 4;
   constexpr uint64_t kEach = 20;  // pages
   std::atomic<int> running{kWriters};
@@ -406,7 +407,7 @@ TEST_P(LimitsTest, ChangeBesideWritersWhoNeverNotice) {
     }
   });
   for (int i = 0; running > 0; ++i) {
-    // 80 pages of data, and what goes with it.
+    // 80 pages of data and their metadata.
     EXPECT_THAT(Set(i % 2 == 0 ? 140 * kPageSize : kLimit, i % 2 == 0 ? 10 : kInodes), Succeeds());
   }
   for (std::thread& thread : threads) thread.join();
@@ -419,15 +420,15 @@ TEST_P(LimitsTest, ChangeBesideWritersWhoNeverNotice) {
   EXPECT_GT(Fill(), 240u);
 }
 
-// The same at the limit: who asks for too much is refused, and what is stored fits the limit that
-// was set last.
+// The same at the limit. An operation that needs too much fails. The stored data fits the limit
+// that was set last.
 TEST_P(LimitsTest, ChangeBesideWritersAtTheLimit) {
   std::atomic<bool> stop{false};
   std::atomic<int> refused{0};
   std::vector<InodeNumber> inodes;
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
-    // There is room for names yet.
+    // There is still room for names.
     const InodeNumber ino = Ino(me_.Mknod(kRootInode, "w" + std::to_string(t)));
     inodes.push_back(ino);
   }
@@ -463,8 +464,8 @@ TEST_P(LimitsTest, ChangeBesideWritersAtTheLimit) {
   EXPECT_GT(Fill(), 240u);
 }
 
-// Limits that are changed before the session says where data lies.
-TEST(LimitsOfAutoTest, HoldForTheTmpfsToo) {
+// The limits change before the session determines the data store.
+TEST(LimitsOfAutoTest, ApplyToTheTmpfsToo) {
   ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
   const auto fs = MakeMemFs(Options(DataKind::kAuto));
   EXPECT_EQ(fs->DataOptions(), "data=daemon,huge=never");

@@ -1,4 +1,4 @@
-// LINK, also of files that never had a name.
+// LINK, also for files that never had a name.
 
 #include <string>
 
@@ -59,7 +59,7 @@ TEST_F(LinkTest, LinksEveryTypeButDirectories) {
   EXPECT_EQ(Must(me_.Link(fifo, kRootInode, "fifo2")).attributes.nlink, 2u);
 }
 
-TEST_F(LinkTest, AFileWhoseLastNameIsGoneGetsNoOther) {
+TEST_F(LinkTest, AFileWithoutNamesGetsNoNewOne) {
   const InodeNumber file = Ino(me_.Create(kRootInode, "file"));
   ASSERT_THAT(me_.Unlink(kRootInode, "file"), Succeeds());
   EXPECT_THAT(me_.Link(file, kRootInode, "again"), Fails(ENOENT));
@@ -96,7 +96,7 @@ TEST_F(FullLinkTest, NoSpaceComesLast) {
   EXPECT_THAT(me_.Link(kRootInode, kRootInode, "new"), Fails(EPERM));
   EXPECT_THAT(me_.Link(file, kRootInode, "new"), Fails(ENOSPC));
   EXPECT_EQ(Stat(file).nlink, 1u);
-  // A link that failed gave no lookup.
+  // A failed LINK counts no lookup.
   ASSERT_THAT(me_.Unlink(kRootInode, "file"), Succeeds());
   me_.Forget(file);
   me_.Forget(nameless);

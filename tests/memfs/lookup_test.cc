@@ -53,7 +53,7 @@ TEST_F(LookupTest, DotOfARemovedInodeIsStaleUnlessItIsOpen) {
   EXPECT_EQ(Ino(me_.Lookup(file, ".")), file);
   ASSERT_THAT(me_.Release(file), Succeeds());
   EXPECT_THAT(me_.Lookup(file, "."), Fails(ESTALE));
-  EXPECT_THAT(me_.Getattr(file), Succeeds()) << "whoever has it looked up may go on";
+  EXPECT_THAT(me_.Getattr(file), Succeeds()) << "an inode with lookups stays usable";
 }
 
 TEST_F(LookupTest, DotDotOfADirectoryWhoseParentIsGoneIsStale) {
@@ -66,7 +66,7 @@ TEST_F(LookupTest, DotDotOfADirectoryWhoseParentIsGoneIsStale) {
   EXPECT_THAT(me_.Lookup(child, ".."), Fails(ESTALE));
 }
 
-TEST_F(LookupTest, AnInodeLivesUntilEveryLookupIsGivenBack) {
+TEST_F(LookupTest, AnInodeLivesUntilEveryLookupIsForgotten) {
   const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
   for (int i = 0; i < 3; ++i) Must(me_.Lookup(kRootInode, "file"));
   ASSERT_THAT(me_.Unlink(kRootInode, "file"), Succeeds());
@@ -106,12 +106,12 @@ TEST_F(LookupTest, AnOpenKeepsANamelessForgottenInode) {
   ExpectEmpty();
 }
 
-TEST_F(LookupTest, ForgettingMoreThanWasGivenIsIgnored) {
+TEST_F(LookupTest, ForgettingTooManyLookupsIsIgnored) {
   const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
   me_.Forget(file, 1000);
   me_.Forget(file, ~uint64_t{0});
   EXPECT_THAT(me_.Getattr(file), Succeeds());
-  // One lookup counts in full afterwards.
+  // A lookup after that counts in full.
   Must(me_.Lookup(kRootInode, "file"));
   ASSERT_THAT(me_.Unlink(kRootInode, "file"), Succeeds());
   EXPECT_THAT(me_.Getattr(file), Succeeds());
@@ -119,7 +119,7 @@ TEST_F(LookupTest, ForgettingMoreThanWasGivenIsIgnored) {
   ExpectEmpty();
 }
 
-TEST_F(LookupTest, ForgettingTheUnknownAndTheRootIsIgnored) {
+TEST_F(LookupTest, ForgettingUnknownInodesOrTheRootIsIgnored) {
   me_.Forget(GoneInode());
   me_.Forget(kNoInode);
   me_.Forget(InodeNumber{~uint64_t{0}});
@@ -140,7 +140,7 @@ TEST_F(LookupTest, InodeNumbersAreNeverUsedAgain) {
   ExpectEmpty();
 }
 
-TEST_F(LookupTest, ReadlinkTellsTheTargetOfSymbolicLinksOnly) {
+TEST_F(LookupTest, ReadlinkReturnsTheTargetOfSymbolicLinksOnly) {
   const std::string target(4095, 't');
   const InodeNumber link = Ino(me_.Symlink(kRootInode, "link", target));
   EXPECT_EQ(Must(me_.Readlink(link)), target);

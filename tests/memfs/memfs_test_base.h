@@ -23,7 +23,7 @@ using memfuse::test::Fails;
 using memfuse::test::Listing;
 using memfuse::test::Succeeds;
 
-// What a set-up step returned; ends the test program where it failed.
+// Unwraps the result of a set-up step; ends the test program if the step failed.
 template <typename T>
 T Must(Result<T> result) {
   if (!result.ok()) {
@@ -57,20 +57,20 @@ class MemFsTest : public ::testing::Test {
       : fs_(MakeMemFs(options)), me_(fs_.get()), empty_(fs_->Usage()) {}
 
   Attributes Stat(InodeNumber ino) const { return Must(me_.Getattr(ino)).attributes; }
-  // An inode number that was in use once.
+  // Returns the number of an inode that no longer exists.
   InodeNumber GoneInode() {
     const InodeNumber ino = Ino(me_.Mkdir(kRootInode, "gone"));
     me_.Forget(ino);
     EXPECT_THAT(me_.Rmdir(kRootInode, "gone"), Succeeds());
     return ino;
   }
-  // A directory that was removed, and is still looked up.
+  // Returns a directory that was removed and still has a lookup.
   InodeNumber RemovedDirectory() {
     const InodeNumber ino = Ino(me_.Mkdir(kRootInode, "removed"));
     EXPECT_THAT(me_.Rmdir(kRootInode, "removed"), Succeeds());
     return ino;
   }
-  // Sets atime, mtime and ctime back to 1970, so that whatever moves them shows.
+  // Sets atime, mtime and ctime to 1970, so that any update of them is visible.
   void AgeTimes(InodeNumber ino) const {
     SetattrRequest request{};
     request.ino = ino;
@@ -79,7 +79,7 @@ class MemFsTest : public ::testing::Test {
     request.ctime = kOld;
     Must(me_.Setattr(request));
   }
-  // Which times moved since AgeTimes: any of "a", "m", "c".
+  // The times that moved since AgeTimes: any of "a", "m", "c".
   std::string MovedTimes(InodeNumber ino) const {
     const Attributes now = Stat(ino);
     std::string moved;
@@ -88,7 +88,7 @@ class MemFsTest : public ::testing::Test {
     if (now.ctime != kOld) moved += 'c';
     return moved;
   }
-  // Nothing is left but the root.
+  // Expects that only the root is left.
   void ExpectEmpty() const {
     const MemoryFileSystemUsage usage = fs_->Usage();
     EXPECT_EQ(usage.inodes_used, 1u);

@@ -1,4 +1,4 @@
-// Limits, STATFS, and what holds for every operation.
+// Limits, STATFS, and properties of every operation.
 
 #include "memfuse/memory_filesystem.h"
 
@@ -22,7 +22,7 @@ class MemoryFileSystemTest : public MemFsTest {
   FileSystemStatistics Statfs() const { return Must(fs_->Statfs(me_.context(), {kRootInode})); }
 };
 
-TEST(MakeMemoryFileSystem, RefusesLimitsThatHoldNotEvenTheRoot) {
+TEST(MakeMemoryFileSystem, RefusesLimitsTooSmallForTheRoot) {
   for (const uint64_t bytes : {0, 1, 100}) {
     EXPECT_EQ(MemoryFileSystem::Make(SmallOptions(bytes)).status().code(),
               absl::StatusCode::kInvalidArgument)
@@ -33,7 +33,7 @@ TEST(MakeMemoryFileSystem, RefusesLimitsThatHoldNotEvenTheRoot) {
   EXPECT_TRUE(MemoryFileSystem::Make(SmallOptions(4096, 1)).ok());
 }
 
-TEST(MakeMemoryFileSystem, TheRootIsAsTheOptionsSay) {
+TEST(MakeMemoryFileSystem, TheRootHasTheAttributesOfTheOptions) {
   MemoryFileSystemOptions options;
   options.root_mode = S_IFREG | 01750;
   options.root_uid = 12;
@@ -47,7 +47,7 @@ TEST(MakeMemoryFileSystem, TheRootIsAsTheOptionsSay) {
   EXPECT_EQ(root.nlink, 2u);
 }
 
-TEST(MakeMemoryFileSystem, DropsWhatIsStillThere) {
+TEST(MakeMemoryFileSystem, TheDestructorDropsExistingFiles) {
   const auto fs = MakeMemFs({});
   const Caller me(fs.get());
   const InodeNumber dir = Ino(me.Mkdir(kRootInode, "dir"));
@@ -58,7 +58,7 @@ TEST(MakeMemoryFileSystem, DropsWhatIsStillThere) {
   ASSERT_THAT(me.Rmdir(kRootInode, "dir"), Fails(ENOTEMPTY));
 }
 
-TEST_F(MemoryFileSystemTest, StatfsTellsTheTruth) {
+TEST_F(MemoryFileSystemTest, StatfsMatchesTheUsage) {
   const FileSystemStatistics empty = Statfs();
   EXPECT_EQ(empty.block_size, 4096u);
   EXPECT_EQ(empty.name_max, 255u);
@@ -75,7 +75,7 @@ TEST_F(MemoryFileSystemTest, StatfsTellsTheTruth) {
   EXPECT_EQ(used.blocks_free, (1000 * kPageSize + 5 - fs_->Usage().bytes_used) / kPageSize);
   EXPECT_LE(used.blocks_free, empty.blocks_free - 100);
 
-  // Exactly as much as it says to be free can be filled, with the file's own page table aside.
+  // Exactly the bytes that statfs reports as free can be written, except for the file's page table.
   uint64_t written = 0;
   Result<size_t> more = size_t{0};
   while ((more = me_.Write(file, 100 * kPageSize + written, std::string(50000, 'y'))).ok()) {
@@ -100,7 +100,7 @@ TEST_F(MemoryFileSystemTest, UsageCountsUnlinkedFilesThatAreOpen) {
   ExpectEmpty();
 }
 
-TEST_F(MemoryFileSystemTest, ReleasingMemoryChangesNothingThatIsStored) {
+TEST_F(MemoryFileSystemTest, ReleasingMemoryKeepsStoredData) {
   const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
   ASSERT_THAT(me_.Write(file, 0, "data"), Succeeds());
   const MemoryFileSystemUsage used = fs_->Usage();
@@ -109,7 +109,7 @@ TEST_F(MemoryFileSystemTest, ReleasingMemoryChangesNothingThatIsStored) {
   EXPECT_EQ(Must(me_.Read(file, 0, 9)), "data");
 }
 
-TEST_F(MemoryFileSystemTest, EveryOperationAnswersEstaleForAnInodeThatIsGone) {
+TEST_F(MemoryFileSystemTest, EveryOperationFailsWithEstaleForARemovedInode) {
   const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
   for (const InodeNumber gone : {GoneInode(), kNoInode, InodeNumber{~uint64_t{0}}}) {
     const RequestContext& context = me_.context();

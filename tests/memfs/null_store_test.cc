@@ -30,7 +30,7 @@ class NullStoreTest : public ::testing::Test {
   const std::unique_ptr<FileData> file_ = std::make_unique<NullFile>();
 };
 
-TEST_F(NullStoreTest, KeepsASizeAndNoBytes) {
+TEST_F(NullStoreTest, KeepsTheSizeAndNoData) {
   const std::string data(5000, 'x');
   const Result<size_t> written = file_->Write(10, data);
   ASSERT_THAT(written, Succeeds());
@@ -40,7 +40,7 @@ TEST_F(NullStoreTest, KeepsASizeAndNoBytes) {
   EXPECT_EQ(Read(5000, 20), std::string(10, '\0'));
   EXPECT_EQ(Read(5010, 1), "");
   EXPECT_EQ(Read(~uint64_t{0}, 1), "");
-  // An earlier end changes nothing.
+  // Truncation to a smaller size changes nothing.
   ASSERT_THAT(file_->Write(0, data), Succeeds());
   EXPECT_EQ(file_->size(), 5010u);
 }
@@ -80,7 +80,7 @@ TEST_F(NullStoreTest, IsOneHole) {
   EXPECT_THAT(file_->SeekHole(100), Fails(ENXIO));
 }
 
-TEST_F(NullStoreTest, ReachesTheLastByteAndNoFurther) {
+TEST_F(NullStoreTest, WritesUpToTheLargestOffset) {
   EXPECT_THAT(file_->Write(kMaxFileSize - 1, std::string("x")), Succeeds());
   EXPECT_EQ(file_->size(), kMaxFileSize);
   EXPECT_THAT(file_->Write(kMaxFileSize - 1, std::string("xy")), Fails(EFBIG));
@@ -91,7 +91,7 @@ TEST_F(NullStoreTest, ReachesTheLastByteAndNoFurther) {
   EXPECT_EQ(file_->size(), kMaxFileSize);
 }
 
-// Else the transport would not be asked.
+// Otherwise the transport would not receive a request.
 TEST_F(NullStoreTest, EveryReadAndWriteIsARequest) {
   OpenResult open;
   ASSERT_THAT(file_->Open(O_RDWR, &open), Succeeds());

@@ -1,4 +1,4 @@
-// Copies inside the arena that share pages until one side is written to.
+// Copies inside the arena. The copies share pages until one of the files is written to.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -39,7 +39,7 @@ class PageSharingTest : public ::testing::Test {
     return file;
   }
   static std::string Read(DaemonFile* file, uint64_t offset = 0, size_t size = 1 << 20) {
-    // Sanitizers take long for large strings.
+    // Sanitizers are slow with large strings.
     std::string data(std::min<size_t>(size, file->size() + kPageSize), '?');
     const Result<size_t> got = file->Read(offset, absl::MakeSpan(data));
     EXPECT_THAT(got, Succeeds());
@@ -52,7 +52,7 @@ class PageSharingTest : public ::testing::Test {
     for (char& c : data) c = static_cast<char>('a' + random() % 26);
     return data;
   }
-  // First numbers of a page range that nobody has.
+  // The first page numbers of a range that no file uses.
   PageNumber NextFree() {
     PageNumber page;
     EXPECT_THAT(arena_->Allocate(absl::MakeSpan(&page, 1)), Succeeds());
@@ -64,7 +64,7 @@ class PageSharingTest : public ::testing::Test {
   std::unique_ptr<Arena> arena_;
 };
 
-TEST_F(PageSharingTest, APageHasOwnersAndGoesWithTheLast) {
+TEST_F(PageSharingTest, APageIsFreedWithItsLastOwner) {
   std::vector<PageNumber> page(1);
   ASSERT_THAT(arena_->Allocate(absl::MakeSpan(page)), Succeeds());
   EXPECT_FALSE(arena_->IsShared(page[0]));
@@ -96,7 +96,7 @@ TEST_F(PageSharingTest, OneListMayHoldAPageTwice) {
   EXPECT_EQ(NextFree(), page[0]);
 }
 
-TEST_F(PageSharingTest, WholePagesAreSharedAndChargedAsIfTheyWereNot) {
+TEST_F(PageSharingTest, SharedPagesAreChargedLikeUnsharedPages) {
   const std::string data = Pattern(40 * kPageSize);
   const auto a = NewFile(data);
   const auto b = NewFile();
@@ -109,7 +109,7 @@ TEST_F(PageSharingTest, WholePagesAreSharedAndChargedAsIfTheyWereNot) {
   EXPECT_GE(budget_.bytes_used() - used, data.size());
 }
 
-TEST_F(PageSharingTest, AWriteToEitherSideIsNotSeenOnTheOther) {
+TEST_F(PageSharingTest, AWriteToOneFileIsNotSeenInTheOther) {
   std::string data = Pattern(10 * kPageSize);
   const auto a = NewFile(data);
   const auto b = NewFile();
@@ -127,7 +127,7 @@ TEST_F(PageSharingTest, AWriteToEitherSideIsNotSeenOnTheOther) {
   EXPECT_EQ(Read(a.get()), data);
 }
 
-TEST_F(PageSharingTest, CutsPunchesAndZeroesLeaveTheOtherSide) {
+TEST_F(PageSharingTest, TruncatePunchAndZeroKeepTheOtherFile) {
   const std::string data = Pattern(10 * kPageSize);
   const auto a = NewFile(data);
   for (int kind = 0; kind < 5; ++kind) {
@@ -154,7 +154,7 @@ TEST_F(PageSharingTest, CutsPunchesAndZeroesLeaveTheOtherSide) {
         EXPECT_EQ(Read(b.get()), "y" + data.substr(1));
         break;
       default:
-        break;  // it just goes
+        break;  // the file is only destroyed
     }
     EXPECT_EQ(Read(a.get()), data) << kind;
   }
@@ -183,7 +183,7 @@ TEST_F(PageSharingTest, ZeroRangeCopiesNoSharedPage) {
   EXPECT_EQ(b->blocks(), a->blocks());
 }
 
-TEST_F(PageSharingTest, TheLastPageIsSharedOnlyWhereNothingLiesBehindIt) {
+TEST_F(PageSharingTest, TheLastPageIsSharedOnlyIfNoDataFollowsIt) {
   const std::string data = Pattern(2 * kPageSize + 100);
   const auto a = NewFile(data);
   const auto longer = NewFile(Pattern(4 * kPageSize, 3));
@@ -201,7 +201,7 @@ TEST_F(PageSharingTest, TheLastPageIsSharedOnlyWhereNothingLiesBehindIt) {
   EXPECT_EQ(Read(a.get()), data);
 }
 
-TEST_F(PageSharingTest, ATinyFileIsReplaced) {
+TEST_F(PageSharingTest, InlineDataIsReplaced) {
   const std::string data = Pattern(kPageSize);
   const auto a = NewFile(data);
   const auto b = NewFile("tiny");
@@ -211,7 +211,7 @@ TEST_F(PageSharingTest, ATinyFileIsReplaced) {
   EXPECT_GT(budget_.bytes_used(), used);
 }
 
-TEST_F(PageSharingTest, StopsWhereSpaceRunsOut) {
+TEST_F(PageSharingTest, IsShortWhenSpaceRunsOut) {
   const std::string data = Pattern(20 * kPageSize);
   const auto a = NewFile(data);
   const auto b = NewFile(Pattern(kPageSize, 9));
@@ -225,7 +225,7 @@ TEST_F(PageSharingTest, StopsWhereSpaceRunsOut) {
   EXPECT_EQ(Read(b.get()), Pattern(kPageSize, 9) + data.substr(0, *copied));
 }
 
-// Copies of each other's parts, writes and cuts, against plain strings.
+// Copies between the files, writes and truncations, compared with plain strings.
 TEST_F(PageSharingTest, BehavesAsStringsDo) {
   for (uint32_t seed = 1; seed <= 20; ++seed) {
     std::mt19937 random(seed);
@@ -301,7 +301,8 @@ TEST_F(PageSharingTest, FromManyThreads) {
         std::string expected = data;
         expected[at] = '!';
         EXPECT_TRUE(Read(copy.get()) == expected);
-        // The same bytes again: every page of the source gets to be its own now and then.
+        // Writes the same bytes again, so that BreakCow runs for each page of the source from time
+        // to time.
         const uint64_t own = random() % data.size();
         EXPECT_THAT(source->Write(own, absl::MakeConstSpan(&data[own], 1)), Succeeds());
       }

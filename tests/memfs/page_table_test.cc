@@ -16,7 +16,7 @@ using ::testing::UnorderedElementsAreArray;
 
 constexpr uint64_t kLastIndex = (uint64_t{1} << 51) - 1;
 constexpr uint64_t kSlot = sizeof(PageSlot);
-// What an entry of the table's map is charged, before its slots.
+// The bytes charged for a map entry of the table, without its slots.
 constexpr uint64_t kChunk = 40;
 
 TEST(PageSlot, HoldsNumberAndState) {
@@ -44,7 +44,7 @@ TEST(PageSlot, HoldsNumberAndState) {
   EXPECT_EQ(blank.page(), Arena::kMaxPages - 1);
 }
 
-TEST(PageTable, AnEmptyOneIsAllHolesAndCostsNothing) {
+TEST(PageTable, AnEmptyTableHasOnlyHolesAndCostsNothing) {
   const PageTable table;
   EXPECT_TRUE(table.empty());
   EXPECT_EQ(table.Cost(), 0u);
@@ -70,7 +70,7 @@ TEST(PageTable, CostsFollowTheHighestSlotOfAChunk) {
   EXPECT_EQ(table.Get(4).page(), 3u);
 }
 
-TEST(PageTable, PrepareCostsWhatItSaidAndSetAddsNothing) {
+TEST(PageTable, PrepareCostsItsEstimateAndSetAddsNothing) {
   PageTable table;
   table.Set(700, PageSlot(1, true));
   const uint64_t before = table.Cost();
@@ -106,7 +106,7 @@ TEST(PageTable, CountsUpToNone) {
   EXPECT_EQ(table.CountPresent(4, PageTable::kNone), 1u);
 }
 
-TEST(PageTable, DropsWhatWasPreparedAndNotUsed) {
+TEST(PageTable, DropsPreparedUnusedSlots) {
   PageTable table;
   table.Prepare(0, 2000);
   table.Set(600, PageSlot(1, true));
@@ -119,7 +119,7 @@ TEST(PageTable, DropsWhatWasPreparedAndNotUsed) {
   EXPECT_EQ(table.PrepareCost(0, 0), 0u);
 }
 
-// The table beside a std::map under random operations.
+// Compares the table with a std::map under random operations.
 class Model {
  public:
   explicit Model(unsigned seed) : random_(seed) {}
@@ -142,7 +142,7 @@ class Model {
   }
 
  private:
-  // Dense places, chunk borders and lonely pages far out.
+  // Dense slots, chunk borders and single pages at large offsets.
   uint64_t Index() {
     static constexpr uint64_t kBases[] = {
         0, 505, 1020, uint64_t{1} << 20, uint64_t{1} << 40, kLastIndex - 1200};
@@ -178,7 +178,7 @@ class Model {
     }
     table_.Remove(first, last, [&](PageNumber page) { removed.push_back(page); });
     EXPECT_EQ(removed, expected);
-    // Chunks without a page are gone, and what they had grown to.
+    // Chunks without a page are removed, together with their slots.
     std::set<uint64_t> alive;
     for (const auto& [index, slot] : model_) alive.insert(index / PageTable::kChunkPages);
     for (auto top = tops_.begin(); top != tops_.end();) {

@@ -1,5 +1,5 @@
-// A file of the private tmpfs that the kernel reads and writes by itself: Open and Close, size and
-// blocks, mappings.
+// A file of the private tmpfs with passthrough reads and writes: Open and Close, size and blocks,
+// mappings.
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -20,7 +20,7 @@ using test::Succeeds;
 
 class PassthroughFileKernelTest : public PassthroughFileKernelTestBase {
  protected:
-  // Leaves one page of the file, which is closed, mapped for writing.
+  // Leaves one page of the closed file mapped for writing.
   char* LeaveMapped(uint64_t size) {
     const int32_t id = Open(O_RDWR);
     UniqueFd served = Serve(id, O_RDWR);
@@ -33,7 +33,7 @@ class PassthroughFileKernelTest : public PassthroughFileKernelTestBase {
   }
 };
 
-TEST_F(PassthroughFileKernelTest, OpensShareABackingFileThatStaysAWhile) {
+TEST_F(PassthroughFileKernelTest, OpensShareABackingFileThatStaysCached) {
   const int32_t first = Open(O_RDONLY);
   EXPECT_GT(first, 0);
   EXPECT_EQ(Open(O_RDWR), first);
@@ -51,7 +51,7 @@ TEST_F(PassthroughFileKernelTest, OpensShareABackingFileThatStaysAWhile) {
   EXPECT_EQ(backing_.count(), 0u);
 }
 
-TEST_F(PassthroughFileKernelTest, AFileInItsPlacePushesABackingFileOut) {
+TEST_F(PassthroughFileKernelTest, ANewerEntryEvictsABackingFile) {
   const uint64_t ino = ToInt(last_ino());
   const int32_t first = Open(O_RDONLY);
   file_->Close(O_RDONLY);
@@ -69,7 +69,7 @@ TEST_F(PassthroughFileKernelTest, AFileInItsPlacePushesABackingFileOut) {
   EXPECT_EQ(backing_.count(), 3u);
 }
 
-TEST_F(PassthroughFileKernelTest, NoBackingFileOutlivesTheConnection) {
+TEST_F(PassthroughFileKernelTest, BackingFilesAreUnregisteredWithTheConnection) {
   (void)Open(O_RDONLY);
   const auto other = NewFile();
   OpenResult open;
@@ -106,7 +106,7 @@ TEST_F(PassthroughFileKernelTest, AFailureToRegisterIsAFailureToOpen) {
     EXPECT_THAT(file_->Open(O_RDWR, &open), Fails(error));
     EXPECT_EQ(open.backing_id, 0);
   }
-  // None of them is an open that a look would have to reckon with.
+  // None of them counts as an open for the attributes.
   (void)Sync();
   EXPECT_EQ(Sync(), kCacheForever);
   backing_.FailWith(0);
@@ -145,7 +145,7 @@ TEST_F(PassthroughFileKernelTest, RefreshSeesWhatTheKernelWrote) {
   EXPECT_LT(kOld, times_.mtime);
   EXPECT_LT(kOld, times_.ctime);
   EXPECT_EQ(times_.atime, kOld);
-  // Once more, while it is open, and after it was closed.
+  // Refresh again, while the file is open and after it was closed.
   Write(served, 0, std::string(3 * kPageSize, 'x'));
   (void)Sync();
   EXPECT_EQ(file_->size(), 3 * kPageSize);
@@ -156,7 +156,7 @@ TEST_F(PassthroughFileKernelTest, RefreshSeesWhatTheKernelWrote) {
   EXPECT_EQ(file_->blocks(), 32u);
 }
 
-TEST_F(PassthroughFileKernelTest, ACallSeesWhatTheKernelWroteAndTheOtherWayRound) {
+TEST_F(PassthroughFileKernelTest, CallsAndTheKernelSeeEachOthersWrites) {
   const int32_t id = Open(O_RDWR);
   const UniqueFd served = Serve(id, O_RDWR);
   Write(served, 0, "kernel");
@@ -174,7 +174,7 @@ TEST_F(PassthroughFileKernelTest, ACallSeesWhatTheKernelWroteAndTheOtherWayRound
   EXPECT_EQ(now.st_size, 3);
 }
 
-TEST_F(PassthroughFileKernelTest, AttributesOfAFileThatMayBeMappedAreAskedForEachTime) {
+TEST_F(PassthroughFileKernelTest, AttributesOfAFileThatMayBeMappedAreNotCached) {
   (void)Open(O_WRONLY);
   (void)Open(O_RDONLY);
   EXPECT_EQ(Sync(), kCacheForever);
@@ -182,7 +182,7 @@ TEST_F(PassthroughFileKernelTest, AttributesOfAFileThatMayBeMappedAreAskedForEac
   EXPECT_EQ(Sync(), 0u);
   file_->Close(O_WRONLY);
   file_->Close(O_RDWR);
-  // A mapping may be left while anybody has the file open: only then it is found out.
+  // A mapping may exist while any process has the file open. The store finds out only then.
   EXPECT_EQ(Sync(), 0u);
   file_->Close(O_RDONLY);
   EXPECT_EQ(Sync(), kCacheForever);
@@ -197,7 +197,7 @@ TEST_F(PassthroughFileKernelTest, StoresThroughAMappingThatOutlivedTheFileAreSee
   EXPECT_EQ(Sync(), 0u);
   EXPECT_EQ(file_->blocks(), 8u);
   EXPECT_EQ(Read(file_.get(), 0, 1), "x");
-  // An open and a close meanwhile change nothing of that.
+  // An open and a close in between do not change this.
   (void)Open(O_RDONLY);
   file_->Close(O_RDONLY);
   EXPECT_EQ(Sync(), 0u);
@@ -214,17 +214,18 @@ TEST_F(PassthroughFileKernelTest, TheLastStoreThroughAMappingIsSeenWhenItIsGone)
   EXPECT_EQ(file_->blocks(), 8u);
 }
 
-TEST_F(PassthroughFileKernelTest, AClosedFileIsNotLookedAtAgain) {
+TEST_F(PassthroughFileKernelTest, AClosedFileIsNotStattedAgain) {
   char* const map = LeaveMapped(kPageSize);
   munmap(map, kPageSize);
   EXPECT_EQ(Sync(), kCacheForever);
   EXPECT_EQ(file_->size(), kPageSize);
-  // What nobody can do: behind the back of all that is known, only a look would show it.
+  // No program can do this. It writes without an open that the store knows of, so only fstat would
+  // show it.
   const UniqueFd behind = *store_->OpenFile(last_ino(), O_RDWR);
   ASSERT_EQ(ftruncate(behind.get(), 5), 0);
   EXPECT_EQ(Sync(), kCacheForever);
   EXPECT_EQ(file_->size(), kPageSize);
-  // The next open makes it look again.
+  // The next open makes the store call fstat again.
   (void)Open(O_RDONLY);
   (void)Sync();
   EXPECT_EQ(file_->size(), 5u);

@@ -1,5 +1,5 @@
-// A file of the private tmpfs that the kernel reads and writes by itself: a test does as the kernel
-// does, through FakeBackingFiles, and as the inode does, whose times it keeps.
+// A file of the private tmpfs with passthrough reads and writes. A test acts as the kernel through
+// FakeBackingFiles, and as the inode, whose times the fixture keeps.
 
 #ifndef MEMFUSE_TESTS_MEMFS_PASSTHROUGH_FILE_KERNEL_TEST_BASE_H_
 #define MEMFUSE_TESTS_MEMFS_PASSTHROUGH_FILE_KERNEL_TEST_BASE_H_
@@ -40,13 +40,13 @@ class PassthroughFileKernelTestBase : public PassthroughTestBase {
     return open.backing_id;
   }
   CacheSeconds Sync() { return file_->SyncFromBackingFile(&times_); }
-  // utimensat(2), as the inode does it.
+  // utimensat(2), as the inode implements it.
   void Choose(Timestamp atime, Timestamp mtime) {
     (void)Sync();
     times_ = {atime, mtime, base::Now()};
     file_->SetBackingTimes(times_, /*chosen=*/true);
   }
-  // Opens as the kernel does, once Open was answered.
+  // Opens the file as the kernel does after a reply to OPEN.
   base::UniqueFd Serve(int32_t id, int flags) {
     base::UniqueFd file = backing_.Open(id, flags);
     EXPECT_TRUE(file.valid());

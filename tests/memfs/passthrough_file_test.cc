@@ -1,4 +1,4 @@
-// A file of the private tmpfs by the contract of file_data.h, without a kernel that serves it.
+// A file of the private tmpfs under the contract of file_data.h, without passthrough.
 
 #include "src/memfs/passthrough_file.h"
 
@@ -22,7 +22,7 @@ class PassthroughFileTest : public PassthroughTestBase {
     if (store_ != nullptr) file_ = NewFile();
   }
 
-  // Leaves `bytes` for data.
+  // Reserves all but `bytes` of the data limit.
   void LeaveRoomFor(uint64_t bytes) {
     filler_ = NewFile();
     ASSERT_THAT(filler_->Allocate(0, store_->free_bytes() - bytes, /*keep_size=*/true), Succeeds());
@@ -54,8 +54,8 @@ TEST_F(PassthroughFileTest, StartsEmpty) {
   EXPECT_EQ(file_->SyncFromBackingFile(&times), kCacheForever);
 }
 
-// The tmpfs has no file before there is something to keep.
-TEST_F(PassthroughFileTest, WhatChangesNothingMakesNoFile) {
+// The tmpfs has no file before there is data to store.
+TEST_F(PassthroughFileTest, OperationsThatChangeNothingMakeNoFile) {
   EXPECT_EQ(*file_->Write(100, {}), 0u);
   EXPECT_FALSE(file_->Truncate(0)->changed);
   EXPECT_THAT(file_->PunchHole(0, 100), Succeeds());
@@ -82,7 +82,7 @@ TEST_F(PassthroughFileTest, HolesReadAsZerosAndTakeNoSpace) {
   EXPECT_EQ(Read(~uint64_t{0}, 1), "");
 }
 
-TEST_F(PassthroughFileTest, TruncateSaysWhatItChanged) {
+TEST_F(PassthroughFileTest, TruncateReportsItsChanges) {
   const auto expect = [this](uint64_t size, bool changed, bool had_data) {
     SCOPED_TRACE(size);
     const Result<Resized> resized = file_->Truncate(size);
@@ -102,14 +102,14 @@ TEST_F(PassthroughFileTest, TruncateSaysWhatItChanged) {
   expect(0, true, true);
   EXPECT_EQ(file_->blocks(), 0u);
   expect(0, false, false);
-  // What is reserved behind the end counts as data, and goes.
+  // Pages reserved beyond the end count as data, and truncation removes them.
   ASSERT_THAT(file_->Allocate(0, kPageSize, /*keep_size=*/true), Succeeds());
   expect(0, false, true);
   EXPECT_EQ(file_->blocks(), 0u);
   EXPECT_EQ(store_->data_bytes(), 0u);
 }
 
-TEST_F(PassthroughFileTest, WhatWasCutOffReadsAsZerosWhenTheFileGrowsAgain) {
+TEST_F(PassthroughFileTest, TruncatedBytesReadAsZerosWhenTheFileGrowsAgain) {
   for (const size_t size : {100, 3000, 9000}) {
     Write(0, std::string(size, 'x'));
     ASSERT_THAT(file_->Truncate(50), Succeeds());
@@ -132,7 +132,7 @@ TEST_F(PassthroughFileTest, ReservedPagesReadAsZerosAndAreHolesForSeek) {
   EXPECT_THAT(file_->SeekHole(3 * kPageSize), Fails(ENXIO));
 }
 
-TEST_F(PassthroughFileTest, ReservedSpaceIsThereForAWriteWhenTheRestIsFull) {
+TEST_F(PassthroughFileTest, AWriteToReservedPagesSucceedsInAFullStore) {
   ASSERT_THAT(file_->Allocate(0, 3 * kPageSize, /*keep_size=*/true), Succeeds());
   EXPECT_EQ(file_->size(), 0u);
   LeaveRoomFor(0);
@@ -141,7 +141,7 @@ TEST_F(PassthroughFileTest, ReservedSpaceIsThereForAWriteWhenTheRestIsFull) {
   EXPECT_EQ(file_->size(), 3 * kPageSize);
 }
 
-TEST_F(PassthroughFileTest, AWriteEndsWhereSpaceDoes) {
+TEST_F(PassthroughFileTest, AWriteIsShortWhenSpaceRunsOut) {
   LeaveRoomFor(2 * kPageSize);
   EXPECT_EQ(Write(1000, std::string(4 * kPageSize, 'x')), 2 * kPageSize - 1000);
   EXPECT_EQ(file_->size(), 2 * kPageSize);
@@ -151,7 +151,7 @@ TEST_F(PassthroughFileTest, AWriteEndsWhereSpaceDoes) {
   EXPECT_EQ(Read(2 * kPageSize - 1, 9), "x");
 }
 
-TEST_F(PassthroughFileTest, AnAllocationThatFailsKeepsNothing) {
+TEST_F(PassthroughFileTest, AFailedAllocationKeepsNothing) {
   Write(0, "old");
   LeaveRoomFor(20 * kPageSize);
   for (const uint64_t length : {22 * kPageSize, 1000 * kPageSize, uint64_t{1} << 50}) {
@@ -169,8 +169,8 @@ TEST_F(PassthroughFileTest, AnAllocationThatFailsKeepsNothing) {
   EXPECT_EQ(Read(0, 5), std::string("old\0\0", 5));
 }
 
-// An empty file that fails to allocate is as it was, for Refresh too.
-TEST_F(PassthroughFileTest, AnAllocationThatFailsOnANewFileMovesNoTime) {
+// An empty file whose allocation fails is unchanged, also for Refresh.
+TEST_F(PassthroughFileTest, AFailedAllocationOnANewFileMovesNoTime) {
   LeaveRoomFor(0);
   EXPECT_THAT(file_->Allocate(0, 1, /*keep_size=*/false), Fails(ENOSPC));
   const Times before{{1, 2}, {3, 4}, {5, 6}};
@@ -181,7 +181,7 @@ TEST_F(PassthroughFileTest, AnAllocationThatFailsOnANewFileMovesNoTime) {
   EXPECT_EQ(times.atime, before.atime);
 }
 
-TEST_F(PassthroughFileTest, PunchingKeepsTheSizeAndGivesPagesBack) {
+TEST_F(PassthroughFileTest, PunchingKeepsTheSizeAndReleasesPages) {
   Write(0, std::string(4 * kPageSize, 'x'));
   ASSERT_THAT(file_->PunchHole(kPageSize - 10, 2 * kPageSize), Succeeds());
   EXPECT_EQ(file_->size(), 4 * kPageSize);
@@ -204,7 +204,7 @@ TEST_F(PassthroughFileTest, ZeroingARangeKeepsItsSpace) {
   EXPECT_EQ(*file_->SeekHole(0), kPageSize);
   LeaveRoomFor(0);
   EXPECT_EQ(Write(kPageSize, std::string(5 * kPageSize, 'y')), 5 * kPageSize);
-  // A full store does not stop it where there is nothing to find.
+  // In a full store, a range without pages can still be zeroed.
   ASSERT_THAT(file_->ZeroRange(10, 10, /*keep_size=*/false), Succeeds());
   EXPECT_EQ(Read(9, 12), "x" + std::string(10, '\0') + "x");
 }
@@ -219,12 +219,12 @@ TEST_F(PassthroughFileTest, CopiesUpToTheEndOfTheSource) {
   EXPECT_TRUE(Read(5000, 1 << 20) == data.substr(10));
   EXPECT_EQ(*file_->CopyFrom(source.get(), 200000, 0, 10), 0u);
   EXPECT_EQ(*file_->CopyFrom(source.get(), uint64_t{1} << 62, 0, 10), 0u);
-  // Within one file, where the ranges are apart.
+  // Within one file, between disjoint ranges.
   EXPECT_EQ(*file_->CopyFrom(file_.get(), 5000, 0, 3000), 3000u);
   EXPECT_EQ(Read(0, 3000), data.substr(10, 3000));
 }
 
-TEST_F(PassthroughFileTest, ACopyEndsWhereSpaceDoes) {
+TEST_F(PassthroughFileTest, ACopyIsShortWhenSpaceRunsOut) {
   const auto source = NewFile();
   ASSERT_THAT(source->Write(0, std::string(10 * kPageSize, 'x')), Succeeds());
   ASSERT_THAT(file_->Truncate(1), Succeeds());
@@ -236,7 +236,7 @@ TEST_F(PassthroughFileTest, ACopyEndsWhereSpaceDoes) {
   EXPECT_EQ(file_->size(), 4 * kPageSize);
 }
 
-TEST_F(PassthroughFileTest, ReachesTheLastByteAndNoFurther) {
+TEST_F(PassthroughFileTest, WritesUpToTheLargestOffset) {
   EXPECT_EQ(Write(kMaxFileSize - 1, "x"), 1u);
   EXPECT_EQ(file_->size(), kMaxFileSize);
   EXPECT_EQ(Read(kMaxFileSize - 2, 10), std::string("\0x", 2));
@@ -247,7 +247,7 @@ TEST_F(PassthroughFileTest, ReachesTheLastByteAndNoFurther) {
   EXPECT_THAT(file_->Allocate(kMaxFileSize, 1, false), Fails(EFBIG));
   EXPECT_THAT(file_->Allocate(1, ~uint64_t{0}, false), Fails(EFBIG));
   EXPECT_THAT(file_->ZeroRange(kMaxFileSize - 1, 2, false), Fails(EFBIG));
-  // In the very last page tmpfs itself finds no data.
+  // tmpfs itself finds no data in the very last page.
   EXPECT_EQ(*file_->SeekHole(0), 0u);
   EXPECT_THAT(file_->SeekHole(kMaxFileSize), Fails(ENXIO));
   EXPECT_THAT(file_->SeekHole(~uint64_t{0}), Fails(ENXIO));
@@ -274,7 +274,7 @@ TEST_F(PassthroughFileTest, AHoleCostsNothing) {
   EXPECT_EQ(*file_->SeekHole(12345), 12345u);
 }
 
-TEST_F(PassthroughFileTest, GivesEverythingBackAtTheEnd) {
+TEST_F(PassthroughFileTest, ReleasesEverythingAtTheEnd) {
   Write(0, std::string(10000, 'x'));
   Write(uint64_t{1} << 33, "x");
   ASSERT_THAT(file_->Allocate(uint64_t{1} << 50, 10000, false), Succeeds());

@@ -1,5 +1,5 @@
-// A file of the private tmpfs that the kernel reads and writes by itself: what
-// SyncFromBackingFile and SetBackingTimes make of its times.
+// A file of the private tmpfs with passthrough reads and writes: the times that result from
+// SyncFromBackingFile and SetBackingTimes.
 
 #include <unistd.h>
 
@@ -29,18 +29,18 @@ TEST_F(PassthroughFileTimesTest, SyncLeavesTimesAloneThatTheKernelDidNotMove) {
   EXPECT_EQ(times_.ctime, chosen.ctime);
 }
 
-TEST_F(PassthroughFileTimesTest, ReadsMoveAtimeAsRelatimeHasIt) {
+TEST_F(PassthroughFileTimesTest, ReadsMoveAtimeAccordingToRelatime) {
   const int32_t id = Open(O_RDWR);
   const UniqueFd served = Serve(id, O_RDWR);
   Write(served, 0, "data");
   char byte;
-  // Not after mtime: due.
+  // Atime is not after mtime, so an update is due.
   Choose(kOld, kOld);
   ASSERT_EQ(pread(served.get(), &byte, 1, 0), 1);
   (void)Sync();
   EXPECT_LT(kOld, times_.atime);
   EXPECT_EQ(times_.mtime, kOld);
-  // After both of them and not a day old: not due.
+  // Atime is after both and less than a day old, so no update is due.
   const Timestamp later{base::Now().seconds + 3600, 5};
   Choose(later, kOld);
   ASSERT_EQ(pread(served.get(), &byte, 1, 0), 1);
@@ -48,7 +48,7 @@ TEST_F(PassthroughFileTimesTest, ReadsMoveAtimeAsRelatimeHasIt) {
   EXPECT_EQ(times_.atime, later);
 }
 
-TEST_F(PassthroughFileTimesTest, ReadsMoveNoAtimeWhereNoneIsKept) {
+TEST_F(PassthroughFileTimesTest, ReadsMoveNoAtimeWithNoatime) {
   file_.reset();
   PrivateTmpfsOptions options = PassthroughLimit(kLimit);
   options.noatime = true;
@@ -64,7 +64,7 @@ TEST_F(PassthroughFileTimesTest, ReadsMoveNoAtimeWhereNoneIsKept) {
   EXPECT_EQ(times_.atime, kOld);
 }
 
-TEST_F(PassthroughFileTimesTest, CallsMoveNoAtimeByThemselves) {
+TEST_F(PassthroughFileTimesTest, CallsAloneMoveNoAtime) {
   const int32_t id = Open(O_RDWR);
   Write(Serve(id, O_RDWR), 0, "data");
   Choose(kOld, kOld);
@@ -74,7 +74,7 @@ TEST_F(PassthroughFileTimesTest, CallsMoveNoAtimeByThemselves) {
   EXPECT_EQ(times_.atime, kOld);
 }
 
-TEST_F(PassthroughFileTimesTest, AWriteAfterAChosenTimeGivesItsOwn) {
+TEST_F(PassthroughFileTimesTest, AWriteAfterAnExplicitTimeSetsItsTime) {
   const int32_t id = Open(O_RDWR);
   const UniqueFd served = Serve(id, O_RDWR);
   Write(served, 0, "data");
@@ -88,7 +88,7 @@ TEST_F(PassthroughFileTimesTest, AWriteAfterAChosenTimeGivesItsOwn) {
   EXPECT_EQ(times_.atime, kOld);
 }
 
-TEST_F(PassthroughFileTimesTest, AChosenTimeHidesAWriteThatCameBefore) {
+TEST_F(PassthroughFileTimesTest, AnExplicitTimeHidesAnEarlierWrite) {
   const int32_t id = Open(O_RDWR);
   Write(Serve(id, O_RDWR), 0, "data");
   Choose(kOld, kOld);
@@ -98,9 +98,9 @@ TEST_F(PassthroughFileTimesTest, AChosenTimeHidesAWriteThatCameBefore) {
   EXPECT_EQ(file_->size(), 4u);
 }
 
-// Relatime is to be reckoned from the inode's times: the file is told, and still tells of a write
-// that came before.
-TEST_F(PassthroughFileTimesTest, TimesThatNobodyChoseHideNoWrite) {
+// The kernel computes relatime from the times of the backing file, so the store sets the inode's
+// times there. An earlier write must still be visible.
+TEST_F(PassthroughFileTimesTest, TimesWithoutAnExplicitSettingHideNoWrite) {
   const int32_t id = Open(O_RDWR);
   const UniqueFd served = Serve(id, O_RDWR);
   const Timestamp later{base::Now().seconds + 3600, 5};
@@ -113,7 +113,7 @@ TEST_F(PassthroughFileTimesTest, TimesThatNobodyChoseHideNoWrite) {
   EXPECT_EQ(times_.atime, later);
 }
 
-// What is opened for the first time has the inode's atime, not that of a new file.
+// A backing file that is opened for the first time has the inode's atime, not that of a new file.
 TEST_F(PassthroughFileTimesTest, AFileThatWasMadeByAnOpenKeepsAnAtimeThatIsNotDue) {
   const Timestamp later{base::Now().seconds + 3600, 5};
   times_ = {later, kOld, kOld};
@@ -137,8 +137,8 @@ TEST_F(PassthroughFileTimesTest, AWriteInTheTickOfTheFirstOpenIsSeen) {
   EXPECT_EQ(times_.atime, kOld);
 }
 
-// The daemon and the kernel stamp by one clock.
-TEST_F(PassthroughFileTimesTest, AWriteIsNotEarlierThanWhatTheDaemonStampedBefore) {
+// The daemon and the kernel take timestamps from the same clock.
+TEST_F(PassthroughFileTimesTest, AWriteIsNotEarlierThanAnEarlierDaemonTimestamp) {
   const int32_t id = Open(O_RDWR);
   const UniqueFd served = Serve(id, O_RDWR);
   for (int i = 0; i < 500; ++i) {
@@ -170,8 +170,7 @@ TEST_F(PassthroughFileTimesTest, TheFirstWriteIsLaterThanTheCreation) {
   }
 }
 
-// A rename or a new xattr moves the ctime of a closed file without a look at what was written
-// before.
+// A rename or a new xattr moves the ctime of a closed file without fstat of the backing file.
 TEST_F(PassthroughFileTimesTest, AWriteIsNotLaterThanTheChangeAfterIt) {
   for (int i = 0; i < 100; ++i) {
     const int32_t id = Open(O_RDWR);
@@ -197,7 +196,7 @@ TEST_F(PassthroughFileTimesTest, CtimeDoesNotGoBackToAnEarlierWrite) {
   EXPECT_EQ(times_.mtime, written);
 }
 
-// A clock that was set back stamps what it says.
+// After the clock was set back, new timestamps have the earlier time.
 TEST_F(PassthroughFileTimesTest, CtimeFollowsAClockThatWasSetBack) {
   const int32_t id = Open(O_RDWR);
   Write(Serve(id, O_RDWR), 0, "data");

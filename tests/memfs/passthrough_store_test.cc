@@ -23,19 +23,19 @@ using ::testing::HasSubstr;
 size_t OpenDescriptors() {
   size_t count = 0;
   DIR* const dir = opendir("/proc/self/fd");
-  while (readdir(dir) != nullptr) ++count;  // NOLINT(concurrency-mt-unsafe): a stream of its own
+  while (readdir(dir) != nullptr) ++count;  // NOLINT(concurrency-mt-unsafe): the stream is local
   closedir(dir);
   return count;
 }
 
 class PassthroughStoreTest : public PassthroughTestBase {
  protected:
-  // What is lent and what the tmpfs may hold.
+  // The bytes that Grow has granted, and the size of the tmpfs.
   uint64_t Sum() const {
     return budget_.bytes_used() + budget_.bytes_free() + store_->data_bytes() +
            store_->free_bytes();
   }
-  // Fills the tmpfs to the last page through a file of its own.
+  // Fills the tmpfs to the last page through a separate file.
   std::unique_ptr<FileData> Fill() {
     std::unique_ptr<FileData> file = NewFile();
     const std::string data(1 << 20, 'x');
@@ -52,7 +52,7 @@ class PassthroughStoreTest : public PassthroughTestBase {
 
 TEST_F(PassthroughStoreTest, TakesTheOptionsOfTmpfs) {
   for (const char* huge : {"never", "within_size", "advise", "always"}) {
-    // A kernel without huge pages knows none but "never".
+    // A kernel without huge pages accepts only "never".
     if (std::string(huge) != "never" && access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0) {
       continue;
     }
@@ -77,13 +77,13 @@ TEST_F(PassthroughStoreTest, RefusesAHugeThatTmpfsDoesNotKnow) {
   EXPECT_EQ(budget_.bytes_free(), kLimit);
 }
 
-// What is not said again when the limit moves counts as changed, and is refused.
-TEST_F(PassthroughStoreTest, LendsWithNoswapToo) {
+// A remount without the option would count as a change, and the kernel would refuse it.
+TEST_F(PassthroughStoreTest, GrowsWithNoswapToo) {
   PrivateTmpfsOptions options = PassthroughLimit(kLimit);
   options.noswap = true;
   store_.reset();
   auto store = PassthroughStore::Make(options, &budget_);
-  if (!store.ok()) {  // Linux before 6.4 has no such option, and that is said
+  if (!store.ok()) {  // Linux before 6.4 lacks the option; the error says so
     EXPECT_EQ(store.status().code(), absl::StatusCode::kInvalidArgument);
     EXPECT_THAT(std::string(store.status().message()), HasSubstr("noswap"));
     return;
@@ -96,7 +96,7 @@ TEST_F(PassthroughStoreTest, LendsWithNoswapToo) {
   budget_.ReleaseBytes(kLimit / 2);
 }
 
-TEST_F(PassthroughStoreTest, BeginsWithWhatTheBudgetHolds) {
+TEST_F(PassthroughStoreTest, BeginsWithTheBytesOfTheBudget) {
   store_.reset();
   EXPECT_EQ(budget_.bytes_free(), kLimit);
   ASSERT_TRUE(budget_.ReserveBytes(5 * kPageSize + 1));
@@ -107,7 +107,7 @@ TEST_F(PassthroughStoreTest, BeginsWithWhatTheBudgetHolds) {
   EXPECT_EQ(budget_.bytes_free(), kLimit - 5 * kPageSize - 1);
 }
 
-TEST_F(PassthroughStoreTest, HoldsALimitThatIsNoNumberOfPages) {
+TEST_F(PassthroughStoreTest, KeepsALimitThatIsNoMultipleOfThePageSize) {
   for (const uint64_t limit : {100 * kPageSize + 1, 101 * kPageSize - 1}) {
     MakeStore(PassthroughLimit(limit));
     EXPECT_LE(Sum(), limit);
@@ -134,7 +134,7 @@ TEST_F(PassthroughStoreTest, RefusesALimitWithoutRoomForAPage) {
   EXPECT_EQ(budget_.bytes_free(), kLimit - 1);
 }
 
-TEST_F(PassthroughStoreTest, WhatIsFreeCanBeWrittenAndNotOnePageMore) {
+TEST_F(PassthroughStoreTest, AllFreePagesCanBeWrittenAndNoMore) {
   const auto file = NewFile();
   const uint64_t free = store_->free_bytes();
   EXPECT_EQ(free, kLimit);
@@ -147,7 +147,7 @@ TEST_F(PassthroughStoreTest, WhatIsFreeCanBeWrittenAndNotOnePageMore) {
   auto other = NewFile();
   EXPECT_THAT(other->Write(0, std::string("y")), Fails(ENOSPC));
   EXPECT_EQ(other->blocks(), 0u);
-  // A page that is there takes a write; one that is given back can be taken again, once.
+  // An existing page can be overwritten. A released page can be used again, once.
   EXPECT_THAT(file->Write(free - 1, std::string("y")), Succeeds());
   ASSERT_THAT(file->PunchHole(0, kPageSize), Succeeds());
   EXPECT_EQ(store_->free_bytes(), kPageSize);
@@ -157,14 +157,14 @@ TEST_F(PassthroughStoreTest, WhatIsFreeCanBeWrittenAndNotOnePageMore) {
   EXPECT_THAT(file->Write(0, std::string("y")), Succeeds());
 }
 
-TEST_F(PassthroughStoreTest, AFileThatIsDeletedGivesItsPagesBack) {
+TEST_F(PassthroughStoreTest, ADeletedFileReleasesItsPages) {
   auto file = Fill();
   file.reset();
   EXPECT_EQ(store_->data_bytes(), 0u);
   EXPECT_EQ(store_->free_bytes(), kLimit);
 }
 
-TEST_F(PassthroughStoreTest, WhatTheBudgetTakesIsNotThereForData) {
+TEST_F(PassthroughStoreTest, BytesReservedByTheBudgetAreNotFreeForData) {
   ASSERT_TRUE(budget_.ReserveBytes(kLimit / 2));
   EXPECT_LE(store_->free_bytes(), kLimit / 2);
   EXPECT_EQ(Sum(), kLimit);
@@ -172,20 +172,20 @@ TEST_F(PassthroughStoreTest, WhatTheBudgetTakesIsNotThereForData) {
   EXPECT_EQ(Sum(), kLimit);
   file.reset();
   budget_.ReleaseBytes(kLimit / 2);
-  // Nothing is taken back before it is asked for.
+  // The store takes nothing back before data needs it.
   EXPECT_LE(store_->free_bytes(), kLimit / 2);
   store_->ReleaseUnused(/*all=*/true);
   EXPECT_EQ(store_->free_bytes(), kLimit);
   EXPECT_EQ(budget_.bytes_free(), 0u);
 }
 
-TEST_F(PassthroughStoreTest, TheLimitMovesWithWhatIsLent) {
+TEST_F(PassthroughStoreTest, TheLimitChangesWithGrantedBytes) {
   ASSERT_TRUE(budget_.ReserveBytes(kLimit / 2));
-  EXPECT_THAT(store_->SetSizeLimit(kLimit / 2), Fails(EINVAL));  // and a page for data
+  EXPECT_THAT(store_->SetSizeLimit(kLimit / 2), Fails(EINVAL));  // no room for a page of data
   EXPECT_EQ(Sum(), kLimit);
   EXPECT_EQ(budget_.total(), kLimit);
   budget_.ReleaseBytes(kLimit / 2);
-  // What is lent and not used is no reason to refuse.
+  // Granted unused bytes are no reason to refuse.
   EXPECT_THAT(store_->SetSizeLimit(kLimit / 4), Succeeds());
   EXPECT_EQ(Sum(), kLimit / 4);
   EXPECT_EQ(budget_.total(), kLimit / 4);
@@ -200,7 +200,7 @@ TEST_F(PassthroughStoreTest, TheLimitMovesWithWhatIsLent) {
   budget_.ReleaseBytes(kLimit);
 }
 
-TEST_F(PassthroughStoreTest, KeepsALittleAheadUnlessAllIsAskedFor) {
+TEST_F(PassthroughStoreTest, GrowsAheadUnlessAllIsRequested) {
   ASSERT_TRUE(budget_.ReserveBytes(kLimit / 2));
   budget_.ReleaseBytes(kLimit / 2);
   store_->ReleaseUnused(/*all=*/false);
@@ -212,17 +212,17 @@ TEST_F(PassthroughStoreTest, KeepsALittleAheadUnlessAllIsAskedFor) {
   EXPECT_EQ(store_->free_bytes(), kLimit);
 }
 
-TEST_F(PassthroughStoreTest, AFullTmpfsLendsNothingMore) {
+TEST_F(PassthroughStoreTest, GrowFailsWithAFullTmpfs) {
   ASSERT_TRUE(budget_.ReserveBytes(100));
   auto file = Fill();
-  // What was lent before is there.
-  const uint64_t lent = budget_.bytes_free();
-  EXPECT_FALSE(budget_.ReserveBytes(lent + 1));
-  EXPECT_EQ(budget_.bytes_free(), lent);
-  EXPECT_TRUE(budget_.ReserveBytes(lent));
+  // Bytes that were granted before are available.
+  const uint64_t granted = budget_.bytes_free();
+  EXPECT_FALSE(budget_.ReserveBytes(granted + 1));
+  EXPECT_EQ(budget_.bytes_free(), granted);
+  EXPECT_TRUE(budget_.ReserveBytes(granted));
   EXPECT_FALSE(budget_.ReserveBytes(1));
   EXPECT_EQ(Sum(), kLimit);
-  // One page less of data is one page more for anything else.
+  // Data that shrinks by one page makes one more page available to other uses.
   ASSERT_THAT(file->PunchHole(0, kPageSize), Succeeds());
   EXPECT_FALSE(budget_.ReserveBytes(kPageSize + 1));
   EXPECT_TRUE(budget_.ReserveBytes(kPageSize));
@@ -233,18 +233,18 @@ TEST_F(PassthroughStoreTest, AFullTmpfsLendsNothingMore) {
   EXPECT_TRUE(budget_.ReserveBytes(kLimit / 2));
 }
 
-TEST_F(PassthroughStoreTest, LendsAllButAPageAndNoAbsurdAmount) {
+TEST_F(PassthroughStoreTest, GrowGrantsAllButOnePageAndRefusesHugeAmounts) {
   EXPECT_FALSE(budget_.ReserveBytes(kLimit - kPageSize + 1));
   EXPECT_FALSE(budget_.ReserveBytes(~uint64_t{0}));
   EXPECT_FALSE(budget_.ReserveBytes(~uint64_t{0} - kPageSize));
   EXPECT_EQ(budget_.bytes_used(), 0u);
-  // 0 would mean no limit to a tmpfs.
+  // A size of 0 would mean no limit to tmpfs.
   EXPECT_TRUE(budget_.ReserveBytes(kLimit - kPageSize));
   EXPECT_EQ(store_->free_bytes(), kPageSize);
 }
 
-// Data and everything else take and give back by turns: the sum stays what it is.
-TEST_F(PassthroughStoreTest, TheSumIsTheLimitAtAnyMoment) {
+// Data and other uses take and release by turns. The sum stays the limit.
+TEST_F(PassthroughStoreTest, TheSumOfDataAndReservationsIsTheLimit) {
   constexpr uint64_t kSmall = uint64_t{8} << 20;
   MakeStore(PassthroughLimit(kSmall));
   const auto file = NewFile();
@@ -279,7 +279,7 @@ TEST_F(PassthroughStoreTest, TheSumIsTheLimitAtAnyMoment) {
   EXPECT_GT(refused, 10);
 }
 
-TEST_F(PassthroughStoreTest, ManyFilesTakeNoDescriptors) {
+TEST_F(PassthroughStoreTest, ManyFilesUseNoDescriptors) {
   const size_t before = OpenDescriptors();
   std::vector<std::unique_ptr<FileData>> files;
   for (int i = 0; i < 10000; ++i) {
@@ -301,7 +301,7 @@ TEST_F(PassthroughStoreTest, HasWritersSeesOpenFilesAndMappings) {
   void* const map = mmap(nullptr, kPageSize, PROT_READ, MAP_SHARED, writer.get(), 0);
   ASSERT_NE(map, MAP_FAILED);
   writer.reset();
-  // It may be made writable.
+  // A program can make the mapping writable.
   EXPECT_TRUE(store_->HasWriters(ino));
   munmap(map, kPageSize);
   EXPECT_FALSE(store_->HasWriters(ino));
@@ -309,7 +309,7 @@ TEST_F(PassthroughStoreTest, HasWritersSeesOpenFilesAndMappings) {
   EXPECT_FALSE(store_->HasWriters(ino));
   writer = *store_->OpenFile(ino, O_WRONLY);
   EXPECT_TRUE(store_->HasWriters(ino));
-  // What cannot be asked counts as written to.
+  // If the kernel cannot answer, the file counts as written to.
   EXPECT_TRUE(store_->HasWriters(InodeNumber{8}));
 }
 
@@ -324,7 +324,7 @@ TEST_F(PassthroughStoreTest, AFileIsThereUntilItIsRemoved) {
   EXPECT_THAT(store_->StatFile(ino), Fails(EIO));
 }
 
-TEST_F(PassthroughStoreTest, TriesBackingFilesBeforeItUsesThem) {
+TEST_F(PassthroughStoreTest, TestsBackingFilesBeforeItUsesThem) {
   FakeBackingFiles backing;
   backing.FailWith(EPERM);
   absl::Status status = store_->UseBackingFiles(&backing);
@@ -339,7 +339,7 @@ TEST_F(PassthroughStoreTest, TriesBackingFilesBeforeItUsesThem) {
   backing.FailWith(0);
   EXPECT_TRUE(store_->UseBackingFiles(&backing).ok());
   EXPECT_EQ(store_->backing_files(), &backing);
-  // The attempt leaves nothing behind.
+  // The test of backing files leaves nothing behind.
   EXPECT_EQ(backing.count(), 0u);
   EXPECT_THAT(store_->StatFile(kNoInode), Fails(EIO));
   store_->ForgetBackingFiles();

@@ -1,4 +1,4 @@
-// What the tests of the private tmpfs share.
+// Helpers shared by the tests of the private tmpfs.
 
 #ifndef MEMFUSE_TESTS_MEMFS_PASSTHROUGH_STORE_TEST_BASE_H_
 #define MEMFUSE_TESTS_MEMFS_PASSTHROUGH_STORE_TEST_BASE_H_
@@ -21,10 +21,10 @@
 
 namespace memfuse::memfs {
 
-// Whether the caller may mount a tmpfs; asked of the kernel, not of the store.
+// Whether the caller may mount a tmpfs. The kernel answers this, not the store.
 inline bool MayMountTmpfs() { return base::UniqueFd(fsopen("tmpfs", FSOPEN_CLOEXEC)).valid(); }
 
-// Afterwards the kernel stamps files with other times: its clock ticks every 1 to 10 ms.
+// Waits until the kernel uses another timestamp: its coarse clock ticks every 1 to 10 ms.
 inline void PassATick() { std::this_thread::sleep_for(std::chrono::milliseconds(50)); }
 
 inline PrivateTmpfsOptions PassthroughLimit(uint64_t bytes) {
@@ -33,7 +33,7 @@ inline PrivateTmpfsOptions PassthroughLimit(uint64_t bytes) {
   return options;
 }
 
-// Fails where no tmpfs can be mounted.
+// Fails if no tmpfs can be mounted.
 class PassthroughTestBase : public ::testing::Test {
  protected:
   static constexpr uint64_t kLimit = uint64_t{64} << 20;
@@ -44,7 +44,7 @@ class PassthroughTestBase : public ::testing::Test {
   }
 
   void MakeStore(const PrivateTmpfsOptions& options) {
-    store_.reset();  // one at a time lends to a budget
+    store_.reset();  // a budget has one QuotaSource at a time
     auto store = PassthroughStore::Make(options, &budget_);
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
@@ -53,7 +53,7 @@ class PassthroughTestBase : public ::testing::Test {
   std::unique_ptr<FileData> NewFile() {
     return std::make_unique<PassthroughFile>(store_.get(), InodeNumber{++last_ino_});
   }
-  // Of the file that was made last.
+  // The name of the file that was made last.
   InodeNumber last_ino() const { return InodeNumber{last_ino_}; }
 
   static std::string Read(FileData* file, uint64_t offset, size_t size) {

@@ -1,5 +1,5 @@
-// MemFs over the private tmpfs, with files that the kernel reads and writes by itself. The tests do
-// as the kernel does, through FakeBackingFiles.
+// MemFs over the private tmpfs, with passthrough files. The tests act as the kernel through
+// FakeBackingFiles.
 
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -32,7 +32,7 @@ TEST_F(PassthroughTest, AttributesFollowWhatTheKernelWrites) {
   EXPECT_EQ(Must(me_.Read(file, 5, 4)), "data");
 }
 
-TEST_F(PassthroughTest, AttributesAreAskedForWhileAFileMayBeMapped) {
+TEST_F(PassthroughTest, AttributesAreNotCachedWhileAFileMayBeMapped) {
   const CreateResult made = Create("file", O_RDWR);
   const InodeNumber file = made.entry.ino;
   EXPECT_EQ(made.entry.attributes_valid, 0u);
@@ -84,11 +84,11 @@ TEST_F(PassthroughTest, AnUnlinkedFileThatIsOpenKeepsItsData) {
   EXPECT_EQ(fs_->Usage().data_bytes, kPageSize);
   ASSERT_THAT(me_.Release(file, O_RDWR), Succeeds());
   EXPECT_THAT(me_.Getattr(file), Fails(ESTALE));
-  // Who has it open in the kernel still has its page.
+  // A descriptor that is open in the kernel still has its page.
   EXPECT_EQ(fs_->Usage().data_bytes, kPageSize);
 }
 
-TEST_F(PassthroughTest, EverythingIsGivenBack) {
+TEST_F(PassthroughTest, EverythingIsReleased) {
   for (const bool temporary : {false, true}) {
     const CreateResult made =
         temporary ? Must(me_.Tmpfile(kRootInode, 0600, 0, O_RDWR)) : Create("file", O_RDWR);
@@ -106,7 +106,7 @@ TEST_F(PassthroughTest, EverythingIsGivenBack) {
   }
 }
 
-TEST_F(PassthroughTest, CutsAndReservationsMeetTheKernelsWrites) {
+TEST_F(PassthroughTest, TruncateAndFallocateApplyToTheKernelsWrites) {
   const CreateResult made = Create("file", O_RDWR);
   const InodeNumber file = made.entry.ino;
   const UniqueFd served = Serve(made.open, O_RDWR);
@@ -128,14 +128,14 @@ TEST_F(PassthroughTest, CutsAndReservationsMeetTheKernelsWrites) {
   EXPECT_EQ(byte, '\0');
   Write(served, kPageSize, "x");
   EXPECT_EQ(Must(me_.Lseek(file, 0, SEEK_DATA)), kPageSize);
-  // Opened anew, and cut.
+  // Opened again and truncated.
   ASSERT_THAT(me_.Open(file, O_WRONLY), Succeeds());
   ASSERT_THAT(me_.Truncate(file, 0), Succeeds());
   EXPECT_EQ(Stat(file).size, 0u);
   EXPECT_EQ(lseek(served.get(), 0, SEEK_END), 0);
 }
 
-TEST_F(PassthroughTest, CopiesWhatTheKernelWroteALittleAgo) {
+TEST_F(PassthroughTest, CopiesRecentWritesOfTheKernel) {
   const CreateResult in = Create("in", O_RDWR);
   const CreateResult out = Create("out", O_RDWR);
   Write(Serve(in.open, O_RDWR), 0, "from the kernel");
@@ -162,8 +162,8 @@ TEST_F(PassthroughTest, AFileThatCannotBeRegisteredIsNotMade) {
   ExpectNothingLeft();
 }
 
-TEST_F(PassthroughTest, WhatStatfsSaysIsFreeCanBeWritten) {
-  // Something was stored and removed: what was reserved for it counts as free again.
+TEST_F(PassthroughTest, FreeBytesOfStatfsCanBeWritten) {
+  // A file was stored and removed. Its reserved bytes count as free again.
   for (int i = 0; i < 500; ++i) {
     const std::string name = "file" + std::to_string(i);
     me_.Forget(Ino(me_.Mknod(kRootInode, name)));
@@ -179,7 +179,7 @@ TEST_F(PassthroughTest, WhatStatfsSaysIsFreeCanBeWritten) {
   EXPECT_EQ(Must(fs_->Statfs(me_.context(), {kRootInode})).blocks_free, 0u);
   EXPECT_EQ(pwrite(served.get(), "x", 1, static_cast<off_t>(free)), -1);
   EXPECT_EQ(errno, ENOSPC);
-  // Nor is there room for names.
+  // There is no space for names either.
   Result<Entry> more = me_.Mknod(kRootInode, "0");
   for (int i = 1; more.ok(); ++i) more = me_.Mknod(kRootInode, std::to_string(i));
   EXPECT_THAT(more, Fails(ENOSPC));

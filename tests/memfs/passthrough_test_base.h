@@ -1,5 +1,5 @@
-// MemFs over the private tmpfs, with files that the kernel reads and writes by itself: a test does
-// as the kernel does, through FakeBackingFiles.
+// MemFs over the private tmpfs, with passthrough files. A test acts as the kernel through
+// FakeBackingFiles.
 
 #ifndef MEMFUSE_TESTS_MEMFS_PASSTHROUGH_TEST_BASE_H_
 #define MEMFUSE_TESTS_MEMFS_PASSTHROUGH_TEST_BASE_H_
@@ -14,7 +14,7 @@
 
 namespace memfuse::memfs {
 
-// Fails where no tmpfs can be mounted.
+// Fails if no tmpfs can be mounted.
 class PassthroughTest : public MemFsTest {
  protected:
   static constexpr uint64_t kLimit = uint64_t{16} << 20;
@@ -31,7 +31,7 @@ class PassthroughTest : public MemFsTest {
     EXPECT_GT(made.open.backing_id, 0);
     return made;
   }
-  // Opens as the kernel does, once OPEN or CREATE was answered.
+  // Opens the file as the kernel does after a reply to OPEN or CREATE.
   base::UniqueFd Serve(const OpenResult& open, int flags) {
     base::UniqueFd file = backing_.Open(open.backing_id, flags);
     EXPECT_TRUE(file.valid());
@@ -42,7 +42,7 @@ class PassthroughTest : public MemFsTest {
               static_cast<ssize_t>(data.size()));
   }
   CacheSeconds Valid(InodeNumber ino) { return Must(me_.Getattr(ino)).attributes_valid; }
-  // Goes back to what an empty file system holds.
+  // Waits until the usage is that of an empty file system.
   void ExpectNothingLeft() {
     EXPECT_EQ(backing_.count(), 0u);
     ExpectEmpty();
@@ -55,7 +55,7 @@ class PassthroughTest : public MemFsTest {
  private:
   static MemoryFileSystemOptions Options() {
     MemoryFileSystemOptions options = SmallOptions(kLimit);
-    // Without the right to mount there is nothing to test, but a fixture.
+    // Without the privilege to mount, only the fixture exists and there is nothing to test.
     options.data = MayMountTmpfs() ? DataKind::kPassthrough : DataKind::kDaemon;
     return options;
   }

@@ -1,5 +1,5 @@
-// Many threads on a few files that the kernel serves by itself: every open is served, what a look
-// says is possible, and nothing is left at the end. Worth running under ThreadSanitizer.
+// Many threads on a few passthrough files. Every open succeeds, fstat returns only possible values,
+// and nothing is left at the end. Useful under ThreadSanitizer.
 
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -34,7 +34,7 @@ class PassthroughThreadsTest : public MemFsTest {
   PassthroughThreadsTest() : MemFsTest(Options()) {}
   void SetUp() override {
     ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
-    // Breaking a lease, as the daemon is used to.
+    // Breaks a lease, as the daemon does.
     std::signal(SIGIO, SIG_IGN);
     ASSERT_TRUE(fs_->Connected(&backing_).ok());
     for (int i = 0; i < kFiles; ++i) {
@@ -46,7 +46,7 @@ class PassthroughThreadsTest : public MemFsTest {
     std::signal(SIGIO, SIG_DFL);
   }
 
-  // What a thread that has a file open does through the kernel.
+  // What a thread with an open file does through the kernel.
   void Serve(const OpenResult& open, int flags, std::mt19937_64* random) {
     const base::UniqueFd served = backing_.Open(open.backing_id, flags);
     if (!served.valid()) {
@@ -105,7 +105,7 @@ class PassthroughThreadsTest : public MemFsTest {
         Look(file);
     }
   }
-  // Errors that lack of space, and copies onto themselves, may bring.
+  // The errors that a lack of space and copies onto the same range may return.
   void Check(int error) {
     if (error != 0 && error != ENOSPC && error != EINVAL) ++failed_;
   }
@@ -114,7 +114,7 @@ class PassthroughThreadsTest : public MemFsTest {
     if (!found.ok() || found->attributes.size > kReach || found->attributes.blocks * 512 > 120000) {
       ++failed_;
     }
-    // No byte but those that somebody wrote.
+    // Every byte was written by one of the threads.
     const Result<std::string> data = me_.Read(file, 0, kReach);
     if (!data.ok() || data->find_first_not_of(std::string("kd\0", 3)) != std::string::npos) {
       ++failed_;
@@ -127,7 +127,7 @@ class PassthroughThreadsTest : public MemFsTest {
   std::atomic<int> not_served_{0};
 };
 
-TEST_F(PassthroughThreadsTest, AFewFilesStandManyThreads) {
+TEST_F(PassthroughThreadsTest, ManyThreadsOnFewFiles) {
   constexpr unsigned kThreads = 8;
   constexpr int kSteps = 1500;
   std::vector<std::thread> threads;
@@ -141,7 +141,7 @@ TEST_F(PassthroughThreadsTest, AFewFilesStandManyThreads) {
   EXPECT_EQ(failed_, 0);
   EXPECT_EQ(not_served_, 0);
 
-  // Nobody has a file open: all of it is known, and stays.
+  // No thread has a file open. All attributes are known and do not change.
   EXPECT_EQ(backing_.count(), size_t{kFiles});
   const MemoryFileSystemUsage usage = fs_->Usage();
   EXPECT_LE(usage.bytes_used, usage.size_limit);

@@ -1,4 +1,5 @@
-// The times of files that the kernel reads and writes by itself, beside those that calls move.
+// The times of passthrough files under the kernel's reads and writes and under calls that set
+// times.
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -22,7 +23,7 @@ class PassthroughTimesTest : public PassthroughTest {
     const char* name;
     std::function<Result<void>()> call;
   };
-  // Whatever moves the ctime of a file without its data; one after the other. Begins with the name
+  // Each operation that moves the ctime of a file without its data, in turn. The first name is
   // "file".
   std::vector<Change> Changes(InodeNumber file) {
     for (const char* other : {"target", "partner", "source"})
@@ -58,7 +59,7 @@ class PassthroughTimesTest : public PassthroughTest {
   }
 };
 
-TEST_F(PassthroughTimesTest, ChosenTimesStayUntilTheNextWrite) {
+TEST_F(PassthroughTimesTest, ExplicitTimesStayUntilTheNextWrite) {
   const CreateResult made = Create("file", O_RDWR);
   const UniqueFd served = Serve(made.open, O_RDWR);
   Write(served, 0, "data");
@@ -89,7 +90,7 @@ TEST_F(PassthroughTimesTest, TheFirstOpenMovesNoTime) {
   EXPECT_EQ(Stat(file).mtime, kOld);
 }
 
-// What moves ctime without the data does not undo it when the data is looked at.
+// An operation that moves ctime without the data keeps its ctime when the store calls fstat.
 TEST_F(PassthroughTimesTest, CtimeNeverGoesBack) {
   const CreateResult made = Create("file", O_RDWR);
   const InodeNumber file = made.entry.ino;
@@ -113,7 +114,7 @@ TEST_F(PassthroughTimesTest, CtimeNeverGoesBack) {
   }
 }
 
-// A write that nobody has looked at came before the change, and shows its own time.
+// A write that the store has not seen came before the change, and has its own time.
 TEST_F(PassthroughTimesTest, AWriteIsNotLaterThanTheChangeThatFollowsIt) {
   for (const uint32_t flags : {O_WRONLY, O_RDWR}) {
     for (const bool closed : {false, true}) {

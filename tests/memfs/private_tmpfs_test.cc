@@ -20,14 +20,15 @@ using ::testing::HasSubstr;
 constexpr uid_t kNobody = 65534;
 constexpr uint32_t kTmpfsMagic = 0x01021994;
 
-// Runs `f` as somebody who may do nothing; its result, below 256, comes back.
+// Runs `f` as an unprivileged user; returns its result, which must be below 256.
 int AsNobody(const std::function<int()>& f) {
   const pid_t child = fork();
   if (child == 0) {
     if (setresgid(kNobody, kNobody, kNobody) != 0 || setresuid(kNobody, kNobody, kNobody) != 0) {
       _exit(255);
     }
-    // Whose ids have changed does not own its files in /proc until it executes a program.
+    // After its user ID has changed, a process does not own its files in /proc until it executes a
+    // program.
     prctl(PR_SET_DUMPABLE, 1);
     _exit(f());
   }
@@ -63,7 +64,7 @@ TEST(PrivateFileTest, IsAFileOnATmpfs) {
   EXPECT_EQ(OpenDescriptors(), before);
 }
 
-TEST(PrivateFileTest, IsHadByAnOrdinaryUserToo) {
+TEST(PrivateFileTest, WorksForAnUnprivilegedUserToo) {
   EXPECT_EQ(AsNobody([] {
               const size_t before = OpenDescriptors();
               PrivateTmpfsOptions options;
@@ -77,7 +78,7 @@ TEST(PrivateFileTest, IsHadByAnOrdinaryUserToo) {
             0);
 }
 
-TEST(PrivateFileTest, NoswapIsNotForAnOrdinaryUser) {
+TEST(PrivateFileTest, NoswapFailsForAnUnprivilegedUser) {
   EXPECT_EQ(AsNobody([] {
               PrivateTmpfsOptions options;
               options.noswap = true;
@@ -96,7 +97,7 @@ TEST(PrivateFileTest, RefusesWhatTmpfsDoesNotKnow) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("huge=sometimes"));
 }
 
-TEST(PrivateTmpfsTest, IsNotForAnOrdinaryUser) {
+TEST(PrivateTmpfsTest, FailsForAnUnprivilegedUser) {
   EXPECT_EQ(AsNobody([] {
               const absl::Status status = MountPrivateTmpfs({}).status();
               if (status.code() != absl::StatusCode::kPermissionDenied) return 1;

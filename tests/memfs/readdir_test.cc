@@ -24,7 +24,7 @@ TEST_F(ReaddirTest, Errors) {
   EXPECT_TRUE(listing.items.empty());
 }
 
-TEST_F(ReaddirTest, TellsNamesNumbersAndTypes) {
+TEST_F(ReaddirTest, ReturnsNamesNumbersAndTypes) {
   const InodeNumber dir = Ino(me_.Mkdir(kRootInode, "dir"));
   const InodeNumber sub = Ino(me_.Mkdir(dir, "sub"));
   const InodeNumber file = Ino(me_.Mknod(dir, "file"));
@@ -45,7 +45,7 @@ TEST_F(ReaddirTest, TellsNamesNumbersAndTypes) {
   EXPECT_EQ(listing.items.size(), expected.size());
 }
 
-TEST_F(ReaddirTest, GoesOnWhereItWasFull) {
+TEST_F(ReaddirTest, ContinuesAfterAFullBuffer) {
   for (const char* name : {"a", "b", "c"}) ASSERT_THAT(me_.Mknod(kRootInode, name), Succeeds());
   std::vector<std::string> names;
   uint64_t offset = 0;
@@ -84,7 +84,7 @@ TEST_F(ReaddirTest, PlusGivesALookupForEachEntryButTheDots) {
   ExpectEmpty();
 }
 
-// Whether READDIRPLUS says anything of the only entry of `dir`.
+// Whether READDIRPLUS returns attributes for the only entry of `dir`.
 bool Describes(const Caller& caller, InodeNumber dir) {
   Listing listing;
   EXPECT_THAT(caller.Readdir(dir, 0, true, &listing), Succeeds());
@@ -94,11 +94,12 @@ bool Describes(const Caller& caller, InodeNumber dir) {
   return described != kNoInode;
 }
 
-TEST_F(ReaddirTest, PlusSaysNothingOfWhatTheKernelKnows) {
+TEST_F(ReaddirTest, PlusOmitsAttributesWithKernelAttrsValid) {
   const InodeNumber dir = Ino(me_.Mkdir(kRootInode, "dir"));
   const InodeNumber file = Ino(me_.Mknod(dir, "file"));
   EXPECT_FALSE(Describes(me_, dir));
-  // Each of these leaves the kernel with attributes that it has to ask for; and then it has them.
+  // Each operation makes the kernel drop its attributes of the inode. The next READDIRPLUS returns
+  // them.
   const std::vector<std::function<void()>> changes = {
       [&] {
         ASSERT_THAT(me_.Open(file, O_WRONLY), Succeeds());
@@ -123,7 +124,7 @@ TEST_F(ReaddirTest, PlusSaysNothingOfWhatTheKernelKnows) {
     EXPECT_TRUE(Describes(me_, dir)) << i;
     EXPECT_FALSE(Describes(me_, dir)) << i;
   }
-  // An open file changes without a word, until its attributes are set.
+  // An open file changes without a request, until its attributes are set.
   ASSERT_THAT(me_.Open(file, O_WRONLY), Succeeds());
   ASSERT_THAT(me_.Getattr(file), Succeeds());
   EXPECT_TRUE(Describes(me_, dir));
@@ -132,14 +133,14 @@ TEST_F(ReaddirTest, PlusSaysNothingOfWhatTheKernelKnows) {
   EXPECT_FALSE(Describes(me_, dir));
   ASSERT_THAT(me_.Release(file), Succeeds());
   EXPECT_FALSE(Describes(me_, dir));
-  // Of a file with two names the kernel may know the other one.
+  // The kernel may have the attributes of a file with two names through the other name.
   ASSERT_THAT(me_.Link(file, kRootInode, "other"), Succeeds());
   ASSERT_THAT(me_.Getattr(file), Succeeds());
   EXPECT_TRUE(Describes(me_, dir));
   EXPECT_TRUE(Describes(me_, dir));
 }
 
-TEST_F(ReaddirTest, PlusTellsAgainOfADirectoryThatWasListedOrChanged) {
+TEST_F(ReaddirTest, PlusReturnsAttributesAfterADirectoryWasListedOrChanged) {
   const InodeNumber dir = Ino(me_.Mkdir(kRootInode, "dir"));
   const InodeNumber sub = Ino(me_.Mkdir(dir, "sub"));
   EXPECT_FALSE(Describes(me_, dir));
@@ -155,7 +156,7 @@ TEST_F(ReaddirTest, PlusTellsAgainOfADirectoryThatWasListedOrChanged) {
   EXPECT_FALSE(Describes(me_, dir));
 }
 
-TEST_F(ReaddirTest, WithoutPlusNoLookupIsGiven) {
+TEST_F(ReaddirTest, WithoutPlusNoLookupIsCounted) {
   const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
   Listing listing;
   ASSERT_THAT(me_.Readdir(kRootInode, 0, false, &listing), Succeeds());
@@ -187,8 +188,8 @@ TEST_F(ReaddirTest, NewEntriesShowAfterRewinding) {
   EXPECT_THAT(again.Names(), ElementsAre(".", "..", "new", "old"));
 }
 
-// Each step renames the entry that was delivered, or makes two new ones: the listing ends with what
-// was there when it began.
+// Each step renames the delivered entry or makes two new ones. The listing ends with the entries
+// that existed when it began.
 TEST_F(ReaddirTest, AListingEndsWhileEntriesAreRenamedAndMade) {
   constexpr int kEntries = 50;
   for (const bool rename : {true, false}) {
@@ -219,8 +220,8 @@ TEST_F(ReaddirTest, AListingEndsWhileEntriesAreRenamedAndMade) {
   }
 }
 
-// A listing in small pieces while entries come and go, also under names that were there before:
-// each lasting entry comes once, and cookies only fall.
+// A listing with a small buffer while entries are made and removed, also under reused names. Each
+// lasting entry is delivered once, and cookies only decrease.
 TEST_F(ReaddirTest, LastingEntriesComeOnceWhateverHappensToOthers) {
   for (const unsigned seed : {1u, 2u, 3u, 4u}) {
     std::mt19937 random(seed);

@@ -1,4 +1,4 @@
-// The thread that frees large files, and waiting for what was removed.
+// The thread that frees large files, and waiting for removed inodes.
 
 #include "src/memfs/reclaim.h"
 
@@ -59,7 +59,7 @@ class ReclaimTest : public testing::Test {
   static void Write(const base::RefPtr<Inode>& file, uint64_t offset, const std::string& data) {
     EXPECT_THAT(DataOf(file)->Write(offset, Payload(absl::MakeConstSpan(data))), Succeeds());
   }
-  // Until the condition holds, which something reclaimed makes true.
+  // Waits until the condition holds; a reclaimed file makes it true.
   template <typename Condition>
   bool Await(Condition condition) {
     for (;;) {
@@ -74,7 +74,7 @@ class ReclaimTest : public testing::Test {
   bool AwaitAll() {
     return Await([this] { return !reclaim_.pending(); });
   }
-  // How long a wait takes that nothing ends.
+  // The duration of a wait that no event ends.
   base::MonotonicClock::duration TimeOf(uint32_t owner, BlockingObserver* blocking,
                                         bool expected = true) {
     const base::MonotonicTime begin = base::MonotonicClock::now();
@@ -90,7 +90,7 @@ class ReclaimTest : public testing::Test {
   uint64_t last_ino_ = 1;
 };
 
-TEST_F(ReclaimTest, TakesLargeFilesOnly) {
+TEST_F(ReclaimTest, AcceptsLargeFilesOnly) {
   reclaim_.Start();
   EXPECT_FALSE(reclaim_.FreeInBackground(NewFile(Reclaim::kLargeFile - 4096)));
   EXPECT_TRUE(reclaim_.FreeInBackground(NewFile(Reclaim::kLargeFile)));
@@ -99,7 +99,7 @@ TEST_F(ReclaimTest, TakesLargeFilesOnly) {
   EXPECT_EQ(resources_.budget.bytes_used(), 0u);
 }
 
-TEST_F(ReclaimTest, TakesNothingWithoutItsThread) {
+TEST_F(ReclaimTest, AcceptsNothingWithoutItsThread) {
   const base::RefPtr<Inode> file = NewFile(Reclaim::kLargeFile);
   EXPECT_FALSE(reclaim_.FreeInBackground(file));
   reclaim_.Start();
@@ -109,9 +109,9 @@ TEST_F(ReclaimTest, TakesNothingWithoutItsThread) {
   EXPECT_TRUE(reclaim_.FreeInBackground(file));
 }
 
-TEST_F(ReclaimTest, FreesPieceByPieceAndInTheEndAll) {
+TEST_F(ReclaimTest, FreesAFileInPieces) {
   reclaim_.Start();
-  // Over the edge of two pieces, in the middle of a hole, and at the end of all.
+  // Data across the border of two pieces, in the middle of a hole, and at the end.
   base::RefPtr<Inode> file = NewFile(uint64_t{130} << 20);
   Write(file, uint64_t{5} << 40, "far");
   Write(file, kMaxFileSize - (10 << 20), "end");
@@ -125,7 +125,7 @@ TEST_F(ReclaimTest, FreesPieceByPieceAndInTheEndAll) {
   EXPECT_EQ(reclaim_.bytes_in_background(), 0u);
 }
 
-TEST_F(ReclaimTest, AFileThatItTakesCountsOnceAsPending) {
+TEST_F(ReclaimTest, AnAcceptedFileCountsOnceAsPending) {
   reclaim_.Start();
   const base::RefPtr<Inode> file = NewFile(Reclaim::kLargeFile);
   {
@@ -140,7 +140,7 @@ TEST_F(ReclaimTest, AFileThatItTakesCountsOnceAsPending) {
   EXPECT_LE(reclaim_.pending_bytes(), Reclaim::kLargeFile);
 }
 
-TEST_F(ReclaimTest, WhatIsLeftAtTheEndIsFreed) {
+TEST_F(ReclaimTest, TheDestructorFreesPendingFiles) {
   for (int round = 0; round < 2; ++round) {
     reclaim_.Start();
     for (int i = 0; i < 20; ++i) {
@@ -154,17 +154,17 @@ TEST_F(ReclaimTest, WhatIsLeftAtTheEndIsFreed) {
   }
 }
 
-TEST_F(ReclaimTest, ThereIsNothingToWaitForAtFirst) {
+TEST_F(ReclaimTest, AWaitWithoutRemovedInodesReturnsAtOnce) {
   EXPECT_FALSE(reclaim_.Wait(kAlice, &thread_, Never));
   EXPECT_EQ(thread_.blocked, 0);
 }
 
-TEST_F(ReclaimTest, AWaitEndsWithTheLastOfThoseThatWereThere) {
+TEST_F(ReclaimTest, AWaitEndsWithTheLastInodeRemovedBeforeIt) {
   const RemovedInodes::Ticket first = resources_.removed.Add(kAlice, 1);
   const RemovedInodes::Ticket second = resources_.removed.Add(kBob, 1);
   RemovedInodes::Ticket later;
   std::thread kernel([&] {
-    // Once the wait has begun.
+    // Removed after the wait has begun.
     resources_.removed.Remove(first);
     later = resources_.removed.Add(kAlice, 1);
     resources_.removed.Remove(second);
@@ -177,7 +177,7 @@ TEST_F(ReclaimTest, AWaitEndsWithTheLastOfThoseThatWereThere) {
   resources_.removed.Remove(later);
 }
 
-TEST_F(ReclaimTest, AWaitEndsWhenThereIsEnough) {
+TEST_F(ReclaimTest, AWaitEndsWhenThereIsEnoughSpace) {
   const RemovedInodes::Ticket ticket = resources_.removed.Add(kAlice, 1);
   int looks = 0;
   EXPECT_TRUE(reclaim_.Wait(kAlice, &thread_, [&] {
@@ -188,7 +188,7 @@ TEST_F(ReclaimTest, AWaitEndsWhenThereIsEnough) {
   resources_.removed.Remove(ticket);
 }
 
-TEST_F(ReclaimTest, AWaitIsForTheBackgroundToo) {
+TEST_F(ReclaimTest, AWaitIncludesTheBackgroundThread) {
   reclaim_.Start();
   EXPECT_TRUE(reclaim_.FreeInBackground(NewFile(uint64_t{200} << 20)));
   (void)reclaim_.Wait(kAlice, &thread_, Never);
@@ -196,8 +196,8 @@ TEST_F(ReclaimTest, AWaitIsForTheBackgroundToo) {
   EXPECT_EQ(resources_.budget.bytes_used(), 0u);
 }
 
-// A program keeps a removed file by a descriptor of O_PATH.
-TEST_F(ReclaimTest, AnInodeThatStaysIsWaitedForBrieflyAndNotAgainSoon) {
+// A program keeps a removed file by a descriptor with O_PATH.
+TEST_F(ReclaimTest, TheWaitForAKeptInodeIsShortAndNotRepeatedSoon) {
   const RemovedInodes::Ticket ticket = resources_.removed.Add(kAlice, 1);
   EXPECT_GE(TimeOf(kAlice, &thread_), Reclaim::kOwnTimeout);
   EXPECT_EQ(thread_.blocked, 1);
@@ -207,10 +207,10 @@ TEST_F(ReclaimTest, AnInodeThatStaysIsWaitedForBrieflyAndNotAgainSoon) {
   resources_.removed.Remove(ticket);
 }
 
-TEST_F(ReclaimTest, AnInodeThatAnotherUserKeepsIsWaitedForLess) {
+TEST_F(ReclaimTest, TheWaitForAnInodeKeptByAnotherUserIsShorter) {
   const RemovedInodes::Ticket ticket = resources_.removed.Add(kAlice, 1);
   EXPECT_GE(TimeOf(kBob, &thread_), Reclaim::kOthersTimeout);
-  // Nor are those that Alice removes now.
+  // The wait for inodes that Alice removes now is shorter, too.
   const RemovedInodes::Ticket second = resources_.removed.Add(kAlice, 1);
   (void)TimeOf(kBob, &thread_, /*expected=*/false);
   EXPECT_EQ(thread_.blocked, 1);
@@ -218,16 +218,16 @@ TEST_F(ReclaimTest, AnInodeThatAnotherUserKeepsIsWaitedForLess) {
   resources_.removed.Remove(second);
 }
 
-TEST_F(ReclaimTest, AThreadThatNobodyReplacesWaitsLess) {
+TEST_F(ReclaimTest, AThreadWithoutASpareWorkerWaitsLess) {
   const RemovedInodes::Ticket ticket = resources_.removed.Add(kAlice, 1);
   const base::MonotonicClock::duration time = TimeOf(kAlice, nullptr);
   EXPECT_GE(time, Reclaim::kOthersTimeout);
-  // It does not wait once more.
+  // The thread does not wait a second time.
   (void)TimeOf(kAlice, nullptr, /*expected=*/false);
   resources_.removed.Remove(ticket);
 }
 
-TEST_F(ReclaimTest, NoMoreThanAFewWaitAtATime) {
+TEST_F(ReclaimTest, TheNumberOfWaitingThreadsIsLimited) {
   const RemovedInodes::Ticket ticket = resources_.removed.Add(kAlice, 1);
   std::atomic<int> waiting{0};
   std::vector<std::thread> threads;

@@ -53,7 +53,7 @@ TEST_F(RemoveTest, UnlinkMovesTheTimesOfFileAndParent) {
   EXPECT_EQ(MovedTimes(file), "c");
 }
 
-TEST_F(RemoveTest, ARemovedDirectoryHasNoLinksAndTakesNoNames) {
+TEST_F(RemoveTest, ARemovedDirectoryHasNoLinksAndAcceptsNoNames) {
   const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
   const InodeNumber dir = Ino(me_.Mkdir(kRootInode, "dir"));
   EXPECT_EQ(Stat(kRootInode).nlink, 3u);
@@ -74,7 +74,7 @@ TEST_F(RemoveTest, ARemovedDirectoryHasNoLinksAndTakesNoNames) {
   EXPECT_THAT(listing.Names(), ::testing::ElementsAre(".", ".."));
 }
 
-TEST_F(RemoveTest, EverythingIsGivenBack) {
+TEST_F(RemoveTest, EverythingIsReleased) {
   const InodeNumber dir = Ino(me_.Mkdir(kRootInode, "dir"));
   const InodeNumber file = Ino(me_.Create(dir, "file"));
   const InodeNumber link = Ino(me_.Symlink(dir, "link", std::string(1000, 't')));

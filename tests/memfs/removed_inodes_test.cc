@@ -47,7 +47,7 @@ TEST(RemovedInodesTest, ATicketKeepsLargeSizesAndEveryOwner) {
   }
 }
 
-TEST(RemovedInodesTest, AnnouncesWhatGoes) {
+TEST(RemovedInodesTest, NotifiesWhenAnInodeGoes) {
   RemovedInodes removed;
   const RemovedInodes::Ticket ticket = removed.Add(kAlice, 1);
   const uint64_t seen = removed.progress()->version();

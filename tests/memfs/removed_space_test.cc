@@ -1,5 +1,5 @@
-// Space of removed files: when it counts as free, and which operations wait for it. Long
-// operations, for which another thread serves meanwhile.
+// The space of removed files: when it counts as free, and which operations wait for it. Long
+// operations, during which a spare worker serves other requests.
 
 #include <fcntl.h>
 
@@ -20,14 +20,15 @@ namespace {
 constexpr uint64_t kLimit = uint64_t{64} << 20;
 constexpr uint64_t kMax = uint64_t{60} << 20;
 
-class CountingSeat final : public BlockingObserver {
+class CountingObserver final : public BlockingObserver {
  public:
   void BeginBlocking() override {
     ++left_;
     if (on_leave) on_leave();
   }
   void EndBlocking() override { ++returned_; }
-  // Since it was asked last. Who left has returned.
+  // The number of calls since the last call of this method. Each BeginBlocking must have its
+  // EndBlocking.
   int Left() {
     EXPECT_EQ(left_, returned_);
     returned_ = 0;
@@ -50,7 +51,7 @@ MemoryFileSystemOptions Options(DataKind kind) {
 class SpaceOfRemovedFilesTest : public MemFsTest, public testing::WithParamInterface<DataKind> {
  protected:
   SpaceOfRemovedFilesTest() : MemFsTest(Options(GetParam())) {
-    caller_.set_seat(&blocking_observer_);
+    caller_.set_blocking_observer(&blocking_observer_);
   }
   void SetUp() override {
     ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
@@ -58,7 +59,7 @@ class SpaceOfRemovedFilesTest : public MemFsTest, public testing::WithParamInter
   }
   void TearDown() override { fs_->Disconnected(); }
 
-  // A closed file of that name with that much data.
+  // Makes a closed file of that name with that much data.
   InodeNumber NewFile(const std::string& name, uint64_t bytes) {
     const InodeNumber ino = Ino(caller_.Create(kRootInode, name, 0644, 0, O_WRONLY));
     EXPECT_THAT(caller_.Fallocate(ino, 0, 0, bytes), Succeeds()) << bytes;
@@ -71,8 +72,8 @@ class SpaceOfRemovedFilesTest : public MemFsTest, public testing::WithParamInter
   }
   uint64_t Free() { return Must(fs_->Statfs(caller_.context(), {kRootInode})).blocks_free * 4096; }
   uint64_t FreeInodes() { return Must(fs_->Statfs(caller_.context(), {kRootInode})).inodes_free; }
-  // Runs `operation` where there is space for it only once the kernel has let go of `removed`: it
-  // waits, and the FORGET comes while it does.
+  // Runs `operation`, which has space only after the kernel has sent FORGET for `removed`. The
+  // operation waits, and FORGET arrives during the wait.
   void ExpectWaits(InodeNumber removed, const std::function<Result<void>()>& operation) {
     blocking_observer_.on_leave = [=] { me_.Forget(removed); };
     EXPECT_THAT(operation(), Succeeds());
@@ -81,11 +82,11 @@ class SpaceOfRemovedFilesTest : public MemFsTest, public testing::WithParamInter
   }
 
   FakeBackingFiles backing_;
-  CountingSeat blocking_observer_;
+  CountingObserver blocking_observer_;
   Caller caller_{fs_.get()};
 };
 
-TEST_P(SpaceOfRemovedFilesTest, CountsAsFreeBeforeTheKernelLetsGo) {
+TEST_P(SpaceOfRemovedFilesTest, CountsAsFreeBeforeForget) {
   const uint64_t before = Free();
   const uint64_t inodes_before = FreeInodes();
   const InodeNumber file = NewFile("file", 1 << 20);
@@ -104,13 +105,13 @@ TEST_P(SpaceOfRemovedFilesTest, OfLargeFilesCountsAsFreeAtOnce) {
   const uint64_t before = Free();
   for (int i = 0; i < 5; ++i) {
     Remove("file", NewFile("file", kMax));
-    // But for its page table, until it is free.
+    // The data counts as free; the page table does when it is freed.
     EXPECT_GE(Free(), before - kMax / 1000);
     EXPECT_LE(Free(), before);
   }
 }
 
-// A file that is named or opened again is not removed.
+// A file that gets a name or is opened again is not removed.
 TEST_P(SpaceOfRemovedFilesTest, CountsAsUsedAgainWithANameOrAnOpen) {
   const uint64_t before = Free();
   const CreateResult made = Must(caller_.Tmpfile(kRootInode, 0644, 0, O_WRONLY));
@@ -126,22 +127,22 @@ TEST_P(SpaceOfRemovedFilesTest, CountsAsUsedAgainWithANameOrAnOpen) {
   EXPECT_EQ(Free(), before);
   EXPECT_THAT(caller_.Link(file, kRootInode, "name"), Succeeds());
   EXPECT_LE(Free(), used);
-  // Nobody waits for it.
+  // No operation waits for it.
   EXPECT_THAT(caller_.Fallocate(file, 0, 0, kLimit * 2), Fails(ENOSPC));
   EXPECT_EQ(blocking_observer_.Left(), 1) << "a long operation";
 }
 
-TEST_P(SpaceOfRemovedFilesTest, TheSpaceOfALargeFileIsThereForTheNext) {
+TEST_P(SpaceOfRemovedFilesTest, SpaceOfALargeFileIsFreeForTheNextOne) {
   for (int i = 0; i < 5; ++i) Remove("file", NewFile("file", kMax));
 }
 
-TEST_P(SpaceOfRemovedFilesTest, OfAReplacedFileIsThereForTheNext) {
+TEST_P(SpaceOfRemovedFilesTest, OfAReplacedFileIsFreeForTheNextOne) {
   const InodeNumber first = NewFile("file", kMax / 2);
   (void)NewFile("other", kMax / 2);
   const InodeNumber third = Ino(caller_.Create(kRootInode, "third", 0644, 0, O_WRONLY));
   EXPECT_THAT(caller_.Rename(kRootInode, "other", kRootInode, "file"), Succeeds());
   (void)blocking_observer_.Left();
-  // As a write, which does not give the thread away by itself.
+  // A write, which does not call BeginBlocking for its own work.
   ExpectWaits(first, [&]() -> Result<void> {
     for (uint64_t at = 0; at < kMax / 2; at += 1 << 20) {
       MEMFUSE_ASSIGN_OR_RETURN(const size_t count,
@@ -152,7 +153,7 @@ TEST_P(SpaceOfRemovedFilesTest, OfAReplacedFileIsThereForTheNext) {
   });
 }
 
-TEST_P(SpaceOfRemovedFilesTest, InodesAreThereForTheNext) {
+TEST_P(SpaceOfRemovedFilesTest, InodesAreFreeForTheNextOne) {
   EXPECT_THAT(fs_->SetLimits(0, 10), Succeeds());
   for (int i = 0; i < 8; ++i) (void)Ino(caller_.Symlink(kRootInode, std::to_string(i), "target"));
   for (const bool directory : {true, false}) {
@@ -173,8 +174,8 @@ TEST_P(SpaceOfRemovedFilesTest, InodesAreThereForTheNext) {
   }
 }
 
-// Every operation that takes space: nothing is left but in a file that was just removed.
-TEST_P(SpaceOfRemovedFilesTest, IsThereForEveryOperation) {
+// Every operation that needs space, while all space belongs to a file that was just removed.
+TEST_P(SpaceOfRemovedFilesTest, IsFreeForEveryOperation) {
   const InodeNumber file = Ino(caller_.Mknod(kRootInode, "file"));
   const std::string acl(
       "\2\0\0\0"
@@ -264,7 +265,7 @@ TEST_P(SpaceOfRemovedFilesTest, IsThereForEveryOperation) {
   }
 }
 
-TEST_P(SpaceOfRemovedFilesTest, LongWorkIsDoneWithoutASeat) {
+TEST_P(SpaceOfRemovedFilesTest, LongOperationsCallTheBlockingObserver) {
   const InodeNumber file = Ino(caller_.Create(kRootInode, "file", 0644, 0, O_RDWR));
   const InodeNumber copy = Ino(caller_.Create(kRootInode, "copy", 0644, 0, O_RDWR));
   EXPECT_THAT(caller_.Fallocate(file, 0, 0, kLongWork - 1), Succeeds());

@@ -26,7 +26,7 @@ bool IsDirectory(Kind kind) {
 // Source, target, flags, whether the two names are in one directory.
 using Pair = std::tuple<Kind, Kind, uint32_t, bool>;
 
-// What rename(2) says about the pair.
+// The result that rename(2) documents for the pair.
 int ExpectedError(const Pair& pair) {
   const auto [source, target, flags, same_parent] = pair;
   const bool exchange = (flags & RENAME_EXCHANGE) != 0;
@@ -68,7 +68,7 @@ class RenamePairTest : public MemFsTest, public ::testing::WithParamInterface<Pa
     if (ino == kNoInode || (Stat(ino).mode & S_IFMT) != S_IFDIR) return;
     EXPECT_EQ(Ino(me_.Lookup(ino, "..")), parent);
   }
-  // 2, and one for each directory in it.
+  // The link count of a directory: 2, plus one for each subdirectory.
   void ExpectNlinkFits(InodeNumber directory) {
     Listing listing;
     EXPECT_THAT(me_.Readdir(directory, 2, false, &listing), Succeeds());
@@ -134,7 +134,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 class RenameFlagsTest : public MemFsTest {};
 
-TEST_F(RenameFlagsTest, ExchangeIntoTheOwnSubtreeIsRefused) {
+TEST_F(RenameFlagsTest, ExchangeWithADescendantIsRefused) {
   const InodeNumber dir = Ino(me_.Mkdir(kRootInode, "dir"));
   const InodeNumber child = Ino(me_.Mkdir(dir, "child"));
   ASSERT_THAT(me_.Mknod(child, "leaf"), Succeeds());

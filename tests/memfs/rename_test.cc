@@ -44,11 +44,11 @@ TEST_F(RenameTest, ErrorsComeInTheirOrder) {
               Fails(ENOENT));
   EXPECT_THAT(me_.Rename(kRootInode, "file", kRootInode, "missing", RENAME_EXCHANGE),
               Fails(ENOENT));
-  // EEXIST before all that depends on types and places.
+  // EEXIST precedes all errors that depend on types and positions.
   EXPECT_THAT(me_.Rename(kRootInode, "dir", dir, "child", RENAME_NOREPLACE), Fails(EEXIST));
   EXPECT_THAT(me_.Rename(dir, "child", kRootInode, "dir", RENAME_NOREPLACE), Fails(EEXIST));
   EXPECT_THAT(me_.Rename(kRootInode, "file", kRootInode, "file", RENAME_NOREPLACE), Fails(EEXIST));
-  // Into itself or below.
+  // Into itself or a descendant.
   EXPECT_THAT(me_.Rename(kRootInode, "dir", dir, "new"), Fails(EINVAL));
   EXPECT_THAT(me_.Rename(kRootInode, "dir", dir, "child"), Fails(EINVAL));
   EXPECT_THAT(me_.Rename(kRootInode, "dir", child, "new"), Fails(EINVAL));
@@ -76,7 +76,7 @@ TEST_F(RenameTest, TheSameInodeUnderBothNamesStays) {
   EXPECT_EQ(MovedTimes(file), "");
 }
 
-TEST_F(RenameTest, GivesAFreeName) {
+TEST_F(RenameTest, MovesToAFreeName) {
   const InodeNumber dir = Ino(me_.Mkdir(kRootInode, "dir"));
   const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
   AgeTimes(kRootInode);
@@ -115,7 +115,7 @@ TEST_F(RenameTest, ReplacesAFile) {
   EXPECT_EQ(fs_->Usage().inodes_used, 2u);
 }
 
-TEST_F(RenameTest, AReplacedInodeThatNobodyKnowsIsGoneAtOnce) {
+TEST_F(RenameTest, AReplacedInodeWithoutLookupsIsFreedAtOnce) {
   const InodeNumber source = Ino(me_.Mknod(kRootInode, "source"));
   const InodeNumber target = Ino(me_.Mknod(kRootInode, "target"));
   me_.Forget(target);
@@ -148,7 +148,7 @@ TEST_F(RenameTest, ReplacesAnEmptyDirectory) {
   EXPECT_EQ(Stat(other).nlink, 0u);
 }
 
-TEST_F(RenameTest, ADirectoryTakesItsLinksAlong) {
+TEST_F(RenameTest, AMovedDirectoryMovesTheLinkCount) {
   const InodeNumber a = Ino(me_.Mkdir(kRootInode, "a"));
   const InodeNumber b = Ino(me_.Mkdir(a, "b"));
   const InodeNumber moved = Ino(me_.Mkdir(b, "moved"));
@@ -162,7 +162,7 @@ TEST_F(RenameTest, ADirectoryTakesItsLinksAlong) {
   EXPECT_EQ(Stat(b).nlink, 3u);
   EXPECT_EQ(Stat(kRootInode).nlink, 3u);
   EXPECT_EQ(Ino(me_.Lookup(moved, "..")), b);
-  // Turned round: what was above goes below.
+  // The positions are swapped: the former ancestor becomes the descendant.
   ASSERT_THAT(me_.Rename(b, "down", kRootInode, "top"), Succeeds());
   ASSERT_THAT(me_.Rename(kRootInode, "a", moved, "a"), Succeeds());
   EXPECT_EQ(Ino(me_.Lookup(a, "..")), moved);
@@ -203,7 +203,7 @@ TEST_F(FullRenameTest, NoSpaceComesLastAndChangesNothing) {
   EXPECT_EQ(fs_->Usage().bytes_used, used.bytes_used);
   EXPECT_EQ(fs_->Usage().inodes_used, used.inodes_used);
   EXPECT_EQ(Ino(me_.Lookup(kRootInode, "file")), file);
-  // Replacing needs no space.
+  // Replacing a name needs no space.
   EXPECT_THAT(me_.Rename(kRootInode, "file", dir, "inside"), Succeeds());
 }
 

@@ -10,20 +10,20 @@
 namespace memfuse::memfs {
 namespace {
 
-constexpr uint64_t kLimit = 1 << 20;  // a purse is filled with 256
+constexpr uint64_t kLimit = 1 << 20;  // Acquire refills a shard with 256
 constexpr uint64_t kMax = 1024;
 
-// Runs `f` in a thread of its own, which has a purse of its own.
+// Runs `f` in a new thread, which has its own shard.
 template <typename F>
-void Elsewhere(F f) {
+void InNewThread(F f) {
   std::thread thread(f);
   thread.join();
 }
 
-TEST(ShardedCounterTest, WhatIsInTheirPursesIsNotTaken) {
+TEST(ShardedCounterTest, AmountsInShardsAreNotUsed) {
   ShardedCounter counter(kLimit, kMax);
   for (int i = 0; i < 100; ++i) {
-    Elsewhere([&] {
+    InNewThread([&] {
       EXPECT_TRUE(counter.Acquire(10));
       EXPECT_EQ(counter.used(), 10u);
       EXPECT_EQ(counter.free(), kLimit - 10);
@@ -35,30 +35,30 @@ TEST(ShardedCounterTest, WhatIsInTheirPursesIsNotTaken) {
   EXPECT_GE(counter.free_lower_bound(), kLimit - 64 * kMax);
 }
 
-TEST(ShardedCounterTest, WhatIsInTheirPursesCanBeHadByAll) {
+TEST(ShardedCounterTest, AcquireDrainsOtherThreadsShards) {
   ShardedCounter counter(kLimit, kMax);
-  const auto fill_a_purse = [&] {
+  const auto fill_a_shard = [&] {
     EXPECT_TRUE(counter.Acquire(1));
     counter.Release(1);
   };
-  Elsewhere(fill_a_purse);
-  Elsewhere(fill_a_purse);
+  InNewThread(fill_a_shard);
+  InNewThread(fill_a_shard);
   EXPECT_TRUE(counter.Acquire(kLimit));
   EXPECT_FALSE(counter.Acquire(1));
-  Elsewhere([&] { EXPECT_FALSE(counter.Acquire(1)); });
+  InNewThread([&] { EXPECT_FALSE(counter.Acquire(1)); });
   counter.Release(kLimit);
-  Elsewhere(fill_a_purse);
+  InNewThread(fill_a_shard);
   EXPECT_EQ(counter.AcquireUpTo(2 * kLimit, 1), kLimit);
   counter.Release(kLimit);
-  Elsewhere(fill_a_purse);
+  InNewThread(fill_a_shard);
   EXPECT_TRUE(counter.LowerLimit(kLimit));
   EXPECT_EQ(counter.limit(), 0u);
-  Elsewhere([&] { EXPECT_FALSE(counter.Acquire(1)); });
+  InNewThread([&] { EXPECT_FALSE(counter.Acquire(1)); });
 }
 
-// Each makes sure that nothing was under way while it looked; what the others do for that must not
-// count, or none of them ends.
-TEST(ShardedCounterTest, ThoseWhoFindNothingDoNotHoldEachOtherUp) {
+// Before it fails, Acquire checks that no other thread moved amounts during its search. A failing
+// Acquire of another thread must not count as a move; otherwise none of them would end.
+TEST(ShardedCounterTest, FailingAcquiresDoNotBlockEachOther) {
   ShardedCounter counter(kLimit, kMax);
   ASSERT_TRUE(counter.Acquire(kLimit));
   std::vector<std::thread> threads;
@@ -72,9 +72,9 @@ TEST(ShardedCounterTest, ThoseWhoFindNothingDoNotHoldEachOtherUp) {
   EXPECT_EQ(counter.free(), kLimit);
 }
 
-TEST(ShardedCounterTest, ALimitThatIsSetHoldsForPursesToo) {
+TEST(ShardedCounterTest, SetLimitAppliesToShardsToo) {
   ShardedCounter counter(kLimit, kMax);
-  Elsewhere([&] {
+  InNewThread([&] {
     EXPECT_TRUE(counter.Acquire(7));
     counter.SetLimit(counter.used());
     EXPECT_FALSE(counter.Acquire(1));
@@ -84,7 +84,7 @@ TEST(ShardedCounterTest, ALimitThatIsSetHoldsForPursesToo) {
   });
 }
 
-TEST(ShardedCounterTest, PursesStaySmall) {
+TEST(ShardedCounterTest, ShardsStaySmall) {
   ShardedCounter counter(kLimit, kMax);
   EXPECT_TRUE(counter.Acquire(kLimit));
   for (uint64_t i = 0; i < kLimit; i += 64) counter.Release(64);
@@ -92,19 +92,19 @@ TEST(ShardedCounterTest, PursesStaySmall) {
   EXPECT_GE(counter.free_lower_bound(), kLimit - kMax);
 }
 
-TEST(ShardedCounterTest, ASmallLimitHasNoPurses) {
+TEST(ShardedCounterTest, ASmallLimitHasNoShards) {
   ShardedCounter counter(1000, kMax);
   EXPECT_TRUE(counter.Acquire(10));
   counter.Release(10);
   EXPECT_EQ(counter.free_lower_bound(), 1000u);
 }
 
-// Never more than the limit, never refused where nobody has it, nothing lost.
+// The sum never exceeds the limit, no Acquire fails while enough is free, and nothing is lost.
 TEST(ShardedCounterTest, ManyThreadsAtTheLimit) {
   constexpr int kThreads = 6;
   constexpr uint64_t kShare = 5000;
-  // Everybody can have a share at the same time, and what is taken in passing. The purses are
-  // small, so that they are filled and emptied all the time.
+  // All threads can hold a share at the same time, in addition to the temporary amounts. The shards
+  // are small, so that they are filled and drained all the time.
   constexpr uint64_t kPassing = 5 * 1000 + 10;
   ShardedCounter counter(kThreads * (kShare + kPassing), kMax);
   std::atomic<uint64_t> held{0};
@@ -144,8 +144,9 @@ TEST(ShardedCounterTest, ManyThreadsAtTheLimit) {
   EXPECT_EQ(failures, 0);
 }
 
-// A limit that moves between what is asked for and more refuses nobody, and holds.
-TEST(ShardedCounterTest, ManyThreadsBesideALimitThatMoves) {
+// A limit that moves, but stays above the total demand, makes no Acquire fail and is never
+// exceeded.
+TEST(ShardedCounterTest, ManyThreadsWithAMovingLimit) {
   constexpr int kThreads = 6;
   constexpr uint64_t kShare = 5000;
   constexpr uint64_t kLeast = kThreads * kShare;

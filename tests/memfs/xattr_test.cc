@@ -75,7 +75,7 @@ TEST_F(XattrTest, GetAndRemoveErrors) {
   EXPECT_THAT(me_.Removexattr(file_, "user.a"), Fails(ENODATA));
 }
 
-TEST(NoXattrTest, TheKernelIsToldNotToAsk) {
+TEST(NoXattrTest, WithoutXattrsTheKernelStopsAsking) {
   MemoryFileSystemOptions options = SmallOptions(1 << 20);
   options.xattr = false;
   const std::unique_ptr<MemFs> fs = MakeMemFs(options);
@@ -121,13 +121,13 @@ TEST_F(XattrTest, TrustedNamesAreListedForCapSysAdminOnly) {
     WithChild([] { return BecomeUser(77, uint32_t{1} << CAP_SYS_ADMIN); },
               [&](uint32_t pid) { EXPECT_EQ(listed_for(pid), all); });
   }
-  // A thread that cannot be found out; older kernels tell its user.
+  // The daemon cannot find the calling thread. An older kernel sends its user ID.
   EXPECT_EQ(listed_for(0), others);
   EXPECT_EQ(Must(me_.Listxattr(file_)), all);
   EXPECT_EQ(Must(Caller(fs_.get(), 1000).Listxattr(file_)), others);
 }
 
-TEST_F(XattrTest, ARemovedAttributeIsGivenBack) {
+TEST_F(XattrTest, ARemovedAttributeReleasesItsSpace) {
   const uint64_t before = fs_->Usage().bytes_used;
   ASSERT_THAT(me_.Setxattr(file_, "user.a", std::string(5000, 'v')), Succeeds());
   EXPECT_GE(fs_->Usage().bytes_used, before + 5000);
@@ -161,7 +161,7 @@ TEST_F(XattrTest, ChmodChangesTheAcl) {
   EXPECT_EQ(Permissions(), 0751u);
 }
 
-TEST_F(XattrTest, AnAclThatSaysNoMoreThanAModeIsNotKept) {
+TEST_F(XattrTest, AnAclEquivalentToAModeIsNotKept) {
   ASSERT_THAT(me_.Setxattr(file_, kAccessAclName, kNamedAcl), Succeeds());
   const std::string minimal = AclBytes({{kAclUserObj, 7}, {kAclGroupObj, 4}, {kAclOther, 1}});
   ASSERT_THAT(me_.Setxattr(file_, kAccessAclName, minimal), Succeeds());
@@ -169,7 +169,7 @@ TEST_F(XattrTest, AnAclThatSaysNoMoreThanAModeIsNotKept) {
   EXPECT_THAT(me_.Getxattr(file_, kAccessAclName), Fails(ENODATA));
 }
 
-TEST_F(XattrTest, AnAclIsTakenAwayByRemovalOrAnEmptyValue) {
+TEST_F(XattrTest, AnAclIsRemovedByRemovexattrOrAnEmptyValue) {
   ASSERT_THAT(me_.Setxattr(file_, kAccessAclName, kNamedAcl), Succeeds());
   ASSERT_THAT(me_.Setxattr(file_, kAccessAclName, ""), Succeeds());
   EXPECT_THAT(me_.Getxattr(file_, kAccessAclName), Fails(ENODATA));
@@ -184,7 +184,7 @@ TEST_F(XattrTest, AclErrors) {
   EXPECT_THAT(me_.Setxattr(file_, kAccessAclName, "nonsense"), Fails(EINVAL));
   EXPECT_THAT(me_.Setxattr(file_, kAccessAclName, AclBytes({}, 9)), Fails(EOPNOTSUPP));
   EXPECT_EQ(Permissions(), 0644u);
-  // Only directories hand something down, and links have no permissions.
+  // Only directories have default ACLs, and symbolic links have no permissions.
   EXPECT_THAT(me_.Setxattr(file_, kDefaultAclName, kNamedAcl), Fails(EACCES));
   EXPECT_THAT(me_.Setxattr(kRootInode, kDefaultAclName, kNamedAcl), Succeeds());
   const InodeNumber link = Ino(me_.Symlink(kRootInode, "link", "to"));
@@ -211,7 +211,7 @@ TEST_F(FullXattrTest, NoSpaceComesLastAndChangesNothing) {
   EXPECT_EQ(fs_->Usage().bytes_used, used);
 }
 
-TEST_F(XattrTest, RemovingAnAccessAclTakesTheSetGroupBitFromStrangers) {
+TEST_F(XattrTest, RemovingAnAccessAclClearsSetgidForNonMembers) {
   const auto mode_after = [this](const Caller& owner) {
     const InodeNumber dir = me_.Mkdir(kRootInode, "d", 02755)->ino;
     EXPECT_THAT(owner.Removexattr(dir, kAccessAclName), Succeeds());
@@ -222,7 +222,7 @@ TEST_F(XattrTest, RemovingAnAccessAclTakesTheSetGroupBitFromStrangers) {
   EXPECT_EQ(mode_after(Caller(fs_.get(), 1001, 1001)), 0755u);
   EXPECT_EQ(mode_after(Caller(fs_.get(), 1001, 0)), 02755u);
   EXPECT_EQ(mode_after(Caller(fs_.get(), 0, 1001)), 02755u);
-  // Without ids, the thread says it.
+  // A request without ids identifies the caller by its thread.
   const auto mode_after_thread = [&](uint32_t pid) {
     Caller caller(fs_.get());
     caller.set_thread(pid);

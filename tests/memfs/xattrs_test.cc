@@ -36,7 +36,7 @@ TEST_F(XattrsTest, FindsWhatWasSet) {
   EXPECT_FALSE(xattrs_.empty());
 }
 
-TEST_F(XattrsTest, CreateAndReplaceSayWhatHasToBeThere) {
+TEST_F(XattrsTest, CreateAndReplaceCheckForExistence) {
   EXPECT_THAT(Set("user.a", "1", XATTR_REPLACE), Fails(ENODATA));
   EXPECT_THAT(Set("user.a", "1", XATTR_CREATE), Succeeds());
   EXPECT_THAT(Set("user.a", "2", XATTR_CREATE), Fails(EEXIST));
@@ -61,7 +61,7 @@ TEST_F(XattrsTest, ListsNamesWithTheirNul) {
   EXPECT_EQ(xattrs_.List(true), std::string("security.s\0trusted.t\0user.a\0user.b\0", 35));
 }
 
-TEST_F(XattrsTest, ChargesTheDifferenceAndGivesAllBack) {
+TEST_F(XattrsTest, ChargesTheDifferenceAndReleasesAll) {
   {
     Xattrs xattrs(&budget_);
     ASSERT_THAT(xattrs.Set("user.a", std::string(1000, 'x'), 0), Succeeds());
@@ -75,7 +75,7 @@ TEST_F(XattrsTest, ChargesTheDifferenceAndGivesAllBack) {
   EXPECT_EQ(budget_.bytes_used(), 0u);
 }
 
-TEST_F(XattrsTest, KeepsTheOldValueWhereSpaceRunsOut) {
+TEST_F(XattrsTest, KeepsTheOldValueWhenSpaceRunsOut) {
   ASSERT_THAT(Set("user.a", std::string(1000, 'x'), 0), Succeeds());
   const uint64_t used = budget_.bytes_used();
   EXPECT_THAT(Set("user.a", std::string(1950, 'y'), 0), Fails(ENOSPC));
@@ -92,7 +92,7 @@ TEST_F(XattrsTest, ReplacesInAFullStore) {
   EXPECT_EQ(*xattrs_.Find("user.a"), "new");
 }
 
-TEST(XattrsListTest, EndsBehindWhatTheKernelTakes) {
+TEST(XattrsListTest, LimitsTheListToTheKernelsMaximum) {
   Budget budget(1 << 20, 1);
   Xattrs xattrs(&budget);
   const std::string suffix(200, 'n');

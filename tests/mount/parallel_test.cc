@@ -1,4 +1,4 @@
-// Workers serve one mount at the same time, and every caller gets its own answer.
+// Several workers serve one mount at the same time, and every caller gets its own answer.
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -28,10 +28,10 @@ using testing::Each;
 using testing::Gt;
 using testing::SizeIs;
 
-// Holds everybody inside until so many are there.
+// A barrier: blocks its callers until a given number has arrived.
 class Meeting {
  public:
-  // From here on `size` callers wait for each other; 0: nobody waits.
+  // From now on `size` callers wait for each other. With 0 no caller waits.
   void Call(size_t size) {
     const std::lock_guard<std::mutex> lock(mu_);
     size_ = size;
@@ -39,7 +39,7 @@ class Meeting {
     complete_ = false;
   }
 
-  // Waits for the others, but not for ever: a server that takes one request after the other must
+  // Waits for the other callers with a timeout. A server that handles one request at a time must
   // fail the test, not hang it.
   void Attend() {
     std::unique_lock<std::mutex> lock(mu_);
@@ -50,7 +50,7 @@ class Meeting {
     changed_.wait_for(lock, std::chrono::seconds(20), [this] { return complete_; });
   }
 
-  // The threads that were inside at the same time; none if not enough of them were.
+  // The threads that were inside at the same time; empty if not enough threads arrived.
   std::set<std::thread::id> Attendance() {
     const std::lock_guard<std::mutex> lock(mu_);
     return complete_ ? present_ : std::set<std::thread::id>();
@@ -64,8 +64,8 @@ class Meeting {
   std::set<std::thread::id> present_;
 };
 
-// Shows the files of another file system; stat(2) meets in it. Nothing may be cached, so that the
-// kernel asks each time.
+// Passes the files of another file system through, with a barrier in GETATTR. The kernel may cache
+// nothing, so that each stat(2) causes a request.
 class MeetingFileSystem : public FileSystem {
  public:
   explicit MeetingFileSystem(FileSystem* files) : files_(files) {}
@@ -85,7 +85,7 @@ class MeetingFileSystem : public FileSystem {
   Result<AttributesResult> Getattr(const RequestContext& context,
                                    const GetattrRequest& request) override {
     Result<AttributesResult> result = files_->Getattr(context, request);
-    // The root is asked for on the way to every file.
+    // Each path walk looks up the root first.
     if (!result.ok() || request.ino == kRootInode) return result;
     getattrs.Attend();
     result->attributes_valid = 0;
@@ -96,7 +96,7 @@ class MeetingFileSystem : public FileSystem {
   FileSystem* const files_;
 };
 
-// A file as it is made, and as stat(2) must show it.
+// A file as created, and as stat(2) must show it.
 struct KnownFile {
   std::string name;
   mode_t mode;
@@ -136,7 +136,7 @@ class ParallelTest : public testing::TestWithParam<int> {
 
   int workers() const { return GetParam(); }
 
-  // Each file differs from the others in everything that can differ.
+  // The files differ from each other in every attribute that can differ.
   void MakeFile(int i) {
     KnownFile file;
     file.name = "file" + std::to_string(i);
@@ -166,7 +166,8 @@ class ParallelTest : public testing::TestWithParam<int> {
     EXPECT_EQ(got.st_mtim.tv_nsec, file.mtime.tv_nsec) << file.name;
   }
 
-  // A thread for each file calls stat(2) on it so many times, all threads at once, and compares.
+  // One thread per file calls stat(2) on it that many times, all threads at once, and compares the
+  // results.
   void StatAllAtOnce(int times) {
     std::vector<std::thread> clients;
     clients.reserve(known_.size());
@@ -204,7 +205,7 @@ TEST_P(ParallelTest, EveryWorkerIsInLookupAtTheSameTime) {
 
 TEST_P(ParallelTest, AnswersAreNotMixedUp) {
   StatAllAtOnce(300);
-  // It was no meeting this time, but with that many requests everybody had some.
+  // There was no barrier this time, but with so many requests every worker has served some.
   fs_->getattrs.Call(static_cast<size_t>(workers()));
   StatAllAtOnce(1);
   EXPECT_THAT(session_->WorkerRequestCounts(), Each(Gt(0)));

@@ -13,17 +13,17 @@ fail() {
 # in_root COMMAND...
 in_root() { timeout 120 chroot "$tree" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ "$@"; }
 
-# Some cases change roots and make user namespaces, which the kernel refuses within a chroot.
+# Some cases change roots and make user namespaces. The kernel refuses the latter within a chroot.
 # shellcheck disable=SC2016  # expands in the inner shell
 in_own_root() {
   unshare --mount --propagation private bash -c \
     'mount --rbind "$0" "$0" && cd "$0" && pivot_root . . && umount --lazy . && exec "$@"' "$tree" "$@"
 }
 
-# as_user COMMAND...: as an ordinary one.
+# as_user COMMAND...: runs COMMAND as an unprivileged user.
 as_user() { in_root setpriv --reuid tester --regid tester --clear-groups "$@"; }
 
-# What programs expect of a running system.
+# The devices and mounts that programs expect of a running system.
 mount_kernel_files() {
   mkdir -p "$tree"/{dev,proc,sys}
   mount -t proc proc "$tree/proc"
@@ -33,10 +33,12 @@ mount_kernel_files() {
   [[ -e $tree/dev/fuse ]] || mknod -m 0666 "$tree/dev/fuse" c 10 229
 }
 
-# remove_tree: with whatever an earlier run left in it; nothing is mounted there in this namespace.
+# remove_tree: removes the tree together with the rest of an earlier run; this namespace has no
+# mounts there.
 remove_tree() { rm -rf --one-file-system "$tree"; }
 
-# type_of DIRECTORY: of the file system mounted there, in the tree; nothing if there is none.
+# type_of DIRECTORY: prints the type of the file system mounted there, in the tree; nothing if there
+# is none.
 type_of() {
   # The kernel writes a blank as \040.
   DIRECTORY=$tree${1// /\\040} awk '$5 == ENVIRON["DIRECTORY"] {
@@ -64,10 +66,10 @@ wait_until() {
   done
 }
 
-# A zombie counts as gone: it has no program any more.
+# A zombie counts as gone, because it no longer has a program.
 is_gone() { [[ ! -e /proc/$1/exe ]]; }
 
-# daemon_of DIRECTORY: the process that serves it, by its argument.
+# daemon_of DIRECTORY: prints the process that serves DIRECTORY, found by its argument.
 daemon_of() {
   local process
   for process in /proc/[0-9]*; do
@@ -78,13 +80,14 @@ daemon_of() {
   done
 }
 
-# unmount DIRECTORY COMMAND...: with the command, after which nothing is mounted and nobody serves.
+# unmount DIRECTORY COMMAND...: runs COMMAND, after which DIRECTORY must be unmounted and its daemon
+# gone.
 unmount() {
   local directory=$1 daemon
   shift
   daemon=$(daemon_of "$directory")
   "$@" || fail "cannot unmount $directory"
   [[ -z $(type_of "$directory") ]] || fail "$directory is still mounted"
-  [[ -n $daemon ]] || fail "nobody served $directory"
+  [[ -n $daemon ]] || fail "no daemon served $directory"
   wait_until 60 is_gone "$daemon" || fail "$directory is unmounted, and process $daemon goes on"
 }

@@ -2,15 +2,15 @@
 # The .deb, in a minimal root of a release of Debian or Ubuntu.
 # shellcheck disable=SC2154  # install_test.sh sets what is not set here
 
-# The package and the next version of it, by name in every root.
+# The package and its next version, at the same path in every root.
 readonly deb=/root/memfuse.deb next=/root/memfuse-next.deb
-# Where a unit is that an administrator enabled.
+# The location of an enabled unit.
 readonly wants=/etc/systemd/system/local-fs.target.wants
 
-# Errors, and warnings that nobody explained.
+# Errors, and warnings without an override.
 check_policy() {
   say "policy"
-  lintian --fail-on error,warning "$packages"/*.deb || fail "lintian complains"
+  lintian --fail-on error,warning "$packages"/*.deb || fail "lintian reports errors"
 }
 
 apt_in_root() {
@@ -23,13 +23,13 @@ make_root() {
   say "$suite: a minimal root"
   tree=$work/$suite
   remove_tree
-  # By the way that this machine's own packages come, if it knows that release.
+  # Installs with the mirrors of this machine's own packages, if they have that release.
   # shellcheck disable=SC2016  # expands in apt-get
   source=${DEBOOTSTRAP_SOURCE:-$(apt-get indextargets --format '$(REPO_URI)' \
     "Created-By: Packages" "Codename: $suite" "Component: main" | sort --unique | sed 1q)}
   eval "$(apt-config shell http_proxy Acquire::http::Proxy)"
   export http_proxy
-  # What the conformance cases call, too.
+  # Packages that the conformance cases call, too.
   # shellcheck disable=SC2086  # may be several
   timeout 1200 debootstrap --variant=minbase --include=acl,attr,e2fsprogs,libcap2-bin \
     ${DEBOOTSTRAP_OPTIONS:-} "$suite" "$tree" $source >"$work/debootstrap.log" 2>&1 ||
@@ -44,12 +44,12 @@ make_root() {
   apt_in_root update >"$work/apt.log" 2>&1 || fail "apt-get update: $(tail -n 5 "$work/apt.log")"
 }
 
-# As dpkg has them, with architecture where needed.
+# The names as dpkg has them, with architecture where needed.
 # shellcheck disable=SC2016  # expands in dpkg-query
 list_packages() { in_root dpkg-query --show --showformat '${binary:Package}\n' | sort; }
 
-# All names but of what package management and mount(8) keep of all there ever was. (Of a package that
-# has /bin and the like, such as Ubuntu's fuse3, dpkg makes /bin.usr-is-merged, and leaves it.)
+# Lists all names except those that package management and mount(8) keep as a history. (If a package
+# has /bin and the like, such as Ubuntu's fuse3, dpkg makes /bin.usr-is-merged and leaves it.)
 list_files() {
   (cd "$tree" && find . -xdev \( -path ./var/lib/dpkg -o -path ./var/lib/apt -o -path ./var/cache \
     -o -path ./bin.usr-is-merged -o -path ./lib.usr-is-merged -o -path ./sbin.usr-is-merged \
@@ -57,7 +57,7 @@ list_files() {
     -o -print | sort)
 }
 
-# memfuse's own files; what else an installation changes is its dependencies'.
+# The files of memfuse itself. Other changes of an installation are those of its dependencies.
 check_deb() {
   make_root "$1"
   list_files >"$work/before"
@@ -73,17 +73,17 @@ check_deb() {
   check_removal "$1"
 }
 
-# Debuggers find what memfuse-dbgsym brings.
+# Debuggers find the symbols of memfuse-dbgsym.
 check_build_id() {
   local id
   id=$(readelf --notes "$tree/usr/bin/memfuse" | awk '/Build ID:/ { print $3 }')
-  # Not grep -q: dpkg complains about a reader that has gone.
+  # Not grep -q: dpkg prints an error if its reader exits early.
   dpkg --contents "$packages"/memfuse-dbgsym_*.deb |
     grep "/usr/lib/debug/.build-id/${id:0:2}/${id:2}.debug$" >/dev/null ||
     fail "memfuse-dbgsym is of another build than memfuse"
 }
 
-# In every way that people mount.
+# Every way to mount.
 check_mounts() {
   say "mounts by hand, by mount(8), by fstab, by a user"
   in_root memfuse /mnt/hand --size=64m
@@ -108,11 +108,12 @@ check_mounts() {
   rmdir "$tree/home/tester/mount"
 }
 
-# Every case, in the two ways that differ most.
+# Every case, in the two configurations that differ most.
 check_conformance() {
   local mode
   install -m 0755 "$conformance" "$tree/root/conformance_test"
-  # The test program's own; some cases run it set-user-ID, where only the usual places count.
+  # The libraries of the test program. Some cases run it set-user-ID, and the loader then searches
+  # only the standard directories.
   local libraries
   libraries=$(ldd "$conformance" | awk '/libabsl_/ { print $3 }')
   # shellcheck disable=SC2086  # a list
@@ -132,7 +133,7 @@ check_conformance() {
 }
 
 # Appends numbers through one descriptor for as long as /run/go exists, and reads each back through
-# another.
+# another descriptor.
 # shellcheck disable=SC2016  # expands in the root
 readonly busy_program='
   exec 3>>"$1/numbers"
@@ -142,7 +143,7 @@ readonly busy_program='
     [[ -e /run/go ]] || exit 0
   done'
 
-# has_lines FILE COUNT: or more.
+# has_lines FILE COUNT: FILE has at least COUNT lines.
 has_lines() { [[ -e $1 ]] && (($(wc -l <"$1") >= $2)); }
 
 check_upgrade() {
@@ -174,7 +175,8 @@ check_upgrade() {
   unmount /mnt/later in_root umount /mnt/later
 }
 
-# version_of PROCESS: what the program it runs says, replaced or removed as that may be.
+# version_of PROCESS: prints the version of the program that PROCESS runs, even if its file was
+# replaced or removed.
 version_of() { in_root "/proc/$1/exe" --version; }
 
 check_removal() {
@@ -192,7 +194,7 @@ check_removal() {
   ln -s /usr/lib/systemd/system/memfuse@.service "$tree$wants/memfuse@mnt.service"
   apt_in_root purge memfuse >"$work/purge.log" 2>&1 || fail "$(tail -n 20 "$work/purge.log")"
   if in_root dpkg --status memfuse >/dev/null 2>&1; then fail "dpkg still knows the package"; fi
-  # autoremove would leave what another package only recommends or suggests.
+  # autoremove would keep packages that another package only recommends or suggests.
   mapfile -t brought < <(list_packages | comm -13 "$work/packages-before" -)
   apt_in_root purge "${brought[@]}" >>"$work/purge.log" 2>&1 || fail "$(tail -n 20 "$work/purge.log")"
   list_packages >"$work/packages-after"

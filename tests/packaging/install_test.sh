@@ -1,24 +1,25 @@
 #!/usr/bin/env bash
-# Installs the packages where nothing of memfuse is, uses, upgrades and removes them:
+# Installs the packages on systems without memfuse, and uses, upgrades and removes them:
 #
 #   install_test.sh PACKAGES NEXT_DEB CONFORMANCE_TEST [SUITE...]
 #
 #   PACKAGES          the directory that packaging/build.sh filled
 #   NEXT_DEB          the .deb of a later version
 #   CONFORMANCE_TEST  the program of tests/conformance
-#   SUITE             what debootstrap makes roots of; default: this machine's own release
+#   SUITE             suites for debootstrap; default: this machine's own release
 #
 # For releases that the machine's debootstrap does not know: DEBOOTSTRAP_OPTIONS ("--keyring=FILE
 # --components=main,universe") and DEBOOTSTRAP_SOURCE ("MIRROR SCRIPT").
 #
-# Root, /dev/fuse and a Debian or Ubuntu mirror are needed. Everything happens in a mount and a process
-# namespace of its own, which take all daemons and mounts along when they end.
+# Needs root, /dev/fuse and a Debian or Ubuntu mirror. Everything runs in its own mount and PID
+# namespace, which end all daemons and mounts.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")
 readonly here
 if [[ ${IN_NAMESPACE:-} != "$$" ]]; then
-  # The inner shell is process 1 of its namespace. Whoever kills this one kills all.
+  # The inner shell is process 1 of its namespace. A signal that kills this shell ends all its
+  # processes.
   exec env IN_NAMESPACE=1 timeout --kill-after=3 "${INSTALL_TEST_SECONDS:-3600}" \
     setpriv --pdeathsig KILL unshare --mount --propagation private --pid --fork --kill-child --mount-proc \
     bash "$here/install_test.sh" "$@"
@@ -35,7 +36,7 @@ if [[ ${#suites[@]} -eq 0 ]]; then
   # shellcheck source=/dev/null
   suites=("$(. /etc/os-release && echo "$VERSION_CODENAME")")
 fi
-# Beside the packages: below the build directory, where devices can be.
+# Not beside the packages but below the build directory, whose file system allows devices.
 work=$packages/../install-test
 mkdir -p "$work"
 work=$(readlink -f "$work")

@@ -2,7 +2,8 @@
 # The .rpm, in a root that holds what its dependencies name and nothing else.
 # shellcheck disable=SC2154  # install_test.sh sets what is not set here
 
-# What Fedora and openSUSE have under the same names, as old as the distributions the .rpm is for.
+# Packages that Fedora and openSUSE have under the same names, as old as the distributions of the
+# .rpm.
 readonly provided='^(fuse3|/bin/sh|rtld\(GNU_HASH\)|rpmlib\(.*|ld-linux-.*|lib(c|m)\.so\.6.*'\
 '|libgcc_s\.so\.1.*|libstdc\+\+\.so\.6.*|libunwind\.so\.8.*|libsystemd\.so\.0.*)$'
 readonly newest_glibc=2.36 newest_libstdcxx=3.4.30
@@ -13,7 +14,7 @@ check_rpm() {
   tree=$work/rpm
   say "rpm: dependencies"
   names=$(rpm --query --package --requires "$package")
-  ! grep -vE "$provided" <<<"$names" || fail "the .rpm needs the above, which not everybody has"
+  ! grep -vE "$provided" <<<"$names" || fail "the .rpm needs the above, which some target distributions lack"
   check_newest GLIBC "$newest_glibc" "$names"
   check_newest GLIBCXX "$newest_libstdcxx" "$names"
 
@@ -21,13 +22,13 @@ check_rpm() {
   remove_tree
   mkdir -p "$tree"/{usr/bin,usr/lib,usr/sbin,mnt/hand,tmp,run,etc}
   ln -s usr/bin usr/lib usr/sbin "$tree/"
-  # The loader of this machine and the .rpm differ about where libraries lie.
+  # The loader of this machine and the .rpm use different library directories.
   ln -s usr/lib "$tree/lib64"
   mount_kernel_files
   copy_program /bin/sh
   copy_program /bin/sed
   copy_libraries "$names"
-  # No package of the tree is known to rpm, so that it cannot find the dependencies.
+  # rpm knows no package of the tree, so it cannot find the dependencies.
   rpm --root "$tree" --install --nodeps "$package" >"$work/rpm-install.log" 2>&1 ||
     fail "$(<"$work/rpm-install.log")"
   ! grep warning: "$work/rpm-install.log" || fail "installation warns"
@@ -47,7 +48,8 @@ check_rpm() {
 
 run_rpm_program() { timeout 60 chroot "$tree" /usr/bin/memfuse "$@" || fail "memfuse $* in the tree"; }
 
-# check_newest SET VERSION NAMES: of the versions of that set of symbols, none is newer.
+# check_newest SET VERSION NAMES: checks that no version of that set of symbols in NAMES is newer
+# than VERSION.
 check_newest() {
   local newest
   newest=$(grep -oE "\($1_[0-9.]+\)" <<<"$3" | tr -d '()' | sed "s/^$1_//" | sort --version-sort |
@@ -56,7 +58,7 @@ check_newest() {
     fail "the .rpm needs $1_$newest, newer than $2"
 }
 
-# Of the machine the tests run on.
+# The libraries of this machine.
 copy_library() { cp --dereference -- "$1" "$tree/usr/lib/"; }
 
 copy_program() {
@@ -67,7 +69,7 @@ copy_program() {
   done < <(ldd "$1" | grep -oE '/[^ ]+')
 }
 
-# copy_libraries NAMES: exactly those that the package names, and what they need in turn.
+# copy_libraries NAMES: copies exactly the libraries that the package names, and their dependencies.
 copy_libraries() {
   local name path library known
   known=$(/sbin/ldconfig -p)

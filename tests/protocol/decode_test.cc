@@ -32,7 +32,7 @@ class DecodeSampleTest : public testing::TestWithParam<Sample> {};
 INSTANTIATE_TEST_SUITE_P(Opcodes, DecodeSampleTest, testing::ValuesIn(AllSamples()),
                          [](const auto& sample) { return sample.param.name; });
 
-TEST_P(DecodeSampleTest, YieldsWhatWasSentAtEveryAlignment) {
+TEST_P(DecodeSampleTest, DecodesTheSameAtEveryAlignment) {
   const Sample& sample = GetParam();
   for (size_t misalignment = 0; misalignment < 8; ++misalignment) {
     const ExactBuffer buffer(sample.message, misalignment);
@@ -43,9 +43,9 @@ TEST_P(DecodeSampleTest, YieldsWhatWasSentAtEveryAlignment) {
   }
 }
 
-// io_uring's area for the fixed struct is always 128 bytes long; what is behind the struct is left
-// over from an earlier request.
-TEST_P(DecodeSampleTest, YieldsTheSameFromTwoHalves) {
+// The area of io_uring for the fixed struct is always 128 bytes long. The bytes after the struct
+// are from an earlier request.
+TEST_P(DecodeSampleTest, DecodesTheSameFromTwoHalves) {
   const Sample& sample = GetParam();
   const std::string_view body = std::string_view(sample.message).substr(kRequestHeaderSize);
   std::string area(body.substr(0, sample.fixed_size));
@@ -132,8 +132,8 @@ TEST(DecodeHeader, ReadsEveryField) {
   EXPECT_EQ(context.pid, kPid);
 }
 
-// FUSE_INVALID_UIDGID is no user, and each of the two stands for itself.
-TEST(DecodeHeader, HasNoIdsWhereTheKernelLeavesThemOut) {
+// FUSE_INVALID_UIDGID is no user or group ID. Each of the two IDs is checked separately.
+TEST(DecodeHeader, HasNoIdsIfTheKernelOmitsThem) {
   const auto context = [](uint32_t uid, uint32_t gid) {
     const std::string message = MakeMessage(FUSE_GETATTR, std::string(24, 'b'), 0, uid, gid);
     return DecodeHeader(ExactBuffer(message).span())->context();
@@ -162,7 +162,7 @@ TEST(DecodeHeader, HasItsOwnBytesAndNoOthers) {
   EXPECT_EQ(header->extensions_size, 64u);
 }
 
-TEST(DecodeHeader, WantsTheLengthThatArrived) {
+TEST(DecodeHeader, RequiresTheLengthThatArrived) {
   const std::string message = MakeMessage(FUSE_DESTROY, "12345678");
   for (size_t size = 0; size < message.size(); ++size) {
     const ExactBuffer cut(message.substr(0, size));
@@ -180,7 +180,7 @@ TEST(DecodeBody, ExtensionsLargerThanTheBodyAreInvalid) {
   EXPECT_EQ(ErrorOf(MakeMessage(FUSE_LOOKUP, body, 1)), EINVAL) << "the name is an extension";
   EXPECT_EQ(ErrorOf(MakeMessage(FUSE_LOOKUP, body, 2)), EINVAL);
   EXPECT_EQ(ErrorOf(MakeMessage(FUSE_LOOKUP, body, 0xffff)), EINVAL);
-  // Nor may they reach into the fixed struct.
+  // The extensions may not reach into the fixed struct either.
   EXPECT_EQ(ErrorOf(MakeMessage(FUSE_FORGET, BytesOf(fuse_forget_in{}), 1)), EINVAL);
 }
 
@@ -199,7 +199,7 @@ TEST(DecodeBody, BytesBehindTheLastNameAreIgnored) {
   EXPECT_EQ(ErrorOf(MakeMessage(FUSE_GETATTR, BytesOf(fuse_getattr_in{}) + "behind")), 0);
 }
 
-TEST(DecodeBody, DataMustHaveTheSizeThatIsSaid) {
+TEST(DecodeBody, DataMustHaveTheStatedSize) {
   fuse_write_in write{};
   write.size = 4;
   EXPECT_EQ(ErrorOf(MakeMessage(FUSE_WRITE, BytesOf(write) + "1234")), 0);
@@ -219,7 +219,7 @@ TEST(DecodeBody, DataMustHaveTheSizeThatIsSaid) {
   EXPECT_EQ(ErrorOf(MakeMessage(FUSE_IOCTL, BytesOf(ioctl) + "ii")), EINVAL);
 }
 
-TEST(DecodeHeader, CountsWhatIsApart) {
+TEST(DecodeHeader, CountsSeparateData) {
   const std::string message = MakeMessage(FUSE_WRITE, "12345678");
   const ExactBuffer beginning(message.substr(0, 42));
   EXPECT_TRUE(DecodeHeader(beginning.span(), 6).ok());
@@ -230,8 +230,8 @@ TEST(DecodeHeader, CountsWhatIsApart) {
   EXPECT_EQ(DecodeHeader(cut.span(), 9).error_or_zero(), EINVAL);
 }
 
-// A WRITE decodes to the same, wherever its data is.
-TEST(DecodeWrite, TakesTheDataFromElsewhere) {
+// A WRITE decodes to the same request, wherever its data is.
+TEST(DecodeWrite, TakesSeparateData) {
   const ConnectionParameters parameters;
   for (const Sample& sample : AllSamples()) {
     const ExactBuffer whole(sample.message);
@@ -256,7 +256,7 @@ TEST(DecodeWrite, TakesTheDataFromElsewhere) {
   }
 }
 
-TEST(ParsePrefix, TellsAWriteByItsBeginning) {
+TEST(ParsePrefix, RecognisesAWriteByItsPrefix) {
   fuse_write_in in{};
   in.flags = O_WRONLY | O_APPEND;
   const std::string write = MakeMessage(FUSE_WRITE, BytesOf(in) + "data");
@@ -285,7 +285,7 @@ TEST(DecodeBody, CountsOfForgetsDoNotOverflow) {
   }
 }
 
-TEST(DecodeBody, NanosecondsBeyondASecondAreInvalidWhereTheyCount) {
+TEST(DecodeBody, NanosecondsBeyondASecondAreInvalidIfUsed) {
   const auto error_of = [](uint32_t valid, uint32_t fuse_setattr_in::*field) {
     fuse_setattr_in in{};
     in.valid = valid;
@@ -305,7 +305,7 @@ TEST(DecodeBody, CopyFlagsThatDoNotFitAreNotLost) {
   EXPECT_EQ(ErrorOf(MakeMessage(FUSE_COPY_FILE_RANGE, BytesOf(in))), EINVAL);
 }
 
-TEST(DecodeBody, AnInitThatClaimsToBeLongMustBe) {
+TEST(DecodeBody, AnInitWithExtendedFlagsMustBeLong) {
   fuse_init_in in{};
   in.major = 7;
   in.minor = 45;
@@ -314,7 +314,7 @@ TEST(DecodeBody, AnInitThatClaimsToBeLongMustBe) {
   EXPECT_EQ(ErrorOf(MakeMessage(FUSE_INIT, BytesOf(in).substr(0, 16))), EINVAL);
 }
 
-TEST(DecodeBody, WhatIsNotServedIsUnknown) {
+TEST(DecodeBody, UnservedOpcodesAreUnknown) {
   const std::string body(256, '\0');
   for (uint32_t opcode = 0; opcode < 200; ++opcode) {
     const OpcodeInfo* info = FindOpcode(opcode);

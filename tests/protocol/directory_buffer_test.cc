@@ -13,7 +13,7 @@
 namespace memfuse::protocol {
 namespace {
 
-// A record's part for READDIR, as <linux/fuse.h> describes it, without padding.
+// The READDIR part of a record, as <linux/fuse.h> describes it, without padding.
 std::string Dirent(uint64_t ino, uint64_t offset, uint32_t type, std::string_view name) {
   fuse_dirent dirent{};
   dirent.ino = ino;
@@ -28,7 +28,7 @@ std::string Padded(std::string record) {
   return record;
 }
 
-// A buffer of exactly `size` bytes, full of rubbish.
+// A buffer of exactly `size` bytes, filled with garbage.
 class Memory {
  public:
   explicit Memory(size_t size) : bytes_(new char[size]), size_(size) {
@@ -99,7 +99,7 @@ TEST(DirectoryBuffer, PlusPutsTheEntryInFront) {
 }
 
 TEST(DirectoryBuffer, PlusWithoutALookupHasAnEmptyEntry) {
-  Entry none;  // what "." and ".." come with: attributes, but no lookup
+  Entry none;  // as for "." and "..": attributes, but no lookup
   none.attributes.mode = S_IFDIR | 0755;
   const std::string expected = Padded(BytesOf(fuse_entry_out{}) +
                                       Dirent(0x1112131415161718, 0x2122232425262728, DT_REG, ".."));
@@ -122,8 +122,9 @@ TEST(DirectoryBuffer, WithoutPlusEntriesAreNotSent) {
             Padded(Dirent(0x1112131415161718, 0x2122232425262728, DT_REG, "n")));
 }
 
-// For every length of a name: it fits into exactly as many bytes as it takes, not into one less.
-TEST(DirectoryBuffer, KnowsToTheByteWhatFits) {
+// For every length of a name, the record fits into exactly the bytes that it takes, and not into
+// one less.
+TEST(DirectoryBuffer, FitsExactlyToTheByte) {
   for (const bool plus : {false, true}) {
     const size_t head = plus ? sizeof(fuse_entry_out) : 0;
     for (size_t length = 1; length <= 255; ++length) {

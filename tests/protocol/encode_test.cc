@@ -12,8 +12,8 @@
 namespace memfuse::protocol {
 namespace {
 
-// Runs an Encode function on a buffer full of rubbish that starts at an odd address and is as small
-// as allowed; returns the body. What is behind the body must not have been touched.
+// Runs an Encode function on a buffer of garbage that starts at an odd address and has the smallest
+// allowed size; returns the body. The bytes after the body must be unchanged.
 template <typename Encode>
 std::string BodyOf(Encode encode) {
   const auto memory = std::make_unique<char[]>(kMaxFixedBody + 1);
@@ -83,7 +83,7 @@ fuse_entry_out SomeEntryOut() {
   return out;
 }
 
-// struct fuse_open_out by hand: the system's header may not know the third number.
+// struct fuse_open_out by hand, because the system's header may lack the third field.
 std::string OpenOut(uint64_t handle, uint32_t flags, int32_t backing_id) {
   return BytesOf(handle) + BytesOf(flags) + BytesOf(backing_id);
 }
@@ -126,7 +126,7 @@ TEST(EncodeAttributes, IsAFuseAttrOut) {
             BytesOf(expected));
 }
 
-TEST(EncodeStatx, IsWhatStatxShows) {
+TEST(EncodeStatx, MatchesTheResultOfStatx) {
   struct statx stat {};
   stat.stx_mask = STATX_BASIC_STATS | STATX_BTIME;
   stat.stx_blksize = 0x71727374;
@@ -176,14 +176,14 @@ TEST(EncodeStatx, SplitsDeviceNumbersAsTheKernelPacksThem) {
   }
 }
 
-TEST(EncodeOpen, EachWishIsOneFlag) {
+TEST(EncodeOpen, EachResultIsOneFlag) {
   const auto body = [](OpenResult result) {
     result.handle = FileHandle{0x0102030405060708};
     return BodyOf([&result](auto out) { return EncodeOpen(result, out); });
   };
-  const auto with = [](bool OpenResult::*wish) {
+  const auto with = [](bool OpenResult::*member) {
     OpenResult result;
-    result.*wish = true;
+    result.*member = true;
     return result;
   };
   constexpr uint64_t kHandle = 0x0102030405060708;
@@ -215,7 +215,7 @@ TEST(EncodeCreate, IsAnEntryAndAnOpen) {
             BytesOf(SomeEntryOut()) + OpenOut(5, FOPEN_KEEP_CACHE, 0));
 }
 
-TEST(EncodeSmallBodies, AreANumberAndPadding) {
+TEST(EncodeSmallBodies, HaveANumberAndPadding) {
   EXPECT_EQ(BodyOf([](auto out) { return EncodeWrite(0x01020304, out); }),
             BytesOf(fuse_write_out{0x01020304, 0}));
   EXPECT_EQ(BodyOf([](auto out) { return EncodeXattrSize(0x01020304, out); }),

@@ -1,5 +1,5 @@
-// Builds requests as a kernel would, byte by byte, from the system's own <linux/fuse.h>: a source
-// that knows nothing of src/protocol/wire.h.
+// Builds requests as a kernel would, byte by byte, from the system's <linux/fuse.h>. It does not
+// depend on src/protocol/wire.h.
 
 #ifndef MEMFUSE_TESTS_PROTOCOL_MESSAGE_H_
 #define MEMFUSE_TESTS_PROTOCOL_MESSAGE_H_
@@ -18,8 +18,7 @@
 
 namespace memfuse::protocol {
 
-// What every built request has in its header. All bytes differ, so that no two fields can be
-// mistaken for each other.
+// The header fields of every request. All bytes differ, so that no two fields can be confused.
 inline constexpr uint64_t kUnique = 0x8182838485868788;
 inline constexpr uint64_t kNode = 0x1112131415161718;
 inline constexpr uint32_t kUid = 0x21222324;
@@ -32,8 +31,8 @@ std::string BytesOf(const T& value) {
   return std::string(reinterpret_cast<const char*>(&value), sizeof(value));
 }
 
-// The bytes of a request: a header with the right length, and `body`, of which the last
-// `extensions` units of 8 bytes are extensions.
+// The bytes of a request: a header with the right length, and `body`. The last `extensions` units
+// of 8 bytes of the body are extensions.
 inline std::string MakeMessage(uint32_t opcode, std::string_view body, uint16_t extensions = 0,
                                uint32_t uid = kUid, uint32_t gid = kGid) {
   fuse_in_header header{};
@@ -51,11 +50,11 @@ inline std::string MakeMessage(uint32_t opcode, std::string_view body, uint16_t 
   return message;
 }
 
-// A string as it travels.
+// A string as it is sent.
 inline std::string Terminated(std::string_view string) { return std::string(string) + '\0'; }
 
-// A copy of some bytes that ends where its allocation ends, so that an address sanitizer sees every
-// read behind it; `misalignment` bytes after where an allocator would put it.
+// A copy of some bytes that ends at the end of its allocation, so that an address sanitizer detects
+// every read beyond it. It begins `misalignment` bytes after the address from the allocator.
 class ExactBuffer {
  public:
   explicit ExactBuffer(std::string_view bytes, size_t misalignment = 0)
@@ -71,7 +70,7 @@ class ExactBuffer {
   absl::Span<const char> view_;
 };
 
-// `message` cut to `size` bytes, with a header that says so.
+// `message` cut to `size` bytes, with that size in its header.
 inline std::string Truncated(std::string_view message, size_t size) {
   std::string result(message.substr(0, size));
   const auto length = static_cast<uint32_t>(size);

@@ -18,7 +18,7 @@ constexpr uint64_t kAll = ~uint64_t{0};
 
 InitRequest Kernel(uint32_t minor, uint64_t flags) { return {7, minor, 0x20000, flags}; }
 
-// What must be agreed on with a kernel that offers everything, spelled with the system's header.
+// The flags to negotiate with a kernel that offers everything, written with the system's header.
 constexpr uint64_t kExpected =
     FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_EXPORT_SUPPORT | FUSE_BIG_WRITES | FUSE_DONT_MASK |
     FUSE_HAS_IOCTL_DIR | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO |
@@ -79,7 +79,7 @@ TEST(InitFlags, AreThoseOfTheProtocol) {
   EXPECT_EQ(table, expected);
 }
 
-TEST(InitFlags, AreInOrderAndSayWhy) {
+TEST(InitFlags, AreInOrderAndHaveReasons) {
   uint64_t bit = 1;
   for (const InitFlag& flag : AllInitFlags()) {
     EXPECT_EQ(flag.bit, bit) << flag.name;
@@ -88,7 +88,7 @@ TEST(InitFlags, AreInOrderAndSayWhy) {
   }
 }
 
-TEST(Negotiate, TakesWhatIsWantedOfWhatIsOffered) {
+TEST(Negotiate, TakesTheRequestedPartOfTheOffer) {
   const Result<InitReply> reply = Negotiate(Kernel(45, kAll), {});
   ASSERT_TRUE(reply.ok());
   EXPECT_EQ(reply->parameters.flags, kExpected);
@@ -100,8 +100,8 @@ TEST(Negotiate, TakesWhatIsWantedOfWhatIsOffered) {
   EXPECT_EQ(reply->congestion_threshold, 96);
 }
 
-// The kernel ends the connection where ALLOW_IDMAP comes without default_permissions, which
-// POSIX_ACL turns on.
+// The kernel ends the connection if ALLOW_IDMAP comes without default_permissions. POSIX_ACL turns
+// default_permissions on.
 uint64_t WithoutLoneIdmap(uint64_t flags) {
   return (flags & FUSE_POSIX_ACL) != 0 ? flags : flags & ~wire::kInitAllowIdmap;
 }
@@ -118,7 +118,7 @@ TEST(Negotiate, SetsNoFlagThatIsNotOffered) {
   }
 }
 
-TEST(Negotiate, WritebackIsAWish) {
+TEST(Negotiate, WritebackIsARequestedCapability) {
   RequestedCapabilities requested;
   requested.writeback_cache = true;
   EXPECT_EQ(Negotiate(Kernel(45, kAll), requested)->parameters.flags,
@@ -135,20 +135,20 @@ TEST(Negotiate, OpenDoesNotTruncateWithPassthrough) {
   EXPECT_EQ(flags() & FUSE_ATOMIC_O_TRUNC, 0u);
 }
 
-TEST(Negotiate, WithoutChecksOfPermissionsAclsAndIdmapsAreNotTheKernelsEither) {
+TEST(Negotiate, WithoutPermissionChecksNeitherAclsNorIdmapsAreNegotiated) {
   RequestedCapabilities requested;
   requested.posix_acl = false;
   EXPECT_EQ(Negotiate(Kernel(45, kAll), requested)->parameters.flags,
             kExpected & ~(FUSE_POSIX_ACL | wire::kInitAllowIdmap));
 }
 
-TEST(Negotiate, IdmappedMountsAreAllowedWhereTheKernelKnowsThem) {
+TEST(Negotiate, IdmappedMountsAreAllowedIfTheKernelSupportsThem) {
   EXPECT_TRUE(AllowsIdmappedMounts(Negotiate(Kernel(45, kAll), {})->parameters));
   EXPECT_FALSE(
       AllowsIdmappedMounts(Negotiate(Kernel(40, kAll & ~wire::kInitAllowIdmap), {})->parameters));
 }
 
-TEST(Negotiate, SpeaksTheOlderOfTheTwoMinors) {
+TEST(Negotiate, UsesTheOlderOfTheTwoMinors) {
   EXPECT_EQ(Negotiate(Kernel(31, kAll), {})->parameters.minor, 31u);
   EXPECT_EQ(Negotiate(Kernel(38, kAll), {})->parameters.minor, 38u);
   EXPECT_EQ(Negotiate(Kernel(46, kAll), {})->parameters.minor, 45u);
@@ -178,7 +178,7 @@ TEST(Negotiate, PagesFollowTheLargestTransfer) {
   }
 }
 
-TEST(Negotiate, APipeBoundsWritesOnlyWhereTheyMayComeThroughOne) {
+TEST(Negotiate, APipeBoundsWritesOnlyIfPipesAreUsed) {
   RequestedCapabilities requested;
   requested.piped_write = 254 * 4096;
   requested.io_uring = true;
@@ -198,7 +198,7 @@ TEST(Negotiate, APipeBoundsWritesOnlyWhereTheyMayComeThroughOne) {
   EXPECT_EQ(agreed(45, plain).max_write, 64u << 10);
 }
 
-TEST(Negotiate, MaxWriteStaysWithinReason) {
+TEST(Negotiate, MaxWriteIsClamped) {
   RequestedCapabilities requested;
   requested.max_write = 0;
   EXPECT_EQ(Negotiate(Kernel(45, kAll), requested)->parameters.max_write, 4096u);
@@ -256,7 +256,7 @@ TEST(EncodeInit, IsAFuseInitOut) {
   EXPECT_EQ(size, 64u);
 }
 
-TEST(EncodeInit, SaysNothingOfPagesUnlessAgreedOn) {
+TEST(EncodeInit, OmitsMaxPagesUnlessNegotiated) {
   const Result<InitReply> reply =
       Negotiate(Kernel(31, kAll & ~uint64_t{FUSE_MAX_PAGES}), RequestedCapabilities{});
   ASSERT_TRUE(reply.ok());

@@ -20,7 +20,7 @@ struct KnownOpcode {
 #define KNOWN(name, size) \
   { #name, FUSE_##name, size }
 
-// Every opcode of <linux/fuse.h>, and the two that are newer than the one of Debian 12.
+// Every opcode of <linux/fuse.h>, and the two that are newer than that header in Debian 12.
 constexpr KnownOpcode kKnown[] = {
     KNOWN(LOOKUP, 0),
     KNOWN(FORGET, sizeof(fuse_forget_in)),
@@ -88,7 +88,7 @@ TEST(Opcodes, TheTableIsComplete) {
   EXPECT_EQ(AllOpcodes().size(), std::size(kKnown)) << "the table has more than the protocol";
 }
 
-TEST(Opcodes, TheTableIsInOrderAndSaysWhy) {
+TEST(Opcodes, TheTableIsInOrderAndHasReasons) {
   uint32_t previous = 0;
   for (const OpcodeInfo& info : AllOpcodes()) {
     const auto opcode = static_cast<uint32_t>(info.opcode);
@@ -100,7 +100,7 @@ TEST(Opcodes, TheTableIsInOrderAndSaysWhy) {
   }
 }
 
-TEST(Opcodes, WhatIsNotAnOpcodeIsNotFound) {
+TEST(Opcodes, InvalidOpcodesAreNotFound) {
   size_t found = 0;
   for (uint32_t opcode = 0; opcode < 5000; ++opcode) found += FindOpcode(opcode) != nullptr;
   EXPECT_EQ(found, std::size(kKnown));

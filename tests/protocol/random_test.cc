@@ -1,5 +1,5 @@
-// Bytes that no kernel would send. Run under the address sanitizer this finds reads outside the
-// message; without it, it still checks what decoding promises.
+// Bytes that no kernel would send. Under the address sanitizer this test finds reads outside the
+// message. Without it, the test still checks the guarantees of decoding.
 
 #include <gtest/gtest.h>
 
@@ -34,7 +34,7 @@ class RandomTest : public testing::Test {
     return bytes;
   }
 
-  // Half of them with small values only, as most fields have.
+  // Half of the fields have small values only, as most real fields have.
   void ChangeSomeBytes(std::string* bytes) {
     for (uint64_t changes = Below(5); changes > 0 && !bytes->empty(); --changes) {
       const uint64_t value = Below(2) == 0 ? Below(4) : random_();
@@ -48,7 +48,7 @@ class RandomTest : public testing::Test {
     return parameters;
   }
 
-  // Decodes a message whose header says its true length.
+  // Decodes a message whose header has the message's true length.
   void Feed(std::string_view message, const ConnectionParameters& parameters) {
     const ExactBuffer buffer(message);
     const Result<RequestHeader> header = DecodeHeader(buffer.span());
@@ -102,7 +102,7 @@ TEST_F(RandomTest, SamplesWithBytesChanged) {
     Feed(Truncated(message, message.size()),
          Below(2) == 0 ? sample.parameters : RandomParameters());
   }
-  // Both answers were seen for every operation, so neither branch was only thought to be covered.
+  // Every operation was both accepted and rejected, so both branches were executed.
   for (const Sample& sample : samples) {
     EXPECT_GT(tallies_[sample.opcode].accepted, 0u) << sample.name;
     EXPECT_GT(tallies_[sample.opcode].rejected, 0u) << sample.name;

@@ -1,5 +1,4 @@
-// What holds for every request that decoding lets through, whatever bytes came in. For tests and
-// fuzzers.
+// Invariants of every request that decoding accepts, for arbitrary bytes. For tests and fuzzers.
 
 #ifndef MEMFUSE_TESTS_PROTOCOL_REQUEST_INVARIANTS_H_
 #define MEMFUSE_TESTS_PROTOCOL_REQUEST_INVARIANTS_H_
@@ -11,9 +10,9 @@
 
 namespace memfuse::protocol {
 
-// Empty, or the first promise of decode.h that `request`, decoded from `message`, breaks: views lie
-// inside the message, names hold neither NUL nor '/', times are times, and the opcode in `header`
-// is one that is decoded at all.
+// Returns an empty string, or the first guarantee of decode.h that `request`, decoded from
+// `message`, violates: views lie inside the message, names contain neither NUL nor '/', times are
+// valid, and the opcode in `header` is one that is decoded at all.
 std::string BrokenInvariant(const RequestHeader& header, const Request& request,
                             absl::Span<const char> message);
 

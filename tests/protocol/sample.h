@@ -1,5 +1,5 @@
-// One well-formed request of every kind, with what it must decode to. The tests decode them as they
-// are, in two halves, at every alignment, cut short and with bytes changed.
+// A well-formed request of every kind, with its decoded form. The tests decode these unchanged, in
+// two halves, at every alignment, truncated and with bytes changed.
 
 #ifndef MEMFUSE_TESTS_PROTOCOL_SAMPLE_H_
 #define MEMFUSE_TESTS_PROTOCOL_SAMPLE_H_
@@ -25,8 +25,8 @@ struct Sample {
   std::string name;
   uint32_t opcode = 0;
   std::string message;    // header and body
-  size_t fixed_size = 0;  // bytes of the body that io_uring delivers apart
-  // The shortest beginning of `message` that is a request, too. Mostly all of it.
+  size_t fixed_size = 0;  // bytes of the body that io_uring delivers separately
+  // The size of the shortest prefix of `message` that is a request, too. Usually the whole message.
   size_t shortest_valid = 0;
   ConnectionParameters parameters;
   std::function<void(const Request&)> check;
@@ -34,8 +34,7 @@ struct Sample {
 
 inline void PrintTo(const Sample& sample, std::ostream* out) { *out << sample.name; }
 
-// A sample whose arguments are `fixed` and then `rest`, and that decodes to a T with which `check`
-// agrees.
+// A sample with the arguments `fixed` and `rest`. It must decode to a T that `check` accepts.
 template <typename T, typename Check>
 Sample MakeSample(std::string name, uint32_t opcode, std::string_view fixed, std::string_view rest,
                   Check check) {

@@ -5,7 +5,7 @@ namespace {
 
 constexpr uint64_t kHandle = 0x6162636465666768;
 
-// Every field is filled; what `valid` does not name must not arrive.
+// Every field is filled. A field that `valid` does not name must not be decoded.
 fuse_setattr_in SetattrArguments(uint32_t valid) {
   fuse_setattr_in in{};
   in.valid = valid;
@@ -112,7 +112,7 @@ void AddSetattr(std::vector<Sample>* samples) {
                                    }));
 }
 
-// STATX is newer than the system's header: 24 bytes by hand.
+// STATX is newer than the system's header, so its 24 bytes are written by hand.
 std::string StatxArguments(uint32_t getattr_flags) {
   return BytesOf(getattr_flags) + BytesOf(uint32_t{0xffffffff}) + BytesOf(kHandle) +
          BytesOf(uint32_t{0x2000}) + BytesOf(uint32_t{0xfff});

@@ -1,5 +1,5 @@
-// The project's description of the protocol against the system's: sizes and numbers. Where fields
-// lie is seen by the tests that decode and encode.
+// Compares the project's description of the protocol with the system's: sizes and constants. The
+// tests of decoding and encoding check the offsets of fields.
 
 #include "src/protocol/wire.h"
 

@@ -23,18 +23,18 @@ struct FileNames {
   nlink_t found = 0;
 };
 
-// Walks down and up again with chdir: a tree can be deeper than any path is long.
+// Walks down and up with chdir, because a tree can be deeper than the longest path.
 class TreeCheck {
  public:
-  // Of the current directory, whose parent's inode number is given.
+  // Checks the current directory; the argument is the inode number of its parent.
   void Walk(ino_t parent);
   void CompareLinks();
   bool ok() const { return ok_; }
 
  private:
-  void Complain(const std::string& name, const std::string& what);
-  void ComplainErrno(const std::string& name, const char* call) {
-    Complain(name, std::string(call) + ": " + strerror(errno));
+  void Report(const std::string& name, const std::string& what);
+  void ReportErrno(const std::string& name, const char* call) {
+    Report(name, std::string(call) + ": " + strerror(errno));
   }
   std::vector<std::string> List();
   void CheckContents(const std::string& name, const struct stat& attributes);
@@ -44,7 +44,7 @@ class TreeCheck {
   std::map<ino_t, FileNames> files_;
 };
 
-void TreeCheck::Complain(const std::string& name, const std::string& what) {
+void TreeCheck::Report(const std::string& name, const std::string& what) {
   ok_ = false;
   std::fprintf(stderr, "stress_tree: at the end: %s at depth %d: %s\n", name.c_str(), depth_,
                what.c_str());
@@ -54,7 +54,7 @@ std::vector<std::string> TreeCheck::List() {
   std::vector<std::string> names;
   DIR* const dir = opendir(".");
   if (dir == nullptr) {
-    ComplainErrno(".", "opendir");
+    ReportErrno(".", "opendir");
     return names;
   }
   errno = 0;
@@ -62,38 +62,38 @@ std::vector<std::string> TreeCheck::List() {
     const std::string name = entry->d_name;
     if (name != "." && name != "..") names.push_back(name);
   }
-  if (errno != 0) ComplainErrno(".", "readdir");
+  if (errno != 0) ReportErrno(".", "readdir");
   closedir(dir);
   return names;
 }
 
 void TreeCheck::CheckContents(const std::string& name, const struct stat& attributes) {
   const int fd = open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) return ComplainErrno(name, "open");
+  if (fd < 0) return ReportErrno(name, "open");
   std::vector<Record> records(static_cast<size_t>(attributes.st_size) / kRecordSize);
   const ssize_t got = read(fd, records.data(), records.size() * kRecordSize);
   close(fd);
-  if (got != attributes.st_size) return Complain(name, "cannot be read to its end");
+  if (got != attributes.st_size) return Report(name, "cannot be read to its end");
   const std::string wrong = CheckRecords(attributes.st_ino, records.data(), records.size());
-  if (!wrong.empty()) Complain(name, wrong);
+  if (!wrong.empty()) Report(name, wrong);
 }
 
 void TreeCheck::Walk(ino_t parent) {
   struct stat self, above;
-  if (stat(".", &self) != 0 || stat("..", &above) != 0) return ComplainErrno(".", "stat");
-  if (above.st_ino != parent) Complain("..", "is not the parent");
+  if (stat(".", &self) != 0 || stat("..", &above) != 0) return ReportErrno(".", "stat");
+  if (above.st_ino != parent) Report("..", "is not the parent");
   nlink_t links = 2;
   for (const std::string& name : List()) {
     struct stat attributes;
     if (lstat(name.c_str(), &attributes) != 0) {
-      ComplainErrno(name, "lstat");
+      ReportErrno(name, "lstat");
     } else if (S_ISDIR(attributes.st_mode)) {
       ++links;
-      if (chdir(name.c_str()) != 0) return ComplainErrno(name, "chdir");
+      if (chdir(name.c_str()) != 0) return ReportErrno(name, "chdir");
       ++depth_;
       Walk(self.st_ino);
       --depth_;
-      if (chdir("..") != 0) return ComplainErrno("..", "chdir");
+      if (chdir("..") != 0) return ReportErrno("..", "chdir");
     } else {
       FileNames& file = files_[attributes.st_ino];
       file.name = name;
@@ -102,16 +102,16 @@ void TreeCheck::Walk(ino_t parent) {
     }
   }
   if (self.st_nlink != links) {
-    Complain(".", "link count " + std::to_string(self.st_nlink) + ", but " +
-                      std::to_string(links - 2) + " directories in it");
+    Report(".", "link count " + std::to_string(self.st_nlink) + ", but " +
+                    std::to_string(links - 2) + " directories in it");
   }
 }
 
 void TreeCheck::CompareLinks() {
   for (const auto& [ino, file] : files_) {
     if (file.expected == file.found) continue;
-    Complain(file.name, "link count " + std::to_string(file.expected) + ", but " +
-                            std::to_string(file.found) + " names");
+    Report(file.name, "link count " + std::to_string(file.expected) + ", but " +
+                          std::to_string(file.found) + " names");
   }
 }
 

@@ -1,4 +1,4 @@
-// After the stress: is what was left a sound tree, and does it go away?
+// Checks after the stress that the remaining tree is consistent and can be removed.
 
 #ifndef MEMFUSE_TESTS_STRESS_FINAL_CHECK_H_
 #define MEMFUSE_TESTS_STRESS_FINAL_CHECK_H_
@@ -7,12 +7,13 @@
 
 namespace memfuse::stress {
 
-// Of the current directory, in which nobody else is at work any more. Link counts must match the
-// names that are found, ".." must be where it was come from, and contents must be whole. Prints
-// what is wrong; true if nothing is.
+// Checks the current directory, which no other process uses any more. Link counts must match the
+// names, ".." must be the directory above, and every file must contain whole writes. Prints every
+// error; returns true if there is none.
 bool CheckTree();
 
-// Removes the directory with all that is in it. Prints what cannot be removed; true if all went.
+// Removes the directory and its contents. Prints what cannot be removed; returns true if everything
+// was removed.
 bool RemoveTree(const std::string& path);
 
 }  // namespace memfuse::stress

@@ -13,9 +13,9 @@ struct Expectation {
   std::vector<int> errors;
 };
 
-// Every path may lead through a name that is gone (ENOENT), that is a file by now (ENOTDIR), or
-// that is a symbolic link in a circle (ELOOP). An open file, once there, does everything it is
-// asked: those operations have an empty list.
+// Every path may contain a name that was removed (ENOENT), that is a file now (ENOTDIR), or that is
+// a symbolic link in a loop (ELOOP). Operations on an open file have an empty list, because they
+// always succeed.
 const std::array<Expectation, kOperations>& Expectations() {
   static const auto* const table = new std::array<Expectation, kOperations>{{
       {"mkdir", {ENOENT, ENOTDIR, ELOOP, EEXIST}},
@@ -27,14 +27,14 @@ const std::array<Expectation, kOperations>& Expectations() {
       {"truncate", {}},
       {"punch", {}},
       {"unlink", {ENOENT, ENOTDIR, ELOOP, EISDIR}},
-      // EPERM: a directory gets no second name.
+      // EPERM: a directory cannot have a second name.
       {"link", {ENOENT, ENOTDIR, ELOOP, EEXIST, EPERM}},
       {"symlink", {ENOENT, ENOTDIR, ELOOP, EEXIST}},
-      // EINVAL: no symbolic link.
+      // EINVAL: the object is no symbolic link.
       {"readlink", {ENOENT, ENOTDIR, ELOOP, EINVAL}},
       {"stat", {ENOENT, ENOTDIR, ELOOP}},
       {"readdir", {ENOENT, ENOTDIR, ELOOP}},
-      // EINVAL: a directory into itself or below. ENOTEMPTY: also onto a directory above.
+      // EINVAL: a directory into itself or a descendant. ENOTEMPTY: also onto an ancestor.
       {"rename", {ENOENT, ENOTDIR, ELOOP, EISDIR, ENOTEMPTY, EINVAL}},
       {"rename NOREPLACE", {ENOENT, ENOTDIR, ELOOP, EEXIST, EINVAL}},
       {"rename EXCHANGE", {ENOENT, ENOTDIR, ELOOP, EINVAL}},

@@ -1,4 +1,4 @@
-// What the stress program does, and which errors each operation may come back with.
+// The operations of the stress program, and the errors that each may return.
 
 #ifndef MEMFUSE_TESTS_STRESS_OPERATIONS_H_
 #define MEMFUSE_TESTS_STRESS_OPERATIONS_H_
@@ -32,7 +32,7 @@ inline constexpr size_t kOperations = static_cast<size_t>(Operation::kRemoveAll)
 
 const char* NameOf(Operation operation);
 
-// Whether tmpfs may answer so where others change the same few names at any moment.
+// Whether tmpfs may return this errno while other processes change the same few names.
 bool MayFailWith(Operation operation, int error);
 
 }  // namespace memfuse::stress

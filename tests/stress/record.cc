@@ -10,7 +10,7 @@ namespace {
 
 constexpr uint64_t kMagic = 0x7473736572747366;
 
-// The rest of the record follows from its beginning, so that every byte can be checked.
+// The rest of the record is derived from its beginning, so that every byte can be checked.
 void Fill(Record* record) {
   uint64_t state = record->ino * 0x9e3779b97f4a7c15 + record->index * 0xbf58476d1ce4e5b9 +
                    record->stamp * 0x94d049bb133111eb + record->sequence;
@@ -31,7 +31,7 @@ std::string Describe(const Record& record) {
 }
 
 std::string CheckRecord(uint64_t ino, uint64_t index, const Record& record) {
-  if (record.magic != kMagic) return "bytes that nobody wrote";
+  if (record.magic != kMagic) return "bytes that no writer wrote";
   if (record.ino != ino || record.index != index) return "foreign content: " + Describe(record);
   if (index < record.span_first || index - record.span_first >= record.span_count) {
     return "damaged content: " + Describe(record);
@@ -67,7 +67,8 @@ std::string CheckRecords(uint64_t ino, const Record* records, size_t count) {
     if (std::string wrong = CheckRecord(ino, i, record); !wrong.empty()) {
       return "at record " + std::to_string(i) + ": " + wrong;
     }
-    // Nothing in the range of a write is older than the write. Once per run of its records.
+    // No record in the range of a write may be older than the write. Checked once per run of the
+    // write's records.
     if (i > record.span_first && records[i - 1].stamp == record.stamp) continue;
     const size_t end = std::min<size_t>(count, record.span_first + record.span_count);
     for (size_t j = record.span_first; j < end; ++j) {

@@ -1,8 +1,8 @@
-// What the stress program writes: records that say who wrote them, when, and where they belong.
+// The records that the stress program writes. Each holds its writer, its time and its position.
 //
-// A file is a row of records of 512 bytes. Whoever writes or cuts a file holds its lock (flock), as
-// whoever reads it does; so a reader finds whole writes only, each of them over everything that is
-// older, and nothing that was written to another file. A record of zeros is a hole.
+// A file is a sequence of records of 512 bytes. A process that writes, truncates or reads a file
+// holds its lock (flock). A reader therefore finds whole writes only, each over all older data, and
+// no data of another file. A record of zeros is a hole.
 
 #ifndef MEMFUSE_TESTS_STRESS_RECORD_H_
 #define MEMFUSE_TESTS_STRESS_RECORD_H_
@@ -32,7 +32,7 @@ static_assert(kRecordSize == 512);
 std::vector<Record> MakeRecords(uint64_t ino, uint64_t first, uint32_t count, uint32_t writer,
                                 uint64_t sequence);
 
-// What is wrong with the contents of the file `ino` from its beginning on; empty if nothing is.
+// Describes the first error in the contents of the file `ino`; empty if there is none.
 std::string CheckRecords(uint64_t ino, const Record* records, size_t count);
 
 }  // namespace memfuse::stress

@@ -34,8 +34,8 @@ bool List(const std::string& path, std::vector<std::string>* names) {
 
 }  // namespace
 
-// A tree can be deeper than any path is long. So what is in an entry is moved up beside it, until
-// there are only files and empty directories.
+// A tree can be deeper than the longest path. Therefore the contents of an entry are moved up
+// beside it, until there are only files and empty directories.
 std::string EmptyDirectory(const std::string& directory) {
   std::vector<std::string> names;
   if (!List(directory, &names)) return Describe("list", directory);
@@ -60,7 +60,7 @@ std::string EmptyDirectory(const std::string& directory) {
         return Describe("rename", from);
       }
     }
-    // Who found the way here before it was moved may have added something.
+    // A process that entered the directory before it was moved may have added entries.
     if (rmdir(entry.c_str()) != 0) {
       if (errno != ENOTEMPTY) return Describe("rmdir", entry);
       entries.push_back(entries.front());

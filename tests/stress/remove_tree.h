@@ -1,4 +1,4 @@
-// Removes directory trees of any depth, also while others are at work in them.
+// Removes directory trees of any depth, also while other processes use them.
 
 #ifndef MEMFUSE_TESTS_STRESS_REMOVE_TREE_H_
 #define MEMFUSE_TESTS_STRESS_REMOVE_TREE_H_
@@ -7,8 +7,8 @@
 
 namespace memfuse::stress {
 
-// Removes everything in `directory`, whose entries nobody else touches; below them others may still
-// add, remove and rename. What could not be done, empty if all went well.
+// Removes everything in `directory`. No other process may touch its entries; below them other
+// processes may still add, remove and rename. Returns the error text, empty on success.
 std::string EmptyDirectory(const std::string& directory);
 
 }  // namespace memfuse::stress

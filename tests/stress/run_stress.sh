@@ -1,11 +1,11 @@
 #!/bin/bash
-# run_stress.sh MEMFUSE STRESS_TREE [--seconds=N] [--seed=N] [--threads=N] [--data=KIND] [--transport=KIND] [--sanitizer=LIST]
-#                                   [--tmpfs]
+# run_stress.sh MEMFUSE STRESS_TREE [--seconds=N] [--seed=N] [--threads=N] [--data=KIND]
+#               [--transport=KIND] [--sanitizer=LIST] [--tmpfs]
 #
-# Runs stress_tree on a memfuse mount and looks at what is left of it: no inode, no byte, no memory.
-# A daemon built with a sanitizer is only asked for inodes, bytes and its silence, for it keeps
-# freed memory on purpose. --tmpfs runs the same program on the kernel's tmpfs: what it allows has
-# to be what the kernel does.
+# Runs stress_tree on a memfuse mount and checks that no inode, byte or memory is left. For a daemon
+# with a sanitizer only inodes, bytes and the log are checked, because a sanitizer keeps freed
+# memory on purpose. --tmpfs runs the same program on the kernel's tmpfs: every result that the
+# program accepts must be possible there.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -69,7 +69,7 @@ stress() {
   fi
 }
 
-# What the daemon holds: its resident memory and the pages of its memory files, in KiB.
+# The memory of the daemon: its resident set and the pages of its memory files, in KiB.
 memory() {
   local total fd
   total=$(awk '/^VmRSS:/ { print $2 }' "/proc/$DAEMON/status")
@@ -81,7 +81,7 @@ memory() {
   echo "$total"
 }
 
-# FORGET requests come when the kernel feels like it; usage goes back when the last one has.
+# The kernel sends FORGET requests at any later time. The usage is back after the last one.
 expect_empty() {
   wait_until 10 has_usage "$mount" "$1" ||
     fail "seed $seed: used before (KiB, inodes): $1, and when all is removed: $(usage_of "$mount")"
@@ -108,7 +108,7 @@ sleep 2
 after=$(memory)
 echo "memory: $before KiB before, $after KiB after"
 if [[ -z $sanitizer ]]; then
-  # 10 %, and at least what the daemon does not bother to trim.
+  # 10 %, and at least the memory that the daemon's malloc does not trim.
   allowance=$((before / 10 > 4096 ? before / 10 : 4096))
   ((after <= before + allowance)) || fail "the daemon holds $((after - before)) KiB more than before"
 fi

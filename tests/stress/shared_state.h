@@ -1,4 +1,4 @@
-// What the processes of the stress program tell each other: memory that they share.
+// Memory that the processes of the stress program share.
 
 #ifndef MEMFUSE_TESTS_STRESS_SHARED_STATE_H_
 #define MEMFUSE_TESTS_STRESS_SHARED_STATE_H_
@@ -14,7 +14,7 @@ namespace memfuse::stress {
 inline constexpr int kMaxProcesses = 64;
 inline constexpr int kMaxErrno = 134;
 
-// Written by one process, read by the first one.
+// Written by one process, read by the first process.
 struct ProcessState {
   std::atomic<uint64_t> steps;
   std::atomic<uint64_t> outcomes[kOperations][kMaxErrno];  // [operation][errno], 0: success

@@ -1,8 +1,8 @@
-// stress_tree DIRECTORY: several processes at work on the same few names of one directory tree.
+// stress_tree DIRECTORY: several processes use the same few names of one directory tree.
 //
-// Every error must be one that a local file system could give in such a race, every file holds
-// whole writes of its own only, and what is left at the end is a sound tree that can be removed.
-// It knows nothing of memfuse: on a kernel tmpfs it has to pass as well.
+// Every error must be one that a local file system could return in such a race, every file holds
+// whole writes of its own only, and the final tree must be consistent and removable. The program
+// does not depend on memfuse; it must pass on a kernel tmpfs as well.
 
 #include <fcntl.h>
 #include <gflags/gflags.h>
@@ -35,7 +35,7 @@ namespace {
 
 using std::chrono::steady_clock;
 
-// How long a process may take over its last operation.
+// The time limit of a process for its last operation.
 constexpr auto kStallTimeout = std::chrono::seconds(60);
 
 int Die(const std::string& what) {
@@ -71,7 +71,7 @@ pid_t StartWorker(int process, SharedState* shared) {
   _exit(0);
 }
 
-// Waits for all, at most until `deadline`; the first that fails stops the others.
+// Waits for all processes, at most until `deadline`. The first failure stops the others.
 bool WaitForWorkers(std::vector<pid_t>* workers, SharedState* shared,
                     steady_clock::time_point deadline) {
   bool ok = true;

@@ -43,7 +43,8 @@ void Worker::Run() {
 }
 
 void Worker::Step() {
-  // Often enough that the tree stays small, however fast the others move things below each other.
+  // Frequent enough that the tree stays small while the other processes move directories below each
+  // other.
   if (Random(200) == 0) return RemoveAll();
   switch (Random(20)) {
     case 0:
@@ -87,7 +88,7 @@ std::string Worker::RandomName() { return "n" + std::to_string(Random(kNames)); 
 
 std::string Worker::RandomPath() {
   std::string path = TopDirectory(static_cast<int>(Random(kTopDirectories)));
-  // Mostly right below, where the crowd is.
+  // Mostly directly below, where most operations of the other processes are.
   const uint64_t dice = Random(10);
   const int depth = dice < 5 ? 1 : dice < 8 ? 2 : 3;
   for (int i = 0; i < depth; ++i) path += "/" + RandomName();
@@ -178,7 +179,7 @@ void Worker::Readlink() {
   if (!End(n)) return;
   const std::string text(target, static_cast<size_t>(n));
   if (text.find_first_not_of("./tn0123456789") != std::string::npos) {
-    Fail("a target that nobody made: " + text);
+    Fail("a target that no process made: " + text);
   }
 }
 
@@ -210,7 +211,7 @@ void Worker::Readdir() {
   }
   if (errno != 0) Fail(std::string("in the middle: ") + strerror(errno));
   closedir(dir);
-  // A directory that was removed has no entries at all, not even its dots.
+  // A removed directory has no entries at all, not even "." and "..".
   if (seen.empty() && !top) return;
   if (seen["."] != 1 || seen[".."] != 1) Fail("the dots are not there once");
   if (!top) return;
@@ -235,7 +236,7 @@ void Worker::Rename() {
   End(renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), kind.flags));
 }
 
-// Nobody else touches this file: moving it always works, and it has one name.
+// No other process touches this file: renaming it always succeeds, and it has one name.
 void Worker::MoveOwn() {
   const std::string to =
       TopDirectory(static_cast<int>(Random(kTopDirectories))) + "/own" + std::to_string(process_);
@@ -250,7 +251,7 @@ void Worker::MoveOwn() {
   own_ = to;
 }
 
-// rm -rf, in the middle of everybody else's work.
+// rm -rf, while all other processes work in the tree.
 void Worker::RemoveAll() {
   const std::string path =
       TopDirectory(static_cast<int>(Random(kTopDirectories))) + "/" + RandomName();

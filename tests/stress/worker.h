@@ -1,4 +1,4 @@
-// One process of the stress program: does random things to the same few names as all the others.
+// A process of the stress program: random operations on the same few names as all other processes.
 
 #ifndef MEMFUSE_TESTS_STRESS_WORKER_H_
 #define MEMFUSE_TESTS_STRESS_WORKER_H_
@@ -14,11 +14,11 @@ namespace memfuse::stress {
 inline constexpr int kTopDirectories = 4;
 inline constexpr int kNames = 7;
 
-// Of the working directory, made before the workers start and never renamed: the directories, and
-// in each of them a file per process that stays where it is.
+// Directories in the working directory. They are made before the workers start and never renamed;
+// each contains a file per process that stays there.
 std::string TopDirectory(int index);
 std::string KeptFile(int process);
-// And a directory per process, where it moves what it wants to remove altogether.
+// A directory per process, into which it moves the trees that it removes as a whole.
 std::string Grave(int process);
 
 class Worker {
@@ -26,8 +26,7 @@ class Worker {
   // Works in the current directory.
   Worker(int process, int processes, uint64_t seed, SharedState* shared);
 
-  // One operation after the other until stop is set. Whatever is not as it must be is printed and
-  // ends the process with status 1.
+  // Runs operations until stop is set. A violation is printed and ends the process with status 1.
   void Run();
 
  private:
@@ -50,7 +49,7 @@ class Worker {
   void MoveOwn();
   void RemoveAll();
 
-  // An open file with its lock held, -1 if there was none to open.
+  // An open file with its lock held; -1 if there was none to open.
   int OpenLocked(int flags, int lock);
   void CheckWhole(int fd);
   void GrowBack(int fd, uint64_t size);
@@ -60,9 +59,9 @@ class Worker {
   std::string RandomName();
   std::string RandomPath();
 
-  // Says what comes next, for messages.
+  // Records the next operation, for messages.
   void Begin(Operation operation, std::string what);
-  // Counts how it ended: result < 0 is errno. Returns whether it went well.
+  // Counts the outcome; result < 0 means errno. Returns whether the operation succeeded.
   bool End(int64_t result);
   [[noreturn]] void Fail(const std::string& why);
 
@@ -74,7 +73,7 @@ class Worker {
   std::mt19937_64 random_;
   uint64_t writes_ = 0;
   Operation operation_ = Operation::kStat;
-  std::string own_;  // where this process's own file is
+  std::string own_;  // the path of this process's own file
 };
 
 }  // namespace memfuse::stress

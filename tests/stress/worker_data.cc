@@ -1,4 +1,4 @@
-// What a worker does with the contents of files.
+// The operations of a worker on the contents of files.
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -17,7 +17,7 @@
 namespace memfuse::stress {
 namespace {
 
-// Files are small, with a few that are large and mostly holes.
+// Most files are small. A few are large and consist mostly of holes.
 constexpr uint64_t kSmallRecords = 256;
 constexpr uint64_t kLargeRecords = 8192;
 constexpr uint64_t kMaxWriteRecords = 64;
@@ -34,7 +34,7 @@ int Worker::OpenLocked(int flags, int lock) {
   Begin(Operation::kOpen, path);
   const int fd = open(path.c_str(), flags | O_CLOEXEC, 0644);
   if (!End(fd)) return -1;
-  // A directory can be opened, too, where it is only read.
+  // A directory can be opened for reading, too.
   struct stat attributes;
   if (fstat(fd, &attributes) != 0) Fail(strerror(errno));
   if (S_ISDIR(attributes.st_mode)) {
@@ -107,7 +107,7 @@ void Worker::Read() {
   close(fd);
 }
 
-// What was cut off must not come back.
+// Truncated data must not reappear.
 void Worker::GrowBack(int fd, uint64_t size) {
   std::vector<char> tail(kMaxWriteRecords * kRecordSize);
   End(ftruncate(fd, static_cast<off_t>(size + tail.size())));

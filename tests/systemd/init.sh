@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# init.sh ROOT: the first process of the namespaces that run.sh made; becomes systemd in ROOT.
+# init.sh ROOT: the first process of the namespaces that run.sh made; executes systemd in ROOT.
 set -euo pipefail
 root=$1
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# run.sh CASE MEMFUSE UNITS: boots a systemd of its own, with nothing but the units and what they
-# need, and runs cases/CASE.sh inside. It sees this machine's files through an overlay, and has
-# namespaces and a control group of its own. Needs root.
+# run.sh CASE MEMFUSE UNITS: boots a separate systemd with only the units and their dependencies,
+# and runs cases/CASE.sh inside. That systemd sees this machine's files through an overlay, and has
+# its own namespaces and control group. Needs root.
 set -euo pipefail
 readonly case=$1 memfuse=$2 units=$3
 here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 
-# First call: to a mount namespace, which takes all that is mounted below with it.
+# First call: enters a mount namespace. All mounts inside end with it.
 if [[ -z ${MEMFUSE_TEST_NAMESPACE:-} ]]; then
   export MEMFUSE_TEST_NAMESPACE=1
   exec unshare --mount --propagation private bash "$here/run.sh" "$@"
@@ -16,7 +16,8 @@ work=$(mktemp -d /tmp/systemd-test-XXXXXX)
 mount -t tmpfs -o mode=0755 tmpfs "$work"
 mkdir "$work"/{cgroup,upper,overlay,root}
 mount -t cgroup2 cgroup2 "$work/cgroup"
-# Not by the number of a process: in another container, or before a run that was killed, that was taken.
+# The name does not depend on a PID: a PID may be in use in another container, or may have been in
+# use before a run that was killed.
 group=$(mktemp -d "$work/cgroup/memfuse-test-XXXXXX")
 readonly group
 chmod 0755 "$group"
@@ -31,7 +32,8 @@ finish() {
     echo "--- the journal:" >&2
     inside timeout 10 journalctl --no-pager -o short-monotonic -n 60 >&2 || true
   fi
-  # Its child, the first process of the namespace, and with that all others, end with it.
+  # Its child, the first process of the PID namespace, ends with it, and all other processes end
+  # with that child.
   if [[ -n $outer ]]; then
     kill -KILL "$outer" 2>/dev/null || true
     wait "$outer" 2>/dev/null || true
@@ -47,7 +49,7 @@ finish() {
 }
 trap finish EXIT
 
-# inside COMMAND...: in the namespaces of that systemd.
+# inside COMMAND...: runs COMMAND in the namespaces of that systemd.
 inside() {
   local first
   first=$(pgrep --parent "$outer") || return 1
@@ -79,7 +81,7 @@ ln -s /usr/local/lib/systemd/system/memfuse@.service \
 ) >"$work/console" 2>&1 </dev/null &
 outer=$!
 
-# within SECONDS COMMAND...: whether it succeeds in time, asked again and again.
+# within SECONDS COMMAND...: whether COMMAND succeeds in time; it is repeated.
 within() {
   local deadline=$((SECONDS + $1))
   shift
@@ -96,7 +98,7 @@ within 120 booted_or_ended || true
 booted || { echo "systemd did not start" >&2 && exit 1; }
 inside timeout 240 bash /cases/"$case".sh
 
-# At shutdown, what uses the mount is ended first, and nothing waits for anything in vain.
+# At shutdown, systemd first stops the users of the mount, and no stop job times out.
 was_active=$(inside systemctl is-active memfuse@mnt-scratch.service || true)
 inside systemctl start --no-block --job-mode=replace-irreversibly poweroff.target
 within 120 ended || { echo "systemd did not end" >&2 && exit 1; }

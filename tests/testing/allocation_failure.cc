@@ -20,7 +20,7 @@
 namespace {
 
 struct State {
-  uint64_t until_failure;  // 0: none is to fail
+  uint64_t until_failure;  // 0: no allocation fails
   bool rest;
   bool happened;
 };

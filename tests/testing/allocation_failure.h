@@ -1,8 +1,8 @@
 // Makes an allocation of the calling thread fail.
 //
 // A test program that links memfuse_test_allocation gets malloc, calloc, realloc and aligned_alloc
-// from it, and operator new on top of them; under a sanitizer, which has its own, operator new
-// only.
+// from it, and operator new on top of them. Under a sanitizer, which has its own malloc, the
+// library replaces operator new only.
 
 #ifndef MEMFUSE_TESTS_TESTING_ALLOCATION_FAILURE_H_
 #define MEMFUSE_TESTS_TESTING_ALLOCATION_FAILURE_H_
@@ -11,24 +11,24 @@
 
 namespace memfuse::test {
 
-// One at a time in a thread.
+// A thread has at most one object of this class at a time.
 class AllocationFailure {
  public:
   enum class Kind {
-    kOne,   // that one only: the error path has memory
-    kRest,  // and all after it
+    kOne,   // that allocation only: the error path has memory
+    kRest,  // that allocation and all later ones
   };
 
-  // From here on, the `number`-th allocation of this thread fails; 1 is the next one.
+  // The `number`-th allocation of this thread from now on fails; 1 is the next one.
   AllocationFailure(uint64_t number, Kind kind);
   ~AllocationFailure();
   AllocationFailure(const AllocationFailure&) = delete;
   AllocationFailure& operator=(const AllocationFailure&) = delete;
 
-  // Whether malloc can be made to fail, and not operator new alone.
+  // Whether malloc can fail, not only operator new.
   static bool InterposesMalloc();
 
-  // Whether it came to that.
+  // Whether an allocation failed.
   bool happened() const;
 };
 

@@ -54,7 +54,7 @@ Result<size_t> Caller::Write(InodeNumber ino, uint64_t offset, std::string_view 
 
 Result<std::string> Caller::Read(InodeNumber ino, uint64_t offset, size_t size,
                                  uint32_t flags) const {
-  // Every other one is sent in pieces, where the file system does that.
+  // Every other read is sent in pieces, if the file system supports that.
   static std::atomic<bool> gathers{false};
   StringSink sink(size, gathers.exchange(!gathers));
   ReadRequest request{};

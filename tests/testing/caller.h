@@ -1,4 +1,4 @@
-// Somebody who calls a FileSystem: short forms of the requests, on behalf of one user.
+// A client that calls a FileSystem: short forms of the requests, on behalf of one user.
 
 #ifndef MEMFUSE_TESTS_TESTING_CALLER_H_
 #define MEMFUSE_TESTS_TESTING_CALLER_H_
@@ -20,12 +20,12 @@ class Caller {
   }
 
   const RequestContext& context() const { return context_; }
-  // As of Linux 6.12, in requests that make no inode: the number of the thread, and no ids.
+  // As in Linux 6.12, for requests that make no inode: the PID of the calling thread, without ids.
   void set_thread(uint32_t pid) {
     context_.uid = context_.gid = std::nullopt;
     context_.pid = pid;
   }
-  void set_seat(BlockingObserver* blocking_observer) {
+  void set_blocking_observer(BlockingObserver* blocking_observer) {
     context_.blocking_observer = blocking_observer;
   }
 
@@ -36,7 +36,7 @@ class Caller {
 
   Result<Entry> Mkdir(InodeNumber parent, std::string_view name, uint32_t mode = 0755,
                       uint32_t umask = 0) const;
-  // A regular file, unless `mode` has another type.
+  // Makes a regular file, unless `mode` has another type.
   Result<Entry> Mknod(InodeNumber parent, std::string_view name, uint32_t mode = 0644,
                       uint32_t umask = 0, uint32_t rdev = 0) const;
   Result<Entry> Symlink(InodeNumber parent, std::string_view name, std::string_view target) const {
@@ -70,7 +70,7 @@ class Caller {
   }
   Result<size_t> Write(InodeNumber ino, uint64_t offset, std::string_view data,
                        bool kill_suidgid = false) const;
-  // What was read, `size` bytes at most.
+  // The data that was read, at most `size` bytes.
   Result<std::string> Read(InodeNumber ino, uint64_t offset, size_t size, uint32_t flags = 0) const;
   Result<void> Fallocate(InodeNumber ino, uint32_t mode, uint64_t offset, uint64_t length) const;
   Result<uint64_t> Lseek(InodeNumber ino, uint64_t offset, uint32_t whence) const;

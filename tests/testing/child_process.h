@@ -1,4 +1,5 @@
-// A child process of another user, with other capabilities or in other namespaces, to be looked at.
+// Makes child processes of another user, with other capabilities or in other namespaces, for tests
+// that inspect them.
 
 #ifndef MEMFUSE_TESTS_TESTING_CHILD_PROCESS_H_
 #define MEMFUSE_TESTS_TESTING_CHILD_PROCESS_H_
@@ -16,8 +17,8 @@
 
 namespace memfuse::test {
 
-// fork(2), into new namespaces. Not unshare(2) in the child: a process with threads may not call
-// it, and under ThreadSanitizer each has one more.
+// fork(2) into new namespaces. The child does not call unshare(2): a process with several threads
+// may not, and under ThreadSanitizer each process has one more thread.
 inline pid_t ForkIntoUserNamespace() {
   return static_cast<pid_t>(syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0));
 }
@@ -25,7 +26,7 @@ inline pid_t ForkIntoPidNamespace() {
   return static_cast<pid_t>(syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0));
 }
 
-// Calls `check` with the number of a child that has gone through `prepare`, which has to succeed.
+// Calls `check` with the PID of a child that has run `prepare`. `prepare` must succeed.
 template <typename Prepare, typename Check>
 void WithChild(Prepare prepare, Check check, pid_t (*make_child)() = fork) {
   int ready[2], done[2];
@@ -57,7 +58,7 @@ inline bool SetCapabilities(uint32_t effective) {
   return syscall(SYS_capset, &header, data) == 0;
 }
 
-// Keeps all others.
+// Keeps all other capabilities.
 inline bool DropCapability(int capability) {
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};

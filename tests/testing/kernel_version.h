@@ -11,8 +11,8 @@
 
 namespace memfuse::test {
 
-// Whether the kernel is of this version or newer. An expectation that depends on it says what older
-// kernels do.
+// Whether the kernel is of this version or newer. A test that calls this also states the behaviour
+// of older kernels.
 inline bool KernelAtLeast(int major, int minor) {
   static const std::pair<int, int> running = [] {
     struct utsname name;

@@ -1,4 +1,4 @@
-// A DirectorySink that keeps what it is given.
+// A DirectorySink that stores its entries.
 
 #ifndef MEMFUSE_TESTS_TESTING_LISTING_H_
 #define MEMFUSE_TESTS_TESTING_LISTING_H_
@@ -19,10 +19,10 @@ class Listing final : public DirectorySink {
     InodeNumber ino;
     uint32_t type;
     uint64_t next_offset;
-    InodeNumber looked_up;  // kNoInode where no lookup came with the entry
+    InodeNumber looked_up;  // kNoInode if the entry has no lookup
   };
 
-  // Takes `capacity` entries before it is full.
+  // Accepts `capacity` entries before it is full.
   explicit Listing(size_t capacity = SIZE_MAX) : capacity_(capacity) {}
 
   bool HasRoomFor(std::string_view) const override { return items.size() < capacity_; }

@@ -16,7 +16,7 @@ need() {
   done
 }
 
-# wait_until SECONDS COMMAND...: until the command succeeds; fails when it does not in time.
+# wait_until SECONDS COMMAND...: waits until the command succeeds; fails after SECONDS.
 wait_until() {
   local deadline=$((SECONDS + $1))
   shift
@@ -41,13 +41,14 @@ not_mounted() { ! is_mounted "$1"; }
 # kernel_is_at_least VERSION
 kernel_is_at_least() { printf '%s\n' "$1" "$(uname -r)" | sort --version-sort --check=quiet; }
 
-# Whether the kernel lets root's daemon leave reads and writes to it.
+# Whether the kernel supports passthrough for root's daemon.
 kernel_has_passthrough() { kernel_is_at_least 6.9; }
 
-# Neither running nor waiting to be reaped. A zombie of this shell counts as gone: `wait` takes it.
+# True if the process neither runs nor is a zombie. A zombie of this shell counts as gone, because
+# `wait` reaps it.
 is_gone() { [[ ! -e /proc/$1 || $(awk '/^State:/ { print $2 }' "/proc/$1/status") == Z ]] 2>/dev/null; }
 
-# start_memfuse DIRECTORY [FLAG...]: mounts, and sets DAEMON to the process that serves by then.
+# start_memfuse DIRECTORY [FLAG...]: mounts, and sets DAEMON to the process that serves the mount.
 start_memfuse() {
   local directory=$1
   shift
@@ -55,8 +56,9 @@ start_memfuse() {
   DAEMON=$!
   wait_until 30 mounted_or_gone "$directory" "$DAEMON"
   is_mounted "$directory" || fail "memfuse did not mount: $(<"$LOG")"
-  # It is served a moment later; a mount that goes before that is an error to the daemon.
-  timeout 30 stat --file-system "$directory" >/dev/null || fail "nobody answers: $(<"$LOG")"
+  # The daemon serves the mount a moment later. If the mount disappears before that, the daemon
+  # reports an error.
+  timeout 30 stat --file-system "$directory" >/dev/null || fail "no daemon answers: $(<"$LOG")"
 }
 
 mounted_or_gone() { is_mounted "$1" || is_gone "$2"; }
@@ -69,13 +71,14 @@ unmount() {
   fi
 }
 
-# stop_memfuse DIRECTORY: unmounts, and expects the daemon to end well, in time and without errors.
+# stop_memfuse DIRECTORY: unmounts, and expects the daemon to exit with status 0, in time and
+# without errors.
 stop_memfuse() {
   unmount "$1" || fail "cannot unmount $1"
   expect_end 0
 }
 
-# expect_end STATUS: the daemon ends by itself, with this exit status.
+# expect_end STATUS: expects the daemon to exit by itself with this status.
 expect_end() {
   local status=0
   wait_until 30 is_gone "$DAEMON" || fail "the daemon $DAEMON did not end"
@@ -84,15 +87,15 @@ expect_end() {
   check_log
 }
 
-# What a sanitizer or the daemon itself (glog: E and F lines) has to complain about is a failure.
+# Reports of a sanitizer and error messages of the daemon (glog's E and F lines) are failures.
 check_log() {
   if grep -qE 'Sanitizer|runtime error:|^[EF][0-9]{8} ' "$LOG"; then
-    fail "the daemon complains: $(head -n 200 "$LOG")"
+    fail "the daemon reports errors: $(head -n 200 "$LOG")"
   fi
 }
 
-# FUSE over io_uring is off unless an administrator turns it on. enable_ring does, and restore_ring
-# puts back what was there before; for the EXIT trap.
+# FUSE over io_uring is off unless root enables it. enable_ring enables it; restore_ring, for the
+# EXIT trap, restores the previous setting.
 RING_SWITCH=/sys/module/fuse/parameters/enable_uring
 RING_BEFORE=
 enable_ring() {
@@ -103,8 +106,8 @@ restore_ring() {
   if [[ -n $RING_BEFORE ]]; then echo "$RING_BEFORE" >"$RING_SWITCH"; fi
 }
 
-# force_clean_up DIRECTORY PID...: kills the processes and takes away every mount at or below the
-# directory, also those that hang.
+# force_clean_up DIRECTORY PID...: kills the processes and unmounts every mount at or below the
+# directory, including mounts that hang.
 force_clean_up() {
   local directory=$1 pid device mount_point
   shift

@@ -1,5 +1,5 @@
-// Linked into programs that mount: they do it in a mount namespace of their own. A copy of the
-// mount in somebody else's (another test's, a container's, a service's) would keep it alive after
+// Linked into programs that mount. It moves them to their own mount namespace. A copy of the mount
+// in another namespace (of another test, a container or a service) would keep the mount alive after
 // umount, and its daemon waiting.
 
 #include <gtest/gtest.h>
@@ -16,7 +16,7 @@ namespace {
 class OwnMounts : public testing::Environment {
  public:
   void SetUp() override {
-    if (geteuid() != 0) return;  // the tests will say what they need
+    if (geteuid() != 0) return;  // the tests report the missing privilege
     ASSERT_EQ(unshare(CLONE_NEWNS), 0) << std::strerror(errno);
     ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0)
         << std::strerror(errno);

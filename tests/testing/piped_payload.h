@@ -1,4 +1,4 @@
-// The data of a WRITE as it is when the transport has left it in a pipe.
+// The data of a WRITE in a pipe, as the transport leaves it there.
 
 #ifndef MEMFUSE_TESTS_TESTING_PIPED_PAYLOAD_H_
 #define MEMFUSE_TESTS_TESTING_PIPED_PAYLOAD_H_

@@ -1,4 +1,4 @@
-// Takers of what a file system reads.
+// Sinks for the data that a file system reads.
 
 #ifndef MEMFUSE_TESTS_TESTING_READ_SINKS_H_
 #define MEMFUSE_TESTS_TESTING_READ_SINKS_H_
@@ -11,10 +11,10 @@
 
 namespace memfuse::test {
 
-// Holds the file system to the contract of ReadSink: what it answered is result().
+// Checks the contract of ReadSink. result() is the answer of the file system.
 class StringSink : public ReadSink {
  public:
-  // Not zeros: what is not filled in has to show.
+  // Not zeros, so that bytes that are not filled in are visible.
   explicit StringSink(size_t size, bool gathers = false) : out_(size, '#'), gathers_(gathers) {}
 
   absl::Span<char> buffer() override { return absl::MakeSpan(out_.data(), out_.size()); }
@@ -31,7 +31,7 @@ class StringSink : public ReadSink {
     pieces_ = pieces.size();
   }
 
-  // Given what Read returned.
+  // Checks the return value of Read.
   std::string Result(size_t count) const {
     if (sends_ == 0) return out_.substr(0, count);
     EXPECT_EQ(count, sent_.size());

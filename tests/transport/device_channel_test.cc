@@ -1,5 +1,5 @@
-// Messages of a socket pair, which splice(2) takes apart as it does those of /dev/fuse. The same on
-// a real mount: session_mount_test.cc.
+// Messages of a socket pair. splice(2) takes them apart as it does with those of /dev/fuse.
+// session_mount_test.cc tests the same on a real mount.
 
 #include "src/transport/device_channel.h"
 
@@ -60,7 +60,7 @@ class DeviceChannelTest : public testing::Test {
     ASSERT_EQ(send(sockets_.kernel.get(), message.data(), message.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(message.size()));
   }
-  // Lets the channel receive `message`. Whether its data was kept apart.
+  // Lets the channel receive `message`; returns whether its data arrived in a pipe.
   bool Receive(const std::string& message) {
     Send(message);
     EXPECT_EQ(channel_->Receive(), ReceiveStatus::kMessage);
@@ -90,7 +90,7 @@ class DeviceChannelTest : public testing::Test {
   const std::string large_ = WriteMessage(1, RandomBytes(100'000));
 };
 
-TEST_F(DeviceChannelTest, AfterALargeWriteTheNextOnesDataIsKeptApart) {
+TEST_F(DeviceChannelTest, DataOfAWriteAfterALargeWriteStaysInThePipe) {
   EXPECT_FALSE(Receive(large_));
   EXPECT_EQ(InMessage(), large_);
   for (int i = 0; i < 3; ++i) {
@@ -116,7 +116,7 @@ TEST_F(DeviceChannelTest, EverySizeArrivesWhole) {
   }
 }
 
-TEST_F(DeviceChannelTest, WhatIsNoLargeWriteIsInTheMessage) {
+TEST_F(DeviceChannelTest, OtherRequestsAreReadIntoTheMessage) {
   EXPECT_FALSE(Receive(large_));
   EXPECT_FALSE(Receive(WriteMessage(1, RandomBytes(5'000))));
   EXPECT_TRUE(Receive(large_)) << "a short end of a write is no reason to stop";
@@ -144,7 +144,7 @@ TEST_F(DeviceChannelTest, DirectWritesAreRead) {
   EXPECT_FALSE(Receive(direct));
 }
 
-TEST_F(DeviceChannelTest, WhatNobodyTookIsDrained) {
+TEST_F(DeviceChannelTest, UnreadDataIsDrained) {
   EXPECT_FALSE(Receive(large_));
   const std::string other = WriteMessage(2, RandomBytes(200'000));
   for (const size_t taken : {0, 1, 99'999, 100'000}) {
@@ -158,10 +158,10 @@ TEST_F(DeviceChannelTest, WhatNobodyTookIsDrained) {
   }
 }
 
-TEST_F(DeviceChannelTest, APipeThatWasRobbedIsReplaced) {
+TEST_F(DeviceChannelTest, APipeWithMissingDataIsReplaced) {
   EXPECT_FALSE(Receive(large_));
   ASSERT_TRUE(Receive(large_));
-  // Taken without account of it.
+  // Reads data from the pipe without the channel's knowledge.
   int taken = 0;
   for (int descriptor = 0; descriptor < 1024; ++descriptor) {
     char out[1'000];
@@ -175,7 +175,7 @@ TEST_F(DeviceChannelTest, APipeThatWasRobbedIsReplaced) {
   EXPECT_TRUE(Receive(large_));
 }
 
-TEST_F(DeviceChannelTest, LengthsThatLieAreDeliveredAsTheyAre) {
+TEST_F(DeviceChannelTest, WrongLengthsAreDeliveredUnchanged) {
   EXPECT_FALSE(Receive(large_));
   std::string lie = large_;
   lie[0] = static_cast<char>(lie[0] + 1);
@@ -185,7 +185,7 @@ TEST_F(DeviceChannelTest, LengthsThatLieAreDeliveredAsTheyAre) {
   for (const size_t size : {1, 39, 40, 79}) EXPECT_FALSE(Receive(large_.substr(0, size)));
 }
 
-TEST_F(DeviceChannelTest, WithoutAPipeThatIsLargeEnoughItIsRead) {
+TEST_F(DeviceChannelTest, WithoutALargePipeMessagesAreRead) {
   PipePool none(1 << 30, /*soft_limit=*/0);
   channel_->UsePipes(&none);
   for (int i = 0; i < 4; ++i) {
@@ -194,12 +194,12 @@ TEST_F(DeviceChannelTest, WithoutAPipeThatIsLargeEnoughItIsRead) {
   }
 }
 
-TEST_F(DeviceChannelTest, WithoutBeingToldToItUsesNone) {
+TEST_F(DeviceChannelTest, UsesNoPipeByDefault) {
   channel_->UsePipes(nullptr);
   for (int i = 0; i < 4; ++i) EXPECT_FALSE(Receive(large_));
 }
 
-TEST_F(DeviceChannelTest, TheEndOfTheConnectionIsSeenInEitherWay) {
+TEST_F(DeviceChannelTest, TheEndOfTheConnectionIsSeenByReadAndSplice) {
   EXPECT_FALSE(Receive(large_));
   sockets_.kernel.reset();
   EXPECT_EQ(channel_->Receive(), ReceiveStatus::kClosed);
@@ -239,7 +239,7 @@ TEST_F(DeviceChannelTest, AWorkerWithoutAPipeReads) {
   pipes_.Return(std::move(taken[1]));
 }
 
-TEST_F(DeviceChannelTest, APipeIsGivenBackWhenLargeWritesEnd) {
+TEST_F(DeviceChannelTest, APipeIsReturnedAfterTheLastLargeWrite) {
   EXPECT_FALSE(Receive(large_));
   EXPECT_TRUE(Receive(large_));
   for (int i = 0; i < 6; ++i) EXPECT_FALSE(Receive(GetattrMessage(1)));
@@ -249,7 +249,7 @@ TEST_F(DeviceChannelTest, APipeIsGivenBackWhenLargeWritesEnd) {
   for (auto& pipe : taken) pipes_.Return(std::move(pipe));
 }
 
-TEST_F(DeviceChannelTest, APipeThatIsNotUsedIsRecalled) {
+TEST_F(DeviceChannelTest, AnUnusedPipeIsRecalled) {
   EXPECT_FALSE(channel_->ReleaseIdle()) << "it has none";
   EXPECT_FALSE(Receive(large_));
   EXPECT_TRUE(Receive(large_));
@@ -259,15 +259,14 @@ TEST_F(DeviceChannelTest, APipeThatIsNotUsedIsRecalled) {
   EXPECT_TRUE(Receive(large_));
 }
 
-// The buffer that requests are read into cannot be written to for a while, as when there is no
-// memory for it.
+// The buffer for requests cannot be written to for a while, as if the kernel had no memory for it.
 TEST_F(DeviceChannelTest, AReadThatFailsForAWhileIsTriedAgain) {
   EXPECT_FALSE(Receive(GetattrMessage(1)));
   const uintptr_t page = reinterpret_cast<uintptr_t>(channel_->message().data()) & ~uintptr_t{4095};
   void* const buffer = reinterpret_cast<void*>(page);
   const int receiver = channel_->descriptor();
   ASSERT_EQ(mprotect(buffer, 4096, PROT_NONE), 0);
-  Send(GetattrMessage(2));  // lost: the socket takes it off its queue
+  Send(GetattrMessage(2));  // lost: the socket removes it from its queue
   std::thread repair([&] {
     // The socket is empty once the read has failed.
     int unread = 1;
@@ -280,8 +279,8 @@ TEST_F(DeviceChannelTest, AReadThatFailsForAWhileIsTriedAgain) {
   EXPECT_EQ(InMessage(), GetattrMessage(3));
 }
 
-// A master of a terminal says EIO while nobody has the other side.
-TEST(DeviceChannel, EveryErrorThatMayPassIsWaitedOut) {
+// read(2) on the master of a pseudo-terminal fails with EIO while the slave is not open.
+TEST(DeviceChannel, EveryTransientErrorIsRetried) {
   base::UniqueFd master(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
   ASSERT_TRUE(master.valid());
   ASSERT_EQ(unlockpt(master.get()), 0);
@@ -317,7 +316,7 @@ TEST(DeviceChannel, AStopEndsTheWait) {
   stopper.join();
 }
 
-TEST(DeviceChannel, AnErrorThatStaysIsTheEnd) {
+TEST(DeviceChannel, APermanentErrorIsTheEnd) {
   for (const int flags : {O_RDONLY | O_DIRECTORY, O_PATH}) {
     std::atomic<bool> stop{false};
     auto channel =
@@ -327,14 +326,14 @@ TEST(DeviceChannel, AnErrorThatStaysIsTheEnd) {
   }
 }
 
-TEST(SplicePipe, IsAsLargeAsItMustBe) {
+TEST(SplicePipe, HasTheRequiredSize) {
   const std::unique_ptr<SplicePipe> pipe = SplicePipe::Make(SplicePipe::kDefaultMaxWrite);
   ASSERT_NE(pipe, nullptr);
   EXPECT_EQ(fcntl(pipe->contents()->descriptor, F_GETPIPE_SZ), 1 << 20);
   EXPECT_EQ(fcntl(pipe->contents()->descriptor, F_GETFD), FD_CLOEXEC);
 }
 
-TEST(PipePool, LendsFewAndClosesThoseThatNobodyTakes) {
+TEST(PipePool, LimitsPipesAndClosesUnusedOnes) {
   PipePool pool(SplicePipe::kDefaultMaxWrite, /*soft_limit=*/0);
   std::unique_ptr<SplicePipe> a = pool.Take();
   std::unique_ptr<SplicePipe> b = pool.Take();
@@ -363,7 +362,7 @@ TEST(PipePool, LendsFewAndClosesThoseThatNobodyTakes) {
   EXPECT_EQ(pool.Take(), nullptr);
 }
 
-TEST(PipePool, LeavesMostOfTheUsersPipesToOthers) {
+TEST(PipePool, LeavesMostOfTheUsersPipeBuffersToOtherProcesses) {
   const auto most = [](uint64_t soft_limit) {
     PipePool pool(SplicePipe::kDefaultMaxWrite, soft_limit);
     std::vector<std::unique_ptr<SplicePipe>> taken;
@@ -378,14 +377,14 @@ TEST(PipePool, LeavesMostOfTheUsersPipesToOthers) {
   EXPECT_EQ(most(0), 2u) << "no limit";
 }
 
-TEST(SplicePipe, NobodyAffordsEverything) {
+TEST(SplicePipe, AvailableDependsOnTheSize) {
   EXPECT_TRUE(SplicePipe::Available(SplicePipe::kDefaultMaxWrite));
   EXPECT_FALSE(SplicePipe::Available(1 << 30));
   EXPECT_FALSE(SplicePipe::Available(0));
 }
 
-// What is no device of requests is found out without a loss.
-TEST(SplicePipe, ADeviceThatCannotBeSplicedSaysSo) {
+// Receive fails on a descriptor that splice(2) does not support, and loses no data.
+TEST(SplicePipe, ReceiveFailsOnADeviceWithoutSplice) {
   const std::unique_ptr<SplicePipe> pipe = SplicePipe::Make(1 << 16);
   ASSERT_NE(pipe, nullptr);
   const base::UniqueFd directory(open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -38,7 +38,7 @@ class DispatcherTest : public testing::Test {
  protected:
   void Serve(const std::string& message) { dispatcher_.Serve(message, &sink_); }
 
-  // Serves `message` and takes its only reply.
+  // Dispatches `message` and returns its only reply.
   WireReply Ask(const std::string& message) {
     sink_.replies.clear();
     Serve(message);
@@ -49,7 +49,7 @@ class DispatcherTest : public testing::Test {
     return reply;
   }
 
-  // The same for a WRITE whose data is apart.
+  // The same for a WRITE whose data is separate from the message.
   WireReply AskApart(const std::string& message, const Payload& payload) {
     sink_.replies.clear();
     dispatcher_.Serve(message, payload, &sink_);
@@ -61,7 +61,7 @@ class DispatcherTest : public testing::Test {
   }
   static constexpr size_t kPrefix = sizeof(fuse_in_header) + sizeof(fuse_write_in);
 
-  // Exactly one answer, or none where none is expected, and it is well-formed.
+  // Expects exactly one well-formed reply, or none if none is expected.
   void ExpectAnsweredRightly(const std::string& message, uint32_t opcode, uint64_t id) {
     sink_.replies.clear();
     Serve(message);
@@ -79,7 +79,7 @@ class DispatcherTest : public testing::Test {
   Dispatcher dispatcher_{&fs_, TestParameters(), absl::MakeSpan(buffer_.data(), buffer_.size())};
 };
 
-TEST_F(DispatcherTest, EveryGoodRequestReachesTheFileSystemAndIsAnswered) {
+TEST_F(DispatcherTest, EveryValidRequestReachesTheFileSystemAndIsAnswered) {
   for (const std::string& message : GoodRequests(77)) {
     const uint32_t opcode = OpcodeOf(message);
     const int64_t calls = fs_.calls;
@@ -100,7 +100,7 @@ TEST_F(DispatcherTest, EveryGoodRequestReachesTheFileSystemAndIsAnswered) {
   }
 }
 
-TEST_F(DispatcherTest, EveryOpcodeThatIsServedHasAGoodRequestHere) {
+TEST_F(DispatcherTest, EveryServedOpcodeHasAValidRequestHere) {
   std::set<uint32_t> tried;
   for (const std::string& message : GoodRequests(1)) tried.insert(OpcodeOf(message));
   for (const protocol::OpcodeInfo& info : protocol::AllOpcodes()) {
@@ -111,7 +111,7 @@ TEST_F(DispatcherTest, EveryOpcodeThatIsServedHasAGoodRequestHere) {
   }
 }
 
-TEST_F(DispatcherTest, ALookupThatFindsNothingMayBeRemembered) {
+TEST_F(DispatcherTest, ANegativeLookupMayBeCached) {
   const WireReply reply = Ask(LookupMessage(5, "missing"));
   EXPECT_EQ(reply.error, 0);
   const auto entry = reply.As<fuse_entry_out>();
@@ -149,7 +149,7 @@ TEST_F(DispatcherTest, ReadsAreBoundedByTheCallerAndByTheBuffer) {
   EXPECT_EQ(Ask(ReadMessage(FUSE_READ, 1, 0xffffffff)).body, std::string(128 << 10, 'r'));
 }
 
-TEST_F(DispatcherTest, AReadMayBeSentFromWhereItIs) {
+TEST_F(DispatcherTest, AReadMayBeSentWithoutCopying) {
   const std::string data(5000, 'd');
   fs_.on_read = [&](const ReadRequest&, ReadSink* sink) -> Result<size_t> {
     EXPECT_TRUE(sink->gathers());
@@ -169,7 +169,7 @@ TEST_F(DispatcherTest, AReadMayBeSentFromWhereItIs) {
   EXPECT_EQ(Ask(ReadMessage(FUSE_READ, 1, 10000)).body, "");
 }
 
-TEST_F(DispatcherTest, WhatWasSentIsTheOnlyAnswerToARead) {
+TEST_F(DispatcherTest, DataThatWasSentIsTheOnlyReplyToARead) {
   const auto send = [](ReadSink* sink) {
     const ReadSink::Piece piece("sent", 4);
     sink->Send(absl::MakeConstSpan(&piece, 1));
@@ -193,7 +193,7 @@ TEST_F(DispatcherTest, WhatWasSentIsTheOnlyAnswerToARead) {
   EXPECT_EQ(answer().body, "sent");
 }
 
-TEST_F(DispatcherTest, MoreThanWasAskedForIsAnIoErrorAlsoInPieces) {
+TEST_F(DispatcherTest, ExcessDataIsAnIoErrorAlsoInPieces) {
   fs_.on_read = [](const ReadRequest&, ReadSink* sink) -> Result<size_t> {
     const ReadSink::Piece piece("four", 4);
     sink->Send(absl::MakeConstSpan(&piece, 1));
@@ -208,7 +208,7 @@ TEST_F(DispatcherTest, MoreThanWasAskedForIsAnIoErrorAlsoInPieces) {
   EXPECT_EQ(Ask(ReadMessage(FUSE_READ, 1, 10000)).error, EIO);
 }
 
-TEST_F(DispatcherTest, PiecesThatAreRefusedAreAnIoError) {
+TEST_F(DispatcherTest, RefusedPiecesAreAnIoError) {
   const std::string data(5000, 'd');
   fs_.on_read = [&](const ReadRequest&, ReadSink* sink) -> Result<size_t> {
     const ReadSink::Piece piece(data);
@@ -222,7 +222,7 @@ TEST_F(DispatcherTest, PiecesThatAreRefusedAreAnIoError) {
   EXPECT_EQ(ParseReply(sink_.replies[1]).error, EIO);
 }
 
-TEST_F(DispatcherTest, TheDataOfAWriteMayBeApart) {
+TEST_F(DispatcherTest, TheDataOfAWriteMayBeSeparate) {
   const std::string data = std::string(50'000, 'a') + "end";
   std::string got(data.size(), '#');
   fs_.on_write = [&](const WriteRequest& request) -> Result<size_t> {
@@ -238,7 +238,7 @@ TEST_F(DispatcherTest, TheDataOfAWriteMayBeApart) {
   EXPECT_EQ(reply.error, 0);
   EXPECT_EQ(reply.As<fuse_write_out>().size, data.size());
   EXPECT_EQ(got, data);
-  // The rest of it is nobody's.
+  // The dispatcher leaves the rest of the data unread.
   fs_.on_write = [](const WriteRequest&) -> Result<size_t> { return size_t{7}; };
   test::PipedPayload partial(data);
   EXPECT_EQ(AskApart(message.substr(0, kPrefix), partial.payload()).As<fuse_write_out>().size, 7u);
@@ -247,23 +247,23 @@ TEST_F(DispatcherTest, TheDataOfAWriteMayBeApart) {
   EXPECT_EQ(AskApart(message.substr(0, kPrefix), partial.payload()).error, EIO);
 }
 
-TEST_F(DispatcherTest, LengthsHoldForDataThatIsApart) {
+TEST_F(DispatcherTest, LengthsAreCheckedForSeparateData) {
   const std::string data(1'000, 'a');
   const std::string whole = WriteMessage(5, data);
   const int64_t calls = fs_.calls;
   for (const int lie : {-1'000, -999, -1, 1, 96}) {
-    // There is less or more than both lengths say.
+    // The data is shorter or longer than both lengths.
     const size_t size = static_cast<size_t>(1'000 + lie);
     if (size > 0) {
       test::PipedPayload other(std::string(size, 'a'));
       EXPECT_EQ(AskApart(whole.substr(0, kPrefix), other.payload()).error, EINVAL) << lie;
-      // The header is right about it, and the WRITE is wrong.
+      // The header has the right length, and the WRITE has a wrong one.
       std::string honest = whole.substr(0, kPrefix);
       const auto length = static_cast<uint32_t>(kPrefix + size);
       std::memcpy(honest.data(), &length, sizeof(length));
       EXPECT_EQ(AskApart(honest, other.payload()).error, EINVAL) << lie;
     }
-    // The WRITE is right, and the header is wrong.
+    // The WRITE has the right length, and the header has a wrong one.
     std::string wrong = whole.substr(0, kPrefix);
     const auto length = static_cast<uint32_t>(kPrefix + size);
     std::memcpy(wrong.data(), &length, sizeof(length));
@@ -274,13 +274,13 @@ TEST_F(DispatcherTest, LengthsHoldForDataThatIsApart) {
     test::PipedPayload piped(data);
     EXPECT_EQ(AskApart(whole.substr(0, cut), piped.payload()).error, EINVAL) << cut;
   }
-  // A beginning of the data in the message.
+  // The message contains the beginning of the data.
   test::PipedPayload rest(data.substr(1));
   EXPECT_EQ(AskApart(whole.substr(0, kPrefix + 1), rest.payload()).error, EINVAL);
   EXPECT_EQ(fs_.calls, calls);
 }
 
-TEST_F(DispatcherTest, NothingButAWriteHasDataApart) {
+TEST_F(DispatcherTest, OnlyAWriteHasSeparateData) {
   fuse_write_in in = {};
   in.size = 1'000;
   const std::string data(1'000, 'a');
@@ -324,7 +324,7 @@ TEST_F(DispatcherTest, IoctlOutputIsBounded) {
             fs_.ioctl_output);
 }
 
-TEST_F(DispatcherTest, AnIoctlThatChangesAttributesSaysSoBeforeItIsAnswered) {
+TEST_F(DispatcherTest, AnIoctlThatChangesAttributesNotifiesBeforeItsReply) {
   fs_.ioctl_changes_attributes = true;
   Serve(Message(FUSE_IOCTL, 9, Bytes(fuse_ioctl_in{}), /*node=*/5));
   ASSERT_EQ(sink_.replies.size(), 2u);
@@ -341,7 +341,7 @@ TEST_F(DispatcherTest, AnIoctlThatChangesAttributesSaysSoBeforeItIsAnswered) {
   EXPECT_EQ(reply.error, 0);
 }
 
-TEST_F(DispatcherTest, ANarrowCopyIsCutToWhatItsReplyCanSay) {
+TEST_F(DispatcherTest, ANarrowCopyIsLimitedToItsReplyField) {
   fuse_copy_file_range_in in = {};
   in.len = uint64_t{1} << 40;
   const uint32_t narrow =
@@ -366,7 +366,7 @@ TEST_F(DispatcherTest, ASecondInitIsRefused) {
 TEST_F(DispatcherTest, MalformedRequestsAreInvalid) {
   EXPECT_EQ(Ask(Message(FUSE_LOOKUP, 3, "no end")).error, EINVAL);
   EXPECT_EQ(Ask(Message(FUSE_OPEN, 3, "")).error, EINVAL);
-  // The length field lies.
+  // The length field is wrong.
   EXPECT_EQ(Ask(GetattrMessage(3) + "more").error, EINVAL);
 }
 
@@ -375,7 +375,7 @@ TEST_F(DispatcherTest, TruncatedAtEveryLength) {
     for (size_t size = 0; size < message.size(); ++size) {
       const std::string cut = message.substr(0, size);
       if (size < sizeof(fuse_in_header)) {
-        // Nobody can be answered.
+        // Without a complete header there is no request to reply to.
         sink_.replies.clear();
         Serve(cut);
         Serve(WithHonestLength(cut));
@@ -426,12 +426,12 @@ TEST_F(DispatcherTest, OtherExceptionsAreIoErrors) {
   EXPECT_EQ(Ask(GetattrMessage(1)).error, 0);
 }
 
-TEST_F(DispatcherTest, WhatWasNotDeliveredIsGivenBack) {
+TEST_F(DispatcherTest, LookupsAndOpensOfUndeliveredRepliesAreReleased) {
   for (const SendStatus delivery : {SendStatus::kAbandoned, SendStatus::kRefused}) {
     sink_.delivery = delivery;
     for (const std::string& message : GoodRequests(6)) {
       const uint32_t opcode = OpcodeOf(message);
-      // These give back by themselves.
+      // These requests release lookups or opens themselves.
       if (opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET || opcode == FUSE_RELEASE ||
           opcode == FUSE_RELEASEDIR) {
         continue;
@@ -446,14 +446,14 @@ TEST_F(DispatcherTest, WhatWasNotDeliveredIsGivenBack) {
   EXPECT_EQ(fs_.given_back, 2 * (7 + static_cast<int64_t>(FakeFileSystem::kEntries) - 1));
 }
 
-TEST_F(DispatcherTest, WhatWasDeliveredIsNotGivenBack) {
+TEST_F(DispatcherTest, LookupsAndOpensOfDeliveredRepliesAreKept) {
   Ask(LookupMessage(1, "name"));
   Ask(ReadMessage(FUSE_READDIRPLUS, 1, 65536));
   EXPECT_EQ(fs_.lookups, static_cast<int64_t>(FakeFileSystem::kEntries));
   EXPECT_EQ(fs_.given_back, 0);
 }
 
-TEST_F(DispatcherTest, AListingThatFailsGivesItsLookupsBack) {
+TEST_F(DispatcherTest, AFailedListingReleasesItsLookups) {
   fs_.readdir_error = EIO;
   EXPECT_EQ(Ask(ReadMessage(FUSE_READDIRPLUS, 1, 65536)).error, EIO);
   EXPECT_EQ(fs_.lookups, 0);
@@ -487,7 +487,7 @@ TEST(ReplyTest, ADroppedReplyIsAnIoError) {
   EXPECT_EQ(ParseReply(sink.replies[0]).error, EIO);
 }
 
-TEST(ReplyTest, OnlyTheFirstAnswerIsSent) {
+TEST(ReplyTest, OnlyTheFirstReplyIsSent) {
   RecordingSink sink;
   char buffer[protocol::kReplyHeaderSize + protocol::kMaxFixedBody];
   {

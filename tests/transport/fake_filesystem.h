@@ -1,4 +1,5 @@
-// A file system that says yes to everything, and keeps account of what it handed out.
+// A file system in which every request succeeds. It counts the lookups and opens that it handed
+// out.
 
 #ifndef MEMFUSE_TESTS_TRANSPORT_FAKE_FILESYSTEM_H_
 #define MEMFUSE_TESTS_TRANSPORT_FAKE_FILESYSTEM_H_
@@ -14,15 +15,15 @@
 
 namespace memfuse::transport {
 
-// Fallocate is an operation that takes long: it leaves its seat.
+// Fallocate is a long operation: it uses a ScopedBlockingCall.
 //
-// Members are set before the file system is served; counts may be read at any time.
+// The members are set before the file system is served. The counts may be read at any time.
 class FakeFileSystem : public FileSystem {
  public:
   // Called at the beginning of every method; may throw or block.
   std::function<void()> on_call = [] {};
-  // Called by Fallocate while it has left its seat.
-  std::function<void()> while_away = [] {};
+  // Called by Fallocate inside its ScopedBlockingCall.
+  std::function<void()> while_blocking = [] {};
   std::string xattr = "value";
   std::string xattr_list = std::string("user.a\0user.b\0", 14);
   std::string link_target = "target";
@@ -30,14 +31,14 @@ class FakeFileSystem : public FileSystem {
   bool ioctl_changes_attributes = false;
   uint64_t file_size = 0;
   bool accepts_splice = false;
-  // In the place of what Read and Write do otherwise.
+  // Replaces the default behaviour of Read and Write.
   std::function<Result<size_t>(const ReadRequest&, ReadSink*)> on_read;
   std::function<Result<size_t>(const WriteRequest&)> on_write;
-  // Of the memory that the last Read or Write was given.
+  // The address of the memory that the last Read or Write received.
   std::atomic<uint64_t> last_offset_in_page{1};
   std::atomic<size_t> last_read_size{0};
 
-  std::atomic<int64_t> lookups{0};  // handed out, less what was given back
+  std::atomic<int64_t> lookups{0};  // handed out minus released
   std::atomic<int64_t> opens{0};    // the same
   std::atomic<int64_t> directory_opens{0};
   std::atomic<int64_t> given_back{0};
@@ -119,7 +120,7 @@ class FakeFileSystem : public FileSystem {
   Result<void> Fsync(const RequestContext&, const FsyncRequest&) override { return Yes(); }
   Result<void> Fallocate(const RequestContext& context, const FallocateRequest&) override {
     const ScopedBlockingCall absence(context.blocking_observer);
-    while_away();
+    while_blocking();
     return Yes();
   }
   Result<uint64_t> Lseek(const RequestContext&, const LseekRequest&) override {

@@ -18,7 +18,8 @@ namespace {
 
 char g_directory[64];
 
-// Async-signal-safe. The end of the process ends its connections, and whoever hangs on them.
+// Async-signal-safe. The exit of the process closes its connections, which ends the requests of the
+// processes that wait for them.
 void GiveUp(int) {
   umount2(g_directory, MNT_DETACH);
   static const char kMessage[] = "the test took too long\n";

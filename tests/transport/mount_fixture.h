@@ -1,4 +1,4 @@
-// A directory to mount on, which is clean again whatever happens to the test.
+// A directory to mount on. It is cleaned up in every case.
 
 #ifndef MEMFUSE_TESTS_TRANSPORT_MOUNT_FIXTURE_H_
 #define MEMFUSE_TESTS_TRANSPORT_MOUNT_FIXTURE_H_
@@ -10,8 +10,8 @@
 
 namespace memfuse::transport {
 
-// These tests need root and /dev/fuse, and fail without. A test that hangs is ended after a minute,
-// and its mount with it.
+// These tests need root and /dev/fuse, and fail without them. A test that hangs is ended after a
+// minute, together with its mount.
 class MountFixture : public testing::Test {
  protected:
   void SetUp() override;
@@ -23,16 +23,16 @@ class MountFixture : public testing::Test {
   std::string MountInfo() const;
   bool IsMounted() const { return !MountInfo().empty(); }
 
-  // What statfs(2) on the directory says: 0 or an errno. The kernel never answers it by itself.
+  // The result of statfs(2) on the directory: 0 or an errno. The kernel never answers it by itself.
   int Statfs() const;
 
-  // How many descriptors of /dev/fuse this process has; all must be close-on-exec.
+  // The number of descriptors of /dev/fuse in this process. All must be close-on-exec.
   static int FuseDescriptors();
 
-  // Makes the lowest of them something that cannot be read.
+  // Replaces the lowest of them with a descriptor that cannot be read.
   static void BreakAFuseDescriptor();
 
-  // Runs `body` in a child process, and returns what it returns. No thread may be running.
+  // Runs `body` in a child process; returns its result. No other thread may be running.
   static std::string InChild(const std::function<std::string()>& body);
 
  private:

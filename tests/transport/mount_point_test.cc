@@ -1,4 +1,4 @@
-// Which mount is ours, and that no other is taken away.
+// MountPoint recognises its own mount, and unmounts no other one.
 
 #include "src/transport/mount_point.h"
 
@@ -17,7 +17,7 @@ using testing::HasSubstr;
 
 class MountPointTest : public MountFixture {
  protected:
-  // Something to be told from other mounts; MountPoint does not ask what it is.
+  // A mount that can be distinguished from others. MountPoint does not check its type.
   void MountSomething(const char* name) {
     ASSERT_EQ(mount(name, directory().c_str(), "tmpfs", 0, nullptr), 0);
   }
@@ -26,7 +26,7 @@ class MountPointTest : public MountFixture {
   }
 };
 
-TEST_F(MountPointTest, OursIsUnmountedAndWhatIsBelowStays) {
+TEST_F(MountPointTest, OurMountIsUnmountedAndTheOneBelowStays) {
   MountSomething("below");
   const MountPoint::Identity below = MountPoint::Find(directory());
   MountSomething("ours");
@@ -38,7 +38,7 @@ TEST_F(MountPointTest, OursIsUnmountedAndWhatIsBelowStays) {
   EXPECT_THAT(MountInfo(), HasSubstr(" below "));
 }
 
-TEST_F(MountPointTest, OursWasUnmountedBeforeItCouldBeIdentified) {
+TEST_F(MountPointTest, OurMountWasUnmountedBeforeItsIdentification) {
   for (const bool by_helper : {false, true}) {
     const MountPoint::Identity below = MountPoint::Find(directory());
     const MountPoint ours = MountPoint::Identify(directory(), by_helper, below);
@@ -47,7 +47,7 @@ TEST_F(MountPointTest, OursWasUnmountedBeforeItCouldBeIdentified) {
   }
 }
 
-TEST_F(MountPointTest, WhatIsBelowIsNotTakenForOurs) {
+TEST_F(MountPointTest, TheMountBelowIsNotTakenForOurs) {
   MountSomething("below");
   const MountPoint::Identity below = MountPoint::Find(directory());
   const MountPoint ours = MountPoint::Identify(directory(), /*by_helper=*/false, below);
@@ -56,7 +56,7 @@ TEST_F(MountPointTest, WhatIsBelowIsNotTakenForOurs) {
   EXPECT_TRUE(IsMounted());
 }
 
-TEST_F(MountPointTest, AnotherOneInItsPlaceIsNotOurs) {
+TEST_F(MountPointTest, AnotherMountInItsPlaceIsNotOurs) {
   const MountPoint::Identity below = MountPoint::Find(directory());
   MountSomething("ours");
   const MountPoint ours = MountPoint::Identify(directory(), /*by_helper=*/false, below);

@@ -1,4 +1,4 @@
-// Why something cannot be mounted, in one sentence; and mounting as a user.
+// The error texts of failed mounts, each in one sentence; mounting as an unprivileged user.
 
 #include "src/transport/mount.h"
 
@@ -31,7 +31,7 @@ constexpr uid_t kNobody = 65534;
 
 class MountTest : public MountFixture {
  protected:
-  // Mounts, unmounts, and says how that went.
+  // Mounts and unmounts; returns the result as text.
   static std::string TryToMount(const MountOptions& mount) {
     FakeFileSystem fs;
     SessionOptions options;
@@ -53,7 +53,7 @@ class MountTest : public MountFixture {
     if (setgid(kNobody) != 0 || setuid(kNobody) != 0) _exit(2);
   }
 
-  // Makes the contents of `path` vanish, for this process only.
+  // Hides the contents of `path` from this process only.
   static void Hide(const char* path) {
     if (unshare(CLONE_NEWNS) != 0 ||
         mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
@@ -85,7 +85,7 @@ TEST_F(MountTest, ADeadDaemonsMount) {
   {
     absl::StatusOr<std::unique_ptr<Session>> session = Session::Mount(Where(), {}, &fs);
     ASSERT_TRUE(session.ok()) << session.status();
-    // The kernel now knows the attributes of the root, for ever.
+    // The kernel now caches the attributes of the root without a time limit.
     struct stat status;
     ASSERT_EQ(stat(directory().c_str(), &status), 0);
     (*session)->Stop();
@@ -126,13 +126,13 @@ TEST_F(MountTest, ThePathIsResolved) {
     absl::StatusOr<std::unique_ptr<Session>> session = Session::Mount(options, {}, &fs);
     ASSERT_TRUE(session.ok()) << session.status();
     EXPECT_TRUE(IsMounted());
-    // What the link says later does not matter.
+    // A later change of the symbolic link has no effect.
     unlink(link.c_str());
   }
   EXPECT_FALSE(IsMounted());
 }
 
-TEST_F(MountTest, AUserMountsWhatHeOwns) {
+TEST_F(MountTest, AUserMountsOnAnOwnDirectory) {
   ASSERT_EQ(chown(directory().c_str(), kNobody, kNobody), 0);
   EXPECT_EQ(InChild([this] {
               BecomeNobody();
@@ -155,7 +155,7 @@ TEST_F(MountTest, AUserDoesNotMountOnOthersDirectories) {
 TEST_F(MountTest, AUserMayNotAllowOthers) {
   ASSERT_EQ(chown(directory().c_str(), kNobody, kNobody), 0);
   EXPECT_THAT(InChild([this] {
-                // The shipped configuration, whatever this machine has.
+                // Uses the shipped configuration instead of this machine's.
                 Hide("/etc");
                 const int accounts = open("/etc/passwd", O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
                 const std::string line = "nobody:x:65534:65534::/:/bin/sh\n";

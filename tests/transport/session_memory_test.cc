@@ -1,5 +1,5 @@
-// Sessions where memory is short, over socket pairs: allocations of the thread that does the work
-// fail, each in turn.
+// Sessions over socket pairs under a shortage of memory: each allocation of the thread that does
+// the work fails in turn.
 
 #include <gtest/gtest.h>
 
@@ -18,12 +18,12 @@ namespace {
 
 using test::AllocationFailure;
 
-// Each failure costs a descriptor: a socket cannot be cloned.
+// Each failure costs a descriptor, because a socket cannot be cloned.
 constexpr size_t kDescriptors = 60;
 
 std::string LongMessage(uint64_t id) { return Message(FUSE_FALLOCATE, id, std::string(32, '\0')); }
 
-// The allocation number `failing` of a FALLOCATE fails, while it leaves its seat.
+// The allocation number `failing` of a FALLOCATE fails during its BeginBlocking.
 class StarvedFileSystem final : public FakeFileSystem {
  public:
   Result<void> Fallocate(const RequestContext& context, const FallocateRequest&) override {
@@ -57,7 +57,7 @@ class SessionMemoryTest : public testing::TestWithParam<AllocationFailure::Kind>
   std::unique_ptr<Session> session_;
 };
 
-TEST_P(SessionMemoryTest, GoesOnWithoutAStandInThatCannotBeStarted) {
+TEST_P(SessionMemoryTest, ContinuesWithoutASpareWorkerThatCannotBeStarted) {
   uint64_t id = 0;
   for (fs_.failing = 1; Workers() == 1; ++fs_.failing) {
     ASSERT_LT(id, kDescriptors);
@@ -69,7 +69,7 @@ TEST_P(SessionMemoryTest, GoesOnWithoutAStandInThatCannotBeStarted) {
   EXPECT_TRUE(session_->WaitFor(absl::ZeroDuration()));
 }
 
-TEST_P(SessionMemoryTest, GoesOnWithoutAWorkerThatCannotBeStarted) {
+TEST_P(SessionMemoryTest, ContinuesWithoutAWorkerThatCannotBeStarted) {
   uint64_t n = 0;
   while (Workers() == 1) {
     ASSERT_LT(++n, kDescriptors);
@@ -77,7 +77,7 @@ TEST_P(SessionMemoryTest, GoesOnWithoutAWorkerThatCannotBeStarted) {
       const AllocationFailure failure(n, GetParam());
       (void)session_->AddWorker();
     } catch (const std::bad_alloc&) {
-      // It has to be said somehow.
+      // The error text must appear somewhere.
     }
   }
   EXPECT_GT(n, 3u);

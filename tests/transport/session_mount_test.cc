@@ -51,7 +51,7 @@ class SessionMountTest : public MountFixture {
     return session.ok() ? *std::move(session) : nullptr;
   }
 
-  // Another session on a descriptor of the same connection.
+  // A second session on a descriptor of the same connection.
   std::unique_ptr<Session> AdoptClone(Session* first, const std::string& mount_point) {
     absl::StatusOr<int> clone = first->CloneDescriptor();
     EXPECT_TRUE(clone.ok()) << clone.status();
@@ -69,7 +69,8 @@ class SessionMountTest : public MountFixture {
   FakeFileSystem fs_;
 };
 
-// What goes by the page cache is moved, and arrives as it was written, wherever its pieces begin.
+// The channel splices the data of buffered writes. The data must arrive unchanged, wherever its
+// pieces begin.
 TEST_F(SessionMountTest, TheDataOfBufferedWritesComesThroughPipes) {
   fs_.accepts_splice = true;
   std::mutex mu;
@@ -82,7 +83,7 @@ TEST_F(SessionMountTest, TheDataOfBufferedWritesComesThroughPipes) {
     const size_t size = payload.size();
     const std::lock_guard<std::mutex> lock(mu);
     EXPECT_LE(request.offset + size, file.size());
-    // Of every third one a part is left behind.
+    // A part of every third write stays in the pipe.
     const size_t taken = apart && piped % 3 == 2 ? size / 2 : size;
     MEMFUSE_RETURN_IF_ERROR(payload.CopyTo(absl::MakeSpan(&file[request.offset], taken)));
     return taken;
@@ -138,7 +139,7 @@ TEST_F(SessionMountTest, AReadIsSentInManyPieces) {
   }
 }
 
-TEST_F(SessionMountTest, WithoutChecksOfPermissionsOnlyRootAndAlone) {
+TEST_F(SessionMountTest, WithoutPermissionChecksOnlyForRootAlone) {
   SessionOptions unchecked;
   unchecked.kernel_permissions = false;
   MountOptions mount = Where();
@@ -151,7 +152,7 @@ TEST_F(SessionMountTest, WithoutChecksOfPermissionsOnlyRootAndAlone) {
     mount.force_helper = helper;
     absl::StatusOr<std::unique_ptr<Session>> session = Session::Mount(mount, unchecked, &fs_);
     ASSERT_TRUE(session.ok()) << session.status();
-    // The kernel turns them on by itself where ACLs are agreed on.
+    // The kernel turns the checks on by itself if POSIX ACLs are negotiated.
     EXPECT_THAT(MountInfo(), testing::Not(HasSubstr("default_permissions")));
     EXPECT_THAT(MountInfo(), testing::Not(HasSubstr("allow_other")));
     EXPECT_EQ(Statfs(), 0);
@@ -228,7 +229,7 @@ TEST_F(SessionMountTest, TheHelperMountsAndUnmounts) {
   EXPECT_FALSE(IsMounted());
 }
 
-TEST_F(SessionMountTest, TheHelperDetachesWhatIsInUse) {
+TEST_F(SessionMountTest, TheHelperDetachesABusyMount) {
   MountOptions options = Where();
   options.force_helper = true;
   const std::unique_ptr<Session> session = Mount(options, 2);
@@ -259,7 +260,7 @@ TEST_F(SessionMountTest, TwoRequestsAreServedAtTheSameTime) {
   second.join();
   EXPECT_EQ(met, 2);
   for (const uint64_t count : session->WorkerRequestCounts()) EXPECT_GE(count, 1u);
-  // Before what the workers use goes.
+  // Ends before the objects that the workers use are destroyed.
   EXPECT_TRUE(session->Unmount(absl::Seconds(10)).ok());
 }
 
@@ -301,7 +302,7 @@ TEST_F(SessionMountTest, UnmountingEndsEverySessionOfTheConnection) {
   EXPECT_TRUE(second->WaitFor(absl::Seconds(20)));
 }
 
-TEST_F(SessionMountTest, SomebodyElseUnmounts) {
+TEST_F(SessionMountTest, AnotherProcessUnmounts) {
   const std::unique_ptr<Session> session = Mount(Where(), 3);
   ASSERT_NE(session, nullptr);
   EXPECT_FALSE(session->WaitFor(absl::Milliseconds(20)));
@@ -312,12 +313,12 @@ TEST_F(SessionMountTest, SomebodyElseUnmounts) {
   EXPECT_EQ(FuseDescriptors(), 0);
 }
 
-TEST_F(SessionMountTest, AForeignMountInItsPlaceIsLeftAlone) {
+TEST_F(SessionMountTest, AForeignMountInItsPlaceIsNotUnmounted) {
   const std::unique_ptr<Session> session = Mount(Where(), 1);
   ASSERT_NE(session, nullptr);
   ASSERT_EQ(umount2(directory().c_str(), 0), 0);
   ASSERT_TRUE(session->WaitFor(absl::Seconds(20)));
-  // It gets the numbers that have just become free.
+  // The new mount gets the IDs that have just become free.
   const std::unique_ptr<Session> foreign = Mount(Where(), 1);
   ASSERT_NE(foreign, nullptr);
   EXPECT_TRUE(session->Unmount(absl::Seconds(10)).ok());
@@ -325,7 +326,7 @@ TEST_F(SessionMountTest, AForeignMountInItsPlaceIsLeftAlone) {
   EXPECT_EQ(Statfs(), 0);
 }
 
-TEST_F(SessionMountTest, AMountOnTopOfItIsLeftAlone) {
+TEST_F(SessionMountTest, AMountOnTopOfItIsNotUnmounted) {
   const std::unique_ptr<Session> session = Mount(Where(), 1);
   ASSERT_NE(session, nullptr);
   ASSERT_EQ(mount("none", directory().c_str(), "tmpfs", 0, nullptr), 0);
@@ -380,8 +381,8 @@ TEST_F(SessionMountTest, AnAbortedConnectionEndsAndItsMountIsCleared) {
   EXPECT_FALSE(IsMounted());
 }
 
-// Each request goes to another worker in turn, so that the one that cannot read any more comes to
-// know it. Its reply is lost: that caller must not wait for ever.
+// The kernel gives each request to another worker in turn, so the worker that can no longer read
+// notices it. Its reply is lost, but the caller must not wait forever.
 TEST_F(SessionMountTest, AWorkerThatCannotReadEndsTheMount) {
   const std::unique_ptr<Session> session = Mount(Where(), 3);
   ASSERT_NE(session, nullptr);
@@ -406,7 +407,7 @@ TEST_F(SessionMountTest, RepliesThatTheKernelDoesNotWaitFor) {
   char reply[protocol::kReplyHeaderSize];
   protocol::EncodeReplyHeader(RequestId{uint64_t{1} << 50}, 0, 0, absl::MakeSpan(reply));
   EXPECT_EQ((*channel)->Send(reply, {}), SendStatus::kAbandoned);
-  // The length field lies.
+  // The length field is wrong.
   protocol::EncodeReplyHeader(RequestId{uint64_t{1} << 50}, 0, 100, absl::MakeSpan(reply));
   EXPECT_EQ((*channel)->Send(reply, {}), SendStatus::kRefused);
   EXPECT_EQ(Statfs(), 0);

@@ -1,4 +1,4 @@
-// Sessions whose threads are busy for long (memfuse/blocking_observer.h), over socket pairs.
+// Sessions over socket pairs with long operations (memfuse/blocking_observer.h).
 
 #include <gtest/gtest.h>
 
@@ -15,18 +15,18 @@
 namespace memfuse::transport {
 namespace {
 
-// FALLOCATE, which the file system takes long for.
+// FALLOCATE, a long operation of FakeFileSystem.
 std::string LongMessage(uint64_t id) { return Message(FUSE_FALLOCATE, id, std::string(32, '\0')); }
 
-class SessionSeatsTest : public testing::Test {
+class SessionSpareWorkersTest : public testing::Test {
  protected:
-  SessionSeatsTest() {
-    fs_.while_away = [this] {
+  SessionSpareWorkersTest() {
+    fs_.while_blocking = [this] {
       while (!release_) absl::SleepFor(absl::Milliseconds(1));
     };
   }
 
-  // A session with one thread, and descriptors for stand-ins beside that.
+  // Starts a session with one thread, and with descriptors for spare workers.
   void Begin(size_t descriptors) {
     kernel_ = std::make_unique<SocketKernel>(descriptors);
     Session::AdoptOptions adopt;
@@ -40,14 +40,15 @@ class SessionSeatsTest : public testing::Test {
     session_ = *std::move(session);
   }
 
-  // A long operation has come and gone, and has had somebody stand in. Requests 1 to 3.
-  void MakeStandInSuperfluous() {
+  // Runs a long operation to its end, so that a spare worker exists and is not needed. Uses the
+  // requests 1 to 3.
+  void MakeSpareWorkerIdle() {
     release_ = false;
     kernel_->Send(0, LongMessage(1));
     EXPECT_EQ(kernel_->Ask(1, GetattrMessage(2)).id, 2u);
     release_ = true;
     EXPECT_EQ(kernel_->Receive(0).id, 1u);
-    // Who answers this has answered the other one, and is back.
+    // The thread that answers this request has finished the long operation.
     EXPECT_EQ(kernel_->Ask(0, GetattrMessage(3)).id, 3u);
   }
 
@@ -57,7 +58,7 @@ class SessionSeatsTest : public testing::Test {
   std::unique_ptr<Session> session_;
 };
 
-TEST_F(SessionSeatsTest, OthersAreServedMeanwhile) {
+TEST_F(SessionSpareWorkersTest, OtherRequestsAreServedDuringALongOperation) {
   Begin(2);
   kernel_->Send(0, LongMessage(1));
   for (uint64_t id = 2; id < 10; ++id) EXPECT_EQ(kernel_->Ask(1, GetattrMessage(id)).error, 0);
@@ -65,26 +66,26 @@ TEST_F(SessionSeatsTest, OthersAreServedMeanwhile) {
   EXPECT_EQ(session_->WorkerRequestCounts().size(), 2u);
   release_ = true;
   EXPECT_EQ(kernel_->Receive(0).id, 1u);
-  // The seat is taken again.
+  // The first thread serves requests again.
   EXPECT_EQ(kernel_->Ask(0, GetattrMessage(10)).id, 10u);
 }
 
-TEST_F(SessionSeatsTest, ThoseWhoStandInServeNoMoreThanOneRequestAfterwards) {
+TEST_F(SessionSpareWorkersTest, ASpareWorkerServesAtMostOneRequestAfterwards) {
   Begin(2);
-  MakeStandInSuperfluous();
+  MakeSpareWorkerIdle();
   for (uint64_t id = 4; id < 6; ++id) kernel_->Send(1, GetattrMessage(id));
-  // It may have been about to read one.
+  // The spare worker may have been about to read a request.
   if (kernel_->Readable(1, 50)) {
     EXPECT_EQ(kernel_->Receive(1).id, 4u);
   }
   EXPECT_FALSE(kernel_->Readable(1, 50));
-  // The next long operation has the same thread serve.
+  // The next long operation uses the same spare worker.
   EXPECT_EQ(kernel_->Ask(0, LongMessage(6)).id, 6u);
   EXPECT_TRUE(kernel_->Readable(1, 20000));
   EXPECT_EQ(session_->WorkerRequestCounts().size(), 2u);
 }
 
-TEST_F(SessionSeatsTest, WithoutAnybodyToServeTheOperationGoesOnAllTheSame) {
+TEST_F(SessionSpareWorkersTest, ALongOperationContinuesWithoutASpareWorker) {
   // A socket cannot be cloned.
   Begin(1);
   release_ = true;
@@ -92,7 +93,7 @@ TEST_F(SessionSeatsTest, WithoutAnybodyToServeTheOperationGoesOnAllTheSame) {
   EXPECT_EQ(session_->WorkerRequestCounts().size(), 1u);
 }
 
-TEST_F(SessionSeatsTest, StopsWhileStandInsServeOrWait) {
+TEST_F(SessionSpareWorkersTest, StopsWhileSpareWorkersServeOrWait) {
   Begin(2);
   kernel_->Send(0, LongMessage(1));
   EXPECT_EQ(kernel_->Ask(1, GetattrMessage(2)).id, 2u);
@@ -103,15 +104,15 @@ TEST_F(SessionSeatsTest, StopsWhileStandInsServeOrWait) {
   EXPECT_EQ(kernel_->Receive(0).id, 1u);
 
   Begin(2);
-  MakeStandInSuperfluous();
+  MakeSpareWorkerIdle();
   kernel_->Send(1, GetattrMessage(4));
   session_->Stop();
   EXPECT_TRUE(session_->WaitFor(absl::ZeroDuration()));
 }
 
-TEST_F(SessionSeatsTest, TheEndOfTheConnectionReachesThoseWhoWait) {
+TEST_F(SessionSpareWorkersTest, TheEndOfTheConnectionReachesWaitingSpareWorkers) {
   Begin(2);
-  MakeStandInSuperfluous();
+  MakeSpareWorkerIdle();
   kernel_->CloseAll();
   EXPECT_TRUE(session_->WaitFor(absl::Seconds(20)));
 }

@@ -45,7 +45,7 @@ std::unique_ptr<Session> Adopt(SocketKernel* kernel, int threads, FileSystem* fs
   return session.ok() ? *std::move(session) : nullptr;
 }
 
-// Lets callers pass once `expected` of them have come; gives up after a while.
+// Blocks callers until `expected` of them have arrived; gives up after a timeout.
 class Barrier {
  public:
   explicit Barrier(int expected) : missing_(expected) {}
@@ -88,14 +88,14 @@ TEST(SessionTest, CountsEveryOpcodeOverAllWorkers) {
   EXPECT_EQ(session->RequestCounts(), expected) << "before anything was asked";
   uint64_t id = 0;
   for (size_t channel = 0; channel < kChannels; ++channel) {
-    // Opcode 7 is none; two that are refused, and one that is ignored.
+    // Opcode 7 does not exist. Two opcodes are refused, and one is ignored.
     std::vector<std::string> messages = {Message(7, 1, ""),
                                          Message(60, 1, ""),
                                          Message(200, 1, ""),
                                          Message(FUSE_BMAP, 1, ""),
                                          Message(FUSE_INTERRUPT, 1, ""),
                                          Message(FUSE_NOTIFY_REPLY, 1, "")};
-    // So that the opcodes do not all come equally often.
+    // The opcodes have different frequencies.
     for (size_t i = 0; i < channel; ++i) messages.push_back(LookupMessage(1, "name"));
     for (std::string& message : GoodRequests(1)) messages.push_back(std::move(message));
     for (const std::string& message : messages) {
@@ -104,7 +104,8 @@ TEST(SessionTest, CountsEveryOpcodeOverAllWorkers) {
       if (Answered(opcode)) kernel.Receive(channel);
       ++expected[Session::OpcodeName(opcode) == "UNKNOWN" ? 0 : opcode];
     }
-    // A request is counted before it is answered, and those that are not answered before the next.
+    // A worker counts a request before it replies. A worker may count a request without a reply
+    // later than the next request.
     kernel.Ask(channel, GetattrMessage(++id));
     ++expected[FUSE_GETATTR];
   }
@@ -145,7 +146,7 @@ TEST(SessionTest, CountsAreReadWhileRequestsAreServed) {
   EXPECT_EQ(counts[FUSE_GETATTR], kChannels * kRequests / 2);
 }
 
-// One worker whose descriptor cannot be read: the others do not go on without it.
+// The descriptor of one worker cannot be read. The other workers must not continue without it.
 TEST(SessionTest, AWorkerThatCannotReadEndsTheSessionVisibly) {
   SocketKernel kernel(2);
   FakeFileSystem fs;
@@ -158,12 +159,12 @@ TEST(SessionTest, AWorkerThatCannotReadEndsTheSessionVisibly) {
   EXPECT_TRUE((*session)->WaitFor(absl::Seconds(20)));
   EXPECT_TRUE((*session)->failed());
   EXPECT_TRUE((*session)->Unmount(absl::Seconds(1)).ok());
-  // Callers see the end.
+  // Clients see the end of the connection.
   char byte;
   EXPECT_EQ(recv(kernel.descriptor(0), &byte, 1, 0), 0);
 }
 
-TEST(SessionTest, AnEndThatTheOtherSideWantedIsNoFailure) {
+TEST(SessionTest, AnEndByTheKernelIsNoFailure) {
   SocketKernel kernel(2);
   FakeFileSystem fs;
   const std::unique_ptr<Session> session = Adopt(&kernel, 2, &fs);
@@ -245,8 +246,8 @@ TEST(SessionTest, ASmallMaxWriteLeavesRoomForTheLargestXattr) {
   EXPECT_EQ(kernel.Ask(0, XattrMessage(FUSE_GETXATTR, 2, 64 << 10)).body, value);
 }
 
-// Sends a message that may be anything, and a good one behind it. Returns how many answers the
-// first one got.
+// Sends an arbitrary message and then a valid one. Returns the number of replies to the first
+// message.
 int AnswersTo(SocketKernel* kernel, const std::string& message) {
   constexpr uint64_t kGood = uint64_t{1} << 40;
   kernel->Send(0, message);
@@ -260,7 +261,7 @@ int AnswersTo(SocketKernel* kernel, const std::string& message) {
   }
 }
 
-TEST(SessionTest, GoesOnAfterMalformedRequests) {
+TEST(SessionTest, ContinuesAfterMalformedRequests) {
   SocketKernel kernel(1);
   FakeFileSystem fs;
   const std::unique_ptr<Session> session = Adopt(&kernel, 1, &fs);
@@ -276,7 +277,7 @@ TEST(SessionTest, GoesOnAfterMalformedRequests) {
   }
 }
 
-TEST(SessionTest, GoesOnAfterRandomRequests) {
+TEST(SessionTest, ContinuesAfterRandomRequests) {
   SocketKernel kernel(1);
   FakeFileSystem fs;
   const std::unique_ptr<Session> session = Adopt(&kernel, 1, &fs);
@@ -317,11 +318,11 @@ TEST(SessionTest, StopsWhileWorkersWait) {
   }
 }
 
-TEST(SessionTest, StopsWhileNobodyTakesItsReplies) {
+TEST(SessionTest, StopsWhileRepliesAreNotRead) {
   SocketKernel kernel(1);
   FakeFileSystem fs;
   const std::unique_ptr<Session> session = Adopt(&kernel, 1, &fs);
-  // Far more than the socket holds.
+  // Far more data than the socket buffer holds.
   for (uint64_t id = 1; id <= 300; ++id) kernel.Send(0, ReadMessage(FUSE_READ, id, 64 << 10));
   int64_t calls = -1;
   while (calls != fs.calls) {
@@ -332,7 +333,7 @@ TEST(SessionTest, StopsWhileNobodyTakesItsReplies) {
   session->Stop();
 }
 
-TEST(SessionTest, StopAnswersWhatWasRead) {
+TEST(SessionTest, StopAnswersTheRequestsThatWereRead) {
   SocketKernel kernel(2);
   FakeFileSystem fs;
   std::atomic<bool> inside{false};
@@ -351,7 +352,7 @@ TEST(SessionTest, StopAnswersWhatWasRead) {
   EXPECT_EQ(kernel.Receive(0).id, 1u);
 }
 
-TEST(SessionTest, StopAndUnmountMayBeCalledByAnybodyAndAgain) {
+TEST(SessionTest, StopAndUnmountMayBeCalledByAnyThreadRepeatedly) {
   SocketKernel kernel(2);
   FakeFileSystem fs;
   const std::unique_ptr<Session> session = Adopt(&kernel, 2, &fs);
@@ -390,17 +391,17 @@ TEST(SessionTest, EndsWhenTheOtherSideCloses) {
   EXPECT_FALSE(session->AddWorker().ok());
 }
 
-TEST(SessionTest, AWorkerThatDoesNotHearOfTheEndIsStopped) {
+TEST(SessionTest, AWorkerThatMissesTheEndIsStopped) {
   SocketKernel kernel(3);
   FakeFileSystem fs;
   const std::unique_ptr<Session> session = Adopt(&kernel, 3, &fs);
-  // They are of one connection: what is over for one is over.
+  // The descriptors belong to one connection, so it ends for all of them.
   kernel.Close(1);
   EXPECT_TRUE(session->WaitFor(absl::Seconds(20)));
   EXPECT_TRUE(session->Unmount(absl::Seconds(1)).ok());
 }
 
-TEST(SessionTest, APeerThatIsGoneWhenItIsAnsweredEndsNothingElse) {
+TEST(SessionTest, AClosedPeerEndsNoOtherDescriptor) {
   SocketKernel kernel(2);
   FakeFileSystem fs;
   std::atomic<bool> release{false};
@@ -415,7 +416,7 @@ TEST(SessionTest, APeerThatIsGoneWhenItIsAnsweredEndsNothingElse) {
   release = true;
   EXPECT_EQ(kernel.Receive(1).error, 0);
   session->Stop();
-  // Nobody heard of the lookup.
+  // The lookup did not reach the client.
   EXPECT_EQ(fs.lookups, 0);
 }
 
@@ -423,16 +424,16 @@ TEST(SessionTest, AddsWorkers) {
   SocketKernel kernel(2);
   FakeFileSystem fs;
   const std::unique_ptr<Session> session = Adopt(&kernel, 1, &fs);
-  // The second descriptor was kept for this.
+  // The test kept the second descriptor for this worker.
   ASSERT_TRUE(session->AddWorker().ok());
   EXPECT_EQ(kernel.Ask(0, GetattrMessage(1)).error, 0);
   EXPECT_EQ(kernel.Ask(1, GetattrMessage(2)).error, 0);
-  // A socket cannot be cloned; the session goes on.
+  // A socket cannot be cloned. The session continues.
   EXPECT_FALSE(session->AddWorker().ok());
   EXPECT_EQ(kernel.Ask(1, GetattrMessage(3)).error, 0);
 }
 
-TEST(SessionTest, AWorkerThatCannotStartUndoesAll) {
+TEST(SessionTest, AWorkerThatCannotStartEndsTheSession) {
   SocketKernel kernel(1);
   FakeFileSystem fs;
   Session::AdoptOptions adopt;
@@ -510,7 +511,7 @@ TEST_F(HandshakeTest, AnswersInit) {
   }
 }
 
-TEST_F(HandshakeTest, ALaterMajorVersionIsToldOurs) {
+TEST_F(HandshakeTest, ALaterMajorVersionGetsOurs) {
   kernel_.Send(0, InitMessage(1, 8, 0, 0));
   kernel_.Send(0, InitMessage(2, 7, 45, 0));
   auto session = AdoptFresh();
@@ -522,7 +523,7 @@ TEST_F(HandshakeTest, ALaterMajorVersionIsToldOurs) {
   EXPECT_EQ(kernel_.Receive(0).id, 2u);
 }
 
-TEST_F(HandshakeTest, WhatComesBeforeInitIsRefused) {
+TEST_F(HandshakeTest, RequestsBeforeInitAreRefused) {
   kernel_.Send(0, GetattrMessage(1));
   kernel_.Send(0, Message(FUSE_FORGET, 2, Bytes(fuse_forget_in{1})));
   kernel_.Send(0, "noise");
@@ -545,7 +546,7 @@ TEST_F(HandshakeTest, AnOldKernelIsRefused) {
   EXPECT_EQ(kernel_.Receive(0).error, EPROTO);
 }
 
-TEST_F(HandshakeTest, WithoutInitItGivesUp) {
+TEST_F(HandshakeTest, WithoutInitTheSessionTimesOut) {
   EXPECT_EQ(AdoptFresh(absl::Milliseconds(50)).status().code(),
             absl::StatusCode::kDeadlineExceeded);
   EXPECT_TRUE(kernel_.Readable(0, 0));  // closed
@@ -556,7 +557,7 @@ TEST_F(HandshakeTest, AConnectionThatEndsBeforeInitIsAnError) {
   EXPECT_EQ(AdoptFresh().status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
-TEST(SessionOptionsTest, AreChecked) {
+TEST(SessionOptionsTest, OptionsAreChecked) {
   FakeFileSystem fs;
   const auto code = [&](SessionOptions options, FileSystem* served, bool descriptor = true) {
     SocketKernel kernel(1);

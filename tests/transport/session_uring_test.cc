@@ -1,5 +1,5 @@
-// Sessions whose requests come through io_uring. For kernels that have it, and an administrator who
-// may switch it on.
+// Sessions with requests through io_uring. They need a kernel with FUSE over io_uring, and root to
+// enable it.
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -190,14 +190,14 @@ std::vector<int> WorkerPolicies() {
   for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
     std::string name;
     std::ifstream(task.path() / "comm") >> name;
-    // The first serves the device.
+    // The first worker serves /dev/fuse.
     if (name.rfind("memfuse-", 0) != 0 || name == "memfuse-0") continue;
     policies.push_back(sched_getscheduler(std::stoi(task.path().filename())));
   }
   return policies;
 }
 
-TEST_F(SessionUringTest, WorkersStepAsideUnlessTheirCpusAreBusy) {
+TEST_F(SessionUringTest, WorkersUseSchedIdleUnlessTheirCpusAreBusy) {
   const auto session = Mount();
   ASSERT_NE(session, nullptr);
   const int cpus = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
@@ -248,8 +248,7 @@ TEST_F(SessionUringTest, WorkersStepAsideUnlessTheirCpusAreBusy) {
   EXPECT_TRUE(until_all_are(SCHED_IDLE, [] {}));
 }
 
-// A reply that the kernel does not take: the caller must not wait for ever, nor must those after
-// it.
+// The kernel rejects a reply. Neither its caller nor later callers may wait forever.
 TEST_F(SessionUringTest, AQueueThatFailsEndsTheMount) {
   const auto session = Mount();
   ASSERT_NE(session, nullptr);
@@ -263,7 +262,7 @@ TEST_F(SessionUringTest, AQueueThatFailsEndsTheMount) {
   caller.join();
 }
 
-TEST_F(SessionUringTest, WhereItIsSwitchedOffTheDeviceServes) {
+TEST_F(SessionUringTest, WithoutUringTheDeviceServes) {
   Switch('N');
   const auto session = Mount();
   ASSERT_NE(session, nullptr);

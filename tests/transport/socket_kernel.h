@@ -1,4 +1,4 @@
-// The other side of a socket pair, in the place of the kernel.
+// The peer of a socket pair, in place of the kernel.
 
 #ifndef MEMFUSE_TESTS_TRANSPORT_SOCKET_KERNEL_H_
 #define MEMFUSE_TESTS_TRANSPORT_SOCKET_KERNEL_H_
@@ -16,7 +16,7 @@
 
 namespace memfuse::transport {
 
-// A pair of connected sockets that keep messages apart, as /dev/fuse does.
+// A pair of connected sockets with message boundaries, as /dev/fuse has.
 struct SocketPair {
   SocketPair() {
     int both[2];
@@ -30,12 +30,12 @@ struct SocketPair {
   base::UniqueFd server;
 };
 
-// Several of them: the descriptors of one connection.
+// Several pairs: the descriptors of one connection.
 class SocketKernel {
  public:
   explicit SocketKernel(size_t channels) : pairs_(channels) {}
 
-  // For Session::Adopt, which owns them from then on.
+  // The descriptors for Session::Adopt, which owns them from then on.
   std::vector<int> TakeServerSide() {
     std::vector<int> descriptors;
     for (SocketPair& pair : pairs_) descriptors.push_back(pair.server.release());
@@ -47,13 +47,13 @@ class SocketKernel {
               static_cast<ssize_t>(message.size()));
   }
 
-  // Whether something arrives within `milliseconds`.
+  // Whether a message arrives within `milliseconds`.
   bool Readable(size_t channel, int milliseconds) {
     pollfd wait = {pairs_[channel].kernel.get(), POLLIN, 0};
     return poll(&wait, 1, milliseconds) > 0;
   }
 
-  // The next reply; one that does not come fails the test.
+  // The next reply. The test fails if none arrives.
   WireReply Receive(size_t channel) {
     if (!Readable(channel, 20000)) {
       ADD_FAILURE() << "no reply on channel " << channel;

@@ -12,13 +12,13 @@
 namespace memfuse::transport {
 namespace {
 
-// A few moments, until it is so.
+// Waits for a limited time until the condition holds.
 bool Soon(const std::function<bool()>& condition) {
   for (int i = 0; i < 20000 && !condition(); ++i) absl::SleepFor(absl::Milliseconds(1));
   return condition();
 }
 
-// Stand-ins that count their turns, and take one at a time when they are told to.
+// Spare workers that count their turns. Each serves one request per increment of requests_.
 class SpareWorkersTest : public testing::Test {
  protected:
   ~SpareWorkersTest() override {
@@ -54,7 +54,7 @@ class SpareWorkersTest : public testing::Test {
   SpareWorkers spare_workers_{2, [this] { return Start(); }};
 };
 
-TEST_F(SpareWorkersTest, SomebodyServesWhileAThreadIsAway) {
+TEST_F(SpareWorkersTest, ASpareWorkerServesWhileAThreadIsBlocked) {
   EXPECT_EQ(started_, 0);
   spare_workers_.BeginBlocking();
   EXPECT_EQ(started_, 1);
@@ -62,17 +62,17 @@ TEST_F(SpareWorkersTest, SomebodyServesWhileAThreadIsAway) {
   spare_workers_.EndBlocking();
 }
 
-TEST_F(SpareWorkersTest, AStandInWaitsWhenItIsNotNeeded) {
+TEST_F(SpareWorkersTest, ASpareWorkerWaitsWhenItIsNotNeeded) {
   spare_workers_.BeginBlocking();
   ASSERT_TRUE(Soon([&] { return serving_ == 1; }));
   spare_workers_.EndBlocking();
   requests_ = 1;
-  // It serves what it was about to, and no more.
+  // It serves the request that it waited for, and no other.
   ASSERT_TRUE(Soon([&] { return serving_ == 0; }));
   EXPECT_TRUE(Soon([&] { return rests_ == 1; }));
   absl::SleepFor(absl::Milliseconds(20));
   EXPECT_EQ(turns_, 1);
-  // The same one comes again.
+  // The same spare worker serves again.
   spare_workers_.BeginBlocking();
   EXPECT_TRUE(Soon([&] { return serving_ == 1; }));
   EXPECT_EQ(turns_, 2);
@@ -80,7 +80,7 @@ TEST_F(SpareWorkersTest, AStandInWaitsWhenItIsNotNeeded) {
   spare_workers_.EndBlocking();
 }
 
-TEST_F(SpareWorkersTest, AStandInThatServesOnceMoreIsNotJoinedByAnother) {
+TEST_F(SpareWorkersTest, NoSecondSpareWorkerStartsWhileOneStillServes) {
   spare_workers_.BeginBlocking();
   ASSERT_TRUE(Soon([&] { return serving_ == 1; }));
   spare_workers_.EndBlocking();
@@ -93,7 +93,7 @@ TEST_F(SpareWorkersTest, ThereAreNoMoreThanAllowed) {
   for (int i = 0; i < 5; ++i) spare_workers_.BeginBlocking();
   EXPECT_EQ(started_, 2);
   EXPECT_TRUE(Soon([&] { return serving_ == 2; }));
-  // As long as three are away, both are needed.
+  // While three threads are blocked, both spare workers are needed.
   spare_workers_.EndBlocking();
   spare_workers_.EndBlocking();
   requests_ = 2;
@@ -101,7 +101,7 @@ TEST_F(SpareWorkersTest, ThereAreNoMoreThanAllowed) {
   for (int i = 0; i < 3; ++i) spare_workers_.EndBlocking();
 }
 
-TEST_F(SpareWorkersTest, AThreadThatCannotBeHadIsTriedAgain) {
+TEST_F(SpareWorkersTest, AFailedStartIsTriedAgain) {
   may_start_ = false;
   spare_workers_.BeginBlocking();
   spare_workers_.EndBlocking();
@@ -112,7 +112,7 @@ TEST_F(SpareWorkersTest, AThreadThatCannotBeHadIsTriedAgain) {
   spare_workers_.EndBlocking();
 }
 
-TEST_F(SpareWorkersTest, AfterTheEndNobodyWaitsOrIsStarted) {
+TEST_F(SpareWorkersTest, AfterCloseNoWorkerWaitsOrIsStarted) {
   spare_workers_.BeginBlocking();
   ASSERT_TRUE(Soon([&] { return serving_ == 1; }));
   spare_workers_.EndBlocking();
@@ -124,21 +124,21 @@ TEST_F(SpareWorkersTest, AfterTheEndNobodyWaitsOrIsStarted) {
   EXPECT_EQ(started_, 1);
 }
 
-TEST_F(SpareWorkersTest, ComingAndGoingLosesNoTurn) {
+TEST_F(SpareWorkersTest, RepeatedBlockingLosesNoTurn) {
   requests_ = 1 << 30;
   std::vector<std::thread> workers;
-  std::atomic<bool> leaving{false};
-  // Whoever is away sees somebody take a turn after it left.
+  std::atomic<bool> blocking{false};
+  // The thread that blocks sees that a spare worker takes a turn after its BeginBlocking.
   for (int i = 0; i < 2; ++i) {
     workers.emplace_back([&] {
       for (int round = 0; round < 200; ++round) {
-        const bool mine = !leaving.exchange(true);
+        const bool mine = !blocking.exchange(true);
         if (mine) {
           spare_workers_.BeginBlocking();
           const int before = turns_;
           EXPECT_TRUE(Soon([&] { return turns_ > before; }));
           spare_workers_.EndBlocking();
-          leaving = false;
+          blocking = false;
         }
         std::this_thread::yield();
       }

@@ -1,4 +1,4 @@
-// Requests as the kernel writes them, made from the kernel's own header, and replies taken apart.
+// Requests as the kernel writes them, built with the system's <linux/fuse.h>, and parsed replies.
 
 #ifndef MEMFUSE_TESTS_TRANSPORT_WIRE_REQUESTS_H_
 #define MEMFUSE_TESTS_TRANSPORT_WIRE_REQUESTS_H_
@@ -71,7 +71,7 @@ inline std::string InitMessage(uint64_t id, uint32_t major, uint32_t minor, uint
   return Message(FUSE_INIT, id, Bytes(in), 0);
 }
 
-// One good request of every opcode that the kernel sends to an initialised server, with `id`.
+// A valid request for every opcode that the kernel sends after INIT, with `id`.
 inline std::vector<std::string> GoodRequests(uint64_t id) {
   fuse_setattr_in setattr = {};
   setattr.valid = FATTR_MODE | FATTR_SIZE;
@@ -85,7 +85,7 @@ inline std::vector<std::string> GoodRequests(uint64_t id) {
   create.mode = 0100644;
   fuse_ioctl_in ioctl = {};
   ioctl.out_size = 8;
-  // A SETXATTR of the older form: the extended one has to be agreed on.
+  // A SETXATTR of the older form. The extended form must be negotiated.
   const std::string setxattr = Bytes(uint32_t{3}) + Bytes(uint32_t{0}) + Name("user.x") + "abc";
   const std::string statx = std::string(24, '\0');
   fuse_forget_in forget = {1};
@@ -145,7 +145,7 @@ inline bool Answered(uint32_t opcode) {
   return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET && opcode != FUSE_NOTIFY_REPLY;
 }
 
-// A message with its length field set to what it is.
+// A message whose length field is its size.
 inline std::string WithHonestLength(std::string message) {
   const auto length = static_cast<uint32_t>(message.size());
   std::memcpy(message.data(), &length, std::min(sizeof(length), message.size()));
@@ -179,7 +179,7 @@ inline WireReply ParseReply(const std::string& bytes) {
   return reply;
 }
 
-// What the tests pretend was agreed on.
+// The negotiated parameters that the tests assume.
 inline ConnectionParameters TestParameters() {
   ConnectionParameters parameters;
   parameters.minor = 45;

@@ -1,7 +1,7 @@
 #!/bin/bash
-# A write(2) whose data lies on another FUSE file system that does not answer: the kernel keeps the
-# written file locked until the data comes. Requests for other files are answered meanwhile, however
-# many programs open the written file for reading or to truncate it.
+# A write(2) whose data is on another FUSE file system that does not answer. The kernel keeps the
+# written file locked until the data arrives. The daemon must answer requests for other files in the
+# meantime, regardless of how many programs open the written file for reading or truncation.
 set -euo pipefail
 # shellcheck source=tests/testing/mount.sh
 source "$WORK/mount.sh"
@@ -27,7 +27,8 @@ os.write(target, memoryview(mapping))
 ' "$@"
 }
 
-# is_blocked PID: in an uninterruptible wait, and the source daemon (second argument) is stopped.
+# is_blocked PID DAEMON: PID is in an uninterruptible wait, and DAEMON, which serves the source, is
+# stopped.
 is_blocked() {
   [[ $(awk '/^State:/ { print $2 }' "/proc/$1/status") == D ]] &&
     [[ $(awk '/^State:/ { print $2 }' "/proc/$2/status") == T ]]
@@ -41,7 +42,7 @@ others_are_served() {
   start_memfuse "$target_mount" --data="$1" --threads=2
   truncate --size=64K "$source_mount/hole"
   echo content >"$target_mount/file"
-  # A read moves atime again after the change of ctime, which the backing file must know.
+  # A read moves atime again after the change of ctime. The backing file must have the new times.
   cat "$target_mount/file" >/dev/null
   chmod 0600 "$target_mount/file"
 

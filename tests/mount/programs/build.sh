@@ -1,5 +1,5 @@
 #!/bin/bash
-# memfuse builds itself on a mount of memfuse, with the compiler's cache there, too.
+# Builds memfuse on a mount of memfuse, with the compiler cache on the mount, too.
 set -euo pipefail
 # shellcheck source=tests/testing/mount.sh
 source "$WORK/mount.sh"
@@ -7,7 +7,7 @@ need cmake ninja ccache c++
 
 start_memfuse "$MOUNT" --size=6g --threads=4
 export CCACHE_DIR=$MOUNT/ccache TMPDIR=$MOUNT/tmp
-# Without these it does not cache what uses a precompiled header.
+# Without these settings ccache does not cache compilations with a precompiled header.
 export CCACHE_SLOPPINESS=pch_defines,time_macros
 mkdir "$TMPDIR"
 cp -a "$SOURCE" "$MOUNT/source"
@@ -42,7 +42,7 @@ build "${targets[@]}"
 grep -q 'no work to do' "$WORK/build.log" ||
   fail "what was just built is out of date: $(<"$WORK/build.log")"
 
-# Once more: every object comes out of the cache, and is the same.
+# Builds again: every object comes from the cache and is identical.
 objects() { (cd "$MOUNT/build" && find . -name '*.o' -exec sha256sum {} + | sort -k 2); }
 first=$(objects)
 misses=$(statistic cache_miss)

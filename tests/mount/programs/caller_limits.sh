@@ -1,12 +1,12 @@
 #!/bin/bash
-# Limits and other things that the shell passes on which mounts, and that were not meant for what
-# keeps its files.
+# Resource limits and other settings that the daemon inherits from the shell, and that must not
+# affect it.
 set -euo pipefail
 # shellcheck source=tests/testing/mount.sh
 source "$WORK/mount.sh"
 need python3 prlimit awk
 
-# In the background, where no parent looks after it.
+# In the background, without a parent that waits for it.
 mount_under() {
   # shellcheck disable=SC2016 # the inner shell expands it
   bash -c "$1"' && exec "$MEMFUSE" "$@"' bash "$MOUNT" --size=64m "${@:2}" 2>"$WORK/said" ||
@@ -19,7 +19,7 @@ end() {
 }
 export MEMFUSE
 
-# CPU time: of the daemon, a second is nothing.
+# CPU time: the daemon needs less than a second of it.
 mount_under 'ulimit -S -t 1' --threads=2 --transport=dev
 [[ ! -s $WORK/said ]] || fail "a soft limit is worth no word: $(<"$WORK/said")"
 echo kept >"$MOUNT/kept"
@@ -38,7 +38,7 @@ PYTHON
 [[ $(<"$MOUNT/kept") == kept ]] || fail "CPU time: the files are lost"
 end
 
-# A hard limit that stays is said in one line.
+# A hard limit that the daemon cannot raise is reported in one line.
 mount_under 'ulimit -t 1000'
 if [[ $MODE == user ]]; then
   grep -q '^memfuse: warning: a hard limit on CPU time stays .* 1000 seconds' "$WORK/said" ||
@@ -47,7 +47,8 @@ if [[ $MODE == user ]]; then
 fi
 end
 
-# The size of files, where the data of all lies in one of the daemon's; small stacks; few open files.
+# The file size limit, while all data is in one memory file of the daemon; small stacks; few open
+# files.
 for limit in '-S -f 1' '-S -s 64' '-S -n 32' '-S -i 0' '-c 0' '-S -l 0'; do
   mount_under "ulimit $limit" --data=daemon
   dd if=/dev/zero of="$MOUNT/file" bs=1M count=8 status=none || fail "ulimit $limit: write"
@@ -57,8 +58,8 @@ for limit in '-S -f 1' '-S -s 64' '-S -n 32' '-S -i 0' '-c 0' '-S -l 0'; do
   end
 done
 
-# No signal may be pending, signals are ignored or blocked, and the mount is in use: the daemon still
-# ends when it is told to.
+# Pending, ignored or blocked signals are reset, and the mount is busy. The daemon must still exit
+# on SIGTERM.
 mount_under 'prlimit --pid $$ --sigpending=0:0' --threads=4 --transport=dev
 (cd "$MOUNT" && exec sleep 60) &
 user=$!
@@ -72,7 +73,7 @@ mount_under 'trap "" TERM INT HUP PIPE CHLD USR1'
 kill -TERM "$DAEMON"
 wait_until 30 is_gone "$DAEMON" || fail "the daemon does not end where SIGTERM is ignored"
 
-# Nice and the scheduling policy; where that takes no privilege.
+# The nice value and the scheduling policy, where a reset needs no privilege.
 mount_under 'true'
 [[ $(awk '{ print $19 }' "/proc/$DAEMON/stat") == 0 ]] || fail "not of ordinary priority"
 end
@@ -83,8 +84,7 @@ if [[ $MODE == root ]]; then
   end
 fi
 
-# The score of the out-of-memory killer is the session's, not the daemon's; as far as it may be
-# lowered again.
+# The daemon resets its OOM score to that of the session, as far as it may lower the score.
 # shellcheck disable=SC2016 # the inner shell expands it
 mount_under 'echo $(($(cat /proc/$$/oom_score_adj) + 300)) >/proc/$$/oom_score_adj'
 score=$(<"/proc/$DAEMON/oom_score_adj")

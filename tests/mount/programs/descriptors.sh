@@ -1,5 +1,5 @@
 #!/bin/bash
-# Every worker has a descriptor of its own, and there is no other.
+# Every worker has its own descriptor of /dev/fuse, and there is no other one.
 set -euo pipefail
 # shellcheck source=tests/testing/mount.sh
 source "$WORK/mount.sh"
@@ -9,9 +9,9 @@ workers() { grep -l '^memfuse-[0-9]*$' "/proc/$DAEMON/task/"*/comm | wc -l; }
 children() { cat "/proc/$DAEMON/task/"*/children; }
 
 for threads in 8 1 3; do
-  # Io_uring has others, and whoever switched it on may have left it so.
+  # With io_uring there are more descriptors, and root may have enabled it before the test.
   start_memfuse "$MOUNT" --threads=$threads --transport=dev
-  # The workers name themselves once they run.
+  # The workers set their names after they start.
   touch "$MOUNT/file"
   has_workers() { [[ $(workers) == "$threads" ]]; }
   wait_until 60 has_workers || fail "$(workers) workers, not $threads"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# fio writes with each of its ways to write, and reads back and verifies every block.
+# fio writes with each of its I/O engines, and reads and verifies every block.
 set -euo pipefail
 # shellcheck source=tests/testing/mount.sh
 source "$WORK/mount.sh"
@@ -8,7 +8,7 @@ need fio
 start_memfuse "$MOUNT" --size=2g --threads=4
 cd "$WORK" # fio leaves files where it runs
 
-# verify NAME SIZE FLAG...: two processes, each with a file of its own.
+# verify NAME SIZE FLAG...: runs two processes, each with its own file.
 verify() {
   local name=$1 size=$2
   shift 2
@@ -33,9 +33,9 @@ done
 verify fsync 8m --ioengine=psync --rw=randwrite --bs=4k --fsync=8
 verify backwards 16m --ioengine=psync --rw=write:-8k --bs=4k --fallocate=posix
 
-# One file, written at the same time through a mapping, around the page cache, and through it, each
-# in a part of its own, with borders inside the reach of read-ahead.
-# Blocks hold their offset: fio's headers count the writes of one process only.
+# Writes one file through a mapping, with O_DIRECT and through the page cache at the same time, each
+# in its own range, with borders inside the read-ahead window. Blocks contain their offset. fio's
+# headers would count the writes of one process only.
 mixed=(--filename="$MOUNT/mixed" --filesize=96m --size=32m --verify=pattern --verify_pattern=%o
   --verify_fatal=1 --do_verify=1 --verify_state_save=0 --randrepeat=0 --bs=4k)
 for rw in randwrite randrw; do

@@ -1,7 +1,7 @@
 #!/bin/bash
-# umount -f: the kernel aborts a FUSE connection before it looks whether the mount is in use, and no
-# server can keep it from that. A kernel that mends it makes this test fail, and then README's line has
-# to go.
+# umount -f: the kernel aborts a FUSE connection before it checks whether the mount is busy, and no
+# server can prevent that. If a kernel fixes this, the test fails, and the line in the README must
+# be removed.
 set -euo pipefail
 # shellcheck source=tests/testing/mount.sh
 source "$WORK/mount.sh"
@@ -18,7 +18,7 @@ refused_on_tmpfs() {
   exec 9<&-
 }
 
-# expect_lost: the daemon ends, and the mount point is free again.
+# expect_lost: the daemon exits, and the mount point is free again.
 expect_lost() {
   if holds "$MOUNT"; then fail "the connection outlived umount -f"; fi
   wait_until 20 is_gone "$DAEMON" || fail "the daemon survives an aborted connection"
@@ -38,7 +38,7 @@ refused_and_lost() {
   exec 9<&-
 }
 
-# A bind mount of it is as good.
+# A bind mount of it behaves the same.
 lost_by_another_mount() {
   start_memfuse "$MOUNT" --data="$1"
   echo precious >"$MOUNT/file"

@@ -1,8 +1,8 @@
 #!/bin/bash
-# A daemon that is frozen together with those who use its mount (cgroup freezer, as by docker pause or
-# systemctl freeze): thawed, all go on and nothing is lost. What only the kernel could mend: processes
-# outside wait meanwhile, and a process that waits for the daemon is not frozen, so that the freezer
-# does not report the group as frozen.
+# A daemon is frozen together with the clients of its mount (cgroup freezer, as by docker pause or
+# systemctl freeze). After the thaw all continue and nothing is lost. Two limitations need a change
+# of the kernel: processes outside the group wait in the meantime, and a process that waits for the
+# daemon does not freeze, so the group is not reported as frozen.
 set -euo pipefail
 # shellcheck source=tests/testing/mount.sh
 source "$WORK/mount.sh"
@@ -27,13 +27,14 @@ mkdir "$groups"
 mount -t cgroup2 none "$groups"
 mkdir "$job" "$job/daemon" "$job/client"
 
-# in_group GROUP COMMAND...: for the background, with the process id $!.
+# in_group GROUP COMMAND...: runs COMMAND in the group; for the background, with the process ID in
+# $!.
 in_group() {
   # shellcheck disable=SC2016 # the inner shell expands it
   exec bash -c 'echo "$$" >"$1/cgroup.procs" && exec "${@:2}"' bash "$@"
 }
 is_frozen() { grep -qx 'frozen 1' "$1/cgroup.events"; }
-# waits_for_server PID: it has asked the daemon, and has no answer.
+# waits_for_server PID: PID has sent a request and has no reply.
 waits_for_server() { [[ $(<"/proc/$1/wchan") == request_wait_answer ]]; }
 
 serve() {
@@ -43,7 +44,7 @@ serve() {
   mkdir "$MOUNT/sub"
 }
 
-# The client, which is not in the middle of a request, counts lines that it is given.
+# The client, which has no request in progress, counts the lines that it receives.
 thaw_brings_all_back() {
   local client outside killed
   serve "$1"
@@ -60,7 +61,8 @@ thaw_brings_all_back() {
   wait_until 20 is_frozen "$job" || fail "the job cannot be frozen"
   echo two >&8
 
-  # Who asks now waits. Over /dev/fuse, what the daemon has not read yet can be taken back.
+  # A client that sends a request now waits. Over /dev/fuse, a request that the daemon has not read
+  # can be withdrawn.
   stat "$MOUNT/first" >/dev/null 2>&1 &
   killed=$!
   wait_until 20 waits_for_server "$killed" || fail "a frozen daemon answers"
@@ -71,7 +73,7 @@ thaw_brings_all_back() {
   else
     wait_until 20 is_gone "$killed" || fail "what waits for a frozen daemon cannot be killed"
   fi
-  # Not in the root directory: the kernel may hold its lock for the stat above.
+  # Not in the root directory, because the kernel may hold its lock for the stat above.
   mkdir "$MOUNT/sub/made" &
   outside=$!
   wait_until 20 waits_for_server "$outside" || fail "a frozen daemon answers"
@@ -86,7 +88,7 @@ thaw_brings_all_back() {
   stop_memfuse "$MOUNT"
 }
 
-# The daemon is frozen first here; whichever is, if both are at once.
+# The test freezes the daemon first. A freeze of both at once may have either order.
 one_that_waits_is_not_frozen() {
   local client
   serve "$1"
@@ -97,7 +99,7 @@ one_that_waits_is_not_frozen() {
   wait_until 20 waits_for_server "$client" || fail "a frozen daemon answers"
   echo 1 >"$job/cgroup.freeze"
   sleep 0.5
-  if is_frozen "$job/client"; then fail "who waits for a server can be frozen"; fi
+  if is_frozen "$job/client"; then fail "a client that waits for a server can be frozen"; fi
   echo 0 >"$job/cgroup.freeze"
   echo 0 >"$job/daemon/cgroup.freeze"
   wait "$client" || fail "mkdir failed"
@@ -105,7 +107,8 @@ one_that_waits_is_not_frozen() {
   stop_memfuse "$MOUNT"
 }
 
-# The way round: while the daemon runs, what its clients wait for comes to an end, and they freeze.
+# The reverse order: while the daemon runs, the requests of its clients complete, and the clients
+# freeze.
 all_freeze_if_clients_do_first() {
   local client
   serve "$1"
@@ -124,7 +127,7 @@ all_freeze_if_clients_do_first() {
   done
   if is_gone "$client"; then fail "the client failed"; fi
   kill -KILL "$client"
-  # What it started ends by itself.
+  # The processes of this case exit by themselves.
   wait_until 20 has_no_process "$job/client" || fail "a client hangs"
   wait "$client" || true
   stop_memfuse "$MOUNT"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# git: a few hundred commits, clones of three kinds, gc, fsck, and a clean status after all of it.
+# git: a few hundred commits, three kinds of clones, gc, fsck, and a clean status afterwards.
 set -euo pipefail
 # shellcheck source=tests/testing/mount.sh
 source "$WORK/mount.sh"

@@ -1,5 +1,6 @@
 #!/bin/bash
-# How a mount ends, well and badly: nothing hangs, nothing stays mounted, nobody stays behind.
+# Every way in which a mount ends. No process may hang, no mount may stay, and no process may stay
+# behind.
 set -euo pipefail
 # shellcheck source=tests/testing/mount.sh
 source "$WORK/mount.sh"
@@ -7,8 +8,8 @@ need dd sha256sum stat
 
 clients=()
 
-# Keeps writing until it gets an error. It works relative to its directory, which stays that of the
-# mount also when the mount is detached.
+# Writes until it gets an error. The writer uses paths relative to its working directory, which
+# stays valid on a detached mount.
 write_until_it_fails() {
   cd "$MOUNT"
   while dd if=/dev/zero of="file$1" bs=64k count=200 status=none && rm "file$1"; do :; done 2>/dev/null
@@ -28,7 +29,7 @@ expect_clients_end() {
   local pid
   for pid in "${clients[@]}"; do
     wait_until 20 is_gone "$pid" || fail "the client $pid hangs: $(cat "/proc/$pid/stat")"
-    wait "$pid" || true # ended, one way or another
+    wait "$pid" || true # ended with any status
   done
   clients=()
 }
@@ -64,8 +65,8 @@ terminated_while_written_to() {
 unmounted_while_a_file_is_open() {
   start_memfuse "$MOUNT" --threads=2
   exec 9>"$MOUNT/open"
-  if unmount "$MOUNT" 2>"$WORK/complaint"; then fail "a busy mount could be unmounted"; fi
-  grep -qi busy "$WORK/complaint" || fail "not EBUSY: $(<"$WORK/complaint")"
+  if unmount "$MOUNT" 2>"$WORK/error_text"; then fail "a busy mount could be unmounted"; fi
+  grep -qi busy "$WORK/error_text" || fail "not EBUSY: $(<"$WORK/error_text")"
   is_mounted "$MOUNT" || fail "unmounted although it was busy"
   echo data >&9
   exec 9>&-
@@ -78,7 +79,7 @@ detached_while_a_file_is_open() {
   exec 9<>"$MOUNT/open"
   lazy_unmount
   expect_unmounted
-  # Who has it open goes on.
+  # A process with an open file can continue.
   echo data >&9
   [[ $(<"/proc/$$/fd/9") == data ]] || fail "a detached file cannot be read"
   if is_gone "$DAEMON"; then fail "the daemon left a file in use"; fi
@@ -117,14 +118,14 @@ clients_killed() {
     for pid in "${clients[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
     expect_clients_end
   done
-  [[ $(sha256sum <"$MOUNT/large") == "$sum" ]] || fail "what nobody wrote to has changed"
+  [[ $(sha256sum <"$MOUNT/large") == "$sum" ]] || fail "a file without writers has changed"
   expect_usable "after clients were killed"
   stop_memfuse "$MOUNT"
 }
 
 says_dead() {
-  if timeout 20 ls "$MOUNT" 2>"$WORK/complaint"; then fail "a dead mount answers"; fi
-  grep -q 'Transport endpoint is not connected' "$WORK/complaint"
+  if timeout 20 ls "$MOUNT" 2>"$WORK/error_text"; then fail "a dead mount answers"; fi
+  grep -q 'Transport endpoint is not connected' "$WORK/error_text"
 }
 
 daemon_killed() {
@@ -135,8 +136,8 @@ daemon_killed() {
   wait "$DAEMON" || true
   expect_clients_end
   is_mounted "$MOUNT" || fail "the mount of a killed daemon is gone by itself"
-  # io_uring lets go of the daemon late: what is asked until then is cut off with other errors.
-  wait_until 10 says_dead || fail "not ENOTCONN: $(<"$WORK/complaint")"
+  # io_uring releases the daemon late. Requests until then fail with other errors.
+  wait_until 10 says_dead || fail "not ENOTCONN: $(<"$WORK/error_text")"
   lazy_unmount
   expect_unmounted
   start_memfuse "$MOUNT" --threads=2

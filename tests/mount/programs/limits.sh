@@ -1,5 +1,5 @@
 #!/bin/bash
-# What happens at the limits: of space, exactly; of descriptors, not at all.
+# Behaviour at the limits: exact for space, unlimited for descriptors.
 set -euo pipefail
 # shellcheck source=tests/testing/mount.sh
 source "$WORK/mount.sh"
@@ -7,7 +7,8 @@ need python3
 
 free_bytes() { df --block-size=1 --output=avail "$MOUNT" | tail -n 1; }
 
-# A file system of 64 MiB takes what it says is free, and not a page more; again after a delete.
+# A file system of 64 MiB accepts exactly the bytes that statfs reports as free, also after a
+# delete.
 start_memfuse "$MOUNT" --size=64m --threads=4
 echo kept >"$MOUNT/before"
 for round in 1 2 3; do
@@ -15,7 +16,7 @@ for round in 1 2 3; do
   free=$(free_bytes)
   ((free > 63 << 20)) || fail "round $round: only $free bytes are free at the start"
   pages=$((free / 4096))
-  # Page tables and the like are taken from the same 64 MiB while the file grows.
+  # Page tables are charged to the same 64 MiB while the file grows.
   written=$(python3 - "$MOUNT/filler" <<'PYTHON'
 import errno, os, sys
 descriptor = os.open(sys.argv[1], os.O_WRONLY)
@@ -43,8 +44,8 @@ PYTHON
   rm "$MOUNT/filler"
 done
 
-# A store through a mapping that finds no page: a bus error where the kernel serves the data, an
-# error of msync where the daemon does. What was written before stays.
+# A store through a mapping without space for its page: a SIGBUS if the kernel serves the data, an
+# error of msync if the daemon does. Earlier data stays.
 store=daemon
 if [[ $MODE == root ]] && kernel_has_passthrough; then store=passthrough; fi
 python3 - "$MOUNT" "$store" <<'PYTHON' || fail "stores through a mapping of a full file system"
@@ -81,7 +82,7 @@ with open(top + "/before", "rb") as file:
     assert file.read() == b"kept\n"
 PYTHON
 rm "$MOUNT"/*
-# Reading files is what the page cache is for, and what it takes is given back late.
+# Reads fill the page cache, which the kernel shrinks late.
 wait_until 10 [ "$(($(free_bytes) >> 20))" -ge 63 ] || fail "not all comes back: $(free_bytes)"
 stop_memfuse "$MOUNT"
 

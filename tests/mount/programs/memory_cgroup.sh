@@ -7,7 +7,7 @@ need python3 awk
 
 MIB=$((1 << 20))
 
-# The directory below which control groups with a memory limit can be made.
+# Prints the directory below which control groups with a memory limit can be made.
 if [[ -e /sys/fs/cgroup/memory/memory.limit_in_bytes ]]; then
   top=/sys/fs/cgroup/memory limit_file=memory.limit_in_bytes kills_file=memory.oom_control
 elif grep -qw memory /sys/fs/cgroup/cgroup.controllers; then
@@ -18,7 +18,7 @@ else
 fi
 group=$top/memfuse-test-$$
 
-# Nothing is swapped out instead. A kernel that does not count swap has no such files.
+# Turns swap off. A kernel without swap accounting has no such files.
 set_limit() {
   local both=$group/memory.memsw.limit_in_bytes
   if [[ -e $both ]]; then echo -1 >"$both"; fi
@@ -36,7 +36,7 @@ end_group() {
   wait_until 30 group_is_empty || fail "left in the group: $(<"$group/cgroup.procs")"
   rmdir "$group"
 }
-# What hangs in the group goes on, so that it can be killed.
+# Thaws the processes that hang in the group, so that they can be killed.
 # shellcheck disable=SC2317 # the trap calls it
 clean_up() {
   if [[ -d $group ]]; then
@@ -47,7 +47,7 @@ clean_up() {
 }
 trap clean_up EXIT
 
-# inside COMMAND...: runs it in the group.
+# inside COMMAND...: runs COMMAND in the group.
 inside() {
   (
     echo "$BASHPID" >"$group/cgroup.procs"
@@ -63,8 +63,8 @@ chmod +x "$MEMFUSE"
 
 max_dirty() { cat "/sys/class/bdi/$(stat -c '%Hd:%Ld' "$MOUNT")/max_bytes"; }
 
-# More unwritten data than the group holds. Without a bound the daemon waits in reclaim for pages
-# that only it could write back, and no program is killed either.
+# Writes more dirty data than the group may hold. Without a bound, the daemon waits in reclaim for
+# pages that only the daemon itself could write back, and the kernel kills no program either.
 new_group $((256 * MIB))
 for how in write map; do
   flags=(--data=daemon --size=200m --threads=2)
@@ -99,7 +99,7 @@ PYTHON
   stop_memfuse "$MOUNT"
 done
 
-# A limit that comes later counts.
+# A limit that is set later applies, too.
 set_limit $((1 << 40))
 start_memfuse "$MOUNT" --data=daemon --size=64m
 before=$(max_dirty)
@@ -109,7 +109,7 @@ wait_until 10 is_bounded || fail "a limit that was set later: $before, then $(ma
 stop_memfuse "$MOUNT"
 end_group
 
-# The program that asks for what is not there is killed, not the one that keeps the files.
+# The OOM killer kills the program that needs too much memory, not the daemon.
 new_group $((200 * MIB))
 for data in daemon passthrough; do
   start_memfuse "$MOUNT" --data=$data --size=160m
@@ -129,7 +129,7 @@ for i in range(100): b += b"x" * (1 << 20)' || status=$?
 done
 end_group
 
-# --size and the group's limit.
+# --size together with the limit of the group.
 new_group $((256 * MIB))
 size_of() { df --block-size=1 --output=size "$MOUNT" | tail -n 1; }
 room=$((256 * MIB - 256 * MIB / 8))
@@ -150,7 +150,7 @@ grep -q '^memfuse: warning: --size: .* more than the control group leaves' "$WOR
 [[ $(wc -l <"$WORK/said") == 1 ]] || fail "not one line: $(<"$WORK/said")"
 wait_until 30 group_is_empty || fail "the daemon did not end"
 
-# All that the group leaves can be filled.
+# All memory that the group leaves can be filled.
 start_memfuse "$MOUNT" --size=0 --data=daemon
 (($(size_of) == room)) || fail "0 is $(size_of) bytes"
 if inside dd if=/dev/zero of="$MOUNT/file" bs=1M 2>"$WORK/said"; then fail "it has no end"; fi

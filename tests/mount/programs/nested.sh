@@ -1,7 +1,7 @@
 #!/bin/bash
-# An ordinary user mounts on a directory inside a mount of their own. fusermount3 looks at the mount
-# point with root's rights, and the kernel does not let root into a user's mount (--allow_other lets
-# everybody in). In a user namespace nobody has to ask fusermount3.
+# An unprivileged user mounts on a directory inside their own mount. fusermount3 checks the mount
+# point with root's credentials, and the kernel denies root access to a user's mount (unless it has
+# --allow_other). In a user namespace the mount does not need fusermount3.
 set -euo pipefail
 # shellcheck source=tests/testing/mount.sh
 source "$WORK/mount.sh"
@@ -19,7 +19,7 @@ fi
 grep -q 'Permission denied' "$WORK/error" || fail "not EACCES: $(<"$WORK/error")"
 not_mounted "$MOUNT/inner" || fail "it is mounted although that failed"
 
-# Some systems keep users from making user namespaces.
+# Some systems do not let users make user namespaces.
 if unshare --user --map-root-user --mount true 2>/dev/null; then
   echo "in a user namespace"
   # shellcheck disable=SC2016 # the inner shell expands it

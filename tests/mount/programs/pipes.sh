@@ -1,11 +1,11 @@
 #!/bin/bash
-# Ten mounts of one user, all written to, leave the user's other programs their pipes.
+# Ten mounts of one user with large writes leave pipe buffers to the user's other programs.
 set -euo pipefail
 # shellcheck source=tests/testing/mount.sh
 source "$WORK/mount.sh"
 need python3
 
-# Of the user; or of a root without privileges, to whom the limits of uid 0 apply.
+# The limits of the user; for a root without privileges, those of user ID 0.
 look=()
 if [[ $MODE == root ]]; then look=(setpriv --bounding-set=-all --inh-caps=-all --reset-env); fi
 pipe_size() {
@@ -32,7 +32,7 @@ done
 after=$(pipe_size)
 ((after >= before)) || fail "a new pipe holds $after bytes, and $before before the mounts"
 
-# Pipes are for large writes, and go when none come.
+# The daemon uses pipes for large writes, and closes them afterwards.
 has_no_pipe() { (($(pipes_of "${daemons[$1]}") <= pipes[$1])); }
 for i in "${!daemons[@]}"; do
   wait_until 20 has_no_pipe "$i" || fail "$(pipes_of "${daemons[i]}") pipes, before ${pipes[i]}"

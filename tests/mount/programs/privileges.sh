@@ -1,5 +1,5 @@
 #!/bin/bash
-# Who may change what, where the number of a user says nothing: root without capabilities, root of
+# Permission for changes where the user ID alone does not decide: root without capabilities, root of
 # another user namespace, and callers outside the PID namespace of the daemon.
 set -euo pipefail
 # shellcheck source=tests/testing/mount.sh
@@ -8,7 +8,7 @@ need python3 setpriv unshare nsenter
 
 has_blocks() { [[ $(stat -f -c %b "$MOUNT") == "$1" ]] || fail "$(stat -f -c %b "$MOUNT") blocks, not $1"; }
 
-# refused COMMAND...: in one line, with status 1, and without effect.
+# refused COMMAND...: COMMAND prints one line, exits with status 1, and has no effect.
 refused() {
   local status=0 said before
   before=$(stat -f -c %b "$MOUNT")
@@ -21,7 +21,7 @@ refused() {
 no_capability=(setpriv --bounding-set=-all --inh-caps=-all)
 nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 
-# tmpfs, which is remounted by its owner's CAP_SYS_ADMIN alone.
+# The owner of a tmpfs remounts it with CAP_SYS_ADMIN alone.
 mkdir "$WORK/oracle"
 mount -t tmpfs -o size=4m memfuse-test "$WORK/oracle"
 ! "${no_capability[@]}" mount -t tmpfs -o remount,size=6m memfuse-test "$WORK/oracle" 2>/dev/null ||
@@ -47,8 +47,9 @@ for flags in "" --noallow_other; do
   stop_memfuse "$MOUNT"
 done
 
-# A daemon in a PID namespace of its own, as in a container that offers the mount to the host. It
-# sees no number of a caller outside, and without a /proc of its own another thread's of one inside.
+# A daemon in its own PID namespace, as in a container that exports the mount to the host. For a
+# caller outside, the kernel sends no PID. Without its own /proc, the daemon cannot find a thread
+# inside either.
 printf '#!/bin/bash\nexec unshare --pid --fork "%s" "$@"\n' "$MEMFUSE" >"$WORK/contained"
 chmod 0755 "$WORK/contained"
 program=$MEMFUSE
@@ -68,14 +69,14 @@ def expect(mode):
     seen = stat.S_IMODE(os.stat("f").st_mode)
     assert seen == mode, f"{seen:o}, not {mode:o}"
     (os.rmdir if os.path.isdir("f") else os.unlink)("f")
-# chown by root keeps what gives no rights, and nothing else.
+# A chown by root keeps the bits that give no privileges, and clears the others.
 for owner in ((1002, 1002), (1001, 2000), (-1, 2001), (1002, -1)):
     made(0o2764); os.chown("f", *owner); expect(0o2764)
     made(0o6764); os.chown("f", *owner); expect(0o2764)
     made(0o6775); os.chown("f", *owner); expect(0o775)
-# setfacl -b keeps the bit, of directories in particular.
+# setfacl -b keeps the bit, in particular on directories.
 made(0o2775, directory=True); os.removexattr("f", "system.posix_acl_access"); expect(0o2775)
-# A stranger's write takes it.
+# A write by another user clears it.
 def write():
     with open("f", "w") as file:
         file.write("x")

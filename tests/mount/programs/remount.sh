@@ -1,6 +1,7 @@
 #!/bin/bash
-# Limits and flags of a running mount change, step by step as a tmpfs changes: the same steps are
-# taken on one, where root may mount it. Who may, from where, and what is said when not.
+# Limits and flags of a running mount change as on a tmpfs: where root may mount one, the same steps
+# run on a tmpfs. Also the callers that may remount, the directories that they may name, and the
+# error texts.
 set -euo pipefail
 # shellcheck source=tests/testing/mount.sh
 source "$WORK/mount.sh"
@@ -46,7 +47,8 @@ def make_files():
             assert error.errno == errno.ENOSPC, error
             return made
 
-# Full, then larger: an open descriptor goes on where it stopped. Names and tables take a few pages.
+# Fills the mount and then enlarges it: a write to an open descriptor continues where it stopped.
+# Names and tables take a few pages.
 file = os.open(top + "/file", os.O_CREAT | os.O_WRONLY, 0o600)
 assert 1024 - 24 <= fill(file) <= 1024
 assert free()[0] == 0
@@ -54,7 +56,7 @@ step("size=8m", True)
 assert limits()[0] == 8 * MIB and 4 * MIB <= free()[0] <= 4 * MIB + 4096, (limits(), free())
 assert 1024 - 24 <= fill(file) <= 1024
 assert fill(file) == 0
-# Not below what is used, and then nothing of it: to the page.
+# A limit below the usage is refused as a whole, exact to the page.
 used = 8 * MIB - free()[0]
 step("size=6m", False)
 step(f"size={used - 4096}", False)
@@ -75,15 +77,15 @@ step("size=1m,nr_inodes=20", False)
 assert limits() == (6 * MIB + 4096, 10)
 step("nr_inodes=20,size=7m", True)
 assert limits() == (7 * MIB, 20) and make_files() == 10
-# For new mounts only.
+# Options for new mounts only.
 before = os.stat(top)
 step("mode=0700,uid=1,gid=2", True)
 after = os.stat(top)
 assert (before.st_mode, before.st_uid, before.st_gid) == (after.st_mode, after.st_uid, after.st_gid)
-# Nonsense.
+# Invalid values.
 for options in ("size=lots", "size", "nr_inodes=some", "nonsense=1", "mode=rwx"):
     step(options, False)
-# The later one counts; and a percentage is of the memory.
+# The later option counts. A percentage is relative to the RAM.
 step("size=5m,size=9m", True)
 assert limits()[0] == 9 * MIB
 step("size=10%", True)
@@ -125,7 +127,7 @@ PYTHON
 if [[ $MODE == root ]]; then
   mkdir "$WORK/oracle"
   mount -t tmpfs -o size=4m,nr_inodes=100 memfuse-test "$WORK/oracle"
-  # mount(8) would add what /proc/mounts shows; with both names it does not.
+  # mount(8) with one name would add the options of /proc/mounts; with both names it does not.
   timeout 60 python3 "$WORK/steps.py" "$WORK/oracle" root \
     mount -t tmpfs -o OPTIONS memfuse-test "$WORK/oracle" || fail "tmpfs itself"
   umount "$WORK/oracle"
@@ -145,12 +147,12 @@ for data in "${stores[@]}"; do
 done
 
 start_memfuse "$MOUNT" --size=4m --threads=3 --mode=0755
-# What mount(8) adds from /proc/mounts is no obstacle, nor is what the mount has.
+# Options that mount(8) adds from /proc/mounts, or that the mount has already, are accepted.
 shown=$(awk -v dir="$MOUNT" '$2 == dir { print $4 }' /proc/mounts)
 timeout 20 "$MEMFUSE" "$MOUNT" -o "$shown,remount,size=5m,threads=3,huge=auto" || fail "as mount(8) says it"
 [[ $(stat -f -c %b "$MOUNT") == 1280 ]] || fail "not 5 MiB: $(stat -f "$MOUNT")"
 
-# refused SENTENCE COMMAND...: in one line, and with status 1.
+# refused SENTENCE COMMAND...: COMMAND prints one line with SENTENCE and exits with status 1.
 refused() {
   local sentence=$1 status=0 said
   shift
@@ -169,7 +171,7 @@ if [[ $MODE == root ]]; then
   stranger=(setpriv --reuid=65534 --regid=65534 --clear-groups --)
   refused "changing the limits of $MOUNT takes CAP_SYS_ADMIN" "${stranger[@]}" "$MEMFUSE" "$MOUNT" -o remount,size=6m
   refused "only root may change ro" "${stranger[@]}" "$MEMFUSE" "$MOUNT" -o remount,noexec
-  # Wherever the mount is seen, by whatever directory of it.
+  # The mount can be named by any directory at which it is visible, and by any directory inside.
   mkdir "$WORK/elsewhere"
   unshare --mount bash -c "mount --bind '$MOUNT/below' '$WORK/elsewhere' && umount -l '$MOUNT' &&
     timeout 20 '$MEMFUSE' '$WORK/elsewhere' -o remount,size=6m" || fail "in another mount namespace"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# rsync carries everything that a file has there and back; and what arrives is what arrives on the
+# rsync copies all attributes of files to the mount and back. The result must be the same as on the
 # kernel's tmpfs.
 set -euo pipefail
 # shellcheck source=tests/testing/mount.sh
@@ -15,13 +15,13 @@ make_tree() {
   head -c 100 /dev/urandom >small
   head -c 3000000 /dev/urandom >large
   : >nothing
-  # Hard links, also across directories, and to what is no regular file.
+  # Hard links, also across directories, and to files that are not regular.
   ln small dir/second_name
   ln small dir/sub/third_name
   ln -s nowhere dangling
   ln -s ../small dir/link
   ln -P dangling second_dangling
-  # Holes: in the beginning, between data, at the end.
+  # Holes at the beginning, between data, and at the end.
   truncate -s 50M sparse
   printf data | dd of=sparse bs=1 seek=10000000 conv=notrunc status=none
   printf more | dd of=sparse bs=1 seek=30000001 conv=notrunc status=none
@@ -56,7 +56,7 @@ make_tree() {
     setcap cap_net_raw+ep capable
     setfattr -n trusted.secret -v t dir
   fi
-  # The latest first: making entries changes the times of directories.
+  # The directories come last, because new entries change their times.
   touch -d '2001-02-03 04:05:06.123456789' small sparse fifo
   touch -d '1969-12-31 12:00:00.5' large
   touch -h -d '2011-11-11 11:11:11.111111111' dangling dir/link
@@ -64,10 +64,10 @@ make_tree() {
   cd "$WORK"
 }
 
-# -S: holes stay holes; --modify-window=-1: times are the same when their nanoseconds are.
+# -S keeps holes. --modify-window=-1 compares times to the nanosecond.
 
-# Everything that stat, getfattr and getfacl know of a tree. Sizes of directories are their file
-# system's own affair.
+# The whole output of stat, getfattr and getfacl for a tree. The sizes of directories depend on the
+# file system.
 manifest() {
   cd "$1"
   find . -type d -printf '%p %y %m %n %U %G %T@\n' -o \
@@ -75,14 +75,15 @@ manifest() {
   find . \( -type b -o -type c \) -exec stat -c '%n %t %T' {} + | sort
   find . -links +1 ! -type d -printf '%i %p\n' | LC_ALL=C sort -k 2 |
     awk '{ if (!($1 in group)) group[$1] = ++n; $1 = group[$1]; print }'
-  # As nobody but the owner can read mode 0, and an xattr is read as its file is.
+  # Only the owner can read a file of mode 0, and reading an xattr needs the same permission as its
+  # file.
   find . ! -type l \( -readable -o -type d \) -print0 | LC_ALL=C sort -z |
     xargs -0 getfattr -h -d -m - -e hex
   find . ! -type l -print0 | LC_ALL=C sort -z | xargs -0 getfacl -n
   cd "$WORK"
 }
 
-# same A B: rsync finds nothing to do, and neither does anybody else.
+# same A B: neither rsync nor the comparison finds a difference.
 same() {
   local changes
   changes=$(rsync -aHAX --modify-window=-1 -n --delete --itemize-changes --checksum "$1/" "$2/") ||
@@ -93,7 +94,7 @@ same() {
   diff "$WORK/manifest.a" "$WORK/manifest.b" || fail "$1 and $2 differ"
 }
 
-# The user may not read what has mode 0; rsync would say so.
+# The user may not read files of mode 0, and rsync would report an error.
 readable() { if [[ $MODE == user ]]; then chmod 0400 "$1/nothing"; fi; }
 
 start_memfuse "$MOUNT" --size=1g --threads=4
@@ -112,13 +113,13 @@ same "$MOUNT/there" "$MOUNT/beside"
 # Holes stay holes: 50 MiB with two pages of data.
 (($(stat -c %b "$MOUNT/there/sparse") <= 64)) || fail "the sparse file is not sparse any more"
 
-# The other way round: made on memfuse, carried to tmpfs.
+# The other direction: made on memfuse, copied to tmpfs.
 make_tree "$MOUNT/made_here"
 readable "$MOUNT/made_here"
 rsync -aHAXS --modify-window=-1 "$MOUNT/made_here/" "$TMPFS/from_memfuse/"
 same "$MOUNT/made_here" "$TMPFS/from_memfuse"
 
-# Changed in place, and only that is carried.
+# Files change in place, and rsync transfers only the changes.
 for tree in "$original" "$MOUNT/there"; do
   printf changed >>"$tree/large"
   touch -d '2020-02-02 02:02:02.020202020' "$tree/large"

@@ -1,17 +1,18 @@
 #!/bin/bash
 # run.sh CASE MEMFUSE root|user SECONDS [FLAG...]
 #
-# Runs CASE.sh with a memfuse of its own: as root, who mounts with mount(2), or all of it as an
-# unprivileged user, who mounts through fusermount3. Every call of memfuse gets the flags. The case has so many seconds; what hangs then is
-# killed, and what it left mounted or running is a failure, too. Started by root.
+# Runs CASE.sh with its own memfuse: as root, which mounts with mount(2), or entirely as an
+# unprivileged user, who mounts through fusermount3. Every call of memfuse gets the flags. The case
+# has SECONDS; processes that hang then are killed. A mount or process that the case leaves behind
+# is a failure, too. run.sh is started by root.
 #
-# The case finds these variables:
-#   MEMFUSE  a copy of the program that the user may run
+# The case has these variables:
+#   MEMFUSE  a copy of the program that the user may execute
 #   MODE     root or user
-#   WORK     a directory of its own on disk, with mount.sh in it
-#   MOUNT    where to mount: an empty directory of its own
-#   TMPFS    a directory of its own on the kernel's tmpfs
-#   SOURCE   a copy of MEMFUSE_TEST_SOURCE, where that is set
+#   WORK     its own directory on disk, with mount.sh in it
+#   MOUNT    the mount point: its own empty directory
+#   TMPFS    its own directory on the kernel's tmpfs
+#   SOURCE   a copy of MEMFUSE_TEST_SOURCE, if that is set
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -31,13 +32,14 @@ need timeout setpriv fusermount3
 
 base=$(mktemp -d "${TMPDIR:-/tmp}/memfuse_${case_name}_$mode.XXXXXX")
 
-# Processes that run something from here, work here, or were told of something here.
+# The processes that run a program from $base, have their working directory there, or name it in an
+# argument.
 leftovers() {
   {
     find /proc -mindepth 2 -maxdepth 2 \( -name exe -o -name cwd \) -lname "$base/*"
     # shellcheck disable=SC2062 # these are files; the pattern comes by stdin
-    grep -lF --file=- /proc/[0-9]*/cmdline <<<"$base/" # not as an argument: it would find itself
-  } 2>/dev/null | cut -d / -f 3 | sort -u || true # processes come and go meanwhile
+    grep -lF --file=- /proc/[0-9]*/cmdline <<<"$base/" # not an argument, because grep would find itself
+  } 2>/dev/null | cut -d / -f 3 | sort -u || true # processes may exit in the meantime
 }
 # shellcheck disable=SC2317 # wait_until calls it
 no_leftovers() { [[ -z $(leftovers) ]]; }

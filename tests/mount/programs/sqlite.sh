@@ -1,5 +1,5 @@
 #!/bin/bash
-# sqlite3: four processes write to one database at the same time; no row is lost.
+# sqlite3: four processes write to one database at the same time. No row may be lost.
 set -euo pipefail
 # shellcheck source=tests/testing/mount.sh
 source "$WORK/mount.sh"
@@ -10,7 +10,7 @@ rows=1000
 
 start_memfuse "$MOUNT" --size=1g --threads=4
 
-# Every row is a transaction of its own, so the processes take turns all the time.
+# Every row is a separate transaction, so the processes alternate all the time.
 statements() {
   local writer=$1 i
   echo '.timeout 60000'

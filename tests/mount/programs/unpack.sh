@@ -1,11 +1,11 @@
 #!/bin/bash
-# A tree of more than 8,000 files is unpacked, compared with the original, and removed.
+# Unpacks a tree of more than 8,000 files, compares it with the original, and removes it.
 set -euo pipefail
 # shellcheck source=tests/testing/mount.sh
 source "$WORK/mount.sh"
 need tar diff cmp find
 
-# A real tree that every machine that builds C has, as often as it takes.
+# The system's headers, which every machine with a C compiler has, copied as often as necessary.
 original=$WORK/original
 mkdir "$original"
 copies=0
@@ -14,7 +14,7 @@ while (($(find "$original" -type f | wc -l) <= 8000)); do
   cp -a /usr/include "$original/$copies"
 done
 
-# With nanoseconds, and without what differs by nature (access and change times).
+# Compares with nanoseconds, but without access and change times, which must differ.
 archive() {
   tar -C "$1" --sort=name --format=posix \
     --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime -cf - .
@@ -31,7 +31,7 @@ diff -r --no-dereference "$original" "$tree" || fail "the copy differs"
 cmp <(archive "$original") <(archive "$tree") || fail "the archives differ"
 diff <(count "$original") <(count "$tree") || fail "there are not as many files"
 
-# Everything is accounted for.
+# The usage is back at its start.
 read -r used inodes < <(usage_of "$MOUNT")
 data=$(du -s --apparent-size -k "$original" | cut -f 1)
 expected_inodes=$(($(find "$original" -mindepth 1 -printf '%i\n' | sort -u | wc -l) + 2))

@@ -113,7 +113,7 @@ std::string MakeContent(uint32_t salt, size_t length) {
 }
 
 std::string Digest(const char* data, size_t length) {
-  // FNV-1a over words: fast, and different where a byte is.
+  // FNV-1a over words: fast, and different for every changed byte.
   uint64_t hash = 0xcbf29ce484222325;
   for (size_t i = 0; i < length; i += 8) {
     uint64_t word = 0;

@@ -1,12 +1,12 @@
 // Applies random sequences of system calls to two directories, one on memfuse and one on kernel
-// tmpfs, and compares every result and the trees that are left.
+// tmpfs, and compares every result and the final trees.
 //
 //   differential --left=DIR --right=DIR [--seeds=20] [--operations=2000] [--first_seed=1]
 //
-// Both directories lie on file systems mounted with noatime (access times of reads that the page
-// cache serves are not the file system's to know). Runs as root: sequences change users. The first
-// difference is reported with its seed and a sequence that was made as short as it goes. Exit
-// status: 0 no difference, 1 a difference, 2 wrong usage.
+// Both directories must be on file systems mounted with noatime, because a server does not see
+// reads that the page cache serves. The program runs as root, because sequences change users. It
+// reports the first difference with its seed and a minimised sequence. Exit status: 0 no
+// difference, 1 a difference, 2 wrong usage.
 
 #include <fcntl.h>
 #include <gflags/gflags.h>
@@ -43,8 +43,8 @@ struct Difference {
   std::string left, right;
 };
 
-// A directory of its own for each run: what a failed removal leaves does not disturb the next. Its
-// parent belongs to it: operations go up, too, and leave things there.
+// Each run has its own directory, so that the rest of a failed removal does not affect the next
+// run. The directory has its own parent, because operations use "..", too, and leave files there.
 class Home {
  public:
   explicit Home(const std::string& below) : path_(below + "/home") {
@@ -67,7 +67,7 @@ class Home {
   const std::string path_;
 };
 
-// The lines that differ, of two texts.
+// The lines in which two texts differ.
 std::pair<std::string, std::string> FirstDifferingLine(const std::string& a, const std::string& b) {
   size_t begin = 0;
   for (size_t i = 0; i < a.size() && i < b.size() && a[i] == b[i]; ++i) {
@@ -99,7 +99,7 @@ std::optional<Difference> Compare(const std::vector<Operation>& operations) {
     } else {
       left.CloseAll();
       right.CloseAll();
-      // FUSE tells its server of the last close a moment after it.
+      // The kernel sends RELEASE to a FUSE server a moment after the last close.
       const absl::Time deadline = absl::Now() + absl::Seconds(5);
       do {
         a = left.Describe();
@@ -116,7 +116,7 @@ std::optional<Difference> Compare(const std::vector<Operation>& operations) {
   return difference;
 }
 
-// Leaves out ever smaller parts of the sequence while some difference stays.
+// Removes ever smaller parts of the sequence while a difference remains.
 std::vector<Operation> Minimise(std::vector<Operation> operations) {
   for (size_t part = operations.size() / 2; part >= 1; part /= 2) {
     bool shortened = true;

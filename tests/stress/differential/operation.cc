@@ -15,7 +15,7 @@
 namespace memfuse::differential {
 namespace {
 
-// Arithmetic on the engine's own numbers: distributions differ between standard libraries.
+// Computes with the engine's own numbers, because distributions differ between standard libraries.
 class Dice {
  public:
   explicit Dice(uint64_t seed) : engine_(seed) {}
@@ -32,7 +32,7 @@ class Dice {
 };
 
 std::string Name(Dice& dice) {
-  // Few names, so that calls meet; now and then one at the limits.
+  // Few names, so that operations collide; sometimes a name at the length limits.
   static const std::array<std::string, 6> kNames = {"a", "b", "c", "d", "e", "f"};
   if (!dice.OneIn(60)) return dice.Pick(kNames);
   switch (dice.Below(5)) {
@@ -55,7 +55,7 @@ std::string Path(Dice& dice) {
   if (depth >= 10) path += "/" + Name(dice);
   if (depth >= 17) path += "/" + Name(dice);
   if (dice.OneIn(50)) path += "/";
-  // ".." could lead out of the directory in which the sequence is at home.
+  // ".." could leave the directory of the sequence.
   if (path.rfind("..", 0) == 0) path = "a/" + path;
   return path;
 }
@@ -111,7 +111,7 @@ std::string XattrName(Dice& dice) {
                                                     "system.x",   "a",      "user.long"};
   std::string name = dice.Pick(kNames);
   if (name == "user.long") name.append(dice.Below(260), 'x');
-  // tmpfs has none of users before Linux 6.6.
+  // tmpfs has no user extended attributes before Linux 6.6.
   if (name.compare(0, 5, "user.") == 0 && !test::KernelAtLeast(6, 6)) {
     name.replace(0, 5, "trusted.");
   }
@@ -132,7 +132,7 @@ int64_t OpenFlags(Dice& dice) {
   return flags;
 }
 
-// How often each call comes, against the sum of all.
+// The relative frequency of each call.
 int Weight(Call call) {
   switch (call) {
     case Call::kOpen:
@@ -272,7 +272,7 @@ std::vector<Operation> Generate(uint64_t seed, size_t count) {
         if (dice.OneIn(30)) op.other = std::string(1 + dice.Below(4200), 't');
         break;
       case Call::kFallocate:
-        // An allocation is real memory on both sides.
+        // An allocation uses real memory on both sides.
         op.length = dice.Below(200000);
         if (dice.OneIn(40)) op.offset = uint64_t{1} << 62;
         break;

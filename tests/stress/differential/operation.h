@@ -1,5 +1,5 @@
-// One system call of a random sequence, as data: it can be generated from a seed, replayed on any
-// directory, left out of a sequence that is being minimised, and printed.
+// A system call of a random sequence as data. It can be generated from a seed, replayed on any
+// directory, removed from a sequence during minimisation, and printed.
 
 #ifndef MEMFUSE_TESTS_STRESS_DIFFERENTIAL_OPERATION_H_
 #define MEMFUSE_TESTS_STRESS_DIFFERENTIAL_OPERATION_H_
@@ -53,8 +53,8 @@ enum class Call : uint8_t {
   kCount,
 };
 
-// What the numbers mean depends on the call; see Execute. Nothing in here depends on state, so an
-// operation means something wherever it stands in a sequence.
+// The meaning of the numbers depends on the call (see Execute). No field depends on state, so an
+// operation is meaningful at any position of a sequence.
 struct Operation {
   Call call = Call::kStat;
   std::string path;
@@ -65,7 +65,7 @@ struct Operation {
   uint64_t length = 0;
   int64_t flags = 0;
   int64_t mode = 0;
-  uint32_t salt = 0;  // from which content is made
+  uint32_t salt = 0;  // the content is generated from it
 
   std::string ToString() const;
 };
@@ -74,7 +74,7 @@ inline constexpr int kSlots = 6;
 
 std::string_view NameOf(Call call);
 
-// The same operations for the same seed, on every machine.
+// The same seed gives the same operations on every machine.
 std::vector<Operation> Generate(uint64_t seed, size_t count);
 
 }  // namespace memfuse::differential

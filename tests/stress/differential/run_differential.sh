@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# run_differential.sh MEMFUSE DIFFERENTIAL [--threads=N] [--data=KIND] [--transport=KIND] [--jobs=N] [FLAG of differential ...]
+# run_differential.sh MEMFUSE DIFFERENTIAL [--threads=N] [--data=KIND] [--transport=KIND] [--jobs=N]
+#                     [FLAG of differential ...]
 #
-# Random sequences of system calls on a memfuse mount and on a kernel tmpfs beside it; every result
-# is compared. --seeds, --operations and --first_seed are those of each job; the jobs' seeds follow
-# each other. For hours: --jobs=2 --seeds=1000 --operations=20000.
+# Runs random sequences of system calls on a memfuse mount and on a kernel tmpfs, and compares every
+# result. --seeds, --operations and --first_seed apply to each job; the jobs use consecutive seeds.
+# A run of hours: --jobs=2 --seeds=1000 --operations=20000.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

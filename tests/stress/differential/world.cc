@@ -34,7 +34,7 @@ DEFINE_bool(
 namespace memfuse::differential {
 namespace {
 
-// What a call returned, as text.
+// The result of a call, as text.
 std::string Outcome(int64_t result) {
   return result < 0 ? absl::StrCat("errno ", strerrorname_np(errno)) : absl::StrCat(result);
 }
@@ -73,17 +73,19 @@ class TimeProbe {
   struct stat before_;
 };
 
-// A time that an operation set is compared to the nanosecond; of others only that they are recent.
+// A time that an operation set is compared to the nanosecond. Other times are only checked to be
+// recent.
 std::string TimeText(const timespec& time, int64_t started) {
   if (time.tv_sec >= started && time.tv_sec < started + 1000000) return "recent";
   return absl::StrCat(time.tv_sec, ".", time.tv_nsec);
 }
 
 std::string StatText(const struct stat& s, int64_t started, bool exact_holes) {
-  // A tiny file takes less than a page on memfuse, and whole pages on tmpfs; the target of a
-  // symbolic link lies in the inode on one and may lie in a page on the other.
+  // Inline data takes less than a page on memfuse, and whole pages on tmpfs. The target of a
+  // symbolic link is in the inode on one, and may be in a page on the other.
   int64_t pages = S_ISLNK(s.st_mode) ? 0 : (s.st_blocks + 7) / 8;
-  // A file without pages has one as long as there may be data that the daemon does not know of.
+  // A file without pages reports one page as long as the kernel may hold data that the daemon does
+  // not know of.
   if (!exact_holes && S_ISREG(s.st_mode)) pages = std::max<int64_t>(pages, 1);
   const uint64_t rdev = S_ISCHR(s.st_mode) || S_ISBLK(s.st_mode) ? s.st_rdev : 0;
   return absl::StrCat("mode 0", absl::StrFormat("%o", s.st_mode), " nlink ", s.st_nlink, " uid ",
@@ -128,7 +130,7 @@ std::string MakeAcl(uint32_t salt) {
     entries.push_back({0x10, bits(15), kNone});
   }
   entries.push_back({0x20, bits(6), kNone});
-  if (salt % 17 == 0) entries.pop_back();  // not valid any more
+  if (salt % 17 == 0) entries.pop_back();  // no longer valid
   std::string bytes("\2\0\0\0", 4);
   bytes.append(reinterpret_cast<const char*>(entries.data()), entries.size() * sizeof(Entry));
   return bytes;
@@ -139,7 +141,7 @@ bool IsOfType(int fd, mode_t type) {
   return fstat(fd, &s) == 0 && (s.st_mode & S_IFMT) == type;
 }
 
-// Whether a page of the range reads as zeros. The descriptor may not be open for reading: false.
+// Whether a page of the range reads as zeros. False if the descriptor is not open for reading.
 bool HasZeroPage(int fd, off_t from, off_t to) {
   std::array<char, 4096> page;
   for (off_t at = from; at < to; at += static_cast<off_t>(page.size())) {
@@ -150,7 +152,7 @@ bool HasZeroPage(int fd, off_t from, off_t to) {
   return false;
 }
 
-// tmpfs allocates pages for holes that are read through a mapping; FUSE cannot know of it.
+// tmpfs allocates pages for holes that are read through a mapping. A FUSE server does not see that.
 bool HasHole(int fd, off_t from, off_t to) {
   if (!FLAGS_exact_holes) return HasZeroPage(fd, from, to);
   const off_t position = lseek(fd, 0, SEEK_CUR);
@@ -180,8 +182,8 @@ std::string SortedNames(const char* list, ssize_t size) {
   return absl::StrJoin(names, ",");
 }
 
-// tmpfs stamps with a clock that moves every few milliseconds: a time that was set twice within one
-// tick has not moved.
+// tmpfs takes timestamps from a clock that ticks every few milliseconds. A time that was set twice
+// within one tick is unchanged.
 void AwaitTick() {
   timespec start;
   clock_gettime(CLOCK_REALTIME_COARSE, &start);
@@ -203,8 +205,8 @@ void World::CloseAll() {
 }
 
 std::string World::Execute(const Operation& op) {
-  // Some operations are watched for what they do to times; not all, because it takes a tick of the
-  // kernel's clock to tell, and the probes disturb what the kernel has cached.
+  // The test checks the times of some operations only. The check waits for a tick of the kernel's
+  // clock, and its calls change the kernel's caches.
   if (op.salt % 40 != 0 || op.call == Call::kSetUser) return Run(op);
   std::vector<TimeProbe> probes;
   probes.reserve(5);
@@ -251,14 +253,14 @@ std::string World::Run(const Operation& op) {
     }
     case Call::kWrite:
     case Call::kPwrite: {
-      // Pipes are the kernel's own; on FUSE it stamps no times for them.
+      // The kernel implements pipes itself; on FUSE it does not update their times.
       if (IsOfType(fd, S_IFIFO)) return "a pipe";
       const std::string data = MakeContent(op.salt, op.length);
       return Outcome(op.call == Call::kWrite ? write(fd, data.data(), data.size())
                                              : pwrite(fd, data.data(), data.size(), offset));
     }
     case Call::kLseek:
-      // On directories the kernel answers for FUSE by itself, and by other rules than for tmpfs.
+      // On directories of a FUSE mount the kernel answers by itself, by other rules than for tmpfs.
       if (IsOfType(fd, S_IFDIR)) return "a directory";
       return Outcome(lseek(fd, op.salt % 7 == 0 ? -offset : offset,
                            !FLAGS_exact_holes && flags >= SEEK_DATA ? SEEK_CUR : flags));
@@ -267,6 +269,12 @@ std::string World::Run(const Operation& op) {
     case Call::kTruncate: {
       // truncate(2) takes no directory descriptor.
       const std::string full = absl::StrCat("/proc/self/fd/", dir, "/", op.path);
+      // With passthrough an empty file's times move, as with O_TRUNC.
+      struct stat now;
+      if (offset == 0 && stat(full.c_str(), &now) == 0 && S_ISREG(now.st_mode) &&
+          now.st_size == 0) {
+        return "an empty file";
+      }
       return Outcome(truncate(full.c_str(), offset));
     }
     case Call::kFallocate:
@@ -290,8 +298,8 @@ std::string World::Run(const Operation& op) {
       if (at == MAP_FAILED) return Outcome(-1);
       std::string text;
       if (op.call == Call::kMapWrite) {
-        // Stores before loads: pages that tmpfs maps for reading are writable already, and stores
-        // to them move no time.
+        // Stores before loads. tmpfs maps pages for reading writable at once, and stores to these
+        // move no time.
         const std::string data = MakeContent(op.salt, static_cast<size_t>(length));
         std::memcpy(at, data.data(), data.size());
         text = Outcome(msync(at, static_cast<size_t>(length), MS_SYNC));
@@ -321,7 +329,7 @@ std::string World::Run(const Operation& op) {
       return n < 0 ? Outcome(-1) : std::string(target, static_cast<size_t>(n));
     }
     case Call::kMknod:
-      // Majors for local use: no driver answers when one of them is opened.
+      // Majors for local use. No driver handles such a device.
       return Outcome(mknodat(dir, path, mode, makedev(240 + op.salt % 7, op.salt % 100000)));
     case Call::kStat: {
       struct stat s;
@@ -339,7 +347,7 @@ std::string World::Run(const Operation& op) {
     case Call::kFchmod:
       return Outcome(fchmod(fd, mode & 07777));
     case Call::kChown: {
-      // Not nobody to nobody: through FUSE that looks like a write to a set-id file.
+      // Not from nobody to nobody: through FUSE that looks like a write to a set-id file.
       const uid_t uid = PickId(op.salt);
       const gid_t gid = uid == static_cast<uid_t>(-1) ? 1001 : PickId(op.salt / 5);
       return Outcome(fchownat(dir, path, uid, gid, flags));
@@ -407,7 +415,7 @@ void BecomeUser(int64_t which) {
   static constexpr std::array<uid_t, 4> kUsers = {0, 0, 1001, 1002};
   const uid_t user = kUsers[static_cast<size_t>(which)];
   static constexpr gid_t kShared = 2000;
-  // Back to root first: an ordinary user cannot become another one.
+  // Changes to root first, because an unprivileged user cannot become another one.
   if (seteuid(0) != 0 || setegid(user) != 0 || setgroups(user == 0 ? 0 : 1, &kShared) != 0 ||
       seteuid(user) != 0) {
     std::perror("cannot change the user");

@@ -1,4 +1,4 @@
-// The directory in which a sequence of operations runs: one on memfuse, one on kernel tmpfs.
+// The directory in which a sequence of operations runs: one is on memfuse, one on kernel tmpfs.
 
 #ifndef MEMFUSE_TESTS_STRESS_DIFFERENTIAL_WORLD_H_
 #define MEMFUSE_TESTS_STRESS_DIFFERENTIAL_WORLD_H_
@@ -12,15 +12,15 @@ namespace memfuse::differential {
 
 class World {
  public:
-  // `directory` exists and is empty.
+  // `directory` must exist and be empty.
   explicit World(const std::string& directory);
 
-  // Carries the operation out and says what a program sees of it: result, errno, bytes, and how it
-  // moved the times of what it touched. Equal strings mean equal behaviour.
+  // Executes the operation; returns what a program sees of it: result, errno, bytes, and the
+  // changes of times. Equal strings mean equal behaviour.
   std::string Execute(const Operation& op);
 
-  // Everything below the directory: names, types, modes, owners, sizes, content, links, holes,
-  // xattrs, times as far as they can be compared. As root.
+  // Describes everything below the directory: names, types, modes, owners, sizes, content, links,
+  // holes, xattrs, and the comparable times. Runs as root.
   std::string Describe() const;
 
   void CloseAll();
@@ -31,11 +31,11 @@ class World {
 
   base::UniqueFd root_;
   base::UniqueFd slots_[kSlots];
-  // Times that are not older than this were not set by an operation.
+  // Times that are not older than this were set by the clock, not by an operation.
   int64_t started_;
 };
 
-// Switches the calling process between root and two ordinary users, for both worlds at once.
+// Changes the calling process to root or one of two unprivileged users, for both worlds at once.
 void BecomeUser(int64_t which);
 
 }  // namespace memfuse::differential

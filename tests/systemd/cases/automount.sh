@@ -1,4 +1,4 @@
-# Lines of fstab through mount.memfuse: as they are, and mounted by whoever enters.
+# Lines of fstab through mount.memfuse: mounted at boot, and mounted on the first access.
 # shellcheck shell=bash
 set -euo pipefail
 # shellcheck source=tests/systemd/cases/common.sh
@@ -11,7 +11,7 @@ none /mnt/auto  memfuse size=32m,noauto,nofail,x-systemd.automount 0 0
 END
 systemctl daemon-reload
 
-# The daemon lives in the unit's control group, and goes on when mount(8) has ended.
+# The daemon runs in the unit's control group, and continues after mount(8) has ended.
 systemctl start mnt-plain.mount
 is_memfuse /mnt/plain || fail "nothing is mounted at /mnt/plain"
 echo kept >/mnt/plain/file

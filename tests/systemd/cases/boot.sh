@@ -1,20 +1,20 @@
-# The order of boot, the options, and what a service with the unit's rights can do.
+# The order of boot, the options, and the privileges of a service with the unit's settings.
 # shellcheck shell=bash
 set -euo pipefail
 # shellcheck source=tests/systemd/cases/common.sh
 . /cases/common.sh
 
-# Enabled in local-fs.target, it was there when ordinary services started.
+# Enabled in local-fs.target, the mount existed when ordinary services started.
 expect "the service" active systemctl is-active "$unit"
 expect "what the service that uses it wrote" started cat /mnt/scratch/by-service
-# As in the example of the options.
+# The options of the example.
 expect "the size in KiB" 4194304 size_of /mnt/scratch
 contains "$(systemctl status "$unit")" 'Status: "Serving /mnt/scratch: 4.0 GiB'
-# With hardening, and visible outside.
+# With hardening, and visible outside the unit.
 expect "the mount namespace" "$(readlink /proc/1/ns/mnt)" readlink "/proc/$(main_pid)/ns/mnt"
 wait_until 60 said "$unit" 'serving /mnt/scratch'
 
-# What it offers as a service is what it offers by hand: where data lies, how requests come.
+# The service supports the same data stores and transports as the program on the command line.
 mkdir /mnt/byhand
 memfuse --foreground --size=4g /mnt/byhand 2>/tmp/byhand &
 wait_until 60 grep -qs 'serving /mnt/byhand' /tmp/byhand
@@ -23,7 +23,7 @@ expect "the description" "$(described </tmp/byhand)" described < <(journalctl -u
 umount /mnt/byhand
 wait
 
-# Names with blanks and dashes, which systemd escapes, and a directory that is made.
+# Names with spaces and dashes, which systemd escapes, and a directory that the unit makes.
 mkdir -p '/etc/memfuse/mnt/a dir'
 echo "MEMFUSE_OPTIONS=--size=1m --fsname='a name'" >'/etc/memfuse/mnt/a dir/build-cache.conf'
 escaped=$(systemd-escape --path --template=memfuse@.service '/mnt/a dir/build-cache')
@@ -33,7 +33,8 @@ is_memfuse '/mnt/a dir/build-cache' || fail "nothing is mounted for $escaped"
 expect "its name" "a name" findmnt -no SOURCE '/mnt/a dir/build-cache'
 systemctl stop "$escaped"
 
-# Of two files of options, the one by the name of the instance counts; the other alone does as well.
+# If there are two files of options, the one with the name of the instance counts. Either file alone
+# is enough.
 echo 'MEMFUSE_OPTIONS=--size=2m' >/etc/memfuse/mnt/both.conf
 echo 'MEMFUSE_OPTIONS=--size=3m' >/etc/memfuse/mnt-both.conf
 systemctl start memfuse@mnt-both.service
@@ -44,7 +45,7 @@ systemctl start memfuse@mnt-both.service
 expect "the size in KiB" 2048 size_of /mnt/both
 systemctl stop memfuse@mnt-both.service
 
-# Files with all kinds of attributes, written by others.
+# Files with all kinds of attributes, written by other users.
 dir=/mnt/scratch/work
 mkdir -m 1777 "$dir"
 install -m 4755 /bin/true "$dir/suid"
@@ -68,7 +69,7 @@ expect "mode and owner" "4755 0:0" stat -c '%a %u:%g' "$dir/suid"
 expect "data of nobody" mine cat "$dir/mine"
 rm -r "$dir"
 
-# What takes a look at the caller: its CAP_FSETID keeps the set-group-ID bit at a change of owner.
+# The daemon inspects the caller: its CAP_FSETID keeps the set-group-ID bit at a change of owner.
 echo >/mnt/scratch/setgid
 chown 1234:4000 /mnt/scratch/setgid
 chmod 2745 /mnt/scratch/setgid

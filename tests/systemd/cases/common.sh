@@ -1,4 +1,4 @@
-# Functions of the cases, and the unit that they are about. To be sourced.
+# Functions of the cases, and the name of the unit under test. To be sourced.
 # shellcheck shell=bash
 
 # Used by the cases.
@@ -37,16 +37,16 @@ wait_until() {
   done
 }
 
-# Whether memfuse is mounted there.
+# Whether memfuse is mounted at the directory.
 is_memfuse() { findmnt --noheadings --output=FSTYPE "$1" | grep -qx 'fuse\(.memfuse\)\?'; }
 
-# In KiB.
+# The size in KiB.
 size_of() { timeout 60 df --output=size "$1" | tail -n 1 | tr -d ' '; }
 
-# said UNIT TEXT [ARGUMENT...]: whether it is in the unit's journal, where it comes a little later.
+# said UNIT TEXT [ARGUMENT...]: whether TEXT is in the unit's journal. It may arrive there late.
 said() { journalctl -u "$1" -o cat "${@:3}" | grep -F -e "$2" >/dev/null; }
 
-# While it executes itself, systemd answers nobody.
+# While systemd re-executes itself, it answers no request.
 reexecute() {
   systemctl daemon-reexec
   wait_until 60 systemctl is-active --quiet memfuse-test.target

@@ -11,16 +11,16 @@ expect "a second start" "" systemctl start "$unit"
 expect "what is in it" "" ls /mnt/scratch
 systemctl stop "$unit"
 
-# What somebody else mounted there outlives a start that fails.
+# A foreign mount at the same directory survives a failed start.
 echo 'MEMFUSE_OPTIONS=--size=lots' >/etc/memfuse/mnt-scratch.conf
 mount -t tmpfs other /mnt/scratch
 expect_failure systemctl start "$unit"
-expect "the mount of somebody else" other findmnt -no SOURCE /mnt/scratch
+expect "the foreign mount" other findmnt -no SOURCE /mnt/scratch
 contains "$(systemctl status "$unit" || true)" "Status: \"--size: 'lots' is no size"
 contains "$(systemctl status "$unit" || true)" "Error: 22 (Invalid argument)"
 wait_until 60 said "$unit" "--size: 'lots' is no size" -p err
 
-# One without the file has the defaults; a broken one stops nothing else.
+# An instance without the file has the defaults. A broken instance stops no other unit.
 systemctl start memfuse@mnt-defaults.service
 is_memfuse /mnt/defaults || fail "nothing is mounted at /mnt/defaults"
 expect "the target" active systemctl is-active local-fs.target

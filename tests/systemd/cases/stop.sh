@@ -1,4 +1,4 @@
-# Stopping, also while it is in use, and unmounting by others.
+# Stopping, also of a busy mount, and unmounting by other processes.
 # shellcheck shell=bash
 set -euo pipefail
 # shellcheck source=tests/systemd/cases/common.sh
@@ -26,7 +26,7 @@ umount /mnt/scratch
 wait_until 60 bash -c "[[ \$(systemctl is-active '$unit') == inactive ]]"
 expect "the result" Result=success systemctl show -p Result "$unit"
 
-# A change of the unit (an upgrade) leaves what runs alone.
+# A change of the unit file (an upgrade) does not affect running instances.
 systemctl start "$unit"
 echo kept >/mnt/scratch/file
 before=$(main_pid)

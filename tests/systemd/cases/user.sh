@@ -1,4 +1,4 @@
-# A user's own service, under a service manager of that user.
+# A user's own service, under the service manager of that user.
 # shellcheck shell=bash
 set -euo pipefail
 # shellcheck source=tests/systemd/cases/common.sh
@@ -6,7 +6,7 @@ set -euo pipefail
 
 home=/home/tester
 manager="manager-of-user.service"
-# Before one of that name that this machine may have.
+# In a directory that precedes a unit of this name on the machine.
 sed -i "1i tester:x:1234:1234::$home:/bin/bash" /etc/passwd
 rm -rf "$home"
 install -d -o 1234 -g 1234 "$home"
@@ -17,11 +17,11 @@ as_user() {
 }
 own() { as_user systemctl --user "$@"; }
 pid_of() { own show --value -p MainPID "$1"; }
-# Root may not look into it.
+# Root may not access the mount.
 kib_of() { as_user df --output=size "$1" | tail -n 1 | tr -d ' '; }
 nothing_mounted_at() { ! findmnt --mountpoint "$1" >/dev/null; }
 
-# One whose options go by its name, and one that has a backslash in it.
+# An instance whose options file has its name, and one with a backslash in its name.
 scratch=$home/scratch cache=$home/build-cache
 plain=memfuse@home-tester-scratch.service
 escaped=$(systemd-escape --path --template=memfuse@.service "$cache")
@@ -41,7 +41,7 @@ expect "the size in KiB" 6144 kib_of "$cache"
 contains "$(own status "$plain")" "Status: \"Serving $scratch: 5.0 MiB"
 expect "writing to it" "" as_user cp /etc/passwd "$scratch/"
 
-# What a killed daemon leaves is taken away, and a stop unmounts.
+# The stale mount of a killed daemon is removed, and a stop unmounts.
 kill -KILL "$(pid_of "$plain")"
 wait_until 60 own is-failed --quiet "$plain"
 wait_until 60 nothing_mounted_at "$scratch"
@@ -50,7 +50,7 @@ expect "what is in it" "" as_user ls "$scratch"
 expect "a stop" "" own stop "$escaped"
 nothing_mounted_at "$cache" || fail "$cache is still mounted"
 
-# They end with the manager, and are there when it is, being enabled.
+# Enabled instances stop with the manager and start with it.
 daemon=$(pid_of "$plain")
 expect "the end of the manager" "" systemctl stop "$manager"
 nothing_mounted_at "$scratch" || fail "$scratch is still mounted"
