@@ -70,7 +70,7 @@ TEST(MutexRank, RankMayStayOrRise) {
   MutexLock d(&high);
 }
 
-TEST(MutexRank, IsForgottenInWhateverOrderLocksAreReleased) {
+TEST(MutexRank, LocksMayBeReleasedInAnyOrder) {
   Mutex<1> low;
   Mutex<2> middle;
   Mutex<3> high;

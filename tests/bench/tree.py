@@ -94,7 +94,7 @@ def make_tree(directory, files):
     # Packed, and without sample hooks, like a fresh clone.
     shell(
         'cd "$1/tree"; git init -q --template= -b main; '
-        # Turns off git's automatic maintenance, which would change the files during the packing.
+        # Without automatic maintenance, which would change the files during the packing.
         'git config gc.auto 0; git config maintenance.auto false; git add .; git commit -q -m tree; '
         "git repack -a -d -q; git prune-packed -q",
         directory,

@@ -152,7 +152,8 @@ case_sources() {
   (($(mounts_at "$M") == 1)) || fail "not mounted once: $(mounts_at "$M")"
   expect 0 '' run umount "$M"
 
-  # Other paths stay names. systemd would unmount sources below /dev that do not exist.
+  # Other paths stay names. Paths below /dev and /sys are refused, because systemd unmounts sources that
+  # look like devices and do not exist.
   expect 0 '' run mount -t memfuse /no/such/path "$M" -o size=4m
   expect_shown "$M" SOURCE /no/such/path
   expect 0 '' run umount "$M"

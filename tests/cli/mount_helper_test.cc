@@ -46,7 +46,7 @@ TEST(IsMountHelper, ByTheNameOfTheProgram) {
   EXPECT_FALSE(IsMountHelper(""));
 }
 
-TEST_F(MountHelperTest, WhatMountPasses) {
+TEST_F(MountHelperTest, ArgumentsOfMount) {
   const MountHelperCall call = Parse({"none", "/mnt", "-s", "-f", "-n", "-v", "-o", "rw,size=1g",
                                       "-t", "fuse.memfuse", "-N", "/proc/7/fd/4"});
   EXPECT_EQ(call.source, "none");

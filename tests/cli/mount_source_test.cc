@@ -54,7 +54,7 @@ TEST_F(NameOfSourceTest, PathsToElsewhereStay) {
   EXPECT_EQ(Name("/"), "/");
 }
 
-TEST_F(NameOfSourceTest, AWorkingDirectoryThatIsGone) {
+TEST_F(NameOfSourceTest, ARemovedWorkingDirectory) {
   GoTo("gone");
   std::filesystem::remove(Path("gone"));
   EXPECT_EQ(Name(Path("gone/scratch")), Path("gone/scratch"));

@@ -67,7 +67,7 @@ TEST_F(OptionsTest, Defaults) {
   EXPECT_EQ(options.fuse_fd, -1);
 }
 
-TEST_F(OptionsTest, EverythingGiven) {
+TEST_F(OptionsTest, EveryOptionGiven) {
   const Options options =
       Good({"--size=1g", "--nr_inodes=10k", "--mode=0750", "--uid=7", "--gid=8", "--threads=2",
             "--writeback", "--fsname=scratch", "-f", "--allow_other", "--log_dir=/var/log/m",
@@ -236,7 +236,7 @@ TEST(ExitStatus, OfTheHelperIsThatOfMount) {
   SetProgramName(ProgramKind::kMemfuse);
 }
 
-TEST(ErrorLine, IsOneLineWhateverItQuotes) {
+TEST(ErrorLine, IsOneLineForAnyQuotedText) {
   EXPECT_EQ(ErrorLine("no 'a\nb\tc\x1b'"), "memfuse: no 'a?b?c?'\n");
   EXPECT_EQ(ErrorLine("Größe"), "memfuse: Größe\n");
 }

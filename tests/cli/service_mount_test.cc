@@ -74,7 +74,7 @@ TEST_F(ServiceMountTest, InTheBackgroundItSendsNothing) {
   EXPECT_THAT(manager_.Receive(absl::ZeroDuration()), IsEmpty());
 }
 
-TEST_F(ServiceMountTest, TheJournalIsGivenPrioritiesAndNoTimes) {
+TEST_F(ServiceMountTest, TheJournalGetsPrioritiesAndNoTimes) {
   Start("JOURNAL_STREAM=$(touch \"$2\" && stat -c %d:%i \"$2\")");
   EXPECT_THAT(manager_.Receive(), StartsWith("READY=1\n"));
   EXPECT_THAT(program_.Shell("cat $M/../log").out,

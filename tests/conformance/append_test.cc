@@ -15,7 +15,7 @@ namespace {
 
 CONFORMANCE_SUITE(Append);
 
-TEST_P(Append, GoesToTheEndWhereverTheOffsetIs) {
+TEST_P(Append, WritesAtTheEndForAnyOffset) {
   MakeFile("f", "0123");
   const UniqueFd fd = Open("f", O_RDWR | O_APPEND);
   EXPECT_EQ(lseek(fd.get(), 0, SEEK_CUR), 0);

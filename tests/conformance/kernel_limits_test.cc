@@ -107,7 +107,7 @@ TEST_P(KernelLimits, AWritableMappingKeepsProgramsFromRunning) {
   EXPECT_EQ(Spawn({"./true"}), 0);
 }
 
-TEST_P(KernelLimits, MappingsKeepLeasesAway) {
+TEST_P(KernelLimits, MappingsPreventLeases) {
   MakeFile("f", std::string(kPage, 'x'));
   const int expected = on_memfuse() && !daemon_serves_data() ? 0 : EAGAIN;
   {

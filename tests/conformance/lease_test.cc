@@ -78,7 +78,7 @@ uint32_t Events(int inotify) {
   return mask & IN_ALL_EVENTS;
 }
 
-TEST_P(Lease, InotifySeesWhatHappensToAFile) {
+TEST_P(Lease, InotifyReportsEventsOfAFile) {
   MakeFile("f", "content");
   const UniqueFd inotify(inotify_init1(IN_CLOEXEC));
   ASSERT_NE(inotify_add_watch(inotify.get(), "f", IN_ALL_EVENTS), -1);
@@ -102,7 +102,7 @@ TEST_P(Lease, InotifySeesWhatHappensToAFile) {
   EXPECT_EQ(Events(inotify.get()) & (IN_ATTRIB | IN_DELETE_SELF), IN_ATTRIB | IN_DELETE_SELF);
 }
 
-TEST_P(Lease, InotifySeesWhatHappensInADirectory) {
+TEST_P(Lease, InotifyReportsEventsInADirectory) {
   const UniqueFd inotify(inotify_init1(IN_CLOEXEC));
   ASSERT_NE(inotify_add_watch(inotify.get(), ".", IN_CREATE | IN_DELETE | IN_MOVE | IN_ONLYDIR),
             -1);

@@ -90,7 +90,7 @@ TEST_P(MappedData, IsDataWhereTheHoleWasReadBefore) {
   EXPECT_EQ(CopyData(Open("f", O_RDONLY).get()), WithStores());
 }
 
-TEST_P(MappedData, IsDataInWhatFallocateReserved) {
+TEST_P(MappedData, IsDataInReservedRanges) {
   const UniqueFd fd = Open("f", O_RDWR | O_CREAT);
   ASSERT_EQ(fallocate(fd.get(), 0, 0, kSize), 0);
   const Map map(fd.get(), kSize, kReadWrite, MAP_SHARED);

@@ -164,7 +164,7 @@ TEST_P(SetId, ARefusedChangeKeepsThem) {
   EXPECT_EQ(Permissions("f"), mode_t{06755});
 }
 
-TEST_P(SetId, TheSecondWriteFindsThemGoneAndLeavesNewOnes) {
+TEST_P(SetId, TheSecondWriteKeepsNewBits) {
   MakeFile("f", "content");
   Give("f", kAlice);
   ASSERT_EQ(chmod("f", 06777), 0);

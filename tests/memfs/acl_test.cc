@@ -1,4 +1,4 @@
-#include "src/memfs/acl.h"
+#include "src/memfs/tree/acl.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "src/memfs/arena.h"
+#include "src/memfs/data/arena.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 #include <thread>
 #include <vector>
 
-#include "src/memfs/private_tmpfs.h"
+#include "src/memfs/data/private_tmpfs.h"
 #include "tests/testing/result_matchers.h"
 
 namespace memfuse::memfs {

@@ -199,7 +199,7 @@ TEST_F(AttributesTest, ARequestToKillSetIdBitsAloneClearsThem) {
   EXPECT_EQ(MovedTimes(file), "c");
 }
 
-TEST_F(AttributesTest, ChmodMaySetWhatAChownJustCleared) {
+TEST_F(AttributesTest, ChmodMaySetBitsThatAChownCleared) {
   const InodeNumber file = Privileged("file", 04755);
   SetattrRequest request{};
   request.ino = file;

@@ -1,6 +1,6 @@
 // When BackingTimes asks for the status of a backing file, and which times result.
 
-#include "src/memfs/backing_times.h"
+#include "src/memfs/data/backing_times.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -85,7 +85,7 @@ TEST_F(BackingTimesTest, AWritableFileIsNotCached) {
   EXPECT_EQ(questions_, 0);
 }
 
-TEST_F(BackingTimesTest, AMappingThatOutlivesTheLastCloseIsWatchedUntilItIsGone) {
+TEST_F(BackingTimesTest, AMappingBeyondTheLastCloseIsTrackedUntilUnmapped) {
   state_.NoteOpen(O_RDWR);
   state_.NoteClose(O_RDWR);
   has_writers_ = true;

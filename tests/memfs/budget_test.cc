@@ -1,4 +1,4 @@
-#include "src/memfs/budget.h"
+#include "src/memfs/space/budget.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -90,7 +90,7 @@ TEST(Budget, CountsInodesByThemselves) {
   EXPECT_EQ(budget.bytes_used(), 0u);
 }
 
-TEST(Budget, BytesFreeIsWhatCanBeReserved) {
+TEST(Budget, BytesFreeCanBeReserved) {
   Budget budget(100, 1);
   EXPECT_EQ(budget.bytes_free(), 100u);
   ASSERT_TRUE(budget.ReserveBytes(60));

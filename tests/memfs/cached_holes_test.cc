@@ -1,4 +1,4 @@
-#include "src/memfs/cached_holes.h"
+#include "src/memfs/data/cached_holes.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "src/memfs/daemon_file.h"
+#include "src/memfs/data/daemon_file.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -35,7 +35,7 @@ class DaemonFileTest : public ::testing::Test {
     auto arena = Arena::Make(&budget_);
     ASSERT_TRUE(arena.ok());
     arena_ = *std::move(arena);
-    arena_->set_huge_pages(true);  // ReadTo only checks the flag
+    arena_->set_huge_pages(true);  // ReadTo sends pieces only with huge pages
     file_ = std::make_unique<DaemonFile>(arena_.get());
   }
 

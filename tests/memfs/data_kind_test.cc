@@ -64,7 +64,7 @@ TEST_F(DataKindTest, DaemonDataNeedsNoOffer) {
 
 TEST_F(DataKindTest, DaemonDataIgnoresTheOffer) {
   Make(DataKind::kDaemon);
-  // MemFs registers no backing file.
+  // A registration would fail. The daemon store makes none.
   backing_.FailWith(EPERM);
   EXPECT_TRUE(fs_->Connected(&backing_).ok());
   EXPECT_EQ(fs_->DescribeData(), "daemon, huge=never");

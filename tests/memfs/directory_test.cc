@@ -1,4 +1,4 @@
-#include "src/memfs/directory.h"
+#include "src/memfs/tree/directory.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "src/memfs/inode_table.h"
+#include "src/memfs/tree/inode_table.h"
 
 namespace memfuse::memfs {
 namespace {

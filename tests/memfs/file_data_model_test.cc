@@ -11,8 +11,8 @@
 #include <string>
 #include <tuple>
 
-#include "src/memfs/arena.h"
-#include "src/memfs/daemon_file.h"
+#include "src/memfs/data/arena.h"
+#include "src/memfs/data/daemon_file.h"
 #include "tests/memfs/file_model.h"
 #include "tests/memfs/passthrough_store_test_base.h"
 #include "tests/testing/piped_payload.h"

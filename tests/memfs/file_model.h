@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "src/memfs/arena.h"
-#include "src/memfs/daemon_file.h"
+#include "src/memfs/data/arena.h"
+#include "src/memfs/data/daemon_file.h"
 
 namespace memfuse::memfs {
 

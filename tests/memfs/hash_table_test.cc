@@ -1,4 +1,4 @@
-#include "src/memfs/hash_table.h"
+#include "src/memfs/space/hash_table.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 
 #include "absl/container/btree_set.h"
 #include "absl/hash/hash.h"
-#include "src/memfs/node_reserve.h"
+#include "src/memfs/space/node_reserve.h"
 #include "tests/testing/allocation_failure.h"
 
 namespace memfuse::memfs {

@@ -104,7 +104,7 @@ TEST_F(InodeFlagsTest, SomeAreInherited) {
   EXPECT_EQ(Flags(Ino(me_.Mkdir(dir, "dir"))), uint32_t{FS_NODUMP_FL | FS_NOATIME_FL});
 }
 
-TEST_F(InodeFlagsTest, ImmutableForbidsWhatChanges) {
+TEST_F(InodeFlagsTest, ImmutableForbidsChanges) {
   Must(SetFlags(file_, FS_IMMUTABLE_FL));
   EXPECT_THAT(me_.Open(file_, O_RDONLY), Succeeds());
   EXPECT_THAT(me_.Open(file_, O_WRONLY | O_APPEND), Fails(EPERM));

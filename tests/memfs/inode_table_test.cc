@@ -1,4 +1,4 @@
-#include "src/memfs/inode_table.h"
+#include "src/memfs/tree/inode_table.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -27,7 +27,7 @@ class InodeTableTest : public ::testing::Test {
   InodeTable table_;
 };
 
-TEST_F(InodeTableTest, FindsWhatWasInserted) {
+TEST_F(InodeTableTest, FindsInsertedInodes) {
   EXPECT_FALSE(table_.Find(kRootInode));
   const InodeRef root = Make(kRootInode);
   table_.Insert(root);

@@ -68,7 +68,7 @@ TEST_F(IoTest, ReadErrors) {
   EXPECT_THAT(me_.Read(fifo_, 0, 1), Fails(EINVAL));
 }
 
-TEST_F(IoTest, ReadsWhatIsThere) {
+TEST_F(IoTest, ReadsExistingData) {
   ASSERT_THAT(me_.Write(file_, 10000, "end"), Succeeds());
   EXPECT_EQ(Must(me_.Read(file_, 9999, 100)), std::string("\0end", 4));
   EXPECT_EQ(Must(me_.Read(file_, 10003, 100)), "");

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "memfuse/ioctl.h"
-#include "src/memfs/arena.h"
+#include "src/memfs/data/arena.h"
 #include "tests/memfs/fake_backing_files.h"
 #include "tests/memfs/memfs_test_base.h"
 #include "tests/memfs/passthrough_store_test_base.h"

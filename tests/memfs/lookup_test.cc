@@ -22,7 +22,7 @@ TEST_F(LookupTest, ErrorsComeInTheirOrder) {
   EXPECT_THAT(me_.Lookup(RemovedDirectory(), "a"), Fails(ENOENT));
 }
 
-TEST_F(LookupTest, FindsWhatWasMade) {
+TEST_F(LookupTest, FindsExistingNames) {
   const Entry made = Must(me_.Mkdir(kRootInode, "dir"));
   const Entry found = Must(me_.Lookup(kRootInode, "dir"));
   EXPECT_EQ(found.ino, made.ino);

@@ -11,7 +11,7 @@
 #include <memory>
 #include <string>
 
-#include "src/memfs/memfs.h"
+#include "src/memfs/ops/memfs.h"
 #include "tests/testing/caller.h"
 #include "tests/testing/listing.h"
 #include "tests/testing/result_matchers.h"

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/memfs/arena.h"
+#include "src/memfs/data/arena.h"
 #include "tests/memfs/memfs_test_base.h"
 
 namespace memfuse::memfs {

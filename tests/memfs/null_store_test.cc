@@ -1,4 +1,4 @@
-#include "src/memfs/null_store.h"
+#include "src/memfs/data/null_store.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>

@@ -12,8 +12,8 @@
 #include <thread>
 #include <vector>
 
-#include "src/memfs/arena.h"
-#include "src/memfs/daemon_file.h"
+#include "src/memfs/data/arena.h"
+#include "src/memfs/data/daemon_file.h"
 #include "tests/testing/result_matchers.h"
 
 namespace memfuse::memfs {

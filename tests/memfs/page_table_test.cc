@@ -1,4 +1,4 @@
-#include "src/memfs/page_table.h"
+#include "src/memfs/data/page_table.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

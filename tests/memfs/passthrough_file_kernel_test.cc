@@ -133,7 +133,7 @@ TEST_F(PassthroughFileKernelTest, WithoutBackingFilesEachReadAndWriteIsARequest)
   EXPECT_EQ(Sync(), kCacheForever);
 }
 
-TEST_F(PassthroughFileKernelTest, RefreshSeesWhatTheKernelWrote) {
+TEST_F(PassthroughFileKernelTest, RefreshSeesTheKernelsWrites) {
   const int32_t id = Open(O_WRONLY);
   (void)Sync();
   times_ = {kOld, kOld, kOld};
@@ -205,7 +205,7 @@ TEST_F(PassthroughFileKernelTest, StoresThroughAMappingThatOutlivedTheFileAreSee
   EXPECT_EQ(Sync(), kCacheForever);
 }
 
-TEST_F(PassthroughFileKernelTest, TheLastStoreThroughAMappingIsSeenWhenItIsGone) {
+TEST_F(PassthroughFileKernelTest, TheLastStoreThroughAMappingIsSeenAfterUnmap) {
   char* const map = LeaveMapped(kPageSize);
   EXPECT_EQ(Sync(), 0u);
   map[0] = 'x';

@@ -12,7 +12,7 @@
 #include <string>
 
 #include "src/base/clock.h"
-#include "src/memfs/passthrough_file.h"
+#include "src/memfs/data/passthrough_file.h"
 #include "tests/memfs/fake_backing_files.h"
 #include "tests/memfs/passthrough_store_test_base.h"
 

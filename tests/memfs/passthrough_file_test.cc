@@ -1,6 +1,6 @@
 // A file of the private tmpfs under the contract of file_data.h, without passthrough.
 
-#include "src/memfs/passthrough_file.h"
+#include "src/memfs/data/passthrough_file.h"
 
 #include <fcntl.h>
 

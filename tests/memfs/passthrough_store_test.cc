@@ -1,4 +1,4 @@
-#include "src/memfs/passthrough_store.h"
+#include "src/memfs/data/passthrough_store.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -13,10 +13,10 @@
 #include <thread>
 
 #include "src/base/unique_fd.h"
-#include "src/memfs/arena.h"
-#include "src/memfs/budget.h"
-#include "src/memfs/passthrough_file.h"
-#include "src/memfs/passthrough_store.h"
+#include "src/memfs/data/arena.h"
+#include "src/memfs/data/passthrough_file.h"
+#include "src/memfs/data/passthrough_store.h"
+#include "src/memfs/space/budget.h"
 #include "tests/testing/result_matchers.h"
 
 namespace memfuse::memfs {

@@ -15,7 +15,7 @@ namespace {
 
 using base::UniqueFd;
 
-TEST_F(PassthroughTest, AttributesFollowWhatTheKernelWrites) {
+TEST_F(PassthroughTest, AttributesFollowTheKernelsWrites) {
   const CreateResult made = Create("file", O_RDWR);
   const InodeNumber file = made.entry.ino;
   AgeTimes(file);

@@ -1,4 +1,4 @@
-#include "src/memfs/private_tmpfs.h"
+#include "src/memfs/data/private_tmpfs.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -89,7 +89,7 @@ TEST(PrivateFileTest, NoswapFailsForAnUnprivilegedUser) {
             0);
 }
 
-TEST(PrivateFileTest, RefusesWhatTmpfsDoesNotKnow) {
+TEST(PrivateFileTest, RefusesUnknownTmpfsOptions) {
   PrivateTmpfsOptions options;
   options.huge = "sometimes";
   const absl::Status status = MakePrivateFile(options).status();

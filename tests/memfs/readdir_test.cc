@@ -222,7 +222,7 @@ TEST_F(ReaddirTest, AListingEndsWhileEntriesAreRenamedAndMade) {
 
 // A listing with a small buffer while entries are made and removed, also under reused names. Each
 // lasting entry is delivered once, and cookies only decrease.
-TEST_F(ReaddirTest, LastingEntriesComeOnceWhateverHappensToOthers) {
+TEST_F(ReaddirTest, LastingEntriesAreDeliveredOnce) {
   for (const unsigned seed : {1u, 2u, 3u, 4u}) {
     std::mt19937 random(seed);
     const InodeNumber dir = Ino(me_.Mkdir(kRootInode, std::to_string(seed)));

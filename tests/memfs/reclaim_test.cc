@@ -1,6 +1,6 @@
 // The thread that frees large files, and waiting for removed inodes.
 
-#include "src/memfs/reclaim.h"
+#include "src/memfs/reclaim/reclaim.h"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "src/base/clock.h"
-#include "src/memfs/daemon_store.h"
+#include "src/memfs/data/daemon_store.h"
 #include "tests/testing/result_matchers.h"
 
 namespace memfuse::memfs {
@@ -210,7 +210,7 @@ TEST_F(ReclaimTest, TheWaitForAKeptInodeIsShortAndNotRepeatedSoon) {
 TEST_F(ReclaimTest, TheWaitForAnInodeKeptByAnotherUserIsShorter) {
   const RemovedInodes::Ticket ticket = resources_.removed.Add(kAlice, 1);
   EXPECT_GE(TimeOf(kBob, &thread_), Reclaim::kOthersTimeout);
-  // The wait for inodes that Alice removes now is shorter, too.
+  // Bob does not wait for inodes that Alice removes now either.
   const RemovedInodes::Ticket second = resources_.removed.Add(kAlice, 1);
   (void)TimeOf(kBob, &thread_, /*expected=*/false);
   EXPECT_EQ(thread_.blocked, 1);

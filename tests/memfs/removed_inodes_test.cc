@@ -1,4 +1,4 @@
-#include "src/memfs/removed_inodes.h"
+#include "src/memfs/space/removed_inodes.h"
 
 #include <gtest/gtest.h>
 

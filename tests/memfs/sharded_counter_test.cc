@@ -1,4 +1,4 @@
-#include "src/memfs/sharded_counter.h"
+#include "src/memfs/space/sharded_counter.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "src/memfs/xattrs.h"
+#include "src/memfs/tree/xattrs.h"
 
 #include <gtest/gtest.h>
 #include <linux/limits.h>
@@ -24,7 +24,7 @@ class XattrsTest : public ::testing::Test {
   Xattrs xattrs_{&budget_};
 };
 
-TEST_F(XattrsTest, FindsWhatWasSet) {
+TEST_F(XattrsTest, FindsSetAttributes) {
   EXPECT_TRUE(xattrs_.empty());
   EXPECT_EQ(xattrs_.Find("user.a"), nullptr);
   EXPECT_THAT(Set("user.a", std::string("one\0two", 7), 0), Succeeds());

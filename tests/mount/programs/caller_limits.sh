@@ -19,7 +19,7 @@ end() {
 }
 export MEMFUSE
 
-# CPU time: the daemon needs less than a second of it.
+# CPU time: the daemon raises the inherited soft limit of one second.
 mount_under 'ulimit -S -t 1' --threads=2 --transport=dev
 [[ ! -s $WORK/said ]] || fail "a soft limit is worth no word: $(<"$WORK/said")"
 echo kept >"$MOUNT/kept"

@@ -1,0 +1,100 @@
+// A store that discards file data (--data=null): a file has a size, writes are discarded, and reads
+// return zeros. What remains is the cost of the transport; the store is used to measure it.
+
+#ifndef MEMFUSE_SRC_MEMFS_DATA_NULL_STORE_H_
+#define MEMFUSE_SRC_MEMFS_DATA_NULL_STORE_H_
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <utility>
+
+#include "src/memfs/space/budget.h"
+#include "src/memfs/tree/data_store.h"
+#include "src/memfs/tree/inode.h"
+
+namespace memfuse::memfs {
+
+// There is no lock, because the size is atomic.
+class NullFile final : public FileData {
+ public:
+  uint64_t size() const override { return size_.load(std::memory_order_relaxed); }
+  uint64_t blocks() const override { return 0; }
+
+  // The kernel caches nothing: each read and write is a request.
+  Result<void> Open(uint32_t, OpenResult* open) override {
+    open->direct_io = true;
+    open->parallel_direct_writes = true;
+    return {};
+  }
+  void Close(uint32_t) override {}
+
+  Result<size_t> Read(uint64_t offset, absl::Span<char> out) override {
+    const uint64_t end = size();
+    const auto count =
+        static_cast<size_t>(offset >= end ? 0 : std::min<uint64_t>(out.size(), end - offset));
+    std::memset(out.data(), 0, count);
+    return count;
+  }
+  Result<size_t> WriteAndStamp(uint64_t offset, Payload data,
+                               std::optional<Timestamp>* /*time*/) override {
+    if (EndsTooFar(offset, data.size())) return Errno(EFBIG);
+    Extend(offset + data.size());
+    return data.size();
+  }
+  Result<uint64_t> CopyFrom(FileData*, uint64_t, uint64_t offset_out, uint64_t length) override {
+    Extend(offset_out + length);
+    return length;
+  }
+  Result<Resized> Truncate(uint64_t size) override {
+    if (size > kMaxFileSize) return Errno(EFBIG);
+    return Resized{size_.exchange(size) != size, false};
+  }
+  Result<void> Allocate(uint64_t offset, uint64_t length, bool keep_size) override {
+    if (EndsTooFar(offset, length)) return Errno(EFBIG);
+    if (!keep_size) Extend(offset + length);
+    return {};
+  }
+  Result<void> PunchHole(uint64_t, uint64_t) override { return {}; }
+  Result<void> ZeroRange(uint64_t offset, uint64_t length, bool keep_size) override {
+    return Allocate(offset, length, keep_size);
+  }
+  Result<uint64_t> SeekData(uint64_t) override { return Errno(ENXIO); }
+  Result<uint64_t> SeekHole(uint64_t offset) override {
+    if (offset >= size()) return Errno(ENXIO);
+    return offset;
+  }
+
+ private:
+  void Extend(uint64_t end) {
+    uint64_t now = size_.load();
+    while (now < end && !size_.compare_exchange_weak(now, end)) {
+    }
+  }
+
+  std::atomic<uint64_t> size_{0};
+};
+
+class NullStore final : public DataStore {
+ public:
+  explicit NullStore(Budget* budget) : budget_(budget) {}
+
+  RegularFile* NewRegularFile(Resources* resources, InodeNumber ino, Timestamp born,
+                              Reservation charge) override {
+    return new FileOf<NullFile>(resources, ino, born, std::move(charge));
+  }
+  uint32_t file_cost() const override { return sizeof(FileOf<NullFile>); }
+  uint64_t data_bytes() const override { return 0; }
+  uint64_t free_bytes() const override { return budget_->bytes_free(); }
+  Result<void> SetSizeLimit(uint64_t bytes) override {
+    if (!budget_->SetByteLimit(bytes)) return Errno(EINVAL);
+    return {};
+  }
+
+ private:
+  Budget* const budget_;
+};
+
+}  // namespace memfuse::memfs
+
+#endif  // MEMFUSE_SRC_MEMFS_DATA_NULL_STORE_H_

@@ -1,0 +1,260 @@
+#include "src/memfs/data/passthrough_file.h"
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "src/base/clock.h"
+
+namespace memfuse::memfs {
+namespace {
+
+Errno FromErrno(int error) {
+  switch (error) {
+    case ENOSPC:
+    case ENOMEM:
+    case EFBIG:
+    case ENXIO:
+      return Errno(error);
+    default:
+      return Errno(EIO);
+  }
+}
+
+Result<void> Fallocate(int descriptor, int mode, uint64_t offset, uint64_t length) {
+  while (fallocate(descriptor, mode, static_cast<off_t>(offset), static_cast<off_t>(length)) != 0) {
+    if (errno != EINTR) return FromErrno(errno);
+  }
+  return {};
+}
+
+}  // namespace
+
+PassthroughFile::~PassthroughFile() {
+  if (exists_.load()) {
+    // The memory of a backing file is not freed while the file is registered.
+    Unregister(store_->backing_id_cache()->Take(ino_));
+    store_->RemoveFile(ino_);
+  }
+  store_->ReleaseUnused(/*all=*/false);
+}
+
+void PassthroughFile::Unregister(int32_t id) {
+  BackingFiles* const backing = store_->backing_files();
+  if (id != 0 && backing != nullptr) backing->Unregister(id);
+}
+
+Result<base::UniqueFd> PassthroughFile::DescriptorLocked(int flags) {
+  if (exists_.load(std::memory_order_relaxed)) return store_->OpenFile(ino_, flags);
+  // O_PATH cannot create a file. The descriptor that is registered must not count as a writer of
+  // the file.
+  const bool place_only = (flags & O_PATH) != 0;
+  Result<base::UniqueFd> made = store_->CreateFile(ino_, place_only ? O_RDONLY : flags);
+  if (made.ok()) exists_.store(true);
+  return made;
+}
+
+Result<base::UniqueFd> PassthroughFile::Descriptor(int flags) {
+  if (exists_.load()) return store_->OpenFile(ino_, flags);
+  MutexLock lock(&mu_);
+  return DescriptorLocked(flags);
+}
+
+void PassthroughFile::Changed(int descriptor) {
+  struct stat now;
+  if (fstat(descriptor, &now) == 0) {
+    size_.store(static_cast<uint64_t>(now.st_size), std::memory_order_release);
+    blocks_.store(static_cast<uint64_t>(now.st_blocks), std::memory_order_release);
+  }
+  state_.NoteChange();
+}
+
+Result<void> PassthroughFile::Open(uint32_t flags, OpenResult* open) {
+  BackingFiles* const backing = store_->backing_files();
+  if (backing == nullptr) {
+    // Every read and write is a request. Caching is disabled because nothing else would keep a
+    // cache valid.
+    open->direct_io = true;
+    return {};
+  }
+  MutexLock lock(&mu_);
+  if (backing_id_ == 0) backing_id_ = store_->backing_id_cache()->Take(ino_);
+  if (backing_id_ == 0) {
+    // The registered descriptor only identifies the file: the kernel opens the backing file anew
+    // for each open(2).
+    MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, DescriptorLocked(O_PATH));
+    MEMFUSE_ASSIGN_OR_RETURN(backing_id_, backing->Register(file.get()));
+  }
+  // The kernel received the attributes so far with permission to cache them, and it does not ask
+  // for them again after a store through a mapping.
+  open->forget_attributes = (flags & O_ACCMODE) == O_RDWR && state_.writable_opens() == 0;
+  state_.NoteOpen(flags);
+  // The kernel may have the attributes in its cache, and may write within the tick in which their
+  // times were made. Taking a time stamp now gives that write a later one. BackingTimes::Merge does
+  // the same for attributes that the kernel asks for while the file is open.
+  if ((flags & O_ACCMODE) != O_RDONLY) (void)base::Now();
+  open->backing_id = backing_id_;
+  open->direct_io = (flags & O_APPEND) != 0;
+  return {};
+}
+
+void PassthroughFile::Close(uint32_t flags) {
+  int32_t unused = 0;
+  {
+    MutexLock lock(&mu_);
+    if (!state_.open()) return;
+    state_.NoteClose(flags);
+    if (!state_.open()) {
+      const int32_t id = std::exchange(backing_id_, 0);
+      const bool valid = id != 0 && store_->backing_files() != nullptr;
+      if (valid) unused = store_->backing_id_cache()->Put(ino_, id);
+    }
+  }
+  Unregister(unused);
+}
+
+CacheSeconds PassthroughFile::SyncFromBackingFile(Times* times) {
+  if (!exists_.load()) return kCacheForever;
+  if (!state_.BeginLook([this] { return store_->HasWriters(ino_); })) return kCacheForever;
+  const Result<BackingState> found = store_->StatFile(ino_);
+  if (!found.ok()) {
+    state_.NoteChange();  // the next call looks again
+    return 0;
+  }
+  size_.store(found->size, std::memory_order_release);
+  blocks_.store(found->blocks, std::memory_order_release);
+  return state_.Merge(*found, times);
+}
+
+void PassthroughFile::SetBackingTimes(const Times& times, bool chosen) {
+  if (!exists_.load()) return;
+  if (!chosen) {
+    // The kernel decides by the times of the backing file whether a read moves atime.
+    const Timestamp now = base::WallTime();
+    if (RelatimeIsDue(times, now) == state_.ReadMovesAtime(now)) return;
+  }
+  // mtime of the backing file may be that of a write that was not looked at yet, so it is changed
+  // only if it was chosen.
+  const Timestamp* const mtime = chosen ? &times.mtime : nullptr;
+  store_->SetFileTimes(ino_, times.atime, mtime);
+  const Result<BackingState> found = store_->StatFile(ino_);
+  if (found.ok()) state_.NoteTimesSet(*found, mtime);
+}
+
+Result<size_t> PassthroughFile::Read(uint64_t offset, absl::Span<char> out) {
+  if (!exists_.load() || offset > kMaxFileSize) return size_t{0};
+  // The kernel rejects a range that ends beyond the largest off_t.
+  out = out.subspan(0, static_cast<size_t>(std::min<uint64_t>(out.size(), kMaxFileSize - offset)));
+  MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDONLY | O_NOATIME));
+  size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t n =
+        pread(file.get(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return FromErrno(errno);
+    if (n == 0) break;
+    done += static_cast<size_t>(n);
+  }
+  return done;
+}
+
+Result<size_t> PassthroughFile::ReadTo(uint64_t offset, ReadSink* sink, bool to_page_cache) {
+  if (to_page_cache && store_->backing_files() != nullptr) return Errno(EINVAL);
+  return Read(offset, sink->buffer());
+}
+
+Result<size_t> PassthroughFile::WriteAndStamp(uint64_t offset, Payload data,
+                                              std::optional<Timestamp>* /*time*/) {
+  const size_t size = data.size();
+  if (size == 0) return size_t{0};
+  if (EndsTooFar(offset, size)) return Errno(EFBIG);
+  MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDWR | O_NOATIME));
+  const Result<void> written = data.MoveTo(file.get(), offset, size);
+  Changed(file.get());
+  const size_t done = size - data.size();
+  if (done == 0) return FromErrno(written.error_or_zero());
+  return done;
+}
+
+Result<uint64_t> PassthroughFile::CopyFrom(FileData* source, uint64_t offset_in,
+                                           uint64_t offset_out, uint64_t length) {
+  auto* const other = static_cast<PassthroughFile*>(source);
+  if (!other->exists_.load()) return uint64_t{0};
+  MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd in, other->Descriptor(O_RDONLY | O_NOATIME));
+  MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd out, Descriptor(O_RDWR | O_NOATIME));
+  auto from = static_cast<off_t>(offset_in);
+  auto to = static_cast<off_t>(offset_out);
+  constexpr uint64_t kPiece = 1 << 30;
+  uint64_t done = 0;
+  int error = 0;
+  while (done < length) {
+    const ssize_t n = copy_file_range(in.get(), &from, out.get(), &to,
+                                      static_cast<size_t>(std::min(length - done, kPiece)), 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) error = errno;
+    if (n <= 0) break;
+    done += static_cast<uint64_t>(n);
+  }
+  Changed(out.get());
+  if (done == 0 && error != 0) return FromErrno(error);
+  return done;
+}
+
+Result<Resized> PassthroughFile::Truncate(uint64_t size) {
+  if (size > kMaxFileSize) return Errno(EFBIG);
+  if (size == 0 && !exists_.load()) return Resized{};
+  MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDWR | O_NOATIME));
+  struct stat before;
+  if (fstat(file.get(), &before) != 0) return Errno(EIO);
+  // The caller decides whether this changes a time.
+  if (before.st_blocks == 0 && static_cast<uint64_t>(before.st_size) == size) return Resized{};
+  while (ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
+    if (errno != EINTR) return FromErrno(errno);
+  }
+  Changed(file.get());
+  return Resized{static_cast<uint64_t>(before.st_size) != size, before.st_blocks != 0};
+}
+
+Result<void> PassthroughFile::Allocate(uint64_t offset, uint64_t length, bool keep_size) {
+  if (EndsTooFar(offset, length)) return Errno(EFBIG);
+  MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDWR | O_NOATIME));
+  MEMFUSE_RETURN_IF_ERROR(
+      Fallocate(file.get(), keep_size ? FALLOC_FL_KEEP_SIZE : 0, offset, length));
+  Changed(file.get());
+  return {};
+}
+
+Result<void> PassthroughFile::PunchHole(uint64_t offset, uint64_t length) {
+  if (offset > kMaxFileSize) return {};
+  length = std::min(length, kMaxFileSize - offset);
+  if (length == 0 || !exists_.load()) return {};
+  MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDWR | O_NOATIME));
+  MEMFUSE_RETURN_IF_ERROR(
+      Fallocate(file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length));
+  Changed(file.get());
+  return {};
+}
+
+Result<void> PassthroughFile::ZeroRange(uint64_t offset, uint64_t length, bool keep_size) {
+  // tmpfs does not support FALLOC_FL_ZERO_RANGE. The first call reserves the space, or fails before
+  // any data is lost. The last call reserves it again, which fails only if another program takes
+  // the space in the meantime.
+  MEMFUSE_RETURN_IF_ERROR(Allocate(offset, length, keep_size));
+  MEMFUSE_RETURN_IF_ERROR(PunchHole(offset, length));
+  return Allocate(offset, length, keep_size);
+}
+
+Result<uint64_t> PassthroughFile::Seek(uint64_t offset, int whence) {
+  if (offset > kMaxFileSize || !exists_.load()) return Errno(ENXIO);
+  MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDONLY | O_NOATIME));
+  const off_t found = lseek(file.get(), static_cast<off_t>(offset), whence);
+  if (found < 0) return FromErrno(errno);
+  return static_cast<uint64_t>(found);
+}
+
+}  // namespace memfuse::memfs

@@ -1,0 +1,87 @@
+// One file of the passthrough store: a backing file on the private tmpfs.
+//
+// While the file is open, the kernel may change its size, blocks and times at any time. A mapping
+// may do this after the last close(2). backing_times.h describes when the daemon has to look at the
+// backing file.
+//
+// An open with O_APPEND is answered with the backing file and FOPEN_DIRECT_IO: mmap(2) is still
+// passed through, but reads and writes are requests. The reason is that the kernel opens the
+// backing file with the flags of open(2) and does not apply F_SETFL to it: passed-through writes
+// would still append after a program removed O_APPEND. The kernel must not cache what it reads for
+// such an open (splice(2) and sendfile(2) read through the page cache), because passed-through
+// writes do not invalidate that cache.
+
+#ifndef MEMFUSE_SRC_MEMFS_DATA_PASSTHROUGH_FILE_H_
+#define MEMFUSE_SRC_MEMFS_DATA_PASSTHROUGH_FILE_H_
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdint>
+
+#include "src/base/unique_fd.h"
+#include "src/memfs/data/backing_times.h"
+#include "src/memfs/data/passthrough_store.h"
+#include "src/memfs/space/lock_order.h"
+#include "src/memfs/tree/file_data.h"
+
+namespace memfuse::memfs {
+
+class PassthroughFile final : public FileData {
+ public:
+  // The store must outlive the file.
+  PassthroughFile(PassthroughStore* store, InodeNumber ino) : store_(store), ino_(ino) {}
+  ~PassthroughFile() override;
+
+  uint64_t size() const override { return size_.load(std::memory_order_acquire); }
+  uint64_t blocks() const override { return blocks_.load(std::memory_order_acquire); }
+  Result<void> Open(uint32_t flags, OpenResult* open) override;
+  void Close(uint32_t flags) override;
+  // Guarantees that size(), blocks() and `times` include everything that the kernel had recorded in
+  // the backing file when the call began (BackingTimes). The result is how long the kernel may
+  // cache the attributes; it is 0 if the backing file cannot be looked at, and `times` is unchanged
+  // then. The call ends: it makes at most three system calls on the private tmpfs to find out
+  // whether there are writers, and one statx(2) call. It contains no loop, takes no lock, and does
+  // not wait for the programs that use the file.
+  CacheSeconds SyncFromBackingFile(Times* times) override;
+  CacheSeconds Validity() const override { return state_.Validity(); }
+  void SetBackingTimes(const Times& times, bool chosen) override;
+  Result<size_t> Read(uint64_t offset, absl::Span<char> out) override;
+  Result<size_t> ReadTo(uint64_t offset, ReadSink* sink, bool to_page_cache) override;
+  Result<size_t> WriteAndStamp(uint64_t offset, Payload data,
+                               std::optional<Timestamp>* time) override;
+  Result<uint64_t> CopyFrom(FileData* source, uint64_t offset_in, uint64_t offset_out,
+                            uint64_t length) override;
+  Result<Resized> Truncate(uint64_t size) override;
+  Result<void> Allocate(uint64_t offset, uint64_t length, bool keep_size) override;
+  Result<void> PunchHole(uint64_t offset, uint64_t length) override;
+  Result<void> ZeroRange(uint64_t offset, uint64_t length, bool keep_size) override;
+  Result<uint64_t> SeekData(uint64_t offset) override { return Seek(offset, SEEK_DATA); }
+  Result<uint64_t> SeekHole(uint64_t offset) override { return Seek(offset, SEEK_HOLE); }
+
+ private:
+  // Returns a descriptor for the backing file, which is created if it does not exist yet. Returns
+  // the errors of PassthroughStore::CreateFile.
+  Result<base::UniqueFd> Descriptor(int flags);
+  Result<base::UniqueFd> DescriptorLocked(int flags) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Unregisters a backing ID. Does nothing for 0.
+  void Unregister(int32_t id);
+  // Called after the daemon changed the backing file: updates size() and blocks(), and makes the
+  // next SyncFromBackingFile look at the file.
+  void Changed(int descriptor);
+  Result<uint64_t> Seek(uint64_t offset, int whence);
+
+  PassthroughStore* const store_;
+  const InodeNumber ino_;
+
+  std::atomic<uint64_t> size_{0};
+  std::atomic<uint64_t> blocks_{0};
+  BackingTimes state_;  // opens and closes are recorded under mu_; otherwise see its class
+  DataMutex mu_;
+  int32_t backing_id_ ABSL_GUARDED_BY(mu_) = 0;
+  std::atomic<bool> exists_{false};  // set once, under mu_
+};
+
+}  // namespace memfuse::memfs
+
+#endif  // MEMFUSE_SRC_MEMFS_DATA_PASSTHROUGH_FILE_H_

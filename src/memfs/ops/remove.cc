@@ -1,0 +1,51 @@
+// UNLINK, RMDIR.
+
+#include "src/base/clock.h"
+#include "src/memfs/ops/memfs.h"
+#include "src/memfs/tree/changes.h"
+
+namespace memfuse::memfs {
+
+Result<void> MemFs::Unlink(const RequestContext&, const UnlinkRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(request.parent));
+  MEMFUSE_RETURN_IF_ERROR(CheckName(request.name));
+  InodeRef inode;
+  bool dead;
+  {
+    MutexLock names(&dir->names_mu);
+    if (request.name == "." || request.name == "..") return Errno(EISDIR);
+    Dentry* const dentry = dir->Find(request.name);
+    if (dentry == nullptr) return Errno(ENOENT);
+    if (dir->fixed() || dentry->inode->fixed()) return Errno(EPERM);
+    if (dentry->inode->is_directory()) return Errno(EISDIR);
+    inode = InodeRef(dentry->inode);
+    dead = RemoveEntry(dir.get(), dentry, base::Now());
+  }
+  if (dead) EvictInode(inode);
+  return {};
+}
+
+Result<void> MemFs::Rmdir(const RequestContext&, const RmdirRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(request.parent));
+  MEMFUSE_RETURN_IF_ERROR(CheckName(request.name));
+  if (request.name == ".") return Errno(EINVAL);
+  if (request.name == "..") return Errno(ENOTEMPTY);
+  DirectoryRef victim;
+  bool dead;
+  {
+    MutexLock names(&dir->names_mu);
+    Dentry* const dentry = dir->Find(request.name);
+    if (dentry == nullptr) return Errno(ENOENT);
+    if (dir->fixed() || dentry->inode->fixed()) return Errno(EPERM);
+    if (!dentry->inode->is_directory()) return Errno(ENOTDIR);
+    victim = DirectoryRef(static_cast<Directory*>(dentry->inode));
+    MutexLock victim_names(&victim->names_mu);
+    if (!victim->empty()) return Errno(ENOTEMPTY);
+    victim->removed = true;
+    dead = RemoveEntry(dir.get(), dentry, base::Now());
+  }
+  if (dead) EvictInode(InodeRef(victim.get()));
+  return {};
+}
+
+}  // namespace memfuse::memfs

@@ -1,0 +1,179 @@
+// RENAME, with all its flags.
+//
+// Locks. Within one directory the lock of that directory is sufficient: it keeps the source and the
+// target in place, and a target directory that is replaced is locked as its child. Between two
+// directories the rename lock is taken first. While it is held, no directory changes its parent, so
+// the relation "is an ancestor of" is fixed: the ancestor is locked first, and of two unrelated
+// directories the one with the smaller number.
+//
+// No loops. A directory becomes its own descendant only if it is moved into its own subtree, that
+// is, if it lies on the path from the new parent up to the root. The path is checked under the
+// rename lock, and the move is made before the lock is released, so the result is still valid when
+// it is used. A rename within one directory does not change any path to the root.
+//
+// No directory is lost. A directory that is replaced is empty and is marked `removed` under its own
+// lock before it loses its name. An operation that comes later to add an entry sees the mark.
+
+#include <linux/fs.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "src/base/clock.h"
+#include "src/memfs/ops/memfs.h"
+#include "src/memfs/tree/changes.h"
+
+namespace memfuse::memfs {
+namespace {
+
+// Returns EINVAL.
+Result<void> CheckFlags(uint32_t flags) {
+  constexpr uint32_t kKnown = RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT;
+  if ((flags & ~kKnown) != 0) return Errno(EINVAL);
+  if ((flags & RENAME_EXCHANGE) != 0 && flags != RENAME_EXCHANGE) return Errno(EINVAL);
+  return {};
+}
+
+// Returns ENAMETOOLONG, EBUSY or ENOENT (empty name). Each error is checked for both names before
+// the next error.
+Result<void> CheckNames(std::string_view a, std::string_view b) {
+  if (std::max(a.size(), b.size()) > kNameMax) return Errno(ENAMETOOLONG);
+  for (const std::string_view name : {a, b}) {
+    if (name == "." || name == "..") return Errno(EBUSY);
+  }
+  if (a.empty() || b.empty()) return Errno(ENOENT);
+  return {};
+}
+
+}  // namespace
+
+InodeNumber MemFs::ChildTowards(const Directory& ancestor, const Directory& directory) const {
+  InodeNumber below = directory.ino;
+  InodeNumber above = directory.parent();
+  while (below != kRootInode) {
+    if (above == ancestor.ino) return below;
+    // A parent that does not exist any more belongs to a directory that was removed, which has no
+    // path to the root.
+    const InodeRef next = table_.Find(above);
+    if (!next || !next->is_directory()) break;
+    below = above;
+    above = static_cast<const Directory*>(next.get())->parent();
+  }
+  return kNoInode;
+}
+
+Result<void> MemFs::Rename(const RequestContext& context, const RenameRequest& request) {
+  return RetryAfterReclaim(context, request.parent, /*bytes=*/0,
+                           [&] { return MoveName(context, request); });
+}
+
+Result<void> MemFs::MoveName(const RequestContext& context, const RenameRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef from_ref, FindInode(request.parent));
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef to_ref, FindInode(request.new_parent));
+  MEMFUSE_RETURN_IF_ERROR(CheckFlags(request.flags));
+  if (!from_ref->is_directory() || !to_ref->is_directory()) return Errno(ENOTDIR);
+  MEMFUSE_RETURN_IF_ERROR(CheckNames(request.name, request.new_name));
+  auto* const from = static_cast<Directory*>(from_ref.get());
+  auto* const to = static_cast<Directory*>(to_ref.get());
+
+  InodeRef dead;
+  Result<void> result;
+  if (from == to) {
+    MutexLock names(&from->names_mu);
+    to->names_mu.AssertHeld();
+    result = RenameLocked(context, request, from, to, /*away=*/kNoInode, /*back=*/kNoInode, &dead);
+  } else {
+    MutexLock rename(&rename_mu_);
+    const InodeNumber away = ChildTowards(*from, *to);
+    const InodeNumber back = ChildTowards(*to, *from);
+    const bool from_first =
+        away != kNoInode || (back == kNoInode && ToInt(from->ino) < ToInt(to->ino));
+    MutexLock first(from_first ? &from->names_mu : &to->names_mu);
+    MutexLock second(from_first ? &to->names_mu : &from->names_mu);
+    from->names_mu.AssertHeld();
+    to->names_mu.AssertHeld();
+    result = RenameLocked(context, request, from, to, away, back, &dead);
+  }
+  if (dead) EvictInode(dead);
+  return result;
+}
+
+Result<void> MemFs::RenameLocked(const RequestContext& context, const RenameRequest& request,
+                                 Directory* from, Directory* to, InodeNumber away, InodeNumber back,
+                                 InodeRef* dead) {
+  if (from->removed || to->removed) return Errno(ENOENT);
+  MoveSpec move{from->Find(request.name), to->Find(request.new_name)};
+  const bool exchange = (request.flags & RENAME_EXCHANGE) != 0;
+  if (move.source == nullptr) return Errno(ENOENT);
+  if (exchange && move.target == nullptr) return Errno(ENOENT);
+  if ((request.flags & RENAME_NOREPLACE) != 0 && move.target != nullptr) return Errno(EEXIST);
+  Inode* const source = move.source->inode;
+  Inode* const target = move.target != nullptr ? move.target->inode : nullptr;
+  if (source->ino == away) return Errno(EINVAL);
+  if (target != nullptr && target->ino == back) return Errno(exchange ? EINVAL : ENOTEMPTY);
+  if (source == target) return {};
+  if (from->fixed() || source->fixed()) return Errno(EPERM);
+  if (target == nullptr ? to->immutable() : to->fixed() || target->fixed()) return Errno(EPERM);
+
+  if (exchange) {
+    ExchangeEntries(from, move.source, to, move.target, base::Now());
+    return {};
+  }
+  if (target != nullptr && target->is_directory() != source->is_directory()) {
+    return Errno(target->is_directory() ? EISDIR : ENOTDIR);
+  }
+  if (target != nullptr && target->is_directory()) {
+    // This check comes before ENOSPC. It is repeated below, because another thread may add an entry
+    // to the target in the meantime.
+    const auto* const victim = static_cast<const Directory*>(target);
+    ReaderMutexLock names(&victim->names_mu);
+    if (!victim->empty()) return Errno(ENOTEMPTY);
+  }
+
+  const Timestamp now = base::Now();
+  InodeRef whiteout;
+  InodeReservation slot;
+  if ((request.flags & RENAME_WHITEOUT) != 0) {
+    NewNode node;
+    node.mode = S_IFCHR;  // device 0:0 without any permission, as overlayfs expects
+    MEMFUSE_ASSIGN_OR_RETURN(whiteout, NewInode(context, *from, node, now));
+    if (!slot.Reserve(&resources_.budget)) return Errno(ENOSPC);
+    table_.Insert(whiteout);
+    move.whiteout = whiteout.get();
+  }
+  // A failure removes the whiteout from the table.
+  absl::Cleanup leave_table = [&] {
+    if (whiteout) table_.Erase(whiteout->ino);
+  };
+
+  if (target == nullptr) {
+    Reservation space;
+    if (!space.Reserve(&resources_.budget, Dentry::Cost(request.new_name))) return Errno(ENOSPC);
+    DentryHolder fresh(Dentry::New(request.new_name, source));
+    move.fresh = fresh.get();
+    (void)MoveEntry(from, to, move, now);  // no inode is replaced, so none becomes dead
+    (void)fresh.release();
+    std::move(leave_table).Cancel();
+    slot.Keep();
+    space.Keep();
+    return {};
+  }
+  InodeRef replaced(target);
+  bool died;
+  if (target->is_directory()) {
+    auto* const victim = static_cast<Directory*>(target);
+    MutexLock names(&victim->names_mu);
+    if (!victim->empty()) return Errno(ENOTEMPTY);
+    victim->removed = true;
+    died = MoveEntry(from, to, move, now);
+  } else {
+    died = MoveEntry(from, to, move, now);
+  }
+  std::move(leave_table).Cancel();
+  slot.Keep();
+  if (died) *dead = std::move(replaced);
+  return {};
+}
+
+}  // namespace memfuse::memfs

@@ -1,0 +1,164 @@
+// The limits of a file system: bytes and inodes.
+//
+// Everything that is stored counts against the byte limit: file pages, inline data, page tables,
+// inodes, names and extended attributes. The exception is the file data of the passthrough store:
+// the kernel counts it against the size of the private tmpfs (passthrough_store.h). A caller
+// reserves bytes first, then stores data, and then releases the bytes that it did not use. The
+// stored amount therefore never exceeds the limit, not even temporarily.
+
+#ifndef MEMFUSE_SRC_MEMFS_SPACE_BUDGET_H_
+#define MEMFUSE_SRC_MEMFS_SPACE_BUDGET_H_
+
+#include <atomic>
+#include <cstdint>
+#include <utility>
+
+#include "src/memfs/space/sharded_counter.h"
+
+namespace memfuse::memfs {
+
+// The object that a budget asks for more bytes when its limit is reached: the store that raises the
+// budget's limit.
+class QuotaSource {
+ public:
+  // Raises the budget's limit by at least `bytes` and returns true, or changes nothing and returns
+  // false. It may be called from any thread and under any lock except one of rank leaf.
+  virtual bool Grow(uint64_t bytes) = 0;
+
+ protected:
+  ~QuotaSource() = default;
+};
+
+// Thread-safe. There is no lock: every member is atomic or constant.
+class Budget {
+ public:
+  Budget(uint64_t byte_limit, uint64_t inode_limit)
+      : total_(byte_limit), bytes_(byte_limit, 128 << 10), inodes_(inode_limit, 128) {}
+  Budget(const Budget&) = delete;
+  Budget& operator=(const Budget&) = delete;
+
+  // Reserves all of `bytes` and returns true, or reserves nothing and returns false.
+  [[nodiscard]] bool ReserveBytes(uint64_t bytes) {
+    while (!bytes_.Acquire(bytes)) {
+      if (source_ == nullptr || !source_->Grow(bytes)) return false;
+    }
+    return true;
+  }
+  // Reserves as many units of `unit` bytes as there is room for, at most `count`. Returns how many.
+  // It does not ask the QuotaSource for more bytes.
+  [[nodiscard]] uint64_t ReserveUpTo(uint64_t count, uint64_t unit) {
+    return bytes_.AcquireUpTo(count, unit);
+  }
+  void ReleaseBytes(uint64_t bytes) { bytes_.Release(bytes); }
+
+  [[nodiscard]] bool ReserveInode() { return inodes_.Acquire(1); }
+  void ReleaseInode() { inodes_.Release(1); }
+
+  // With a `source`, the limit becomes the number of bytes that are used now, and `source` raises
+  // it from then on. With null, the limit becomes total() again. No other thread may use the budget
+  // during the call.
+  void UseSource(QuotaSource* source) {
+    source_ = source;
+    bytes_.SetLimit(source == nullptr ? total() : bytes_used());
+  }
+  void RaiseLimit(uint64_t bytes) { bytes_.RaiseLimit(bytes); }
+  // Lowers the limit by `bytes`, which must not be in use. If fewer bytes are unused, it changes
+  // nothing and returns false.
+  [[nodiscard]] bool LowerLimit(uint64_t bytes) { return bytes_.LowerLimit(bytes); }
+
+  // Changes the limit that the budget was made with. Other threads may reserve and release during
+  // the call, but only one thread at a time may change a limit. If more is used than the new limit
+  // allows, it changes nothing and returns false.
+  [[nodiscard]] bool SetByteLimit(uint64_t bytes) {
+    if (!Move(&bytes_, bytes)) return false;
+    total_.store(bytes, std::memory_order_relaxed);
+    return true;
+  }
+  [[nodiscard]] bool SetInodeLimit(uint64_t inodes) { return Move(&inodes_, inodes); }
+  // Changes total() for a QuotaSource, which changes the limit itself.
+  void SetTotal(uint64_t bytes) {
+    bytes_.SizeShardsFor(bytes);
+    total_.store(bytes, std::memory_order_relaxed);
+  }
+
+  // The byte limit that the budget was made with, or that was set later. A QuotaSource may use a
+  // part of it for other data.
+  uint64_t total() const { return total_.load(std::memory_order_relaxed); }
+  uint64_t bytes_free() const { return bytes_.free(); }
+  // A lower bound of bytes_free() that is cheaper to compute: it leaves out what the shards hold.
+  uint64_t bytes_free_lower_bound() const { return bytes_.free_lower_bound(); }
+  uint64_t inode_limit() const { return inodes_.limit(); }
+  uint64_t inodes_free() const { return inodes_.free(); }
+  // As bytes_free_lower_bound(), for inodes.
+  uint64_t inodes_free_lower_bound() const { return inodes_.free_lower_bound(); }
+  uint64_t bytes_used() const { return bytes_.used(); }
+  uint64_t inodes_used() const { return inodes_.used(); }
+
+ private:
+  static bool Move(ShardedCounter* counter, uint64_t limit) {
+    const uint64_t now = counter->limit();
+    if (limit > now) {
+      counter->RaiseLimit(limit - now);
+    } else if (!counter->LowerLimit(now - limit)) {
+      return false;
+    }
+    counter->SizeShardsFor(limit);
+    return true;
+  }
+
+  std::atomic<uint64_t> total_;
+  QuotaSource* source_ = nullptr;  // constant while other threads use the budget
+  ShardedCounter bytes_;
+  ShardedCounter inodes_;
+};
+
+// Bytes that are reserved for an operation that may still fail. The destructor releases them unless
+// Keep was called. A move transfers the reservation.
+class Reservation {
+ public:
+  Reservation() = default;
+  Reservation(Reservation&& other) noexcept : budget_(other.budget_), bytes_(other.Keep()) {}
+  Reservation& operator=(Reservation&&) = delete;
+  ~Reservation() {
+    if (bytes_ != 0) budget_->ReleaseBytes(bytes_);
+  }
+  // May succeed at most once.
+  [[nodiscard]] bool Reserve(Budget* budget, uint64_t bytes) {
+    if (!budget->ReserveBytes(bytes)) return false;
+    budget_ = budget;
+    bytes_ = bytes;
+    return true;
+  }
+  // Ends the reservation without releasing the bytes: another object accounts for them now. Returns
+  // how many they are.
+  uint64_t Keep() { return std::exchange(bytes_, 0); }
+
+ private:
+  Budget* budget_ = nullptr;
+  uint64_t bytes_ = 0;
+};
+
+// The same for one inode.
+class InodeReservation {
+ public:
+  InodeReservation() = default;
+  InodeReservation(const InodeReservation&) = delete;
+  InodeReservation& operator=(const InodeReservation&) = delete;
+  ~InodeReservation() {
+    if (budget_ != nullptr) budget_->ReleaseInode();
+  }
+  // May succeed at most once.
+  [[nodiscard]] bool Reserve(Budget* budget) {
+    if (!budget->ReserveInode()) return false;
+    budget_ = budget;
+    return true;
+  }
+  void Keep() { budget_ = nullptr; }
+
+ private:
+  Budget* budget_ = nullptr;
+};
+
+}  // namespace memfuse::memfs
+
+#endif  // MEMFUSE_SRC_MEMFS_SPACE_BUDGET_H_

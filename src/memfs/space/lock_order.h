@@ -1,0 +1,57 @@
+// The locks of memfs, and the order in which they are taken.
+//
+//   limits                 MemFs::limits_mu_       one per file system; changes of its limits
+//   rename lock            MemFs::rename_mu_       one per file system; renames between two parents
+//   `- directory           Directory::names_mu     reader/writer; the names in one directory
+//      `- file data        FileData's lock         reader/writer; the bytes of one file
+//         `- attributes    Inode::mu               short; mode, owner, times, counts, xattrs
+//            `- leaves     InodeTable shards, Arena, PassthroughStore and its BackingIdCache,
+//                          Reclaim; below them base::EventCount
+//
+// A thread takes locks only downwards in this tree. Within a rank:
+//
+//   directories   An ancestor is locked before its descendant. Two unrelated directories are
+//                 locked together only under the rename lock, the smaller inode number first.
+//                 Whether they are related cannot change in the meantime, because that takes a
+//                 rename between two parents. Any other operation holds directories along one
+//                 downward path (parent, then child), and a parent that is locked keeps its child
+//                 in place.
+//   file data     One at a time.
+//   attributes    One at a time.
+//   leaves        One at a time.
+//
+// No cycle of waiting threads can form: a thread that waits for a directory holds only directories
+// above it, or it holds the rename lock, which only one thread holds at a time. See rename.cc for
+// the proof that no directory becomes its own descendant.
+//
+// A thread that holds any of these locks does not answer a request, does not log, and does not wait
+// for another request. There is one exception: a READ may be answered under the reader lock of its
+// file, whose pages must not change until the kernel has copied them (read_sink.h). That write(2)
+// to /dev/fuse does not wait for another thread, and the code that it wakes up takes none of these
+// locks. Pages of a file are freed after the lock is released, except where DaemonFile replaces a
+// shared page in a write, where a call fails, or where memory for the list of pages is short.
+// System calls on backing files and on the private tmpfs (statx(2), utimensat(2), fsconfig(2)) are
+// made under locks.
+//
+// base::Mutex checks the ranks in debug builds.
+
+#ifndef MEMFUSE_SRC_MEMFS_SPACE_LOCK_ORDER_H_
+#define MEMFUSE_SRC_MEMFS_SPACE_LOCK_ORDER_H_
+
+#include "src/base/mutex.h"
+
+namespace memfuse::memfs {
+
+using LimitsMutex = base::Mutex<5>;
+using RenameMutex = base::Mutex<10>;
+using DirectoryMutex = base::Mutex<20>;
+using DataMutex = base::Mutex<30>;
+using AttributeMutex = base::Mutex<40>;
+using LeafMutex = base::Mutex<50>;
+
+using base::MutexLock;
+using base::ReaderMutexLock;
+
+}  // namespace memfuse::memfs
+
+#endif  // MEMFUSE_SRC_MEMFS_SPACE_LOCK_ORDER_H_

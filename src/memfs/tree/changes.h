@@ -1,0 +1,54 @@
+// All changes of the namespace: directory entries, link counts, and the times that change with
+// them.
+//
+// No other code in memfs inserts or removes directory entries or changes nlink, so code that has to
+// follow changes (images, eviction, replacing a running server) can find them all here. There are
+// two exceptions: MemFs::Make sets the link count of the root directory, and Directory::Clear drops
+// all entries of a directory that is destroyed.
+//
+// All functions have these preconditions: the caller holds the locks of the directories exclusively
+// and holds no attribute lock; it has checked the entries and inodes; and it has done everything
+// that may fail (memory, budget) before. The functions do not fail, except that AddEntry and
+// MoveEntry may throw std::bad_alloc before they have changed anything.
+
+#ifndef MEMFUSE_SRC_MEMFS_TREE_CHANGES_H_
+#define MEMFUSE_SRC_MEMFS_TREE_CHANGES_H_
+
+#include "src/memfs/tree/directory.h"
+
+namespace memfuse::memfs {
+
+// Adds the name `dentry` for dentry->inode to `dir`. The link count of the inode grows by 1, or by
+// 2 for a new directory. The link count of `dir` grows by 1 if the inode is a directory.
+void AddEntry(Directory* dir, Dentry* dentry, Timestamp now)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(dir->names_mu);
+
+// Removes a name. A directory loses all its links at once; the caller also holds that directory's
+// own lock, and the directory is empty and marked as removed. Returns true if no name, lookup or
+// open keeps the inode: the inode was marked dead, and the caller, which holds a reference to it,
+// removes it from the inode table after it has released the locks.
+[[nodiscard]] bool RemoveEntry(Directory* dir, Dentry* dentry, Timestamp now)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(dir->names_mu);
+
+// What happens to the two names of a rename(2).
+struct MoveSpec {
+  Dentry* source;
+  // The existing entry of the new name, or null. If it is set, it gets the source's inode, and the
+  // inode that it had loses this name. If it is null, `fresh` is added.
+  Dentry* target = nullptr;
+  Dentry* fresh = nullptr;
+  // The inode that gets the old name of the source (RENAME_WHITEOUT), or null: the old name is
+  // removed.
+  Inode* whiteout = nullptr;
+};
+// Returns true if the replaced inode is dead now, as RemoveEntry does.
+[[nodiscard]] bool MoveEntry(Directory* from, Directory* to, const MoveSpec& move, Timestamp now)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(from->names_mu, to->names_mu);
+
+// Exchanges the inodes of two names (RENAME_EXCHANGE).
+void ExchangeEntries(Directory* a_dir, Dentry* a, Directory* b_dir, Dentry* b, Timestamp now)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(a_dir->names_mu, b_dir->names_mu);
+
+}  // namespace memfuse::memfs
+
+#endif  // MEMFUSE_SRC_MEMFS_TREE_CHANGES_H_

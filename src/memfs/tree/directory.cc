@@ -1,0 +1,63 @@
+#include "src/memfs/tree/directory.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <iterator>
+#include <new>
+
+namespace memfuse::memfs {
+
+Dentry* Dentry::New(std::string_view name, Inode* inode) {
+  void* const block = std::malloc(sizeof(Dentry) + name.size());
+  if (block == nullptr) throw std::bad_alloc();
+  auto* const dentry = new (block) Dentry{0, inode, static_cast<uint8_t>(name.size())};
+  std::memcpy(static_cast<char*>(block) + sizeof(Dentry), name.data(), name.size());
+  return dentry;
+}
+
+void Dentry::Delete(Dentry* dentry) noexcept { std::free(dentry); }
+
+Dentry* Directory::Find(std::string_view name) const {
+  const auto it = by_name_.find(name);
+  return it == by_name_.end() ? nullptr : *it;
+}
+
+void Directory::Insert(Dentry* dentry) {
+  dentry->cookie = next_cookie_;
+  const NodeReserve reserve(by_cookie_.size());
+  by_name_.Insert(dentry);
+  by_cookie_.insert(by_cookie_.end(), dentry);  // cannot fail, because of the NodeReserve
+  ++next_cookie_;
+  entry_count_.store(by_name_.size(), std::memory_order_relaxed);
+}
+
+void Directory::Erase(Dentry* dentry) {
+  by_name_.Erase(by_name_.find(dentry));
+  by_cookie_.erase(by_cookie_.find(dentry));
+  entry_count_.store(by_name_.size(), std::memory_order_relaxed);
+  resources_->budget.ReleaseBytes(Dentry::Cost(dentry->name()));
+  Dentry::Delete(dentry);
+}
+
+const Dentry* Directory::Before(uint64_t cookie) const {
+  const auto it = by_cookie_.lower_bound(cookie);
+  return it == by_cookie_.begin() ? nullptr : *std::prev(it);
+}
+
+void Directory::Clear() {
+  uint64_t cost = 0;
+  {
+    MutexLock lock(&names_mu);
+    for (Dentry* dentry : by_cookie_) {
+      cost += Dentry::Cost(dentry->name());
+      Dentry::Delete(dentry);
+    }
+    by_name_.Clear();
+    by_cookie_.clear();
+  }
+  resources_->budget.ReleaseBytes(cost);
+}
+
+Directory::~Directory() { Clear(); }
+
+}  // namespace memfuse::memfs

@@ -1,0 +1,131 @@
+// Directories: names in a hash table, and in the order of their cookies.
+//
+// A cookie is the position of an entry in a listing. A new entry gets a cookie that is larger than
+// all cookies that its directory has assigned before, and cookies are never reused. A listing goes
+// from the largest cookie down to the smallest (the newest entry first, as on tmpfs). An entry that
+// exists during the whole listing is therefore returned exactly once. An entry that is created or
+// renamed during a listing lies behind the listing's position, so every listing ends. The offsets
+// 0, 1 and 2 represent the beginning, the place after "." and the place after "..".
+
+#ifndef MEMFUSE_SRC_MEMFS_TREE_DIRECTORY_H_
+#define MEMFUSE_SRC_MEMFS_TREE_DIRECTORY_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include "absl/container/btree_set.h"
+#include "absl/hash/hash.h"
+#include "src/memfs/space/hash_table.h"
+#include "src/memfs/space/node_reserve.h"
+#include "src/memfs/tree/inode.h"
+
+namespace memfuse::memfs {
+
+inline constexpr size_t kNameMax = 255;
+
+// The smallest cookie of an entry. Smaller offsets in a listing belong to "." and "..".
+inline constexpr uint64_t kFirstCookie = 3;
+
+// One name. The bytes of the name follow the struct in the same heap block. A name keeps its inode
+// live (nlink), so the pointer to the inode is not counted as a reference.
+struct Dentry {
+  uint64_t cookie;
+  Inode* inode;
+  uint8_t name_size;
+
+  std::string_view name() const {
+    return {reinterpret_cast<const char*>(this) + sizeof(Dentry), name_size};
+  }
+
+  // What an entry is charged: its heap block, and its places in the hash table and in the order of
+  // cookies.
+  static uint64_t Cost(std::string_view name) {
+    return (sizeof(Dentry) + name.size() + 15) / 16 * 16 + 32;
+  }
+
+  // name.size() <= kNameMax. Throws std::bad_alloc.
+  static Dentry* New(std::string_view name, Inode* inode);
+  static void Delete(Dentry* dentry) noexcept;
+};
+
+// A name that is not in a directory yet.
+struct DentryDeleter {
+  void operator()(Dentry* dentry) const noexcept { Dentry::Delete(dentry); }
+};
+using DentryHolder = std::unique_ptr<Dentry, DentryDeleter>;
+
+class Directory final : public Inode {
+ public:
+  Directory(Resources* resources, InodeNumber number, InodeNumber parent, Timestamp born,
+            Reservation charge)
+      : Inode(resources, number, S_IFDIR, born, std::move(charge)), parent_(ToInt(parent)) {}
+
+  // The size that tmpfs reports: 40 bytes, and 20 bytes for each entry.
+  uint64_t size() const override { return 40 + 20 * entry_count_.load(std::memory_order_relaxed); }
+
+  // The directory that ".." names. It changes only in a rename between two parents, under the
+  // rename lock.
+  InodeNumber parent() const { return InodeNumber{parent_.load(std::memory_order_relaxed)}; }
+  void set_parent(InodeNumber parent) { parent_.store(ToInt(parent), std::memory_order_relaxed); }
+
+  // Returns nullptr if there is no such name.
+  Dentry* Find(std::string_view name) const ABSL_SHARED_LOCKS_REQUIRED(names_mu);
+  // Precondition: the directory has no entry with this name. Assigns a cookie to the entry. From
+  // then on the directory owns the entry and its charge. Throws std::bad_alloc, and nothing is
+  // changed then.
+  void Insert(Dentry* dentry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mu);
+  // Frees the entry and releases its charge.
+  void Erase(Dentry* dentry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mu);
+  // Returns the entry with the largest cookie below `cookie`, or nullptr.
+  const Dentry* Before(uint64_t cookie) const ABSL_SHARED_LOCKS_REQUIRED(names_mu);
+  bool empty() const ABSL_SHARED_LOCKS_REQUIRED(names_mu) { return by_name_.empty(); }
+
+  // Drops all entries. It is called when the directory is destroyed.
+  void Clear() ABSL_LOCKS_EXCLUDED(names_mu);
+
+  // The lock of rank directory.
+  mutable DirectoryMutex names_mu;
+  // The directory was removed by rmdir(2) or replaced by rename(2); no entry can be added any more.
+  bool removed ABSL_GUARDED_BY(names_mu) = false;
+
+ private:
+  struct NameHash {
+    using is_transparent = void;
+    size_t operator()(std::string_view name) const { return absl::Hash<std::string_view>()(name); }
+    size_t operator()(const Dentry* d) const { return (*this)(d->name()); }
+  };
+  struct NameEq {
+    using is_transparent = void;
+    static std::string_view Name(std::string_view name) { return name; }
+    static std::string_view Name(const Dentry* d) { return d->name(); }
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return Name(a) == Name(b);
+    }
+  };
+  struct CookieLess {
+    using is_transparent = void;
+    static uint64_t Cookie(uint64_t cookie) { return cookie; }
+    static uint64_t Cookie(const Dentry* d) { return d->cookie; }
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return Cookie(a) < Cookie(b);
+    }
+  };
+
+  ~Directory() override;
+
+  std::atomic<uint64_t> parent_;
+  // written under names_mu; stat(2) reads it without names_mu
+  std::atomic<uint64_t> entry_count_{0};
+  GrowSafeHashSet<Dentry*, NameHash, NameEq> by_name_ ABSL_GUARDED_BY(names_mu);
+  absl::btree_set<Dentry*, CookieLess, NodeAllocator<Dentry*>> by_cookie_ ABSL_GUARDED_BY(names_mu);
+  uint64_t next_cookie_ ABSL_GUARDED_BY(names_mu) = kFirstCookie;
+};
+
+}  // namespace memfuse::memfs
+
+#endif  // MEMFUSE_SRC_MEMFS_TREE_DIRECTORY_H_
