@@ -38,14 +38,14 @@ absl::Status ApplyOne(absl::string_view option, Strictness strictness) {
   }
   if (name == "rw") return SetFlag("ro", "false");
   if (IsFlagOption(name)) return SetFlag(name, value);
-  const UnsupportedOption* const foreign = FindUnsupportedOption(name);
-  if (foreign != nullptr && foreign->refusal.empty()) return absl::OkStatus();
+  const UnsupportedOption* const unsupported = FindUnsupportedOption(name);
+  if (unsupported != nullptr && unsupported->refusal.empty()) return absl::OkStatus();
   // This placement of memory is the default of every process.
   if (option == "mpol=default") return absl::OkStatus();
   if (strictness == Strictness::kSloppy) return absl::OkStatus();
-  if (foreign != nullptr) {
+  if (unsupported != nullptr) {
     return absl::UnimplementedError(
-        absl::StrCat("mount option '", option, "' is not supported: ", foreign->refusal));
+        absl::StrCat("mount option '", option, "' is not supported: ", unsupported->refusal));
   }
   return absl::InvalidArgumentError(absl::StrCat("unknown mount option '", option, "' after -o"));
 }

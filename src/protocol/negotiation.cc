@@ -14,7 +14,7 @@ constexpr InitFlag kFlags[] = {
     {wire::kInitAsyncRead, "ASYNC_READ", CapabilityPolicy::kYes,
      "Reads may come in any order and many at once; nothing here depends on it."},
     {wire::kInitPosixLocks, "POSIX_LOCKS", CapabilityPolicy::kNo,
-     "All users are behind this one kernel, which keeps the locks by itself, and right."},
+     "All clients use this one kernel, which keeps the locks by itself."},
     {wire::kInitFileOps, "FILE_OPS", CapabilityPolicy::kNo, "Without effect in every kernel."},
     {wire::kInitAtomicOTrunc, "ATOMIC_O_TRUNC", CapabilityPolicy::kNotPassthrough,
      "OPEN truncates, which saves a SETATTR for each O_TRUNC. But OPEN comes without the inode's "
@@ -22,7 +22,7 @@ constexpr InitFlag kFlags[] = {
     {wire::kInitExportSupport, "EXPORT_SUPPORT", CapabilityPolicy::kYes,
      "LOOKUP of \".\" and \"..\" is answered on every inode: file handles and NFS work."},
     {wire::kInitBigWrites, "BIG_WRITES", CapabilityPolicy::kYes,
-     "Old kernels split writes at 4 KiB else."},
+     "Without it, old kernels split writes at 4 KiB."},
     {wire::kInitDontMask, "DONT_MASK", CapabilityPolicy::kYes,
      "The server applies the umask: a default ACL of the parent takes its place."},
     {wire::kInitSpliceWrite, "SPLICE_WRITE", CapabilityPolicy::kNo,
@@ -100,8 +100,8 @@ constexpr InitFlag kFlags[] = {
 // The number of pages per request if MAX_PAGES is not agreed on.
 constexpr uint32_t kDefaultMaxPages = 32;
 constexpr uint32_t kPageSize = 4096;
-constexpr uint32_t kSmallestWrite = kPageSize;
-constexpr uint32_t kLargestWrite = 1 << 20;
+constexpr uint32_t kMinWrite = kPageSize;
+constexpr uint32_t kMaxWrite = 1 << 20;
 
 // The maximum number of asynchronous requests (read-ahead, writeback, asynchronous direct I/O) that
 // the kernel keeps in progress. Its default of 12 is too small for deep queues.
@@ -109,7 +109,7 @@ constexpr uint16_t kMaxBackground = 128;
 constexpr uint16_t kCongestionThreshold = kMaxBackground * 3 / 4;
 
 bool Wanted(const InitFlag& flag, const RequestedCapabilities& requested) {
-  switch (flag.want) {
+  switch (flag.policy) {
     case CapabilityPolicy::kYes:
       return true;
     case CapabilityPolicy::kNo:
@@ -129,7 +129,7 @@ bool Wanted(const InitFlag& flag, const RequestedCapabilities& requested) {
 }
 
 uint32_t WholePages(uint32_t size) {
-  return std::clamp(size, kSmallestWrite, kLargestWrite) / kPageSize * kPageSize;
+  return std::clamp(size, kMinWrite, kMaxWrite) / kPageSize * kPageSize;
 }
 
 size_t Put(const wire::InitOut& body, absl::Span<char> out) {
@@ -144,7 +144,7 @@ size_t Put(const wire::InitOut& body, absl::Span<char> out) {
 absl::Span<const InitFlag> AllInitFlags() { return kFlags; }
 
 Result<InitReply> Negotiate(const InitRequest& request, const RequestedCapabilities& requested) {
-  if (request.major != kProtocolMajor || request.minor < kOldestMinor) return Errno(EPROTO);
+  if (request.major != kProtocolMajor || request.minor < kMinMinor) return Errno(EPROTO);
 
   InitReply reply;
   ConnectionParameters& parameters = reply.parameters;
@@ -186,8 +186,8 @@ bool UsesIoUring(const ConnectionParameters& parameters) {
 }
 
 bool CanSplice(const ConnectionParameters& parameters) {
-  constexpr uint32_t kOldestMinorToPipe = 36;
-  return parameters.minor >= kOldestMinorToPipe && !UsesIoUring(parameters);
+  constexpr uint32_t kMinSpliceMinor = 36;
+  return parameters.minor >= kMinSpliceMinor && !UsesIoUring(parameters);
 }
 
 bool AllowsIdmappedMounts(const ConnectionParameters& parameters) {

@@ -21,7 +21,7 @@ inline constexpr uint32_t kProtocolMajor = 7;
 inline constexpr uint32_t kProtocolMinor = 45;
 // The oldest protocol that is served, that of Linux 5.4 (max_pages, RENAME2, copy_file_range,
 // cached directories).
-inline constexpr uint32_t kOldestMinor = 31;
+inline constexpr uint32_t kMinMinor = 31;
 
 // The capabilities that the server requests.
 struct RequestedCapabilities {
@@ -49,7 +49,7 @@ enum class CapabilityPolicy : uint8_t {
 struct InitFlag {
   uint64_t bit;
   std::string_view name;
-  CapabilityPolicy want;
+  CapabilityPolicy policy;
   std::string_view why;
 };
 
@@ -65,7 +65,7 @@ struct InitReply {
   uint32_t max_stack_depth = 0;
 };
 
-// Errors: EPROTO (another major version, or a kernel older than kOldestMinor). A kernel with a
+// Errors: EPROTO (another major version, or a kernel older than kMinMinor). A kernel with a
 // larger major version is to be answered with EncodeInitMajor; it then sends INIT again.
 Result<InitReply> Negotiate(const InitRequest& request, const RequestedCapabilities& requested);
 
@@ -84,7 +84,7 @@ bool CanSplice(const ConnectionParameters& parameters);
 bool AllowsIdmappedMounts(const ConnectionParameters& parameters);
 
 // Writes struct fuse_init_out and returns its size, 64 bytes, which is the same for every minor
-// version from kOldestMinor on. Requires: out.size() >= kMaxFixedBody (encode.h).
+// version from kMinMinor on. Requires: out.size() >= kMaxFixedBody (encode.h).
 size_t EncodeInit(const InitReply& reply, absl::Span<char> out);
 
 // Writes the answer to a larger major version, in which only our version is significant. Requires

@@ -73,8 +73,8 @@ constexpr OpcodeInfo kTable[] = {
     {Opcode::kCreate, "CREATE", Disposition::kServe, sizeof(wire::CreateIn),
      "Makes and opens in one request. ENOSYS would make it MKNOD and OPEN."},
     {Opcode::kInterrupt, "INTERRUPT", Disposition::kRefuse, wire::kInterruptInSize,
-     "No operation waits for anything, so there is nothing to break off; after one ENOSYS the "
-     "kernel sends no more of them."},
+     "No operation waits for longer than the timeouts of reclaim, so none is interrupted; after "
+     "one ENOSYS the kernel sends no more of them."},
     {Opcode::kBmap, "BMAP", Disposition::kRefuse, wire::kBmapInSize,
      "Block numbers on a device: there is none. The kernel answers 0 from then on."},
     {Opcode::kDestroy, "DESTROY", Disposition::kServe, 0,

@@ -20,7 +20,7 @@ namespace {
 // The kernel refuses requests that do not fit the buffer. A small max_write must not cause this for
 // the largest extended attribute (64 KiB, with a name and a header). A kernel without
 // FUSE_MAX_PAGES also reads 32 pages at once, however small its writes are.
-constexpr size_t kSmallestPayload = 128 << 10;
+constexpr size_t kMinPayload = 128 << 10;
 
 // Measured: a smaller write gains nothing from a pipe, because reading the header is one more
 // system call.
@@ -42,7 +42,7 @@ absl::StatusOr<std::unique_ptr<DeviceChannel>> DeviceChannel::Make(base::UniqueF
                                                                    const std::atomic<bool>* stop) {
   // read(2) gets the whole input buffer, which is larger than the minimum that the kernel accepts:
   // 8192 bytes, and 40 + 40 + max_write.
-  const size_t payload = std::max(max_transfer, kSmallestPayload);
+  const size_t payload = std::max(max_transfer, kMinPayload);
   absl::StatusOr<PageBuffer> input = PageBuffer::Make(protocol::kWritePrefixSize, payload);
   if (!input.ok()) return input.status();
   absl::StatusOr<PageBuffer> output = PageBuffer::Make(protocol::kReplyHeaderSize, payload);

@@ -43,7 +43,7 @@ Dispatcher::Dispatcher(FileSystem* fs, const ConnectionParameters& parameters,
       parameters_(parameters),
       blocking_observer_(blocking_observer),
       reply_buffer_(reply_buffer) {
-  listed_.reserve(reply_buffer.size() / kSmallestPlusEntry + 1);
+  listed_.reserve(reply_buffer.size() / kMinPlusEntry + 1);
 }
 
 void Dispatcher::Serve(absl::Span<const char> message, const Payload& payload, ReplySink* sink) {

@@ -54,7 +54,7 @@ std::optional<absl::StatusOr<ConnectionParameters>> AnswerOne(
     reply.Error(agreed.error());
     return absl::FailedPreconditionError(
         absl::StrCat("the kernel speaks FUSE ", init->major, ".", init->minor, ", but at least ",
-                     protocol::kProtocolMajor, ".", protocol::kOldestMinor, " is needed"));
+                     protocol::kProtocolMajor, ".", protocol::kMinMinor, " is needed"));
   }
   if (reply.Success(protocol::EncodeInit(*agreed, reply.body())) != SendStatus::kDelivered) {
     return absl::InternalError("the kernel did not accept the answer that initialises FUSE");

@@ -12,7 +12,7 @@ namespace memfuse::transport {
 namespace {
 
 // XATTR_LIST_MAX of <linux/limits.h>: the largest list that a caller can receive.
-constexpr uint32_t kLargestXattrList = 64 << 10;
+constexpr uint32_t kMaxXattrList = 64 << 10;
 
 // Records the inodes on which a listing gives a lookup. The encoded bytes in the buffer do not
 // serve for that.
@@ -208,7 +208,7 @@ void Operation::operator()(const GetxattrRequest& request) {
 void Operation::operator()(const ListxattrRequest& request) {
   // listxattr(2): a list that no buffer can hold is E2BIG for a caller with the largest buffer.
   AnswerXattr(fs_.Listxattr(context_, request), request.size,
-              Errno(request.size < kLargestXattrList ? ERANGE : E2BIG));
+              Errno(request.size < kMaxXattrList ? ERANGE : E2BIG));
 }
 
 void Operation::operator()(const RemovexattrRequest& request) {
@@ -280,8 +280,8 @@ void Operation::operator()(const protocol::SizedCopyFileRangeRequest& request) {
   if (!request.wide_result) {
     // The reply has 32 bits for the number of bytes. A shorter copy is allowed; a wrong number is
     // not.
-    constexpr uint64_t kLargest = std::numeric_limits<uint32_t>::max() & ~uint32_t{0xffff};
-    copy.length = std::min(copy.length, kLargest);
+    constexpr uint64_t kMaxLength = std::numeric_limits<uint32_t>::max() & ~uint32_t{0xffff};
+    copy.length = std::min(copy.length, kMaxLength);
   }
   const Result<uint64_t> result = fs_.CopyFileRange(context_, copy);
   if (result.ok()) {

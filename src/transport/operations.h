@@ -16,8 +16,8 @@
 namespace memfuse::transport {
 
 // The smallest READDIRPLUS entry: two fixed structs of 128 and 24 bytes, and a name. A reply of n
-// bytes gives at most n / kSmallestPlusEntry lookups.
-inline constexpr size_t kSmallestPlusEntry = 128 + 24 + 8;
+// bytes gives at most n / kMinPlusEntry lookups.
+inline constexpr size_t kMinPlusEntry = 128 + 24 + 8;
 
 // A visitor of protocol::Request. It is made on the stack for one request. Exceptions of the file
 // system pass through it.

@@ -40,7 +40,7 @@ static_assert(sizeof(Command) == 24);
 // Room in front of the payload for the header and the fixed arguments of a request.
 constexpr size_t kPrefix = 256;
 // The kernel's FUSE_MIN_READ_BUFFER.
-constexpr size_t kSmallestPayload = 8192;
+constexpr size_t kMinPayload = 8192;
 
 constexpr unsigned kSetupFlags = IORING_SETUP_SQE128 | IORING_SETUP_SINGLE_ISSUER |
                                  IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED;
@@ -76,7 +76,7 @@ absl::StatusOr<std::unique_ptr<RingChannel>> RingChannel::Make(int device, int q
   channel->ring_made_ = true;
   for (size_t i = 0; i < kEntries; ++i) {
     absl::StatusOr<PageBuffer> data =
-        PageBuffer::Make(kPrefix, std::max(max_transfer, kSmallestPayload));
+        PageBuffer::Make(kPrefix, std::max(max_transfer, kMinPayload));
     if (!data.ok()) return data.status();
     channel->entries_.push_back(std::make_unique<Entry>(*std::move(data)));
     Entry& entry = *channel->entries_.back();

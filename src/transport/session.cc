@@ -24,8 +24,8 @@ namespace memfuse {
 namespace {
 
 constexpr int kMaxThreads = 512;
-constexpr uint32_t kSmallestMaxWrite = 4 << 10;
-constexpr uint32_t kLargestMaxWrite = 1 << 20;
+constexpr uint32_t kMinMaxWrite = 4 << 10;
+constexpr uint32_t kMaxMaxWrite = 1 << 20;
 constexpr absl::Duration kInitTimeout = absl::Seconds(20);
 
 absl::Status CheckOptions(const SessionOptions& options, const FileSystem* fs) {
@@ -35,7 +35,7 @@ absl::Status CheckOptions(const SessionOptions& options, const FileSystem* fs) {
         absl::StrCat("threads must be 1 to ", kMaxThreads, ", not ", options.threads));
   }
   const uint32_t size = options.max_write;
-  if (size < kSmallestMaxWrite || size > kLargestMaxWrite || (size & (size - 1)) != 0) {
+  if (size < kMinMaxWrite || size > kMaxMaxWrite || (size & (size - 1)) != 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("max_write must be a power of two from 4 KiB to 1 MiB, not ", size));
   }

@@ -51,15 +51,16 @@ class FileDataModelTest : public ::testing::TestWithParam<std::tuple<Kind, Setti
       ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
       auto store = PassthroughStore::Make(PassthroughLimit(kLimit), &budget_);
       ASSERT_TRUE(store.ok()) << store.status();
-      shmem_ = *std::move(store);
-      file_ = std::make_unique<PassthroughFile>(shmem_.get(), InodeNumber{7});
+      passthrough_store_ = *std::move(store);
+      file_ = std::make_unique<PassthroughFile>(passthrough_store_.get(), InodeNumber{7});
     }
   }
   static Kind kind() { return std::get<Kind>(GetParam()); }
   static const Setting& setting() { return std::get<Setting>(GetParam()); }
 
   uint64_t DataBytes() const {
-    return shmem_ != nullptr ? shmem_->data_bytes() : arena_->pages_in_use() * kPageSize;
+    return passthrough_store_ != nullptr ? passthrough_store_->data_bytes()
+                                         : arena_->pages_in_use() * kPageSize;
   }
   uint64_t Offset() {
     const uint64_t base = random_() % 2 == 0 ? 0 : setting().base;
@@ -180,7 +181,7 @@ class FileDataModelTest : public ::testing::TestWithParam<std::tuple<Kind, Setti
   static constexpr uint64_t kLimit = uint64_t{1} << 30;
   Budget budget_{kLimit, 1};
   std::unique_ptr<Arena> arena_;
-  std::unique_ptr<PassthroughStore> shmem_;
+  std::unique_ptr<PassthroughStore> passthrough_store_;
   std::unique_ptr<FileData> file_;
   FileModel model_{kind(), setting().base};
   int sent_ = 0;  // reads that were answered from the pages

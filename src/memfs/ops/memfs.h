@@ -119,7 +119,7 @@ class MemFs final : public MemoryFileSystem {
   absl::Status MakeStore();
   // Switches to the passthrough store: a private tmpfs holds file data from then on. It is called
   // while there are no files. Returns the errors of PassthroughStore::Make.
-  absl::Status UseShmem();
+  absl::Status UsePassthroughStore();
 
   // Returns the values for STATFS. Space that is reserved and not used counts as free, and so does
   // the space of removed inodes that are not freed yet.
@@ -229,7 +229,7 @@ class MemFs final : public MemoryFileSystem {
   const MemoryFileSystemOptions options_;
   std::string data_description_;  // constant from the first request on
   std::string data_options_;      // constant from the first request on
-  PassthroughStore* shmem_ =
+  PassthroughStore* passthrough_store_ =
       nullptr;  // the store, if it is a PassthroughStore; constant from the first request on
   bool truncates_by_setattr_ = false;  // constant from the first request on: see Connected
   Resources resources_;

@@ -59,7 +59,7 @@ absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Make(const MemoryFileSystemOptions
 absl::Status MemFs::MakeStore() {
   switch (options_.data) {
     case DataKind::kPassthrough:
-      return UseShmem();
+      return UsePassthroughStore();
     case DataKind::kNull:
       resources_.store = std::make_unique<NullStore>(&resources_.budget);
       data_description_ = "none: writes vanish";
@@ -69,23 +69,23 @@ absl::Status MemFs::MakeStore() {
     case DataKind::kDaemon:
       break;
   }
-  absl::StatusOr<std::unique_ptr<DaemonStore>> arena = DaemonStore::Make(
+  absl::StatusOr<std::unique_ptr<DaemonStore>> daemon_store = DaemonStore::Make(
       {options_.huge, options_.noswap, options_.writeback_cache}, &resources_.budget);
-  if (!arena.ok()) return arena.status();
-  data_description_ = absl::StrCat("daemon, huge=", (*arena)->huge());
-  data_options_ = absl::StrCat("data=daemon,huge=", (*arena)->huge());
-  resources_.store = *std::move(arena);
+  if (!daemon_store.ok()) return daemon_store.status();
+  data_description_ = absl::StrCat("daemon, huge=", (*daemon_store)->huge());
+  data_options_ = absl::StrCat("data=daemon,huge=", (*daemon_store)->huge());
+  resources_.store = *std::move(daemon_store);
   return absl::OkStatus();
 }
 
-absl::Status MemFs::UseShmem() {
+absl::Status MemFs::UsePassthroughStore() {
   const PrivateTmpfsOptions options = {resources_.budget.total(), TmpfsHuge(options_.huge),
                                        options_.noswap, !atime_, options_.strictatime};
-  absl::StatusOr<std::unique_ptr<PassthroughStore>> shmem =
+  absl::StatusOr<std::unique_ptr<PassthroughStore>> store =
       PassthroughStore::Make(options, &resources_.budget);
-  if (!shmem.ok()) return shmem.status();
-  shmem_ = shmem->get();
-  resources_.store = *std::move(shmem);
+  if (!store.ok()) return store.status();
+  passthrough_store_ = store->get();
+  resources_.store = *std::move(store);
   data_description_ = "private tmpfs, without passthrough";
   return absl::OkStatus();
 }
@@ -99,20 +99,20 @@ absl::Status MemFs::Connected(BackingFiles* backing) {
   truncates_by_setattr_ = backing != nullptr;
   if (!wants_backing_files()) return absl::OkStatus();
   absl::Status status;
-  const std::string arena_description = data_description_;
+  const std::string daemon_description = data_description_;
   if (backing == nullptr) {
     status = absl::FailedPreconditionError("the kernel offers no FUSE passthrough here");
-  } else if (shmem_ == nullptr) {
+  } else if (passthrough_store_ == nullptr) {
     // The daemon store stays until the passthrough store is known to work.
-    std::unique_ptr<DataStore> arena = std::move(resources_.store);
-    status = UseShmem();
-    if (status.ok()) status = shmem_->UseBackingFiles(backing);
+    std::unique_ptr<DataStore> daemon_store = std::move(resources_.store);
+    status = UsePassthroughStore();
+    if (status.ok()) status = passthrough_store_->UseBackingFiles(backing);
     if (!status.ok()) {
-      shmem_ = nullptr;
-      resources_.store = std::move(arena);
+      passthrough_store_ = nullptr;
+      resources_.store = std::move(daemon_store);
     }
   } else {
-    status = shmem_->UseBackingFiles(backing);
+    status = passthrough_store_->UseBackingFiles(backing);
   }
   if (status.ok()) {
     data_description_ = absl::StrCat("passthrough, huge=", TmpfsHuge(options_.huge));
@@ -122,14 +122,14 @@ absl::Status MemFs::Connected(BackingFiles* backing) {
   if (options_.data == DataKind::kPassthrough) {
     return absl::FailedPreconditionError(absl::StrCat("--data=passthrough: ", status.message()));
   }
-  data_description_ = absl::StrCat(arena_description, "; no passthrough: ", status.message());
+  data_description_ = absl::StrCat(daemon_description, "; no passthrough: ", status.message());
   return absl::OkStatus();
 }
 
 void MemFs::Disconnected() {
   // The files that the reclaim thread frees may be registered as backing files.
   reclaim_.Stop();
-  if (shmem_ != nullptr) shmem_->ForgetBackingFiles();
+  if (passthrough_store_ != nullptr) passthrough_store_->ForgetBackingFiles();
 }
 
 MemFs::MemFs(const MemoryFileSystemOptions& options)
@@ -151,7 +151,7 @@ MemoryFileSystemUsage MemFs::Usage() const {
   const Budget& budget = resources_.budget;
   const uint64_t data = resources_.store->data_bytes();
   // With the passthrough store the kernel counts file data, and the budget does not.
-  const uint64_t used = budget.bytes_used() + (shmem_ != nullptr ? data : 0);
+  const uint64_t used = budget.bytes_used() + (passthrough_store_ != nullptr ? data : 0);
   return {budget.total(), used, budget.inode_limit(), budget.inodes_used(), data};
 }
 
@@ -199,7 +199,7 @@ bool MemFs::WaitForReclaim(const RequestContext& context, InodeNumber ino, uint6
 }
 
 void MemFs::WaitForWritableSpace(const RequestContext& context, uint32_t owner) {
-  if (shmem_ == nullptr || !reclaim_.pending()) return;
+  if (passthrough_store_ == nullptr || !reclaim_.pending()) return;
   const uint64_t plenty = resources_.budget.total() / 16;
   const auto enough = [&] {
     const uint64_t free = resources_.store->free_bytes();

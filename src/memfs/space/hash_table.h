@@ -60,7 +60,7 @@ class GrowSafeHashSet {
     table_.erase(it);
     if (table_.empty()) {
       Clear();
-    } else if (table_.capacity() > kSmallest && table_.size() < table_.capacity() / 16) {
+    } else if (table_.capacity() > kMinCapacity && table_.size() < table_.capacity() / 16) {
       try {
         Rebuild();
       } catch (const std::bad_alloc&) {
@@ -81,7 +81,7 @@ class GrowSafeHashSet {
 
  private:
   // Smaller tables are not worth shrinking.
-  static constexpr size_t kSmallest = 64;
+  static constexpr size_t kMinCapacity = 64;
 
   // A table whose reserve() threw std::bad_alloc holds no memory. It must not be destroyed, because
   // its capacity is already that of the array that could not be allocated.
