@@ -27,8 +27,8 @@
 #include "src/cli/remount.h"
 #include "src/cli/server.h"
 #include "src/cli/service_manager.h"
-#include "src/cli/stale_mount.h"
-#include "src/transport/mount.h"
+#include "src/mount/mount.h"
+#include "src/mount/stale_mount.h"
 
 namespace memfuse::cli {
 namespace {
@@ -45,7 +45,7 @@ int Run(Options options) {
     // A descriptor that was passed belongs to the mount of another process, which unmounts it.
     const bool mounts = options.fuse_fd < 0;
     absl::StatusOr<StartupReport> pipe = Daemonize(options.fuse_fd, [&] {
-      if (mounts) DetachStaleMount(options.mount.mount_point);
+      if (mounts) mount::DetachStaleMount(options.mount.mount_point);
     });
     if (!pipe.ok()) return Fail(pipe.status());
     report = *std::move(pipe);
@@ -90,7 +90,7 @@ int RemountMounted(const MountHelperCall& call) {
 
 // Does nothing, for a file system that is mounted already.
 int LeaveMounted(const MountHelperCall& call) {
-  const auto alive = transport::CheckMountPoint(call.mount_point);
+  const auto alive = mount::CheckMountPoint(call.mount_point);
   if (!alive.ok()) return Fail(alive.status());
   const std::string line = ErrorLine(
       absl::StrCat(FLAGS_fsname, " is mounted on ", call.mount_point, " already; nothing is done"));
@@ -126,7 +126,7 @@ int HelperMain(const std::vector<std::string>& arguments) {
   }
   if (!call->fake) return Run(*std::move(options));
   const absl::StatusOr<std::string> mount_point =
-      transport::CheckMountPoint(options->mount.mount_point);
+      mount::CheckMountPoint(options->mount.mount_point);
   return mount_point.ok() ? 0 : Fail(mount_point.status());
 }
 

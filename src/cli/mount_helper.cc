@@ -8,11 +8,11 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "src/base/device_path.h"
 #include "src/base/unique_fd.h"
 #include "src/cli/flags.h"
 #include "src/cli/mount_option_list.h"
 #include "src/cli/mount_source.h"
+#include "src/mount/device_path.h"
 
 namespace memfuse::cli {
 namespace {
@@ -123,7 +123,7 @@ absl::Status ApplyMountHelperCall(const MountHelperCall& call) {
   if (FLAGS_remount) return absl::OkStatus();
   if (call.source.empty()) return absl::InvalidArgumentError("the source is an empty string");
   const std::string name = NameOfSource(call.source, call.mount_point);
-  if (base::IsDevicePath(name)) {
+  if (mount::IsDevicePath(name)) {
     return absl::InvalidArgumentError(
         absl::StrCat("the source '", name, "' is the path of a device, and systemd would unmount ",
                      "this when it misses the device; give a name instead, such as 'none'"));

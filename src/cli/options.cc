@@ -8,10 +8,10 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "src/base/device_path.h"
 #include "src/cli/flags.h"
 #include "src/cli/owner.h"
 #include "src/cli/size.h"
+#include "src/mount/device_path.h"
 
 namespace memfuse::cli {
 namespace {
@@ -51,7 +51,7 @@ absl::Status CheckFsname(const std::string& name) {
       return Invalid("fsname", name, "has a comma or a control character in it");
     }
   }
-  if (name.empty() || base::IsDevicePath(name)) {
+  if (name.empty() || mount::IsDevicePath(name)) {
     return Invalid("fsname", name, "is empty or the path of a device");
   }
   return absl::OkStatus();

@@ -198,7 +198,7 @@ constexpr absl::string_view kFlags = "ro, nosuid, nodev, noexec or noatime of ";
 
 absl::Status SetMountFlags(const Mounted& mounted,
                            unsigned long flags) {  // NOLINT: mount(2)'s type
-  if (mount(nullptr, mounted.path.c_str(), nullptr, MS_REMOUNT | flags, nullptr) == 0) {
+  if (::mount(nullptr, mounted.path.c_str(), nullptr, MS_REMOUNT | flags, nullptr) == 0) {
     return absl::OkStatus();
   }
   switch (const int error = errno; error) {

@@ -8,9 +8,9 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "src/base/event.h"
 #include "src/protocol/decode.h"
 #include "src/transport/dispatcher.h"
-#include "src/transport/event.h"
 #include "src/transport/reply.h"
 
 namespace memfuse::transport {
@@ -18,7 +18,7 @@ namespace {
 
 absl::Status WaitForMessage(DeviceChannel* channel, absl::Time deadline) {
   for (;;) {
-    const int timeout = PollTimeout(deadline);
+    const int timeout = base::PollTimeout(deadline);
     pollfd wait = {channel->descriptor(), POLLIN, 0};
     if (poll(&wait, 1, timeout) > 0) break;
     if (timeout == 0) {

@@ -16,8 +16,8 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "src/base/unique_fd.h"
+#include "src/mount/mount.h"
 #include "src/protocol/opcodes.h"
-#include "src/transport/mount.h"
 #include "src/transport/session_impl.h"
 
 namespace memfuse {
@@ -52,8 +52,7 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Mount(const MountOptions& moun
     return absl::InvalidArgumentError(
         "without the kernel's checks of permissions only root may mount, and for root alone");
   }
-  absl::StatusOr<transport::Mounted> mounted =
-      transport::MountDevice(mount, options.kernel_permissions);
+  absl::StatusOr<mount::Mounted> mounted = mount::MountDevice(mount, options.kernel_permissions);
   if (!mounted.ok()) return mounted.status();
   auto session = std::make_unique<transport::SessionImpl>(fs);
   std::vector<base::UniqueFd> descriptors;
@@ -95,7 +94,7 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Adopt(const AdoptOptions& adop
   if (!started.ok()) return started;
   if (!adopt.mount_point.empty()) {
     session->SetMountPoint(
-        transport::MountPoint::Identify(adopt.mount_point, /*by_helper=*/false, /*below=*/{}),
+        mount::MountPoint::Identify(adopt.mount_point, /*by_helper=*/false, /*below=*/{}),
         /*own=*/false);
   }
   return session;

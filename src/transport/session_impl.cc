@@ -12,9 +12,9 @@
 #include "absl/time/clock.h"
 #include "absl/types/span.h"
 #include "src/base/memory_guard.h"
+#include "src/mount/device.h"
 #include "src/protocol/negotiation.h"
 #include "src/protocol/opcodes.h"
-#include "src/transport/device.h"
 #include "src/transport/handshake.h"
 
 namespace memfuse::transport {
@@ -157,7 +157,7 @@ absl::StatusOr<DeviceChannel*> SessionImpl::AddChannelLocked() {
     descriptor = std::move(spare_.back());
     spare_.pop_back();
   } else {
-    absl::StatusOr<base::UniqueFd> clone = CloneDevice(channels_.front()->descriptor());
+    absl::StatusOr<base::UniqueFd> clone = mount::CloneDevice(channels_.front()->descriptor());
     if (!clone.ok()) return clone.status();
     descriptor = *std::move(clone);
   }
@@ -227,7 +227,7 @@ bool SessionImpl::AddSpareWorker() {
 absl::StatusOr<int> SessionImpl::CloneDescriptor() {
   base::MutexLock lock(&mu_);
   if (state_ != State::kServing || ended_.happened()) return Over();
-  absl::StatusOr<base::UniqueFd> clone = CloneDevice(channels_.front()->descriptor());
+  absl::StatusOr<base::UniqueFd> clone = mount::CloneDevice(channels_.front()->descriptor());
   if (!clone.ok()) return clone.status();
   return clone->release();
 }
@@ -254,10 +254,10 @@ std::vector<uint64_t> SessionImpl::WorkerRequestCounts() const {
 }
 
 Result<int32_t> SessionImpl::Register(int descriptor) {
-  return RegisterBackingFile(backing_device_, descriptor);
+  return mount::RegisterBackingFile(backing_device_, descriptor);
 }
 
-void SessionImpl::Unregister(int32_t id) { UnregisterBackingFile(backing_device_, id); }
+void SessionImpl::Unregister(int32_t id) { mount::UnregisterBackingFile(backing_device_, id); }
 
 bool SessionImpl::Enter() {
   int inside = inside_.load(std::memory_order_relaxed);

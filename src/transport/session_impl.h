@@ -15,11 +15,11 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "memfuse/session.h"
+#include "src/base/event.h"
 #include "src/base/mutex.h"
 #include "src/base/unique_fd.h"
+#include "src/mount/mount_point.h"
 #include "src/transport/device_channel.h"
-#include "src/transport/event.h"
-#include "src/transport/mount_point.h"
 #include "src/transport/ring_channel.h"
 #include "src/transport/spare_workers.h"
 #include "src/transport/worker.h"
@@ -45,7 +45,7 @@ class SessionImpl final : public Session, private BackingFiles {
 
   // After this call Unmount and the destructor unmount this mount. `own`: this session made the
   // mount and configures the kernel's cache for it. Requires: the session is not shared yet.
-  void SetMountPoint(MountPoint mount_point, bool own) {
+  void SetMountPoint(mount::MountPoint mount_point, bool own) {
     mount_point_.emplace(std::move(mount_point));
     own_mount_ = own;
   }
@@ -114,23 +114,23 @@ class SessionImpl final : public Session, private BackingFiles {
   void FinishStop();
 
   FileSystem* const fs_;
-  ConnectionParameters parameters_;        // constant after Start
-  size_t max_transfer_ = 0;                // constant after Start
-  int backing_device_ = -1;                // constant after Start; a channel's descriptor
-  bool uses_io_uring_ = false;             // constant after Start
-  std::string transport_description_;      // constant after Start
-  bool connected_ = false;                 // constant after Start; Connected was called
-  std::optional<MountPoint> mount_point_;  // constant once the session is shared
-  bool own_mount_ = false;                 // constant once the session is shared
-  std::unique_ptr<PipePool> pipes_;        // constant after Start; null: pipes are not used
-  std::atomic<bool> stop_{false};          // atomic
-  std::atomic<int> inside_{1};             // atomic; workers in their loops, and Start
-  std::atomic<bool> end_logged_{false};    // atomic
-  std::atomic<bool> failed_{false};        // atomic
-  std::atomic<int64_t> over_since_{0};     // atomic; nanoseconds since the epoch, 0: connected
-  SpareWorkers spare_workers_;             // own lock; for the workers on the device
-  Event ended_;                            // own synchronisation; all workers have ended
-  Event closed_;                           // own synchronisation; the session is closed
+  ConnectionParameters parameters_;               // constant after Start
+  size_t max_transfer_ = 0;                       // constant after Start
+  int backing_device_ = -1;                       // constant after Start; a channel's descriptor
+  bool uses_io_uring_ = false;                    // constant after Start
+  std::string transport_description_;             // constant after Start
+  bool connected_ = false;                        // constant after Start; Connected was called
+  std::optional<mount::MountPoint> mount_point_;  // constant once the session is shared
+  bool own_mount_ = false;                        // constant once the session is shared
+  std::unique_ptr<PipePool> pipes_;               // constant after Start; null: pipes are not used
+  std::atomic<bool> stop_{false};                 // atomic
+  std::atomic<int> inside_{1};                    // atomic; workers in their loops, and Start
+  std::atomic<bool> end_logged_{false};           // atomic
+  std::atomic<bool> failed_{false};               // atomic
+  std::atomic<int64_t> over_since_{0};  // atomic; nanoseconds since the epoch, 0: connected
+  SpareWorkers spare_workers_;          // own lock; for the workers on the device
+  base::Event ended_;                   // own synchronisation; all workers have ended
+  base::Event closed_;                  // own synchronisation; the session is closed
 
   mutable Lock mu_;
   State state_ ABSL_GUARDED_BY(mu_) = State::kServing;

@@ -18,7 +18,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
-#include "src/cli/stale_mount.h"
+#include "src/mount/stale_mount.h"
 #include "tests/cli/mounted_program.h"
 
 namespace memfuse::cli {
@@ -180,11 +180,11 @@ TEST_F(MountTest, AStaleMountIsRefusedUntilItIsUnmounted) {
 
 TEST_F(MountTest, OnlyADeadMountIsStale) {
   MountWell();
-  DetachStaleMount(program_.mount_point());
+  mount::DetachStaleMount(program_.mount_point());
   EXPECT_TRUE(IsMounted(program_.mount_point())) << "the daemon serves it";
   kill(daemon_, SIGKILL);
   MountedProgram::WaitForExit(daemon_);
-  DetachStaleMount(program_.mount_point());
+  mount::DetachStaleMount(program_.mount_point());
   EXPECT_FALSE(IsMounted(program_.mount_point()));
 }
 
@@ -336,8 +336,8 @@ TEST_F(MountTest, ServesADescriptorMountedByAnotherProcess) {
   ASSERT_GE(fd, 0);
   const std::string data = absl::StrCat(
       "fd=", fd, ",rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions");
-  ASSERT_EQ(mount("given", program_.mount_point().c_str(), "fuse.memfuse", MS_NOSUID | MS_NODEV,
-                  data.c_str()),
+  ASSERT_EQ(::mount("given", program_.mount_point().c_str(), "fuse.memfuse", MS_NOSUID | MS_NODEV,
+                    data.c_str()),
             0);
   MountWell({absl::StrCat("--fuse_fd=", fd)});
   close(fd);

@@ -7,8 +7,9 @@ declare -A uses=(
   [base]="base"
   [protocol]="protocol base"
   [memfs]="memfs base"
-  [transport]="transport protocol base"
-  [cli]="cli base protocol memfs transport"
+  [mount]="mount base"
+  [transport]="transport protocol mount base"
+  [cli]="cli base mount protocol memfs transport"
 )
 status=0
 report() {

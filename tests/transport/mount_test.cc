@@ -1,6 +1,6 @@
 // The error texts of failed mounts, each in one sentence; mounting as an unprivileged user.
 
-#include "src/transport/mount.h"
+#include "src/mount/mount.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -56,8 +56,8 @@ class MountTest : public MountFixture {
   // Hides the contents of `path` from this process only.
   static void Hide(const char* path) {
     if (unshare(CLONE_NEWNS) != 0 ||
-        mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
-        mount("none", path, "tmpfs", 0, nullptr) != 0) {
+        ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("none", path, "tmpfs", 0, nullptr) != 0) {
       _exit(2);
     }
   }
@@ -106,13 +106,13 @@ TEST_F(MountTest, BadNames) {
 TEST_F(MountTest, OptionsOfTheHelper) {
   MountOptions options;
   options.fsname = "a,b\\c";
-  EXPECT_EQ(HelperOptions(options, false, true),
+  EXPECT_EQ(mount::HelperOptions(options, false, true),
             "fsname=a\\,b\\\\c,subtype=memfuse,default_permissions");
-  EXPECT_EQ(HelperOptions(options, true, true),
+  EXPECT_EQ(mount::HelperOptions(options, true, true),
             "fsname=a\\,b\\\\c,subtype=memfuse,default_permissions,allow_other");
-  EXPECT_EQ(HelperOptions(options, true, false), "fsname=a\\,b\\\\c,subtype=memfuse");
+  EXPECT_EQ(mount::HelperOptions(options, true, false), "fsname=a\\,b\\\\c,subtype=memfuse");
   options.allow_other = options.read_only = options.nosuid = true;
-  EXPECT_EQ(HelperOptions(options, false, true),
+  EXPECT_EQ(mount::HelperOptions(options, false, true),
             "fsname=a\\,b\\\\c,subtype=memfuse,default_permissions,allow_other,ro,nosuid");
 }
 

@@ -329,7 +329,7 @@ TEST_F(SessionMountTest, AForeignMountInItsPlaceIsNotUnmounted) {
 TEST_F(SessionMountTest, AMountOnTopOfItIsNotUnmounted) {
   const std::unique_ptr<Session> session = Mount(Where(), 1);
   ASSERT_NE(session, nullptr);
-  ASSERT_EQ(mount("none", directory().c_str(), "tmpfs", 0, nullptr), 0);
+  ASSERT_EQ(::mount("none", directory().c_str(), "tmpfs", 0, nullptr), 0);
   EXPECT_TRUE(session->Unmount(absl::Milliseconds(100)).ok());
   EXPECT_THAT(MountInfo(), HasSubstr(" - tmpfs "));
 }
@@ -370,7 +370,7 @@ TEST_F(SessionMountTest, AnAbortedConnectionEndsAndItsMountIsCleared) {
   ASSERT_EQ(stat(directory().c_str(), &status), 0);
   const std::string control = "/tmp/memfuse-transport-control-" + std::to_string(getpid());
   ASSERT_EQ(mkdir(control.c_str(), 0700), 0);
-  ASSERT_EQ(mount("none", control.c_str(), "fusectl", 0, nullptr), 0);
+  ASSERT_EQ(::mount("none", control.c_str(), "fusectl", 0, nullptr), 0);
   std::ofstream(control + "/" + std::to_string(minor(status.st_dev)) + "/abort") << "1";
   EXPECT_EQ(umount2(control.c_str(), MNT_DETACH), 0);
   EXPECT_EQ(rmdir(control.c_str()), 0);

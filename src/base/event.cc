@@ -1,4 +1,4 @@
-#include "src/transport/event.h"
+#include "src/base/event.h"
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -9,7 +9,7 @@
 
 #include "absl/time/clock.h"
 
-namespace memfuse::transport {
+namespace memfuse::base {
 
 Event::Event() : descriptor_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
@@ -38,4 +38,4 @@ int PollTimeout(absl::Time deadline) {
       absl::Ceil(std::min(left, absl::Minutes(1)), absl::Milliseconds(1))));
 }
 
-}  // namespace memfuse::transport
+}  // namespace memfuse::base

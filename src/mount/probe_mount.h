@@ -1,14 +1,14 @@
 // Determines whether a daemon answers for a mount.
 
-#ifndef MEMFUSE_SRC_BASE_PROBE_MOUNT_H_
-#define MEMFUSE_SRC_BASE_PROBE_MOUNT_H_
+#ifndef MEMFUSE_SRC_MOUNT_PROBE_MOUNT_H_
+#define MEMFUSE_SRC_MOUNT_PROBE_MOUNT_H_
 
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include <string>
 
-namespace memfuse::base {
+namespace memfuse::mount {
 
 // A statx(2) that the file system itself must answer, because the kernel may still have cached
 // attributes after the daemon of a mount has died. Returns 0 or an errno; ENOTCONN means that the
@@ -19,6 +19,6 @@ namespace memfuse::base {
 // another process still answers. The call is therefore repeated for up to two seconds.
 int ProbeMount(const std::string& path, int flags, struct statx* attributes);
 
-}  // namespace memfuse::base
+}  // namespace memfuse::mount
 
-#endif  // MEMFUSE_SRC_BASE_PROBE_MOUNT_H_
+#endif  // MEMFUSE_SRC_MOUNT_PROBE_MOUNT_H_

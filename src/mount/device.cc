@@ -1,4 +1,4 @@
-#include "src/transport/device.h"
+#include "src/mount/device.h"
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
-namespace memfuse::transport {
+namespace memfuse::mount {
 namespace {
 
 constexpr char kDevice[] = "/dev/fuse";
@@ -71,4 +71,4 @@ void UnregisterBackingFile(int device, int32_t id) {
   ioctl(device, kBackingClose, &number);
 }
 
-}  // namespace memfuse::transport
+}  // namespace memfuse::mount

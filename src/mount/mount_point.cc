@@ -1,4 +1,4 @@
-#include "src/transport/mount_point.h"
+#include "src/mount/mount_point.h"
 
 #include <fcntl.h>
 #include <sys/mount.h>
@@ -14,11 +14,11 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "src/base/probe_mount.h"
 #include "src/base/unique_fd.h"
-#include "src/transport/helper.h"
+#include "src/mount/fusermount.h"
+#include "src/mount/probe_mount.h"
 
-namespace memfuse::transport {
+namespace memfuse::mount {
 namespace {
 
 constexpr unsigned kStatxMountId = 0x1000;        // STATX_MNT_ID, Linux 5.8
@@ -88,7 +88,7 @@ bool MountPoint::IsMounted(bool connection_ended) const {
   // Without unique mount ids and after the end of the connection, the numbers may have been reused.
   // The mount at the path is ours only if no daemon answers for it.
   struct statx status = {};
-  return base::ProbeMount(path_, AT_NO_AUTOMOUNT, &status) == ENOTCONN;
+  return ProbeMount(path_, AT_NO_AUTOMOUNT, &status) == ENOTCONN;
 }
 
 int MountPoint::TryUnmount(bool lazy, std::string* sentence) const {
@@ -98,7 +98,7 @@ int MountPoint::TryUnmount(bool lazy, std::string* sentence) const {
     *sentence = absl::StrCat("cannot unmount ", path_, ": ", strerror(error));
     if (error != EPERM) return error;
   }
-  const absl::StatusOr<HelperResult> helper = RunHelper({lazy ? "-uz" : "-u", "--", path_});
+  const absl::StatusOr<FusermountResult> helper = RunFusermount({lazy ? "-uz" : "-u", "--", path_});
   if (!helper.ok()) {
     *sentence = std::string(helper.status().message());
     return EPERM;
@@ -129,4 +129,4 @@ absl::Status MountPoint::Unmount(absl::Time busy_until, bool connection_ended) c
   }
 }
 
-}  // namespace memfuse::transport
+}  // namespace memfuse::mount

@@ -1,16 +1,16 @@
 // Mounting with /dev/fuse and mount(2), or with fusermount3.
 
-#ifndef MEMFUSE_SRC_TRANSPORT_MOUNT_H_
-#define MEMFUSE_SRC_TRANSPORT_MOUNT_H_
+#ifndef MEMFUSE_SRC_MOUNT_MOUNT_H_
+#define MEMFUSE_SRC_MOUNT_MOUNT_H_
 
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "memfuse/session.h"
 #include "src/base/unique_fd.h"
-#include "src/transport/mount_point.h"
+#include "src/mount/mount_point.h"
 
-namespace memfuse::transport {
+namespace memfuse::mount {
 
 struct Mounted {
   base::UniqueFd descriptor;  // /dev/fuse; the INIT request is pending
@@ -32,6 +32,6 @@ absl::StatusOr<std::string> CheckMountPoint(const std::string& path);
 // Returns the argument of fusermount3's option -o. For tests.
 std::string HelperOptions(const MountOptions& options, bool root, bool kernel_permissions);
 
-}  // namespace memfuse::transport
+}  // namespace memfuse::mount
 
-#endif  // MEMFUSE_SRC_TRANSPORT_MOUNT_H_
+#endif  // MEMFUSE_SRC_MOUNT_MOUNT_H_

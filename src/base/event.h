@@ -3,15 +3,15 @@
 // It uses an eventfd, because a wait must not need a lock of the session, and because
 // ThreadSanitizer cannot analyse the condition variables of an uninstrumented Abseil.
 
-#ifndef MEMFUSE_SRC_TRANSPORT_EVENT_H_
-#define MEMFUSE_SRC_TRANSPORT_EVENT_H_
+#ifndef MEMFUSE_SRC_BASE_EVENT_H_
+#define MEMFUSE_SRC_BASE_EVENT_H_
 
 #include <atomic>
 
 #include "absl/time/time.h"
 #include "src/base/unique_fd.h"
 
-namespace memfuse::transport {
+namespace memfuse::base {
 
 // All methods may be called from any thread. A thread that sees that the event happened also sees
 // what the thread that called Set did before.
@@ -30,7 +30,7 @@ class Event {
   bool WaitUntil(absl::Time deadline) const;
 
  private:
-  const base::UniqueFd descriptor_;
+  const UniqueFd descriptor_;
   std::atomic<bool> happened_{false};
 };
 
@@ -38,6 +38,6 @@ class Event {
 // minute, so that the value fits; callers poll again.
 int PollTimeout(absl::Time deadline);
 
-}  // namespace memfuse::transport
+}  // namespace memfuse::base
 
-#endif  // MEMFUSE_SRC_TRANSPORT_EVENT_H_
+#endif  // MEMFUSE_SRC_BASE_EVENT_H_

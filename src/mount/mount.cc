@@ -1,4 +1,4 @@
-#include "src/transport/mount.h"
+#include "src/mount/mount.h"
 
 #include <fcntl.h>
 #include <sys/mount.h>
@@ -17,12 +17,12 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "src/base/device_path.h"
-#include "src/base/probe_mount.h"
-#include "src/transport/device.h"
-#include "src/transport/helper.h"
+#include "src/mount/device.h"
+#include "src/mount/device_path.h"
+#include "src/mount/fusermount.h"
+#include "src/mount/probe_mount.h"
 
-namespace memfuse::transport {
+namespace memfuse::mount {
 namespace {
 
 constexpr char kType[] = "fuse.memfuse";
@@ -30,7 +30,7 @@ constexpr char kSubtype[] = "memfuse";
 
 absl::Status CheckFsname(const std::string& fsname) {
   if (fsname.empty()) return absl::InvalidArgumentError("fsname must not be empty");
-  if (base::IsDevicePath(fsname)) {
+  if (IsDevicePath(fsname)) {
     return absl::InvalidArgumentError(
         absl::StrCat("fsname must not be the path of a device: ", fsname));
   }
@@ -58,7 +58,8 @@ absl::StatusOr<std::optional<base::UniqueFd>> MountDirectly(const MountOptions& 
   const std::string data = absl::StrCat(
       "fd=", device->get(), ",rootmode=40000,user_id=", geteuid(), ",group_id=", getegid(),
       kernel_permissions ? ",default_permissions,allow_other" : "");
-  if (mount(options.fsname.c_str(), path.c_str(), kType, MountFlags(options), data.c_str()) == 0) {
+  if (::mount(options.fsname.c_str(), path.c_str(), kType, MountFlags(options), data.c_str()) ==
+      0) {
     return *std::move(device);
   }
   switch (const int error = errno; error) {
@@ -99,8 +100,8 @@ absl::StatusOr<base::UniqueFd> MountByHelper(const MountOptions& options, const 
     return absl::PermissionDeniedError(
         "nosymfollow is for root only: fusermount3, which mounts for others, does not know it");
   }
-  absl::StatusOr<HelperResult> helper =
-      RunHelper({"-o", HelperOptions(options, geteuid() == 0, kernel_permissions), "--", path});
+  absl::StatusOr<FusermountResult> helper =
+      RunFusermount({"-o", HelperOptions(options, geteuid() == 0, kernel_permissions), "--", path});
   if (!helper.ok()) return helper.status();
   if (!helper->succeeded) return HelperError(path, helper->error_text);
   if (!helper->descriptor.valid()) {
@@ -114,7 +115,7 @@ absl::StatusOr<base::UniqueFd> MountByHelper(const MountOptions& options, const 
 absl::StatusOr<std::string> CheckMountPoint(const std::string& path) {
   if (path.empty()) return absl::InvalidArgumentError("the mount point must not be empty");
   struct statx status = {};
-  if (const int error = base::ProbeMount(path, 0, &status); error != 0) {
+  if (const int error = ProbeMount(path, 0, &status); error != 0) {
     switch (error) {
       case ENOENT:
         return absl::NotFoundError(absl::StrCat("mount point ", path, " does not exist"));
@@ -178,4 +179,4 @@ absl::StatusOr<Mounted> MountDevice(const MountOptions& options, bool kernel_per
   return Mounted{*std::move(helped), MountPoint::Identify(*std::move(path), true, below)};
 }
 
-}  // namespace memfuse::transport
+}  // namespace memfuse::mount

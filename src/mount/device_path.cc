@@ -1,6 +1,6 @@
-#include "src/base/device_path.h"
+#include "src/mount/device_path.h"
 
-namespace memfuse::base {
+namespace memfuse::mount {
 
 bool IsDevicePath(std::string_view path) {
   if (path.empty() || path.front() != '/') return false;
@@ -14,4 +14,4 @@ bool IsDevicePath(std::string_view path) {
   return first == "dev" || first == "sys";
 }
 
-}  // namespace memfuse::base
+}  // namespace memfuse::mount

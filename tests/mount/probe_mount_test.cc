@@ -1,6 +1,6 @@
 // Mounts whose daemon answers, aborts requests, or dies. The tests need root and /dev/fuse.
 
-#include "src/base/probe_mount.h"
+#include "src/mount/probe_mount.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@
 #include "src/base/unique_fd.h"
 #include "tests/transport/mount_fixture.h"
 
-namespace memfuse::base {
+namespace memfuse::mount {
 namespace {
 
 class ProbeMountTest : public transport::MountFixture {
@@ -37,11 +37,11 @@ class ProbeMountTest : public transport::MountFixture {
   // argument of `answer` is the number of the request, from 0.
   static constexpr int kDies = -1;
   void Serve(const std::function<int(int)>& answer) {
-    device_ = UniqueFd(open("/dev/fuse", O_RDWR | O_CLOEXEC));
+    device_ = base::UniqueFd(open("/dev/fuse", O_RDWR | O_CLOEXEC));
     ASSERT_TRUE(device_.valid());
     const std::string options =
         "fd=" + std::to_string(device_.get()) + ",rootmode=40000,user_id=0,group_id=0";
-    ASSERT_EQ(mount("ask", directory().c_str(), "fuse", 0, options.c_str()), 0);
+    ASSERT_EQ(::mount("ask", directory().c_str(), "fuse", 0, options.c_str()), 0);
     daemon_ = std::thread([this, answer] {
       alignas(fuse_in_header) char request[FUSE_MIN_READ_BUFFER * 2];
       int count = 0;
@@ -87,7 +87,7 @@ class ProbeMountTest : public transport::MountFixture {
     (void)!write(device_.get(), reply.data(), reply.size());
   }
 
-  UniqueFd device_;
+  base::UniqueFd device_;
   std::thread daemon_;
 };
 
@@ -123,4 +123,4 @@ TEST_F(ProbeMountTest, OtherErrorsCountAsAnswers) {
 }
 
 }  // namespace
-}  // namespace memfuse::base
+}  // namespace memfuse::mount

@@ -1,4 +1,4 @@
-#include "src/cli/stale_mount.h"
+#include "src/mount/stale_mount.h"
 
 #include <spawn.h>
 #include <sys/mount.h>
@@ -8,13 +8,13 @@
 
 #include <cerrno>
 
-#include "src/base/probe_mount.h"
+#include "src/mount/probe_mount.h"
 
-namespace memfuse::cli {
+namespace memfuse::mount {
 
 void DetachStaleMount(const std::string& mount_point) {
   struct statx attributes;
-  if (base::ProbeMount(mount_point, 0, &attributes) != ENOTCONN) return;
+  if (ProbeMount(mount_point, 0, &attributes) != ENOTCONN) return;
   if (umount2(mount_point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) return;
 
   // Without root, the set-user-id helper that mounted it may unmount it.
@@ -29,4 +29,4 @@ void DetachStaleMount(const std::string& mount_point) {
   }
 }
 
-}  // namespace memfuse::cli
+}  // namespace memfuse::mount

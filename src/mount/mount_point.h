@@ -1,7 +1,7 @@
 // Identifies a mount that this daemon made, so that it unmounts that mount and no other.
 
-#ifndef MEMFUSE_SRC_TRANSPORT_MOUNT_POINT_H_
-#define MEMFUSE_SRC_TRANSPORT_MOUNT_POINT_H_
+#ifndef MEMFUSE_SRC_MOUNT_MOUNT_POINT_H_
+#define MEMFUSE_SRC_MOUNT_MOUNT_POINT_H_
 
 #include <cstdint>
 #include <string>
@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 
-namespace memfuse::transport {
+namespace memfuse::mount {
 
 // Constant after Identify; all methods may be called from any thread. As long as the file system
 // behind the mount is alive, no method sends it a request, except that Unmount makes the kernel
@@ -73,6 +73,6 @@ class MountPoint {
   bool gone_ = false;  // the mount disappeared before it could be identified
 };
 
-}  // namespace memfuse::transport
+}  // namespace memfuse::mount
 
-#endif  // MEMFUSE_SRC_TRANSPORT_MOUNT_POINT_H_
+#endif  // MEMFUSE_SRC_MOUNT_MOUNT_POINT_H_

@@ -1,8 +1,8 @@
-#include "src/base/device_path.h"
+#include "src/mount/device_path.h"
 
 #include <gtest/gtest.h>
 
-namespace memfuse::base {
+namespace memfuse::mount {
 namespace {
 
 TEST(IsDevicePath, BelowDevAndSys) {
@@ -20,4 +20,4 @@ TEST(IsDevicePath, NothingElse) {
 }
 
 }  // namespace
-}  // namespace memfuse::base
+}  // namespace memfuse::mount

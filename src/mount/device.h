@@ -1,13 +1,13 @@
 // Opening and cloning /dev/fuse.
 
-#ifndef MEMFUSE_SRC_TRANSPORT_DEVICE_H_
-#define MEMFUSE_SRC_TRANSPORT_DEVICE_H_
+#ifndef MEMFUSE_SRC_MOUNT_DEVICE_H_
+#define MEMFUSE_SRC_MOUNT_DEVICE_H_
 
 #include "absl/status/statusor.h"
 #include "memfuse/errno.h"
 #include "src/base/unique_fd.h"
 
-namespace memfuse::transport {
+namespace memfuse::mount {
 
 // Opens /dev/fuse. Errors: FailedPrecondition (there is no device), PermissionDenied, Internal.
 absl::StatusOr<base::UniqueFd> OpenDevice();
@@ -22,6 +22,6 @@ absl::StatusOr<base::UniqueFd> CloneDevice(int descriptor);
 Result<int32_t> RegisterBackingFile(int device, int descriptor);
 void UnregisterBackingFile(int device, int32_t id);
 
-}  // namespace memfuse::transport
+}  // namespace memfuse::mount
 
-#endif  // MEMFUSE_SRC_TRANSPORT_DEVICE_H_
+#endif  // MEMFUSE_SRC_MOUNT_DEVICE_H_

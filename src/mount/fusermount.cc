@@ -1,4 +1,4 @@
-#include "src/transport/helper.h"
+#include "src/mount/fusermount.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -20,11 +20,11 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "src/transport/event.h"
+#include "src/base/event.h"
 
 extern char** environ;
 
-namespace memfuse::transport {
+namespace memfuse::mount {
 namespace {
 
 constexpr char kProgram[] = "fusermount3";
@@ -108,7 +108,7 @@ base::UniqueFd ReceiveDescriptor(int socket) {
 // passed first.
 bool ReadAll(int pipe, absl::Time deadline, std::string* text) {
   for (;;) {
-    const int timeout = PollTimeout(deadline);
+    const int timeout = base::PollTimeout(deadline);
     pollfd wait = {pipe, POLLIN, 0};
     const int ready = poll(&wait, 1, timeout);
     if (ready == 0 && timeout == 0) return false;
@@ -128,7 +128,7 @@ std::string OneLine(std::string text) {
 
 }  // namespace
 
-absl::StatusOr<HelperResult> RunHelper(const std::vector<std::string>& arguments) {
+absl::StatusOr<FusermountResult> RunFusermount(const std::vector<std::string>& arguments) {
   int sockets[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) {
     return absl::InternalError(absl::StrCat("cannot make a socket pair: ", strerror(errno)));
@@ -154,7 +154,7 @@ absl::StatusOr<HelperResult> RunHelper(const std::vector<std::string>& arguments
   theirs.reset();
   error_writer.reset();
 
-  HelperResult result;
+  FusermountResult result;
   const bool ended = ReadAll(error_reader.get(), absl::Now() + kHelperTimeout, &result.error_text);
   if (!ended) kill(child, SIGKILL);
   int status = 0;
@@ -171,4 +171,4 @@ absl::StatusOr<HelperResult> RunHelper(const std::vector<std::string>& arguments
   return result;
 }
 
-}  // namespace memfuse::transport
+}  // namespace memfuse::mount

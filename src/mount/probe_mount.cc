@@ -1,11 +1,11 @@
-#include "src/base/probe_mount.h"
+#include "src/mount/probe_mount.h"
 
 #include <cerrno>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 
-namespace memfuse::base {
+namespace memfuse::mount {
 
 int ProbeMount(const std::string& path, int flags, struct statx* attributes) {
   const absl::Time deadline = absl::Now() + absl::Seconds(2);
@@ -20,4 +20,4 @@ int ProbeMount(const std::string& path, int flags, struct statx* attributes) {
   }
 }
 
-}  // namespace memfuse::base
+}  // namespace memfuse::mount
