@@ -186,9 +186,6 @@ struct OpenResult {
   FileHandle handle{};
   bool direct_io = false;   // bypass the page cache; with backing_id, except for mmap(2)
   bool keep_cache = false;  // cached pages are still valid
-  bool nonseekable = false;
-  bool cache_directory = false;         // Opendir: the kernel may cache the listing
-  bool no_flush = false;                // close(2) needs no FLUSH request
   bool parallel_direct_writes = false;  // with direct_io
   int32_t backing_id = 0;               // > 0: data is served from this backing file (passthrough)
   // Open: the kernel is to drop the attributes that it has cached for the inode.

@@ -65,9 +65,6 @@ wire::OpenOut MakeOpen(const OpenResult& result) {
   };
   set(result.direct_io, wire::kFopenDirectIo);
   set(result.keep_cache, wire::kFopenKeepCache);
-  set(result.nonseekable, wire::kFopenNonseekable);
-  set(result.cache_directory, wire::kFopenCacheDir);
-  set(result.no_flush, wire::kFopenNoflush);
   set(result.parallel_direct_writes, wire::kFopenParallelDirectWrites);
   if (result.backing_id > 0) {
     out.open_flags |= wire::kFopenPassthrough;

@@ -387,9 +387,6 @@ struct OpenOut {
 static_assert(sizeof(OpenOut) == 16);
 inline constexpr uint32_t kFopenDirectIo = 1u << 0;
 inline constexpr uint32_t kFopenKeepCache = 1u << 1;
-inline constexpr uint32_t kFopenNonseekable = 1u << 2;
-inline constexpr uint32_t kFopenCacheDir = 1u << 3;
-inline constexpr uint32_t kFopenNoflush = 1u << 5;
 inline constexpr uint32_t kFopenParallelDirectWrites = 1u << 6;
 inline constexpr uint32_t kFopenPassthrough = 1u << 7;
 

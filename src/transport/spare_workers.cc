@@ -35,14 +35,14 @@ void SpareWorkers::EndBlocking() {
   --blocked_;
 }
 
-void SpareWorkers::WaitUntilNeeded(absl::FunctionRef<void()> rest) {
+void SpareWorkers::WaitUntilNeeded(absl::FunctionRef<void()> before_wait) {
   {
     base::MutexLock lock(&mu_);
     if (closed_ || active_ <= blocked_) return;
     --active_;
     ++parked_;
   }
-  rest();
+  before_wait();
   while (sem_wait(&turns_) != 0) {
     // EINTR: the thread that stops the session also calls Close.
   }

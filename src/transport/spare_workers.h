@@ -36,9 +36,9 @@ class SpareWorkers final : public BlockingObserver {
   void BeginBlocking() override;
   void EndBlocking() override;
 
-  // Called by a spare worker. Returns when the spare worker is needed, or after Close. Calls `rest`
-  // before it waits.
-  void WaitUntilNeeded(absl::FunctionRef<void()> rest);
+  // Called by a spare worker. Returns when the spare worker is needed, or after Close. Calls
+  // `before_wait` before it waits.
+  void WaitUntilNeeded(absl::FunctionRef<void()> before_wait);
 
   // After this call no thread is woken or started, and no spare worker waits. Spare workers that
   // are waiting return.

@@ -190,9 +190,6 @@ TEST(EncodeOpen, EachResultIsOneFlag) {
   EXPECT_EQ(body({}), OpenOut(kHandle, 0, 0));
   EXPECT_EQ(body(with(&OpenResult::direct_io)), OpenOut(kHandle, FOPEN_DIRECT_IO, 0));
   EXPECT_EQ(body(with(&OpenResult::keep_cache)), OpenOut(kHandle, FOPEN_KEEP_CACHE, 0));
-  EXPECT_EQ(body(with(&OpenResult::nonseekable)), OpenOut(kHandle, FOPEN_NONSEEKABLE, 0));
-  EXPECT_EQ(body(with(&OpenResult::cache_directory)), OpenOut(kHandle, FOPEN_CACHE_DIR, 0));
-  EXPECT_EQ(body(with(&OpenResult::no_flush)), OpenOut(kHandle, FOPEN_NOFLUSH, 0));
   EXPECT_EQ(body(with(&OpenResult::parallel_direct_writes)),
             OpenOut(kHandle, FOPEN_PARALLEL_DIRECT_WRITES, 0));
 }

@@ -81,9 +81,6 @@ TEST(Wire, Numbers) {
   EXPECT_EQ(kIoctlDir, uint32_t{FUSE_IOCTL_DIR});
   EXPECT_EQ(kFopenDirectIo, uint32_t{FOPEN_DIRECT_IO});
   EXPECT_EQ(kFopenKeepCache, uint32_t{FOPEN_KEEP_CACHE});
-  EXPECT_EQ(kFopenNonseekable, uint32_t{FOPEN_NONSEEKABLE});
-  EXPECT_EQ(kFopenCacheDir, uint32_t{FOPEN_CACHE_DIR});
-  EXPECT_EQ(kFopenNoflush, uint32_t{FOPEN_NOFLUSH});
   EXPECT_EQ(kFopenParallelDirectWrites, uint32_t{FOPEN_PARALLEL_DIRECT_WRITES});
   EXPECT_EQ(kStatxMask, uint32_t{STATX_BASIC_STATS | STATX_BTIME});
 }

@@ -98,8 +98,8 @@ Result<AttributesResult> MemFs::DoSetattr(const RequestContext& context,
     auto* const file = static_cast<RegularFile*>(inode.get());
     FileData& data = *file->data();
     const uint64_t bytes = DataBytes(file);
-    const ScopedBlockingCall absence(context.blocking_observer,
-                                     bytes > *request.size && bytes - *request.size >= kLongWork);
+    const ScopedBlockingCall blocking(context.blocking_observer,
+                                      bytes > *request.size && bytes - *request.size >= kLongWork);
     MEMFUSE_ASSIGN_OR_RETURN(const Resized size, data.Truncate(*request.size));
     // On a file without data, truncate(2) to the current size changes no time, as on tmpfs.
     // ftruncate(2), whose requests have a handle, always changes the times. So does open(2) with

@@ -116,7 +116,8 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
     if (file->executions > 0) return Errno(ETXTBSY);
   }
   if (truncates) {
-    const ScopedBlockingCall absence(context.blocking_observer, DataBytes(file.get()) >= kLongWork);
+    const ScopedBlockingCall blocking(context.blocking_observer,
+                                      DataBytes(file.get()) >= kLongWork);
     MEMFUSE_RETURN_IF_ERROR(file->data()->Truncate(0));
     NoteDataChange(context, file.get(), request.kill_suidgid);
   }
@@ -223,7 +224,7 @@ Result<void> MemFs::DoFallocate(const RequestContext& context, const FallocateRe
   if (!found.ok()) return found.error() == EINVAL ? Errno(ENODEV) : found.error();
   if ((*found)->immutable() || ((*found)->append_only() && operation != 0)) return Errno(EPERM);
   FileData& data = *(*found)->data();
-  const ScopedBlockingCall absence(context.blocking_observer, request.length >= kLongWork);
+  const ScopedBlockingCall blocking(context.blocking_observer, request.length >= kLongWork);
   switch (operation) {
     case FALLOC_FL_PUNCH_HOLE:
       MEMFUSE_RETURN_IF_ERROR(data.PunchHole(request.offset, request.length));
@@ -277,7 +278,7 @@ Result<uint64_t> MemFs::DoCopyFileRange(const RequestContext& context,
       request.offset_out < request.offset_in + length) {
     return Errno(EINVAL);
   }
-  const ScopedBlockingCall absence(context.blocking_observer, length >= kLongWork);
+  const ScopedBlockingCall blocking(context.blocking_observer, length >= kLongWork);
   MEMFUSE_ASSIGN_OR_RETURN(const uint64_t done, out->data()->CopyFrom(in->data(), request.offset_in,
                                                                       request.offset_out, length));
   if (done > 0) NoteDataChange(context, out.get(), /*kill_suidgid=*/false);
