@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# check_layers.sh ROOT: fails when an include crosses a layer (the table in the README).
+# check_layers.sh ROOT: fails when an include crosses a layer, or a folder of memfs (the table in
+# src/README.md).
 set -euo pipefail
 cd "$1"
 
@@ -7,6 +8,11 @@ declare -A uses=(
   [base]="base"
   [protocol]="protocol base"
   [memfs]="memfs base"
+  [memfs/space]="space"
+  [memfs/tree]="tree space"
+  [memfs/data]="data tree space"
+  [memfs/reclaim]="reclaim tree space"
+  [memfs/ops]="ops reclaim data tree space"
   [mount]="mount base"
   [transport]="transport protocol mount base"
   [cli]="cli base mount protocol memfs transport"
@@ -17,14 +23,22 @@ report() {
   status=1
 }
 
-for folder in src/*/; do
-  layer=$(basename "$folder")
-  [[ -n ${uses[$layer]:-} ]] || report "src/$layer is no layer that check_layers.sh knows"
-  while IFS=: read -r file line included; do
-    target=$(cut -d/ -f2 <<<"$included")
-    [[ " ${uses[$layer]:-} " == *" $target "* ]] || report "$file:$line: $layer may not use $included"
-  done < <(grep -rnoP '#include "\Ksrc/[^"]+' "$folder" || true)
-done
+# check_includes PARENT: each folder of PARENT includes only those of PARENT that `uses` names.
+check_includes() {
+  local parent=$1 folder name file line included target
+  for folder in "$parent"/*/; do
+    name=${folder#src/}
+    name=${name%/}
+    [[ -n ${uses[$name]:-} ]] || report "$folder is no folder that check_layers.sh knows"
+    while IFS=: read -r file line included; do
+      target=${included#"$parent"/}
+      target=${target%%/*}
+      [[ " ${uses[$name]:-} " == *" $target "* ]] || report "$file:$line: $name may not use $included"
+    done < <(grep -rnoP "#include \"\K$parent/[^\"]+" "$folder" || true)
+  done
+}
+check_includes src
+check_includes src/memfs
 # The public headers include nothing of src. Only tests include tests.
 grep -rnE '#include "(src|tests)/' include && report "a public header includes an internal one"
 grep -rn '#include "tests/' src && report "src includes tests"

@@ -173,7 +173,7 @@ bool Reclaim::Wait(uint32_t owner, BlockingObserver* blocking, absl::FunctionRef
     return true;
   }
   {
-    const ScopedBlockingCall blocking(blocking);
+    const ScopedBlockingCall blocking_call(blocking);
     const base::MonotonicTime begin = base::MonotonicClock::now();
     const base::MonotonicTime others_deadline = begin + kOthersTimeout;
     const base::MonotonicTime own_deadline =
