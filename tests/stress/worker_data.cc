@@ -89,7 +89,7 @@ void Worker::CheckWhole(int fd) {
     munmap(map, size);
   } else {
     std::vector<Record> records(count);
-    const ssize_t got = pread(fd, records.data(), size, 0);
+    const ssize_t got = pread(fd, records.data(), count * kRecordSize, 0);
     End(got);
     if (got != static_cast<ssize_t>(size)) {
       Fail("read " + std::to_string(got) + " of " + std::to_string(size));
