@@ -29,7 +29,7 @@ void EncodeReplyHeader(RequestId id, int error, size_t body_size, absl::Span<cha
 
 // Requires, for all functions below: out.size() >= kMaxFixedBody. They return the size of the body.
 size_t EncodeEntry(const Entry& entry, absl::Span<char> out);
-// For LOOKUP of a name that does not exist: the kernel may cache the blocking for `valid` seconds.
+// For LOOKUP of a name that does not exist: the kernel may cache the absence for `valid` seconds.
 size_t EncodeNegativeEntry(CacheSeconds valid, absl::Span<char> out);
 size_t EncodeAttributes(const AttributesResult& result, absl::Span<char> out);
 size_t EncodeStatx(const StatxResult& result, absl::Span<char> out);

@@ -40,8 +40,10 @@ constexpr InitFlag kFlags[] = {
      "Listings bring the attributes along."},
     {wire::kInitReaddirplusAuto, "READDIRPLUS_AUTO", CapabilityPolicy::kYes,
      "But only where they are used: plain find and ls stay cheap."},
-    {wire::kInitAsyncDio, "ASYNC_DIO", CapabilityPolicy::kYes,
-     "O_DIRECT with asynchronous I/O keeps many requests under way."},
+    {wire::kInitAsyncDio, "ASYNC_DIO", CapabilityPolicy::kNotPassthrough,
+     "O_DIRECT with asynchronous I/O keeps many requests under way. With passthrough the kernel "
+     "sends such requests for O_APPEND only; without the inode's lock they would wait, in the "
+     "daemon, for a write(2) to the backing file that is under way."},
     {wire::kInitWritebackCache, "WRITEBACK_CACHE", CapabilityPolicy::kWriteback,
      "Collects small writes, at the price of kernel-owned size and mtime and slower large ones."},
     {wire::kInitNoOpenSupport, "NO_OPEN_SUPPORT", CapabilityPolicy::kNo,
@@ -152,7 +154,9 @@ Result<InitReply> Negotiate(const InitRequest& request, const RequestedCapabilit
   for (const InitFlag& flag : kFlags) {
     if (Wanted(flag, requested)) parameters.flags |= flag.bit & request.flags;
   }
-  if (PassesThrough(parameters)) parameters.flags &= ~wire::kInitAtomicOTrunc;
+  if (PassesThrough(parameters)) {
+    parameters.flags &= ~(wire::kInitAtomicOTrunc | wire::kInitAsyncDio);
+  }
   // The kernel rejects ALLOW_IDMAP without default_permissions, which POSIX_ACL turns on.
   if ((parameters.flags & wire::kInitPosixAcl) == 0) parameters.flags &= ~wire::kInitAllowIdmap;
 

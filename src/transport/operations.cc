@@ -119,7 +119,7 @@ absl::Span<char> Operation::Output(uint32_t size) {
 void Operation::operator()(const LookupRequest& request) {
   const Result<Entry> result = fs_.Lookup(context_, request);
   if (!result.ok() && result.error() == ENOENT) {
-    // Every change goes through the kernel that asks, so it may cache the blocking of the name.
+    // Every change goes through the kernel that asks, so it may cache the absence of the name.
     reply_->Success(protocol::EncodeNegativeEntry(kCacheForever, reply_->body()));
     return;
   }

@@ -82,8 +82,10 @@ TEST(RaiseResourceLimitsTest, LowHardLimitsAreReported) {
   InChild([] {
     SetLimit(RLIMIT_CPU, 1, 1000);
     SetLimit(RLIMIT_FSIZE, 1 << 20, 1 << 21);
-    SetLimit(RLIMIT_AS, 1 << 30, 1 << 30);
-    SetLimit(RLIMIT_DATA, 1 << 30, 1 << 30);
+    // Any finite limit is reported. A low one would take the memory from the sanitizers.
+    constexpr rlim_t kFinite = rlim_t{1} << 60;
+    SetLimit(RLIMIT_AS, kFinite, kFinite);
+    SetLimit(RLIMIT_DATA, kFinite, kFinite);
     ASSERT_EQ(setresuid(kNobody, kNobody, kNobody), 0);  // without capabilities
     const std::vector<std::string> left = RaiseResourceLimits();
     EXPECT_EQ(Limit(RLIMIT_CPU).rlim_cur, 1000u);

@@ -90,6 +90,35 @@ TEST_F(PassthroughTimesTest, TheFirstOpenMovesNoTime) {
   EXPECT_EQ(Stat(file).mtime, kOld);
 }
 
+// utimensat(2) on the backing file could wait for a write(2) by the other open.
+TEST_F(PassthroughTimesTest, AnOpenForReadingLeavesTheBackingTimesAloneBesideAnOpenForWriting) {
+  const CreateResult made = Create("file", O_WRONLY);
+  const InodeNumber file = made.entry.ino;
+  Write(Serve(made.open, O_WRONLY), 0, "data");
+  const auto read = [&] {
+    const OpenResult open = Must(me_.Open(file, O_RDONLY));
+    PassATick();
+    char byte;
+    EXPECT_EQ(pread(Serve(open, O_RDONLY).get(), &byte, 1, 0), 1);
+    EXPECT_THAT(fs_->Release(me_.context(), {file, {}, O_RDONLY}), Succeeds());
+    return Stat(file).atime;
+  };
+  const Timestamp first = read();
+  PassATick();
+  ASSERT_THAT(me_.Rename(kRootInode, "file", kRootInode, "other"), Succeeds());
+  EXPECT_EQ(read(), first);
+  ASSERT_THAT(fs_->Release(me_.context(), {file, {}, O_WRONLY}), Succeeds());
+  EXPECT_LT(first, read());
+}
+
+// The kernel sends the same request for open(2) with O_TRUNC as for truncate(2).
+TEST_F(PassthroughTimesTest, SizeZeroMovesTheTimesOfAnEmptyFile) {
+  const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
+  AgeTimes(file);
+  ASSERT_THAT(me_.Truncate(file, 0), Succeeds());
+  EXPECT_EQ(MovedTimes(file), "mc");
+}
+
 // An operation that moves ctime without the data keeps its ctime when the store calls fstat.
 TEST_F(PassthroughTimesTest, CtimeNeverGoesBack) {
   const CreateResult made = Create("file", O_RDWR);

@@ -127,12 +127,12 @@ TEST(Negotiate, WritebackIsARequestedCapability) {
   EXPECT_EQ(Negotiate(Kernel(45, without), requested)->parameters.flags, kExpected);
 }
 
-TEST(Negotiate, OpenDoesNotTruncateWithPassthrough) {
+TEST(Negotiate, WithPassthroughNoRequestOnABackingFileComesWithoutTheInodesLock) {
   RequestedCapabilities requested;
   const auto flags = [&] { return Negotiate(Kernel(45, kAll), requested)->parameters.flags; };
   EXPECT_NE(flags() & FUSE_ATOMIC_O_TRUNC, 0u);
   requested.passthrough = true;
-  EXPECT_EQ(flags() & FUSE_ATOMIC_O_TRUNC, 0u);
+  EXPECT_EQ(flags() & (FUSE_ATOMIC_O_TRUNC | FUSE_ASYNC_DIO), 0u);
 }
 
 TEST(Negotiate, WithoutPermissionChecksNeitherAclsNorIdmapsAreNegotiated) {

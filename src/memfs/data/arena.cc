@@ -88,11 +88,19 @@ void Arena::NoteMapped(uint64_t area) const {
     if (mapped.load(std::memory_order_relaxed) == area + 1) return;
   }
   const size_t number = next_mapped_area_.fetch_add(1, std::memory_order_relaxed);
-  if (number % kUnmappedAtOnce == 0) UnmapAreas(number % kMaxAreas);
-  mapped_areas_[number % kMaxAreas].store(area + 1, std::memory_order_relaxed);
+  // The places of the next kUnmappedAtOnce areas are vacated together. Another thread may have
+  // filled its place before, or may do so later: whatever area a place held is unmapped.
+  std::array<uint64_t, kUnmappedAtOnce + 1> old{};
+  if (number % kUnmappedAtOnce == 0) {
+    for (size_t i = 0; i < kUnmappedAtOnce; ++i) {
+      old[i] = mapped_areas_[number % kMaxAreas + i].exchange(0, std::memory_order_relaxed);
+    }
+  }
+  old.back() = mapped_areas_[number % kMaxAreas].exchange(area + 1, std::memory_order_relaxed);
+  UnmapAreas(old);
 }
 
-void Arena::UnmapAreas(size_t first) const {
+void Arena::UnmapAreas(absl::Span<const uint64_t> areas) const {
   uint64_t begin = 0;
   uint64_t end = 0;  // areas [begin, end) are consecutive
   const auto unmap = [&] {
@@ -106,8 +114,7 @@ void Arena::UnmapAreas(size_t first) const {
       begin += length / kAreaBytes;
     }
   };
-  for (size_t i = first; i < first + kUnmappedAtOnce; ++i) {
-    const uint64_t area = mapped_areas_[i].exchange(0, std::memory_order_relaxed);
+  for (const uint64_t area : areas) {
     if (area == 0) continue;
     if (area - 1 != end) {
       unmap();

@@ -112,10 +112,10 @@ class Arena {
     Payload payload(data);
     return Write(first, offset, &payload, data.size());
   }
-  // Returns the kernel's time stamp of the latest Write by any thread. Directly after a Write, it
-  // is a time within that call or the time of a later Write. It is ordered with the stamps of other
-  // files, as base::Now() is. It costs one system call. Returns nothing if the kernel does not
-  // report the time.
+  // Returns the kernel's time stamp of the latest change of the arena by any thread. Directly after
+  // a Write, it is ordered with the stamps of all files as base::Now() is: it is not earlier than a
+  // stamp that was made before the Write began, and may be equal to one that was made within the
+  // same tick. It costs one system call. Returns nothing if the kernel does not report the time.
   std::optional<Timestamp> LastWriteTime() const;
   // Reads `out.size()` bytes from byte `offset` of the run of consecutive pages that starts at
   // `first`. Returns EIO if the memory file cannot be read; this does not happen in practice,
@@ -227,8 +227,9 @@ class Arena {
   // oldest kUnmappedAtOnce areas from the page tables. It does not remove all areas, because an
   // area that is being read would come back without being recorded.
   void NoteMapped(uint64_t area) const;
-  // Removes kUnmappedAtOnce areas, from index `first` of mapped_areas_ on, from the page tables.
-  void UnmapAreas(size_t first) const;
+  // Takes areas out of the page tables. An entry is one more than the number of the area, or 0 for
+  // no area.
+  void UnmapAreas(absl::Span<const uint64_t> areas) const;
   // Allocates up to pages.size() pages from one group that has free pages. Returns how many.
   size_t TakeFrom(uint32_t group_index, absl::Span<PageNumber> pages)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

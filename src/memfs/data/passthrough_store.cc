@@ -241,7 +241,10 @@ Result<base::UniqueFd> PassthroughStore::OpenFile(InodeNumber ino, int flags) {
 }
 
 void PassthroughStore::RemoveFile(InodeNumber ino) noexcept {
-  unlinkat(directory(ino), FileName(ino).text, 0);
+  // After the last request the private tmpfs goes as a whole. A program can still be in a write(2)
+  // to a file, for as long as the source of its data does not answer; unlinkat(2) would wait for
+  // it.
+  if (!ended_.load()) unlinkat(directory(ino), FileName(ino).text, 0);
 }
 
 Result<BackingState> PassthroughStore::StatFile(InodeNumber ino) const {

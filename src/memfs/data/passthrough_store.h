@@ -52,6 +52,7 @@ class PassthroughStore final : public DataStore, private QuotaSource {
   absl::Status UseBackingFiles(BackingFiles* backing);
   // Called after the last request.
   void ForgetBackingFiles() {
+    ended_.store(true);
     backing_.store(nullptr);
     backing_id_cache_.Clear();
   }
@@ -110,6 +111,7 @@ class PassthroughStore final : public DataStore, private QuotaSource {
   const base::UniqueFd mount_;
   std::array<base::UniqueFd, kDirectories> directories_;  // constant after Make
   std::atomic<BackingFiles*> backing_{nullptr};
+  std::atomic<bool> ended_{false};
   BackingIdCache backing_id_cache_;
 
   mutable LeafMutex mu_;
