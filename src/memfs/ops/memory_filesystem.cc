@@ -1,6 +1,9 @@
 #include "memfuse/memory_filesystem.h"
 
+#include <linux/capability.h>
 #include <malloc.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -27,6 +30,16 @@ namespace {
 // A sparse file on a tmpfs takes a huge page for each small write, so huge pages are used only if
 // the option requests them.
 std::string TmpfsHuge(const std::string& huge) { return huge == "auto" ? "never" : huge; }
+
+// Whether the calling thread has CAP_SYS_ADMIN in effect. If it does not, the kernel refuses
+// backing files; if it does, only in a user namespace of its own, the kernel refuses them too.
+bool MayRegisterBackingFiles() {
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+  static_assert(CAP_SYS_ADMIN < 32);
+  return syscall(SYS_capget, &header, data) == 0 &&
+         (data[0].effective & uint32_t{1} << CAP_SYS_ADMIN) != 0;
+}
 
 }  // namespace
 
@@ -91,17 +104,24 @@ absl::Status MemFs::UsePassthroughStore() {
 }
 
 bool MemFs::wants_backing_files() const {
-  return options_.data == DataKind::kAuto || options_.data == DataKind::kPassthrough;
+  // Without CAP_SYS_ADMIN the kernel agrees on passthrough and then refuses every backing file. The
+  // agreement alone makes open(2) with O_TRUNC slower.
+  return options_.data == DataKind::kPassthrough ||
+         (options_.data == DataKind::kAuto && MayRegisterBackingFiles());
 }
 
 absl::Status MemFs::Connected(BackingFiles* backing) {
   reclaim_.Start();
   truncates_by_setattr_ = backing != nullptr;
-  if (!wants_backing_files()) return absl::OkStatus();
+  if (options_.data != DataKind::kAuto && options_.data != DataKind::kPassthrough) {
+    return absl::OkStatus();
+  }
   absl::Status status;
   const std::string daemon_description = data_description_;
   if (backing == nullptr) {
-    status = absl::FailedPreconditionError("the kernel offers no FUSE passthrough here");
+    status = absl::FailedPreconditionError(
+        MayRegisterBackingFiles() ? "the kernel offers no FUSE passthrough here"
+                                  : "it needs CAP_SYS_ADMIN in the initial user namespace");
   } else if (passthrough_store_ == nullptr) {
     // The daemon store stays until the passthrough store is known to work.
     std::unique_ptr<DataStore> daemon_store = std::move(resources_.store);
