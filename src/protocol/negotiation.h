@@ -33,7 +33,7 @@ struct RequestedCapabilities {
   bool writeback_cache = false;
   bool passthrough = false;  // excludes writeback_cache
   bool io_uring = false;     // the queues to register were made
-  bool posix_acl = true;  // the kernel then checks all permissions, whatever the mount options are
+  bool posix_acl = true;     // the kernel then checks all permissions, with all mount options
 };
 
 enum class CapabilityPolicy : uint8_t {

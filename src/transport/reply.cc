@@ -51,7 +51,7 @@ SendStatus Reply::Send(int error, size_t body_size, absl::Span<const ReadSink::P
   protocol::EncodeReplyHeader(id_, error, size, buffer_);
   delivery_ = sink_->Send(buffer_.first(protocol::kReplyHeaderSize + body_size), tail);
   if (delivery_ == SendStatus::kRefused) {
-    // Whatever the error of that message was, the caller must not wait forever. The outcome stays
+    // The caller must not wait forever, with any error of that message. The outcome stays
     // kRefused, because the kernel did not receive the contents of the reply.
     protocol::EncodeReplyHeader(id_, EIO, 0, buffer_);
     sink_->Send(buffer_.first(protocol::kReplyHeaderSize), {});

@@ -1,7 +1,7 @@
 // The answer to one request.
 //
 // The kernel lets the caller wait until the request is answered, and treats a second answer as an
-// error. A Reply therefore sends exactly one answer, whatever the code that holds it does.
+// error. A Reply therefore sends exactly one answer on every path of the code that holds it.
 
 #ifndef MEMFUSE_SRC_TRANSPORT_REPLY_H_
 #define MEMFUSE_SRC_TRANSPORT_REPLY_H_

@@ -73,7 +73,7 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Mount(const MountOptions& moun
 absl::StatusOr<std::unique_ptr<Session>> Session::Adopt(const AdoptOptions& adopt,
                                                         const SessionOptions& options,
                                                         FileSystem* fs) {
-  // Ownership is taken first, so that the descriptors are closed whatever error follows.
+  // Ownership is taken first, so that the descriptors are closed after each error that follows.
   std::vector<base::UniqueFd> descriptors;
   bool usable = !adopt.descriptors.empty();
   for (const int descriptor : adopt.descriptors) {

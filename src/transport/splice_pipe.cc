@@ -18,8 +18,8 @@ constexpr size_t kSlotBytes = 4096;
 // The number of sessions of one user whose pipes together stay within the soft limit.
 constexpr uint64_t kSharers = 16;
 
-// See kDefaultMaxWrite. The kernel requires room for the largest request, whatever the size of the
-// one that it delivers.
+// See kDefaultMaxWrite. The kernel requires room for the largest request, independent of the size
+// of the one that it delivers.
 size_t SlotsFor(size_t max_write) { return max_write / kSlotBytes + 2; }
 
 // The kernel rounds the number up to a power of two.

@@ -23,7 +23,7 @@ namespace {
 constexpr int kChildTimeoutMs = 30000;
 constexpr int kMomentMs = 30;
 
-// Removes a tree, whatever its permissions are.
+// Removes a tree, also one without permissions.
 void RemoveTree(int parent, const std::string& name) {
   if (unlinkat(parent, name.c_str(), 0) == 0 || errno == ENOENT) return;
   if (unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0) return;

@@ -27,7 +27,7 @@ timespec Clock(clockid_t clock) {
   return now;
 }
 
-// Sets an atime that the next read must move, whatever the other times are.
+// Sets an atime that the next read must move with any values of the other times.
 void MakeAtimeOld(const std::string& path) {
   const timespec times[2] = {{1000, 1}, {0, UTIME_OMIT}};
   ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW), 0);

@@ -60,7 +60,7 @@ std::vector<Sample> SessionSamples() {
         EXPECT_EQ(request.max_readahead, 0x00020000u);
         EXPECT_EQ(request.flags, uint64_t{FUSE_ASYNC_READ | FUSE_MAX_PAGES});
       }));
-  // Without INIT_EXT, the upper half of the flags has no meaning, whatever its value.
+  // Without INIT_EXT, the upper half of the flags has no meaning with any value.
   samples.push_back(MakeSample<InitRequest>(
       "InitWithoutExtension", FUSE_INIT, BytesOf(init), "", [](const InitRequest& request) {
         EXPECT_EQ(request.flags, uint64_t{FUSE_ASYNC_READ | FUSE_MAX_PAGES});

@@ -89,7 +89,7 @@ void Arena::NoteMapped(uint64_t area) const {
   }
   const size_t number = next_mapped_area_.fetch_add(1, std::memory_order_relaxed);
   // The places of the next kUnmappedAtOnce areas are vacated together. Another thread may have
-  // filled its place before, or may do so later: whatever area a place held is unmapped.
+  // filled its place before, or may do so later. The area that a place held is always unmapped.
   std::array<uint64_t, kUnmappedAtOnce + 1> old{};
   if (number % kUnmappedAtOnce == 0) {
     for (size_t i = 0; i < kUnmappedAtOnce; ++i) {

@@ -78,8 +78,8 @@ class Reclaim {
   // Waits until the space of inodes that were removed before the call is free, or until `enough`
   // returns true. `owner` is the uid whose operation found no space. `blocking` is the
   // BlockingObserver of the calling thread and may be null. Returns false without waiting if there
-  // is nothing to wait for. Returns true after a wait, whatever its outcome, and without waiting if
-  // kMaxWaiters operations already wait. It is called without locks.
+  // is nothing to wait for. Returns true after each wait, also after one that timed out, and
+  // without waiting if kMaxWaiters operations already wait. It is called without locks.
   //
   // Guarantee: true means that one of the following is the case: `enough` returned true; for each
   // owner, as many inodes are gone as were counted when the call began, and the reclaim thread has
