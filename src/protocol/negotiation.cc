@@ -154,8 +154,10 @@ Result<InitReply> Negotiate(const InitRequest& request, const RequestedCapabilit
   for (const InitFlag& flag : kFlags) {
     if (Wanted(flag, requested)) parameters.flags |= flag.bit & request.flags;
   }
-  if (PassesThrough(parameters)) {
-    parameters.flags &= ~(wire::kInitAtomicOTrunc | wire::kInitAsyncDio);
+  for (const InitFlag& flag : kFlags) {
+    const bool excluded =
+        flag.policy == CapabilityPolicy::kNotPassthrough && PassesThrough(parameters);
+    if (excluded) parameters.flags &= ~flag.bit;
   }
   // The kernel rejects ALLOW_IDMAP without default_permissions, which POSIX_ACL turns on.
   if ((parameters.flags & wire::kInitPosixAcl) == 0) parameters.flags &= ~wire::kInitAllowIdmap;

@@ -85,7 +85,7 @@ constexpr OpcodeInfo kTable[] = {
      "Regular files are always ready: after one ENOSYS the kernel says so itself."},
     {Opcode::kNotifyReply, "NOTIFY_REPLY", Disposition::kIgnore, wire::kNotifyReplyInSize,
      "The answer to a NOTIFY_RETRIEVE, which is never sent. It is no request: an answer would go "
-     "to whatever request has that id."},
+     "to the request that has that id."},
     {Opcode::kBatchForget, "BATCH_FORGET", Disposition::kNoReply, sizeof(wire::BatchForgetIn),
      "Many FORGETs in one."},
     {Opcode::kFallocate, "FALLOCATE", Disposition::kServe, sizeof(wire::FallocateIn),
