@@ -21,13 +21,30 @@ read -r -a ctest_args <<<"${CTEST_ARGS:-}"
 no_tests=error
 if [[ ${#ctest_args[@]} -gt 0 ]]; then no_tests=ignore; fi
 failed=()
+failed_tests=()
+durations=()
 
 # step NAME COMMAND...: continues after a failure, so that one run shows all failures.
 step() {
-  local name=$1
+  local name=$1 started=$SECONDS
   shift
   say "== $name"
   "$@" || failed+=("$name")
+  durations+=("$(printf '%5.1f min  %s' "$(((SECONDS - started) / 6))e-1" "$name")")
+}
+
+# summary: prints what each step took and which tests failed. Its status is that of the whole run.
+summary() {
+  echo "duration of each step:"
+  printf '  %s\n' "${durations[@]}"
+  if [[ ${#failed[@]} -eq 0 ]]; then return 0; fi
+  echo "these steps failed:"
+  printf '  %s\n' "${failed[@]}"
+  if [[ ${#failed_tests[@]} -gt 0 ]]; then
+    echo "these tests failed:"
+    printf '  %s\n' "${failed_tests[@]}"
+  fi
+  return 1
 }
 
 # Only root can mount, and hide devices from the program.
@@ -36,10 +53,17 @@ if [[ $(id -u) -ne 0 ]]; then privileged=(as_root); fi
 
 # run_tests PRESET JOBS [ctest arguments...]
 run_tests() {
-  local preset=$1 jobs=$2
+  local preset=$1 jobs=$2 name log=$root/build/$1/Testing/Temporary/LastTestsFailed.log
   shift 2
-  "${privileged[@]}" "${wrapper[@]}" ctest --test-dir "$root/build/$preset" --output-on-failure \
-    --no-tests=$no_tests --parallel "$jobs" "$@" "${ctest_args[@]}"
+  "${privileged[@]}" rm -f "$log"
+  if "${privileged[@]}" "${wrapper[@]}" ctest --test-dir "$root/build/$preset" \
+    --output-on-failure --no-tests=$no_tests --parallel "$jobs" "$@" "${ctest_args[@]}"; then
+    return 0
+  fi
+  if [[ -r $log ]]; then
+    while IFS=: read -r _ name; do failed_tests+=("$preset: $name"); done <"$log"
+  fi
+  return 1
 }
 
 # run_in_process PRESET [ctest arguments...]: runs tests that do not mount, in parallel.
@@ -95,10 +119,5 @@ if [[ ${#ctest_args[@]} -eq 0 ]]; then
   step "packages: installation" test_packages_installed
 fi
 step "release: tests in one process" run_in_process release
-if [[ ${#failed[@]} -gt 0 ]]; then
-  say "FAILED until here:"
-  printf '  %s\n' "${failed[@]}" >&2
-fi
-say "== release: tests on mounts"
-run_tests release "${CTEST_JOBS:-1}" --label-regex mount || exit 1
-[[ ${#failed[@]} -eq 0 ]]
+step "release: tests on mounts" run_tests release "${CTEST_JOBS:-1}" --label-regex mount
+summary
