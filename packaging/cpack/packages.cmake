@@ -27,6 +27,10 @@ set(CPACK_PACKAGE_CONTACT "The memfuse maintainers <maintainers@memfuse.invalid>
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "file system in RAM, served over FUSE")
 file(READ ${CMAKE_CURRENT_LIST_DIR}/description.txt description)
 string(STRIP "${description}" description)
+# cpack does not escape the text in its configuration.
+if(description MATCHES "[\";\\]")
+  message(FATAL_ERROR "description.txt may contain no quotation mark, semicolon or backslash")
+endif()
 set(debug_summary "debug information for memfuse")
 set(debug_description "What debuggers need to know about the programs of memfuse.")
 set(CPACK_PACKAGING_INSTALL_PREFIX ${CMAKE_INSTALL_PREFIX})
