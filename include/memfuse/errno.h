@@ -90,12 +90,13 @@ class [[nodiscard]] Result<void> {
 #define MEMFUSE_CONCAT(a, b) MEMFUSE_CONCAT_INNER(a, b)
 
 // Example: MEMFUSE_ASSIGN_OR_RETURN(auto entry, Lookup(...));
-// NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration takes no parentheses
+// NOLINTBEGIN(bugprone-macro-parentheses): a declaration takes no parentheses
 #define MEMFUSE_ASSIGN_OR_RETURN(declaration, expression)        \
   auto MEMFUSE_CONCAT(memfuse_result_, __LINE__) = (expression); \
   if (!MEMFUSE_CONCAT(memfuse_result_, __LINE__).ok())           \
     return MEMFUSE_CONCAT(memfuse_result_, __LINE__).error();    \
   declaration = *std::move(MEMFUSE_CONCAT(memfuse_result_, __LINE__))
+// NOLINTEND(bugprone-macro-parentheses)
 
 }  // namespace memfuse
 

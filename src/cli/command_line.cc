@@ -12,9 +12,9 @@
 namespace memfuse::cli {
 namespace {
 
-class Parser {
+class FlagParser {
  public:
-  explicit Parser(absl::Span<const std::string> arguments) : rest_(arguments) {}
+  explicit FlagParser(absl::Span<const std::string> arguments) : rest_(arguments) {}
 
   absl::StatusOr<std::vector<std::string>> Parse() {
     while (!rest_.empty()) {
@@ -67,7 +67,7 @@ class Parser {
 }  // namespace
 
 absl::StatusOr<std::vector<std::string>> ParseCommandLine(absl::Span<const std::string> arguments) {
-  return Parser(arguments).Parse();
+  return FlagParser(arguments).Parse();
 }
 
 }  // namespace memfuse::cli

@@ -4,10 +4,10 @@
 #include <sched.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "src/base/error_text.h"
 #include "src/base/unique_fd.h"
 #include "src/cli/flags.h"
 #include "src/cli/mount_option_list.h"
@@ -20,9 +20,9 @@ namespace {
 // Options with a value. The value is the rest of the argument or the next argument.
 constexpr absl::string_view kWithValue = "oNt";
 
-class Parser {
+class CallParser {
  public:
-  explicit Parser(absl::Span<const std::string> arguments) : rest_(arguments) {}
+  explicit CallParser(absl::Span<const std::string> arguments) : rest_(arguments) {}
 
   absl::StatusOr<MountHelperCall> Parse() {
     std::vector<std::string> operands;
@@ -112,7 +112,7 @@ bool IsMountHelper(absl::string_view program) {
 }
 
 absl::StatusOr<MountHelperCall> ParseMountHelperCall(absl::Span<const std::string> arguments) {
-  return Parser(arguments).Parse();
+  return CallParser(arguments).Parse();
 }
 
 absl::Status ApplyMountHelperCall(const MountHelperCall& call) {
@@ -141,7 +141,7 @@ absl::Status EnterMountNamespace(const std::string& path) {
   if (file.valid() && setns(file.get(), CLONE_NEWNS) == 0) return absl::OkStatus();
   const int error = errno;
   const std::string sentence =
-      absl::StrCat("cannot enter the mount namespace ", path, ": ", strerror(error));
+      absl::StrCat("cannot enter the mount namespace ", path, ": ", base::ErrorText(error));
   if (error == EPERM || error == EACCES) return absl::PermissionDeniedError(sentence);
   return absl::FailedPreconditionError(sentence);
 }

@@ -20,7 +20,6 @@ constexpr int kMaxThreads = 512;
 // More workers than this are not faster in general: requests for one directory wait for each other
 // in the kernel, and each additional idle worker may be woken on a CPU with cold caches.
 constexpr int kMaxDefaultThreads = 8;
-constexpr uint64_t kPageSize = 4096;
 
 absl::Status Invalid(absl::string_view flag, absl::string_view value, absl::string_view problem) {
   return absl::InvalidArgumentError(absl::StrCat("--", flag, ": '", value, "' ", problem));

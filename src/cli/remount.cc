@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -19,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "memfuse/ioctl.h"
 #include "src/base/caller.h"
+#include "src/base/error_text.h"
 #include "src/base/unique_fd.h"
 #include "src/cli/flags.h"
 #include "src/cli/message.h"
@@ -67,7 +67,7 @@ absl::StatusOr<Mounted> LookAt(const std::string& operand) {
       base::UniqueFd(open(mounted.path.c_str(), O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC));
   if (!mounted.root.valid()) {
     return absl::FailedPreconditionError(
-        absl::StrCat("cannot open ", mounted.path, ": ", strerror(errno)));
+        absl::StrCat("cannot open ", mounted.path, ": ", base::ErrorText(errno)));
   }
   const int root = mounted.root.get();
   struct statfs type = {};
@@ -76,7 +76,7 @@ absl::StatusOr<Mounted> LookAt(const std::string& operand) {
   if (fstatfs(root, &type) != 0 || statx(root, "", AT_EMPTY_PATH, STATX_TYPE, &place) != 0 ||
       fstatvfs(root, &state) != 0) {
     return absl::FailedPreconditionError(
-        absl::StrCat("cannot look at ", mounted.path, ": ", strerror(errno)));
+        absl::StrCat("cannot look at ", mounted.path, ": ", base::ErrorText(errno)));
   }
   // A directory below the mount point is on the file system, but is not a mount point.
   const bool inside = (place.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0 &&
@@ -173,7 +173,7 @@ absl::Status SetLimits(const Mounted& mounted, const memfuse_limits& wanted) {
         absl::StrCat("--size: ", mounted.path, " cannot be made as small as '", FLAGS_size, "'"));
   }
   return absl::InternalError(
-      absl::StrCat("cannot change the limits of ", mounted.path, ": ", strerror(error)));
+      absl::StrCat("cannot change the limits of ", mounted.path, ": ", base::ErrorText(error)));
 }
 
 unsigned long WantedFlags(const Mounted& mounted) {  // NOLINT: mount(2)'s type
@@ -194,7 +194,7 @@ unsigned long WantedFlags(const Mounted& mounted) {  // NOLINT: mount(2)'s type
   return flags;
 }
 
-constexpr absl::string_view kFlags = "ro, nosuid, nodev, noexec or noatime of ";
+constexpr absl::string_view kMountFlagsOf = "ro, nosuid, nodev, noexec or noatime of ";
 
 absl::Status SetMountFlags(const Mounted& mounted,
                            unsigned long flags) {  // NOLINT: mount(2)'s type
@@ -208,18 +208,18 @@ absl::Status SetMountFlags(const Mounted& mounted,
     case EPERM:
     case EACCES:
       return absl::PermissionDeniedError(
-          absl::StrCat("not permitted to change ", kFlags, mounted.path));
+          absl::StrCat("not permitted to change ", kMountFlagsOf, mounted.path));
     default:
       return absl::InternalError(
-          absl::StrCat("cannot remount ", mounted.path, ": ", strerror(error)));
+          absl::StrCat("cannot remount ", mounted.path, ": ", base::ErrorText(error)));
   }
 }
 
 absl::Status SetAccessTimes(const Mounted& mounted, unsigned long flags) {  // NOLINT
   const __u32 keep = (flags & MS_NOATIME) == 0 ? 1 : 0;
   if (ioctl(mounted.root.get(), MEMFUSE_IOC_SET_ATIME, &keep) == 0) return absl::OkStatus();
-  return absl::InternalError(
-      absl::StrCat("cannot change the access times of ", mounted.path, ": ", strerror(errno)));
+  return absl::InternalError(absl::StrCat("cannot change the access times of ", mounted.path, ": ",
+                                          base::ErrorText(errno)));
 }
 
 }  // namespace
@@ -246,7 +246,7 @@ absl::Status Remount(const std::vector<std::string>& operands, const Machine& ma
   const bool access_times = ((flags ^ mounted->flags) & MS_NOATIME) != 0;
   if (flags != mounted->flags && !MaySetFlags()) {
     return absl::PermissionDeniedError(
-        absl::StrCat("only root may change ", kFlags, mounted->path));
+        absl::StrCat("only root may change ", kMountFlagsOf, mounted->path));
   }
 
   if (only_check) return absl::OkStatus();

@@ -24,7 +24,9 @@ void Notify(const std::string& assignments) {
 
 }  // namespace
 
-void ForgetServiceManager() { unsetenv("NOTIFY_SOCKET"); }
+void ForgetServiceManager() {
+  unsetenv("NOTIFY_SOCKET");  // NOLINT(concurrency-mt-unsafe): there are no other threads yet
+}
 
 void NotifyReady(absl::string_view status) {
   Notify(absl::StrCat("READY=1\nSTATUS=", OneLine(status)));
@@ -45,6 +47,7 @@ void NotifyFailure(absl::string_view sentence, int error) {
 bool StderrIsJournal() {
   // Device and inode of the journal stream. Processes whose stderr is redirected inherit the
   // variable as well.
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): no thread changes the environment
   const char* const stream = std::getenv("JOURNAL_STREAM");
   if (stream == nullptr) return false;
   const std::pair<absl::string_view, absl::string_view> halves = absl::StrSplit(stream, ':');

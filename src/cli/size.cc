@@ -10,8 +10,6 @@
 namespace memfuse::cli {
 namespace {
 
-constexpr uint64_t kPageSize = 4096;
-
 std::optional<uint64_t> ParsePercentage(absl::string_view text, uint64_t memory) {
   text.remove_suffix(1);
   const std::optional<uint64_t> percent = ParseNumber(text);

@@ -12,6 +12,8 @@
 
 namespace memfuse::cli {
 
+inline constexpr uint64_t kPageSize = 4096;
+
 // The largest --size: the address space of a process on x86-64 and arm64. More cannot be stored.
 inline constexpr uint64_t kMaxSize = uint64_t{1} << 47;
 

@@ -5,10 +5,10 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <cstring>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "src/base/error_text.h"
 
 namespace memfuse::mount {
 namespace {
@@ -46,7 +46,7 @@ absl::StatusOr<base::UniqueFd> OpenDevice() {
           "no permission to open /dev/fuse: it should have mode 0666, and a container needs "
           "'--device /dev/fuse'");
     default:
-      return absl::InternalError(absl::StrCat("cannot open /dev/fuse: ", strerror(errno)));
+      return absl::InternalError(absl::StrCat("cannot open /dev/fuse: ", base::ErrorText(errno)));
   }
 }
 
@@ -56,7 +56,7 @@ absl::StatusOr<base::UniqueFd> CloneDevice(int descriptor) {
   uint32_t source = static_cast<uint32_t>(descriptor);
   if (ioctl(clone->get(), kClone, &source) == 0) return clone;
   return absl::FailedPreconditionError(
-      absl::StrCat("cannot clone a descriptor of the FUSE connection: ", strerror(errno)));
+      absl::StrCat("cannot clone a descriptor of the FUSE connection: ", base::ErrorText(errno)));
 }
 
 Result<int32_t> RegisterBackingFile(int device, int descriptor) {

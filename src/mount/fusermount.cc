@@ -20,6 +20,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "src/base/error_text.h"
 #include "src/base/event.h"
 
 extern char** environ;
@@ -131,13 +132,13 @@ std::string OneLine(std::string text) {
 absl::StatusOr<FusermountResult> RunFusermount(const std::vector<std::string>& arguments) {
   int sockets[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) {
-    return absl::InternalError(absl::StrCat("cannot make a socket pair: ", strerror(errno)));
+    return absl::InternalError(absl::StrCat("cannot make a socket pair: ", base::ErrorText(errno)));
   }
   const base::UniqueFd ours(sockets[0]);
   base::UniqueFd theirs(sockets[1]);
   int pipes[2];
   if (pipe2(pipes, O_CLOEXEC) != 0) {
-    return absl::InternalError(absl::StrCat("cannot make a pipe: ", strerror(errno)));
+    return absl::InternalError(absl::StrCat("cannot make a pipe: ", base::ErrorText(errno)));
   }
   const base::UniqueFd error_reader(pipes[0]);
   base::UniqueFd error_writer(pipes[1]);
@@ -149,7 +150,8 @@ absl::StatusOr<FusermountResult> RunFusermount(const std::vector<std::string>& a
         "fusermount3, which mounts for users other than root, is not installed (package fuse3)");
   }
   if (spawned != 0) {
-    return absl::InternalError(absl::StrCat("cannot start fusermount3: ", strerror(spawned)));
+    return absl::InternalError(
+        absl::StrCat("cannot start fusermount3: ", base::ErrorText(spawned)));
   }
   theirs.reset();
   error_writer.reset();

@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -17,6 +16,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "src/base/error_text.h"
 #include "src/mount/device.h"
 #include "src/mount/device_path.h"
 #include "src/mount/fusermount.h"
@@ -70,9 +70,10 @@ absl::StatusOr<std::optional<base::UniqueFd>> MountDirectly(const MountOptions& 
           "the kernel has no FUSE: load the module with 'modprobe fuse'");
     case EACCES:
       return absl::PermissionDeniedError(
-          absl::StrCat("not permitted to mount on ", path, ": ", strerror(error)));
+          absl::StrCat("not permitted to mount on ", path, ": ", base::ErrorText(error)));
     default:
-      return absl::InternalError(absl::StrCat("cannot mount on ", path, ": ", strerror(error)));
+      return absl::InternalError(
+          absl::StrCat("cannot mount on ", path, ": ", base::ErrorText(error)));
   }
 }
 
@@ -133,7 +134,7 @@ absl::StatusOr<std::string> CheckMountPoint(const std::string& path) {
             absl::StrCat("no permission to look at mount point ", path));
       default:
         return absl::InternalError(
-            absl::StrCat("cannot look at mount point ", path, ": ", strerror(error)));
+            absl::StrCat("cannot look at mount point ", path, ": ", base::ErrorText(error)));
     }
   }
   if (!S_ISDIR(status.stx_mode)) {
@@ -142,7 +143,7 @@ absl::StatusOr<std::string> CheckMountPoint(const std::string& path) {
   const std::unique_ptr<char, decltype(&free)> real(realpath(path.c_str(), nullptr), &free);
   if (real == nullptr) {
     return absl::InternalError(
-        absl::StrCat("cannot resolve mount point ", path, ": ", strerror(errno)));
+        absl::StrCat("cannot resolve mount point ", path, ": ", base::ErrorText(errno)));
   }
   return std::string(real.get());
 }

@@ -7,13 +7,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "src/base/error_text.h"
 #include "src/base/unique_fd.h"
 #include "src/mount/fusermount.h"
 #include "src/mount/probe_mount.h"
@@ -95,7 +95,7 @@ int MountPoint::TryUnmount(bool lazy, std::string* sentence) const {
   if (!by_helper_) {
     if (umount2(path_.c_str(), UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0) return 0;
     const int error = errno;
-    *sentence = absl::StrCat("cannot unmount ", path_, ": ", strerror(error));
+    *sentence = absl::StrCat("cannot unmount ", path_, ": ", base::ErrorText(error));
     if (error != EPERM) return error;
   }
   const absl::StatusOr<FusermountResult> helper = RunFusermount({lazy ? "-uz" : "-u", "--", path_});
@@ -105,7 +105,7 @@ int MountPoint::TryUnmount(bool lazy, std::string* sentence) const {
   }
   if (helper->succeeded) return 0;
   *sentence = helper->error_text;
-  return absl::StrContains(helper->error_text, strerror(EBUSY)) ? EBUSY : EPERM;
+  return absl::StrContains(helper->error_text, base::ErrorText(EBUSY)) ? EBUSY : EPERM;
 }
 
 absl::Status MountPoint::Unmount(absl::Time busy_until, bool connection_ended) const {

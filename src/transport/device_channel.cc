@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "src/base/error_text.h"
 #include "src/base/memory_guard.h"
 #include "src/protocol/decode.h"
 #include "src/protocol/encode.h"
@@ -174,7 +175,7 @@ ReceiveStatus DeviceChannel::Receive() {
           retry_.Wait("cannot read requests", error);
         } else {
           base::WithMemory(
-              [error] { LOG(ERROR) << "cannot read requests: " << std::strerror(error); });
+              [error] { LOG(ERROR) << "cannot read requests: " << base::ErrorText(error); });
           return ReceiveStatus::kFailed;
         }
         continue;

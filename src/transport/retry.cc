@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
+#include "src/base/error_text.h"
 #include "src/base/memory_guard.h"
 
 namespace memfuse::transport {
@@ -43,7 +43,7 @@ void Retry::Wait(const char* what, int error) {
   if (wait_ms_ == 0 && now.tv_sec >= next_log_s_) {
     next_log_s_ = now.tv_sec + kLogInterval;
     base::WithMemory(
-        [&] { LOG(WARNING) << what << ": " << std::strerror(error) << "; trying again"; });
+        [&] { LOG(WARNING) << what << ": " << base::ErrorText(error) << "; trying again"; });
   }
   wait_ms_ = std::min(std::max(2 * wait_ms_, 1), kLongestWait);
   poll(nullptr, 0, wait_ms_);

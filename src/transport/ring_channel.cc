@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "src/base/error_text.h"
 #include "src/base/memory_guard.h"
 #include "src/protocol/decode.h"
 #include "src/protocol/encode.h"
@@ -67,7 +68,7 @@ absl::StatusOr<std::unique_ptr<RingChannel>> RingChannel::Make(int device, int q
                                                                const std::atomic<bool>* stop) {
   std::unique_ptr<RingChannel> channel(new RingChannel(device, queue, stop));
   if (const int error = io_uring_queue_init(kEntries, &channel->ring_, kSetupFlags); error != 0) {
-    const std::string text = absl::StrCat("io_uring: ", std::strerror(-error));
+    const std::string text = absl::StrCat("io_uring: ", base::ErrorText(-error));
     if (error == -ENOMEM || error == -EMFILE || error == -ENFILE) {
       return absl::ResourceExhaustedError(text);
     }
@@ -159,7 +160,7 @@ ReceiveStatus RingChannel::Receive() {
       --registered_;
       if (!ended && (registered_ == 0 || entries_[entry]->command == kCommandCommitAndFetch)) {
         base::WithMemory([&] {
-          LOG(ERROR) << "io_uring: queue " << queue_ << " failed: " << std::strerror(-result);
+          LOG(ERROR) << "io_uring: queue " << queue_ << " failed: " << base::ErrorText(-result);
         });
         return ReceiveStatus::kFailed;
       }
@@ -167,7 +168,7 @@ ReceiveStatus RingChannel::Receive() {
       if (!ended) {
         base::WithMemory([&] {
           LOG_FIRST_N(WARNING, 1) << "io_uring: an entry of queue " << queue_
-                                  << " is lost: " << std::strerror(-result) << " (said once)";
+                                  << " is lost: " << base::ErrorText(-result) << " (said once)";
         });
       }
     }
@@ -187,7 +188,7 @@ ReceiveStatus RingChannel::Receive() {
       set_interruptible(false);
     } else if (submitted != -EINTR) {
       base::WithMemory([&] {
-        LOG(ERROR) << "io_uring: cannot wait for requests: " << std::strerror(-submitted);
+        LOG(ERROR) << "io_uring: cannot wait for requests: " << base::ErrorText(-submitted);
       });
       return ReceiveStatus::kFailed;
     }

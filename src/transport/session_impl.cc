@@ -178,7 +178,7 @@ absl::Status SessionImpl::AddWorkerLocked(Worker::Role role) {
     mu_.AssertHeld();
     if (channels_.size() > 1) channels_.pop_back();
   };
-  const absl::Status started = StartWorkerLocked(*channel, role, &spare_workers_);
+  absl::Status started = StartWorkerLocked(*channel, role, &spare_workers_);
   if (started.ok()) std::move(close).Cancel();
   return started;
 }

@@ -6,13 +6,13 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <mutex>
 #include <new>
 #include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "src/base/error_text.h"
 #include "src/base/mutex.h"
 #include "src/base/thread_name.h"
 
@@ -75,7 +75,7 @@ absl::Status Worker::Start() {
   pthread_sigmask(SIG_SETMASK, &previous, nullptr);
   if (error == 0) return absl::OkStatus();
   return absl::ResourceExhaustedError(
-      absl::StrCat("cannot start worker thread ", index_, ": ", std::strerror(error)));
+      absl::StrCat("cannot start worker thread ", index_, ": ", base::ErrorText(error)));
 }
 
 void Worker::Interrupt() {

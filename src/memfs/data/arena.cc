@@ -7,13 +7,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <iterator>
 #include <new>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "src/base/error_text.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -39,7 +39,7 @@ absl::StatusOr<std::unique_ptr<Arena>> Arena::Make(Budget* budget, base::UniqueF
   if (!file.valid()) file = base::UniqueFd(memfd_create("memfuse-arena", MFD_CLOEXEC));
   if (!file.valid()) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("cannot make the memory file for file data: ", std::strerror(errno)));
+        absl::StrCat("cannot make the memory file for file data: ", base::ErrorText(errno)));
   }
   return std::unique_ptr<Arena>(new Arena(std::move(file), budget));
 }

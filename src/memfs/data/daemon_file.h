@@ -207,6 +207,7 @@ class DaemonFile final : public FileData {
   Budget* budget() const { return arena_->budget(); }
 
   Large* large() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): flags and pointer share the word
     return (content_ & kLarge) != 0 ? reinterpret_cast<Large*>(content_ & ~kFlags) : nullptr;
   }
   // Null until a page is needed for the first time.
@@ -223,6 +224,7 @@ class DaemonFile final : public FileData {
   // A malloc(3) block, or null.
   char* inline_data() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
     Large* const found = large();
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): as above
     return found == nullptr ? reinterpret_cast<char*>(content_ & ~kFlags) : found->inline_data;
   }
   void set_inline_data(char* inline_data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {

@@ -10,10 +10,10 @@
 #include <cerrno>
 #include <cinttypes>
 #include <cstdio>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "src/base/error_text.h"
 #include "src/memfs/data/arena.h"
 #include "src/memfs/data/passthrough_file.h"
 #include "src/memfs/tree/inode.h"
@@ -34,7 +34,7 @@ uint64_t StepFor(uint64_t limit) {
 
 // The status for a system call that failed on an existing tmpfs.
 absl::Status FromErrno(absl::string_view what, int error) {
-  return absl::ResourceExhaustedError(absl::StrCat(what, ": ", std::strerror(error)));
+  return absl::ResourceExhaustedError(absl::StrCat(what, ": ", base::ErrorText(error)));
 }
 
 // Allocates nothing, because destructors call it.
@@ -117,7 +117,7 @@ absl::Status PassthroughStore::UseBackingFiles(BackingFiles* backing) {
     return absl::FailedPreconditionError(
         id.error().value() == EPERM ? "it needs CAP_SYS_ADMIN in the initial user namespace"
                                     : absl::StrCat("the kernel refuses backing files: ",
-                                                   std::strerror(id.error().value())));
+                                                   base::ErrorText(id.error().value())));
   }
   backing->Unregister(*id);
   backing_.store(backing);

@@ -9,11 +9,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "src/base/error_text.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -148,7 +148,7 @@ absl::StatusOr<base::UniqueFd> ToStatus(const Outcome& outcome, const Settings& 
     }
     return "a private tmpfs cannot be made";
   }();
-  const std::string why = absl::StrCat(text, ": ", std::strerror(outcome.error));
+  const std::string why = absl::StrCat(text, ": ", base::ErrorText(outcome.error));
   switch (outcome.error) {
     case EPERM:
     case EACCES:

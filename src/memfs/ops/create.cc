@@ -100,7 +100,7 @@ Result<InodeRef> MemFs::NewInode(const RequestContext& context, const Directory&
     default:
       made = new Inode(&resources_, ino, type, now, std::move(space));
   }
-  const auto inode = InodeRef::Adopt(made);
+  auto inode = InodeRef::Adopt(made);
   MEMFUSE_RETURN_IF_ERROR(InheritFrom(parent, context, node, now, made));
   return inode;
 }

@@ -56,7 +56,7 @@ inline bool IsShortlyBefore(Timestamp stamp, Timestamp other) {
 // Whether a read moves atime under the mount option relatime: atime is not after mtime or not after
 // ctime, or it is at least a day old.
 inline bool RelatimeIsDue(const Times& times, Timestamp now) {
-  constexpr int64_t kDay = 24 * 60 * 60;
+  constexpr int64_t kDay = int64_t{24} * 60 * 60;
   return times.atime <= times.mtime || times.atime <= times.ctime ||
          now.seconds - times.atime.seconds >= kDay;
 }
