@@ -12,10 +12,10 @@ build_packages=(
   fuse3 ca-certificates
 )
 
-# In addition: for the thread-safety analysis, and the programs that the tests run on a mount.
+# In addition: compilers and checkers of the code, and the programs that the tests run on a mount.
 # shellcheck disable=SC2034
 test_packages=(
-  clang ccache libbenchmark-dev
+  clang clang-format clang-tidy ccache flake8 libbenchmark-dev libclang-rt-dev shellcheck
   acl attr e2fsprogs fio git libcap2-bin man-db mandoc mount procps psmisc python3 python3-yaml
   rsync sqlite3 strace systemd util-linux zsh
 )
@@ -97,8 +97,9 @@ configure() {
 build() {
   local preset=$1 targets=()
   shift
-  # Without these settings ccache does not cache files that use a precompiled header.
-  export CCACHE_SLOPPINESS=pch_defines,time_macros
+  # Without these settings ccache does not cache files that use a precompiled header, nor reuse what
+  # another checkout, or the build of another package, has compiled.
+  export CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
   if [[ $# -gt 0 ]]; then targets=(--target "$@"); fi
   if [[ ! -e $root/build/$preset/build.ninja ]]; then
     configure "$preset" || return 1

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Prints the existing memfuse mounts. They stay usable without the program file that started them.
 name_served_mounts() {
   [ -r /proc/self/mountinfo ] || return 0

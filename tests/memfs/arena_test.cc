@@ -237,7 +237,7 @@ TEST_F(ArenaTest, TheMappingAddsLittleToTheResidentSetSize) {
   const std::vector<PageNumber> pages = Allocate(kPages);
   for (const PageNumber page : pages) Fill(page, 'x');
   constexpr size_t kStep = 256;  // the largest READ
-  constexpr uint64_t kMax = (20 << 20) / kPageSize;
+  constexpr uint64_t kMaxResident = (20 << 20) / kPageSize;
   const auto look = [&](size_t i) {
     const absl::Span<const char> found = arena_->Map(pages[i], 0, kStep * kPageSize);
     EXPECT_EQ(std::count(found.begin(), found.end(), 'x'), kStep * kPageSize);
@@ -250,12 +250,12 @@ TEST_F(ArenaTest, TheMappingAddsLittleToTheResidentSetSize) {
   const uint64_t before = shared_pages();
   for (size_t i = 0; i < kPages; i += kStep) {
     look(i);
-    ASSERT_LT(shared_pages(), before + kMax) << "after " << i << " pages";
+    ASSERT_LT(shared_pages(), before + kMaxResident) << "after " << i << " pages";
   }
   EXPECT_GT(shared_pages(), before + kStep) << "what was read last can be read again";
   for (size_t i = kPages; i > 0; i -= kStep) {
     look(i - kStep);
-    ASSERT_LT(shared_pages(), before + kMax);
+    ASSERT_LT(shared_pages(), before + kMaxResident);
   }
   arena_->ForgetMappings();
   EXPECT_LT(shared_pages(), before + kStep);

@@ -232,7 +232,6 @@ TEST(DecodeHeader, CountsSeparateData) {
 
 // A WRITE decodes to the same request, wherever its data is.
 TEST(DecodeWrite, TakesSeparateData) {
-  const ConnectionParameters parameters;
   for (const Sample& sample : AllSamples()) {
     const ExactBuffer whole(sample.message);
     const RequestHeader header = *DecodeHeader(whole.span());

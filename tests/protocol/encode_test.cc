@@ -178,7 +178,7 @@ TEST(EncodeStatx, SplitsDeviceNumbersAsTheKernelPacksThem) {
 
 TEST(EncodeOpen, EachResultIsOneFlag) {
   const auto body = [](OpenResult result) {
-    result.handle = FileHandle{0x0102030405060708};
+    result.handle = FileHandle{kHandle};
     return BodyOf([&result](auto out) { return EncodeOpen(result, out); });
   };
   const auto with = [](bool OpenResult::*member) {
@@ -186,7 +186,6 @@ TEST(EncodeOpen, EachResultIsOneFlag) {
     result.*member = true;
     return result;
   };
-  constexpr uint64_t kHandle = 0x0102030405060708;
   EXPECT_EQ(body({}), OpenOut(kHandle, 0, 0));
   EXPECT_EQ(body(with(&OpenResult::direct_io)), OpenOut(kHandle, FOPEN_DIRECT_IO, 0));
   EXPECT_EQ(body(with(&OpenResult::keep_cache)), OpenOut(kHandle, FOPEN_KEEP_CACHE, 0));

@@ -24,6 +24,8 @@ inline constexpr uint64_t kNode = 0x1112131415161718;
 inline constexpr uint32_t kUid = 0x21222324;
 inline constexpr uint32_t kGid = 0x31323334;
 inline constexpr uint32_t kPid = 0x41424344;
+// The file handle in arguments that contain one.
+inline constexpr uint64_t kHandle = 0x6162636465666768;
 
 template <typename T>
 std::string BytesOf(const T& value) {

@@ -3,8 +3,6 @@
 namespace memfuse::protocol {
 namespace {
 
-constexpr uint64_t kHandle = 0x6162636465666768;
-
 // Every field is filled. A field that `valid` does not name must not be decoded.
 fuse_setattr_in SetattrArguments(uint32_t valid) {
   fuse_setattr_in in{};

@@ -3,7 +3,6 @@
 namespace memfuse::protocol {
 namespace {
 
-constexpr uint64_t kHandle = 0x6162636465666768;
 constexpr uint64_t kOffset = 0x2122232425262728;
 constexpr uint32_t kFlags = 0x01020304;
 

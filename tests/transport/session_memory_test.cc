@@ -21,8 +21,6 @@ using test::AllocationFailure;
 // Each failure costs a descriptor, because a socket cannot be cloned.
 constexpr size_t kDescriptors = 60;
 
-std::string LongMessage(uint64_t id) { return Message(FUSE_FALLOCATE, id, std::string(32, '\0')); }
-
 // The allocation number `failing` of a FALLOCATE fails during its BeginBlocking.
 class StarvedFileSystem final : public FakeFileSystem {
  public:
@@ -62,7 +60,7 @@ TEST_P(SessionMemoryTest, ContinuesWithoutASpareWorkerThatCannotBeStarted) {
   for (fs_.failing = 1; Workers() == 1; ++fs_.failing) {
     ASSERT_LT(id, kDescriptors);
     ++id;
-    ASSERT_EQ(kernel_->Ask(0, LongMessage(id)).id, id);
+    ASSERT_EQ(kernel_->Ask(0, FallocateMessage(id)).id, id);
   }
   EXPECT_GT(id, 3u);
   session_->Stop();

@@ -15,9 +15,6 @@
 namespace memfuse::transport {
 namespace {
 
-// FALLOCATE, a long operation of FakeFileSystem.
-std::string LongMessage(uint64_t id) { return Message(FUSE_FALLOCATE, id, std::string(32, '\0')); }
-
 class SessionSpareWorkersTest : public testing::Test {
  protected:
   SessionSpareWorkersTest() {
@@ -44,7 +41,7 @@ class SessionSpareWorkersTest : public testing::Test {
   // requests 1 to 3.
   void MakeSpareWorkerIdle() {
     release_ = false;
-    kernel_->Send(0, LongMessage(1));
+    kernel_->Send(0, FallocateMessage(1));
     EXPECT_EQ(kernel_->Ask(1, GetattrMessage(2)).id, 2u);
     release_ = true;
     EXPECT_EQ(kernel_->Receive(0).id, 1u);
@@ -60,7 +57,7 @@ class SessionSpareWorkersTest : public testing::Test {
 
 TEST_F(SessionSpareWorkersTest, OtherRequestsAreServedDuringALongOperation) {
   Begin(2);
-  kernel_->Send(0, LongMessage(1));
+  kernel_->Send(0, FallocateMessage(1));
   for (uint64_t id = 2; id < 10; ++id) EXPECT_EQ(kernel_->Ask(1, GetattrMessage(id)).error, 0);
   EXPECT_FALSE(kernel_->Readable(0, 0));
   EXPECT_EQ(session_->WorkerRequestCounts().size(), 2u);
@@ -80,7 +77,7 @@ TEST_F(SessionSpareWorkersTest, ASpareWorkerServesAtMostOneRequestAfterwards) {
   }
   EXPECT_FALSE(kernel_->Readable(1, 50));
   // The next long operation uses the same spare worker.
-  EXPECT_EQ(kernel_->Ask(0, LongMessage(6)).id, 6u);
+  EXPECT_EQ(kernel_->Ask(0, FallocateMessage(6)).id, 6u);
   EXPECT_TRUE(kernel_->Readable(1, 20000));
   EXPECT_EQ(session_->WorkerRequestCounts().size(), 2u);
 }
@@ -89,13 +86,13 @@ TEST_F(SessionSpareWorkersTest, ALongOperationContinuesWithoutASpareWorker) {
   // A socket cannot be cloned.
   Begin(1);
   release_ = true;
-  for (uint64_t id = 1; id < 5; ++id) EXPECT_EQ(kernel_->Ask(0, LongMessage(id)).error, 0);
+  for (uint64_t id = 1; id < 5; ++id) EXPECT_EQ(kernel_->Ask(0, FallocateMessage(id)).error, 0);
   EXPECT_EQ(session_->WorkerRequestCounts().size(), 1u);
 }
 
 TEST_F(SessionSpareWorkersTest, StopsWhileSpareWorkersServeOrWait) {
   Begin(2);
-  kernel_->Send(0, LongMessage(1));
+  kernel_->Send(0, FallocateMessage(1));
   EXPECT_EQ(kernel_->Ask(1, GetattrMessage(2)).id, 2u);
   std::thread stopper([&] { session_->Stop(); });
   absl::SleepFor(absl::Milliseconds(20));

@@ -40,6 +40,11 @@ inline std::string GetattrMessage(uint64_t id) {
   return Message(FUSE_GETATTR, id, Bytes(fuse_getattr_in{}));
 }
 
+// A long operation of FakeFileSystem.
+inline std::string FallocateMessage(uint64_t id) {
+  return Message(FUSE_FALLOCATE, id, Bytes(fuse_fallocate_in{}));
+}
+
 inline std::string LookupMessage(uint64_t id, const std::string& name) {
   return Message(FUSE_LOOKUP, id, Name(name));
 }
