@@ -195,6 +195,17 @@ void Conformance::TearDown() {
   EXPECT_FALSE(Exists(directory_)) << "the case left something that cannot be removed";
 }
 
+int OpenErrno(const std::string& path, int flags, mode_t mode) {
+  const UniqueFd fd(open(path.c_str(), flags | O_CLOEXEC, mode));
+  return fd.valid() ? 0 : errno;
+}
+
+void Remove(const std::string& path) {
+  if (unlink(path.c_str()) != 0) {
+    ASSERT_EQ(rmdir(path.c_str()), 0) << path;
+  }
+}
+
 UniqueFd Open(const std::string& path, int flags, mode_t mode) {
   UniqueFd fd(open(path.c_str(), flags | O_CLOEXEC, mode));
   EXPECT_TRUE(fd.valid()) << "open " << path << ": " << std::strerror(errno);

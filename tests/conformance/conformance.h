@@ -134,6 +134,10 @@ void Give(const std::string& path, const User& user);  // chown(2), not followin
 std::string ReadFile(const std::string& path);
 // open(2). An error fails the test.
 UniqueFd Open(const std::string& path, int flags, mode_t mode = 0644);
+// The same, and close(2). Returns 0 or the errno.
+int OpenErrno(const std::string& path, int flags, mode_t mode = 0644);
+// unlink(2) or, for a directory, rmdir(2). An error fails the test.
+void Remove(const std::string& path);
 struct stat Stat(const std::string& path);               // follows
 struct stat LStat(const std::string& path);              // does not
 bool Exists(const std::string& path);                    // lstat succeeds

@@ -133,19 +133,21 @@ class IdmappedMountTest : public Conformance {
                             : std::vector<::memfuse::conformance::FileSystemUnderTest>()), \
       ::memfuse::conformance::NameOf)
 
-struct Ids {
+struct OwnerIds {
   uid_t uid;
   gid_t gid;
-  friend bool operator==(const Ids& a, const Ids& b) { return a.uid == b.uid && a.gid == b.gid; }
-  friend std::ostream& operator<<(std::ostream& out, const Ids& ids) {
+  friend bool operator==(const OwnerIds& a, const OwnerIds& b) {
+    return a.uid == b.uid && a.gid == b.gid;
+  }
+  friend std::ostream& operator<<(std::ostream& out, const OwnerIds& ids) {
     return out << ids.uid << ":" << ids.gid;
   }
 };
-inline Ids Owner(const std::string& path) {
+inline OwnerIds Owner(const std::string& path) {
   const struct stat s = LStat(path);
   return {s.st_uid, s.st_gid};
 }
-inline Ids IdsOf(const User& user) { return {user.uid, user.gid}; }
+inline OwnerIds IdsOf(const User& user) { return {user.uid, user.gid}; }
 
 inline int OpenToRead(const char* path) { return ErrnoOf(open(path, O_RDONLY | O_CLOEXEC)); }
 

@@ -17,9 +17,9 @@ TEST_P(IdmappedMount, ShowsOwnersAsItMapsThem) {
   EXPECT_EQ(Owner("m/f"), IdsOf(Mapped(kAlice)));
   EXPECT_EQ(Owner("d/f"), IdsOf(kAlice));
   ASSERT_EQ(chown("d/f", 0, kIds - 1), 0);
-  EXPECT_EQ(Owner("m/f"), (Ids{kShift, kShift + kIds - 1}));
+  EXPECT_EQ(Owner("m/f"), (OwnerIds{kShift, kShift + kIds - 1}));
   ASSERT_EQ(chown("d/f", kIds, kShift), 0);
-  EXPECT_EQ(Owner("m/f"), (Ids{kOverflowId, kOverflowId}));
+  EXPECT_EQ(Owner("m/f"), (OwnerIds{kOverflowId, kOverflowId}));
   // Listings with attributes, and by descriptor.
   const UniqueFd fd = Open("m/f", O_RDONLY);
   ASSERT_EQ(fchown(Open("d/f", O_RDONLY).get(), kBob.uid, kAlice.gid), 0);
@@ -151,16 +151,16 @@ TEST_P(IdmappedMount, TheMappedOwnerMayChangeAttributes) {
 TEST_P(IdmappedMount, ChownTakesMappedIds) {
   MakeFile("d/f");
   ASSERT_EQ(chown("m/f", kBob.uid + kShift, kAlice.gid + kShift), 0);
-  EXPECT_EQ(Owner("d/f"), (Ids{kBob.uid, kAlice.gid}));
+  EXPECT_EQ(Owner("d/f"), (OwnerIds{kBob.uid, kAlice.gid}));
   ASSERT_EQ(chown("m/f", static_cast<uid_t>(-1), kShift), 0);
-  EXPECT_EQ(Owner("d/f"), (Ids{kBob.uid, 0}));
+  EXPECT_EQ(Owner("d/f"), (OwnerIds{kBob.uid, 0}));
   // The ID has no mapping in "d".
   EXPECT_EQ(ErrnoOf(chown("m/f", kBob.uid, static_cast<gid_t>(-1))), EOVERFLOW);
   EXPECT_EQ(ErrnoOf(chown("m/f", static_cast<uid_t>(-1), kBob.gid)), EOVERFLOW);
-  EXPECT_EQ(Owner("d/f"), (Ids{kBob.uid, 0}));
+  EXPECT_EQ(Owner("d/f"), (OwnerIds{kBob.uid, 0}));
   // The owner sets a group that it is in.
   EXPECT_EQ(As(Mapped(kBob), [] { return ErrnoOf(chown("m/f", -1, kShared + kShift)); }), 0);
-  EXPECT_EQ(Owner("d/f"), (Ids{kBob.uid, kShared}));
+  EXPECT_EQ(Owner("d/f"), (OwnerIds{kBob.uid, kShared}));
   EXPECT_EQ(As(Mapped(kBob), [] { return ErrnoOf(chown("m/f", -1, kAlice.gid + kShift)); }), EPERM);
   EXPECT_EQ(As(kBob, [] { return ErrnoOf(chown("m/f", -1, kShared + kShift)); }), EPERM);
   // With IDs of the namespace.
@@ -203,8 +203,8 @@ TEST_P(IdmappedMount, NewObjectsInheritTheGroupOfSetgidDirectories) {
     return fd.valid() ? ErrnoOf(mkdir("m/s/e", 0755)) : errno;
   };
   const auto check = [&](const User& user, mode_t file_mode) {
-    EXPECT_EQ(Owner("d/s/f"), (Ids{user.uid, kShared}));
-    EXPECT_EQ(Owner("m/s/e"), (Ids{user.uid + kShift, kShared + kShift}));
+    EXPECT_EQ(Owner("d/s/f"), (OwnerIds{user.uid, kShared}));
+    EXPECT_EQ(Owner("m/s/e"), (OwnerIds{user.uid + kShift, kShared + kShift}));
     EXPECT_EQ(Permissions("d/s/f"), file_mode);
     EXPECT_EQ(Permissions("d/s/e"), 02755u);
     ASSERT_EQ(unlink("d/s/f"), 0);

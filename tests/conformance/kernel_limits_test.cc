@@ -21,7 +21,7 @@ namespace {
 CONFORMANCE_SUITE(KernelLimits);
 ROOT_CONFORMANCE_SUITE(KernelLimitsAsRoot);
 
-int SetFlags(const std::string& path, int flags) {
+int SetInodeFlags(const std::string& path, int flags) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   return ErrnoOf(ioctl(fd.get(), FS_IOC_SETFLAGS, &flags));
 }
@@ -37,18 +37,18 @@ constexpr uint64_t kFlagAttributes = STATX_ATTR_APPEND | STATX_ATTR_NODUMP | STA
 TEST_P(KernelLimits, StatxShowsNodump) {
   MakeFile("f");
   EXPECT_EQ(Statx("f").stx_attributes_mask & kFlagAttributes, on_memfuse() ? 0 : kFlagAttributes);
-  ASSERT_EQ(SetFlags("f", FS_NODUMP_FL), 0);
+  ASSERT_EQ(SetInodeFlags("f", FS_NODUMP_FL), 0);
   EXPECT_EQ(Statx("f").stx_attributes & kFlagAttributes,
             on_memfuse() ? 0u : uint64_t{STATX_ATTR_NODUMP});
 }
 
 TEST_P(KernelLimitsAsRoot, StatxShowsAppendOnlyAndImmutable) {
   MakeFile("f");
-  const absl::Cleanup changeable = [] { EXPECT_EQ(SetFlags("f", 0), 0); };
-  ASSERT_EQ(SetFlags("f", FS_APPEND_FL), 0);
+  const absl::Cleanup changeable = [] { EXPECT_EQ(SetInodeFlags("f", 0), 0); };
+  ASSERT_EQ(SetInodeFlags("f", FS_APPEND_FL), 0);
   EXPECT_EQ(Statx("f").stx_attributes & kFlagAttributes,
             on_memfuse() ? 0u : uint64_t{STATX_ATTR_APPEND});
-  ASSERT_EQ(SetFlags("f", FS_IMMUTABLE_FL), 0);
+  ASSERT_EQ(SetInodeFlags("f", FS_IMMUTABLE_FL), 0);
   EXPECT_EQ(Statx("f").stx_attributes & kFlagAttributes,
             on_memfuse() ? 0u : uint64_t{STATX_ATTR_IMMUTABLE});
   // The ioctl reports the flags themselves.

@@ -9,11 +9,6 @@ namespace {
 
 ROOT_CONFORMANCE_SUITE(OpenPermission);
 
-int OpenErrno(const std::string& path, int flags, mode_t mode = 0644) {
-  const UniqueFd fd(open(path.c_str(), flags | O_CLOEXEC, mode));
-  return fd.valid() ? 0 : errno;
-}
-
 // The relation of a user to a file of Alice in group kShared.
 struct Role {
   const char* name;

@@ -13,11 +13,6 @@ namespace {
 CONFORMANCE_SUITE(Opening);
 ROOT_CONFORMANCE_SUITE(OpeningAsRoot);
 
-int OpenErrno(const std::string& path, int flags, mode_t mode = 0644) {
-  const UniqueFd fd(open(path.c_str(), flags | O_CLOEXEC, mode));
-  return fd.valid() ? 0 : errno;
-}
-
 TEST_P(Opening, CreatesAnEmptyFileOfTheCaller) {
   const TimeWatch parent(".");
   const UniqueFd fd = Open("f", O_CREAT | O_WRONLY, 0640);

@@ -14,12 +14,6 @@ int Rename2(const std::string& from, const std::string& to, unsigned flags) {
   return ErrnoOf(renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags));
 }
 
-void Remove(const std::string& path) {
-  if (unlink(path.c_str()) != 0) {
-    ASSERT_EQ(rmdir(path.c_str()), 0) << path;
-  }
-}
-
 bool IsWhiteout(const std::string& path) {
   const struct stat s = LStat(path);
   return S_ISCHR(s.st_mode) && s.st_rdev == 0;

@@ -9,12 +9,6 @@ namespace {
 CONFORMANCE_SUITE(Rename);
 ROOT_CONFORMANCE_SUITE(RenameAsRoot);
 
-void Remove(const std::string& path) {
-  if (unlink(path.c_str()) != 0) {
-    ASSERT_EQ(rmdir(path.c_str()), 0) << path;
-  }
-}
-
 // The documented result of rename(2) for replacing one type by another.
 int ExpectedOnto(Type from, Type to) {
   if (from == Type::kDirectory) return to == Type::kDirectory ? 0 : ENOTDIR;

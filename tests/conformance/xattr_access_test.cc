@@ -12,7 +12,7 @@ CONFORMANCE_SUITE(XattrAccess);
 ROOT_CONFORMANCE_SUITE(XattrAsRoot);
 
 int Set(const char* path, const char* name) { return ErrnoOf(lsetxattr(path, name, "v", 1, 0)); }
-int Get(const char* path, const char* name) {
+int GetErrno(const char* path, const char* name) {
   char value[10];
   return ErrnoOf(lgetxattr(path, name, value, sizeof(value)));
 }
@@ -34,7 +34,7 @@ TEST_P(XattrAccess, UserAttributesAreForFilesAndDirectories) {
     MakeObject(type, "o");
     const bool allowed = type == Type::kFile || type == Type::kDirectory;
     EXPECT_EQ(Set("o", "user.a"), allowed ? 0 : EPERM);
-    EXPECT_EQ(Get("o", "user.a"), allowed ? 0 : ENODATA);
+    EXPECT_EQ(GetErrno("o", "user.a"), allowed ? 0 : ENODATA);
     EXPECT_EQ(Remove("o", "user.a"), allowed ? 0 : EPERM);
     ASSERT_EQ(remove("o"), 0);
   }
@@ -45,12 +45,12 @@ TEST_P(XattrAsRoot, TrustedAndSecurityAttributesWorkOnEveryType) {
     for (const char* name : {"trusted.a", "security.a"}) {
       SCOPED_TRACE(ToString(type) + " " + name);
       MakeObject(type, "o");
-      EXPECT_EQ(Get("o", name), ENODATA);
+      EXPECT_EQ(GetErrno("o", name), ENODATA);
       EXPECT_EQ(Set("o", name), 0);
-      EXPECT_EQ(Get("o", name), 0);
+      EXPECT_EQ(GetErrno("o", name), 0);
       EXPECT_TRUE(Lists("o", name));
       EXPECT_EQ(Remove("o", name), 0);
-      EXPECT_EQ(Get("o", name), ENODATA);
+      EXPECT_EQ(GetErrno("o", name), ENODATA);
       EXPECT_FALSE(Lists("o", name));
       ASSERT_EQ(remove("o"), 0);
     }
@@ -64,7 +64,7 @@ TEST_P(XattrAsRoot, UserAttributesOfDevicesAreRefused) {
   for (const Type type : {Type::kCharDevice, Type::kBlockDevice}) {
     MakeObject(type, "o");
     EXPECT_EQ(Set("o", "user.a"), EPERM);
-    EXPECT_EQ(Get("o", "user.a"), ENODATA);
+    EXPECT_EQ(GetErrno("o", "user.a"), ENODATA);
     ASSERT_EQ(remove("o"), 0);
   }
 }
@@ -75,7 +75,7 @@ TEST_P(XattrAsRoot, TrustedAttributesAreInvisibleToUsers) {
   ASSERT_EQ(chown("f", kAlice.uid, kAlice.gid), 0);
   ASSERT_EQ(Set("f", "trusted.a"), 0);
   ASSERT_EQ(Set("f", "user.a"), 0);
-  EXPECT_EQ(As(kAlice, [] { return Get("f", "trusted.a"); }), ENODATA);
+  EXPECT_EQ(As(kAlice, [] { return GetErrno("f", "trusted.a"); }), ENODATA);
   EXPECT_EQ(As(kAlice, [] { return Set("f", "trusted.a"); }), EPERM);
   EXPECT_EQ(As(kAlice, [] { return Remove("f", "trusted.a"); }), EPERM);
   EXPECT_EQ(As(kAlice, [] { return int{Lists("f", "trusted.a")}; }), 0);
@@ -97,7 +97,7 @@ TEST_P(XattrAsRoot, SecurityAttributesAreSetByRootAndReadByAll) {
     EXPECT_EQ(As(kAlice, [] { return Set("f", "security.a"); }), EPERM);
   }
   ASSERT_EQ(Set("f", "security.a"), 0);
-  EXPECT_EQ(As(kBob, [] { return Get("f", "security.a"); }), 0);
+  EXPECT_EQ(As(kBob, [] { return GetErrno("f", "security.a"); }), 0);
   if (checked) {
     EXPECT_EQ(As(kAlice, [] { return Remove("f", "security.a"); }), EPERM);
   }
@@ -112,7 +112,7 @@ TEST_P(XattrAsRoot, UserAttributesNeedThePermissionsOfTheData) {
     ASSERT_EQ(Set("o", "user.a"), 0);
     ASSERT_EQ(chown("o", kAlice.uid, kShared), 0);
     const auto set = [] { return Set("o", "user.a"); };
-    const auto get = [] { return Get("o", "user.a"); };
+    const auto get = [] { return GetErrno("o", "user.a"); };
     const auto remove_other = [] { return Remove("o", "user.b"); };
     ASSERT_EQ(chmod("o", 0640), 0);
     EXPECT_EQ(As(kAlice, set), 0);
@@ -140,7 +140,7 @@ TEST_P(XattrAsRoot, InStickyDirectoriesUserAttributesAreForTheOwner) {
   ASSERT_EQ(chown("s", kAlice.uid, kAlice.gid), 0);
   EXPECT_EQ(As(kBob, [] { return Set("s", "user.a"); }), EPERM);
   EXPECT_EQ(As(kAlice, [] { return Set("s", "user.a"); }), 0);
-  EXPECT_EQ(As(kBob, [] { return Get("s", "user.a"); }), 0);
+  EXPECT_EQ(As(kBob, [] { return GetErrno("s", "user.a"); }), 0);
   EXPECT_EQ(As(kBob, [] { return Remove("s", "user.a"); }), EPERM);
   ASSERT_EQ(chmod("s", 0777), 0);
   EXPECT_EQ(As(kBob, [] { return Set("s", "user.b"); }), 0);
@@ -151,7 +151,7 @@ TEST_P(XattrAsRoot, NeedSearchOfThePath) {
   ASSERT_EQ(mkdir("d", 0700), 0);
   MakeFile("d/f", "", 0666);
   EXPECT_EQ(As(kAlice, [] { return Set("d/f", "user.a"); }), EACCES);
-  EXPECT_EQ(As(kAlice, [] { return Get("d/f", "user.a"); }), EACCES);
+  EXPECT_EQ(As(kAlice, [] { return GetErrno("d/f", "user.a"); }), EACCES);
   EXPECT_EQ(As(kAlice, [] { return ErrnoOf(llistxattr("d/f", nullptr, 0)); }), EACCES);
   EXPECT_EQ(As(kAlice, [] { return Remove("d/f", "user.a"); }), EACCES);
 }

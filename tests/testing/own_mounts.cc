@@ -18,7 +18,7 @@ class OwnMounts : public testing::Environment {
   void SetUp() override {
     if (geteuid() != 0) return;  // the tests report the missing privilege
     ASSERT_EQ(unshare(CLONE_NEWNS), 0) << std::strerror(errno);
-    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0)
+    ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0)
         << std::strerror(errno);
   }
 };
