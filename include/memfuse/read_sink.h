@@ -46,10 +46,6 @@ class ReadSink {
   // piece must not cause a page fault, except for a page that was swapped out, because a fault
   // would fill a hole in a mapped file.
   virtual void Send(absl::Span<const Piece> pieces) = 0;
-
-  // Requires: the request was not answered yet. The kernel is to drop the attributes that it has
-  // cached for the file.
-  virtual void ForgetAttributes() {}
 };
 
 }  // namespace memfuse

@@ -24,23 +24,14 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "memfuse/connection.h"
 #include "memfuse/filesystem.h"
 
 namespace memfuse {
 
-// The parameters on which the kernel and the server agreed in INIT. A server that adopts an
-// initialised connection needs the values of the server that initialised it, because the kernel
-// sends them only once.
-struct ConnectionParameters {
-  uint32_t minor = 0;      // of protocol 7; the smaller of the two sides
-  uint64_t flags = 0;      // FUSE_* INIT flags that are in force
-  uint32_t max_write = 0;  // bytes of data in the largest WRITE
-  uint32_t max_pages = 0;  // pages of 4 KiB in the largest READ; at least as many as in a WRITE
-};
-
 struct SessionOptions {
   // Number of workers, 1 to 512. Each has a descriptor of its own. Up to 8 spare workers are
-  // started in addition while workers block (memfuse/blocking_observer.h).
+  // started in addition while workers block (memfuse/host.h).
   int threads = 1;
   // Largest request in bytes: a power of two from 4 KiB to 1 MiB. The kernel's limit
   // (fs.fuse.max_pages_limit) may lower it. Writes may be slightly smaller if their data is to come

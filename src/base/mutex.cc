@@ -40,10 +40,11 @@ thread_local HeldRanks held;
 
 }  // namespace
 
-void CheckRankBeforeLock(uint8_t rank) {
-  if (held.count == 0 || held.ranks[held.count - 1] <= rank) return;
-  std::fprintf(stderr, "lock order: rank %d wanted while rank %d is held\n", rank,
-               held.ranks[held.count - 1]);
+void CheckRankBeforeLock(uint8_t rank, SameRank same_rank) {
+  if (held.count == 0) return;
+  const uint8_t highest = held.ranks[held.count - 1];
+  if (highest < rank || (highest == rank && same_rank == SameRank::kAllowed)) return;
+  std::fprintf(stderr, "lock order: rank %d wanted while rank %d is held\n", rank, highest);
   std::abort();
 }
 

@@ -3,7 +3,8 @@
 // This class adds two properties to absl::Mutex. Neither has a cost in a release build.
 //
 //   Rank. Every lock class has a rank, and a thread acquires locks in an order in which the rank
-//   never decreases. A debug build checks the order at each Lock, and aborts with both ranks. (The
+//   rises. It may stay the same only if the class says so: its locks then have an order of their
+//   own. A debug build checks the order at each Lock, and aborts with both ranks. (The
 //   detector of Abseil records orders between single locks. A directory that moves below another
 //   one reverses such an order without a deadlock, so programs switch that detector off; see
 //   DisableLockOrderDetector.)
@@ -39,13 +40,17 @@
 
 namespace memfuse::base {
 
+// Whether a thread may hold several locks of one rank.
+enum class SameRank : bool { kForbidden, kAllowed };
+
 #ifdef NDEBUG
-inline void CheckRankBeforeLock(uint8_t) {}
+inline void CheckRankBeforeLock(uint8_t, SameRank) {}
 inline void NoteLocked(uint8_t) {}
 inline void NoteUnlocked(uint8_t) {}
 #else
-// Aborts if the calling thread holds a lock of a higher rank.
-void CheckRankBeforeLock(uint8_t rank);
+// Aborts if the calling thread holds a lock of a higher rank, or of the same rank where that is
+// forbidden.
+void CheckRankBeforeLock(uint8_t rank, SameRank same_rank);
 void NoteLocked(uint8_t rank);
 void NoteUnlocked(uint8_t rank);
 #endif
@@ -57,7 +62,7 @@ void DisableLockOrderDetector();
 // when a thread waits for the first time, and ends the process if that fails.
 void PrepareThreadForLocks();
 
-template <uint8_t kRank>
+template <uint8_t kRank, SameRank kSameRank = SameRank::kForbidden>
 class ABSL_LOCKABLE Mutex {
  public:
   Mutex() { TsanCreate(); }
@@ -66,7 +71,7 @@ class ABSL_LOCKABLE Mutex {
   Mutex& operator=(const Mutex&) = delete;
 
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    CheckRankBeforeLock(kRank);
+    CheckRankBeforeLock(kRank, kSameRank);
     TsanPreLock(false);
     mu_.Lock();
     TsanPostLock(false);
@@ -79,7 +84,7 @@ class ABSL_LOCKABLE Mutex {
     TsanPostUnlock(false);
   }
   void ReaderLock() ABSL_SHARED_LOCK_FUNCTION() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    CheckRankBeforeLock(kRank);
+    CheckRankBeforeLock(kRank, kSameRank);
     TsanPreLock(true);
     mu_.ReaderLock();
     TsanPostLock(true);

@@ -9,23 +9,12 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "src/base/error_text.h"
+#include "src/protocol/device.h"
 
 namespace memfuse::mount {
 namespace {
 
 constexpr char kDevice[] = "/dev/fuse";
-
-// Defined here because the type of ioctl(2)'s request differs between C libraries.
-constexpr unsigned kClone = _IOR(229, 0, uint32_t);
-
-struct BackingMap {
-  int32_t descriptor;
-  uint32_t flags;
-  uint64_t padding;
-};
-static_assert(sizeof(BackingMap) == 16);
-constexpr unsigned kBackingOpen = _IOW(229, 1, BackingMap);
-constexpr unsigned kBackingClose = _IOW(229, 2, uint32_t);
 
 }  // namespace
 
@@ -54,21 +43,21 @@ absl::StatusOr<base::UniqueFd> CloneDevice(int descriptor) {
   absl::StatusOr<base::UniqueFd> clone = OpenDevice();
   if (!clone.ok()) return clone;
   uint32_t source = static_cast<uint32_t>(descriptor);
-  if (ioctl(clone->get(), kClone, &source) == 0) return clone;
+  if (ioctl(clone->get(), protocol::kDeviceClone, &source) == 0) return clone;
   return absl::FailedPreconditionError(
       absl::StrCat("cannot clone a descriptor of the FUSE connection: ", base::ErrorText(errno)));
 }
 
 Result<int32_t> RegisterBackingFile(int device, int descriptor) {
-  const BackingMap map = {descriptor, 0, 0};
-  const int id = ioctl(device, kBackingOpen, &map);
+  const protocol::BackingMap map = {descriptor, 0, 0};
+  const int id = ioctl(device, protocol::kDeviceBackingOpen, &map);
   if (id < 0) return Errno(errno);
   return id;
 }
 
 void UnregisterBackingFile(int device, int32_t id) {
   const auto number = static_cast<uint32_t>(id);
-  ioctl(device, kBackingClose, &number);
+  ioctl(device, protocol::kDeviceBackingClose, &number);
 }
 
 }  // namespace memfuse::mount

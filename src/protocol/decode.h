@@ -14,9 +14,9 @@
 #include <variant>
 
 #include "absl/types/span.h"
+#include "memfuse/connection.h"
 #include "memfuse/errno.h"
-#include "memfuse/filesystem.h"
-#include "memfuse/session.h"
+#include "memfuse/requests.h"
 #include "src/protocol/opcodes.h"
 
 namespace memfuse::protocol {
@@ -97,20 +97,11 @@ using Request =
 // EINVAL (shorter than a header, or the length field is not message.size() + apart).
 Result<RequestHeader> DecodeHeader(absl::Span<const char> message, size_t apart = 0);
 
-// Decodes the arguments. `fixed` holds the operation's fixed struct (at least
-// OpcodeInfo::fixed_size bytes of it, or all bytes that exist), and `rest` holds the bytes that
-// follow it, including extensions. Both transports assemble contiguous messages, so only DecodeBody
-// and tests call this function. `parameters` are those in force (all zero before INIT). Errors:
-// ENOSYS (unknown opcode, or one that is refused or ignored; a request with an ignored opcode must
-// not be answered, see opcodes.h), EINVAL (malformed, which includes a name with a '/'). Sizes that
-// a caller requests (READ, READDIR, IOCTL, GETXATTR) are returned unchanged; the transport bounds
-// them.
-Result<Request> DecodeArguments(const RequestHeader& header, absl::Span<const char> fixed,
-                                absl::Span<const char> rest,
-                                const ConnectionParameters& parameters);
-
-// The same for a contiguous message, as both transports deliver it: `body` is everything that
-// follows the header.
+// Decodes the arguments of a contiguous message: `body` is everything that follows the header.
+// `parameters` are those in force (all zero before INIT). Errors: ENOSYS (unknown opcode, or one
+// that is refused or ignored; a request with an ignored opcode must not be answered, see
+// opcodes.h), EINVAL (malformed, which includes a name with a '/'). Sizes that a caller requests
+// (READ, READDIR, IOCTL, GETXATTR) are returned unchanged; the transport bounds them.
 Result<Request> DecodeBody(const RequestHeader& header, absl::Span<const char> body,
                            const ConnectionParameters& parameters);
 

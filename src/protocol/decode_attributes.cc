@@ -2,6 +2,7 @@
 
 #include "src/protocol/decode_internal.h"
 #include "src/protocol/wire.h"
+#include "src/protocol/wire_init.h"
 
 namespace memfuse::protocol::internal {
 namespace {
@@ -30,20 +31,19 @@ std::optional<FileHandle> HandleIf(bool present, uint64_t fh) {
 }  // namespace
 
 Result<Request> DecodeGetattr(Arguments& arguments) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::GetattrIn>());
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::GetattrIn>());
   return Request(GetattrRequest{arguments.node(),
                                 HandleIf((in.getattr_flags & wire::kGetattrFh) != 0, in.fh)});
 }
 
 Result<Request> DecodeStatx(Arguments& arguments) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::StatxIn>());
-  return Request(StatxRequest{arguments.node(),
-                              HandleIf((in.getattr_flags & wire::kGetattrFh) != 0, in.fh),
-                              in.sx_flags, in.sx_mask});
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::StatxIn>());
+  return Request(
+      StatxRequest{arguments.node(), HandleIf((in.getattr_flags & wire::kGetattrFh) != 0, in.fh)});
 }
 
 Result<Request> DecodeSetattr(Arguments& arguments) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::SetattrIn>());
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::SetattrIn>());
   const auto has = [&in](uint32_t bit) { return (in.valid & bit) != 0; };
   SetattrRequest request{};
   request.ino = arguments.node();
@@ -70,33 +70,45 @@ Result<Request> DecodeSetattr(Arguments& arguments) {
   return Request(request);
 }
 
+Result<Request> DecodeReadlink(Arguments& arguments) {
+  return Request(ReadlinkRequest{arguments.node()});
+}
+
+Result<Request> DecodeStatfs(Arguments& arguments) {
+  return Request(StatfsRequest{arguments.node()});
+}
+
 Result<Request> DecodeAccess(Arguments& arguments) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::AccessIn>());
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::AccessIn>());
   return Request(AccessRequest{arguments.node(), in.mask});
 }
 
-Result<Request> DecodeSetxattr(Arguments& arguments, bool extended) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::SetxattrShortIn>());
+// With SETXATTR_EXT the struct is longer.
+Result<Request> DecodeSetxattr(Arguments& arguments) {
   SetxattrRequest request{};
   request.ino = arguments.node();
-  request.flags = in.flags;
-  if (extended) {
-    MEMFUSE_ASSIGN_OR_RETURN(const auto longer, arguments.Fixed<wire::SetxattrIn>());
-    request.kill_sgid = (longer.setxattr_flags & wire::kSetxattrAclKillSgid) != 0;
+  wire::SetxattrShortIn in;
+  if ((arguments.parameters().flags & wire::kInitSetxattrExt) != 0) {
+    MEMFUSE_ASSIGN_OR_RETURN(const auto extended, arguments.Take<wire::SetxattrIn>());
+    request.kill_sgid = (extended.setxattr_flags & wire::kSetxattrAclKillSgid) != 0;
+    in = {extended.size, extended.flags};
+  } else {
+    MEMFUSE_ASSIGN_OR_RETURN(in, arguments.Take<wire::SetxattrShortIn>());
   }
+  request.flags = in.flags;
   MEMFUSE_ASSIGN_OR_RETURN(request.name, arguments.TakeString());
   MEMFUSE_ASSIGN_OR_RETURN(request.value, arguments.TakeData(in.size));
   return Request(request);
 }
 
 Result<Request> DecodeGetxattr(Arguments& arguments) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::GetxattrIn>());
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::GetxattrIn>());
   MEMFUSE_ASSIGN_OR_RETURN(const std::string_view name, arguments.TakeString());
   return Request(GetxattrRequest{arguments.node(), name, in.size});
 }
 
 Result<Request> DecodeListxattr(Arguments& arguments) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::GetxattrIn>());
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::GetxattrIn>());
   return Request(ListxattrRequest{arguments.node(), in.size});
 }
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 #include "absl/types/span.h"
 #include "memfuse/errno.h"
@@ -15,37 +16,38 @@ namespace memfuse::protocol::internal {
 
 inline constexpr uint32_t kNanosecondsPerSecond = 1'000'000'000;
 
-// The arguments of one request. Strings are taken from the front of the bytes that follow the fixed
-// struct.
+// The arguments of one request. Each Take function consumes bytes from the front: first the fixed
+// struct, then strings or data.
 class Arguments {
  public:
-  // `rest` does not include extensions.
-  Arguments(const RequestHeader& header, absl::Span<const char> fixed, absl::Span<const char> rest)
-      : header_(header), fixed_(fixed), rest_(rest) {}
+  // `bytes` are the body without extensions. `header`, `bytes` and `parameters` outlive the object.
+  Arguments(const RequestHeader& header, absl::Span<const char> bytes,
+            const ConnectionParameters& parameters)
+      : header_(header), parameters_(parameters), bytes_(bytes) {}
 
-  const RequestHeader& header() const { return header_; }
+  Opcode opcode() const { return static_cast<Opcode>(header_.opcode); }
   InodeNumber node() const { return header_.node; }
+  const ConnectionParameters& parameters() const { return parameters_; }
 
-  absl::Span<const char> fixed() const { return fixed_; }
-
-  // Returns a copy of the fixed struct, because the message may be unaligned. Errors: EINVAL (fewer
+  // Takes a fixed struct, as a copy, because the message may be unaligned. Errors: EINVAL (fewer
   // bytes than the struct).
   template <typename T>
-  Result<T> Fixed() const {
+  Result<T> Take() {
     static_assert(std::is_trivially_copyable_v<T>);
-    if (fixed_.size() < sizeof(T)) return Errno(EINVAL);
+    if (bytes_.size() < sizeof(T)) return Errno(EINVAL);
     T value;
-    std::memcpy(&value, fixed_.data(), sizeof(T));
+    std::memcpy(&value, bytes_.data(), sizeof(T));
+    bytes_.remove_prefix(sizeof(T));
     return value;
   }
 
   // Takes the next NUL-terminated string. Errors: EINVAL (no NUL inside the message).
   Result<std::string_view> TakeString() {
-    const void* end = rest_.empty() ? nullptr : std::memchr(rest_.data(), '\0', rest_.size());
+    const void* end = bytes_.empty() ? nullptr : std::memchr(bytes_.data(), '\0', bytes_.size());
     if (end == nullptr) return Errno(EINVAL);
-    const size_t size = static_cast<const char*>(end) - rest_.data();
-    const std::string_view string(rest_.data(), size);
-    rest_.remove_prefix(size + 1);
+    const size_t size = static_cast<const char*>(end) - bytes_.data();
+    const std::string_view string(bytes_.data(), size);
+    bytes_.remove_prefix(size + 1);
     return string;
   }
 
@@ -59,59 +61,24 @@ class Arguments {
 
   // Takes all bytes that are left. Errors: EINVAL (they are not `size` bytes).
   Result<absl::Span<const char>> TakeData(uint64_t size) {
-    if (rest_.size() != size) return Errno(EINVAL);
-    return rest_;
+    if (bytes_.size() != size) return Errno(EINVAL);
+    return std::exchange(bytes_, {});
   }
-
-  absl::Span<const char> rest() const { return rest_; }
 
  private:
   const RequestHeader& header_;
-  const absl::Span<const char> fixed_;
-  absl::Span<const char> rest_;
+  const ConnectionParameters& parameters_;
+  absl::Span<const char> bytes_;
 };
 
-// Each function decodes the arguments of the operation in its name.
-
-// decode_namespace.cc
-Result<Request> DecodeLookup(Arguments& arguments);
-Result<Request> DecodeSymlink(Arguments& arguments);
-Result<Request> DecodeMknod(Arguments& arguments);
-Result<Request> DecodeMkdir(Arguments& arguments);
-Result<Request> DecodeUnlink(Arguments& arguments);
-Result<Request> DecodeRmdir(Arguments& arguments);
-Result<Request> DecodeRename(Arguments& arguments);
-Result<Request> DecodeRename2(Arguments& arguments);
-Result<Request> DecodeLink(Arguments& arguments);
-Result<Request> DecodeCreate(Arguments& arguments);
-Result<Request> DecodeTmpfile(Arguments& arguments);
-
-// decode_attributes.cc
-Result<Request> DecodeGetattr(Arguments& arguments);
-Result<Request> DecodeSetattr(Arguments& arguments);
-Result<Request> DecodeStatx(Arguments& arguments);
-Result<Request> DecodeAccess(Arguments& arguments);
-// `extended`: SETXATTR_EXT is in force.
-Result<Request> DecodeSetxattr(Arguments& arguments, bool extended);
-Result<Request> DecodeGetxattr(Arguments& arguments);
-Result<Request> DecodeListxattr(Arguments& arguments);
-Result<Request> DecodeRemovexattr(Arguments& arguments);
-
-// decode_io.cc
-Result<Request> DecodeOpen(Arguments& arguments);
-Result<Request> DecodeRead(Arguments& arguments);
-Result<Request> DecodeWrite(Arguments& arguments);
-Result<Request> DecodeRelease(Arguments& arguments);
-Result<Request> DecodeFlush(Arguments& arguments);
-Result<Request> DecodeFsync(Arguments& arguments);
-Result<Request> DecodeFallocate(Arguments& arguments);
-Result<Request> DecodeLseek(Arguments& arguments);
-Result<Request> DecodeCopyFileRange(Arguments& arguments, bool wide_result);
-Result<Request> DecodeOpendir(Arguments& arguments);
-Result<Request> DecodeReaddir(Arguments& arguments, bool plus);
-Result<Request> DecodeReleasedir(Arguments& arguments);
-Result<Request> DecodeFsyncdir(Arguments& arguments);
-Result<Request> DecodeIoctl(Arguments& arguments);
+// The decoders that the rows of opcodes.inc name. They are defined in decode_namespace.cc,
+// decode_attributes.cc, decode_io.cc and decode_connection.cc.
+#define MEMFUSE_OPCODE(enumerator, number, name, disposition, arguments, decoder, why) \
+  Result<Request> decoder(Arguments& arguments_of_request);
+#define MEMFUSE_REFUSED_OPCODE(enumerator, number, name, disposition, arguments, why)
+#include "src/protocol/opcodes.inc"
+#undef MEMFUSE_OPCODE
+#undef MEMFUSE_REFUSED_OPCODE
 
 }  // namespace memfuse::protocol::internal
 

@@ -10,18 +10,21 @@
 namespace memfuse::protocol::internal {
 namespace {
 
-Result<OpenRequest> TakeOpen(const Arguments& arguments) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::OpenIn>());
-  return OpenRequest{arguments.node(), in.flags, (in.open_flags & wire::kOpenKillSuidgid) != 0};
+Result<OpenRequest> TakeOpen(Arguments& arguments) {
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::OpenIn>());
+  return OpenRequest{arguments.node(), in.flags & ~wire::kOpenExecutes,
+                     (in.open_flags & wire::kOpenKillSuidgid) != 0,
+                     (in.flags & wire::kOpenExecutes) != 0};
 }
 
-Result<ReleaseRequest> TakeRelease(const Arguments& arguments) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::ReleaseIn>());
-  return ReleaseRequest{arguments.node(), FileHandle{in.fh}, in.flags};
+Result<ReleaseRequest> TakeRelease(Arguments& arguments) {
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::ReleaseIn>());
+  return ReleaseRequest{arguments.node(), FileHandle{in.fh}, in.flags & ~wire::kOpenExecutes,
+                        (in.flags & wire::kOpenExecutes) != 0};
 }
 
-Result<FsyncRequest> TakeFsync(const Arguments& arguments) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::FsyncIn>());
+Result<FsyncRequest> TakeFsync(Arguments& arguments) {
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::FsyncIn>());
   return FsyncRequest{arguments.node(), FileHandle{in.fh},
                       (in.fsync_flags & wire::kFsyncDataOnly) != 0};
 }
@@ -71,43 +74,44 @@ Result<Request> DecodeFsyncdir(Arguments& arguments) {
 }
 
 Result<Request> DecodeRead(Arguments& arguments) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::ReadIn>());
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::ReadIn>());
   const bool to_page_cache = (in.read_flags & wire::kReadLockOwner) == 0;
   return Request(SizedReadRequest{
       ReadRequest{arguments.node(), FileHandle{in.fh}, in.offset, in.flags, to_page_cache},
       in.size});
 }
 
-Result<Request> DecodeReaddir(Arguments& arguments, bool plus) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::ReadIn>());
+Result<Request> DecodeReaddir(Arguments& arguments) {
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::ReadIn>());
+  const bool plus = arguments.opcode() == Opcode::kReaddirplus;
   return Request(SizedReaddirRequest{
       ReaddirRequest{arguments.node(), FileHandle{in.fh}, in.offset, plus}, in.size});
 }
 
 Result<Request> DecodeWrite(Arguments& arguments) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::WriteIn>());
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::WriteIn>());
   MEMFUSE_ASSIGN_OR_RETURN(const auto data, arguments.TakeData(in.size));
   return Request(MakeWrite(arguments.node(), in, data));
 }
 
 Result<Request> DecodeFlush(Arguments& arguments) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::FlushIn>());
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::FlushIn>());
   return Request(FlushRequest{arguments.node(), FileHandle{in.fh}});
 }
 
 Result<Request> DecodeFallocate(Arguments& arguments) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::FallocateIn>());
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::FallocateIn>());
   return Request(
       FallocateRequest{arguments.node(), FileHandle{in.fh}, in.offset, in.length, in.mode});
 }
 
 Result<Request> DecodeLseek(Arguments& arguments) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::LseekIn>());
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::LseekIn>());
   return Request(LseekRequest{arguments.node(), FileHandle{in.fh}, in.offset, in.whence});
 }
 
-Result<Request> DecodeCopyFileRange(Arguments& arguments, bool wide_result) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::CopyFileRangeIn>());
+Result<Request> DecodeCopyFileRange(Arguments& arguments) {
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::CopyFileRangeIn>());
   // The field is wider than copy_file_range(2)'s argument. Bits that the request cannot carry must
   // not be lost before the check for unknown flags.
   if (in.flags > UINT32_MAX) return Errno(EINVAL);
@@ -120,11 +124,12 @@ Result<Request> DecodeCopyFileRange(Arguments& arguments, bool wide_result) {
   copy.offset_out = in.off_out;
   copy.length = in.len;
   copy.flags = static_cast<uint32_t>(in.flags);
+  const bool wide_result = arguments.opcode() == Opcode::kCopyFileRange64;
   return Request(SizedCopyFileRangeRequest{copy, wide_result});
 }
 
 Result<Request> DecodeIoctl(Arguments& arguments) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::IoctlIn>());
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::IoctlIn>());
   MEMFUSE_ASSIGN_OR_RETURN(const auto input, arguments.TakeData(in.in_size));
   IoctlRequest request{};
   request.ino = arguments.node();

@@ -31,13 +31,13 @@ Result<Request> DecodeSymlink(Arguments& arguments) {
 }
 
 Result<Request> DecodeMknod(Arguments& arguments) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::MknodIn>());
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::MknodIn>());
   MEMFUSE_ASSIGN_OR_RETURN(const std::string_view name, arguments.TakeName());
   return Request(MknodRequest{arguments.node(), name, in.mode, in.rdev, in.umask});
 }
 
 Result<Request> DecodeMkdir(Arguments& arguments) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::MkdirIn>());
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::MkdirIn>());
   MEMFUSE_ASSIGN_OR_RETURN(const std::string_view name, arguments.TakeName());
   return Request(MkdirRequest{arguments.node(), name, in.mode, in.umask});
 }
@@ -53,23 +53,23 @@ Result<Request> DecodeRmdir(Arguments& arguments) {
 }
 
 Result<Request> DecodeRename(Arguments& arguments) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::RenameIn>());
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::RenameIn>());
   return FinishRename(arguments, in.newdir, /*flags=*/0);
 }
 
 Result<Request> DecodeRename2(Arguments& arguments) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::Rename2In>());
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::Rename2In>());
   return FinishRename(arguments, in.newdir, in.flags);
 }
 
 Result<Request> DecodeLink(Arguments& arguments) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::LinkIn>());
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::LinkIn>());
   MEMFUSE_ASSIGN_OR_RETURN(const std::string_view name, arguments.TakeName());
   return Request(LinkRequest{InodeNumber{in.oldnodeid}, arguments.node(), name});
 }
 
 Result<Request> DecodeCreate(Arguments& arguments) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::CreateIn>());
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::CreateIn>());
   MEMFUSE_ASSIGN_OR_RETURN(const std::string_view name, arguments.TakeName());
   return Request(MakeCreate(arguments.node(), name, in));
 }
@@ -77,7 +77,7 @@ Result<Request> DecodeCreate(Arguments& arguments) {
 // The kernel sends the name of a dentry that will never be in a directory ("/" in some versions).
 // The name has no meaning and is not read.
 Result<Request> DecodeTmpfile(Arguments& arguments) {
-  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Fixed<wire::CreateIn>());
+  MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::CreateIn>());
   return Request(TmpfileRequest{MakeCreate(arguments.node(), {}, in)});
 }
 

@@ -96,22 +96,22 @@ void EncodeReplyHeader(RequestId id, int error, size_t body_size, absl::Span<cha
   Put(header, out);
 }
 
-size_t EncodeEntry(const Entry& entry, absl::Span<char> out) { return Put(MakeEntry(entry), out); }
+size_t Encode(const Entry& entry, absl::Span<char> out) { return Put(MakeEntry(entry), out); }
 
-size_t EncodeNegativeEntry(CacheSeconds valid, absl::Span<char> out) {
-  wire::EntryOut entry{};
-  entry.entry_valid = valid;
-  return Put(entry, out);
+size_t Encode(NegativeEntry entry, absl::Span<char> out) {
+  wire::EntryOut body{};
+  body.entry_valid = entry.valid;
+  return Put(body, out);
 }
 
-size_t EncodeAttributes(const AttributesResult& result, absl::Span<char> out) {
+size_t Encode(const AttributesResult& result, absl::Span<char> out) {
   wire::AttrOut body{};
   body.attr_valid = result.attributes_valid;
   body.attr = MakeAttr(result.attributes);
   return Put(body, out);
 }
 
-size_t EncodeStatx(const StatxResult& result, absl::Span<char> out) {
+size_t Encode(const StatxResult& result, absl::Span<char> out) {
   const Attributes& attributes = result.attributes;
   wire::StatxOut body{};
   body.attr_valid = result.attributes_valid;
@@ -136,19 +136,17 @@ size_t EncodeStatx(const StatxResult& result, absl::Span<char> out) {
   return Put(body, out);
 }
 
-size_t EncodeOpen(const OpenResult& result, absl::Span<char> out) {
-  return Put(MakeOpen(result), out);
-}
+size_t Encode(const OpenResult& result, absl::Span<char> out) { return Put(MakeOpen(result), out); }
 
-size_t EncodeCreate(const CreateResult& result, absl::Span<char> out) {
+size_t Encode(const CreateResult& result, absl::Span<char> out) {
   return Put(wire::CreateOut{MakeEntry(result.entry), MakeOpen(result.open)}, out);
 }
 
-size_t EncodeWrite(uint32_t written, absl::Span<char> out) {
-  return Put(wire::WriteOut{written, 0}, out);
+size_t Encode(WriteReply reply, absl::Span<char> out) {
+  return Put(wire::WriteOut{reply.written, 0}, out);
 }
 
-size_t EncodeStatfs(const FileSystemStatistics& statistics, absl::Span<char> out) {
+size_t Encode(const FileSystemStatistics& statistics, absl::Span<char> out) {
   wire::StatfsOut body{};
   body.blocks = statistics.blocks;
   body.bfree = statistics.blocks_free;
@@ -161,36 +159,100 @@ size_t EncodeStatfs(const FileSystemStatistics& statistics, absl::Span<char> out
   return Put(body, out);
 }
 
-size_t EncodeXattrSize(uint32_t size, absl::Span<char> out) {
-  return Put(wire::GetxattrOut{size, 0}, out);
+size_t Encode(XattrSizeReply reply, absl::Span<char> out) {
+  return Put(wire::GetxattrOut{reply.size, 0}, out);
 }
 
-size_t EncodeLseek(uint64_t offset, absl::Span<char> out) {
-  return Put(wire::LseekOut{offset}, out);
+size_t Encode(LseekReply reply, absl::Span<char> out) {
+  return Put(wire::LseekOut{reply.offset}, out);
 }
 
-size_t EncodeCopyFileRange(uint64_t copied, bool wide_result, absl::Span<char> out) {
-  if (wide_result) return Put(wire::CopyFileRange64Out{copied}, out);
+size_t Encode(CopyFileRangeReply reply, absl::Span<char> out) {
+  if (reply.wide_result) return Put(wire::CopyFileRange64Out{reply.copied}, out);
   // The caller bounds the length of the copy. Here it is too late to report fewer bytes than were
   // copied.
-  assert(copied <= UINT32_MAX);
-  return EncodeWrite(static_cast<uint32_t>(copied), out);
+  assert(reply.copied <= UINT32_MAX);
+  return Put(wire::WriteOut{static_cast<uint32_t>(reply.copied), 0}, out);
 }
 
-size_t EncodeIoctl(const IoctlResult& result, absl::Span<char> out) {
+size_t Encode(const IoctlResult& result, absl::Span<char> out) {
   wire::IoctlOut body{};
   body.result = result.result;
   return Put(body, out);
 }
 
-size_t EncodeAttributesChanged(InodeNumber ino, absl::Span<char> out) {
+namespace {
+
+// Encodes a notification: its header, a fixed struct, and `tail`.
+template <typename T>
+size_t PutNotification(wire::Notification code, const T& body, std::string_view tail,
+                       absl::Span<char> out) {
+  const size_t size = sizeof(wire::OutHeader) + sizeof(T) + tail.size();
+  assert(out.size() >= size && size <= kMaxNotification);
   wire::OutHeader header{};
-  header.len = sizeof(wire::OutHeader) + sizeof(wire::NotifyInvalInodeOut);
-  header.error = wire::kNotifyInvalInode;
+  header.len = static_cast<uint32_t>(size);
+  header.error = static_cast<int32_t>(code);
+  Put(header, out);
+  Put(body, out.subspan(sizeof(header)));
+  if (!tail.empty()) {
+    std::memcpy(out.data() + sizeof(header) + sizeof(T), tail.data(), tail.size());
+  }
+  return size;
+}
+
+// The names in notifications are followed by a NUL that their length does not count.
+size_t PutName(std::string_view name, char (&buffer)[256]) {
+  assert(!name.empty() && name.size() < sizeof(buffer));
+  std::memcpy(buffer, name.data(), name.size());
+  buffer[name.size()] = '\0';
+  return name.size() + 1;
+}
+
+}  // namespace
+
+size_t EncodeInvalidateAttributes(InodeNumber ino, absl::Span<char> out) {
   wire::NotifyInvalInodeOut body{};
   body.ino = ToInt(ino);
   body.off = -1;  // no range of data
-  return Put(header, out) + Put(body, out.subspan(sizeof(header)));
+  return PutNotification(wire::Notification::kInvalInode, body, {}, out);
+}
+
+size_t EncodeInvalidateData(InodeNumber ino, uint64_t offset, uint64_t length,
+                            absl::Span<char> out) {
+  wire::NotifyInvalInodeOut body{};
+  body.ino = ToInt(ino);
+  body.off = static_cast<int64_t>(offset);
+  body.len = static_cast<int64_t>(length);
+  return PutNotification(wire::Notification::kInvalInode, body, {}, out);
+}
+
+size_t EncodeInvalidateEntry(InodeNumber parent, std::string_view name, absl::Span<char> out) {
+  char terminated[256];
+  wire::NotifyInvalEntryOut body{};
+  body.parent = ToInt(parent);
+  body.namelen = static_cast<uint32_t>(name.size());
+  return PutNotification(wire::Notification::kInvalEntry, body,
+                         {terminated, PutName(name, terminated)}, out);
+}
+
+size_t EncodeDeleteEntry(InodeNumber parent, InodeNumber child, std::string_view name,
+                         absl::Span<char> out) {
+  char terminated[256];
+  wire::NotifyDeleteOut body{};
+  body.parent = ToInt(parent);
+  body.child = ToInt(child);
+  body.namelen = static_cast<uint32_t>(name.size());
+  return PutNotification(wire::Notification::kDelete, body, {terminated, PutName(name, terminated)},
+                         out);
+}
+
+size_t EncodePrune(absl::Span<const InodeNumber> inodes, absl::Span<char> out) {
+  static_assert(sizeof(InodeNumber) == sizeof(uint64_t));
+  wire::NotifyPruneOut body{};
+  body.count = static_cast<uint32_t>(inodes.size());
+  return PutNotification(
+      wire::Notification::kPrune, body,
+      {reinterpret_cast<const char*>(inodes.data()), inodes.size() * sizeof(InodeNumber)}, out);
 }
 
 bool DirectoryBuffer::HasRoomFor(std::string_view name) const {

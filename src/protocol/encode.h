@@ -8,12 +8,15 @@
 #ifndef MEMFUSE_SRC_PROTOCOL_ENCODE_H_
 #define MEMFUSE_SRC_PROTOCOL_ENCODE_H_
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "absl/types/span.h"
-#include "memfuse/errno.h"
-#include "memfuse/filesystem.h"
-#include "memfuse/session.h"
+#include "memfuse/directory_sink.h"
+#include "memfuse/host.h"
+#include "memfuse/requests.h"
 
 namespace memfuse::protocol {
 
@@ -27,26 +30,56 @@ inline constexpr size_t kMaxFixedBody = 512;
 // kReplyHeaderSize bytes.
 void EncodeReplyHeader(RequestId id, int error, size_t body_size, absl::Span<char> out);
 
-// Requires, for all functions below: out.size() >= kMaxFixedBody. They return the size of the body.
-size_t EncodeEntry(const Entry& entry, absl::Span<char> out);
-// For LOOKUP of a name that does not exist: the kernel may cache the absence for `valid` seconds.
-size_t EncodeNegativeEntry(CacheSeconds valid, absl::Span<char> out);
-size_t EncodeAttributes(const AttributesResult& result, absl::Span<char> out);
-size_t EncodeStatx(const StatxResult& result, absl::Span<char> out);
-size_t EncodeOpen(const OpenResult& result, absl::Span<char> out);
-size_t EncodeCreate(const CreateResult& result, absl::Span<char> out);
-size_t EncodeWrite(uint32_t written, absl::Span<char> out);
-size_t EncodeStatfs(const FileSystemStatistics& statistics, absl::Span<char> out);
+// Replies that consist of one number.
+struct WriteReply {
+  uint32_t written;
+};
 // For GETXATTR and LISTXATTR with size 0.
-size_t EncodeXattrSize(uint32_t size, absl::Span<char> out);
-size_t EncodeLseek(uint64_t offset, absl::Span<char> out);
-size_t EncodeCopyFileRange(uint64_t copied, bool wide_result, absl::Span<char> out);
-// Encodes the fixed part; the output bytes follow it.
-size_t EncodeIoctl(const IoctlResult& result, absl::Span<char> out);
+struct XattrSizeReply {
+  uint32_t size;
+};
+struct LseekReply {
+  uint64_t offset;
+};
+// COPY_FILE_RANGE has a 32-bit result, COPY_FILE_RANGE_64 a 64-bit one. Requires: `copied` fits.
+struct CopyFileRangeReply {
+  uint64_t copied;
+  bool wide_result;
+};
+// For LOOKUP of a name that does not exist: the kernel may cache the absence for `valid` seconds.
+struct NegativeEntry {
+  CacheSeconds valid;
+};
 
-// Encodes a complete message that tells the kernel to drop the attributes that it has cached for an
-// inode, but not the data. Requires: out.size() >= kMaxFixedBody. Returns the size of the message.
-size_t EncodeAttributesChanged(InodeNumber ino, absl::Span<char> out);
+// Each encodes the body of a reply. Requires: out.size() >= kMaxFixedBody. Returns: the size of the
+// body. The output bytes of an ioctl follow the body.
+size_t Encode(const Entry& entry, absl::Span<char> out);
+size_t Encode(NegativeEntry entry, absl::Span<char> out);
+size_t Encode(const AttributesResult& result, absl::Span<char> out);
+size_t Encode(const StatxResult& result, absl::Span<char> out);
+size_t Encode(const OpenResult& result, absl::Span<char> out);
+size_t Encode(const CreateResult& result, absl::Span<char> out);
+size_t Encode(WriteReply reply, absl::Span<char> out);
+size_t Encode(const FileSystemStatistics& statistics, absl::Span<char> out);
+size_t Encode(XattrSizeReply reply, absl::Span<char> out);
+size_t Encode(LseekReply reply, absl::Span<char> out);
+size_t Encode(CopyFileRangeReply reply, absl::Span<char> out);
+size_t Encode(const IoctlResult& result, absl::Span<char> out);
+
+// Notifications (memfuse/host.h): complete messages that the server sends without a request. Each
+// function returns the size of the message. Requires: out.size() >= kMaxNotification.
+inline constexpr size_t kMaxNotification =
+    kReplyHeaderSize + 32 + std::max<size_t>(256, 8 * Notifier::kMaxPrune);
+size_t EncodeInvalidateAttributes(InodeNumber ino, absl::Span<char> out);
+// `length` 0: to the end of the file.
+size_t EncodeInvalidateData(InodeNumber ino, uint64_t offset, uint64_t length,
+                            absl::Span<char> out);
+// Requires, for the next two: `name` has 1 to 255 bytes.
+size_t EncodeInvalidateEntry(InodeNumber parent, std::string_view name, absl::Span<char> out);
+size_t EncodeDeleteEntry(InodeNumber parent, InodeNumber child, std::string_view name,
+                         absl::Span<char> out);
+// Requires: at most Notifier::kMaxPrune inodes.
+size_t EncodePrune(absl::Span<const InodeNumber> inodes, absl::Span<char> out);
 
 // Fills a buffer with READDIR or READDIRPLUS records. Names have 1 to 255 bytes.
 class DirectoryBuffer final : public DirectorySink {

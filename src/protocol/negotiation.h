@@ -11,8 +11,8 @@
 #include <string_view>
 
 #include "absl/types/span.h"
+#include "memfuse/connection.h"
 #include "memfuse/errno.h"
-#include "memfuse/session.h"
 #include "src/protocol/decode.h"
 
 namespace memfuse::protocol {

@@ -1,4 +1,5 @@
-// A table of every opcode of the FUSE protocol up to 7.45, with the server's treatment of each.
+// Every opcode of the FUSE protocol up to 7.45, with the server's treatment of each. The rows are
+// in opcodes.inc.
 
 #ifndef MEMFUSE_SRC_PROTOCOL_OPCODES_H_
 #define MEMFUSE_SRC_PROTOCOL_OPCODES_H_
@@ -12,57 +13,13 @@
 namespace memfuse::protocol {
 
 enum class Opcode : uint32_t {
-  kLookup = 1,
-  kForget = 2,
-  kGetattr = 3,
-  kSetattr = 4,
-  kReadlink = 5,
-  kSymlink = 6,
-  kMknod = 8,
-  kMkdir = 9,
-  kUnlink = 10,
-  kRmdir = 11,
-  kRename = 12,
-  kLink = 13,
-  kOpen = 14,
-  kRead = 15,
-  kWrite = 16,
-  kStatfs = 17,
-  kRelease = 18,
-  kFsync = 20,
-  kSetxattr = 21,
-  kGetxattr = 22,
-  kListxattr = 23,
-  kRemovexattr = 24,
-  kFlush = 25,
-  kInit = 26,
-  kOpendir = 27,
-  kReaddir = 28,
-  kReleasedir = 29,
-  kFsyncdir = 30,
-  kGetlk = 31,
-  kSetlk = 32,
-  kSetlkw = 33,
-  kAccess = 34,
-  kCreate = 35,
-  kInterrupt = 36,
-  kBmap = 37,
-  kDestroy = 38,
-  kIoctl = 39,
-  kPoll = 40,
-  kNotifyReply = 41,
-  kBatchForget = 42,
-  kFallocate = 43,
-  kReaddirplus = 44,
-  kRename2 = 45,
-  kLseek = 46,
-  kCopyFileRange = 47,
-  kSetupmapping = 48,
-  kRemovemapping = 49,
-  kSyncfs = 50,
-  kTmpfile = 51,
-  kStatx = 52,
-  kCopyFileRange64 = 53,
+#define MEMFUSE_OPCODE(enumerator, number, name, disposition, arguments, decoder, why) \
+  enumerator = number,
+#define MEMFUSE_REFUSED_OPCODE(enumerator, number, name, disposition, arguments, why) \
+  enumerator = number,
+#include "src/protocol/opcodes.inc"
+#undef MEMFUSE_OPCODE
+#undef MEMFUSE_REFUSED_OPCODE
 };
 
 // Upper bound of the opcodes. Counters are arrays of this size.
@@ -79,8 +36,8 @@ struct OpcodeInfo {
   Opcode opcode;
   std::string_view name;  // the protocol's spelling: "LOOKUP"
   Disposition disposition;
-  // Bytes of the fixed argument struct; strings, data and extensions follow it. The size for
-  // SETXATTR and for INIT depends on flags and is determined while decoding.
+  // Bytes of the fixed argument struct; strings, data and extensions follow it. SETXATTR and INIT
+  // have a longer struct if flags say so; this is the size of the shorter one.
   uint32_t fixed_size;
   std::string_view why;  // the reason for the treatment, or its effect
 };

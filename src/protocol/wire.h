@@ -42,7 +42,12 @@ static_assert(sizeof(OutHeader) == 16);
 
 // ---- Notifications: a reply header with unique 0 and with the code in the field of the error ----
 
-inline constexpr int32_t kNotifyInvalInode = 2;
+enum class Notification : int32_t {
+  kInvalInode = 2,
+  kInvalEntry = 3,
+  kDelete = 6,
+  kPrune = 9,  // Linux 6.19
+};
 
 struct NotifyInvalInodeOut {
   uint64_t ino;
@@ -50,6 +55,31 @@ struct NotifyInvalInodeOut {
   int64_t len;
 };
 static_assert(sizeof(NotifyInvalInodeOut) == 24);
+
+// The name follows, and a NUL.
+struct NotifyInvalEntryOut {
+  uint64_t parent;
+  uint32_t namelen;  // without the NUL
+  uint32_t flags;
+};
+static_assert(sizeof(NotifyInvalEntryOut) == 16);
+
+// The name follows, and a NUL.
+struct NotifyDeleteOut {
+  uint64_t parent;
+  uint64_t child;
+  uint32_t namelen;  // without the NUL
+  uint32_t padding;
+};
+static_assert(sizeof(NotifyDeleteOut) == 24);
+
+// `count` inode numbers of 64 bits follow.
+struct NotifyPruneOut {
+  uint32_t count;
+  uint32_t padding;
+  uint64_t spare;
+};
+static_assert(sizeof(NotifyPruneOut) == 16);
 
 // ---- Arguments of requests ----
 
@@ -156,6 +186,9 @@ struct OpenIn {
 };
 static_assert(sizeof(OpenIn) == 8);
 inline constexpr uint32_t kOpenKillSuidgid = 1u << 0;
+// In `flags` of OPEN and RELEASE if execve(2) opens the file (FMODE_EXEC). No header of user space
+// defines it.
+inline constexpr uint32_t kOpenExecutes = 0x20;
 
 struct CreateIn {
   uint32_t flags;
@@ -284,8 +317,11 @@ struct IoctlIn {
 static_assert(sizeof(IoctlIn) == 32);
 inline constexpr uint32_t kIoctlDir = 1u << 4;
 
-// Sizes of the arguments of requests that are refused. Only the sizes are needed, to determine
-// where the arguments end.
+// The arguments of requests that are refused. Only their sizes matter.
+template <size_t kSize>
+struct Opaque {
+  unsigned char bytes[kSize];
+};
 inline constexpr uint32_t kLockInSize = 48;
 inline constexpr uint32_t kInterruptInSize = 8;
 inline constexpr uint32_t kBmapInSize = 16;

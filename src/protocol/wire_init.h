@@ -18,13 +18,15 @@ struct InitShortIn {
 };
 static_assert(sizeof(InitShortIn) == 16);
 
-struct InitIn {
-  uint32_t major;
-  uint32_t minor;
-  uint32_t max_readahead;
-  uint32_t flags;
+// Follows InitShortIn if kInitInitExt is set in its flags.
+struct InitExtensionIn {
   uint32_t flags2;
   uint32_t unused[11];
+};
+
+struct InitIn {
+  InitShortIn head;
+  InitExtensionIn extension;
 };
 static_assert(sizeof(InitIn) == 64);
 

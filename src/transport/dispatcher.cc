@@ -6,7 +6,6 @@
 #include <cstring>
 #include <exception>
 #include <new>
-#include <variant>
 
 #include "src/base/memory_guard.h"
 #include "src/protocol/encode.h"
@@ -38,11 +37,8 @@ bool ExpectsReply(uint32_t opcode) {
 }
 
 Dispatcher::Dispatcher(FileSystem* fs, const ConnectionParameters& parameters,
-                       absl::Span<char> reply_buffer, BlockingObserver* blocking_observer)
-    : fs_(fs),
-      parameters_(parameters),
-      blocking_observer_(blocking_observer),
-      reply_buffer_(reply_buffer) {
+                       absl::Span<char> reply_buffer)
+    : fs_(fs), parameters_(parameters), reply_buffer_(reply_buffer) {
   listed_.reserve(reply_buffer.size() / kMinPlusEntry + 1);
 }
 
@@ -64,12 +60,11 @@ void Dispatcher::Execute(const protocol::RequestHeader& header,
   // Counted before the answer, so that a client that has the answer finds the request counted.
   counters_.Count(header.opcode);
   listed_.clear();
-  RequestContext context = header.context();
-  context.blocking_observer = blocking_observer_;
+  const RequestContext context = header.context();
   if (!ExpectsReply(header.opcode)) {
     if (!request.ok()) return;
     try {
-      std::visit(Operation(fs_, context, nullptr, &listed_), *request);
+      transport::Execute(fs_, context, *request, nullptr, &listed_);
     } catch (...) {
       base::WithMemory([] {
         LOG_FIRST_N(ERROR, 1) << "the file system threw an exception from Forget (said once)";
@@ -83,7 +78,7 @@ void Dispatcher::Execute(const protocol::RequestHeader& header,
     return;
   }
   try {
-    std::visit(Operation(fs_, context, &reply, &listed_), *request);
+    transport::Execute(fs_, context, *request, &reply, &listed_);
   } catch (const std::bad_alloc&) {
     reply.Error(Errno(ENOMEM));
   } catch (const std::exception& exception) {

@@ -20,10 +20,9 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "memfuse/blocking_observer.h"
+#include "memfuse/connection.h"
 #include "memfuse/errno.h"
 #include "memfuse/filesystem.h"
-#include "memfuse/session.h"
 #include "src/protocol/decode.h"
 #include "src/transport/counters.h"
 #include "src/transport/reply.h"
@@ -37,10 +36,8 @@ bool ExpectsReply(uint32_t opcode);
 class Dispatcher {
  public:
   // `reply_buffer` has room for a reply header and the largest body. No READ requests more: a reply
-  // that is cut short would mean the end of the file. `blocking_observer` is the observer of the
-  // thread that uses the dispatcher, or null.
-  Dispatcher(FileSystem* fs, const ConnectionParameters& parameters, absl::Span<char> reply_buffer,
-             BlockingObserver* blocking_observer = nullptr);
+  // that is cut short would mean the end of the file.
+  Dispatcher(FileSystem* fs, const ConnectionParameters& parameters, absl::Span<char> reply_buffer);
 
   // Replaces the buffer for replies. The new buffer has the same size as the constructor's.
   void UseReplyBuffer(absl::Span<char> reply_buffer) { reply_buffer_ = reply_buffer; }
@@ -60,7 +57,6 @@ class Dispatcher {
 
   FileSystem* const fs_;
   const ConnectionParameters parameters_;
-  BlockingObserver* const blocking_observer_;
   absl::Span<char> reply_buffer_;
   // The lookups that the present READDIRPLUS reply gives. Its capacity is that of the largest
   // reply.

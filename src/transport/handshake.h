@@ -5,7 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "memfuse/session.h"
+#include "memfuse/connection.h"
 #include "src/protocol/negotiation.h"
 #include "src/transport/device_channel.h"
 

@@ -4,8 +4,11 @@
 #include <cerrno>
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <string_view>
+#include <variant>
 
+#include "absl/types/span.h"
 #include "src/protocol/encode.h"
 
 namespace memfuse::transport {
@@ -38,8 +41,7 @@ class RecordingSink final : public DirectorySink {
 // Answers a READ, from the reply's buffer or from the memory that holds the data.
 class ReplyingSink final : public ReadSink {
  public:
-  ReplyingSink(Reply* reply, InodeNumber ino, absl::Span<char> buffer)
-      : reply_(*reply), ino_(ino), buffer_(buffer) {}
+  ReplyingSink(Reply* reply, absl::Span<char> buffer) : reply_(*reply), buffer_(buffer) {}
 
   absl::Span<char> buffer() override { return buffer_; }
   bool gathers() const override { return reply_.gathers(); }
@@ -52,311 +54,257 @@ class ReplyingSink final : public ReadSink {
       reply_.SuccessFrom(pieces);
     }
   }
-  void ForgetAttributes() override { reply_.ForgetAttributes(ino_); }
 
  private:
   Reply& reply_;
-  const InodeNumber ino_;
   const absl::Span<char> buffer_;
+};
+
+// A visitor of protocol::Request: one function for each type of request.
+class Operation {
+ public:
+  Operation(FileSystem* fs, const RequestContext& context, Reply* reply,
+            std::vector<InodeNumber>* listed)
+      : fs_(*fs), context_(context), reply_(reply), listed_(listed) {}
+
+  // ---- Names ----
+
+  void operator()(const LookupRequest& request) {
+    const Result<Entry> result = fs_.Lookup(context_, request);
+    if (!result.ok() && result.error() == ENOENT) {
+      // Every change goes through the kernel that asks, so it may cache the absence of the name.
+      Succeed(protocol::NegativeEntry{kCacheForever});
+    } else {
+      AnswerEntry(result);
+    }
+  }
+  void operator()(const ForgetRequest& request) { fs_.Forget(request); }
+  void operator()(const protocol::BatchForgetRequest& request) {
+    for (uint32_t i = 0; i < request.count; ++i) fs_.Forget(request.At(i));
+  }
+  void operator()(const SymlinkRequest& request) { AnswerEntry(fs_.Symlink(context_, request)); }
+  void operator()(const MknodRequest& request) { AnswerEntry(fs_.Mknod(context_, request)); }
+  void operator()(const MkdirRequest& request) { AnswerEntry(fs_.Mkdir(context_, request)); }
+  void operator()(const LinkRequest& request) { AnswerEntry(fs_.Link(context_, request)); }
+  void operator()(const CreateRequest& request) {
+    AnswerCreate(fs_.Create(context_, request), request.flags);
+  }
+  void operator()(const protocol::TmpfileRequest& request) {
+    AnswerCreate(fs_.Tmpfile(context_, request.create), request.create.flags);
+  }
+  void operator()(const UnlinkRequest& request) { Answer(fs_.Unlink(context_, request)); }
+  void operator()(const RmdirRequest& request) { Answer(fs_.Rmdir(context_, request)); }
+  void operator()(const RenameRequest& request) { Answer(fs_.Rename(context_, request)); }
+
+  // ---- Attributes ----
+
+  void operator()(const GetattrRequest& request) { Answer(fs_.Getattr(context_, request)); }
+  void operator()(const SetattrRequest& request) { Answer(fs_.Setattr(context_, request)); }
+  void operator()(const StatxRequest& request) { Answer(fs_.Statx(context_, request)); }
+  void operator()(const ReadlinkRequest& request) {
+    const Result<std::string> result = fs_.Readlink(context_, request);
+    if (result.ok()) {
+      reply_->Success(0, *result);
+    } else {
+      reply_->Error(result.error());
+    }
+  }
+  void operator()(const AccessRequest& request) { Answer(fs_.Access(context_, request)); }
+  void operator()(const StatfsRequest& request) { Answer(fs_.Statfs(context_, request)); }
+  void operator()(const SetxattrRequest& request) { Answer(fs_.Setxattr(context_, request)); }
+  void operator()(const GetxattrRequest& request) {
+    AnswerXattr(fs_.Getxattr(context_, request), request.size, Errno(ERANGE));
+  }
+  void operator()(const ListxattrRequest& request) {
+    // listxattr(2): a list that no buffer can hold is E2BIG for a caller with the largest buffer.
+    AnswerXattr(fs_.Listxattr(context_, request), request.size,
+                Errno(request.size < kMaxXattrList ? ERANGE : E2BIG));
+  }
+  void operator()(const RemovexattrRequest& request) { Answer(fs_.Removexattr(context_, request)); }
+
+  // ---- Open files ----
+
+  void operator()(const OpenRequest& request) {
+    const Result<OpenResult> result = fs_.Open(context_, request);
+    if (Answer(result) || !result.ok()) return;
+    (void)fs_.Release(context_, {request.ino, result->handle, request.flags, request.executes});
+  }
+  void operator()(const protocol::SizedReadRequest& request) {
+    ReplyingSink sink(reply_, Output(request.size));
+    const Result<size_t> result = fs_.Read(context_, request.read, &sink);
+    // If the file system called Send, the first answer is the only one, and these calls have no
+    // effect.
+    if (!result.ok()) {
+      reply_->Error(result.error());
+    } else if (*result > sink.buffer().size()) {
+      reply_->Error(Errno(EIO));
+    } else {
+      reply_->Success(*result);
+    }
+  }
+  void operator()(const WriteRequest& request) {
+    const size_t size = request.data.size();
+    const Result<size_t> result = fs_.Write(context_, request);
+    if (!result.ok()) {
+      reply_->Error(result.error());
+    } else if (*result > size) {
+      reply_->Error(Errno(EIO));
+    } else {
+      Succeed(protocol::WriteReply{static_cast<uint32_t>(*result)});
+    }
+  }
+  void operator()(const ReleaseRequest& request) { Answer(fs_.Release(context_, request)); }
+  void operator()(const FlushRequest& request) { Answer(fs_.Flush(context_, request)); }
+  void operator()(const FsyncRequest& request) { Answer(fs_.Fsync(context_, request)); }
+  void operator()(const FallocateRequest& request) { Answer(fs_.Fallocate(context_, request)); }
+  void operator()(const LseekRequest& request) {
+    const Result<uint64_t> result = fs_.Lseek(context_, request);
+    if (result.ok()) {
+      Succeed(protocol::LseekReply{*result});
+    } else {
+      reply_->Error(result.error());
+    }
+  }
+  void operator()(const protocol::SizedCopyFileRangeRequest& request) {
+    CopyFileRangeRequest copy = request.copy;
+    if (!request.wide_result) {
+      // The reply has 32 bits for the number of bytes. A shorter copy is allowed; a wrong number is
+      // not.
+      constexpr uint64_t kMaxLength = std::numeric_limits<uint32_t>::max() & ~uint32_t{0xffff};
+      copy.length = std::min(copy.length, kMaxLength);
+    }
+    const Result<uint64_t> result = fs_.CopyFileRange(context_, copy);
+    if (result.ok()) {
+      Succeed(protocol::CopyFileRangeReply{*result, request.wide_result});
+    } else {
+      reply_->Error(result.error());
+    }
+  }
+  void operator()(const IoctlRequest& request) {
+    const Result<IoctlResult> result = fs_.Ioctl(context_, request);
+    if (!result.ok()) {
+      reply_->Error(result.error());
+    } else if (result->output.size() > request.output_size) {
+      reply_->Error(Errno(EIO));
+    } else {
+      Succeed(*result, result->output);
+    }
+  }
+
+  // ---- Open directories ----
+
+  void operator()(const protocol::OpendirRequest& request) {
+    const Result<OpenResult> result = fs_.Opendir(context_, request.open);
+    if (Answer(result) || !result.ok()) return;
+    (void)fs_.Releasedir(context_, {request.open.ino, result->handle, request.open.flags});
+  }
+  void operator()(const protocol::SizedReaddirRequest& request) {
+    protocol::DirectoryBuffer buffer(Output(request.size), request.readdir.plus);
+    if (!request.readdir.plus) {
+      const Result<void> result = fs_.Readdir(context_, request.readdir, &buffer);
+      if (result.ok()) {
+        reply_->Success(buffer.size());
+      } else {
+        reply_->Error(result.error());
+      }
+      return;
+    }
+    RecordingSink sink(&buffer, listed_);
+    Result<void> result = Errno(EIO);
+    SendStatus delivery = SendStatus::kRefused;
+    try {
+      result = fs_.Readdir(context_, request.readdir, &sink);
+    } catch (...) {
+      for (const InodeNumber ino : *listed_) fs_.Forget({ino, 1});
+      throw;
+    }
+    if (result.ok()) {
+      delivery = reply_->Success(buffer.size());
+    } else {
+      reply_->Error(result.error());
+    }
+    if (delivery == SendStatus::kDelivered) return;
+    for (const InodeNumber ino : *listed_) fs_.Forget({ino, 1});
+  }
+  void operator()(const protocol::ReleasedirRequest& request) {
+    Answer(fs_.Releasedir(context_, request.release));
+  }
+  void operator()(const protocol::FsyncdirRequest& request) {
+    Answer(fs_.Fsyncdir(context_, request.fsync));
+  }
+
+  // ---- The connection ----
+
+  void operator()(const protocol::InitRequest&) {
+    // The connection is already initialised; the kernel sends INIT only once.
+    reply_->Error(Errno(EIO));
+  }
+  void operator()(const protocol::DestroyRequest&) { reply_->Success(); }
+
+ private:
+  // Encodes and sends a result, followed by `tail`. Returns whether it was delivered.
+  template <typename T>
+  bool Succeed(const T& result, std::string_view tail = {}) {
+    const size_t size = protocol::Encode(result, reply_->body());
+    return reply_->Success(size, tail) == SendStatus::kDelivered;
+  }
+
+  // Sends a result or an error. Returns whether it was delivered.
+  template <typename T>
+  bool Answer(const Result<T>& result) {
+    if (result.ok()) return Succeed(*result);
+    return reply_->Error(result.error()) == SendStatus::kDelivered;
+  }
+  void Answer(const Result<void>& result) {
+    if (result.ok()) {
+      reply_->Success();
+    } else {
+      reply_->Error(result.error());
+    }
+  }
+
+  void AnswerEntry(const Result<Entry>& result) {
+    if (Answer(result) || !result.ok()) return;
+    fs_.Forget({result->ino, 1});
+  }
+
+  void AnswerCreate(const Result<CreateResult>& result, uint32_t flags) {
+    if (Answer(result) || !result.ok()) return;
+    // In this order: the open keeps the inode alive, so the lookup may be the last reference.
+    (void)fs_.Release(context_, {result->entry.ino, result->open.handle, flags});
+    fs_.Forget({result->entry.ino, 1});
+  }
+
+  // `room` is the size of the caller's buffer; 0 asks for the size only. A value that does not fit
+  // is the error `too_long`.
+  void AnswerXattr(const Result<std::string>& result, uint32_t room, Errno too_long) {
+    if (!result.ok()) {
+      reply_->Error(result.error());
+    } else if (room == 0) {
+      Succeed(protocol::XattrSizeReply{static_cast<uint32_t>(result->size())});
+    } else if (result->size() > room) {
+      reply_->Error(too_long);
+    } else {
+      reply_->Success(0, *result);
+    }
+  }
+
+  // Returns the part of the reply buffer that may be filled for a caller that accepts `size` bytes.
+  absl::Span<char> Output(uint32_t size) {
+    return reply_->body().first(std::min<size_t>(size, reply_->body().size()));
+  }
+
+  FileSystem& fs_;
+  const RequestContext& context_;
+  Reply* const reply_;
+  std::vector<InodeNumber>* const listed_;
 };
 
 }  // namespace
 
-void Operation::Answer(const Result<void>& result) {
-  if (result.ok()) {
-    reply_->Success();
-  } else {
-    reply_->Error(result.error());
-  }
+void Execute(FileSystem* fs, const RequestContext& context, const protocol::Request& request,
+             Reply* reply, std::vector<InodeNumber>* listed) {
+  std::visit(Operation(fs, context, reply, listed), request);
 }
-
-void Operation::AnswerEntry(const Result<Entry>& result) {
-  if (!result.ok()) {
-    reply_->Error(result.error());
-    return;
-  }
-  const size_t size = protocol::EncodeEntry(*result, reply_->body());
-  if (reply_->Success(size) != SendStatus::kDelivered) fs_.Forget({result->ino, 1});
-}
-
-void Operation::AnswerCreate(const Result<CreateResult>& result, uint32_t flags) {
-  if (!result.ok()) {
-    reply_->Error(result.error());
-    return;
-  }
-  const size_t size = protocol::EncodeCreate(*result, reply_->body());
-  if (reply_->Success(size) == SendStatus::kDelivered) return;
-  // In this order: the open keeps the inode alive, so the lookup may be the last reference.
-  (void)fs_.Release(context_, {result->entry.ino, result->open.handle, flags});
-  fs_.Forget({result->entry.ino, 1});
-}
-
-void Operation::AnswerAttributes(const Result<AttributesResult>& result) {
-  if (result.ok()) {
-    reply_->Success(protocol::EncodeAttributes(*result, reply_->body()));
-  } else {
-    reply_->Error(result.error());
-  }
-}
-
-void Operation::AnswerXattr(const Result<std::string>& result, uint32_t room, Errno too_long) {
-  if (!result.ok()) {
-    reply_->Error(result.error());
-  } else if (room == 0) {
-    reply_->Success(
-        protocol::EncodeXattrSize(static_cast<uint32_t>(result->size()), reply_->body()));
-  } else if (result->size() > room) {
-    reply_->Error(too_long);
-  } else {
-    reply_->Success(0, *result);
-  }
-}
-
-absl::Span<char> Operation::Output(uint32_t size) {
-  return reply_->body().first(std::min<size_t>(size, reply_->body().size()));
-}
-
-void Operation::operator()(const LookupRequest& request) {
-  const Result<Entry> result = fs_.Lookup(context_, request);
-  if (!result.ok() && result.error() == ENOENT) {
-    // Every change goes through the kernel that asks, so it may cache the absence of the name.
-    reply_->Success(protocol::EncodeNegativeEntry(kCacheForever, reply_->body()));
-    return;
-  }
-  AnswerEntry(result);
-}
-
-void Operation::operator()(const ForgetRequest& request) { fs_.Forget(request); }
-
-void Operation::operator()(const protocol::BatchForgetRequest& request) {
-  for (uint32_t i = 0; i < request.count; ++i) fs_.Forget(request.At(i));
-}
-
-void Operation::operator()(const SymlinkRequest& request) {
-  AnswerEntry(fs_.Symlink(context_, request));
-}
-
-void Operation::operator()(const MknodRequest& request) {
-  AnswerEntry(fs_.Mknod(context_, request));
-}
-
-void Operation::operator()(const MkdirRequest& request) {
-  AnswerEntry(fs_.Mkdir(context_, request));
-}
-
-void Operation::operator()(const LinkRequest& request) { AnswerEntry(fs_.Link(context_, request)); }
-
-void Operation::operator()(const CreateRequest& request) {
-  AnswerCreate(fs_.Create(context_, request), request.flags);
-}
-
-void Operation::operator()(const protocol::TmpfileRequest& request) {
-  AnswerCreate(fs_.Tmpfile(context_, request.create), request.create.flags);
-}
-
-void Operation::operator()(const UnlinkRequest& request) { Answer(fs_.Unlink(context_, request)); }
-
-void Operation::operator()(const RmdirRequest& request) { Answer(fs_.Rmdir(context_, request)); }
-
-void Operation::operator()(const RenameRequest& request) { Answer(fs_.Rename(context_, request)); }
-
-void Operation::operator()(const GetattrRequest& request) {
-  AnswerAttributes(fs_.Getattr(context_, request));
-}
-
-void Operation::operator()(const SetattrRequest& request) {
-  AnswerAttributes(fs_.Setattr(context_, request));
-}
-
-void Operation::operator()(const StatxRequest& request) {
-  const Result<StatxResult> result = fs_.Statx(context_, request);
-  if (result.ok()) {
-    reply_->Success(protocol::EncodeStatx(*result, reply_->body()));
-  } else {
-    reply_->Error(result.error());
-  }
-}
-
-void Operation::operator()(const ReadlinkRequest& request) {
-  const Result<std::string> result = fs_.Readlink(context_, request);
-  if (result.ok()) {
-    reply_->Success(0, *result);
-  } else {
-    reply_->Error(result.error());
-  }
-}
-
-void Operation::operator()(const AccessRequest& request) { Answer(fs_.Access(context_, request)); }
-
-void Operation::operator()(const StatfsRequest& request) {
-  const Result<FileSystemStatistics> result = fs_.Statfs(context_, request);
-  if (result.ok()) {
-    reply_->Success(protocol::EncodeStatfs(*result, reply_->body()));
-  } else {
-    reply_->Error(result.error());
-  }
-}
-
-void Operation::operator()(const SetxattrRequest& request) {
-  Answer(fs_.Setxattr(context_, request));
-}
-
-void Operation::operator()(const GetxattrRequest& request) {
-  AnswerXattr(fs_.Getxattr(context_, request), request.size, Errno(ERANGE));
-}
-
-void Operation::operator()(const ListxattrRequest& request) {
-  // listxattr(2): a list that no buffer can hold is E2BIG for a caller with the largest buffer.
-  AnswerXattr(fs_.Listxattr(context_, request), request.size,
-              Errno(request.size < kMaxXattrList ? ERANGE : E2BIG));
-}
-
-void Operation::operator()(const RemovexattrRequest& request) {
-  Answer(fs_.Removexattr(context_, request));
-}
-
-void Operation::operator()(const OpenRequest& request) {
-  const Result<OpenResult> result = fs_.Open(context_, request);
-  if (!result.ok()) {
-    reply_->Error(result.error());
-    return;
-  }
-  if (result->forget_attributes) reply_->ForgetAttributes(request.ino);
-  const size_t size = protocol::EncodeOpen(*result, reply_->body());
-  if (reply_->Success(size) != SendStatus::kDelivered) {
-    (void)fs_.Release(context_, {request.ino, result->handle, request.flags});
-  }
-}
-
-void Operation::operator()(const protocol::SizedReadRequest& request) {
-  ReplyingSink sink(reply_, request.read.ino, Output(request.size));
-  const Result<size_t> result = fs_.Read(context_, request.read, &sink);
-  // If the file system called Send, the first answer is the only one, and these calls have no
-  // effect.
-  if (!result.ok()) {
-    reply_->Error(result.error());
-  } else if (*result > sink.buffer().size()) {
-    reply_->Error(Errno(EIO));
-  } else {
-    reply_->Success(*result);
-  }
-}
-
-void Operation::operator()(const WriteRequest& request) {
-  const size_t size = request.data.size();
-  const Result<size_t> result = fs_.Write(context_, request);
-  if (!result.ok()) {
-    reply_->Error(result.error());
-  } else if (*result > size) {
-    reply_->Error(Errno(EIO));
-  } else {
-    reply_->Success(protocol::EncodeWrite(static_cast<uint32_t>(*result), reply_->body()));
-  }
-}
-
-void Operation::operator()(const ReleaseRequest& request) {
-  Answer(fs_.Release(context_, request));
-}
-
-void Operation::operator()(const FlushRequest& request) { Answer(fs_.Flush(context_, request)); }
-
-void Operation::operator()(const FsyncRequest& request) { Answer(fs_.Fsync(context_, request)); }
-
-void Operation::operator()(const FallocateRequest& request) {
-  Answer(fs_.Fallocate(context_, request));
-}
-
-void Operation::operator()(const LseekRequest& request) {
-  const Result<uint64_t> result = fs_.Lseek(context_, request);
-  if (result.ok()) {
-    reply_->Success(protocol::EncodeLseek(*result, reply_->body()));
-  } else {
-    reply_->Error(result.error());
-  }
-}
-
-void Operation::operator()(const protocol::SizedCopyFileRangeRequest& request) {
-  CopyFileRangeRequest copy = request.copy;
-  if (!request.wide_result) {
-    // The reply has 32 bits for the number of bytes. A shorter copy is allowed; a wrong number is
-    // not.
-    constexpr uint64_t kMaxLength = std::numeric_limits<uint32_t>::max() & ~uint32_t{0xffff};
-    copy.length = std::min(copy.length, kMaxLength);
-  }
-  const Result<uint64_t> result = fs_.CopyFileRange(context_, copy);
-  if (result.ok()) {
-    reply_->Success(protocol::EncodeCopyFileRange(*result, request.wide_result, reply_->body()));
-  } else {
-    reply_->Error(result.error());
-  }
-}
-
-void Operation::operator()(const IoctlRequest& request) {
-  const Result<IoctlResult> result = fs_.Ioctl(context_, request);
-  if (!result.ok()) {
-    reply_->Error(result.error());
-  } else if (result->output.size() > request.output_size) {
-    reply_->Error(Errno(EIO));
-  } else {
-    if (result->attributes_changed) reply_->ForgetAttributes(request.ino);
-    reply_->Success(protocol::EncodeIoctl(*result, reply_->body()), result->output);
-  }
-}
-
-void Operation::operator()(const protocol::OpendirRequest& request) {
-  const Result<OpenResult> result = fs_.Opendir(context_, request.open);
-  if (!result.ok()) {
-    reply_->Error(result.error());
-    return;
-  }
-  const size_t size = protocol::EncodeOpen(*result, reply_->body());
-  if (reply_->Success(size) != SendStatus::kDelivered) {
-    (void)fs_.Releasedir(context_, {request.open.ino, result->handle, request.open.flags});
-  }
-}
-
-void Operation::operator()(const protocol::SizedReaddirRequest& request) {
-  protocol::DirectoryBuffer buffer(Output(request.size), request.readdir.plus);
-  if (!request.readdir.plus) {
-    const Result<void> result = fs_.Readdir(context_, request.readdir, &buffer);
-    if (result.ok()) {
-      reply_->Success(buffer.size());
-    } else {
-      reply_->Error(result.error());
-    }
-    return;
-  }
-  RecordingSink sink(&buffer, listed_);
-  Result<void> result = Errno(EIO);
-  SendStatus delivery = SendStatus::kRefused;
-  try {
-    result = fs_.Readdir(context_, request.readdir, &sink);
-  } catch (...) {
-    for (const InodeNumber ino : *listed_) fs_.Forget({ino, 1});
-    throw;
-  }
-  if (result.ok()) {
-    delivery = reply_->Success(buffer.size());
-  } else {
-    reply_->Error(result.error());
-  }
-  if (delivery == SendStatus::kDelivered) return;
-  for (const InodeNumber ino : *listed_) fs_.Forget({ino, 1});
-}
-
-void Operation::operator()(const protocol::ReleasedirRequest& request) {
-  Answer(fs_.Releasedir(context_, request.release));
-}
-
-void Operation::operator()(const protocol::FsyncdirRequest& request) {
-  Answer(fs_.Fsyncdir(context_, request.fsync));
-}
-
-void Operation::operator()(const protocol::InitRequest&) {
-  // The connection is already initialised; the kernel sends INIT only once.
-  reply_->Error(Errno(EIO));
-}
-
-void Operation::operator()(const protocol::DestroyRequest&) { reply_->Success(); }
 
 }  // namespace memfuse::transport

@@ -36,14 +36,6 @@ SendStatus Reply::Error(Errno error) {
   return Send(error.value(), 0, {});
 }
 
-void Reply::ForgetAttributes(InodeNumber ino) {
-  // The notification names no range of data. The kernel therefore takes no lock that the caller of
-  // this request may hold. The outcome does not matter: the kernel caches nothing for an inode that
-  // it does not know.
-  const size_t size = protocol::EncodeAttributesChanged(ino, buffer_);
-  sink_->Send(buffer_.first(size), {});
-}
-
 SendStatus Reply::Send(int error, size_t body_size, absl::Span<const ReadSink::Piece> tail) {
   answered_ = true;
   size_t size = body_size;

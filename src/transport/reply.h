@@ -63,10 +63,6 @@ class Reply {
   SendStatus SuccessFrom(absl::Span<const ReadSink::Piece> tail);
   SendStatus Error(Errno error);
 
-  // Tells the kernel, before the answer, that the attributes that it has cached of an inode are no
-  // longer valid. The call overwrites the buffer.
-  void ForgetAttributes(InodeNumber ino);
-
   bool answered() const { return answered_; }
   // See ReplySink::gathers.
   bool gathers() const { return sink_->gathers(); }

@@ -26,22 +26,8 @@ namespace {
 // largest transfer, but uses memory only for pages that were accessed.
 constexpr size_t kEntries = 8;
 
-constexpr uint32_t kCommandRegister = 1;
-constexpr uint32_t kCommandCommitAndFetch = 2;
-
-// The first 24 of the last 80 bytes of an SQE of 128 bytes.
-struct Command {
-  uint64_t flags;
-  uint64_t commit_id;
-  uint16_t queue;
-  uint8_t padding[6];
-};
-static_assert(sizeof(Command) == 24);
-
 // Room in front of the payload for the header and the fixed arguments of a request.
 constexpr size_t kPrefix = 256;
-// The kernel's FUSE_MIN_READ_BUFFER.
-constexpr size_t kMinPayload = 8192;
 
 constexpr unsigned kSetupFlags = IORING_SETUP_SQE128 | IORING_SETUP_SINGLE_ISSUER |
                                  IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED;
@@ -77,7 +63,7 @@ absl::StatusOr<std::unique_ptr<RingChannel>> RingChannel::Make(int device, int q
   channel->ring_made_ = true;
   for (size_t i = 0; i < kEntries; ++i) {
     absl::StatusOr<PageBuffer> data =
-        PageBuffer::Make(kPrefix, std::max(max_transfer, kMinPayload));
+        PageBuffer::Make(kPrefix, std::max(max_transfer, protocol::kMinReadBuffer));
     if (!data.ok()) return data.status();
     channel->entries_.push_back(std::make_unique<Entry>(*std::move(data)));
     Entry& entry = *channel->entries_.back();
@@ -96,19 +82,19 @@ void RingChannel::Submit(uint32_t command, uint64_t commit_id, size_t entry) {
   // a time.
   io_uring_sqe* const sqe = io_uring_get_sqe(&ring_);
   if (sqe == nullptr) return;
-  constexpr size_t kSize = 128;
-  std::memset(static_cast<void*>(sqe), 0, kSize);
+  std::memset(static_cast<void*>(sqe), 0, protocol::kRingSqeSize);
   sqe->opcode = IORING_OP_URING_CMD;
   sqe->fd = device_;
   sqe->cmd_op = command;
   sqe->user_data = entry;
   entries_[entry]->command = command;
-  if (command == kCommandRegister) {
+  if (command == protocol::kRingRegister) {
     sqe->addr = reinterpret_cast<uint64_t>(entries_[entry]->parts);
     sqe->len = 2;
   }
-  const Command arguments = {0, commit_id, static_cast<uint16_t>(queue_), {}};
-  std::memcpy(reinterpret_cast<char*>(sqe) + 48, &arguments, sizeof(arguments));
+  const protocol::RingCommand arguments = {0, commit_id, static_cast<uint16_t>(queue_), {}};
+  std::memcpy(reinterpret_cast<char*>(sqe) + protocol::kRingCommandOffset, &arguments,
+              sizeof(arguments));
 }
 
 void RingChannel::Enter() {
@@ -119,13 +105,13 @@ void RingChannel::Enter() {
   sched_setaffinity(0, sizeof(cpus), &cpus);
   // Not through liburing, because the one of Debian 12 does not export io_uring_enable_rings.
   syscall(__NR_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
-  for (size_t i = 0; i < entries_.size(); ++i) Submit(kCommandRegister, 0, i);
+  for (size_t i = 0; i < entries_.size(); ++i) Submit(protocol::kRingRegister, 0, i);
   registered_ = entries_.size();
   scheduling_policy_.Start();
 }
 
 void RingChannel::Assemble(Entry* entry) {
-  const Headers& headers = entry->headers;
+  const protocol::RingHeaders& headers = entry->headers;
   uint32_t length;
   std::memcpy(&length, headers.in_out, sizeof(length));
   char* const payload = entry->data.payload().data();
@@ -158,7 +144,8 @@ ReceiveStatus RingChannel::Receive() {
       // accepted the entry.
       const bool ended = result == -ENOTCONN || result == -ECANCELED || result == -ECONNABORTED;
       --registered_;
-      if (!ended && (registered_ == 0 || entries_[entry]->command == kCommandCommitAndFetch)) {
+      if (!ended &&
+          (registered_ == 0 || entries_[entry]->command == protocol::kRingCommitAndFetch)) {
         base::WithMemory([&] {
           LOG(ERROR) << "io_uring: queue " << queue_ << " failed: " << base::ErrorText(-result);
         });
@@ -201,12 +188,6 @@ absl::Span<char> RingChannel::reply_buffer() {
 }
 
 SendStatus RingChannel::Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) {
-  uint64_t id;
-  std::memcpy(&id, head.data() + 8, sizeof(id));
-  if (id == 0) {
-    const ssize_t sent = write(device_, head.data(), head.size());
-    return sent < 0 ? SendStatus::kAbandoned : SendStatus::kDelivered;
-  }
   if (answered_) return SendStatus::kRefused;
   Entry& entry = *entries_[current_];
   const absl::Span<char> payload = entry.data.payload();
@@ -220,7 +201,7 @@ SendStatus RingChannel::Send(absl::Span<const char> head, absl::Span<const ReadS
   std::memcpy(entry.headers.in_out, head.data(), protocol::kReplyHeaderSize);
   entry.headers.payload_size = static_cast<uint32_t>(size);
   answered_ = true;
-  Submit(kCommandCommitAndFetch, entry.headers.commit_id, current_);
+  Submit(protocol::kRingCommitAndFetch, entry.headers.commit_id, current_);
   return SendStatus::kDelivered;
 }
 

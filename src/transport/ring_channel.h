@@ -21,6 +21,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "src/protocol/device.h"
 #include "src/transport/channel.h"
 #include "src/transport/page_buffer.h"
 #include "src/transport/retry.h"
@@ -50,30 +51,18 @@ class RingChannel final : public Channel {
   // connection is alive: callers on this CPU would wait forever.
   ReceiveStatus Receive() override;
   // The next Receive submits the reply to the kernel. Its outcome is not known here, so the result
-  // is kDelivered. A notification (request id 0) is written to the device at once.
+  // is kDelivered.
   SendStatus Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece> tail) override;
   // The kernel takes the payload from one contiguous buffer.
   bool gathers() const override { return false; }
   absl::Span<char> reply_buffer() override;
 
  private:
-  // The first of the two buffers, in the kernel's layout.
-  struct Headers {
-    char in_out[128];  // the request's header, then the reply's
-    char op_in[128];   // the fixed part of the request's arguments
-    uint64_t flags;
-    uint64_t commit_id;
-    uint32_t payload_size;
-    uint32_t padding;
-    uint64_t reserved;
-  };
-  static_assert(sizeof(Headers) == 288);
-
   struct Entry {
     explicit Entry(PageBuffer buffer) : data(std::move(buffer)) {}
     PageBuffer data;
     uint32_t command = 0;  // the last one that was submitted
-    alignas(64) Headers headers = {};
+    alignas(64) protocol::RingHeaders headers = {};
     iovec parts[2] = {};
   };
 

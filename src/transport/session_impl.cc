@@ -101,12 +101,13 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
     parameters_ = *agreed;
   }
   backing_device_ = channels_.front()->descriptor();
+  notifier_.emplace(backing_device_);
+  Host host;
+  if (protocol::PassesThrough(parameters_)) host.backing_files = this;
+  host.blocking_observer = &blocking_observer_;
+  host.notifier = &*notifier_;
   connected_ = true;
-  if (absl::Status connected =
-          fs_->Connected(protocol::PassesThrough(parameters_) ? this : nullptr);
-      !connected.ok()) {
-    return connected;
-  }
+  if (absl::Status connected = fs_->Connected(host); !connected.ok()) return connected;
   uses_io_uring_ = protocol::UsesIoUring(parameters_) && !rings_.empty();
   if (!uses_io_uring_) rings_.clear();
   if (uses_io_uring_) {

@@ -20,6 +20,7 @@
 #include "src/base/unique_fd.h"
 #include "src/mount/mount_point.h"
 #include "src/transport/device_channel.h"
+#include "src/transport/device_notifier.h"
 #include "src/transport/ring_channel.h"
 #include "src/transport/spare_workers.h"
 #include "src/transport/worker.h"
@@ -127,10 +128,12 @@ class SessionImpl final : public Session, private BackingFiles {
   std::atomic<int> inside_{1};                    // atomic; workers in their loops, and Start
   std::atomic<bool> end_logged_{false};           // atomic
   std::atomic<bool> failed_{false};               // atomic
-  std::atomic<int64_t> over_since_{0};  // atomic; nanoseconds since the epoch, 0: connected
-  SpareWorkers spare_workers_;          // own lock; for the workers on the device
-  base::Event ended_;                   // own synchronisation; all workers have ended
-  base::Event closed_;                  // own synchronisation; the session is closed
+  std::atomic<int64_t> over_since_{0};        // atomic; nanoseconds since the epoch, 0: connected
+  SpareWorkers spare_workers_;                // own lock; for the workers on the device
+  WorkerBlockingObserver blocking_observer_;  // has no state of its own
+  std::optional<DeviceNotifier> notifier_;    // constant after Start
+  base::Event ended_;                         // own synchronisation; all workers have ended
+  base::Event closed_;                        // own synchronisation; the session is closed
 
   mutable Lock mu_;
   State state_ ABSL_GUARDED_BY(mu_) = State::kServing;

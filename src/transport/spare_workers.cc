@@ -4,6 +4,12 @@
 
 namespace memfuse::transport {
 
+namespace {
+
+thread_local SpareWorkers* spare_workers_of_thread = nullptr;
+
+}  // namespace
+
 SpareWorkers::SpareWorkers(int max_spares, std::function<bool()> start)
     : max_spares_(max_spares), start_(std::move(start)) {
   sem_init(&turns_, /*pshared=*/0, 0);
@@ -55,6 +61,22 @@ void SpareWorkers::Close() {
     ++active_;
     sem_post(&turns_);
   }
+}
+
+void WorkerBlockingObserver::SetSpareWorkersOfThread(SpareWorkers* spare_workers) {
+  spare_workers_of_thread = spare_workers;
+}
+
+bool WorkerBlockingObserver::CanReplaceCallingThread() const {
+  return spare_workers_of_thread != nullptr;
+}
+
+void WorkerBlockingObserver::BeginBlocking() {
+  if (spare_workers_of_thread != nullptr) spare_workers_of_thread->BeginBlocking();
+}
+
+void WorkerBlockingObserver::EndBlocking() {
+  if (spare_workers_of_thread != nullptr) spare_workers_of_thread->EndBlocking();
 }
 
 }  // namespace memfuse::transport

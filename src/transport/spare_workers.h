@@ -1,5 +1,5 @@
 // Spare workers: threads that serve requests while other workers are blocked in one request
-// (memfuse/blocking_observer.h).
+// (BlockingObserver in memfuse/host.h).
 //
 // A spare worker is a worker with its own descriptor. It differs in one respect: if more spare
 // workers are active than workers are blocked, it waits before its next request (it is parked). It
@@ -20,21 +20,24 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
-#include "memfuse/blocking_observer.h"
+#include "memfuse/host.h"
 #include "src/base/mutex.h"
 
 namespace memfuse::transport {
 
 // All methods may be called from any thread.
-class SpareWorkers final : public BlockingObserver {
+class SpareWorkers {
  public:
   // `start` starts one more thread, which calls WaitUntilNeeded before each request. It returns
   // false if no thread is available. The worker that begins to block calls it, without a lock.
   SpareWorkers(int max_spares, std::function<bool()> start);
-  ~SpareWorkers() override;
+  ~SpareWorkers();
+  SpareWorkers(const SpareWorkers&) = delete;
+  SpareWorkers& operator=(const SpareWorkers&) = delete;
 
-  void BeginBlocking() override;
-  void EndBlocking() override;
+  // As BlockingObserver, for a worker that a spare worker can replace.
+  void BeginBlocking();
+  void EndBlocking();
 
   // Called by a spare worker. Returns when the spare worker is needed, or after Close. Calls
   // `before_wait` before it waits.
@@ -57,6 +60,19 @@ class SpareWorkers final : public BlockingObserver {
   int active_ ABSL_GUARDED_BY(mu_) = 0;
   int parked_ ABSL_GUARDED_BY(mu_) = 0;
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+// The BlockingObserver that a session offers to its file system: forwards the reports of a worker
+// to the spare workers that replace it.
+class WorkerBlockingObserver final : public BlockingObserver {
+ public:
+  // Called by a worker's thread before its first request. Null: no thread can replace the calling
+  // thread. Requires: `spare_workers` outlives the thread.
+  static void SetSpareWorkersOfThread(SpareWorkers* spare_workers);
+
+  bool CanReplaceCallingThread() const override;
+  void BeginBlocking() override;
+  void EndBlocking() override;
 };
 
 }  // namespace memfuse::transport

@@ -55,7 +55,7 @@ Worker::Worker(int index, Role role, Channel* channel, FileSystem* fs,
       role_(role),
       channel_(channel),
       spare_workers_(spare_workers),
-      dispatcher_(fs, parameters, channel->reply_buffer(), spare_workers),
+      dispatcher_(fs, parameters, channel->reply_buffer()),
       on_exit_(std::move(on_exit)) {}
 
 absl::Status Worker::Start() {
@@ -91,6 +91,7 @@ void Worker::Run() {
   std::snprintf(name.data(), name.size(), "memfuse-%d", index_);
   base::SetThreadName(name.data());
   base::PrepareThreadForLocks();
+  WorkerBlockingObserver::SetSpareWorkersOfThread(spare_workers_);
   channel_->Enter();
   for (;;) {
     if (role_ == Role::kSpare)

@@ -9,8 +9,8 @@
 #include <thread>
 
 #include "absl/status/status.h"
+#include "memfuse/connection.h"
 #include "memfuse/filesystem.h"
-#include "memfuse/session.h"
 #include "src/transport/channel.h"
 #include "src/transport/dispatcher.h"
 #include "src/transport/spare_workers.h"

@@ -60,9 +60,9 @@ TEST(Mutex, KeepsReadersFromWriters) {
   EXPECT_FALSE(torn);
 }
 
-TEST(MutexRank, RankMayStayOrRise) {
+TEST(MutexRank, RankRisesOrStaysWhereThatIsAllowed) {
   Mutex<1> low;
-  Mutex<2> middle, other_middle;
+  Mutex<2, SameRank::kAllowed> middle, other_middle;
   Mutex<3> high;
   MutexLock a(&low);
   MutexLock b(&middle);
@@ -100,12 +100,22 @@ TEST(MutexRankDeathTest, RankMustNotFall) {
       },
       "rank 1 wanted while rank 2 is held");
 }
+
+TEST(MutexRankDeathTest, RankMustNotStayWhereThatIsNotAllowed) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  Mutex<1> first, second;
+  EXPECT_DEATH(
+      {
+        MutexLock a(&first);
+        ReaderMutexLock b(&second);
+      },
+      "rank 1 wanted while rank 1 is held");
+}
 #endif
 
-// Abseil's detector would end this program, because the order of the two locks is reversed. That is
-// allowed within a rank.
-TEST(MutexRank, OrderMayBeReversedWithinARank) {
-  Mutex<1> a, b;
+// Abseil's detector would end this program, because the order of the two locks is reversed.
+TEST(MutexRank, OrderMayBeReversedWithinARankThatAllowsSeveralLocks) {
+  Mutex<1, SameRank::kAllowed> a, b;
   for (int i = 0; i < 2; ++i) {
     MutexLock first(i == 0 ? &a : &b);
     MutexLock second(i == 0 ? &b : &a);

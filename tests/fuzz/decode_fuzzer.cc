@@ -62,7 +62,6 @@ void Run(absl::Span<const char> input) {
 
   Copy fixed(body.subspan(0, split));
   const absl::Span<const char> rest = body.subspan(fixed.span().size());
-  Check(*header, DecodeArguments(*header, fixed.span(), rest, parameters), rest);
   Check(*header, DecodeWrite(*header, fixed.span(), rest), rest);
   (void)ParsePrefix(fixed.span());
 }

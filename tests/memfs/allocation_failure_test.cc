@@ -76,7 +76,7 @@ class Subject {
     options.data = kind;
     fs_ = MakeMemFs(options);
     me_ = std::make_unique<Caller>(fs_.get());
-    EXPECT_TRUE(fs_->Connected(kind == DataKind::kPassthrough ? &backing_ : nullptr).ok());
+    EXPECT_TRUE(fs_->Connected({kind == DataKind::kPassthrough ? &backing_ : nullptr}).ok());
     empty_ = fs_->Usage();
     lookups_.reserve(1000);
     opens_.reserve(100);

@@ -254,7 +254,7 @@ TEST_F(DaemonFileTest, ALargeReadIsSentInContiguousPieces) {
   Write(0, std::string(80 * kPageSize, 'x'));
   ASSERT_THAT(file_->PunchHole(20 * kPageSize, 2 * kPageSize), Succeeds());
   StringSink sink(1 << 20, /*gathers=*/true);
-  const Result<size_t> count = file_->ReadTo(100, &sink, /*to_page_cache=*/true);
+  const Result<size_t> count = file_->ReadTo(100, &sink, /*to_page_cache=*/true, [] {});
   ASSERT_THAT(count, Succeeds());
   EXPECT_EQ(sink.Result(*count), Read(100, 1 << 20));
   EXPECT_EQ(*count, 80 * kPageSize - 100);
@@ -266,7 +266,7 @@ TEST_F(DaemonFileTest, WithoutHugePagesALargeReadIsCopied) {
   arena_->set_huge_pages(false);
   Write(0, std::string(1 << 20, 'x'));
   StringSink sink(1 << 20, /*gathers=*/true);
-  const Result<size_t> count = file_->ReadTo(0, &sink, /*to_page_cache=*/true);
+  const Result<size_t> count = file_->ReadTo(0, &sink, /*to_page_cache=*/true, [] {});
   ASSERT_THAT(count, Succeeds());
   EXPECT_FALSE(sink.sent());
   EXPECT_EQ(sink.Result(*count), std::string(1 << 20, 'x'));
@@ -292,7 +292,7 @@ TEST_F(DaemonFileTest, SmallReadsReadsAtTheEndAndReadsWithoutPiecesAreCopied) {
   Write(0, std::string(80 * kPageSize, 'x'));
   const auto sent = [this](uint64_t offset, size_t size, bool gathers) {
     StringSink sink(size, gathers);
-    const Result<size_t> count = file_->ReadTo(offset, &sink, /*to_page_cache=*/true);
+    const Result<size_t> count = file_->ReadTo(offset, &sink, /*to_page_cache=*/true, [] {});
     EXPECT_THAT(count, Succeeds());
     EXPECT_EQ(sink.Result(*count), Read(offset, size));
     return sink.sent();
@@ -312,7 +312,7 @@ TEST_F(DaemonFileTest, TheLargestReadOfNoncontiguousPagesFitsASend) {
     ASSERT_THAT(other.Write(page * kPageSize, std::string(kPageSize, '-')), Succeeds());
   }
   StringSink sink(1 << 20, /*gathers=*/true);
-  const Result<size_t> count = file_->ReadTo(10, &sink, /*to_page_cache=*/true);
+  const Result<size_t> count = file_->ReadTo(10, &sink, /*to_page_cache=*/true, [] {});
   ASSERT_THAT(count, Succeeds());
   EXPECT_TRUE(sink.sent());
   EXPECT_EQ(sink.pieces(), 257u);
@@ -327,7 +327,7 @@ TEST_F(DaemonFileTest, MorePiecesThanASendAcceptsAreCopied) {
     ASSERT_THAT(other.Write(page * kPageSize, std::string(kPageSize, '-')), Succeeds());
   }
   StringSink sink(kPages * kPageSize, /*gathers=*/true);
-  const Result<size_t> count = file_->ReadTo(0, &sink, /*to_page_cache=*/true);
+  const Result<size_t> count = file_->ReadTo(0, &sink, /*to_page_cache=*/true, [] {});
   ASSERT_THAT(count, Succeeds());
   EXPECT_FALSE(sink.sent());
   EXPECT_EQ(sink.Result(*count), Read(0, kPages * kPageSize));
@@ -347,12 +347,12 @@ TEST_F(DaemonFileTest, AReadAllocatesNoMemoryForReservedPages) {
   struct stat before, after;
   ASSERT_EQ(fstat(arena_->descriptor(), &before), 0);
   StringSink sink(64 * kPageSize, /*gathers=*/true);
-  const Result<size_t> count = file_->ReadTo(0, &sink, /*to_page_cache=*/true);
+  const Result<size_t> count = file_->ReadTo(0, &sink, /*to_page_cache=*/true, [] {});
   ASSERT_THAT(count, Succeeds());
   EXPECT_TRUE(sink.sent());
   EXPECT_EQ(sink.Result(*count), Read(0, 64 * kPageSize));
   StringSink copied(64 * kPageSize, /*gathers=*/true);
-  const Result<size_t> copied_count = copy.ReadTo(0, &copied, /*to_page_cache=*/true);
+  const Result<size_t> copied_count = copy.ReadTo(0, &copied, /*to_page_cache=*/true, [] {});
   ASSERT_THAT(copied_count, Succeeds());
   EXPECT_EQ(copied.Result(*copied_count), Read(0, 64 * kPageSize));
   ASSERT_EQ(fstat(arena_->descriptor(), &after), 0);
@@ -507,8 +507,10 @@ TEST_F(DaemonFileTest, ReleasesEverythingAtTheEnd) {
 // attributes.
 bool FillCache(DaemonFile* file, uint64_t offset, size_t size) {
   StringSink sink(size);
-  EXPECT_THAT(file->ReadTo(offset, &sink, /*to_page_cache=*/true), Succeeds());
-  return sink.forgets() > 0;
+  bool attributes_stale = false;
+  EXPECT_THAT(file->ReadTo(offset, &sink, /*to_page_cache=*/true, [&] { attributes_stale = true; }),
+              Succeeds());
+  return attributes_stale;
 }
 
 // The result of SEEK_DATA and SEEK_HOLE in pages: "0-3 8-9".
@@ -529,7 +531,7 @@ std::string DataPages(DaemonFile* file) {
 }
 
 TEST_F(DaemonFileTest, HolesThatTheKernelReadAreDataWhileTheFileMayBeMapped) {
-  OpenResult open;
+  FileOpen open;
   ASSERT_THAT(file_->Truncate(64 * kPageSize), Succeeds());
   Write(20 * kPageSize, std::string(kPageSize, 'x'));
   ASSERT_THAT(file_->Open(O_RDWR, &open), Succeeds());
@@ -554,16 +556,16 @@ TEST_F(DaemonFileTest, HolesThatTheKernelReadAreDataWhileTheFileMayBeMapped) {
 }
 
 TEST_F(DaemonFileTest, HolesThatAProgramReadAreHoles) {
-  OpenResult open;
+  FileOpen open;
   ASSERT_THAT(file_->Truncate(64 * kPageSize), Succeeds());
   ASSERT_THAT(file_->Open(O_RDWR, &open), Succeeds());
   StringSink sink(4 * kPageSize);
-  EXPECT_THAT(file_->ReadTo(0, &sink, /*to_page_cache=*/false), Succeeds());
+  EXPECT_THAT(file_->ReadTo(0, &sink, /*to_page_cache=*/false, [] {}), Succeeds());
   EXPECT_EQ(DataPages(file_.get()), "");
 }
 
 TEST_F(DaemonFileTest, AnEmptyLookingFileHasABlockWhileTheKernelMayHoldData) {
-  OpenResult open;
+  FileOpen open;
   ASSERT_THAT(file_->Truncate(64 * kPageSize), Succeeds());
   ASSERT_THAT(file_->Open(O_RDWR, &open), Succeeds());
   EXPECT_EQ(file_->blocks(), 0u);
@@ -574,7 +576,7 @@ TEST_F(DaemonFileTest, AnEmptyLookingFileHasABlockWhileTheKernelMayHoldData) {
 }
 
 TEST_F(DaemonFileTest, AFileWithInlineDataHasNoFurtherBlocksForReadHoles) {
-  OpenResult open;
+  FileOpen open;
   Write(0, std::string(600, 'x'));
   ASSERT_THAT(file_->Truncate(64 * kPageSize), Succeeds());
   ASSERT_THAT(file_->Open(O_RDWR, &open), Succeeds());
@@ -586,7 +588,7 @@ TEST_F(DaemonFileTest, AFileWithInlineDataHasNoFurtherBlocksForReadHoles) {
 }
 
 TEST_F(DaemonFileTest, ReservedPagesThatTheKernelReadAreDataToo) {
-  OpenResult open;
+  FileOpen open;
   ASSERT_THAT(file_->Allocate(0, 8 * kPageSize, false), Succeeds());
   ASSERT_THAT(file_->Open(O_RDWR, &open), Succeeds());
   FillCache(file_.get(), 2 * kPageSize, 2 * kPageSize);
@@ -596,7 +598,7 @@ TEST_F(DaemonFileTest, ReservedPagesThatTheKernelReadAreDataToo) {
 TEST_F(DaemonFileTest, OpensThatCannotMapForWritingLeaveHolesAlone) {
   ASSERT_THAT(file_->Truncate(64 * kPageSize), Succeeds());
   for (const uint32_t flags : {O_RDONLY, O_WRONLY}) {
-    OpenResult open;
+    FileOpen open;
     ASSERT_THAT(file_->Open(flags, &open), Succeeds());
     EXPECT_TRUE(open.keep_cache);
     EXPECT_FALSE(FillCache(file_.get(), 0, 4 * kPageSize));
@@ -608,7 +610,7 @@ TEST_F(DaemonFileTest, OpensThatCannotMapForWritingLeaveHolesAlone) {
 // Through the page cache, a program can map what the kernel has read for another program, without a
 // request.
 TEST_F(DaemonFileTest, AnOpenForWritingDropsHolesThatTheKernelReadBefore) {
-  OpenResult open;
+  FileOpen open;
   ASSERT_THAT(file_->Truncate(64 * kPageSize), Succeeds());
   FillCache(file_.get(), 0, kPageSize);
   ASSERT_THAT(file_->Open(O_RDWR, &open), Succeeds());
@@ -616,13 +618,13 @@ TEST_F(DaemonFileTest, AnOpenForWritingDropsHolesThatTheKernelReadBefore) {
   FillCache(file_.get(), 2 * kPageSize, kPageSize);
   EXPECT_EQ(DataPages(file_.get()), "2-2");
   file_->Close(O_RDWR);
-  OpenResult again;
+  FileOpen again;
   ASSERT_THAT(file_->Open(O_RDWR, &again), Succeeds());
   EXPECT_FALSE(again.keep_cache);
   EXPECT_EQ(DataPages(file_.get()), "");
   file_->Close(O_RDWR);
   // The kernel has read nothing in between.
-  OpenResult third;
+  FileOpen third;
   ASSERT_THAT(file_->Open(O_RDWR, &third), Succeeds());
   EXPECT_TRUE(third.keep_cache);
 }
@@ -630,7 +632,7 @@ TEST_F(DaemonFileTest, AnOpenForWritingDropsHolesThatTheKernelReadBefore) {
 TEST_F(DaemonFileTest, AFileWithoutHolesKeepsItsCache) {
   Write(0, std::string(8 * kPageSize, 'x'));
   FillCache(file_.get(), 0, 8 * kPageSize);
-  OpenResult open;
+  FileOpen open;
   ASSERT_THAT(file_->Open(O_RDWR, &open), Succeeds());
   EXPECT_TRUE(open.keep_cache);
   FillCache(file_.get(), 0, 8 * kPageSize);
@@ -642,9 +644,9 @@ TEST_F(DaemonFileTest, WithCollectedWritesAnyDataMayBeInTheKernel) {
   ASSERT_THAT(file_->Truncate(64 * kPageSize), Succeeds());
   Write(20 * kPageSize, std::string(kPageSize, 'x'));
   for (const uint32_t flags : {O_WRONLY, O_RDWR}) {
-    OpenResult open;
+    FileOpen open;
     ASSERT_THAT(file_->Open(flags, &open), Succeeds());
-    EXPECT_TRUE(open.forget_attributes);
+    EXPECT_TRUE(open.attributes_stale);
     EXPECT_EQ(file_->Validity(), 0u);
     EXPECT_EQ(file_->blocks(), 64u * 8);
     EXPECT_THAT(file_->SeekData(0), Fails(EINVAL));
@@ -654,9 +656,9 @@ TEST_F(DaemonFileTest, WithCollectedWritesAnyDataMayBeInTheKernel) {
     EXPECT_EQ(file_->blocks(), 8u);
     EXPECT_EQ(DataPages(file_.get()), "20-20");
   }
-  OpenResult open;
+  FileOpen open;
   ASSERT_THAT(file_->Open(O_RDONLY, &open), Succeeds());
-  EXPECT_FALSE(open.forget_attributes);
+  EXPECT_FALSE(open.attributes_stale);
   EXPECT_EQ(DataPages(file_.get()), "20-20");
 }
 

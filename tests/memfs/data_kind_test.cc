@@ -57,7 +57,7 @@ class PassthroughKindTest : public DataKindTest {
 TEST_F(DataKindTest, DaemonDataNeedsNoOffer) {
   Make(DataKind::kDaemon);
   EXPECT_FALSE(fs_->wants_backing_files());
-  EXPECT_TRUE(fs_->Connected(nullptr).ok());
+  EXPECT_TRUE(fs_->Connected({}).ok());
   EXPECT_EQ(fs_->DescribeData(), "daemon, huge=never");
   ExpectArena();
 }
@@ -66,7 +66,7 @@ TEST_F(DataKindTest, DaemonDataIgnoresTheOffer) {
   Make(DataKind::kDaemon);
   // A registration would fail. The daemon store makes none.
   backing_.FailWith(EPERM);
-  EXPECT_TRUE(fs_->Connected(&backing_).ok());
+  EXPECT_TRUE(fs_->Connected({&backing_}).ok());
   EXPECT_EQ(fs_->DescribeData(), "daemon, huge=never");
   backing_.FailWith(0);
   ExpectArena();
@@ -75,7 +75,7 @@ TEST_F(DataKindTest, DaemonDataIgnoresTheOffer) {
 TEST_F(DataKindTest, NullStoresNoData) {
   Make(DataKind::kNull);
   EXPECT_FALSE(fs_->wants_backing_files());
-  EXPECT_TRUE(fs_->Connected(&backing_).ok());
+  EXPECT_TRUE(fs_->Connected({&backing_}).ok());
   EXPECT_EQ(fs_->DescribeData(), "none: writes vanish");
   const OpenResult open = OpenNew("file");
   EXPECT_TRUE(open.direct_io);
@@ -94,7 +94,7 @@ TEST_F(DataKindTest, AutoWithoutAnOfferUsesTheDaemonStoreAndGivesTheReason) {
   Make(DataKind::kAuto);
   EXPECT_TRUE(fs_->wants_backing_files());
   EXPECT_EQ(fs_->DescribeData(), "daemon, huge=never");
-  EXPECT_TRUE(fs_->Connected(nullptr).ok());
+  EXPECT_TRUE(fs_->Connected({}).ok());
   EXPECT_EQ(fs_->DescribeData(),
             "daemon, huge=never; no passthrough: the kernel offers no FUSE "
             "passthrough here");
@@ -104,7 +104,7 @@ TEST_F(DataKindTest, AutoWithoutAnOfferUsesTheDaemonStoreAndGivesTheReason) {
 TEST_F(PassthroughKindTest, AutoUsesTheDaemonStoreIfTheKernelRefuses) {
   Make(DataKind::kAuto);
   backing_.FailWith(EPERM);
-  EXPECT_TRUE(fs_->Connected(&backing_).ok());
+  EXPECT_TRUE(fs_->Connected({&backing_}).ok());
   EXPECT_EQ(fs_->DescribeData(),
             "daemon, huge=never; no passthrough: "
             "it needs CAP_SYS_ADMIN in the initial user namespace");
@@ -117,7 +117,7 @@ TEST_F(PassthroughKindTest, AutoUsesTheDaemonStoreIfTheTmpfsIsRefused) {
   MemoryFileSystemOptions options = Options(DataKind::kAuto);
   options.size_limit = kPageSize;
   fs_ = MakeMemFs(options);
-  EXPECT_TRUE(fs_->Connected(&backing_).ok());
+  EXPECT_TRUE(fs_->Connected({&backing_}).ok());
   EXPECT_EQ(fs_->DescribeData(),
             "daemon, huge=never; no passthrough: "
             "the size is too small for a private tmpfs");
@@ -145,7 +145,7 @@ TEST_F(DataKindTest, HugePagesByDefaultForLargeLimits) {
 
 TEST_F(PassthroughKindTest, AutoUsesPassthroughIfOffered) {
   Make(DataKind::kAuto);
-  EXPECT_TRUE(fs_->Connected(&backing_).ok());
+  EXPECT_TRUE(fs_->Connected({&backing_}).ok());
   EXPECT_EQ(fs_->DescribeData(), "passthrough, huge=never");
   EXPECT_GT(OpenNew("file").backing_id, 0);
   EXPECT_EQ(backing_.count(), 1u);
@@ -155,14 +155,14 @@ TEST_F(PassthroughKindTest, AutoUsesPassthroughIfOffered) {
 TEST_F(PassthroughKindTest, PassthroughUsesTheOffer) {
   Make(DataKind::kPassthrough);
   EXPECT_TRUE(fs_->wants_backing_files());
-  EXPECT_TRUE(fs_->Connected(&backing_).ok());
+  EXPECT_TRUE(fs_->Connected({&backing_}).ok());
   EXPECT_EQ(fs_->DescribeData(), "passthrough, huge=never");
   EXPECT_GT(OpenNew("file").backing_id, 0);
 }
 
 TEST_F(PassthroughKindTest, PassthroughWithoutAnOfferIsAnError) {
   Make(DataKind::kPassthrough);
-  const absl::Status status = fs_->Connected(nullptr);
+  const absl::Status status = fs_->Connected({});
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(status.message(), "--data=passthrough: the kernel offers no FUSE passthrough here");
 }
@@ -170,7 +170,7 @@ TEST_F(PassthroughKindTest, PassthroughWithoutAnOfferIsAnError) {
 TEST_F(PassthroughKindTest, PassthroughThatTheKernelRefusesIsAnError) {
   Make(DataKind::kPassthrough);
   backing_.FailWith(EPERM);
-  const absl::Status status = fs_->Connected(&backing_);
+  const absl::Status status = fs_->Connected({&backing_});
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(status.message(),
             "--data=passthrough: it needs CAP_SYS_ADMIN in the initial user namespace");
@@ -190,7 +190,7 @@ TEST_F(PassthroughKindTest, WithoutASessionNothingIsRegistered) {
   Make(DataKind::kPassthrough);
   EXPECT_EQ(fs_->DescribeData(), "private tmpfs, without passthrough");
   EXPECT_TRUE(OpenNew("before").direct_io);
-  ASSERT_TRUE(fs_->Connected(&backing_).ok());
+  ASSERT_TRUE(fs_->Connected({&backing_}).ok());
   EXPECT_GT(OpenNew("while").backing_id, 0);
   fs_->Disconnected();
   const OpenResult after = OpenNew("after");

@@ -145,7 +145,7 @@ class FileDataModelTest : public ::testing::TestWithParam<std::tuple<Kind, Setti
     const uint64_t memory = MemoryBlocks();
     for (const bool gathers : {false, true}) {
       StringSink sink(length, gathers);
-      const Result<size_t> count = file_->ReadTo(offset, &sink, /*to_page_cache=*/true);
+      const Result<size_t> count = file_->ReadTo(offset, &sink, /*to_page_cache=*/true, [] {});
       ASSERT_THAT(count, Succeeds());
       const std::string expected = model_.Read(offset, length);
       ASSERT_TRUE(sink.Result(*count) == expected)

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "tests/memfs/memfs_test_base.h"
+#include "tests/testing/fake_host.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -17,6 +18,12 @@ class InodeFlagsTest : public MemFsTest {
   InodeFlagsTest() : file_(Ino(me_.Mknod(kRootInode, "file"))) {
     Must(me_.Write(file_, 0, "content"));
   }
+  void SetUp() override {
+    Host host;
+    host.notifier = &notifier_;
+    ASSERT_TRUE(fs_->Connected(host).ok());
+  }
+  void TearDown() override { fs_->Disconnected(); }
 
   Result<IoctlResult> Ioctl(InodeNumber ino, uint32_t command, std::string_view input,
                             uint64_t argument = 0) const {
@@ -43,6 +50,7 @@ class InodeFlagsTest : public MemFsTest {
     return flags;
   }
 
+  test::RecordingNotifier notifier_;
   const InodeNumber file_;
 };
 
@@ -50,10 +58,12 @@ TEST_F(InodeFlagsTest, AreStoredAndReturned) {
   EXPECT_EQ(Flags(file_), 0u);
   for (const uint32_t flags : {FS_IMMUTABLE_FL, FS_APPEND_FL, FS_NODUMP_FL, FS_NOATIME_FL, 0}) {
     AgeTimes(file_);
-    EXPECT_TRUE(Must(SetFlags(file_, flags)).attributes_changed);
+    Must(SetFlags(file_, flags));
+    EXPECT_THAT(notifier_.TakeAttributes(), testing::ElementsAre(file_));
     EXPECT_EQ(Flags(file_), flags);
     EXPECT_EQ(MovedTimes(file_), "c");
     Must(SetFlags(file_, 0));
+    (void)notifier_.TakeAttributes();
   }
 }
 
@@ -72,7 +82,8 @@ TEST_F(InodeFlagsTest, UnknownOnesAreNotKept) {
 TEST_F(InodeFlagsTest, CanBeSetByEitherStructure) {
   fsxattr xattr = {};
   xattr.fsx_xflags = FS_XFLAG_APPEND | FS_XFLAG_NOATIME;
-  EXPECT_TRUE(Must(SetXflags(file_, xattr)).attributes_changed);
+  Must(SetXflags(file_, xattr));
+  EXPECT_THAT(notifier_.TakeAttributes(), testing::ElementsAre(file_));
   EXPECT_EQ(Flags(file_), uint32_t{FS_APPEND_FL | FS_NOATIME_FL});
   const std::string output = Must(Ioctl(file_, FS_IOC_FSGETXATTR, "")).output;
   ASSERT_EQ(output.size(), sizeof(xattr));
@@ -91,7 +102,7 @@ TEST_F(InodeFlagsTest, RequestsAreChecked) {
 
 TEST_F(InodeFlagsTest, AreShownByStatx) {
   Must(SetFlags(file_, FS_IMMUTABLE_FL | FS_NOATIME_FL));
-  const StatxResult result = Must(fs_->Statx(me_.context(), {file_, {}, 0, 0}));
+  const StatxResult result = Must(fs_->Statx(me_.context(), {file_, {}}));
   EXPECT_EQ(result.attribute_flags, uint64_t{STATX_ATTR_IMMUTABLE});
   EXPECT_EQ(result.attribute_flags_mask,
             uint64_t{STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND | STATX_ATTR_NODUMP});
@@ -176,13 +187,11 @@ TEST_F(InodeFlagsTest, NoatimeKeepsTheAccessTime) {
   EXPECT_EQ(MovedTimes(file_), "");
 }
 
-// execve(2) opens the file with its own flag.
 TEST_F(InodeFlagsTest, AProgramThatRunsIsNotTruncatedByAReader) {
-  constexpr uint32_t kExecute = 0x20;
-  Must(me_.Open(file_, O_RDONLY | kExecute));
+  Must(fs_->Open(me_.context(), {file_, O_RDONLY, /*kill_suidgid=*/false, /*executes=*/true}));
   EXPECT_THAT(me_.Open(file_, O_RDONLY | O_TRUNC), Fails(ETXTBSY));
   EXPECT_EQ(Stat(file_).size, 7u);
-  EXPECT_THAT(fs_->Release(me_.context(), {file_, {}, O_RDONLY | kExecute}), Succeeds());
+  EXPECT_THAT(fs_->Release(me_.context(), {file_, {}, O_RDONLY, /*executes=*/true}), Succeeds());
   EXPECT_THAT(me_.Open(file_, O_RDONLY | O_TRUNC), Succeeds());
   EXPECT_EQ(Stat(file_).size, 0u);
 }

@@ -17,6 +17,7 @@
 #include "tests/memfs/memfs_test_base.h"
 #include "tests/memfs/passthrough_store_test_base.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/fake_host.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -72,7 +73,6 @@ class LimitsTest : public MemFsTest, public ::testing::WithParamInterface<DataKi
     request.input = absl::MakeConstSpan(input.data(), input.size());
     request.output_size = output_size;
     Caller caller(fs_.get(), uid);
-    caller.set_blocking_observer(blocking_observer_);
     // The test process has CAP_SYS_ADMIN. User ID 0 alone is not enough.
     if (uid == 0) caller.set_thread(static_cast<uint32_t>(getpid()));
     return fs_->Ioctl(caller.context(), request);
@@ -110,7 +110,6 @@ class LimitsTest : public MemFsTest, public ::testing::WithParamInterface<DataKi
 
   const InodeNumber file_;
   uint64_t end_ = 0;
-  BlockingObserver* blocking_observer_ = nullptr;  // of the thread that calls ioctl
 };
 
 INSTANTIATE_TEST_SUITE_P(Stores, LimitsTest,
@@ -171,18 +170,14 @@ TEST_P(LimitsTest, RemovedFilesDoNotCountAsUsed) {
   }
   EXPECT_THAT(me_.Release(large), Succeeds());
   // The kernel sends FORGET for the file while the call waits for it.
-  class ForgettingThread final : public BlockingObserver {
-   public:
-    explicit ForgettingThread(std::function<void()> forget) : forget_(std::move(forget)) {}
-    void BeginBlocking() override { forget_(); }
-    void EndBlocking() override {}
-
-   private:
-    const std::function<void()> forget_;
-  } thread([&] { me_.Forget(large); });
-  blocking_observer_ = &thread;
+  FakeBackingFiles backing;
+  test::CountingObserver observer;
+  observer.on_begin = [&] { me_.Forget(large); };
+  ASSERT_TRUE(fs_->Connected({&backing, &observer}).ok());
   EXPECT_THAT(Set(90 * kPageSize, 0), Succeeds());
+  EXPECT_EQ(observer.TakeCount(), 1);
   EXPECT_GE(Statfs().blocks_free, 80u);
+  fs_->Disconnected();
 }
 
 TEST_P(LimitsTest, NamesAndDataShareTheLimit) {
@@ -471,7 +466,7 @@ TEST(LimitsOfAutoTest, ApplyToTheTmpfsToo) {
   EXPECT_EQ(fs->DataOptions(), "data=daemon,huge=never");
   EXPECT_THAT(fs->SetLimits(3 * kLimit, 0), Succeeds());
   FakeBackingFiles backing;
-  ASSERT_TRUE(fs->Connected(&backing).ok());
+  ASSERT_TRUE(fs->Connected({&backing}).ok());
   EXPECT_EQ(fs->DataOptions(), "data=passthrough,huge=never");
   EXPECT_EQ(Must(fs->Statfs({}, {kRootInode})).blocks, 3 * 256u);
   EXPECT_GT(Must(fs->Statfs({}, {kRootInode})).blocks_free, 3 * 250u);

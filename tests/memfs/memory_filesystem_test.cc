@@ -118,7 +118,7 @@ TEST_F(MemoryFileSystemTest, EveryOperationFailsWithEstaleForARemovedInode) {
         {"lookup", me_.Lookup(gone, "file").error_or_zero()},
         {"getattr", me_.Getattr(gone).error_or_zero()},
         {"setattr", me_.Chmod(gone, 0).error_or_zero()},
-        {"statx", fs_->Statx(context, {gone, {}, 0, 0}).error_or_zero()},
+        {"statx", fs_->Statx(context, {gone, {}}).error_or_zero()},
         {"access", fs_->Access(context, {gone, R_OK}).error_or_zero()},
         {"readlink", me_.Readlink(gone).error_or_zero()},
         {"symlink", me_.Symlink(gone, "new", "to").error_or_zero()},

@@ -93,7 +93,7 @@ TEST_F(NullStoreTest, WritesUpToTheLargestOffset) {
 
 // Otherwise the transport would not receive a request.
 TEST_F(NullStoreTest, EveryReadAndWriteIsARequest) {
-  OpenResult open;
+  FileOpen open;
   ASSERT_THAT(file_->Open(O_RDWR, &open), Succeeds());
   EXPECT_TRUE(open.direct_io);
   EXPECT_TRUE(open.parallel_direct_writes);

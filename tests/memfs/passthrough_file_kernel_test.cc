@@ -57,7 +57,7 @@ TEST_F(PassthroughFileKernelTest, ANewerEntryEvictsABackingFile) {
   file_->Close(O_RDONLY);
   PassthroughFile neighbour(store_.get(), InodeNumber{ino + 1});
   PassthroughFile rival(store_.get(), InodeNumber{ino + BackingIdCache::kPlaces});
-  OpenResult open;
+  FileOpen open;
   ASSERT_THAT(neighbour.Open(O_RDONLY, &open), Succeeds());
   neighbour.Close(O_RDONLY);
   EXPECT_EQ(backing_.count(), 2u);
@@ -72,7 +72,7 @@ TEST_F(PassthroughFileKernelTest, ANewerEntryEvictsABackingFile) {
 TEST_F(PassthroughFileKernelTest, BackingFilesAreUnregisteredWithTheConnection) {
   (void)Open(O_RDONLY);
   const auto other = NewFile();
-  OpenResult open;
+  FileOpen open;
   ASSERT_THAT(other->Open(O_RDONLY, &open), Succeeds());
   file_->Close(O_RDONLY);
   store_->ForgetBackingFiles();
@@ -80,7 +80,7 @@ TEST_F(PassthroughFileKernelTest, BackingFilesAreUnregisteredWithTheConnection) 
   FakeBackingFiles next;
   EXPECT_TRUE(store_->UseBackingFiles(&next).ok());
   for (FileData* file : {static_cast<FileData*>(file_.get()), other.get()}) {
-    OpenResult again;
+    FileOpen again;
     ASSERT_THAT(file->Open(O_RDONLY, &again), Succeeds());
     EXPECT_TRUE(next.Open(again.backing_id, O_RDONLY).valid());
   }
@@ -91,7 +91,7 @@ TEST_F(PassthroughFileKernelTest, BackingFilesAreUnregisteredWithTheConnection) 
 TEST_F(PassthroughFileKernelTest, EachFileHasABackingFileOfItsOwn) {
   const int32_t id = Open(O_RDWR);
   const auto other = NewFile();
-  OpenResult open;
+  FileOpen open;
   ASSERT_THAT(other->Open(O_RDWR, &open), Succeeds());
   EXPECT_NE(open.backing_id, id);
   Write(Serve(open.backing_id, O_RDWR), 0, "other");
@@ -102,7 +102,7 @@ TEST_F(PassthroughFileKernelTest, EachFileHasABackingFileOfItsOwn) {
 TEST_F(PassthroughFileKernelTest, AFailureToRegisterIsAFailureToOpen) {
   for (const int error : {EPERM, ENOMEM, ENFILE}) {
     backing_.FailWith(error);
-    OpenResult open;
+    FileOpen open;
     EXPECT_THAT(file_->Open(O_RDWR, &open), Fails(error));
     EXPECT_EQ(open.backing_id, 0);
   }
@@ -124,7 +124,7 @@ TEST_F(PassthroughFileKernelTest, AFullTmpfsStillOpensAFile) {
 
 TEST_F(PassthroughFileKernelTest, WithoutBackingFilesEachReadAndWriteIsARequest) {
   store_->ForgetBackingFiles();
-  OpenResult open;
+  FileOpen open;
   ASSERT_THAT(file_->Open(O_RDWR, &open), Succeeds());
   EXPECT_TRUE(open.direct_io);
   EXPECT_EQ(open.backing_id, 0);

@@ -34,7 +34,7 @@ class PassthroughFileKernelTestBase : public PassthroughTestBase {
   }
 
   int32_t Open(uint32_t flags) {
-    OpenResult open;
+    FileOpen open;
     EXPECT_THAT(file_->Open(flags, &open), test::Succeeds());
     EXPECT_EQ(open.direct_io, (flags & O_APPEND) != 0);
     return open.backing_id;

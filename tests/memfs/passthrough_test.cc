@@ -27,7 +27,7 @@ TEST_F(PassthroughTest, AttributesFollowTheKernelsWrites) {
   Write(served, kPageSize, "more");
   EXPECT_EQ(Must(me_.Lookup(kRootInode, "file")).attributes.size, kPageSize + 4);
   Write(served, 2 * kPageSize, "more");
-  EXPECT_EQ(Must(fs_->Statx(me_.context(), {file, {}, 0, 0})).attributes.blocks, 24u);
+  EXPECT_EQ(Must(fs_->Statx(me_.context(), {file, {}})).attributes.blocks, 24u);
   EXPECT_EQ(fs_->Usage().data_bytes, 3 * kPageSize);
   EXPECT_EQ(Must(me_.Read(file, 5, 4)), "data");
 }
@@ -38,7 +38,7 @@ TEST_F(PassthroughTest, AttributesAreNotCachedWhileAFileMayBeMapped) {
   EXPECT_EQ(made.entry.attributes_valid, 0u);
   EXPECT_EQ(Valid(file), 0u);
   EXPECT_EQ(Must(me_.Lookup(kRootInode, "file")).attributes_valid, 0u);
-  EXPECT_EQ(Must(fs_->Statx(me_.context(), {file, {}, 0, 0})).attributes_valid, 0u);
+  EXPECT_EQ(Must(fs_->Statx(me_.context(), {file, {}})).attributes_valid, 0u);
   EXPECT_EQ(Must(me_.Chmod(file, 0600)).attributes_valid, 0u);
   ASSERT_THAT(me_.Release(file, O_RDWR), Succeeds());
   EXPECT_EQ(Valid(file), kCacheForever);

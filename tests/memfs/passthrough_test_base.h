@@ -22,7 +22,7 @@ class PassthroughTest : public MemFsTest {
   PassthroughTest() : MemFsTest(Options()) {}
   void SetUp() override {
     ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
-    ASSERT_TRUE(fs_->Connected(&backing_).ok());
+    ASSERT_TRUE(fs_->Connected({&backing_}).ok());
   }
   void TearDown() override { fs_->Disconnected(); }
 

@@ -36,7 +36,7 @@ class PassthroughThreadsTest : public MemFsTest {
     ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
     // Breaks a lease, as the daemon does.
     std::signal(SIGIO, SIG_IGN);
-    ASSERT_TRUE(fs_->Connected(&backing_).ok());
+    ASSERT_TRUE(fs_->Connected({&backing_}).ok());
     for (int i = 0; i < kFiles; ++i) {
       files_.push_back(Ino(me_.Mknod(kRootInode, std::to_string(i))));
     }

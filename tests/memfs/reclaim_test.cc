@@ -26,6 +26,7 @@ bool Never() { return false; }
 
 class BlockingThread final : public BlockingObserver {
  public:
+  bool CanReplaceCallingThread() const override { return true; }
   void BeginBlocking() override { ++blocked; }
   void EndBlocking() override { ++returned; }
   int blocked = 0;

@@ -9,38 +9,16 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "memfuse/blocking_observer.h"
 #include "tests/memfs/fake_backing_files.h"
 #include "tests/memfs/memfs_test_base.h"
 #include "tests/memfs/passthrough_store_test_base.h"
+#include "tests/testing/fake_host.h"
 
 namespace memfuse::memfs {
 namespace {
 
 constexpr uint64_t kLimit = uint64_t{64} << 20;
 constexpr uint64_t kMax = uint64_t{60} << 20;
-
-class CountingObserver final : public BlockingObserver {
- public:
-  void BeginBlocking() override {
-    ++left_;
-    if (on_leave) on_leave();
-  }
-  void EndBlocking() override { ++returned_; }
-  // The number of calls since the last call of this method. Each BeginBlocking must have its
-  // EndBlocking.
-  int Left() {
-    EXPECT_EQ(left_, returned_);
-    returned_ = 0;
-    return left_.exchange(0);
-  }
-
-  std::function<void()> on_leave;
-
- private:
-  std::atomic<int> left_{0};
-  std::atomic<int> returned_{0};
-};
 
 MemoryFileSystemOptions Options(DataKind kind) {
   MemoryFileSystemOptions options = SmallOptions(kLimit);
@@ -50,12 +28,10 @@ MemoryFileSystemOptions Options(DataKind kind) {
 
 class SpaceOfRemovedFilesTest : public MemFsTest, public testing::WithParamInterface<DataKind> {
  protected:
-  SpaceOfRemovedFilesTest() : MemFsTest(Options(GetParam())) {
-    caller_.set_blocking_observer(&blocking_observer_);
-  }
+  SpaceOfRemovedFilesTest() : MemFsTest(Options(GetParam())) {}
   void SetUp() override {
     ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
-    ASSERT_TRUE(fs_->Connected(&backing_).ok());
+    ASSERT_TRUE(fs_->Connected({&backing_, &blocking_observer_}).ok());
   }
   void TearDown() override { fs_->Disconnected(); }
 
@@ -75,14 +51,14 @@ class SpaceOfRemovedFilesTest : public MemFsTest, public testing::WithParamInter
   // Runs `operation`, which has space only after the kernel has sent FORGET for `removed`. The
   // operation waits, and FORGET arrives during the wait.
   void ExpectWaits(InodeNumber removed, const std::function<Result<void>()>& operation) {
-    blocking_observer_.on_leave = [=] { me_.Forget(removed); };
+    blocking_observer_.on_begin = [=] { me_.Forget(removed); };
     EXPECT_THAT(operation(), Succeeds());
-    EXPECT_EQ(blocking_observer_.Left(), 1);
-    blocking_observer_.on_leave = nullptr;
+    EXPECT_EQ(blocking_observer_.TakeCount(), 1);
+    blocking_observer_.on_begin = nullptr;
   }
 
   FakeBackingFiles backing_;
-  CountingObserver blocking_observer_;
+  test::CountingObserver blocking_observer_;
   Caller caller_{fs_.get()};
 };
 
@@ -98,7 +74,7 @@ TEST_P(SpaceOfRemovedFilesTest, CountsAsFreeBeforeForget) {
   me_.Forget(file);
   EXPECT_EQ(Free(), before);
   EXPECT_EQ(FreeInodes(), inodes_before);
-  EXPECT_EQ(blocking_observer_.Left(), 0);
+  EXPECT_EQ(blocking_observer_.TakeCount(), 0);
 }
 
 TEST_P(SpaceOfRemovedFilesTest, OfLargeFilesCountsAsFreeAtOnce) {
@@ -129,7 +105,7 @@ TEST_P(SpaceOfRemovedFilesTest, CountsAsUsedAgainWithANameOrAnOpen) {
   EXPECT_LE(Free(), used);
   // No operation waits for it.
   EXPECT_THAT(caller_.Fallocate(file, 0, 0, kLimit * 2), Fails(ENOSPC));
-  EXPECT_EQ(blocking_observer_.Left(), 1) << "a long operation";
+  EXPECT_EQ(blocking_observer_.TakeCount(), 1) << "a long operation";
 }
 
 TEST_P(SpaceOfRemovedFilesTest, SpaceOfALargeFileIsFreeForTheNextOne) {
@@ -141,7 +117,7 @@ TEST_P(SpaceOfRemovedFilesTest, OfAReplacedFileIsFreeForTheNextOne) {
   (void)NewFile("other", kMax / 2);
   const InodeNumber third = Ino(caller_.Create(kRootInode, "third", 0644, 0, O_WRONLY));
   EXPECT_THAT(caller_.Rename(kRootInode, "other", kRootInode, "file"), Succeeds());
-  (void)blocking_observer_.Left();
+  (void)blocking_observer_.TakeCount();
   // A write, which does not call BeginBlocking for its own work.
   ExpectWaits(first, [&]() -> Result<void> {
     for (uint64_t at = 0; at < kMax / 2; at += 1 << 20) {
@@ -160,7 +136,7 @@ TEST_P(SpaceOfRemovedFilesTest, InodesAreFreeForTheNextOne) {
     const InodeNumber last =
         directory ? Ino(caller_.Mkdir(kRootInode, "last")) : Ino(caller_.Mknod(kRootInode, "last"));
     EXPECT_THAT(caller_.Mkdir(kRootInode, "more"), Fails(ENOSPC));
-    EXPECT_EQ(blocking_observer_.Left(), 0);
+    EXPECT_EQ(blocking_observer_.TakeCount(), 0);
     EXPECT_THAT(directory ? caller_.Rmdir(kRootInode, "last") : caller_.Unlink(kRootInode, "last"),
                 Succeeds());
     InodeNumber more = kNoInode;
@@ -251,9 +227,9 @@ TEST_P(SpaceOfRemovedFilesTest, IsFreeForEveryOperation) {
       }
     }
     me_.Forget(last);
-    (void)blocking_observer_.Left();
+    (void)blocking_observer_.TakeCount();
     EXPECT_THAT(operation.call(), Fails(ENOSPC));
-    EXPECT_EQ(blocking_observer_.Left(), 0);
+    EXPECT_EQ(blocking_observer_.TakeCount(), 0);
     EXPECT_THAT(caller_.Unlink(kRootInode, "big"), Succeeds());
     ExpectWaits(big, operation.call);
     operation.undo();
@@ -269,22 +245,22 @@ TEST_P(SpaceOfRemovedFilesTest, LongOperationsCallTheBlockingObserver) {
   const InodeNumber file = Ino(caller_.Create(kRootInode, "file", 0644, 0, O_RDWR));
   const InodeNumber copy = Ino(caller_.Create(kRootInode, "copy", 0644, 0, O_RDWR));
   EXPECT_THAT(caller_.Fallocate(file, 0, 0, kLongWork - 1), Succeeds());
-  EXPECT_EQ(blocking_observer_.Left(), 0);
+  EXPECT_EQ(blocking_observer_.TakeCount(), 0);
   EXPECT_THAT(caller_.Fallocate(file, 0, 0, 2 * kLongWork), Succeeds());
-  EXPECT_EQ(blocking_observer_.Left(), 1);
+  EXPECT_EQ(blocking_observer_.TakeCount(), 1);
   EXPECT_THAT(caller_.Copy(file, 0, copy, 0, kLongWork), Succeeds());
-  EXPECT_EQ(blocking_observer_.Left(), 1);
+  EXPECT_EQ(blocking_observer_.TakeCount(), 1);
   EXPECT_THAT(caller_.Copy(file, 0, copy, 0, kLongWork - 1), Succeeds());
-  EXPECT_EQ(blocking_observer_.Left(), 0);
+  EXPECT_EQ(blocking_observer_.TakeCount(), 0);
   EXPECT_THAT(caller_.Truncate(file, kLongWork + 4096), Succeeds());
-  EXPECT_EQ(blocking_observer_.Left(), 0);
+  EXPECT_EQ(blocking_observer_.TakeCount(), 0);
   EXPECT_THAT(caller_.Truncate(file, 0), Succeeds());
-  EXPECT_EQ(blocking_observer_.Left(), 1);
+  EXPECT_EQ(blocking_observer_.TakeCount(), 1);
   EXPECT_THAT(caller_.Truncate(file, kLimit), Succeeds());
   EXPECT_THAT(caller_.Truncate(file, 0), Succeeds());
-  EXPECT_EQ(blocking_observer_.Left(), 0) << "a hole";
+  EXPECT_EQ(blocking_observer_.TakeCount(), 0) << "a hole";
   EXPECT_THAT(caller_.Open(copy, O_WRONLY | O_TRUNC), Succeeds());
-  EXPECT_EQ(blocking_observer_.Left(), 1);
+  EXPECT_EQ(blocking_observer_.TakeCount(), 1);
 }
 
 TEST_P(SpaceOfRemovedFilesTest, ACopyIsMadeInPieces) {

@@ -43,53 +43,12 @@ TEST_P(DecodeSampleTest, DecodesTheSameAtEveryAlignment) {
   }
 }
 
-// The area of io_uring for the fixed struct is always 128 bytes long. The bytes after the struct
-// are from an earlier request.
-TEST_P(DecodeSampleTest, DecodesTheSameFromTwoHalves) {
-  const Sample& sample = GetParam();
-  const std::string_view body = std::string_view(sample.message).substr(kRequestHeaderSize);
-  std::string area(body.substr(0, sample.fixed_size));
-  area.resize(128, '\xee');
-  const ExactBuffer fixed(area, 3);
-  const ExactBuffer rest(body.substr(sample.fixed_size), 5);
-  const ExactBuffer whole(sample.message);
-  const RequestHeader header = *DecodeHeader(whole.span());
-  const Result<Request> request =
-      DecodeArguments(header, fixed.span(), rest.span(), sample.parameters);
-  ASSERT_TRUE(request.ok()) << "errno " << request.error().value();
-  sample.check(*request);
-}
-
 TEST_P(DecodeSampleTest, IsInvalidWhereverItIsCutShort) {
   const Sample& sample = GetParam();
   for (size_t size = 0; size < sample.message.size(); ++size) {
     const int expected = size < sample.shortest_valid ? EINVAL : 0;
     ASSERT_EQ(ErrorOf(Truncated(sample.message, size), sample.parameters), expected)
         << size << " of " << sample.message.size() << " bytes";
-  }
-}
-
-TEST_P(DecodeSampleTest, IsInvalidWhereverAHalfIsCutShort) {
-  const Sample& sample = GetParam();
-  const std::string_view body = std::string_view(sample.message).substr(kRequestHeaderSize);
-  const std::string_view fixed_bytes = body.substr(0, sample.fixed_size);
-  const std::string_view rest_bytes = body.substr(sample.fixed_size);
-  const size_t fixed_needed =
-      std::min(fixed_bytes.size(), sample.shortest_valid - kRequestHeaderSize);
-  const size_t rest_needed = sample.shortest_valid - kRequestHeaderSize - fixed_needed;
-  const ExactBuffer whole(sample.message);
-  const RequestHeader header = *DecodeHeader(whole.span());
-  const ExactBuffer all_fixed(fixed_bytes);
-  const ExactBuffer all_rest(rest_bytes);
-  for (size_t size = 0; size < fixed_bytes.size(); ++size) {
-    const ExactBuffer fixed(fixed_bytes.substr(0, size));
-    const auto request = DecodeArguments(header, fixed.span(), all_rest.span(), sample.parameters);
-    ASSERT_EQ(request.error_or_zero(), size < fixed_needed ? EINVAL : 0) << size;
-  }
-  for (size_t size = 0; size < rest_bytes.size(); ++size) {
-    const ExactBuffer rest(rest_bytes.substr(0, size));
-    const auto request = DecodeArguments(header, all_fixed.span(), rest.span(), sample.parameters);
-    ASSERT_EQ(request.error_or_zero(), size < rest_needed ? EINVAL : 0) << size;
   }
 }
 

@@ -6,6 +6,7 @@
 #include <sys/sysmacros.h>
 
 #include <string>
+#include <vector>
 
 #include "tests/protocol/message.h"
 
@@ -105,14 +106,13 @@ TEST(EncodeReplyHeader, ErrorsAreNegativeAndHaveNoBody) {
 }
 
 TEST(EncodeEntry, IsAFuseEntryOut) {
-  EXPECT_EQ(BodyOf([](auto out) { return EncodeEntry(SomeEntry(), out); }),
-            BytesOf(SomeEntryOut()));
+  EXPECT_EQ(BodyOf([](auto out) { return Encode(SomeEntry(), out); }), BytesOf(SomeEntryOut()));
 }
 
 TEST(EncodeNegativeEntry, HasNoInodeButALifetime) {
   fuse_entry_out expected{};
   expected.entry_valid = kCacheForever;
-  EXPECT_EQ(BodyOf([](auto out) { return EncodeNegativeEntry(kCacheForever, out); }),
+  EXPECT_EQ(BodyOf([](auto out) { return Encode(NegativeEntry{kCacheForever}, out); }),
             BytesOf(expected));
 }
 
@@ -121,7 +121,7 @@ TEST(EncodeAttributes, IsAFuseAttrOut) {
   expected.attr_valid = 12;
   expected.attr = SomeAttr();
   EXPECT_EQ(BodyOf([](auto out) {
-              return EncodeAttributes(AttributesResult{SomeAttributes(), 12}, out);
+              return Encode(AttributesResult{SomeAttributes(), 12}, out);
             }),
             BytesOf(expected));
 }
@@ -157,7 +157,7 @@ TEST(EncodeStatx, MatchesTheResultOfStatx) {
   result.attribute_flags = STATX_ATTR_IMMUTABLE;
   result.attribute_flags_mask = STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND;
   result.attributes_valid = 12;
-  EXPECT_EQ(BodyOf([&result](auto out) { return EncodeStatx(result, out); }), expected);
+  EXPECT_EQ(BodyOf([&result](auto out) { return Encode(result, out); }), expected);
 }
 
 TEST(EncodeStatx, SplitsDeviceNumbersAsTheKernelPacksThem) {
@@ -166,7 +166,7 @@ TEST(EncodeStatx, SplitsDeviceNumbersAsTheKernelPacksThem) {
   for (const auto& [device_major, device_minor] : devices) {
     StatxResult result;
     result.attributes.rdev = static_cast<uint32_t>(makedev(device_major, device_minor));
-    const std::string body = BodyOf([&result](auto out) { return EncodeStatx(result, out); });
+    const std::string body = BodyOf([&result](auto out) { return Encode(result, out); });
     struct statx stat;
     std::memcpy(&stat, body.data() + 32, sizeof(stat));
     EXPECT_EQ(stat.stx_rdev_major, device_major);
@@ -179,7 +179,7 @@ TEST(EncodeStatx, SplitsDeviceNumbersAsTheKernelPacksThem) {
 TEST(EncodeOpen, EachResultIsOneFlag) {
   const auto body = [](OpenResult result) {
     result.handle = FileHandle{kHandle};
-    return BodyOf([&result](auto out) { return EncodeOpen(result, out); });
+    return BodyOf([&result](auto out) { return Encode(result, out); });
   };
   const auto with = [](bool OpenResult::*member) {
     OpenResult result;
@@ -196,10 +196,10 @@ TEST(EncodeOpen, EachResultIsOneFlag) {
 TEST(EncodeOpen, ABackingFileMeansPassthrough) {
   OpenResult result;
   result.backing_id = 0x01020304;
-  EXPECT_EQ(BodyOf([&result](auto out) { return EncodeOpen(result, out); }),
+  EXPECT_EQ(BodyOf([&result](auto out) { return Encode(result, out); }),
             OpenOut(0, 1u << 7, 0x01020304));
   result.backing_id = -1;  // not a backing file
-  EXPECT_EQ(BodyOf([&result](auto out) { return EncodeOpen(result, out); }), OpenOut(0, 0, 0));
+  EXPECT_EQ(BodyOf([&result](auto out) { return Encode(result, out); }), OpenOut(0, 0, 0));
 }
 
 TEST(EncodeCreate, IsAnEntryAndAnOpen) {
@@ -207,23 +207,27 @@ TEST(EncodeCreate, IsAnEntryAndAnOpen) {
   result.entry = SomeEntry();
   result.open.handle = FileHandle{5};
   result.open.keep_cache = true;
-  EXPECT_EQ(BodyOf([&result](auto out) { return EncodeCreate(result, out); }),
+  EXPECT_EQ(BodyOf([&result](auto out) { return Encode(result, out); }),
             BytesOf(SomeEntryOut()) + OpenOut(5, FOPEN_KEEP_CACHE, 0));
 }
 
 TEST(EncodeSmallBodies, HaveANumberAndPadding) {
-  EXPECT_EQ(BodyOf([](auto out) { return EncodeWrite(0x01020304, out); }),
+  EXPECT_EQ(BodyOf([](auto out) { return Encode(WriteReply{0x01020304}, out); }),
             BytesOf(fuse_write_out{0x01020304, 0}));
-  EXPECT_EQ(BodyOf([](auto out) { return EncodeXattrSize(0x01020304, out); }),
+  EXPECT_EQ(BodyOf([](auto out) { return Encode(XattrSizeReply{0x01020304}, out); }),
             BytesOf(fuse_getxattr_out{0x01020304, 0}));
-  EXPECT_EQ(BodyOf([](auto out) { return EncodeLseek(0x0102030405060708, out); }),
+  EXPECT_EQ(BodyOf([](auto out) { return Encode(LseekReply{0x0102030405060708}, out); }),
             BytesOf(fuse_lseek_out{0x0102030405060708}));
 }
 
 TEST(EncodeCopyFileRange, IsNarrowOrWide) {
-  EXPECT_EQ(BodyOf([](auto out) { return EncodeCopyFileRange(0xfffff000, false, out); }),
+  EXPECT_EQ(BodyOf([](auto out) {
+              return Encode(CopyFileRangeReply{0xfffff000, false}, out);
+            }),
             BytesOf(fuse_write_out{0xfffff000, 0}));
-  EXPECT_EQ(BodyOf([](auto out) { return EncodeCopyFileRange(0x0102030405060708, true, out); }),
+  EXPECT_EQ(BodyOf([](auto out) {
+              return Encode(CopyFileRangeReply{0x0102030405060708, true}, out);
+            }),
             BytesOf(uint64_t{0x0102030405060708}));
 }
 
@@ -245,30 +249,93 @@ TEST(EncodeStatfs, IsAFuseStatfsOut) {
   expected.st.bsize = 4096;
   expected.st.namelen = 255;
   expected.st.frsize = 4096;
-  EXPECT_EQ(BodyOf([&statistics](auto out) { return EncodeStatfs(statistics, out); }),
-            BytesOf(expected));
+  EXPECT_EQ(BodyOf([&statistics](auto out) { return Encode(statistics, out); }), BytesOf(expected));
 }
 
 TEST(EncodeIoctl, HasTheResultAndNoVectors) {
   fuse_ioctl_out expected{};
   expected.result = -25;
   EXPECT_EQ(BodyOf([](auto out) {
-              return EncodeIoctl(IoctlResult{-25, "output is not encoded here"}, out);
+              return Encode(IoctlResult{-25, "output is not encoded here"}, out);
             }),
             BytesOf(expected));
 }
 
-TEST(EncodeAttributesChanged, IsANotificationWithoutData) {
+// Notifications may be larger than other replies.
+template <typename Encode>
+std::string NotificationOf(Encode encode) {
+  std::string out(kMaxNotification, '\xaa');
+  out.resize(encode(absl::MakeSpan(out)));
+  return out;
+}
+
+std::string NotificationHeader(int32_t code, size_t body_size) {
   fuse_out_header header{};
-  header.len = sizeof(fuse_out_header) + sizeof(fuse_notify_inval_inode_out);
-  header.error = FUSE_NOTIFY_INVAL_INODE;
+  header.len = static_cast<uint32_t>(sizeof(header) + body_size);
+  header.error = code;
+  return BytesOf(header);
+}
+
+TEST(EncodeNotification, InvalidateAttributesNamesNoData) {
   fuse_notify_inval_inode_out body{};
   body.ino = 0x0102030405060708;
   body.off = -1;
-  EXPECT_EQ(BodyOf([](auto out) {
-              return EncodeAttributesChanged(InodeNumber{0x0102030405060708}, out);
+  EXPECT_EQ(NotificationOf([](auto out) {
+              return EncodeInvalidateAttributes(InodeNumber{0x0102030405060708}, out);
             }),
-            BytesOf(header) + BytesOf(body));
+            NotificationHeader(FUSE_NOTIFY_INVAL_INODE, sizeof(body)) + BytesOf(body));
+}
+
+TEST(EncodeNotification, InvalidateDataNamesARange) {
+  fuse_notify_inval_inode_out body{};
+  body.ino = 5;
+  body.off = 0x1112131415161718;
+  body.len = 0x2122232425262728;
+  EXPECT_EQ(NotificationOf([](auto out) {
+              return EncodeInvalidateData(InodeNumber{5}, 0x1112131415161718, 0x2122232425262728,
+                                          out);
+            }),
+            NotificationHeader(FUSE_NOTIFY_INVAL_INODE, sizeof(body)) + BytesOf(body));
+}
+
+TEST(EncodeNotification, NamesEndWithANulThatIsNotCounted) {
+  for (const size_t length : {1, 255}) {
+    const std::string name(length, 'n');
+    fuse_notify_inval_entry_out entry{};
+    entry.parent = 5;
+    entry.namelen = static_cast<uint32_t>(length);
+    EXPECT_EQ(
+        NotificationOf([&](auto out) { return EncodeInvalidateEntry(InodeNumber{5}, name, out); }),
+        NotificationHeader(FUSE_NOTIFY_INVAL_ENTRY, sizeof(entry) + length + 1) + BytesOf(entry) +
+            name + '\0');
+    fuse_notify_delete_out removed{};
+    removed.parent = 5;
+    removed.child = 0x0102030405060708;
+    removed.namelen = static_cast<uint32_t>(length);
+    EXPECT_EQ(
+        NotificationOf([&](auto out) {
+          return EncodeDeleteEntry(InodeNumber{5}, InodeNumber{0x0102030405060708}, name, out);
+        }),
+        NotificationHeader(FUSE_NOTIFY_DELETE, sizeof(removed) + length + 1) + BytesOf(removed) +
+            name + '\0');
+  }
+}
+
+// Code 9 and a struct of 16 bytes, which older headers lack: a count, and zeros.
+TEST(EncodeNotification, PruneListsInodes) {
+  std::vector<InodeNumber> inodes;
+  std::string numbers;
+  for (uint64_t i = 1; i <= Notifier::kMaxPrune; ++i) {
+    inodes.push_back(InodeNumber{i << 32});
+    numbers += BytesOf(i << 32);
+  }
+  for (const size_t count : {size_t{0}, size_t{1}, Notifier::kMaxPrune}) {
+    EXPECT_EQ(NotificationOf([&](auto out) {
+                return EncodePrune(absl::MakeConstSpan(inodes).first(count), out);
+              }),
+              NotificationHeader(9, 16 + count * 8) + BytesOf(static_cast<uint32_t>(count)) +
+                  std::string(12, '\0') + numbers.substr(0, count * 8));
+  }
 }
 
 }  // namespace

@@ -24,8 +24,7 @@ namespace memfuse::protocol {
 struct Sample {
   std::string name;
   uint32_t opcode = 0;
-  std::string message;    // header and body
-  size_t fixed_size = 0;  // bytes of the body that io_uring delivers separately
+  std::string message;  // header and body
   // The size of the shortest prefix of `message` that is a request, too. Usually the whole message.
   size_t shortest_valid = 0;
   ConnectionParameters parameters;
@@ -42,7 +41,6 @@ Sample MakeSample(std::string name, uint32_t opcode, std::string_view fixed, std
   sample.name = std::move(name);
   sample.opcode = opcode;
   sample.message = MakeMessage(opcode, std::string(fixed) + std::string(rest));
-  sample.fixed_size = fixed.size();
   sample.shortest_valid = sample.message.size();
   sample.check = [check](const Request& request) {
     const T* typed = std::get_if<T>(&request);

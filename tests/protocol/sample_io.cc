@@ -5,17 +5,19 @@ namespace {
 
 constexpr uint64_t kOffset = 0x2122232425262728;
 constexpr uint32_t kFlags = 0x01020304;
+constexpr uint32_t kExecutes = 0x20;  // FMODE_EXEC of the kernel
 
 void AddOpens(std::vector<Sample>* samples) {
   for (const bool kill : {false, true}) {
     fuse_open_in open{};
-    open.flags = kFlags;
+    open.flags = kFlags | (kill ? kExecutes : 0);
     open.open_flags =
         kill ? FUSE_OPEN_KILL_SUIDGID : ~static_cast<uint32_t>(FUSE_OPEN_KILL_SUIDGID);
     const auto check = [kill](const OpenRequest& request) {
       EXPECT_EQ(ToInt(request.ino), kNode);
       EXPECT_EQ(request.flags, kFlags);
       EXPECT_EQ(request.kill_suidgid, kill);
+      EXPECT_EQ(request.executes, kill);
     };
     samples->push_back(MakeSample<OpenRequest>(kill ? "OpenKillingPrivileges" : "Open", FUSE_OPEN,
                                                BytesOf(open), "", check));
@@ -26,13 +28,14 @@ void AddOpens(std::vector<Sample>* samples) {
 
   fuse_release_in release{};
   release.fh = kHandle;
-  release.flags = kFlags;
+  release.flags = kFlags | kExecutes;
   release.release_flags = 0xffffffff;
   release.lock_owner = 0x7172737475767778;
   const auto check_release = [](const ReleaseRequest& request) {
     EXPECT_EQ(ToInt(request.ino), kNode);
     EXPECT_EQ(ToInt(request.handle), kHandle);
     EXPECT_EQ(request.flags, kFlags);
+    EXPECT_TRUE(request.executes);
   };
   samples->push_back(
       MakeSample<ReleaseRequest>("Release", FUSE_RELEASE, BytesOf(release), "", check_release));

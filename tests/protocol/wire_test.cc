@@ -45,6 +45,8 @@ TEST(Wire, SizesOfRequests) {
 TEST(Wire, SizesOfReplies) {
   EXPECT_EQ(sizeof(OutHeader), sizeof(fuse_out_header));
   EXPECT_EQ(sizeof(NotifyInvalInodeOut), sizeof(fuse_notify_inval_inode_out));
+  EXPECT_EQ(sizeof(NotifyInvalEntryOut), sizeof(fuse_notify_inval_entry_out));
+  EXPECT_EQ(sizeof(NotifyDeleteOut), sizeof(fuse_notify_delete_out));
   EXPECT_EQ(sizeof(Attr), sizeof(fuse_attr));
   EXPECT_EQ(sizeof(EntryOut), sizeof(fuse_entry_out));
   EXPECT_EQ(sizeof(AttrOut), sizeof(fuse_attr_out));

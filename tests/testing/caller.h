@@ -25,9 +25,6 @@ class Caller {
     context_.uid = context_.gid = std::nullopt;
     context_.pid = pid;
   }
-  void set_blocking_observer(BlockingObserver* blocking_observer) {
-    context_.blocking_observer = blocking_observer;
-  }
 
   Result<Entry> Lookup(InodeNumber parent, std::string_view name) const {
     return fs_->Lookup(context_, {parent, name});

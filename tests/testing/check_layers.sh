@@ -13,7 +13,7 @@ declare -A uses=(
   [memfs/data]="data tree space"
   [memfs/reclaim]="reclaim tree space"
   [memfs/ops]="ops reclaim data tree space"
-  [mount]="mount base"
+  [mount]="mount protocol base"
   [transport]="transport protocol mount base"
   [cli]="cli base mount protocol memfs transport"
 )
@@ -42,11 +42,18 @@ check_includes src/memfs
 # The public headers include nothing of src. Only tests include tests.
 grep -rnE '#include "(src|tests)/' include && report "a public header includes an internal one"
 grep -rn '#include "tests/' src && report "src includes tests"
-# memfs and transport share only filesystem.h and the headers that it needs.
-grep -rnE '#include "memfuse/session.h"' src/memfs && report "memfs knows sessions"
+# memfs and transport share only filesystem.h and the headers that it needs. The protocol does not
+# know who exchanges its messages.
+grep -rnE '#include "memfuse/session.h"' src/memfs src/protocol &&
+  report "memfs and protocol may not know sessions"
+grep -rnE '#include "memfuse/(filesystem|host|session)' include/memfuse/{types,errno,payload,requests}.h &&
+  report "the headers of plain data may not know the interfaces"
 grep -rnE '#include "memfuse/memory_filesystem.h"' src/transport src/protocol &&
   report "transport and protocol may not know which file system they serve"
 # Only the protocol layer uses the wire format.
 grep -rnE '\bfuse_[a-z0-9_]+_(in|out)\b|src/protocol/wire' src include --include='*.h' --include='*.cc' |
   grep -v '^src/protocol/' && report "wire structs outside src/protocol"
+# So are the ioctl(2) numbers of /dev/fuse (type 229).
+grep -rnE '\b_IO[RW]*\((229|0xe5)' src include --include='*.h' --include='*.cc' |
+  grep -v '^src/protocol/' && report "an ioctl number of /dev/fuse outside src/protocol"
 exit "$status"

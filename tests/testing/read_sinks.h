@@ -38,14 +38,11 @@ class StringSink : public ReadSink {
     return sent_;
   }
   bool sent() const { return sends_ > 0; }
-  void ForgetAttributes() override { ++forgets_; }
-  int forgets() const { return forgets_; }
   size_t pieces() const { return pieces_; }
 
  private:
   std::string out_;
   const bool gathers_;
-  int forgets_ = 0;
   int sends_ = 0;
   std::string sent_;
   size_t pieces_ = 0;

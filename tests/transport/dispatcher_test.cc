@@ -324,23 +324,6 @@ TEST_F(DispatcherTest, IoctlOutputIsBounded) {
             fs_.ioctl_output);
 }
 
-TEST_F(DispatcherTest, AnIoctlThatChangesAttributesNotifiesBeforeItsReply) {
-  fs_.ioctl_changes_attributes = true;
-  Serve(Message(FUSE_IOCTL, 9, Bytes(fuse_ioctl_in{}), /*node=*/5));
-  ASSERT_EQ(sink_.replies.size(), 2u);
-  fuse_out_header header = {};
-  header.len = sizeof(fuse_out_header) + sizeof(fuse_notify_inval_inode_out);
-  header.error = FUSE_NOTIFY_INVAL_INODE;
-  fuse_notify_inval_inode_out body = {};
-  body.ino = 5;
-  body.off = -1;
-  EXPECT_EQ(sink_.replies[0], Bytes(header) + Bytes(body));
-  const WireReply reply = ParseReply(sink_.replies[1]);
-  EXPECT_TRUE(reply.well_formed);
-  EXPECT_EQ(reply.id, 9u);
-  EXPECT_EQ(reply.error, 0);
-}
-
 TEST_F(DispatcherTest, ANarrowCopyIsLimitedToItsReplyField) {
   fuse_copy_file_range_in in = {};
   in.len = uint64_t{1} << 40;

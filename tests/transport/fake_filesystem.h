@@ -28,7 +28,6 @@ class FakeFileSystem : public FileSystem {
   std::string xattr_list = std::string("user.a\0user.b\0", 14);
   std::string link_target = "target";
   std::string ioctl_output;
-  bool ioctl_changes_attributes = false;
   uint64_t file_size = 0;
   bool accepts_splice = false;
   // Replaces the default behaviour of Read and Write.
@@ -38,11 +37,18 @@ class FakeFileSystem : public FileSystem {
   std::atomic<uint64_t> last_offset_in_page{1};
   std::atomic<size_t> last_read_size{0};
 
+  Host host;  // of the session, between Connected and Disconnected
+
   std::atomic<int64_t> lookups{0};  // handed out minus released
   std::atomic<int64_t> opens{0};    // the same
   std::atomic<int64_t> directory_opens{0};
   std::atomic<int64_t> given_back{0};
   std::atomic<int64_t> calls{0};
+
+  absl::Status Connected(const Host& of_session) override {
+    host = of_session;
+    return absl::OkStatus();
+  }
 
   Result<Entry> Lookup(const RequestContext&, const LookupRequest& request) override {
     Enter();
@@ -118,8 +124,8 @@ class FakeFileSystem : public FileSystem {
   }
   Result<void> Flush(const RequestContext&, const FlushRequest&) override { return Yes(); }
   Result<void> Fsync(const RequestContext&, const FsyncRequest&) override { return Yes(); }
-  Result<void> Fallocate(const RequestContext& context, const FallocateRequest&) override {
-    const ScopedBlockingCall absence(context.blocking_observer);
+  Result<void> Fallocate(const RequestContext&, const FallocateRequest&) override {
+    const ScopedBlockingCall blocking(host.blocking_observer);
     while_blocking();
     return Yes();
   }
@@ -176,7 +182,7 @@ class FakeFileSystem : public FileSystem {
   Result<void> Access(const RequestContext&, const AccessRequest&) override { return Yes(); }
   Result<IoctlResult> Ioctl(const RequestContext&, const IoctlRequest&) override {
     Enter();
-    return IoctlResult{0, ioctl_output, ioctl_changes_attributes};
+    return IoctlResult{0, ioctl_output};
   }
 
   static constexpr uint64_t kEntries = 20;

@@ -24,9 +24,9 @@ constexpr size_t kDescriptors = 60;
 // The allocation number `failing` of a FALLOCATE fails during its BeginBlocking.
 class StarvedFileSystem final : public FakeFileSystem {
  public:
-  Result<void> Fallocate(const RequestContext& context, const FallocateRequest&) override {
+  Result<void> Fallocate(const RequestContext&, const FallocateRequest&) override {
     const AllocationFailure failure(failing, kind);
-    const ScopedBlockingCall absence(context.blocking_observer);
+    const ScopedBlockingCall blocking(host.blocking_observer);
     return {};
   }
   std::atomic<uint64_t> failing{0};

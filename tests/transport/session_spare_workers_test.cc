@@ -1,4 +1,4 @@
-// Sessions over socket pairs with long operations (memfuse/blocking_observer.h).
+// Sessions over socket pairs with long operations (BlockingObserver in memfuse/host.h).
 
 #include <gtest/gtest.h>
 

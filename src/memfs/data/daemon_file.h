@@ -52,7 +52,7 @@ class DaemonFile final : public FileData {
     return WithUnknownData((counts >> kPageCountShift) * kBlocksPerPage +
                            ((counts & kInlineSizeMask) + 511) / 512);
   }
-  Result<void> Open(uint32_t flags, OpenResult* open) override;
+  Result<void> Open(uint32_t flags, FileOpen* open) override;
   void Close(uint32_t flags) override;
   CacheSeconds SyncFromBackingFile(Times* /*times*/) override { return Validity(); }
   CacheSeconds Validity() const override {
@@ -61,7 +61,8 @@ class DaemonFile final : public FileData {
   Result<size_t> Read(uint64_t offset, absl::Span<char> out) override;
   // A large read is sent directly from the mapped pages, under the file's lock, if the arena uses
   // huge pages and the sink supports it.
-  Result<size_t> ReadTo(uint64_t offset, ReadSink* sink, bool to_page_cache) override;
+  Result<size_t> ReadTo(uint64_t offset, ReadSink* sink, bool to_page_cache,
+                        absl::FunctionRef<void()> attributes_stale) override;
   Result<size_t> WriteAndStamp(uint64_t offset, Payload data,
                                std::optional<Timestamp>* time) override;
   Result<uint64_t> CopyFrom(FileData* source, uint64_t offset_in, uint64_t offset_out,

@@ -19,7 +19,7 @@ constexpr size_t kMinGather = 256 << 10;
 
 }  // namespace
 
-Result<void> DaemonFile::Open(uint32_t flags, OpenResult* open) {
+Result<void> DaemonFile::Open(uint32_t flags, FileOpen* open) {
   // All changes of the data are made through this kernel, or in reply to its requests.
   open->keep_cache = true;
   if (!MakesDirtyPages(flags)) return {};
@@ -27,7 +27,7 @@ Result<void> DaemonFile::Open(uint32_t flags, OpenResult* open) {
   if (++dirtying_opens_ > 1) return {};
   if (arena_->writeback_cache()) {
     unknown_data_.store(UnknownData::kAnywhere);
-    open->forget_attributes = true;
+    open->attributes_stale = true;
   } else if ((content_ & kHolesWereRead) != 0) {
     // A program may map the file and store into pages that the kernel has read. The kernel must
     // read them again, so that the daemon records the holes.
@@ -119,7 +119,8 @@ Result<size_t> DaemonFile::Read(uint64_t offset, absl::Span<char> out) {
   return length;
 }
 
-Result<size_t> DaemonFile::ReadTo(uint64_t offset, ReadSink* sink, bool to_page_cache) {
+Result<size_t> DaemonFile::ReadTo(uint64_t offset, ReadSink* sink, bool to_page_cache,
+                                  absl::FunctionRef<void()> attributes_stale) {
   const absl::Span<char> buffer = sink->buffer();
   for (;;) {
     bool first_hole;
@@ -140,7 +141,7 @@ Result<size_t> DaemonFile::ReadTo(uint64_t offset, ReadSink* sink, bool to_page_
     // The read is repeated, because another thread may have changed the file. The whole range is
     // recorded as read now, so the next pass finds no hole to record unless an open or close of the
     // file has intervened.
-    if (first_hole) sink->ForgetAttributes();
+    if (first_hole) attributes_stale();
   }
 }
 

@@ -22,7 +22,7 @@ class NullFile final : public FileData {
   uint64_t blocks() const override { return 0; }
 
   // The kernel caches nothing: each read and write is a request.
-  Result<void> Open(uint32_t, OpenResult* open) override {
+  Result<void> Open(uint32_t, FileOpen* open) override {
     open->direct_io = true;
     open->parallel_direct_writes = true;
     return {};

@@ -74,7 +74,7 @@ void PassthroughFile::Changed(int descriptor) {
   state_.NoteChange();
 }
 
-Result<void> PassthroughFile::Open(uint32_t flags, OpenResult* open) {
+Result<void> PassthroughFile::Open(uint32_t flags, FileOpen* open) {
   BackingFiles* const backing = store_->backing_files();
   if (backing == nullptr) {
     // Every read and write is a request. Caching is disabled because nothing else would keep a
@@ -92,7 +92,7 @@ Result<void> PassthroughFile::Open(uint32_t flags, OpenResult* open) {
   }
   // The kernel received the attributes so far with permission to cache them, and it does not ask
   // for them again after a store through a mapping.
-  open->forget_attributes = (flags & O_ACCMODE) == O_RDWR && state_.writable_opens() == 0;
+  open->attributes_stale = (flags & O_ACCMODE) == O_RDWR && state_.writable_opens() == 0;
   state_.NoteOpen(flags);
   // The kernel may have the attributes in its cache, and may write within the tick in which their
   // times were made. Taking a time stamp now gives that write a later one. BackingTimes::Merge does
@@ -163,7 +163,8 @@ Result<size_t> PassthroughFile::Read(uint64_t offset, absl::Span<char> out) {
   return done;
 }
 
-Result<size_t> PassthroughFile::ReadTo(uint64_t offset, ReadSink* sink, bool to_page_cache) {
+Result<size_t> PassthroughFile::ReadTo(uint64_t offset, ReadSink* sink, bool to_page_cache,
+                                       absl::FunctionRef<void()> /*attributes_stale*/) {
   if (to_page_cache && store_->backing_files() != nullptr) return Errno(EINVAL);
   return Read(offset, sink->buffer());
 }

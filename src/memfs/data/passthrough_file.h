@@ -35,7 +35,7 @@ class PassthroughFile final : public FileData {
 
   uint64_t size() const override { return size_.load(std::memory_order_acquire); }
   uint64_t blocks() const override { return blocks_.load(std::memory_order_acquire); }
-  Result<void> Open(uint32_t flags, OpenResult* open) override;
+  Result<void> Open(uint32_t flags, FileOpen* open) override;
   void Close(uint32_t flags) override;
   // Guarantees that size(), blocks() and `times` include everything that the kernel had recorded in
   // the backing file when the call began (BackingTimes). The result is how long the kernel may
@@ -47,7 +47,8 @@ class PassthroughFile final : public FileData {
   CacheSeconds Validity() const override { return state_.Validity(); }
   void SetBackingTimes(const Times& times, bool chosen) override;
   Result<size_t> Read(uint64_t offset, absl::Span<char> out) override;
-  Result<size_t> ReadTo(uint64_t offset, ReadSink* sink, bool to_page_cache) override;
+  Result<size_t> ReadTo(uint64_t offset, ReadSink* sink, bool to_page_cache,
+                        absl::FunctionRef<void()> attributes_stale) override;
   Result<size_t> WriteAndStamp(uint64_t offset, Payload data,
                                std::optional<Timestamp>* time) override;
   Result<uint64_t> CopyFrom(FileData* source, uint64_t offset_in, uint64_t offset_out,

@@ -98,7 +98,7 @@ Result<AttributesResult> MemFs::DoSetattr(const RequestContext& context,
     auto* const file = static_cast<RegularFile*>(inode.get());
     FileData& data = *file->data();
     const uint64_t bytes = DataBytes(file);
-    const ScopedBlockingCall blocking(context.blocking_observer,
+    const ScopedBlockingCall blocking(host_.blocking_observer,
                                       bytes > *request.size && bytes - *request.size >= kLongWork);
     MEMFUSE_ASSIGN_OR_RETURN(const Resized size, data.Truncate(*request.size));
     // On a file without data, truncate(2) to the current size changes no time, as on tmpfs.

@@ -126,7 +126,9 @@ Result<Entry> MemFs::MakeNode(const RequestContext& context, InodeNumber parent,
   if (!slot.Reserve(&resources_.budget)) return Errno(ENOSPC);
   DentryHolder dentry(Dentry::New(name, inode.get()));
   FileData* const data = node.open ? static_cast<RegularFile*>(inode.get())->data() : nullptr;
-  if (data != nullptr) MEMFUSE_RETURN_IF_ERROR(data->Open(node.open_flags, open));
+  FileOpen file_open;
+  if (data != nullptr) MEMFUSE_RETURN_IF_ERROR(data->Open(node.open_flags, &file_open));
+  if (open != nullptr) *open = file_open;
   absl::Cleanup close = [&] {
     if (data != nullptr) data->Close(node.open_flags);
   };
@@ -193,14 +195,14 @@ Result<CreateResult> MemFs::Create(const RequestContext& context, const CreateRe
   node.open = true;
   node.open_flags = request.flags;
   CreateResult result;
-  if (context.uid.has_value()) WaitForWritableSpace(context, *context.uid);
+  if (context.uid.has_value()) WaitForWritableSpace(*context.uid);
   MEMFUSE_ASSIGN_OR_RETURN(
       result.entry, MakeNodeOrRetry(context, request.parent, request.name, node, &result.open));
   return result;
 }
 
 Result<CreateResult> MemFs::Tmpfile(const RequestContext& context, const CreateRequest& request) {
-  if (context.uid.has_value()) WaitForWritableSpace(context, *context.uid);
+  if (context.uid.has_value()) WaitForWritableSpace(*context.uid);
   return RetryAfterReclaim(context, kNoInode, /*bytes=*/0,
                            [&] { return MakeTmpfile(context, request); });
 }
@@ -218,7 +220,9 @@ Result<CreateResult> MemFs::MakeTmpfile(const RequestContext& context,
   if (!slot.Reserve(&resources_.budget)) return Errno(ENOSPC);
   FileData& data = *static_cast<RegularFile*>(inode.get())->data();
   CreateResult result;
-  MEMFUSE_RETURN_IF_ERROR(data.Open(request.flags, &result.open));
+  FileOpen file_open;
+  MEMFUSE_RETURN_IF_ERROR(data.Open(request.flags, &file_open));
+  result.open = file_open;
   absl::Cleanup close = [&] { data.Close(request.flags); };
   table_.Insert(inode);
   std::move(close).Cancel();

@@ -14,10 +14,6 @@
 namespace memfuse::memfs {
 namespace {
 
-// Set in the flags of OPEN and RELEASE if execve(2) opens the file. No user-space header defines
-// it.
-constexpr uint32_t kOpenedToExecute = 0x20;
-
 // Whether the caller may keep S_ISGID. This requires membership in the group `gid`, or CAP_FSETID.
 // The group execution bit is not set, so S_ISGID gives no rights: only a program with that bit gets
 // the rights of the group, and a chmod(2) by a caller outside of the group removes S_ISGID. If the
@@ -116,32 +112,36 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
     if (file->executions > 0) return Errno(ETXTBSY);
   }
   if (truncates) {
-    const ScopedBlockingCall blocking(context.blocking_observer,
-                                      DataBytes(file.get()) >= kLongWork);
+    const ScopedBlockingCall blocking(host_.blocking_observer, DataBytes(file.get()) >= kLongWork);
     MEMFUSE_RETURN_IF_ERROR(file->data()->Truncate(0));
     NoteDataChange(context, file.get(), request.kill_suidgid);
   }
-  if (writes && reclaim_.pending()) WaitForWritableSpace(context, OwnerOf(*file));
-  OpenResult open;
+  if (writes && reclaim_.pending()) WaitForWritableSpace(OwnerOf(*file));
+  FileOpen open;
   MEMFUSE_RETURN_IF_ERROR(file->data()->Open(request.flags, &open));
+  bool opened = false;
   {
     MutexLock lock(&file->mu);
     if (!file->dead) {
       file->AddOpenLocked(request.flags);
       file->EndRemovedLocked();
       file->kernel_attrs_valid = false;
-      if ((request.flags & kOpenedToExecute) != 0) ++file->executions;
+      if (request.executes) ++file->executions;
       // A program that has the file open for writing may be in write(2) for any length of time, for
       // example because it waits for a page of another file system. The kernel holds the lock of
       // the backing file during that time, and utimensat(2) here would wait for it. If there is no
       // such open, no such write(2) can begin before this lock is released, because the open(2)
       // that it needs takes the lock.
       if (file->write_opens == 0) file->data()->SetBackingTimes(file->meta, /*chosen=*/false);
-      return open;
+      opened = true;
     }
   }
-  file->data()->Close(request.flags);
-  return Errno(ESTALE);
+  if (!opened) {
+    file->data()->Close(request.flags);
+    return Errno(ESTALE);
+  }
+  if (open.attributes_stale) InvalidateAttributes(request.ino);
+  return OpenResult(open);
 }
 
 Result<void> MemFs::Release(const RequestContext&, const ReleaseRequest& request) {
@@ -151,7 +151,7 @@ Result<void> MemFs::Release(const RequestContext&, const ReleaseRequest& request
   {
     MutexLock lock(&inode->mu);
     inode->RemoveOpenLocked(request.flags);
-    if (inode->is_regular() && (request.flags & kOpenedToExecute) != 0) {
+    if (inode->is_regular() && request.executes) {
       auto* const file = static_cast<RegularFile*>(inode.get());
       file->mu.AssertHeld();
       if (file->executions > 0) --file->executions;
@@ -168,7 +168,8 @@ Result<size_t> MemFs::Read(const RequestContext&, const ReadRequest& request, Re
   // This comes first: after the data is sent, the program that reads may ask for the time.
   const bool counts = (request.flags & O_NOATIME) == 0 && (file->flags() & FS_NOATIME_FL) == 0;
   if (counts) NoteAccess(file.get());
-  return file->data()->ReadTo(request.offset, sink, request.to_page_cache);
+  return file->data()->ReadTo(request.offset, sink, request.to_page_cache,
+                              [this, &request] { InvalidateAttributes(request.ino); });
 }
 
 Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& request) {
@@ -224,7 +225,7 @@ Result<void> MemFs::DoFallocate(const RequestContext& context, const FallocateRe
   if (!found.ok()) return found.error() == EINVAL ? Errno(ENODEV) : found.error();
   if ((*found)->immutable() || ((*found)->append_only() && operation != 0)) return Errno(EPERM);
   FileData& data = *(*found)->data();
-  const ScopedBlockingCall blocking(context.blocking_observer, request.length >= kLongWork);
+  const ScopedBlockingCall blocking(host_.blocking_observer, request.length >= kLongWork);
   switch (operation) {
     case FALLOC_FL_PUNCH_HOLE:
       MEMFUSE_RETURN_IF_ERROR(data.PunchHole(request.offset, request.length));
@@ -278,7 +279,7 @@ Result<uint64_t> MemFs::DoCopyFileRange(const RequestContext& context,
       request.offset_out < request.offset_in + length) {
     return Errno(EINVAL);
   }
-  const ScopedBlockingCall blocking(context.blocking_observer, length >= kLongWork);
+  const ScopedBlockingCall blocking(host_.blocking_observer, length >= kLongWork);
   MEMFUSE_ASSIGN_OR_RETURN(const uint64_t done, out->data()->CopyFrom(in->data(), request.offset_in,
                                                                       request.offset_out, length));
   if (done > 0) NoteDataChange(context, out.get(), /*kill_suidgid=*/false);

@@ -96,10 +96,13 @@ Result<IoctlResult> MemFs::Ioctl(const RequestContext& context, const IoctlReque
     default:
       return Errno(ENOTTY);
   }
-  MutexLock lock(&inode->mu);
-  inode->set_flags(flags);
-  inode->ChangedLocked(base::Now());
-  result.attributes_changed = true;
+  {
+    MutexLock lock(&inode->mu);
+    inode->set_flags(flags);
+    inode->ChangedLocked(base::Now());
+  }
+  // The answer carries no attributes.
+  InvalidateAttributes(request.ino);
   return result;
 }
 

@@ -46,14 +46,13 @@ std::string Padded(const T& value, size_t size) {
 
 }  // namespace
 
-Result<void> MemFs::SetLimits(const RequestContext& context, uint64_t size_limit,
-                              uint64_t inode_limit) {
+Result<void> MemFs::SetLimits(uint64_t size_limit, uint64_t inode_limit) {
   if (size_limit > kMaxSizeLimit || inode_limit > kMaxInodeLimit) return Errno(EINVAL);
   size_limit = (size_limit + kPageSize - 1) / kPageSize * kPageSize;
   Result<void> set = TrySetLimits(size_limit, inode_limit);
   // Removed files that are not free yet may be the only obstacle.
   if (!set.ok() && set.error() == EINVAL &&
-      reclaim_.Wait(options_.administrator, context.blocking_observer, [] { return false; })) {
+      reclaim_.Wait(options_.administrator, host_.blocking_observer, [] { return false; })) {
     set = TrySetLimits(size_limit, inode_limit);
   }
   return set;
@@ -111,7 +110,7 @@ Result<IoctlResult> MemFs::LimitsIoctl(const RequestContext& context, const Ioct
       if (!MayChange(context)) return Errno(EPERM);
       if (!AllZero(request.input.subspan(sizeof(limits)))) return Errno(E2BIG);
       std::memcpy(&limits, request.input.data(), sizeof(limits));
-      MEMFUSE_RETURN_IF_ERROR(SetLimits(context, limits.bytes_limit, limits.inode_limit));
+      MEMFUSE_RETURN_IF_ERROR(SetLimits(limits.bytes_limit, limits.inode_limit));
       return result;
     }
     case WithoutSize(MEMFUSE_IOC_SET_ATIME): {

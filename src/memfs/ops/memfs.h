@@ -38,16 +38,14 @@ class MemFs final : public MemoryFileSystem {
   ~MemFs() override;
 
   MemoryFileSystemUsage Usage() const override;
-  Result<void> SetLimits(uint64_t size_limit, uint64_t inode_limit) override {
-    return SetLimits(RequestContext(), size_limit, inode_limit);
-  }
+  Result<void> SetLimits(uint64_t size_limit, uint64_t inode_limit) override;
   void SetMountOptions(std::string text) override;
   void ReleaseUnusedMemory() override;
   bool wants_backing_files() const override;
   std::string DescribeData() const override { return data_description_; }
   std::string DataOptions() const override { return data_options_; }
 
-  absl::Status Connected(BackingFiles* backing) override;
+  absl::Status Connected(const Host& host) override;
   void Disconnected() override;
 
   Result<Entry> Lookup(const RequestContext& context, const LookupRequest& request) override;
@@ -124,8 +122,6 @@ class MemFs final : public MemoryFileSystem {
   // Returns the values for STATFS. Space that is reserved and not used counts as free, and so does
   // the space of removed inodes that are not freed yet.
   FileSystemStatistics Statistics();
-  // As the public function, for a request: `context` supplies the BlockingObserver.
-  Result<void> SetLimits(const RequestContext& context, uint64_t size_limit, uint64_t inode_limit);
   Result<void> TrySetLimits(uint64_t size_limit, uint64_t inode_limit);
   // The ioctl(2) commands of memfuse/ioctl.h. Their errors are documented there.
   bool MayChange(const RequestContext& context) const;
@@ -195,7 +191,7 @@ class MemFs final : public MemoryFileSystem {
   // Called before a file is opened for writing, if the kernel writes to files itself: the kernel
   // would find no space while removed files are still being freed. `owner` is the owner of the file
   // (uid).
-  void WaitForWritableSpace(const RequestContext& context, uint32_t owner);
+  void WaitForWritableSpace(uint32_t owner);
   // Returns how many bytes the data of a file takes.
   static uint64_t DataBytes(RegularFile* file) ABSL_LOCKS_EXCLUDED(file->mu);
   Result<void> DoFallocate(const RequestContext& context, const FallocateRequest& request);
@@ -206,6 +202,10 @@ class MemFs final : public MemoryFileSystem {
   // Records that the data of `file` changed, at `time` if it is set, and otherwise now.
   static void NoteDataChange(const RequestContext& context, RegularFile* file, bool kill_suidgid,
                              std::optional<Timestamp> time = std::nullopt);
+  // Makes the kernel drop the attributes that it has cached. It may be called under locks.
+  void InvalidateAttributes(InodeNumber ino) const {
+    if (host_.notifier != nullptr) (void)host_.notifier->InvalidateAttributes(ino);
+  }
   // Records that `inode` was read: moves its atime according to relatime or strictatime, unless
   // access times are disabled.
   void NoteAccess(Inode* inode) const ABSL_LOCKS_EXCLUDED(inode->mu);
@@ -232,6 +232,7 @@ class MemFs final : public MemoryFileSystem {
   PassthroughStore* passthrough_store_ =
       nullptr;  // the store, if it is a PassthroughStore; constant from the first request on
   bool truncates_by_setattr_ = false;  // constant from the first request on: see Connected
+  Host host_;                          // constant from the first request on
   Resources resources_;
   InodeTable table_;
   Reclaim reclaim_{&resources_.removed};

@@ -110,7 +110,9 @@ bool MemFs::wants_backing_files() const {
          (options_.data == DataKind::kAuto && MayRegisterBackingFiles());
 }
 
-absl::Status MemFs::Connected(BackingFiles* backing) {
+absl::Status MemFs::Connected(const Host& host) {
+  host_ = host;
+  BackingFiles* const backing = host.backing_files;
   reclaim_.Start();
   truncates_by_setattr_ = backing != nullptr;
   if (options_.data != DataKind::kAuto && options_.data != DataKind::kPassthrough) {
@@ -150,6 +152,7 @@ void MemFs::Disconnected() {
   // The files that the reclaim thread frees may be registered as backing files.
   reclaim_.Stop();
   if (passthrough_store_ != nullptr) passthrough_store_->ForgetBackingFiles();
+  host_ = Host();
 }
 
 MemFs::MemFs(const MemoryFileSystemOptions& options)
@@ -215,10 +218,10 @@ bool MemFs::WaitForReclaim(const RequestContext& context, InodeNumber ino, uint6
     return budget.inodes_free_lower_bound() > 0 && resources_.store->free_bytes() >= bytes &&
            resources_.store->free_bytes() - bytes >= std::min(kLittle, budget.total() / 16);
   };
-  return reclaim_.Wait(owner, context.blocking_observer, enough) || reclaim_.progress() != seen;
+  return reclaim_.Wait(owner, host_.blocking_observer, enough) || reclaim_.progress() != seen;
 }
 
-void MemFs::WaitForWritableSpace(const RequestContext& context, uint32_t owner) {
+void MemFs::WaitForWritableSpace(uint32_t owner) {
   if (passthrough_store_ == nullptr || !reclaim_.pending()) return;
   const uint64_t plenty = resources_.budget.total() / 16;
   const auto enough = [&] {
@@ -226,7 +229,7 @@ void MemFs::WaitForWritableSpace(const RequestContext& context, uint32_t owner) 
     // The reclaim thread frees large files faster than a program writes.
     return free >= plenty && free >= reclaim_.bytes_in_background();
   };
-  if (!enough()) (void)reclaim_.Wait(owner, context.blocking_observer, enough);
+  if (!enough()) (void)reclaim_.Wait(owner, host_.blocking_observer, enough);
 }
 
 Result<InodeRef> MemFs::FindInode(InodeNumber ino) const {

@@ -164,7 +164,7 @@ void Reclaim::NoteVainWait(const Targets& targets, size_t own, bool others,
   }
 }
 
-bool Reclaim::Wait(uint32_t owner, BlockingObserver* blocking, absl::FunctionRef<bool()> enough) {
+bool Reclaim::Wait(uint32_t owner, BlockingObserver* observer, absl::FunctionRef<bool()> enough) {
   const size_t own = RemovedInodes::OwnerIndex(owner);
   Targets targets;
   if (!FindTargets(own, base::MonotonicClock::now(), &targets)) return false;
@@ -173,13 +173,13 @@ bool Reclaim::Wait(uint32_t owner, BlockingObserver* blocking, absl::FunctionRef
     return true;
   }
   {
-    const ScopedBlockingCall blocking_call(blocking);
+    const ScopedBlockingCall blocking(observer);
+    const bool replaceable = observer != nullptr && observer->CanReplaceCallingThread();
     const base::MonotonicTime begin = base::MonotonicClock::now();
     const base::MonotonicTime others_deadline = begin + kOthersTimeout;
-    const base::MonotonicTime own_deadline =
-        blocking != nullptr ? begin + kOwnTimeout : others_deadline;
+    const base::MonotonicTime own_deadline = replaceable ? begin + kOwnTimeout : others_deadline;
     const base::MonotonicTime background_deadline =
-        blocking != nullptr ? begin + kBackgroundTimeout : others_deadline;
+        replaceable ? begin + kBackgroundTimeout : others_deadline;
     bool own_over = false;
     bool others_over = false;
     bool inodes_over = false;

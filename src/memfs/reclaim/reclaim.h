@@ -30,7 +30,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
-#include "memfuse/blocking_observer.h"
+#include "memfuse/host.h"
 #include "src/base/event_count.h"
 #include "src/memfs/space/lock_order.h"
 #include "src/memfs/space/removed_inodes.h"
@@ -76,10 +76,11 @@ class Reclaim {
   bool pending() const { return removed_.count() > 0 || finished_.load() != queued_.load(); }
 
   // Waits until the space of inodes that were removed before the call is free, or until `enough`
-  // returns true. `owner` is the uid whose operation found no space. `blocking` is the
-  // BlockingObserver of the calling thread and may be null. Returns false without waiting if there
-  // is nothing to wait for. Returns true after each wait, also after one that timed out, and
-  // without waiting if kMaxWaiters operations already wait. It is called without locks.
+  // returns true. `owner` is the uid whose operation found no space. `observer` may be
+  // null. If no thread can replace the calling thread, the wait is bounded by kOthersTimeout.
+  // Returns false without waiting if there is nothing to wait for. Returns true after each wait,
+  // also after one that timed out, and without waiting if kMaxWaiters operations already wait. It
+  // is called without locks.
   //
   // Guarantee: true means that one of the following is the case: `enough` returned true; for each
   // owner, as many inodes are gone as were counted when the call began, and the reclaim thread has
@@ -93,7 +94,7 @@ class Reclaim {
   // other owners, inodes of the same owner, reclaim thread) has a deadline on the monotonic clock,
   // which is set when the wait begins. Each pass of the loop either ends the wait, or sleeps until
   // something is reclaimed or until the next deadline. After the last deadline no pass sleeps.
-  bool Wait(uint32_t owner, BlockingObserver* blocking, absl::FunctionRef<bool()> enough);
+  bool Wait(uint32_t owner, BlockingObserver* observer, absl::FunctionRef<bool()> enough);
 
  private:
   struct Entry {

@@ -33,7 +33,8 @@
 // System calls on backing files and on the private tmpfs (statx(2), utimensat(2), fsconfig(2)) are
 // made under locks.
 //
-// base::Mutex checks the ranks in debug builds.
+// base::Mutex checks the ranks in debug builds, and that a thread holds one lock of a rank at a
+// time, except for directories.
 
 #ifndef MEMFUSE_SRC_MEMFS_SPACE_LOCK_ORDER_H_
 #define MEMFUSE_SRC_MEMFS_SPACE_LOCK_ORDER_H_
@@ -44,7 +45,7 @@ namespace memfuse::memfs {
 
 using LimitsMutex = base::Mutex<5>;
 using RenameMutex = base::Mutex<10>;
-using DirectoryMutex = base::Mutex<20>;
+using DirectoryMutex = base::Mutex<20, base::SameRank::kAllowed>;
 using DataMutex = base::Mutex<30>;
 using AttributeMutex = base::Mutex<40>;
 using LeafMutex = base::Mutex<50>;

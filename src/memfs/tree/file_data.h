@@ -16,9 +16,12 @@
 #include <cstdint>
 #include <optional>
 
+#include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
 #include "memfuse/errno.h"
-#include "memfuse/filesystem.h"
+#include "memfuse/payload.h"
+#include "memfuse/read_sink.h"
+#include "memfuse/requests.h"
 #include "memfuse/types.h"
 #include "src/memfs/tree/times.h"
 
@@ -37,6 +40,13 @@ struct Resized {
   bool had_data = false;  // blocks were allocated before
 };
 
+// How the kernel is to treat an open file, and what the open changes.
+struct FileOpen : OpenResult {
+  // The attributes that the kernel has cached are not valid any more: it received them with
+  // permission to cache them, and from now on the file changes without a request.
+  bool attributes_stale = false;
+};
+
 class FileData {
  public:
   virtual ~FileData() = default;
@@ -50,7 +60,7 @@ class FileData {
   // Handles open(2) with `flags` and sets in `open` how the kernel has to treat the file. Each
   // successful call is followed by a Close with the same flags. Returns ENOMEM, ENOSPC, EMFILE,
   // ENFILE or EIO.
-  virtual Result<void> Open(uint32_t flags, OpenResult* open) = 0;
+  virtual Result<void> Open(uint32_t flags, FileOpen* open) = 0;
   virtual void Close(uint32_t flags) = 0;
 
   // Updates size(), blocks() and `times`, the times of the inode, with what the kernel changed by
@@ -68,9 +78,11 @@ class FileData {
   // zeros.
   virtual Result<size_t> Read(uint64_t offset, absl::Span<char> out) = 0;
   // The same, with a sink. Data that is not copied is sent under the lock of the file.
-  // `to_page_cache` means that the kernel keeps the data in its page cache. Returns EINVAL if the
-  // kernel must not keep it.
-  virtual Result<size_t> ReadTo(uint64_t offset, ReadSink* sink, bool /*to_page_cache*/) {
+  // `to_page_cache` means that the kernel keeps the data in its page cache. Calls
+  // `attributes_stale`, without a lock and before the answer, if the attributes that the kernel has
+  // cached are not valid any more. Returns EINVAL if the kernel must not keep the data.
+  virtual Result<size_t> ReadTo(uint64_t offset, ReadSink* sink, bool /*to_page_cache*/,
+                                absl::FunctionRef<void()> /*attributes_stale*/) {
     return Read(offset, sink->buffer());
   }
 

@@ -1,0 +1,34 @@
+// Sends notifications (memfuse/host.h) through a descriptor of the connection.
+
+#ifndef MEMFUSE_SRC_TRANSPORT_DEVICE_NOTIFIER_H_
+#define MEMFUSE_SRC_TRANSPORT_DEVICE_NOTIFIER_H_
+
+#include <string_view>
+
+#include "absl/types/span.h"
+#include "memfuse/host.h"
+
+namespace memfuse::transport {
+
+// A write(2) to /dev/fuse carries one message and needs no lock on this side. With io_uring,
+// notifications use the descriptor, too.
+class DeviceNotifier final : public Notifier {
+ public:
+  // `device` is an open descriptor of the connection that outlives the notifier.
+  explicit DeviceNotifier(int device) : device_(device) {}
+
+  Result<void> InvalidateAttributes(InodeNumber ino) override;
+  Result<void> InvalidateData(InodeNumber ino, uint64_t offset, uint64_t length) override;
+  Result<void> InvalidateEntry(InodeNumber parent, std::string_view name) override;
+  Result<void> DeleteEntry(InodeNumber parent, InodeNumber child, std::string_view name) override;
+  Result<void> Prune(absl::Span<const InodeNumber> inodes) override;
+
+ private:
+  Result<void> Send(absl::Span<const char> message) const;
+
+  const int device_;
+};
+
+}  // namespace memfuse::transport
+
+#endif  // MEMFUSE_SRC_TRANSPORT_DEVICE_NOTIFIER_H_
