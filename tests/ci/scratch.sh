@@ -8,8 +8,10 @@ readonly memfuse=$1 recipes=$2 mode=$3
 
 work=$(mktemp -d /tmp/ci-XXXXXX)
 mount_point="$work/space/build cache"
+user=
 # shellcheck disable=SC2317
 finish() {
+  [[ -z $user ]] || kill "$user" 2>/dev/null || true
   umount -l "$mount_point" 2>/dev/null || true
   rm -rf "$work"
 }
@@ -54,7 +56,7 @@ expect_said "is mounted already"
 
 # The mount is busy, and is unmounted nevertheless.
 # shellcheck disable=SC2016
-(cd "$work" && exec "${as[@]}" bash -c 'cd "$0" && exec sleep 100' "$mount_point") &
+(cd "$work" && exec "${as[@]}" bash -c 'cd "$0" && exec sleep infinity' "$mount_point") &
 user=$!
 in_use() { [[ $(readlink "/proc/$user/cwd") == "$mount_point" ]]; }
 wait_until 60 in_use
@@ -62,6 +64,7 @@ scratch unmount || fail "cannot unmount: $(<"$work/out")"
 not_mounted "$escaped" || fail "it is still mounted"
 kill "$user"
 wait "$user" || true
+user=
 # The daemon exits a moment after the last user of the mount.
 wait_until 60 no_daemon || fail "the daemon goes on: $(daemons)"
 scratch unmount || fail "cannot repeat: $(<"$work/out")"

@@ -11,16 +11,19 @@ mkdir "$directory/functions" "$directory/alpha" "$directory/beta"
 cp "$file" "$directory/functions/_memfuse"
 
 cat >"$directory/complete.zsh" <<'SCRIPT'
-zmodload zsh/zpty
+zmodload zsh/zpty zsh/zselect
 zpty -b shell zsh -f -i
+terminal=$REPLY # the descriptor of the terminal
 # tell TEXT PATTERN: types TEXT, stores the shell's output in $shown, and waits until that matches
 # PATTERN.
 tell() {
-  local part deadline=$(( SECONDS + 60 ))
+  local part
   shown=
   zpty -n -w shell "$1"
-  while [[ $shown != $~2 ]] && (( SECONDS < deadline )); do
-    if zpty -r -t shell part; then shown+=$part; else sleep 0.02; fi
+  # At most 60 seconds for each piece of output. The status 2 tells that the shell has ended.
+  while [[ $shown != $~2 ]] && zselect -t 6000 -r $terminal; do
+    zpty -r -t shell part || { (( $? == 2 )) && return; continue }
+    shown+=$part
   done
 }
 # PATTERN must not match the line that sets the prompt.

@@ -243,11 +243,13 @@ refused_as_on_tmpfs() {
   expect 1 'mount.memfuse: ' run mount -t memfuse tmpfs "$M" -o "$1"
 }
 
-# reads_move_atime DIRECTORY: prints whether a second read of a file moves its atime: yes or no.
+# reads_move_atime DIRECTORY: prints whether a second read of a file moves its atime: yes or no. The
+# kernel's clock for timestamps ticks at least every 10 ms, without an event that a program can wait
+# for. A longer pause does not change the result.
 reads_move_atime() {
   local before
   echo data >"$1/file"
-  sleep 0.02 # for a later tick of the clock
+  sleep 0.02
   cat "$1/file" >/dev/null
   before=$(stat -c %x "$1/file")
   sleep 0.02

@@ -254,7 +254,8 @@ TEST_F(MountTest, ForegroundStaysAndLogsToStderr) {
 }
 
 // Mounts in the foreground, and ends with the daemon. `script` has the daemon as $D, its log as $L,
-// and `log_requests`, which makes the daemon log its counts and waits for the line.
+// and `log_requests`, which makes the daemon log its counts and waits for the line. The shell has
+// no event for a mount or for a line of a log, so it looks repeatedly, for at least 30 seconds.
 std::string InForeground(const std::string& script, const std::string& flags = "") {
   return absl::StrCat("L=$M.log; '", MEMFUSE_PROGRAM, "' --foreground ", flags,
                       " \"$M\" 2>$L & D=$!\n",

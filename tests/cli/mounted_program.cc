@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cctype>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -14,7 +15,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
-#include "absl/time/clock.h"
+#include "tests/testing/process_exit.h"
 
 namespace memfuse::cli {
 
@@ -59,15 +60,11 @@ pid_t MountedProgram::DaemonPid() const {
 }
 
 int MountedProgram::WaitForExit(pid_t child, absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
-  do {
-    int status;
-    const pid_t ended = waitpid(child, &status, WNOHANG);
-    if (ended == child) return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    if (ended < 0) return -1;
-    absl::SleepFor(absl::Milliseconds(5));
-  } while (absl::Now() < deadline);
-  return -1;
+  const auto deadline = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(timeout);
+  if (!test::AwaitExit(child, deadline)) return -1;
+  int status;
+  if (waitpid(child, &status, 0) != child) return -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 std::string PublicCopyOfProgram(const TemporaryDirectory& directory) {

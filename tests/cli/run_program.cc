@@ -8,16 +8,19 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <fstream>
 
 #include "absl/strings/str_split.h"
-#include "absl/time/clock.h"
 #include "src/base/unique_fd.h"
+#include "tests/testing/process_exit.h"
 
 namespace memfuse::cli {
 namespace {
+
+using std::chrono::steady_clock;
 
 struct Stream {
   base::UniqueFd fd;
@@ -33,16 +36,16 @@ bool ReadSome(Stream& stream) {
 }
 
 // Returns false if the deadline passes first.
-bool ReadToTheEnd(std::array<Stream, 2>& streams, absl::Time deadline) {
+bool ReadToTheEnd(std::array<Stream, 2>& streams, steady_clock::time_point deadline) {
   for (;;) {
     std::vector<pollfd> waiting;
     for (const Stream& stream : streams) {
       if (stream.fd.valid()) waiting.push_back({stream.fd.get(), POLLIN, 0});
     }
     if (waiting.empty()) return true;
-    const int64_t left = absl::ToInt64Milliseconds(deadline - absl::Now());
-    if (left <= 0) return false;
-    poll(waiting.data(), waiting.size(), static_cast<int>(left));
+    const int timeout = test::PollTimeout(deadline);
+    if (timeout == 0) return false;
+    poll(waiting.data(), waiting.size(), timeout);
     for (const pollfd& ready : waiting) {
       if (ready.revents == 0) continue;
       for (Stream& stream : streams) {
@@ -70,26 +73,19 @@ pid_t Spawn(const std::vector<std::string>& command, int out, int err) {
   return error == 0 ? child : -1;
 }
 
-// The exit status, or -1.
-int WaitUntil(pid_t child, absl::Time deadline) {
-  for (;;) {
-    int status;
-    if (waitpid(child, &status, WNOHANG) == child) {
-      return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    }
-    if (absl::Now() >= deadline) {
-      kill(child, SIGKILL);
-      waitpid(child, &status, 0);
-      return -1;
-    }
-    absl::SleepFor(absl::Milliseconds(2));
-  }
+// The exit status, or -1. Kills a child that does not exit before the deadline.
+int WaitUntil(pid_t child, steady_clock::time_point deadline) {
+  const bool exited = test::AwaitExit(child, deadline);
+  if (!exited) kill(child, SIGKILL);
+  int status;
+  if (waitpid(child, &status, 0) != child || !exited) return -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 }  // namespace
 
 ProgramResult RunProgram(const std::vector<std::string>& command, absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const auto deadline = steady_clock::now() + absl::ToChronoNanoseconds(timeout);
   ProgramResult result;
   int out[2], err[2];
   if (pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0) return result;
@@ -103,7 +99,7 @@ ProgramResult RunProgram(const std::vector<std::string>& command, absl::Duration
     return result;
   }
   const bool ended = ReadToTheEnd(streams, deadline);
-  result.exit_status = WaitUntil(child, ended ? deadline : absl::Now());
+  result.exit_status = WaitUntil(child, ended ? deadline : steady_clock::now());
   if (!ended) {
     result.exit_status = -1;
     result.err += "<the output did not end in time>";

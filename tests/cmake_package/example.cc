@@ -1,4 +1,5 @@
-// Serves a file system in memory on a directory until the mount is gone:
+// Serves a file system in memory on a directory until the mount is gone. Prints a line when the
+// directory can be used:
 //
 //   example DIRECTORY
 
@@ -37,6 +38,7 @@ int main(int argc, char** argv) {
     std::cerr << "example: " << session.status().message() << '\n';
     return 1;
   }
+  std::cout << "serving " << mount.mount_point << std::endl;
   pollfd end = {(*session)->end_descriptor(), POLLIN, 0};
   while (poll(&end, 1, -1) < 0) {
   }

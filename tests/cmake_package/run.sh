@@ -24,14 +24,10 @@ cmake --build "$work/build" >>"$work/log" || {
 }
 
 mkdir "$work/mount"
-"$work/build/example" "$work/mount" &
+exec {output}< <(exec "$work/build/example" "$work/mount")
 example=$!
-deadline=$((SECONDS + 30))
-until mountpoint --quiet "$work/mount"; do
-  ((SECONDS < deadline)) || { echo "the example does not mount" >&2; exit 1; }
-  kill -0 "$example" || { echo "the example ended" >&2; exit 1; }
-  sleep 0.05
-done
+read -r -t 60 -u "$output" line || { echo "the example does not mount" >&2; exit 1; }
+[[ $line == "serving $work/mount" ]]
 echo content >"$work/mount/file"
 [[ $(<"$work/mount/file") == content ]]
 umount "$work/mount"

@@ -13,15 +13,17 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <fstream>
 
 namespace memfuse::conformance {
 namespace {
 
 constexpr int kChildTimeoutMs = 30000;
-constexpr int kMomentMs = 30;
+constexpr std::chrono::seconds kTickTimeout{10};
 
 // Removes a tree, also one without permissions.
 void RemoveTree(int parent, const std::string& name) {
@@ -54,6 +56,13 @@ void CloseLeftovers(dev_t device) {
   }
   closedir(dir);
   for (const int fd : leftovers) close(fd);
+}
+
+// Whether the process waits for a reply of a FUSE server.
+bool AwaitsReply(pid_t process) {
+  std::ifstream file("/proc/" + std::to_string(process) + "/wchan");
+  std::string function;
+  return file >> function && function == "request_wait_answer";
 }
 
 const char* Environment(const char* name) {
@@ -109,9 +118,14 @@ Process::~Process() {
   if (pid_ > 0) Wait();
 }
 
-bool Process::Blocks() {
-  pollfd wait = {read_end_.get(), POLLIN, 0};
-  return poll(&wait, 1, kMomentMs) == 0;
+bool Process::BlocksIn(test::SystemCalls calls) {
+  bool blocked = false;
+  EXPECT_TRUE(test::AwaitState([&] {
+    pollfd result = {read_end_.get(), POLLIN, 0};
+    blocked = test::SleepsIn(pid_, calls) && !AwaitsReply(pid_);
+    return blocked || poll(&result, 1, 0) != 0;
+  })) << "the process neither blocks nor ends";
+  return blocked;
 }
 
 int Process::Wait() {
@@ -162,13 +176,7 @@ int WithCapabilities(const User& user, uint64_t capabilities, const std::functio
   });
 }
 
-bool Eventually(const std::function<bool()>& done) {
-  for (int i = 0; i < 2000; ++i) {
-    if (done()) return true;
-    usleep(5000);
-  }
-  return false;
-}
+bool Eventually(const std::function<bool()>& done) { return test::AwaitState(done); }
 
 bool Conformance::daemon_serves_data() const {
   return on_memfuse() && std::getenv("CONFORMANCE_PASSTHROUGH") == nullptr;
@@ -334,15 +342,20 @@ void MakeObject(Type type, const std::string& path) {
 }
 
 TimeWatch::TimeWatch(const std::string& path) : path_(path), before_(LStat(path)) {
-  // tmpfs takes timestamps from a clock that ticks every few milliseconds. A process may see a tick
-  // a moment after the kernel has used it for a timestamp, so the file's timestamp must have
-  // advanced, too.
+  // tmpfs takes timestamps from a clock that ticks every few milliseconds, and no event announces a
+  // tick. A process may see a tick a moment after the kernel has used it for a timestamp, so the
+  // file's timestamp must have advanced, too.
   const auto later = [](const timespec& a, const timespec& b) {
     return a.tv_sec != b.tv_sec ? a.tv_sec > b.tv_sec : a.tv_nsec > b.tv_nsec;
   };
+  const auto deadline = std::chrono::steady_clock::now() + kTickTimeout;
   timespec start;
   clock_gettime(CLOCK_REALTIME_COARSE, &start);
   for (timespec now = start; !later(now, start) || !later(now, before_.st_ctim);) {
+    if (std::chrono::steady_clock::now() > deadline) {
+      ADD_FAILURE() << "the clock does not pass the ctime of " << path;
+      break;
+    }
     usleep(500);
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
   }

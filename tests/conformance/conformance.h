@@ -33,6 +33,7 @@
 
 #include "src/base/unique_fd.h"
 #include "tests/testing/kernel_version.h"
+#include "tests/testing/sleeping_thread.h"
 
 namespace memfuse::conformance {
 
@@ -86,8 +87,9 @@ inline uint64_t CapabilityBit(int capability) { return uint64_t{1} << capability
 // Runs `call` in a child process of the same user.
 int InChild(const std::function<int()>& call);
 
-// Waits until `done`, for up to 10 s. The kernel sends RELEASE and FORGET to a FUSE server a moment
-// after the last use of an inode.
+// Waits until `done`; returns false after test::kWaitLimit. The kernel sends RELEASE and FORGET to
+// a FUSE server a moment after the last use of an inode. No event tells a program that the server
+// has carried them out.
 bool Eventually(const std::function<bool()>& done);
 
 // A process that runs `call` concurrently with the case.
@@ -99,8 +101,9 @@ class Process {
   Process& operator=(const Process&) = delete;
   // The result of the call. A process that crashes or does not end within 30 s fails the test.
   int Wait();
-  // Whether the process is still running after a moment: the call blocks for now.
-  bool Blocks();
+  // Waits until the process blocks in one of these system calls, other than for a reply of the FUSE
+  // server. Returns false if the call returns instead.
+  bool BlocksIn(test::SystemCalls calls);
   pid_t pid() const { return pid_; }
 
  private:

@@ -1,8 +1,10 @@
 // execve(2) and shared libraries from the file system.
 
 #include <dlfcn.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "tests/conformance/conformance.h"
@@ -91,21 +93,23 @@ TEST_P(Exec, AFileThatIsOpenForWritingIsBusy) {
 
 TEST_P(Exec, AProgramThatRunsIsBusy) {
   CopyProgram("/bin/sleep", "sleep");
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd read_end(ends[0]);
+  UniqueFd write_end(ends[1]);
   const pid_t child = fork();
   if (child == 0) {
-    execl("./sleep", "sleep", "60", nullptr);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    execl("./sleep", "sleep", "infinity", nullptr);
     _exit(1);
   }
-  // The program runs when /proc shows its executable.
-  std::string program;
-  for (int i = 0; i < 2000 && program != Absolute("sleep"); ++i) {
-    char path[4096];
-    const ssize_t size =
-        readlink(("/proc/" + std::to_string(child) + "/exe").c_str(), path, sizeof(path));
-    program.assign(path, size < 0 ? 0 : static_cast<size_t>(size));
-    usleep(5000);
-  }
-  EXPECT_EQ(program, Absolute("sleep"));
+  write_end.reset();
+  // The pipe ends when the program runs, because execve(2) closes it in the child.
+  char path[4096];
+  ASSERT_EQ(read(read_end.get(), path, 1), 0);
+  const ssize_t size =
+      readlink(("/proc/" + std::to_string(child) + "/exe").c_str(), path, sizeof(path));
+  EXPECT_EQ(std::string(path, size < 0 ? 0 : static_cast<size_t>(size)), Absolute("sleep"));
   EXPECT_EQ(ErrnoOf(open("sleep", O_WRONLY)), ETXTBSY);
   EXPECT_EQ(ErrnoOf(open("sleep", O_RDWR | O_TRUNC)), ETXTBSY);
   EXPECT_EQ(ErrnoOf(truncate("sleep", 0)), ETXTBSY);

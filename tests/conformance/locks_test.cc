@@ -129,7 +129,7 @@ TEST_P(Locks, ABlockedLockIsGrantedWhenItCan) {
     const int fd = open("f", O_RDWR);
     return Lock(fd, F_SETLKW, F_WRLCK, 3, 5);
   });
-  EXPECT_TRUE(other.Blocks());
+  EXPECT_TRUE(other.BlocksIn({SYS_fcntl}));
   ASSERT_EQ(Lock(mine.get(), F_SETLK, F_UNLCK, 3, 2), 0);
   EXPECT_EQ(other.Wait(), 0);
 }
@@ -166,7 +166,7 @@ TEST_P(Locks, ADeadlockIsRefused) {
   });
   char c;
   ASSERT_EQ(read(read_end.get(), &c, 1), 1);
-  ASSERT_TRUE(other.Blocks());
+  ASSERT_TRUE(other.BlocksIn({SYS_fcntl}));
   EXPECT_EQ(Lock(mine.get(), F_SETLKW, F_WRLCK, 1, 1), EDEADLK);
   ASSERT_EQ(Lock(mine.get(), F_SETLK, F_UNLCK), 0);
   EXPECT_EQ(other.Wait(), 0);
@@ -275,7 +275,7 @@ TEST_P(Locks, FlockBlocksUntilItIsGranted) {
     const int fd = open("f", O_RDWR);
     return ErrnoOf(flock(fd, LOCK_EX));
   });
-  EXPECT_TRUE(other.Blocks());
+  EXPECT_TRUE(other.BlocksIn({SYS_flock}));
   ASSERT_EQ(flock(mine.get(), LOCK_UN), 0);
   EXPECT_EQ(other.Wait(), 0);
 }

@@ -1,5 +1,7 @@
 // mmap(2): a file and its mappings have the same data.
 
+#include <sys/socket.h>
+
 #include <cstring>
 
 #include "tests/conformance/conformance.h"
@@ -68,18 +70,26 @@ TEST_P(Mmap, SharedBetweenProcesses) {
   MakeFile("f", std::string(kPage, '\0'));
   const UniqueFd fd = Open("f", O_RDWR);
   const Map map(fd.get(), kPage, kReadWrite, MAP_SHARED);
-  Process other([] {
+  // Through the sockets the other process tells that it has the page in its map, and this process
+  // that it has stored to the page.
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  const UniqueFd mine(ends[0]);
+  UniqueFd others(ends[1]);
+  char byte = 0;
+  Process other([&] {
     const int own_fd = open("f", O_RDWR);
     const Map own(own_fd, kPage, kReadWrite, MAP_SHARED);
     if (own.error() != 0) return own.error();
-    for (int i = 0; own[0] != 'q'; ++i) {
-      if (i > 10000) return -1;
-      usleep(1000);
-    }
+    if (own[0] != 0 || write(ends[1], "m", 1) != 1) return -1;
+    if (read(ends[1], &byte, 1) != 1 || own[0] != 'q') return -2;
     own[1] = 'a';
     return 0;
   });
+  others.reset();
+  ASSERT_EQ(read(mine.get(), &byte, 1), 1);
   map[0] = 'q';
+  ASSERT_EQ(write(mine.get(), "s", 1), 1);
   EXPECT_EQ(other.Wait(), 0);
   EXPECT_EQ(map[1], 'a');
   EXPECT_EQ(ReadFile("f").substr(0, 2), "qa");

@@ -33,7 +33,7 @@ TEST_P(Pipe, OpenWaitsForTheOtherEnd) {
     char buffer[10];
     return static_cast<int>(read(fd, buffer, sizeof(buffer)));
   });
-  EXPECT_TRUE(reader.Blocks());
+  EXPECT_TRUE(reader.BlocksIn({SYS_openat}));
   {
     const UniqueFd writer = Open("p", O_WRONLY);
     EXPECT_EQ(write(writer.get(), "hello", 5), 5);
@@ -47,7 +47,7 @@ TEST_P(Pipe, AWriterWaitsToo) {
     const int fd = open("p", O_WRONLY);
     return static_cast<int>(write(fd, "hello", 5));
   });
-  EXPECT_TRUE(writer.Blocks());
+  EXPECT_TRUE(writer.BlocksIn({SYS_openat}));
   const UniqueFd reader = Open("p", O_RDONLY);
   char buffer[10];
   EXPECT_EQ(read(reader.get(), buffer, 10), 5);

@@ -33,6 +33,7 @@ finish() {
     umount "$mount" 2>/dev/null || umount -l "$mount" 2>/dev/null || true
   done
   for daemon in "${daemons[@]}"; do
+    # `wait` has no time limit.
     for _ in {1..600}; do
       kill -0 "$daemon" 2>/dev/null || break
       sleep 0.1
@@ -49,7 +50,7 @@ finish() {
 trap finish EXIT
 
 # start NAME [flag ...]: mounts memfuse at $work/NAME, and waits for the line in its log that it
-# serves.
+# serves. The log is read repeatedly, because bash has no event for a change of a file.
 start() {
   local name=$1 daemon
   shift

@@ -22,7 +22,8 @@ int64_t Nanoseconds(const timespec& time) { return time.tv_sec * 1'000'000'000 +
 int64_t ModificationTime(const std::string& path) { return Nanoseconds(LStat(path).st_mtim); }
 int64_t ChangeTime(const std::string& path) { return Nanoseconds(LStat(path).st_ctim); }
 
-// Slightly less than a tick of the kernel's clock, and not synchronous with it.
+// Slightly less than a tick of the kernel's clock, and not synchronous with it, so that the rounds
+// begin at different moments within a tick. The order holds after a pause of any length.
 void PassATime() {
   const timespec time = {0, 1'300'000};
   nanosleep(&time, nullptr);

@@ -24,7 +24,7 @@ echo "+memory" >/sys/fs/cgroup/cgroup.subtree_control
 # The settings of systemd.
 ulimit -Hn 524288
 
-# The host assumes that a machine without output for long hangs.
+# The host assumes that a machine without output for long hangs. Nothing waits for these lines.
 while echo "alive $SECONDS"; do sleep 10; done &
 alive=$!
 mkdir /tests/logs
@@ -34,6 +34,6 @@ kill "$alive"
 sync
 mount -o remount,ro /
 echo "end $end"
-# Waits for the transmission of the last line.
-sleep 1
+# stty changes the settings after the transmission of the last line.
+stty -F /dev/ttyS1 raw -echo
 exec busybox poweroff -f

@@ -93,10 +93,8 @@ use_mounts() {
   # The kernel determines the data store.
   if kernel_has_passthrough; then wanted=passthrough; fi
   memfuse /mnt/hand --foreground --size=64m 2>/run/log &
-  for _ in {1..300}; do
-    grep -q ' serving /mnt/hand: ' /run/log && break
-    sleep 0.1
-  done
+  wait_until $((60 * time_factor)) grep -qs ' serving /mnt/hand: ' /run/log ||
+    fail "the daemon does not serve: $(</run/log)"
   cat /run/log
   umount /mnt/hand
   wait $! || fail "the daemon failed"

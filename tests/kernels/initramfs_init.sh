@@ -7,7 +7,7 @@ set -e
 for module in /modules/*.ko; do
   [ ! -e "$module" ] || /bin/busybox insmod "$module"
 done
-# The disk is found in the background.
+# The kernel finds the disk in the background. Without udev no event tells when.
 tries=0
 until [ -b /dev/vda ]; do
   tries=$((tries + 1))

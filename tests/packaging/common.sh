@@ -56,7 +56,8 @@ check_use() {
   rm -r "$tree$1/file" "$tree$1/directory"
 }
 
-# wait_until SECONDS COMMAND...: until the command succeeds; fails when it does not in time.
+# wait_until SECONDS COMMAND...: until the command succeeds; fails when it does not in time. The
+# command is repeated, because bash has no event for what it tests.
 wait_until() {
   local deadline=$((SECONDS + $1))
   shift

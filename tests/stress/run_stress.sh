@@ -81,9 +81,25 @@ memory() {
   echo "$total"
 }
 
+# The main thread of the daemon releases unused memory once a second, and sleeps in between.
+sleeps() { awk '/^voluntary_ctxt_switches/ { print $2 }' "/proc/$DAEMON/status"; }
+has_slept() { (($(sleeps) >= $1)); }
+
+# Waits until the main thread has released the memory that is unused now. It may have begun before,
+# so the sleep after its second turn is awaited, and one more for a wait within a turn.
+await_release() {
+  wait_until 60 has_slept $(($(sleeps) + 3)) || fail "the daemon's main thread does not run"
+}
+
+# Sets `after` to the memory of the daemon.
+holds_at_most() {
+  after=$(memory)
+  ((after <= $1))
+}
+
 # The kernel sends FORGET requests at any later time. The usage is back after the last one.
 expect_empty() {
-  wait_until 10 has_usage "$mount" "$1" ||
+  wait_until 60 has_usage "$mount" "$1" ||
     fail "seed $seed: used before (KiB, inodes): $1, and when all is removed: $(usage_of "$mount")"
 }
 
@@ -100,16 +116,15 @@ empty=$(usage_of "$mount")
 echo "seed $seed; warming up"
 stress 3 --notable
 expect_empty "$empty"
-sleep 2
+await_release
 before=$(memory)
 stress "$seconds"
 expect_empty "$empty"
-sleep 2
-after=$(memory)
-echo "memory: $before KiB before, $after KiB after"
 if [[ -z $sanitizer ]]; then
   # 10 %, and at least the memory that the daemon's malloc does not trim.
   allowance=$((before / 10 > 4096 ? before / 10 : 4096))
-  ((after <= before + allowance)) || fail "the daemon holds $((after - before)) KiB more than before"
+  wait_until 60 holds_at_most $((before + allowance)) ||
+    fail "the daemon holds $((after - before)) KiB more than before"
+  echo "memory: $before KiB before, $after KiB after"
 fi
 stop_memfuse "$mount"

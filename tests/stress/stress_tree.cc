@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <gflags/gflags.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -18,12 +19,13 @@
 #include <cstdio>
 #include <cstring>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "src/base/unique_fd.h"
 #include "tests/stress/final_check.h"
 #include "tests/stress/shared_state.h"
 #include "tests/stress/worker.h"
+#include "tests/testing/process_exit.h"
 
 DEFINE_int32(processes, 8, "how many processes work at the same time");
 DEFINE_int32(seconds, 10, "for how long");
@@ -72,40 +74,50 @@ pid_t StartWorker(int process, SharedState* shared) {
 }
 
 // Waits for all processes, at most until `deadline`. The first failure stops the others.
-bool WaitForWorkers(std::vector<pid_t>* workers, SharedState* shared,
+bool WaitForWorkers(const std::vector<pid_t>& workers, SharedState* shared,
                     steady_clock::time_point deadline) {
+  // One entry for each worker. It becomes readable when the worker exits, and then gets the
+  // descriptor -1, which poll(2) ignores.
+  std::vector<base::UniqueFd> exits;
+  std::vector<pollfd> running;
+  for (const pid_t worker : workers) {
+    exits.push_back(test::OpenProcess(worker));
+    running.push_back({exits.back().get(), POLLIN, 0});
+    if (!exits.back().valid()) {
+      Die("pidfd_open");
+      return false;
+    }
+  }
   bool ok = true;
-  for (size_t left = workers->size(); left > 0;) {
-    int status;
-    const pid_t ended = waitpid(-1, &status, WNOHANG);
-    if (ended > 0) {
-      for (size_t i = 0; i < workers->size(); ++i) {
-        if ((*workers)[i] != ended) continue;
-        (*workers)[i] = 0;
-        --left;
-        if (WIFSIGNALED(status)) {
-          std::fprintf(stderr, "stress_tree: process %zu was killed by signal %d at: %s\n", i,
-                       WTERMSIG(status), shared->processes[i].doing);
-        }
+  for (size_t left = workers.size(); left > 0;) {
+    poll(running.data(), running.size(),
+         test::PollTimeout(shared->stop ? deadline + kStallTimeout : deadline));
+    for (size_t i = 0; i < workers.size(); ++i) {
+      if (running[i].fd < 0 || running[i].revents == 0) continue;
+      running[i] = {-1, POLLIN, 0};
+      --left;
+      int status = -1;
+      waitpid(workers[i], &status, 0);
+      if (WIFSIGNALED(status)) {
+        std::fprintf(stderr, "stress_tree: process %zu was killed by signal %d at: %s\n", i,
+                     WTERMSIG(status), shared->processes[i].doing);
       }
       if (status != 0) {
         ok = false;
         shared->stop = true;
       }
-      continue;
     }
     const auto now = steady_clock::now();
     if (now > deadline) shared->stop = true;
-    if (now > deadline + kStallTimeout) {
-      for (size_t i = 0; i < workers->size(); ++i) {
-        if ((*workers)[i] == 0) continue;
+    if (left > 0 && now > deadline + kStallTimeout) {
+      for (size_t i = 0; i < workers.size(); ++i) {
+        if (running[i].fd < 0) continue;
         std::fprintf(stderr, "stress_tree: process %zu hangs in: %s\n", i,
                      shared->processes[i].doing);
-        kill((*workers)[i], SIGKILL);
+        kill(workers[i], SIGKILL);
       }
       return false;
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   return ok;
 }
@@ -149,7 +161,7 @@ int Run(const std::string& directory) {
     workers.push_back(worker);
   }
   const auto deadline = steady_clock::now() + std::chrono::seconds(FLAGS_seconds);
-  if (!WaitForWorkers(&workers, shared, deadline)) return 1;
+  if (!WaitForWorkers(workers, shared, deadline)) return 1;
   PrintTable(*shared);
   if (!CheckTree()) return 1;
   if (fchdir(start) != 0) return Die("fchdir");

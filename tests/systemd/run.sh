@@ -38,6 +38,7 @@ finish() {
     kill -KILL "$outer" 2>/dev/null || true
     wait "$outer" 2>/dev/null || true
   fi
+  # The processes of the namespace end a moment after their parent, and no event tells bash when.
   for _ in {1..600}; do
     find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
     [[ -d $group ]] || break
@@ -81,7 +82,8 @@ ln -s /usr/local/lib/systemd/system/memfuse@.service \
 ) >"$work/console" 2>&1 </dev/null &
 outer=$!
 
-# within SECONDS COMMAND...: whether COMMAND succeeds in time; it is repeated.
+# within SECONDS COMMAND...: whether COMMAND succeeds in time. It is repeated, because bash has no
+# event for what it tests.
 within() {
   local deadline=$((SECONDS + $1))
   shift

@@ -16,7 +16,8 @@ need() {
   done
 }
 
-# wait_until SECONDS COMMAND...: waits until the command succeeds; fails after SECONDS.
+# wait_until SECONDS COMMAND...: waits until the command succeeds; fails after SECONDS. The command is
+# repeated, because bash can wait for the exit of a child or for input, but for no other event.
 wait_until() {
   local deadline=$((SECONDS + $1))
   shift

@@ -7,13 +7,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <random>
@@ -23,6 +21,7 @@
 #include <vector>
 
 #include "src/transport/splice_pipe.h"
+#include "tests/testing/sleeping_thread.h"
 #include "tests/transport/socket_kernel.h"
 #include "tests/transport/wire_requests.h"
 
@@ -264,13 +263,12 @@ TEST_F(DeviceChannelTest, AReadThatFailsForAWhileIsTriedAgain) {
   EXPECT_FALSE(Receive(GetattrMessage(1)));
   const uintptr_t page = reinterpret_cast<uintptr_t>(channel_->message().data()) & ~uintptr_t{4095};
   void* const buffer = reinterpret_cast<void*>(page);
-  const int receiver = channel_->descriptor();
   ASSERT_EQ(mprotect(buffer, 4096, PROT_NONE), 0);
   Send(GetattrMessage(2));  // lost: the socket removes it from its queue
+  const pid_t receiver = gettid();
   std::thread repair([&] {
-    // The socket is empty once the read has failed.
-    int unread = 1;
-    while (ioctl(receiver, FIONREAD, &unread) == 0 && unread > 0) std::this_thread::yield();
+    // A sleep in read(2) means that the socket is empty, so the first read has failed.
+    EXPECT_TRUE(test::AwaitSleep(receiver, test::kReads));
     EXPECT_EQ(mprotect(buffer, 4096, PROT_READ | PROT_WRITE), 0);
     Send(GetattrMessage(3));
   });
@@ -294,8 +292,10 @@ TEST(DeviceChannel, EveryTransientErrorIsRetried) {
   ASSERT_EQ(read(descriptor, &byte, 1), -1);
   ASSERT_EQ(errno, EIO);
   base::UniqueFd other;
+  const pid_t receiver = gettid();
   std::thread repair([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    // The first read has failed.
+    EXPECT_TRUE(test::AwaitSleep(receiver, test::kPolls));
     other.reset(open(name.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC));
     EXPECT_EQ(write(other.get(), "x", 1), 1);
   });
@@ -311,7 +311,11 @@ TEST(DeviceChannel, AStopEndsTheWait) {
   std::atomic<bool> stop{false};
   auto channel = DeviceChannel::Make(std::move(master), kMaxWrite, &stop);
   ASSERT_TRUE(channel.ok());
-  std::thread stopper([&] { stop = true; });
+  const pid_t receiver = gettid();
+  std::thread stopper([&] {
+    EXPECT_TRUE(test::AwaitSleep(receiver, test::kPolls));
+    stop = true;
+  });
   EXPECT_EQ((*channel)->Receive(), ReceiveStatus::kStopped);
   stopper.join();
 }

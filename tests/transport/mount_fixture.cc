@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/statfs.h>
@@ -12,6 +13,8 @@
 #include <cstdlib>
 #include <fstream>
 #include <string>
+
+#include "src/base/unique_fd.h"
 
 namespace memfuse::transport {
 namespace {
@@ -55,6 +58,16 @@ std::string MountFixture::MountInfo() const {
     if (line.find(" " + directory_ + " ") != std::string::npos) found += line + "\n";
   }
   return found;
+}
+
+void MountFixture::AwaitUnmount() const {
+  // poll(2) reports each change of the mount table since the file was opened, or since the last
+  // report.
+  const base::UniqueFd table(open("/proc/self/mounts", O_RDONLY | O_CLOEXEC));
+  while (IsMounted()) {
+    pollfd change = {table.get(), POLLPRI, 0};
+    poll(&change, 1, -1);
+  }
 }
 
 int MountFixture::Statfs() const {

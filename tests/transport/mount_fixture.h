@@ -22,6 +22,8 @@ class MountFixture : public testing::Test {
   // The lines of /proc/self/mountinfo for the directory.
   std::string MountInfo() const;
   bool IsMounted() const { return !MountInfo().empty(); }
+  // Returns when nothing is mounted on the directory any more.
+  void AwaitUnmount() const;
 
   // The result of statfs(2) on the directory: 0 or an errno. The kernel never answers it by itself.
   int Statfs() const;

@@ -1,25 +1,35 @@
 // Sessions over socket pairs with long operations (BlockingObserver in memfuse/host.h).
+//
+// A session with one thread has the worker "memfuse-0", on channel 0, and the spare worker
+// "memfuse-1", on channel 1.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <memory>
 #include <thread>
 
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "memfuse/session.h"
+#include "src/base/thread_name.h"
+#include "tests/testing/sleeping_thread.h"
 #include "tests/transport/fake_filesystem.h"
+#include "tests/transport/gate.h"
 #include "tests/transport/socket_kernel.h"
 #include "tests/transport/wire_requests.h"
 
 namespace memfuse::transport {
 namespace {
 
+using testing::ElementsAre;
+
 class SessionSpareWorkersTest : public testing::Test {
  protected:
   SessionSpareWorkersTest() {
-    fs_.while_blocking = [this] {
-      while (!release_) absl::SleepFor(absl::Milliseconds(1));
+    fs_.while_blocking = [this] { long_operation_.Pass(); };
+    fs_.on_read = [this](const ReadRequest&, ReadSink*) -> Result<size_t> {
+      read_.Pass();
+      return size_t{0};
     };
   }
 
@@ -37,20 +47,28 @@ class SessionSpareWorkersTest : public testing::Test {
     session_ = *std::move(session);
   }
 
-  // Runs a long operation to its end, so that a spare worker exists and is not needed. Uses the
-  // requests 1 to 3.
-  void MakeSpareWorkerIdle() {
-    release_ = false;
+  // Runs a long operation to its end, so that a spare worker exists and is not needed. The spare
+  // worker already reads, so it will serve one more request. Uses the requests 1 to 3.
+  void MakeUnneededSpareWorker() {
+    long_operation_.Close();
     kernel_->Send(0, FallocateMessage(1));
     EXPECT_EQ(kernel_->Ask(1, GetattrMessage(2)).id, 2u);
-    release_ = true;
+    EXPECT_TRUE(test::AwaitSleep("memfuse-1", test::kReads));
+    long_operation_.Open();
     EXPECT_EQ(kernel_->Receive(0).id, 1u);
     // The thread that answers this request has finished the long operation.
     EXPECT_EQ(kernel_->Ask(0, GetattrMessage(3)).id, 3u);
   }
 
+  // The spare worker is parked: it waits for a semaphore. A spare worker that continued would serve
+  // the requests of its channel and then wait in read(2).
+  void ExpectSpareWorkerParks() {
+    EXPECT_TRUE(test::AwaitSleep("memfuse-1", test::kFutexes)) << "the spare worker is not parked";
+  }
+
   FakeFileSystem fs_;
-  std::atomic<bool> release_{false};
+  Gate long_operation_;
+  Gate read_;
   std::unique_ptr<SocketKernel> kernel_;
   std::unique_ptr<Session> session_;
 };
@@ -61,31 +79,45 @@ TEST_F(SessionSpareWorkersTest, OtherRequestsAreServedDuringALongOperation) {
   for (uint64_t id = 2; id < 10; ++id) EXPECT_EQ(kernel_->Ask(1, GetattrMessage(id)).error, 0);
   EXPECT_FALSE(kernel_->Readable(0, 0));
   EXPECT_EQ(session_->WorkerRequestCounts().size(), 2u);
-  release_ = true;
+  long_operation_.Open();
   EXPECT_EQ(kernel_->Receive(0).id, 1u);
   // The first thread serves requests again.
   EXPECT_EQ(kernel_->Ask(0, GetattrMessage(10)).id, 10u);
 }
 
-TEST_F(SessionSpareWorkersTest, ASpareWorkerServesAtMostOneRequestAfterwards) {
+TEST_F(SessionSpareWorkersTest, ASpareWorkerThatReadsServesOneRequestAfterwards) {
   Begin(2);
-  MakeSpareWorkerIdle();
+  MakeUnneededSpareWorker();
   for (uint64_t id = 4; id < 6; ++id) kernel_->Send(1, GetattrMessage(id));
-  // The spare worker may have been about to read a request.
-  if (kernel_->Readable(1, 50)) {
-    EXPECT_EQ(kernel_->Receive(1).id, 4u);
-  }
-  EXPECT_FALSE(kernel_->Readable(1, 50));
+  EXPECT_EQ(kernel_->Receive(1).id, 4u);
+  ExpectSpareWorkerParks();
+  EXPECT_FALSE(kernel_->Readable(1, 0));
   // The next long operation uses the same spare worker.
   EXPECT_EQ(kernel_->Ask(0, FallocateMessage(6)).id, 6u);
-  EXPECT_TRUE(kernel_->Readable(1, 20000));
+  EXPECT_EQ(kernel_->Receive(1).id, 5u);
   EXPECT_EQ(session_->WorkerRequestCounts().size(), 2u);
+}
+
+TEST_F(SessionSpareWorkersTest, ASpareWorkerThatServesARequestServesNoOtherAfterwards) {
+  Begin(2);
+  kernel_->Send(0, FallocateMessage(1));
+  kernel_->Send(1, ReadMessage(FUSE_READ, 2, 4096));
+  EXPECT_TRUE(read_.AwaitArrivals(1));
+  long_operation_.Open();
+  EXPECT_EQ(kernel_->Receive(0).id, 1u);
+  kernel_->Send(1, GetattrMessage(3));
+  read_.Open();
+  EXPECT_EQ(kernel_->Receive(1).id, 2u);
+  ExpectSpareWorkerParks();
+  EXPECT_THAT(session_->WorkerRequestCounts(), ElementsAre(1, 1));
+  EXPECT_EQ(kernel_->Ask(0, FallocateMessage(4)).id, 4u);
+  EXPECT_EQ(kernel_->Receive(1).id, 3u);
 }
 
 TEST_F(SessionSpareWorkersTest, ALongOperationContinuesWithoutASpareWorker) {
   // A socket cannot be cloned.
   Begin(1);
-  release_ = true;
+  long_operation_.Open();
   for (uint64_t id = 1; id < 5; ++id) EXPECT_EQ(kernel_->Ask(0, FallocateMessage(id)).error, 0);
   EXPECT_EQ(session_->WorkerRequestCounts().size(), 1u);
 }
@@ -94,22 +126,27 @@ TEST_F(SessionSpareWorkersTest, StopsWhileSpareWorkersServeOrWait) {
   Begin(2);
   kernel_->Send(0, FallocateMessage(1));
   EXPECT_EQ(kernel_->Ask(1, GetattrMessage(2)).id, 2u);
-  std::thread stopper([&] { session_->Stop(); });
-  absl::SleepFor(absl::Milliseconds(20));
-  release_ = true;
+  std::thread stopper([&] {
+    base::SetThreadName("stopper");
+    session_->Stop();
+  });
+  EXPECT_TRUE(test::AwaitSleep("stopper", test::kPolls)) << "it does not wait for the operation";
+  long_operation_.Open();
   stopper.join();
   EXPECT_EQ(kernel_->Receive(0).id, 1u);
 
   Begin(2);
-  MakeSpareWorkerIdle();
+  MakeUnneededSpareWorker();
   kernel_->Send(1, GetattrMessage(4));
   session_->Stop();
   EXPECT_TRUE(session_->WaitFor(absl::ZeroDuration()));
 }
 
-TEST_F(SessionSpareWorkersTest, TheEndOfTheConnectionReachesWaitingSpareWorkers) {
+TEST_F(SessionSpareWorkersTest, TheEndOfTheConnectionReachesParkedSpareWorkers) {
   Begin(2);
-  MakeSpareWorkerIdle();
+  MakeUnneededSpareWorker();
+  EXPECT_EQ(kernel_->Ask(1, GetattrMessage(4)).id, 4u);
+  ExpectSpareWorkerParks();
   kernel_->CloseAll();
   EXPECT_TRUE(session_->WaitFor(absl::Seconds(20)));
 }

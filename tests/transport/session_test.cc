@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <memory>
@@ -18,8 +20,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "src/base/thread_name.h"
+#include "tests/testing/sleeping_thread.h"
 #include "tests/transport/fake_filesystem.h"
+#include "tests/transport/gate.h"
 #include "tests/transport/socket_kernel.h"
 #include "tests/transport/wire_requests.h"
 
@@ -305,15 +310,19 @@ TEST(SessionTest, UnknownOpcodesAreNotSupported) {
   EXPECT_EQ(kernel.Ask(0, GetattrMessage(2)).error, 0);
 }
 
+// A worker that Stop does not reach makes the test hang.
 TEST(SessionTest, StopsWhileWorkersWait) {
   for (int round = 0; round < 20; ++round) {
     SocketKernel kernel(4);
     FakeFileSystem fs;
     const std::unique_ptr<Session> session = Adopt(&kernel, 4, &fs);
-    if (round % 2 == 0) kernel.Send(0, GetattrMessage(1));
-    const absl::Time before = absl::Now();
+    if (round % 2 == 0) {
+      for (const char* worker : {"memfuse-0", "memfuse-1", "memfuse-2", "memfuse-3"}) {
+        EXPECT_TRUE(test::AwaitSleep(worker, test::kReads)) << worker;
+      }
+    }
+    if (round % 4 < 2) kernel.Send(0, GetattrMessage(1));
     session->Stop();
-    EXPECT_LT(absl::Now() - before, absl::Seconds(10));
     EXPECT_TRUE(session->WaitFor(absl::ZeroDuration()));
   }
 }
@@ -324,30 +333,25 @@ TEST(SessionTest, StopsWhileRepliesAreNotRead) {
   const std::unique_ptr<Session> session = Adopt(&kernel, 1, &fs);
   // Far more data than the socket buffer holds.
   for (uint64_t id = 1; id <= 300; ++id) kernel.Send(0, ReadMessage(FUSE_READ, id, 64 << 10));
-  int64_t calls = -1;
-  while (calls != fs.calls) {
-    calls = fs.calls;
-    absl::SleepFor(absl::Milliseconds(50));
-  }
-  EXPECT_LT(calls, 300);
+  EXPECT_TRUE(test::AwaitSleep("memfuse-0", test::kWrites));
+  EXPECT_LT(fs.calls, 300);
   session->Stop();
 }
 
 TEST(SessionTest, StopAnswersTheRequestsThatWereRead) {
   SocketKernel kernel(2);
   FakeFileSystem fs;
-  std::atomic<bool> inside{false};
-  std::atomic<bool> release{false};
-  fs.on_call = [&] {
-    inside = true;
-    while (!release) absl::SleepFor(absl::Milliseconds(1));
-  };
+  Gate gate;
+  fs.on_call = [&] { gate.Pass(); };
   const std::unique_ptr<Session> session = Adopt(&kernel, 2, &fs);
   kernel.Send(0, GetattrMessage(1));
-  while (!inside) absl::SleepFor(absl::Milliseconds(1));
-  std::thread stopper([&] { session->Stop(); });
-  absl::SleepFor(absl::Milliseconds(20));
-  release = true;
+  EXPECT_TRUE(gate.AwaitArrivals(1));
+  std::thread stopper([&] {
+    base::SetThreadName("stopper");
+    session->Stop();
+  });
+  EXPECT_TRUE(test::AwaitSleep("stopper", test::kPolls)) << "it does not wait for the worker";
+  gate.Open();
   stopper.join();
   EXPECT_EQ(kernel.Receive(0).id, 1u);
 }
@@ -382,10 +386,14 @@ TEST(SessionTest, EndsWhenTheOtherSideCloses) {
   SocketKernel kernel(3);
   FakeFileSystem fs;
   const std::unique_ptr<Session> session = Adopt(&kernel, 3, &fs);
-  EXPECT_FALSE(session->WaitFor(absl::Milliseconds(20)));
+  EXPECT_FALSE(session->WaitFor(absl::ZeroDuration()));
   kernel.Close(0);
-  EXPECT_FALSE(session->WaitFor(absl::Milliseconds(20)));
+  // One worker has left, and the others serve. WaitFor is not called meanwhile, because a second
+  // after the end of the first worker it stops the others.
+  EXPECT_TRUE(test::AwaitState([] { return test::ThreadsWithName("memfuse-0").empty(); }));
   EXPECT_EQ(kernel.Ask(1, GetattrMessage(1)).error, 0);
+  pollfd end = {session->end_descriptor(), POLLIN, 0};
+  EXPECT_EQ(poll(&end, 1, 0), 0);
   kernel.CloseAll();
   EXPECT_TRUE(session->WaitFor(absl::Seconds(20)));
   EXPECT_FALSE(session->AddWorker().ok());
@@ -404,16 +412,14 @@ TEST(SessionTest, AWorkerThatMissesTheEndIsStopped) {
 TEST(SessionTest, AClosedPeerEndsNoOtherDescriptor) {
   SocketKernel kernel(2);
   FakeFileSystem fs;
-  std::atomic<bool> release{false};
-  fs.on_call = [&] {
-    while (!release) absl::SleepFor(absl::Milliseconds(1));
-  };
+  Gate gate;
+  fs.on_call = [&] { gate.Pass(); };
   const std::unique_ptr<Session> session = Adopt(&kernel, 2, &fs);
   kernel.Send(0, LookupMessage(1, "name"));
   kernel.Send(1, GetattrMessage(2));
-  absl::SleepFor(absl::Milliseconds(20));
+  EXPECT_TRUE(gate.AwaitArrivals(2));
   kernel.Close(0);
-  release = true;
+  gate.Open();
   EXPECT_EQ(kernel.Receive(1).error, 0);
   session->Stop();
   // The lookup did not reach the client.
@@ -452,7 +458,8 @@ TEST(SessionTest, ANonBlockingDescriptorIsServed) {
   ASSERT_EQ(fcntl(adopt.descriptors[0], F_SETFL, O_RDWR | O_NONBLOCK), 0);
   auto session = Session::Adopt(adopt, Options(1), &fs);
   ASSERT_TRUE(session.ok()) << session.status();
-  absl::SleepFor(absl::Milliseconds(10));
+  // The worker has found no request.
+  EXPECT_TRUE(test::AwaitSleep("memfuse-0", test::kPolls));
   EXPECT_EQ(kernel.Ask(0, GetattrMessage(1)).error, 0);
 }
 
@@ -474,9 +481,20 @@ TEST(SessionTest, WorkersTakeNoSignalOfTheProcess) {
   const std::unique_ptr<Session> session = Adopt(&kernel, 2, &fs);
   EXPECT_EQ(kernel.Ask(0, GetattrMessage(1)).error, 0);
   EXPECT_TRUE(blocked);
+  // This thread does not take the signal either, so it must stay pending. A worker that took it
+  // would handle it before its next request.
+  sigset_t signals, mask;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGUSR1);
+  pthread_sigmask(SIG_BLOCK, &signals, &mask);
   kill(getpid(), SIGUSR1);
-  while (handled_by == 0) absl::SleepFor(absl::Milliseconds(1));
-  EXPECT_EQ(handled_by, getpid());
+  for (const size_t channel : {0, 1}) {
+    EXPECT_EQ(kernel.Ask(channel, GetattrMessage(2)).error, 0);
+  }
+  EXPECT_EQ(handled_by, 0);
+  const timespec no_time = {};
+  EXPECT_EQ(sigtimedwait(&signals, nullptr, &no_time), SIGUSR1);
+  pthread_sigmask(SIG_SETMASK, &mask, nullptr);
   sigaction(SIGUSR1, &previous, nullptr);
 }
 

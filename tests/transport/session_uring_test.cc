@@ -14,11 +14,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -30,7 +27,9 @@
 #include "memfuse/session.h"
 #include "src/base/unique_fd.h"
 #include "src/transport/ring_channel.h"
+#include "tests/testing/sleeping_thread.h"
 #include "tests/transport/fake_filesystem.h"
+#include "tests/transport/gate.h"
 #include "tests/transport/mount_fixture.h"
 
 namespace memfuse::transport {
@@ -54,6 +53,14 @@ TEST(RingChannelTest, FailsWhereTheDeviceTakesNoEntries) {
     (*channel)->Enter();
     EXPECT_EQ((*channel)->Receive(), ReceiveStatus::kFailed);
   }).join();
+}
+
+// Moves the calling thread.
+bool RunOnCpu(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(static_cast<size_t>(cpu), &set);
+  return sched_setaffinity(0, sizeof(set), &set) == 0;
 }
 
 class SessionUringTest : public MountFixture {
@@ -158,25 +165,19 @@ TEST_F(SessionUringTest, ServesEveryCpuAndUnmountsWhileItDoes) {
   ASSERT_NE(session, nullptr);
   const int cpus = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
   std::atomic<bool> done{false};
-  std::atomic<int> served{0};
+  Gate served;
+  served.Open();
   std::vector<std::thread> threads;
   for (int i = 0; i < 2 * cpus; ++i) {
     threads.emplace_back([&, i] {
-      cpu_set_t set;
-      CPU_ZERO(&set);
-      CPU_SET(static_cast<size_t>(i % cpus), &set);
-      sched_setaffinity(0, sizeof(set), &set);
+      RunOnCpu(i % cpus);
       bool first = true;
       while (!done) {
-        struct statfs s;
-        if (statfs(directory().c_str(), &s) == 0 && std::exchange(first, false)) ++served;
+        if (Statfs() == 0 && std::exchange(first, false)) served.Pass();
       }
     });
   }
-  for (int i = 0; i < 1000 && served < 2 * cpus; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  EXPECT_EQ(served, 2 * cpus);
+  EXPECT_TRUE(served.AwaitArrivals(2 * cpus));
   EXPECT_TRUE(session->Unmount(absl::Seconds(10)).ok());
   EXPECT_FALSE(IsMounted());
   done = true;
@@ -184,68 +185,51 @@ TEST_F(SessionUringTest, ServesEveryCpuAndUnmountsWhileItDoes) {
   EXPECT_EQ(fs_.opens, 0);
 }
 
-// The scheduling policy of the workers that serve queues.
-std::vector<int> WorkerPolicies() {
-  std::vector<int> policies;
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
-    std::string name;
-    std::ifstream(task.path() / "comm") >> name;
-    // The first worker serves /dev/fuse.
-    if (name.rfind("memfuse-", 0) != 0 || name == "memfuse-0") continue;
-    policies.push_back(sched_getscheduler(std::stoi(task.path().filename())));
-  }
-  return policies;
+// The worker that serves the queue of a CPU. The first worker, "memfuse-0", serves /dev/fuse.
+pid_t WorkerOfCpu(int cpu) {
+  const std::string name = "memfuse-" + std::to_string(1 + cpu);
+  // Its thread may not have its name yet.
+  EXPECT_TRUE(test::AwaitState([&] { return !test::ThreadsWithName(name).empty(); })) << name;
+  const std::vector<pid_t> threads = test::ThreadsWithName(name);
+  return threads.empty() ? -1 : threads.front();
 }
 
+// Other programs may use the CPUs, so a worker may change its policy at any time. A worker does so
+// before it sends the reply to a request. If each request of a CPU is followed by a look at the
+// policy, no policy of its worker is missed.
 TEST_F(SessionUringTest, WorkersUseSchedIdleUnlessTheirCpusAreBusy) {
   const auto session = Mount();
   ASSERT_NE(session, nullptr);
   const int cpus = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
-  // Runs `f` in a thread on each CPU until all workers have that policy, or for 20 seconds.
-  const auto until_all_are = [&](int policy, const std::function<void()>& f) {
-    std::atomic<bool> done{false};
+  // On each CPU, makes requests until its worker has had that policy after one of them. If it never
+  // has, the fixture ends the test.
+  const auto await_policy = [&](int policy) {
     std::vector<std::thread> threads;
     for (int cpu = 0; cpu < cpus; ++cpu) {
       threads.emplace_back([&, cpu] {
-        cpu_set_t set;
-        CPU_ZERO(&set);
-        CPU_SET(static_cast<size_t>(cpu), &set);
-        sched_setaffinity(0, sizeof(set), &set);
-        struct statfs s;
-        while (!done) {
-          f();
-          EXPECT_EQ(statfs(directory().c_str(), &s), 0);
-        }
+        ASSERT_TRUE(RunOnCpu(cpu)) << cpu;
+        const pid_t worker = WorkerOfCpu(cpu);
+        do {
+          ASSERT_EQ(Statfs(), 0);
+        } while (sched_getscheduler(worker) != policy);
       });
     }
-    bool all = false;
-    for (int i = 0; i < 2000 && !all; ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-      const std::vector<int> policies = WorkerPolicies();
-      all = !policies.empty() && std::all_of(policies.begin(), policies.end(),
-                                             [policy](int found) { return found == policy; });
-    }
-    done = true;
     for (std::thread& thread : threads) thread.join();
-    return all;
   };
-  EXPECT_TRUE(until_all_are(SCHED_IDLE, [] {}));
+  await_policy(SCHED_IDLE);
   std::atomic<bool> busy{true};
   std::vector<std::thread> hogs;
   for (int cpu = 0; cpu < cpus; ++cpu) {
     hogs.emplace_back([&busy, cpu] {
-      cpu_set_t set;
-      CPU_ZERO(&set);
-      CPU_SET(static_cast<size_t>(cpu), &set);
-      sched_setaffinity(0, sizeof(set), &set);
+      RunOnCpu(cpu);
       while (busy) {
       }
     });
   }
-  EXPECT_TRUE(until_all_are(SCHED_OTHER, [] {}));
+  await_policy(SCHED_OTHER);
   busy = false;
   for (std::thread& hog : hogs) hog.join();
-  EXPECT_TRUE(until_all_are(SCHED_IDLE, [] {}));
+  await_policy(SCHED_IDLE);
 }
 
 // The kernel rejects a reply. Neither its caller nor later callers may wait forever.

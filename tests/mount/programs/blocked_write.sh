@@ -14,6 +14,7 @@ target_mount=$MOUNT/target
 write_from_mapping() {
   exec python3 -c '
 import glob, mmap, os, signal, sys, time
+# Only the parent of a process has an event for its stop.
 def stopped(thread):
     with open(thread + "/status") as status:
         return "State:\tT" in status.read()
@@ -21,7 +22,10 @@ target = os.open(sys.argv[1], os.O_RDWR)
 with open(sys.argv[2], "rb") as source:
     mapping = mmap.mmap(source.fileno(), 0, prot=mmap.PROT_READ)
 os.kill(int(sys.argv[3]), signal.SIGSTOP)
+deadline = time.monotonic() + 20
 while not all(map(stopped, glob.glob("/proc/%s/task/*" % sys.argv[3]))):
+    if time.monotonic() > deadline:
+        sys.exit("the daemon does not stop")
     time.sleep(0.01)
 os.write(target, memoryview(mapping))
 ' "$@"

@@ -61,10 +61,10 @@ done
 # Pending, ignored or blocked signals are reset, and the mount is busy. The daemon must still exit
 # on SIGTERM.
 mount_under 'prlimit --pid $$ --sigpending=0:0' --threads=4 --transport=dev
-(cd "$MOUNT" && exec sleep 60) &
+(cd "$MOUNT" && exec sleep infinity) &
 user=$!
 is_inside() { [[ $(readlink "/proc/$user/cwd") == "$MOUNT" ]]; }
-wait_until 10 is_inside
+wait_until 60 is_inside
 kill -TERM "$DAEMON"
 wait_until 30 is_gone "$DAEMON" || fail "the daemon does not end where no signal may be pending"
 kill "$user"

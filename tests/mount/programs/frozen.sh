@@ -36,6 +36,11 @@ in_group() {
 is_frozen() { grep -qx 'frozen 1' "$1/cgroup.events"; }
 # waits_for_server PID: PID has sent a request and has no reply.
 waits_for_server() { [[ $(<"/proc/$1/wchan") == request_wait_answer ]]; }
+# waits_in_spite_of_signal PID: a signal or a freeze has reached PID, and PID still waits for the
+# reply. The wait before it is interruptible, and has the state S.
+waits_in_spite_of_signal() {
+  waits_for_server "$1" && [[ $(awk '/^State:/ { print $2 }' "/proc/$1/status") == D ]]
+}
 
 serve() {
   start_memfuse "$MOUNT" --data="$1"
@@ -68,8 +73,8 @@ thaw_brings_all_back() {
   wait_until 20 waits_for_server "$killed" || fail "a frozen daemon answers"
   kill -KILL "$killed"
   if tail -n 1 "$LOG" | grep -q 'requests: io_uring'; then
-    sleep 0.5
-    if is_gone "$killed"; then fail "what waits for a queue of io_uring can be killed"; fi
+    wait_until 20 waits_in_spite_of_signal "$killed" ||
+      fail "what waits for a queue of io_uring can be killed"
   else
     wait_until 20 is_gone "$killed" || fail "what waits for a frozen daemon cannot be killed"
   fi
@@ -98,7 +103,8 @@ one_that_waits_is_not_frozen() {
   client=$!
   wait_until 20 waits_for_server "$client" || fail "a frozen daemon answers"
   echo 1 >"$job/cgroup.freeze"
-  sleep 0.5
+  # From now on only a reply can end the wait.
+  wait_until 20 waits_in_spite_of_signal "$client" || fail "the freeze does not reach the client"
   if is_frozen "$job/client"; then fail "a client that waits for a server can be frozen"; fi
   echo 0 >"$job/cgroup.freeze"
   echo 0 >"$job/daemon/cgroup.freeze"

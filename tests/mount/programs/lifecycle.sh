@@ -15,6 +15,7 @@ write_until_it_fails() {
   while dd if=/dev/zero of="file$1" bs=64k count=200 status=none && rm "file$1"; do :; done 2>/dev/null
 }
 
+# Returns when each of the writers has written something.
 start_writers() {
   local i
   clients=()
@@ -22,7 +23,9 @@ start_writers() {
     write_until_it_fails "$i" &
     clients+=("$!")
   done
-  sleep 0.5
+  for i in 1 2 3 4; do
+    wait_until 60 test -s "$MOUNT/file$i" || fail "the client $i does not write"
+  done
 }
 
 expect_clients_end() {
@@ -42,7 +45,7 @@ lazy_unmount() {
   fi
 }
 
-expect_unmounted() { wait_until 10 not_mounted "$MOUNT" || fail "still in the mount table"; }
+expect_unmounted() { wait_until 60 not_mounted "$MOUNT" || fail "still in the mount table"; }
 
 expect_usable() {
   echo "hello $1" >"$MOUNT/hello"
@@ -114,6 +117,7 @@ clients_killed() {
     clients+=("$!")
     find "$MOUNT" -ls >/dev/null 2>&1 &
     clients+=("$!")
+    # The pause varies the moment of the kills. They are harmless at any moment.
     sleep "0.0$((round + 1))"
     for pid in "${clients[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
     expect_clients_end
@@ -132,12 +136,12 @@ daemon_killed() {
   start_memfuse "$MOUNT" --size=512m --threads=4
   start_writers
   kill -KILL "$DAEMON"
-  wait_until 10 is_gone "$DAEMON" || fail "the daemon survives SIGKILL"
+  wait_until 60 is_gone "$DAEMON" || fail "the daemon survives SIGKILL"
   wait "$DAEMON" || true
   expect_clients_end
   is_mounted "$MOUNT" || fail "the mount of a killed daemon is gone by itself"
   # io_uring releases the daemon late. Requests until then fail with other errors.
-  wait_until 10 says_dead || fail "not ENOTCONN: $(<"$WORK/error_text")"
+  wait_until 60 says_dead || fail "not ENOTCONN: $(<"$WORK/error_text")"
   lazy_unmount
   expect_unmounted
   start_memfuse "$MOUNT" --threads=2

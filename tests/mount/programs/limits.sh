@@ -83,7 +83,8 @@ with open(top + "/before", "rb") as file:
 PYTHON
 rm "$MOUNT"/*
 # Reads fill the page cache, which the kernel shrinks late.
-wait_until 10 [ "$(($(free_bytes) >> 20))" -ge 63 ] || fail "not all comes back: $(free_bytes)"
+all_is_free() { (($(free_bytes) >> 20 >= 63)); }
+wait_until 60 all_is_free || fail "not all comes back: $(free_bytes)"
 stop_memfuse "$MOUNT"
 
 # Many files, few descriptors.

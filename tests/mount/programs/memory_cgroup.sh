@@ -42,7 +42,7 @@ clean_up() {
   if [[ -d $group ]]; then
     set_limit $((1 << 40)) || true
     xargs -r kill -KILL <"$group/cgroup.procs" || true
-    wait_until 10 group_is_empty && rmdir "$group"
+    wait_until 60 group_is_empty && rmdir "$group"
   fi
 }
 trap clean_up EXIT
@@ -105,7 +105,7 @@ start_memfuse "$MOUNT" --data=daemon --size=64m
 before=$(max_dirty)
 set_limit $((128 * MIB))
 is_bounded() { (($(max_dirty) <= 32 * MIB)); }
-wait_until 10 is_bounded || fail "a limit that was set later: $before, then $(max_dirty) bytes"
+wait_until 60 is_bounded || fail "a limit that was set later: $before, then $(max_dirty) bytes"
 stop_memfuse "$MOUNT"
 end_group
 
@@ -140,7 +140,7 @@ inside "$program" "$MOUNT" -o remount,size=224m 2>"$WORK/said" || fail "remount:
 inside "$program" "$MOUNT" -o remount,size=1g 2>"$WORK/said" || fail "remount: $(<"$WORK/said")"
 grep -q 'warning: --size: .* more than the control group leaves' "$WORK/said" ||
   fail "a remount to more than the limit says: $(<"$WORK/said")"
-wait_until 10 grep -q '^W.* more than the control group leaves' "$LOG" || fail "the log does not say so"
+wait_until 60 grep -q '^W.* more than the control group leaves' "$LOG" || fail "the log does not say so"
 stop_memfuse "$MOUNT"
 
 inside "$program" "$MOUNT" --size=1g 2>"$WORK/said" || fail "mount: $(<"$WORK/said")"

@@ -141,7 +141,7 @@ for data in "${stores[@]}"; do
     fail "--data=$data"
   size=$((8 << 20))
   [[ $MODE != root ]] || size=$((12 << 20))
-  wait_until 10 grep -q "limits are now $size bytes, 20 inodes" "$LOG" || fail "not in the log: $size"
+  wait_until 60 grep -q "limits are now $size bytes, 20 inodes" "$LOG" || fail "not in the log: $size"
   : >"$LOG"
   stop_memfuse "$MOUNT"
 done

@@ -95,7 +95,7 @@ status=0
 ((status != 124 && status != 137)) || echo "$case_name: not finished after $seconds seconds" >&2
 
 if ((status == 0)); then
-  wait_until 10 no_leftovers || fail "left running: $(leftovers)"
+  wait_until 60 no_leftovers || fail "left running: $(leftovers)"
   umount "$base/tmpfs" || fail "something is still in use on the tmpfs"
   left_mounted=$(mounts_below "$base")
   [[ -z $left_mounted ]] || fail "left mounted: $left_mounted"

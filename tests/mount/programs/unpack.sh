@@ -40,6 +40,6 @@ expected_inodes=$(($(find "$original" -mindepth 1 -printf '%i\n' | sort -u | wc 
 
 rm -rf "$tree"
 [[ -z $(ls -A "$MOUNT") ]] || fail "something is left"
-wait_until 10 has_usage "$MOUNT" "$empty" ||
+wait_until 60 has_usage "$MOUNT" "$empty" ||
   fail "in use before: $empty, and when all is removed: $(usage_of "$MOUNT")"
 stop_memfuse "$MOUNT"

@@ -79,7 +79,14 @@ std::pair<std::string, std::string> FirstDifferingLine(const std::string& a, con
   return {line(a), line(b)};
 }
 
-std::optional<Difference> Compare(const std::vector<Operation>& operations) {
+// The kernel sends RELEASE to a FUSE server a moment after the last close, and no event tells when
+// the server has carried it out. The trees may differ for this long.
+constexpr absl::Duration kReleaseTimeout = absl::Seconds(60);
+// The same while a sequence is shortened. A wrong result only makes the example worse.
+constexpr absl::Duration kShortReleaseTimeout = absl::Seconds(5);
+
+std::optional<Difference> Compare(const std::vector<Operation>& operations,
+                                  absl::Duration release_timeout) {
   const Home left_home(FLAGS_left);
   const Home right_home(FLAGS_right);
   World left(left_home.path());
@@ -99,8 +106,7 @@ std::optional<Difference> Compare(const std::vector<Operation>& operations) {
     } else {
       left.CloseAll();
       right.CloseAll();
-      // The kernel sends RELEASE to a FUSE server a moment after the last close.
-      const absl::Time deadline = absl::Now() + absl::Seconds(5);
+      const absl::Time deadline = absl::Now() + release_timeout;
       do {
         a = left.Describe();
         b = right.Describe();
@@ -126,7 +132,7 @@ std::vector<Operation> Minimise(std::vector<Operation> operations) {
         std::vector<Operation> shorter = operations;
         const auto begin = shorter.begin() + static_cast<std::ptrdiff_t>(at);
         shorter.erase(begin, begin + static_cast<std::ptrdiff_t>(part));
-        if (const std::optional<Difference> still = Compare(shorter)) {
+        if (const std::optional<Difference> still = Compare(shorter, kShortReleaseTimeout)) {
           if (still->at < shorter.size()) shorter.resize(still->at + 1);
           operations = std::move(shorter);
           shortened = true;
@@ -143,7 +149,7 @@ void Report(uint64_t seed, std::vector<Operation> operations, const Difference& 
   if (found.at < operations.size()) operations.resize(found.at + 1);
   std::printf("seed %lu: a difference at operation %zu\n", seed, found.at);
   if (FLAGS_minimise) operations = Minimise(std::move(operations));
-  const std::optional<Difference> last = Compare(operations);
+  const std::optional<Difference> last = Compare(operations, kShortReleaseTimeout);
   for (const Operation& op : operations) std::printf("  %s\n", op.ToString().c_str());
   const Difference& shown = last.has_value() ? *last : found;
   std::printf("memfuse: %s\ntmpfs:   %s\n", shown.left.c_str(), shown.right.c_str());
@@ -158,7 +164,7 @@ int Main() {
   for (uint64_t i = 0; i < FLAGS_seeds; ++i) {
     const uint64_t seed = FLAGS_first_seed + i;
     const std::vector<Operation> operations = Generate(seed, FLAGS_operations);
-    if (const std::optional<Difference> difference = Compare(operations)) {
+    if (const std::optional<Difference> difference = Compare(operations, kReleaseTimeout)) {
       Report(seed, operations, *difference);
       return 1;
     }

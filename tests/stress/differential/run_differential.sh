@@ -72,6 +72,6 @@ for pid in "${pids[@]}"; do
   wait "$pid" || status=$?
 done
 ((status == 0)) || fail "memfuse and tmpfs differ"
-wait_until 10 has_usage "$work/memfuse" "$empty" ||
+wait_until 60 has_usage "$work/memfuse" "$empty" ||
   fail "used before (KiB, inodes): $empty, and when all is removed: $(usage_of "$work/memfuse")"
 stop_memfuse "$work/memfuse"

@@ -182,8 +182,9 @@ std::string SortedNames(const char* list, ssize_t size) {
   return absl::StrJoin(names, ",");
 }
 
-// tmpfs takes timestamps from a clock that ticks every few milliseconds. A time that was set twice
-// within one tick is unchanged.
+// tmpfs takes timestamps from a clock that ticks every few milliseconds, and no event announces a
+// tick. A time that was set twice within one tick is unchanged. The loop ends, because the clock
+// always advances.
 void AwaitTick() {
   timespec start;
   clock_gettime(CLOCK_REALTIME_COARSE, &start);

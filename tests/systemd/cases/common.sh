@@ -27,7 +27,7 @@ expect_failure() {
   if "$@" >/dev/null 2>&1; then fail "succeeded: $*"; fi
 }
 
-# wait_until SECONDS COMMAND...
+# wait_until SECONDS COMMAND...: repeats COMMAND, because bash has no event for what it tests.
 wait_until() {
   local deadline=$((SECONDS + $1))
   shift

@@ -13,9 +13,9 @@ expect "what is in a new one" "" ls /mnt/scratch
 (cd /mnt/scratch && exec 3>held && exec sleep 1000) &
 user=$!
 wait_until 60 test -e /mnt/scratch/held
-before=$SECONDS
+# If the daemon waited for the user of the mount, systemd would kill it, and the result would be
+# "timeout".
 systemctl stop "$unit"
-((SECONDS - before < 15)) || fail "stopping in use took $((SECONDS - before)) s"
 expect "the service" inactive systemctl is-active "$unit"
 expect "the result" Result=success systemctl show -p Result "$unit"
 expect_failure mountpoint -q /mnt/scratch

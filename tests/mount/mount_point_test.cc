@@ -1,4 +1,4 @@
-// mount::MountPoint recognises its own mount, and unmounts no other one.
+// MountPoint recognises its own mount, and unmounts no other one.
 
 #include "src/mount/mount_point.h"
 
@@ -10,28 +10,27 @@
 #include "absl/time/time.h"
 #include "tests/transport/mount_fixture.h"
 
-namespace memfuse::transport {
+namespace memfuse::mount {
 namespace {
 
 using testing::HasSubstr;
 
-class MountPointTest : public MountFixture {
+class MountPointTest : public transport::MountFixture {
  protected:
-  // A mount that can be distinguished from others. mount::MountPoint does not check its type.
+  // A mount that can be distinguished from others. MountPoint does not check its type.
   void MountSomething(const char* name) {
     ASSERT_EQ(::mount(name, directory().c_str(), "tmpfs", 0, nullptr), 0);
   }
-  static absl::Status Unmount(const mount::MountPoint& mount_point) {
+  static absl::Status Unmount(const MountPoint& mount_point) {
     return mount_point.Unmount(absl::InfinitePast(), /*connection_ended=*/false);
   }
 };
 
 TEST_F(MountPointTest, OurMountIsUnmountedAndTheOneBelowStays) {
   MountSomething("below");
-  const mount::MountPoint::Identity below = mount::MountPoint::Find(directory());
+  const MountPoint::Identity below = MountPoint::Find(directory());
   MountSomething("ours");
-  const mount::MountPoint ours =
-      mount::MountPoint::Identify(directory(), /*by_helper=*/false, below);
+  const MountPoint ours = MountPoint::Identify(directory(), /*by_helper=*/false, below);
   EXPECT_TRUE(ours.IsMounted(false));
   EXPECT_TRUE(Unmount(ours).ok());
   EXPECT_FALSE(ours.IsMounted(false));
@@ -41,8 +40,8 @@ TEST_F(MountPointTest, OurMountIsUnmountedAndTheOneBelowStays) {
 
 TEST_F(MountPointTest, OurMountWasUnmountedBeforeItsIdentification) {
   for (const bool by_helper : {false, true}) {
-    const mount::MountPoint::Identity below = mount::MountPoint::Find(directory());
-    const mount::MountPoint ours = mount::MountPoint::Identify(directory(), by_helper, below);
+    const MountPoint::Identity below = MountPoint::Find(directory());
+    const MountPoint ours = MountPoint::Identify(directory(), by_helper, below);
     EXPECT_FALSE(ours.IsMounted(false));
     EXPECT_TRUE(Unmount(ours).ok());
   }
@@ -50,19 +49,17 @@ TEST_F(MountPointTest, OurMountWasUnmountedBeforeItsIdentification) {
 
 TEST_F(MountPointTest, TheMountBelowIsNotTakenForOurs) {
   MountSomething("below");
-  const mount::MountPoint::Identity below = mount::MountPoint::Find(directory());
-  const mount::MountPoint ours =
-      mount::MountPoint::Identify(directory(), /*by_helper=*/false, below);
+  const MountPoint::Identity below = MountPoint::Find(directory());
+  const MountPoint ours = MountPoint::Identify(directory(), /*by_helper=*/false, below);
   EXPECT_FALSE(ours.IsMounted(false));
   EXPECT_TRUE(Unmount(ours).ok());
   EXPECT_TRUE(IsMounted());
 }
 
 TEST_F(MountPointTest, AnotherMountInItsPlaceIsNotOurs) {
-  const mount::MountPoint::Identity below = mount::MountPoint::Find(directory());
+  const MountPoint::Identity below = MountPoint::Find(directory());
   MountSomething("ours");
-  const mount::MountPoint ours =
-      mount::MountPoint::Identify(directory(), /*by_helper=*/false, below);
+  const MountPoint ours = MountPoint::Identify(directory(), /*by_helper=*/false, below);
   ASSERT_EQ(umount(directory().c_str()), 0);
   MountSomething("another");
   EXPECT_FALSE(ours.IsMounted(false));
@@ -71,4 +68,4 @@ TEST_F(MountPointTest, AnotherMountInItsPlaceIsNotOurs) {
 }
 
 }  // namespace
-}  // namespace memfuse::transport
+}  // namespace memfuse::mount

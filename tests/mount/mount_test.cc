@@ -19,7 +19,7 @@
 #include "tests/transport/fake_filesystem.h"
 #include "tests/transport/mount_fixture.h"
 
-namespace memfuse::transport {
+namespace memfuse::mount {
 namespace {
 
 using testing::AllOf;
@@ -29,11 +29,11 @@ using testing::StartsWith;
 
 constexpr uid_t kNobody = 65534;
 
-class MountTest : public MountFixture {
+class MountTest : public transport::MountFixture {
  protected:
   // Mounts and unmounts; returns the result as text.
   static std::string TryToMount(const MountOptions& mount) {
-    FakeFileSystem fs;
+    transport::FakeFileSystem fs;
     SessionOptions options;
     options.threads = 2;
     absl::StatusOr<std::unique_ptr<Session>> session = Session::Mount(mount, options, &fs);
@@ -81,7 +81,7 @@ TEST_F(MountTest, NotADirectory) {
 }
 
 TEST_F(MountTest, ADeadDaemonsMount) {
-  FakeFileSystem fs;
+  transport::FakeFileSystem fs;
   {
     absl::StatusOr<std::unique_ptr<Session>> session = Session::Mount(Where(), {}, &fs);
     ASSERT_TRUE(session.ok()) << session.status();
@@ -106,13 +106,13 @@ TEST_F(MountTest, BadNames) {
 TEST_F(MountTest, OptionsOfTheHelper) {
   MountOptions options;
   options.fsname = "a,b\\c";
-  EXPECT_EQ(mount::HelperOptions(options, false, true),
+  EXPECT_EQ(HelperOptions(options, false, true),
             "fsname=a\\,b\\\\c,subtype=memfuse,default_permissions");
-  EXPECT_EQ(mount::HelperOptions(options, true, true),
+  EXPECT_EQ(HelperOptions(options, true, true),
             "fsname=a\\,b\\\\c,subtype=memfuse,default_permissions,allow_other");
-  EXPECT_EQ(mount::HelperOptions(options, true, false), "fsname=a\\,b\\\\c,subtype=memfuse");
+  EXPECT_EQ(HelperOptions(options, true, false), "fsname=a\\,b\\\\c,subtype=memfuse");
   options.allow_other = options.read_only = options.nosuid = true;
-  EXPECT_EQ(mount::HelperOptions(options, false, true),
+  EXPECT_EQ(HelperOptions(options, false, true),
             "fsname=a\\,b\\\\c,subtype=memfuse,default_permissions,allow_other,ro,nosuid");
 }
 
@@ -121,7 +121,7 @@ TEST_F(MountTest, ThePathIsResolved) {
   ASSERT_EQ(symlink(directory().c_str(), link.c_str()), 0);
   MountOptions options = Where();
   options.mount_point = link + "/.";
-  FakeFileSystem fs;
+  transport::FakeFileSystem fs;
   {
     absl::StatusOr<std::unique_ptr<Session>> session = Session::Mount(options, {}, &fs);
     ASSERT_TRUE(session.ok()) << session.status();
@@ -183,7 +183,7 @@ TEST_F(MountTest, NothingStaysMountedWhenAWorkerCannotStart) {
   EXPECT_THAT(InChild([this] {
                 const rlimit few = {16, 16};
                 setrlimit(RLIMIT_NOFILE, &few);
-                FakeFileSystem fs;
+                transport::FakeFileSystem fs;
                 SessionOptions options;
                 options.threads = 64;
                 return Session::Mount(Where(), options, &fs).status().ToString();
@@ -204,4 +204,4 @@ TEST_F(MountTest, NoHelper) {
 }
 
 }  // namespace
-}  // namespace memfuse::transport
+}  // namespace memfuse::mount
