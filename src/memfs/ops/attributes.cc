@@ -4,22 +4,10 @@
 
 #include "src/base/clock.h"
 #include "src/memfs/ops/memfs.h"
-#include "src/memfs/tree/acl.h"
+#include "src/memfs/tree/attribute_changes.h"
 
 namespace memfuse::memfs {
 namespace {
-
-Timestamp Apply(const TimeChange& change, Timestamp old, Timestamp now) {
-  switch (change.kind) {
-    case TimeChange::Kind::kKeep:
-      return old;
-    case TimeChange::Kind::kNow:
-      return now;
-    case TimeChange::Kind::kSet:
-      return change.value;
-  }
-  return old;
-}
 
 // STATX_ATTR_* have the values of the flags of chattr(1).
 constexpr uint32_t kStatxFlags = FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL;
@@ -47,13 +35,6 @@ Result<void> CheckFlags(const Inode& inode, const SetattrRequest& request) {
       atime == TimeChange::Kind::kNow &&
       (mtime == TimeChange::Kind::kNow || (by_kernel && mtime == TimeChange::Kind::kSet));
   return touch && !inode.immutable() ? Result<void>() : Errno(EPERM);
-}
-
-// chmod(2): changes the access ACL accordingly. Cannot fail.
-void SetPermissions(Inode* inode, uint32_t permissions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu) {
-  std::string* const acl = inode->xattrs == nullptr ? nullptr : inode->xattrs->Find(kAccessAclName);
-  if (acl != nullptr) Acl::SetMode(permissions, absl::MakeSpan(*acl));
-  inode->meta.permissions = permissions;
 }
 
 }  // namespace
@@ -115,37 +96,7 @@ Result<AttributesResult> MemFs::DoSetattr(const RequestContext& context,
   if (!inode->is_directory() && (owner_changes || request.kill_suidgid)) {
     KillGroupBitOfStrangers(context, /*unprivileged=*/!owner_changes, inode.get());
   }
-  MutexLock lock(&inode->mu);
-  const CacheSeconds valid = inode->SyncFromBackingLocked();
-  Metadata& meta = inode->meta;
-  // A request that sets no attribute precedes a write, or is a chown(2) with -1 for both the owner
-  // and the group, which moves ctime.
-  bool changed = resized || (request.kill_suidgid && !request.size.has_value());
-  if (resized || owner_changes || request.kill_suidgid) {
-    const bool killed = inode->KillPrivilegesLocked(owner_changes || request.kill_suidgid);
-    // A truncate(2) that has no other effect changes no time, as on tmpfs.
-    changed |= killed && (resized || !request.size.has_value());
-  }
-  if (request.mode.has_value()) SetPermissions(inode.get(), *request.mode & 07777);
-  if (request.uid.has_value()) meta.uid = *request.uid;
-  if (request.gid.has_value()) meta.gid = *request.gid;
-  if (resized) meta.mtime = inode->StampLocked(now);
-  meta.atime = Apply(request.atime, meta.atime, now);
-  meta.mtime = Apply(request.mtime, meta.mtime, now);
-  changed |= owner_changes || request.mode.has_value() ||
-             request.atime.kind != TimeChange::Kind::kKeep ||
-             request.mtime.kind != TimeChange::Kind::kKeep;
-  if (changed) meta.ctime = inode->StampLocked(now);
-  if (request.ctime.has_value()) meta.ctime = *request.ctime;
-  if (changed && inode->is_regular()) {
-    const bool chosen = request.atime.kind != TimeChange::Kind::kKeep ||
-                        request.mtime.kind != TimeChange::Kind::kKeep;
-    static_cast<RegularFile*>(inode.get())->data()->SetBackingTimes(meta, chosen);
-  }
-  // A program that writes a file and then sets its times or owner (tar, cp -p) usually does not
-  // change it again. If the mode of a directory changes, the kernel drops its cached name.
-  inode->kernel_attrs_valid = valid != 0 && !(inode->is_directory() && request.mode.has_value());
-  return AttributesResult{inode->KnownAttributesLocked(), valid};
+  return AttributeChanges::SetAttributes(inode.get(), request, resized, now);
 }
 
 // The kernel sends ACCESS only if it does not check permissions itself
@@ -153,7 +104,7 @@ Result<AttributesResult> MemFs::DoSetattr(const RequestContext& context,
 Result<void> MemFs::Access(const RequestContext& context, const AccessRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   MutexLock lock(&inode->mu);
-  const Metadata meta = inode->meta;
+  const Metadata meta = inode->meta();
   uint32_t granted;
   if (context.uid == 0) {
     const bool executable = inode->is_directory() || (meta.permissions & 0111) != 0;

@@ -4,13 +4,12 @@
 #include <limits.h>
 
 #include <limits>
-#include <optional>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "src/base/clock.h"
 #include "src/memfs/ops/memfs.h"
-#include "src/memfs/tree/acl.h"
+#include "src/memfs/tree/attribute_changes.h"
 #include "src/memfs/tree/changes.h"
 
 namespace memfuse::memfs {
@@ -31,52 +30,15 @@ uint32_t InodeCost(uint32_t type, std::string_view target, const DataStore& stor
   }
 }
 
-void StoreAcl(Inode* inode, std::string_view name, const std::string& bytes, Result<void>* result)
-    ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu) {
-  if (!result->ok()) return;
-  *result = inode->SetXattrLocked(name, absl::MakeConstSpan(bytes), 0);
-}
-
 }  // namespace
-
-Result<void> MemFs::InheritFrom(const Directory& parent, const RequestContext& context,
-                                const NewNode& node, Timestamp now, Inode* inode) {
-  uint32_t permissions = node.mode & 07777;
-  uint32_t gid = *context.gid;
-  std::optional<std::string> default_acl;
-  {
-    MutexLock lock(&parent.mu);
-    if ((parent.meta.permissions & S_ISGID) != 0) {
-      gid = parent.meta.gid;
-      if (inode->is_directory()) permissions |= S_ISGID;
-    }
-    if (parent.xattrs != nullptr && inode->type != S_IFLNK) {
-      if (const std::string* acl = parent.xattrs->Find(kDefaultAclName)) default_acl = *acl;
-    }
-  }
-  Result<void> result;
-  inode->set_flags(parent.flags() & kInheritedFlags);
-  MutexLock lock(&inode->mu);
-  if (inode->type == S_IFLNK) {
-    permissions = 0777;
-  } else if (!default_acl.has_value()) {
-    permissions &= ~node.umask;
-  } else {
-    MEMFUSE_ASSIGN_OR_RETURN(Acl acl, Acl::Parse(*default_acl));
-    acl.RestrictTo(permissions);
-    permissions = (permissions & 07000) | acl.Mode();
-    if (!acl.EquivalentToMode()) StoreAcl(inode, kAccessAclName, acl.Serialize(), &result);
-    if (inode->is_directory()) StoreAcl(inode, kDefaultAclName, *default_acl, &result);
-  }
-  inode->meta = Metadata(now, permissions, *context.uid, gid, /*links=*/0);
-  return result;
-}
 
 Result<InodeRef> MemFs::NewInode(const RequestContext& context, const Directory& parent,
                                  const NewNode& node, Timestamp now) {
   // An idmapped mount may have no number for the caller. EOVERFLOW is the error of other file
   // systems.
   if (!context.uid.has_value() || !context.gid.has_value()) return Errno(EOVERFLOW);
+  MEMFUSE_ASSIGN_OR_RETURN(const NewAttributes attributes,
+                           InheritFrom(parent, node.mode, node.umask, *context.uid, *context.gid));
   const uint32_t type = node.mode & S_IFMT;
   const uint32_t cost = InodeCost(type, node.target, *resources_.store);
   Reservation space;
@@ -101,7 +63,7 @@ Result<InodeRef> MemFs::NewInode(const RequestContext& context, const Directory&
       made = new Inode(&resources_, ino, type, now, std::move(space));
   }
   const auto inode = InodeRef::Adopt(made);
-  MEMFUSE_RETURN_IF_ERROR(InheritFrom(parent, context, node, now, made));
+  MEMFUSE_RETURN_IF_ERROR(AttributeChanges::Init(made, attributes, now));
   return inode;
 }
 
@@ -253,8 +215,8 @@ Result<Entry> MemFs::MakeLink(const LinkRequest& request) {
     // The lookup count, which is decremented below, keeps the inode alive between the check and the
     // link: another thread may remove its last name in another directory at the same time.
     MutexLock lock(&inode->mu);
-    if (inode->dead || (inode->meta.nlink == 0 && !inode->linkable)) return Errno(ENOENT);
-    if (inode->meta.nlink == std::numeric_limits<uint32_t>::max()) return Errno(EMLINK);
+    if (inode->dead || (inode->meta().nlink == 0 && !inode->linkable)) return Errno(ENOENT);
+    if (inode->meta().nlink == std::numeric_limits<uint32_t>::max()) return Errno(EMLINK);
     if (full) return Errno(ENOSPC);
     ++inode->lookups;  // held by this call
   }

@@ -8,8 +8,8 @@
 #include <algorithm>
 
 #include "src/base/caller.h"
-#include "src/base/clock.h"
 #include "src/memfs/ops/memfs.h"
+#include "src/memfs/tree/attribute_changes.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -41,7 +41,7 @@ bool KeepsGroupBit(const RequestContext& context, bool unprivileged, uint32_t gi
 // The owner of the file (uid).
 uint32_t OwnerOf(const RegularFile& file) {
   MutexLock lock(&file.mu);
-  return file.meta.uid;
+  return file.meta().uid;
 }
 
 // The maximum of one COPY_FILE_RANGE request, which may copy less than requested. Between two
@@ -52,30 +52,15 @@ constexpr uint64_t kMaxCopy = 16 << 20;
 
 void MemFs::NoteDataChange(const RequestContext& context, RegularFile* file, bool kill_suidgid,
                            std::optional<Timestamp> time) {
-  Timestamp now = time.has_value() ? *time : base::Now();
-  bool group_bit_left;
-  {
-    MutexLock lock(&file->mu);
-    (void)file->KillPrivilegesLocked(kill_suidgid);
-    (void)file->SyncFromBackingLocked();
-    // If the kernel stamps two different files within a tick, it may give the second the same time
-    // as the first. A program that looked at this file in between must see a later time.
-    if (time.has_value() && now <= file->meta.ctime) now = base::Now();
-    file->meta.mtime = file->StampLocked(now);
-    file->ChangedLocked(now);
-    group_bit_left = kill_suidgid && (file->meta.permissions & S_ISGID) != 0;
+  if (AttributeChanges::NoteDataChange(file, kill_suidgid, time)) {
+    KillGroupBitOfStrangers(context, /*unprivileged=*/true, file);
   }
-  if (group_bit_left) KillGroupBitOfStrangers(context, /*unprivileged=*/true, file);
 }
 
 void MemFs::NoteAccess(Inode* inode) const {
   if (!atime_.load(std::memory_order_relaxed)) return;
   if (inode->is_directory() && !directory_atime_) return;
-  const Timestamp now = base::WallTime();
-  MutexLock lock(&inode->mu);
-  inode->kernel_attrs_valid = false;  // the kernel drops the atime of a file that it reads
-  (void)inode->SyncFromBackingLocked();
-  if (strictatime_ || RelatimeIsDue(inode->meta, now)) inode->meta.atime = base::Now();
+  AttributeChanges::NoteAccess(inode, strictatime_);
 }
 
 void MemFs::KillGroupBitOfStrangers(const RequestContext& context, bool unprivileged,
@@ -83,12 +68,10 @@ void MemFs::KillGroupBitOfStrangers(const RequestContext& context, bool unprivil
   uint32_t gid;
   {
     MutexLock lock(&inode->mu);
-    if ((inode->meta.permissions & S_ISGID) == 0) return;
-    gid = inode->meta.gid;
+    if ((inode->meta().permissions & S_ISGID) == 0) return;
+    gid = inode->meta().gid;
   }
-  if (KeepsGroupBit(context, unprivileged, gid)) return;
-  MutexLock lock(&inode->mu);
-  if (inode->meta.gid == gid) inode->meta.permissions &= ~uint32_t{S_ISGID};
+  if (!KeepsGroupBit(context, unprivileged, gid)) AttributeChanges::RemoveSetGid(inode, gid);
 }
 
 uint64_t MemFs::DataBytes(RegularFile* file) {
@@ -129,14 +112,13 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
     if (!file->dead) {
       file->AddOpenLocked(request.flags);
       file->EndRemovedLocked();
-      file->kernel_attrs_valid = false;
       if ((request.flags & kOpenedToExecute) != 0) ++file->executions;
       // A program that has the file open for writing may be in write(2) for any length of time, for
       // example because it waits for a page of another file system. The kernel holds the lock of
       // the backing file during that time, and utimensat(2) here would wait for it. If there is no
       // such open, no such write(2) can begin before this lock is released, because the open(2)
       // that it needs takes the lock.
-      if (file->write_opens == 0) file->data()->SetBackingTimes(file->meta, /*chosen=*/false);
+      if (file->write_opens == 0) file->data()->SetBackingTimes(file->meta(), /*chosen=*/false);
       return open;
     }
   }

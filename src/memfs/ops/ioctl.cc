@@ -14,6 +14,7 @@
 
 #include "src/base/clock.h"
 #include "src/memfs/ops/memfs.h"
+#include "src/memfs/tree/attribute_changes.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -96,9 +97,7 @@ Result<IoctlResult> MemFs::Ioctl(const RequestContext& context, const IoctlReque
     default:
       return Errno(ENOTTY);
   }
-  MutexLock lock(&inode->mu);
-  inode->set_flags(flags);
-  inode->ChangedLocked(base::Now());
+  AttributeChanges::SetFlags(inode.get(), flags, base::Now());
   result.attributes_changed = true;
   return result;
 }

@@ -18,7 +18,7 @@ Result<Entry> MemFs::Lookup(const RequestContext&, const LookupRequest& request)
     if (inode->dead) return Errno(ESTALE);
     // A removed inode whose FORGET is under way does not exist any more for a client that uses a
     // file handle of it.
-    if (itself && inode->meta.nlink == 0 && inode->opens == 0) return Errno(ESTALE);
+    if (itself && inode->meta().nlink == 0 && inode->opens == 0) return Errno(ESTALE);
     return inode->AddLookupLocked(generation_);
   }
   MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(request.parent));

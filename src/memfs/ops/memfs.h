@@ -141,11 +141,6 @@ class MemFs final : public MemoryFileSystem {
   // Returns ENAMETOOLONG, or ENOENT if the name is empty.
   static Result<void> CheckName(std::string_view name);
 
-  // Sets owner, mode, flags and ACLs of a new inode in `parent`. Only the calling thread knows
-  // `inode`.
-  Result<void> InheritFrom(const Directory& parent, const RequestContext& context,
-                           const NewNode& node, Timestamp now, Inode* inode)
-      ABSL_LOCKS_EXCLUDED(parent.mu, inode->mu);
   // Makes an inode that has no name and is not in the table yet. Returns ENOSPC, ENOMEM or
   // EOVERFLOW.
   Result<InodeRef> NewInode(const RequestContext& context, const Directory& parent,

@@ -14,6 +14,8 @@
 #include "src/memfs/data/daemon_store.h"
 #include "src/memfs/data/null_store.h"
 #include "src/memfs/ops/memfs.h"
+#include "src/memfs/tree/attribute_changes.h"
+#include "src/memfs/tree/changes.h"
 
 namespace memfuse {
 
@@ -59,11 +61,12 @@ absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Make(const MemoryFileSystemOptions
   const Timestamp now = base::Now();
   const auto root = DirectoryRef::Adopt(
       new Directory(&fs->resources_, kRootInode, /*parent=*/kRootInode, now, std::move(charge)));
-  {
-    MutexLock lock(&root->mu);
-    root->meta = Metadata(now, options.root_mode & 07777, options.root_uid, options.root_gid,
-                          /*links=*/2);
-  }
+  NewAttributes attributes;
+  attributes.permissions = options.root_mode & 07777;
+  attributes.uid = options.root_uid;
+  attributes.gid = options.root_gid;
+  (void)AttributeChanges::Init(root.get(), attributes, now);  // cannot fail without an ACL
+  AddRoot(root.get(), now);
   fs->table_.Insert(InodeRef(root.get()));
   slot.Keep();
   return fs;
@@ -206,7 +209,7 @@ bool MemFs::WaitForReclaim(const RequestContext& context, InodeNumber ino, uint6
   uint32_t owner = context.uid.value_or(0);
   if (const InodeRef inode = table_.Find(ino)) {
     MutexLock lock(&inode->mu);
-    owner = inode->meta.uid;
+    owner = inode->meta().uid;
   }
   // The space for an inode, a name or an extended attribute.
   constexpr uint64_t kLittle = 128 << 10;
