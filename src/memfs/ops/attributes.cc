@@ -5,6 +5,7 @@
 #include "src/base/clock.h"
 #include "src/memfs/ops/memfs.h"
 #include "src/memfs/tree/attribute_changes.h"
+#include "src/memfs/tree/inode_flags.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -12,30 +13,6 @@ namespace {
 // STATX_ATTR_* have the values of the flags of chattr(1).
 constexpr uint32_t kStatxFlags = FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL;
 static_assert(kStatxFlags == (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND | STATX_ATTR_NODUMP));
-
-// Returns EPERM if the flags of the inode forbid the request.
-Result<void> CheckFlags(const Inode& inode, const SetattrRequest& request) {
-  if (!inode.fixed()) return {};
-  // ftruncate(2) succeeds on a descriptor that was opened for writing before the inode became
-  // immutable.
-  if (request.size.has_value() && (inode.append_only() || !request.handle.has_value())) {
-    return Errno(EPERM);
-  }
-  if (request.mode.has_value() || request.uid.has_value() || request.gid.has_value()) {
-    return Errno(EPERM);
-  }
-  const TimeChange::Kind atime = request.atime.kind;
-  const TimeChange::Kind mtime = request.mtime.kind;
-  if (atime == TimeChange::Kind::kKeep && mtime == TimeChange::Kind::kKeep) return {};
-  // A kernel that caches writes sends the times of a write later, and sets the value of "now"
-  // itself.
-  const bool by_kernel = request.ctime.has_value();
-  if (by_kernel && atime == TimeChange::Kind::kKeep) return {};
-  const bool touch =
-      atime == TimeChange::Kind::kNow &&
-      (mtime == TimeChange::Kind::kNow || (by_kernel && mtime == TimeChange::Kind::kSet));
-  return touch && !inode.immutable() ? Result<void>() : Errno(EPERM);
-}
 
 }  // namespace
 
@@ -73,7 +50,7 @@ Result<AttributesResult> MemFs::DoSetattr(const RequestContext& context,
     if (inode->is_directory()) return Errno(EISDIR);
     if (!inode->is_regular()) return Errno(EINVAL);
   }
-  MEMFUSE_RETURN_IF_ERROR(CheckFlags(*inode, request));
+  MEMFUSE_RETURN_IF_ERROR(MayChange(*inode, request));
   if (request.size.has_value()) {
     // The only step that may fail comes first.
     auto* const file = static_cast<RegularFile*>(inode.get());

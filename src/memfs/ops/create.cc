@@ -11,6 +11,7 @@
 #include "src/memfs/ops/memfs.h"
 #include "src/memfs/tree/attribute_changes.h"
 #include "src/memfs/tree/changes.h"
+#include "src/memfs/tree/inode_flags.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -76,7 +77,7 @@ Result<Entry> MemFs::MakeNode(const RequestContext& context, InodeNumber parent,
   MutexLock names(&dir->names_mu);
   if (dir->removed) return Errno(ENOENT);
   if (name == "." || name == ".." || dir->Find(name) != nullptr) return Errno(EEXIST);
-  if (dir->immutable()) return Errno(EPERM);
+  MEMFUSE_RETURN_IF_ERROR(MayCreate(*dir));
   if (node.mode == S_IFLNK && node.target.size() >= PATH_MAX) return Errno(ENAMETOOLONG);
   if (node.mode == S_IFLNK && node.target.empty()) return Errno(ENOENT);
 
@@ -171,7 +172,7 @@ Result<CreateResult> MemFs::MakeTmpfile(const RequestContext& context,
                                         const CreateRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(request.parent));
   // The parent may be a removed directory, because no entry is added to it.
-  if (dir->immutable()) return Errno(EPERM);
+  MEMFUSE_RETURN_IF_ERROR(MayCreate(*dir));
   NewNode node;
   node.mode = S_IFREG | (request.mode & 07777);
   node.umask = request.umask;
@@ -206,7 +207,8 @@ Result<Entry> MemFs::MakeLink(const LinkRequest& request) {
       dir->Find(request.new_name) != nullptr) {
     return Errno(EEXIST);
   }
-  if (dir->immutable() || inode->fixed() || inode->is_directory()) return Errno(EPERM);
+  MEMFUSE_RETURN_IF_ERROR(MayLink(*dir, *inode));
+  if (inode->is_directory()) return Errno(EPERM);
 
   Reservation space;
   const bool full = !space.Reserve(&resources_.budget, Dentry::Cost(request.new_name));

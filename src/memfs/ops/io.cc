@@ -10,6 +10,7 @@
 #include "src/base/caller.h"
 #include "src/memfs/ops/memfs.h"
 #include "src/memfs/tree/attribute_changes.h"
+#include "src/memfs/tree/inode_flags.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -88,10 +89,7 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
   const auto file = RegularFileRef::Adopt(static_cast<RegularFile*>(inode.release()));
   const bool writes = (request.flags & O_ACCMODE) != O_RDONLY;
   const bool truncates = (request.flags & O_TRUNC) != 0;
-  if (file->immutable() && (writes || truncates)) return Errno(EPERM);
-  if (file->append_only() && (truncates || (writes && (request.flags & O_APPEND) == 0))) {
-    return Errno(EPERM);
-  }
+  MEMFUSE_RETURN_IF_ERROR(MayOpen(*file, request.flags));
   if (truncates && !writes) {
     // The kernel checks whether a program is running only after it has sent the request with
     // O_TRUNC, unless the file is opened for writing too.
@@ -204,7 +202,7 @@ Result<void> MemFs::DoFallocate(const RequestContext& context, const FallocateRe
   }
   if (request.length == 0) return Errno(EINVAL);
   if (!found.ok()) return found.error() == EINVAL ? Errno(ENODEV) : found.error();
-  if ((*found)->immutable() || ((*found)->append_only() && operation != 0)) return Errno(EPERM);
+  MEMFUSE_RETURN_IF_ERROR(MayAllocate(**found, request.mode));
   FileData& data = *(*found)->data();
   const ScopedBlockingCall blocking(context.blocking_observer, request.length >= kLongWork);
   switch (operation) {
@@ -245,7 +243,7 @@ Result<uint64_t> MemFs::DoCopyFileRange(const RequestContext& context,
   if (request.flags != 0) return Errno(EINVAL);
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef in, FindRegular(request.ino_in));
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef out, FindRegular(request.ino_out));
-  if (out->immutable()) return Errno(EPERM);
+  MEMFUSE_RETURN_IF_ERROR(MayCopyTo(*out));
   if (request.offset_out > kMaxFileSize) return Errno(EFBIG);
   uint64_t size;
   {

@@ -1,11 +1,6 @@
 // IOCTL: the commands of memfuse/ioctl.h, which limits.cc handles; and the inode flags of chattr(1)
-// and lsattr(1), FS_IOC_{GET,SET}FLAGS and FS_IOC_FS{GET,SET}XATTR.
-//
-// The kernel checks whether the caller may change flags before it sends the request (the caller
-// must be the owner, and needs CAP_LINUX_IMMUTABLE for "immutable" and "append only"). The kernel
-// enforces neither of these two flags. Each operation that changes names, attributes or extended
-// attributes, or opens a file for writing, checks the flags of the inode itself. A descriptor that
-// is already open for writing can still be used for writing, as on tmpfs.
+// and lsattr(1), FS_IOC_{GET,SET}FLAGS and FS_IOC_FS{GET,SET}XATTR. What the flags forbid is in
+// inode_flags.h.
 
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -15,6 +10,7 @@
 #include "src/base/clock.h"
 #include "src/memfs/ops/memfs.h"
 #include "src/memfs/tree/attribute_changes.h"
+#include "src/memfs/tree/inode_flags.h"
 
 namespace memfuse::memfs {
 namespace {

@@ -81,7 +81,7 @@ void MemFs::SetMountOptions(std::string text) {
   mount_options_ = std::move(text);
 }
 
-bool MemFs::MayChange(const RequestContext& context) const {
+bool MemFs::MayAdminister(const RequestContext& context) const {
   const uint32_t administrator = options_.administrator;
   // The user that the kernel reports can be compared without /proc. User 0 is not an administrator
   // merely by its number, because the root user of a container may have it without any capability.
@@ -108,7 +108,7 @@ Result<IoctlResult> MemFs::LimitsIoctl(const RequestContext& context, const Ioct
     case WithoutSize(MEMFUSE_IOC_SET_LIMITS): {
       memfuse_limits limits;
       if (request.input.size() < sizeof(limits)) return Errno(EINVAL);
-      if (!MayChange(context)) return Errno(EPERM);
+      if (!MayAdminister(context)) return Errno(EPERM);
       if (!AllZero(request.input.subspan(sizeof(limits)))) return Errno(E2BIG);
       std::memcpy(&limits, request.input.data(), sizeof(limits));
       MEMFUSE_RETURN_IF_ERROR(SetLimits(context, limits.bytes_limit, limits.inode_limit));
@@ -117,7 +117,7 @@ Result<IoctlResult> MemFs::LimitsIoctl(const RequestContext& context, const Ioct
     case WithoutSize(MEMFUSE_IOC_SET_ATIME): {
       uint32_t keep;
       if (request.input.size() < sizeof(keep)) return Errno(EINVAL);
-      if (!MayChange(context)) return Errno(EPERM);
+      if (!MayAdminister(context)) return Errno(EPERM);
       std::memcpy(&keep, request.input.data(), sizeof(keep));
       if (keep > 1) return Errno(EINVAL);
       MutexLock lock(&limits_mu_);

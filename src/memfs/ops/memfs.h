@@ -128,7 +128,7 @@ class MemFs final : public MemoryFileSystem {
   Result<void> SetLimits(const RequestContext& context, uint64_t size_limit, uint64_t inode_limit);
   Result<void> TrySetLimits(uint64_t size_limit, uint64_t inode_limit);
   // The ioctl(2) commands of memfuse/ioctl.h. Their errors are documented there.
-  bool MayChange(const RequestContext& context) const;
+  bool MayAdminister(const RequestContext& context) const;
   static bool IsLimitsIoctl(uint32_t command);
   Result<IoctlResult> LimitsIoctl(const RequestContext& context, const IoctlRequest& request);
 

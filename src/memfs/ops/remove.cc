@@ -3,6 +3,7 @@
 #include "src/base/clock.h"
 #include "src/memfs/ops/memfs.h"
 #include "src/memfs/tree/changes.h"
+#include "src/memfs/tree/inode_flags.h"
 
 namespace memfuse::memfs {
 
@@ -16,7 +17,7 @@ Result<void> MemFs::Unlink(const RequestContext&, const UnlinkRequest& request) 
     if (request.name == "." || request.name == "..") return Errno(EISDIR);
     Dentry* const dentry = dir->Find(request.name);
     if (dentry == nullptr) return Errno(ENOENT);
-    if (dir->fixed() || dentry->inode->fixed()) return Errno(EPERM);
+    MEMFUSE_RETURN_IF_ERROR(MayRemove(*dir, *dentry->inode));
     if (dentry->inode->is_directory()) return Errno(EISDIR);
     inode = InodeRef(dentry->inode);
     dead = RemoveEntry(dir.get(), dentry, base::Now());
@@ -36,7 +37,7 @@ Result<void> MemFs::Rmdir(const RequestContext&, const RmdirRequest& request) {
     MutexLock names(&dir->names_mu);
     Dentry* const dentry = dir->Find(request.name);
     if (dentry == nullptr) return Errno(ENOENT);
-    if (dir->fixed() || dentry->inode->fixed()) return Errno(EPERM);
+    MEMFUSE_RETURN_IF_ERROR(MayRemove(*dir, *dentry->inode));
     if (!dentry->inode->is_directory()) return Errno(ENOTDIR);
     victim = DirectoryRef(static_cast<Directory*>(dentry->inode));
     MutexLock victim_names(&victim->names_mu);

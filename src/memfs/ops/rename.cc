@@ -23,6 +23,7 @@
 #include "src/base/clock.h"
 #include "src/memfs/ops/memfs.h"
 #include "src/memfs/tree/changes.h"
+#include "src/memfs/tree/inode_flags.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -113,8 +114,8 @@ Result<void> MemFs::RenameLocked(const RequestContext& context, const RenameRequ
   if (source->ino == away) return Errno(EINVAL);
   if (target != nullptr && target->ino == back) return Errno(exchange ? EINVAL : ENOTEMPTY);
   if (source == target) return {};
-  if (from->fixed() || source->fixed()) return Errno(EPERM);
-  if (target == nullptr ? to->immutable() : to->fixed() || target->fixed()) return Errno(EPERM);
+  MEMFUSE_RETURN_IF_ERROR(MayRemove(*from, *source));
+  MEMFUSE_RETURN_IF_ERROR(target == nullptr ? MayCreate(*to) : MayRemove(*to, *target));
 
   if (exchange) {
     ExchangeEntries(from, move.source, to, move.target, base::Now());

@@ -7,6 +7,7 @@
 #include "src/base/clock.h"
 #include "src/memfs/ops/memfs.h"
 #include "src/memfs/tree/attribute_changes.h"
+#include "src/memfs/tree/inode_flags.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -45,7 +46,7 @@ Result<void> MemFs::Setxattr(const RequestContext& context, const SetxattrReques
 Result<void> MemFs::DoSetxattr(const SetxattrRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   MEMFUSE_RETURN_IF_ERROR(CheckXattrName(*inode, request.name));
-  if (inode->fixed()) return Errno(EPERM);
+  MEMFUSE_RETURN_IF_ERROR(MayChangeXattrs(*inode));
   if (request.value.size() > kXattrSizeMax) return Errno(E2BIG);
   return AttributeChanges::SetXattr(inode.get(), request, base::Now());
 }
@@ -89,7 +90,7 @@ Result<void> MemFs::Removexattr(const RequestContext& context, const Removexattr
   if (!xattr_) return Errno(ENOSYS);
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
   MEMFUSE_RETURN_IF_ERROR(CheckXattrName(*inode, request.name));
-  if (inode->fixed()) return Errno(EPERM);
+  MEMFUSE_RETURN_IF_ERROR(MayChangeXattrs(*inode));
   // Setting and removing an access ACL both remove S_ISGID if the caller is not in the group of the
   // file. The kernel reports this for setting (SetxattrRequest::kill_sgid), but not for removing.
   if (request.name == kAccessAclName) {

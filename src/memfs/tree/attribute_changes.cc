@@ -4,6 +4,7 @@
 
 #include "src/base/clock.h"
 #include "src/memfs/tree/acl.h"
+#include "src/memfs/tree/inode_flags.h"
 
 namespace memfuse::memfs {
 namespace {

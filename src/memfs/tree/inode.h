@@ -57,12 +57,6 @@ struct Metadata : PackedTimes {
   uint32_t nlink = 0;
 };
 
-// The FS_*_FL flags that can be set, and those of them that a new inode inherits from its
-// directory; both as on tmpfs.
-inline constexpr uint32_t kSettableFlags =
-    FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL;
-inline constexpr uint32_t kInheritedFlags = FS_NODUMP_FL | FS_NOATIME_FL;
-
 class Inode : public base::RefCounted {
  public:
   // `file_type` is one of the values of S_IFMT. `charge` is what the inode is charged in the
@@ -96,12 +90,8 @@ class Inode : public base::RefCounted {
   bool is_directory() const { return type == S_IFDIR; }
   bool is_regular() const { return type == S_IFREG; }
 
-  // The flags of chattr(1).
+  // The flags of chattr(1): FS_*_FL.
   uint32_t flags() const { return flags_.load(std::memory_order_relaxed); }
-  bool immutable() const { return (flags() & FS_IMMUTABLE_FL) != 0; }
-  bool append_only() const { return (flags() & FS_APPEND_FL) != 0; }
-  // Either flag forbids changing attributes, adding links and removing names.
-  bool fixed() const { return (flags() & (FS_IMMUTABLE_FL | FS_APPEND_FL)) != 0; }
 
   // The attributes that are sent to the kernel: AttributesLocked updates them first,
   // KnownAttributesLocked does not.
