@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "src/base/clock.h"
+#include "src/memfs/ops/data_change.h"
 #include "src/memfs/ops/memfs.h"
 #include "src/memfs/tree/attribute_changes.h"
 #include "src/memfs/tree/inode_flags.h"
@@ -14,16 +15,53 @@ namespace {
 constexpr uint32_t kStatxFlags = FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL;
 static_assert(kStatxFlags == (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND | STATX_ATTR_NODUMP));
 
+// SETATTR. `truncates_by_setattr` means that open(2) with O_TRUNC sends a SETATTR (see
+// FileSystem::Connected).
+Result<AttributesResult> ChangeAttributes(const Inodes& inodes, bool truncates_by_setattr,
+                                          const RequestContext& context,
+                                          const SetattrRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes.Find(request.ino));
+  bool resized = false;
+  if (request.size.has_value()) {
+    if (inode->is_directory()) return Errno(EISDIR);
+    if (!inode->is_regular()) return Errno(EINVAL);
+  }
+  MEMFUSE_RETURN_IF_ERROR(MayChange(*inode, request));
+  if (request.size.has_value()) {
+    // The only step that may fail comes first.
+    auto* const file = static_cast<RegularFile*>(inode.get());
+    FileData& data = *file->data();
+    const uint64_t bytes = file->DataBytes();
+    const ScopedBlockingCall blocking(context.blocking_observer,
+                                      bytes > *request.size && bytes - *request.size >= kLongWork);
+    MEMFUSE_ASSIGN_OR_RETURN(const Resized size, data.Truncate(*request.size));
+    // On a file without data, truncate(2) to the current size changes no time, as on tmpfs.
+    // ftruncate(2), whose requests have a handle, always changes the times. So does open(2) with
+    // O_TRUNC: with passthrough, its SETATTR cannot be distinguished from that of truncate(2) to
+    // size 0.
+    resized = size.changed || size.had_data || request.handle.has_value() ||
+              (*request.size == 0 && truncates_by_setattr);
+  }
+  const Timestamp now = base::Now();
+  const bool owner_changes = request.uid.has_value() || request.gid.has_value();
+  // chown(2) clears set-id bits for every caller, and the kernel requests it. In any other request,
+  // kill_suidgid means that the caller does not have CAP_FSETID.
+  if (!inode->is_directory() && (owner_changes || request.kill_suidgid)) {
+    DropSetGid(context, /*unprivileged=*/!owner_changes, inode.get());
+  }
+  return AttributeChanges::SetAttributes(inode.get(), request, resized, now);
+}
+
 }  // namespace
 
 Result<AttributesResult> MemFs::Getattr(const RequestContext&, const GetattrRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
   MutexLock lock(&inode->mu);
   return inode->AttributesLocked();
 }
 
 Result<StatxResult> MemFs::Statx(const RequestContext&, const StatxRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
   StatxResult result;
   // The kernel sets the other attribute bits; the daemon does not have them.
   result.attribute_flags_mask = kStatxFlags;
@@ -38,48 +76,15 @@ Result<StatxResult> MemFs::Statx(const RequestContext&, const StatxRequest& requ
 Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
                                         const SetattrRequest& request) {
   // Truncating a file in the middle of a shared page needs a new page.
-  return RetryAfterReclaim(context, request.ino, /*bytes=*/0,
-                           [&] { return DoSetattr(context, request); });
-}
-
-Result<AttributesResult> MemFs::DoSetattr(const RequestContext& context,
-                                          const SetattrRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
-  bool resized = false;
-  if (request.size.has_value()) {
-    if (inode->is_directory()) return Errno(EISDIR);
-    if (!inode->is_regular()) return Errno(EINVAL);
-  }
-  MEMFUSE_RETURN_IF_ERROR(MayChange(*inode, request));
-  if (request.size.has_value()) {
-    // The only step that may fail comes first.
-    auto* const file = static_cast<RegularFile*>(inode.get());
-    FileData& data = *file->data();
-    const uint64_t bytes = DataBytes(file);
-    const ScopedBlockingCall blocking(context.blocking_observer,
-                                      bytes > *request.size && bytes - *request.size >= kLongWork);
-    MEMFUSE_ASSIGN_OR_RETURN(const Resized size, data.Truncate(*request.size));
-    // On a file without data, truncate(2) to the current size changes no time, as on tmpfs.
-    // ftruncate(2), whose requests have a handle, always changes the times. So does open(2) with
-    // O_TRUNC: with passthrough, its SETATTR cannot be distinguished from that of truncate(2) to
-    // size 0.
-    resized = size.changed || size.had_data || request.handle.has_value() ||
-              (*request.size == 0 && truncates_by_setattr_);
-  }
-  const Timestamp now = base::Now();
-  const bool owner_changes = request.uid.has_value() || request.gid.has_value();
-  // chown(2) clears set-id bits for every caller, and the kernel requests it. In any other request,
-  // kill_suidgid means that the caller does not have CAP_FSETID.
-  if (!inode->is_directory() && (owner_changes || request.kill_suidgid)) {
-    KillGroupBitOfStrangers(context, /*unprivileged=*/!owner_changes, inode.get());
-  }
-  return AttributeChanges::SetAttributes(inode.get(), request, resized, now);
+  return space_.Retry(context, request.ino, /*bytes=*/0, [&] {
+    return ChangeAttributes(inodes_, truncates_by_setattr_, context, request);
+  });
 }
 
 // The kernel sends ACCESS only if it does not check permissions itself
 // (SessionOptions::kernel_permissions). The request contains the user and the group of the caller.
 Result<void> MemFs::Access(const RequestContext& context, const AccessRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
   MutexLock lock(&inode->mu);
   const Metadata meta = inode->meta();
   uint32_t granted;

@@ -1,15 +1,13 @@
 // Data of regular files: OPEN, RELEASE, READ, WRITE, FALLOCATE, LSEEK, COPY_FILE_RANGE.
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/falloc.h>
 #include <unistd.h>
 
 #include <algorithm>
 
-#include "src/base/caller.h"
+#include "src/memfs/ops/data_change.h"
 #include "src/memfs/ops/memfs.h"
-#include "src/memfs/tree/attribute_changes.h"
 #include "src/memfs/tree/inode_flags.h"
 
 namespace memfuse::memfs {
@@ -18,26 +16,6 @@ namespace {
 // Set in the flags of OPEN and RELEASE if execve(2) opens the file. No user-space header defines
 // it.
 constexpr uint32_t kOpenedToExecute = 0x20;
-
-// Whether the caller may keep S_ISGID. This requires membership in the group `gid`, or CAP_FSETID.
-// The group execution bit is not set, so S_ISGID gives no rights: only a program with that bit gets
-// the rights of the group, and a chmod(2) by a caller outside of the group removes S_ISGID. If the
-// answer cannot be determined, the bit is therefore kept in these cases:
-//    - On an idmapped mount the daemon does not know the mapping. The root user of a container,
-//      which owns the file by that mapping, has its capability in another user namespace. If the
-//      kernel has let it change the owner or an ACL, the capability counts. It does not count in a
-//      write for which the kernel reports that the caller has no capability in the initial user
-//      namespace.
-//    - If the caller cannot be found (base::Caller), older kernels report its user and newer ones
-//      do not. Changes of an owner are mostly made by root, which keeps the bit.
-bool KeepsGroupBit(const RequestContext& context, bool unprivileged, uint32_t gid) {
-  if (context.gid == gid) return true;
-  if (const auto caller = base::Caller::Find(context.pid); caller.has_value()) {
-    return caller->InGroup(gid) || (unprivileged ? caller->HasCapability(CAP_FSETID)
-                                                 : caller->HasCapabilityAtHome(CAP_FSETID));
-  }
-  return !unprivileged && context.uid.value_or(0) == 0;
-}
 
 // The owner of the file (uid).
 uint32_t OwnerOf(const RegularFile& file) {
@@ -49,150 +27,10 @@ uint32_t OwnerOf(const RegularFile& file) {
 // requests the caller can be interrupted, and other requests are served.
 constexpr uint64_t kMaxCopy = 16 << 20;
 
-}  // namespace
-
-void MemFs::NoteDataChange(const RequestContext& context, RegularFile* file, bool kill_suidgid,
-                           std::optional<Timestamp> time) {
-  if (AttributeChanges::NoteDataChange(file, kill_suidgid, time)) {
-    KillGroupBitOfStrangers(context, /*unprivileged=*/true, file);
-  }
-}
-
-void MemFs::NoteAccess(Inode* inode) const {
-  if (!atime_.load(std::memory_order_relaxed)) return;
-  if (inode->is_directory() && !directory_atime_) return;
-  AttributeChanges::NoteAccess(inode, strictatime_);
-}
-
-void MemFs::KillGroupBitOfStrangers(const RequestContext& context, bool unprivileged,
-                                    Inode* inode) {
-  uint32_t gid;
-  {
-    MutexLock lock(&inode->mu);
-    if ((inode->meta().permissions & S_ISGID) == 0) return;
-    gid = inode->meta().gid;
-  }
-  if (!KeepsGroupBit(context, unprivileged, gid)) AttributeChanges::RemoveSetGid(inode, gid);
-}
-
-uint64_t MemFs::DataBytes(RegularFile* file) {
-  MutexLock lock(&file->mu);
-  (void)file->SyncFromBackingLocked();
-  return file->blocks() * 512;
-}
-
-Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(InodeRef inode, FindInode(request.ino));
-  if (inode->is_directory()) return Errno(EISDIR);
-  if (inode->type == S_IFLNK) return Errno(EINVAL);
-  if (!inode->is_regular()) return Errno(ENXIO);
-  const auto file = RegularFileRef::Adopt(static_cast<RegularFile*>(inode.release()));
-  const bool writes = (request.flags & O_ACCMODE) != O_RDONLY;
-  const bool truncates = (request.flags & O_TRUNC) != 0;
-  MEMFUSE_RETURN_IF_ERROR(MayOpen(*file, request.flags));
-  if (truncates && !writes) {
-    // The kernel checks whether a program is running only after it has sent the request with
-    // O_TRUNC, unless the file is opened for writing too.
-    MutexLock lock(&file->mu);
-    if (file->executions > 0) return Errno(ETXTBSY);
-  }
-  if (truncates) {
-    const ScopedBlockingCall blocking(context.blocking_observer,
-                                      DataBytes(file.get()) >= kLongWork);
-    MEMFUSE_RETURN_IF_ERROR(file->data()->Truncate(0));
-    NoteDataChange(context, file.get(), request.kill_suidgid);
-  }
-  if (writes && reclaim_.pending()) WaitForWritableSpace(context, OwnerOf(*file));
-  OpenResult open;
-  MEMFUSE_RETURN_IF_ERROR(file->data()->Open(request.flags, &open));
-  {
-    MutexLock lock(&file->mu);
-    if (!file->dead) {
-      file->AddOpenLocked(request.flags);
-      file->EndRemovedLocked();
-      if ((request.flags & kOpenedToExecute) != 0) ++file->executions;
-      // A program that has the file open for writing may be in write(2) for any length of time, for
-      // example because it waits for a page of another file system. The kernel holds the lock of
-      // the backing file during that time, and utimensat(2) here would wait for it. If there is no
-      // such open, no such write(2) can begin before this lock is released, because the open(2)
-      // that it needs takes the lock.
-      if (file->write_opens == 0) file->data()->SetBackingTimes(file->meta(), /*chosen=*/false);
-      return open;
-    }
-  }
-  file->data()->Close(request.flags);
-  return Errno(ESTALE);
-}
-
-Result<void> MemFs::Release(const RequestContext&, const ReleaseRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
-  if (inode->is_regular()) static_cast<RegularFile*>(inode.get())->data()->Close(request.flags);
-  bool dead;
-  {
-    MutexLock lock(&inode->mu);
-    inode->RemoveOpenLocked(request.flags);
-    if (inode->is_regular() && (request.flags & kOpenedToExecute) != 0) {
-      auto* const file = static_cast<RegularFile*>(inode.get());
-      file->mu.AssertHeld();
-      if (file->executions > 0) --file->executions;
-    }
-    dead = inode->MarkDeadIfUnusedLocked();
-    inode->NoteRemovedLocked();
-  }
-  if (dead) EvictInode(inode);
-  return {};
-}
-
-Result<size_t> MemFs::Read(const RequestContext&, const ReadRequest& request, ReadSink* sink) {
-  MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, FindRegular(request.ino));
-  // This comes first: after the data is sent, the program that reads may ask for the time.
-  const bool counts = (request.flags & O_NOATIME) == 0 && (file->flags() & FS_NOATIME_FL) == 0;
-  if (counts) NoteAccess(file.get());
-  return file->data()->ReadTo(request.offset, sink, request.to_page_cache);
-}
-
-Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, FindRegular(request.ino));
-  const size_t size = request.data.size();
-  Payload rest = request.data;
-  size_t done = 0;
-  bool waited = false;
-  std::optional<Timestamp> time;
-  for (;;) {
-    const uint64_t seen = reclaim_.progress();
-    const Result<size_t> count = file->data()->WriteAndStamp(request.offset + done, rest, &time);
-    if (count.ok()) {
-      done += *count;
-      if (done == size) break;
-    } else if (count.error() != ENOSPC) {
-      if (done == 0) return count.error();
-      break;
-    }
-    // There is no space. The write is tried once more if removed files may release some.
-    if (waited || !WaitForReclaim(context, request.ino, size - done, seen)) break;
-    waited = true;
-    // Data from a pipe has been removed from it. If more was removed than was written, the rest is
-    // lost and the write cannot be repeated.
-    if (rest.in_memory()) {
-      rest = Payload(request.data.bytes().subspan(done));
-    } else if (rest.size() != size - done) {
-      break;
-    }
-  }
-  if (done == 0 && size > 0) return Errno(ENOSPC);
-  NoteDataChange(context, file.get(), request.kill_suidgid, time);
-  // When the kernel writes back its cache, it treats a short count as success.
-  if (request.from_page_cache && done < size) return Errno(ENOSPC);
-  return done;
-}
-
-Result<void> MemFs::Fallocate(const RequestContext& context, const FallocateRequest& request) {
-  return RetryAfterReclaim(context, request.ino, request.length,
-                           [&] { return DoFallocate(context, request); });
-}
-
-Result<void> MemFs::DoFallocate(const RequestContext& context, const FallocateRequest& request) {
-  Result<RegularFileRef> found = FindRegular(request.ino);
+// FALLOCATE.
+Result<void> AllocateRange(const Inodes& inodes, const RequestContext& context,
+                           const FallocateRequest& request) {
+  Result<RegularFileRef> found = inodes.FindRegular(request.ino);
   if (!found.ok() && found.error() == ESTALE) return found.error();
   const bool keep_size = (request.mode & FALLOC_FL_KEEP_SIZE) != 0;
   const uint32_t operation = request.mode & ~uint32_t{FALLOC_FL_KEEP_SIZE};
@@ -220,29 +58,14 @@ Result<void> MemFs::DoFallocate(const RequestContext& context, const FallocateRe
   return {};
 }
 
-Result<uint64_t> MemFs::Lseek(const RequestContext&, const LseekRequest& request) {
-  Result<RegularFileRef> found = FindRegular(request.ino);
-  if (!found.ok() && found.error() == ESTALE) return found.error();
-  if (request.whence != SEEK_DATA && request.whence != SEEK_HOLE) return Errno(EINVAL);
-  if (!found.ok()) return found.error() == EISDIR ? Errno(EINVAL) : found.error();
-  FileData& data = *(*found)->data();
-  return request.whence == SEEK_DATA ? data.SeekData(request.offset)
-                                     : data.SeekHole(request.offset);
-}
-
-Result<uint64_t> MemFs::CopyFileRange(const RequestContext& context,
-                                      const CopyFileRangeRequest& request) {
-  return RetryAfterReclaim(context, request.ino_out, std::min(request.length, kMaxCopy),
-                           [&] { return DoCopyFileRange(context, request); });
-}
-
-Result<uint64_t> MemFs::DoCopyFileRange(const RequestContext& context,
-                                        const CopyFileRangeRequest& request) {
-  MEMFUSE_RETURN_IF_ERROR(FindInode(request.ino_in));
-  MEMFUSE_RETURN_IF_ERROR(FindInode(request.ino_out));
+// COPY_FILE_RANGE.
+Result<uint64_t> CopyRange(const Inodes& inodes, const RequestContext& context,
+                           const CopyFileRangeRequest& request) {
+  MEMFUSE_RETURN_IF_ERROR(inodes.Find(request.ino_in));
+  MEMFUSE_RETURN_IF_ERROR(inodes.Find(request.ino_out));
   if (request.flags != 0) return Errno(EINVAL);
-  MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef in, FindRegular(request.ino_in));
-  MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef out, FindRegular(request.ino_out));
+  MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef in, inodes.FindRegular(request.ino_in));
+  MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef out, inodes.FindRegular(request.ino_out));
   MEMFUSE_RETURN_IF_ERROR(MayCopyTo(*out));
   if (request.offset_out > kMaxFileSize) return Errno(EFBIG);
   uint64_t size;
@@ -263,6 +86,133 @@ Result<uint64_t> MemFs::DoCopyFileRange(const RequestContext& context,
                                                                       request.offset_out, length));
   if (done > 0) NoteDataChange(context, out.get(), /*kill_suidgid=*/false);
   return done;
+}
+
+}  // namespace
+
+Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(InodeRef inode, inodes_.Find(request.ino));
+  if (inode->is_directory()) return Errno(EISDIR);
+  if (inode->type == S_IFLNK) return Errno(EINVAL);
+  if (!inode->is_regular()) return Errno(ENXIO);
+  const auto file = RegularFileRef::Adopt(static_cast<RegularFile*>(inode.release()));
+  const bool writes = (request.flags & O_ACCMODE) != O_RDONLY;
+  const bool truncates = (request.flags & O_TRUNC) != 0;
+  MEMFUSE_RETURN_IF_ERROR(MayOpen(*file, request.flags));
+  if (truncates && !writes) {
+    // The kernel checks whether a program is running only after it has sent the request with
+    // O_TRUNC, unless the file is opened for writing too.
+    MutexLock lock(&file->mu);
+    if (file->executions > 0) return Errno(ETXTBSY);
+  }
+  if (truncates) {
+    const ScopedBlockingCall blocking(context.blocking_observer, file->DataBytes() >= kLongWork);
+    MEMFUSE_RETURN_IF_ERROR(file->data()->Truncate(0));
+    NoteDataChange(context, file.get(), request.kill_suidgid);
+  }
+  if (writes && space_.pending()) space_.WaitBeforeWrites(context, OwnerOf(*file));
+  OpenResult open;
+  MEMFUSE_RETURN_IF_ERROR(file->data()->Open(request.flags, &open));
+  {
+    MutexLock lock(&file->mu);
+    if (!file->dead) {
+      file->AddOpenLocked(request.flags);
+      file->EndRemovedLocked();
+      if ((request.flags & kOpenedToExecute) != 0) ++file->executions;
+      // A program that has the file open for writing may be in write(2) for any length of time, for
+      // example because it waits for a page of another file system. The kernel holds the lock of
+      // the backing file during that time, and utimensat(2) here would wait for it. If there is no
+      // such open, no such write(2) can begin before this lock is released, because the open(2)
+      // that it needs takes the lock.
+      if (file->write_opens == 0) file->data()->SetBackingTimes(file->meta(), /*chosen=*/false);
+      return open;
+    }
+  }
+  file->data()->Close(request.flags);
+  return Errno(ESTALE);
+}
+
+Result<void> MemFs::Release(const RequestContext&, const ReleaseRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
+  if (inode->is_regular()) static_cast<RegularFile*>(inode.get())->data()->Close(request.flags);
+  bool dead;
+  {
+    MutexLock lock(&inode->mu);
+    inode->RemoveOpenLocked(request.flags);
+    if (inode->is_regular() && (request.flags & kOpenedToExecute) != 0) {
+      auto* const file = static_cast<RegularFile*>(inode.get());
+      file->mu.AssertHeld();
+      if (file->executions > 0) --file->executions;
+    }
+    dead = inode->MarkDeadIfUnusedLocked();
+    inode->NoteRemovedLocked();
+  }
+  if (dead) inodes_.Evict(inode);
+  return {};
+}
+
+Result<size_t> MemFs::Read(const RequestContext&, const ReadRequest& request, ReadSink* sink) {
+  MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, inodes_.FindRegular(request.ino));
+  // This comes first: after the data is sent, the program that reads may ask for the time.
+  const bool counts = (request.flags & O_NOATIME) == 0 && (file->flags() & FS_NOATIME_FL) == 0;
+  if (counts) access_times_.NoteAccess(file.get());
+  return file->data()->ReadTo(request.offset, sink, request.to_page_cache);
+}
+
+Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, inodes_.FindRegular(request.ino));
+  const size_t size = request.data.size();
+  Payload rest = request.data;
+  size_t done = 0;
+  bool waited = false;
+  std::optional<Timestamp> time;
+  for (;;) {
+    const uint64_t seen = space_.progress();
+    const Result<size_t> count = file->data()->WriteAndStamp(request.offset + done, rest, &time);
+    if (count.ok()) {
+      done += *count;
+      if (done == size) break;
+    } else if (count.error() != ENOSPC) {
+      if (done == 0) return count.error();
+      break;
+    }
+    // There is no space. The write is tried once more if removed files may release some.
+    if (waited || !space_.Wait(context, request.ino, size - done, seen)) break;
+    waited = true;
+    // Data from a pipe has been removed from it. If more was removed than was written, the rest is
+    // lost and the write cannot be repeated.
+    if (rest.in_memory()) {
+      rest = Payload(request.data.bytes().subspan(done));
+    } else if (rest.size() != size - done) {
+      break;
+    }
+  }
+  if (done == 0 && size > 0) return Errno(ENOSPC);
+  NoteDataChange(context, file.get(), request.kill_suidgid, time);
+  // When the kernel writes back its cache, it treats a short count as success.
+  if (request.from_page_cache && done < size) return Errno(ENOSPC);
+  return done;
+}
+
+Result<void> MemFs::Fallocate(const RequestContext& context, const FallocateRequest& request) {
+  return space_.Retry(context, request.ino, request.length,
+                      [&] { return AllocateRange(inodes_, context, request); });
+}
+
+Result<uint64_t> MemFs::Lseek(const RequestContext&, const LseekRequest& request) {
+  Result<RegularFileRef> found = inodes_.FindRegular(request.ino);
+  if (!found.ok() && found.error() == ESTALE) return found.error();
+  if (request.whence != SEEK_DATA && request.whence != SEEK_HOLE) return Errno(EINVAL);
+  if (!found.ok()) return found.error() == EISDIR ? Errno(EINVAL) : found.error();
+  FileData& data = *(*found)->data();
+  return request.whence == SEEK_DATA ? data.SeekData(request.offset)
+                                     : data.SeekHole(request.offset);
+}
+
+Result<uint64_t> MemFs::CopyFileRange(const RequestContext& context,
+                                      const CopyFileRangeRequest& request) {
+  return space_.Retry(context, request.ino_out, std::min(request.length, kMaxCopy),
+                      [&] { return CopyRange(inodes_, context, request); });
 }
 
 }  // namespace memfuse::memfs

@@ -1,4 +1,4 @@
-// IOCTL: the commands of memfuse/ioctl.h, which limits.cc handles; and the inode flags of chattr(1)
+// IOCTL: the commands of memfuse/ioctl.h, which limits.h handles; and the inode flags of chattr(1)
 // and lsattr(1), FS_IOC_{GET,SET}FLAGS and FS_IOC_FS{GET,SET}XATTR. What the flags forbid is in
 // inode_flags.h.
 
@@ -63,8 +63,8 @@ Result<T> Input(const IoctlRequest& request) {
 }  // namespace
 
 Result<IoctlResult> MemFs::Ioctl(const RequestContext& context, const IoctlRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
-  if (IsLimitsIoctl(request.command)) return LimitsIoctl(context, request);
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
+  if (Limits::IsIoctl(request.command)) return limits_.Ioctl(context, request);
   // Kernels before 5.13 pass these commands on like any other command: with the pointer of the
   // caller as argument, and without checking whether the caller has permission.
   if (request.argument != 0) return Errno(ENOTTY);

@@ -8,7 +8,7 @@
 namespace memfuse::memfs {
 
 Result<void> MemFs::Unlink(const RequestContext&, const UnlinkRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(request.parent));
+  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, inodes_.FindDirectory(request.parent));
   MEMFUSE_RETURN_IF_ERROR(CheckName(request.name));
   InodeRef inode;
   bool dead;
@@ -22,12 +22,12 @@ Result<void> MemFs::Unlink(const RequestContext&, const UnlinkRequest& request) 
     inode = InodeRef(dentry->inode);
     dead = RemoveEntry(dir.get(), dentry, base::Now());
   }
-  if (dead) EvictInode(inode);
+  if (dead) inodes_.Evict(inode);
   return {};
 }
 
 Result<void> MemFs::Rmdir(const RequestContext&, const RmdirRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(request.parent));
+  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, inodes_.FindDirectory(request.parent));
   MEMFUSE_RETURN_IF_ERROR(CheckName(request.name));
   if (request.name == ".") return Errno(EINVAL);
   if (request.name == "..") return Errno(ENOTEMPTY);
@@ -45,7 +45,7 @@ Result<void> MemFs::Rmdir(const RequestContext&, const RmdirRequest& request) {
     victim->removed = true;
     dead = RemoveEntry(dir.get(), dentry, base::Now());
   }
-  if (dead) EvictInode(InodeRef(victim.get()));
+  if (dead) inodes_.Evict(InodeRef(victim.get()));
   return {};
 }
 

@@ -5,6 +5,7 @@
 
 #include "src/base/caller.h"
 #include "src/base/clock.h"
+#include "src/memfs/ops/data_change.h"
 #include "src/memfs/ops/memfs.h"
 #include "src/memfs/tree/attribute_changes.h"
 #include "src/memfs/tree/inode_flags.h"
@@ -32,28 +33,39 @@ Result<void> CheckXattrName(const Inode& inode, std::string_view name) {
   return Errno(EOPNOTSUPP);
 }
 
-}  // namespace
-
-// If extended attributes are disabled, each of these requests is answered with ENOSYS. The kernel
-// then does not send the request again, and returns EOPNOTSUPP by itself.
-
-Result<void> MemFs::Setxattr(const RequestContext& context, const SetxattrRequest& request) {
-  if (!xattr_) return Errno(ENOSYS);
-  return RetryAfterReclaim(context, request.ino, request.value.size(),
-                           [&] { return DoSetxattr(request); });
+// Whether the caller may see the names of trusted.* attributes. This requires CAP_SYS_ADMIN, as on
+// tmpfs.
+bool MaySeeTrusted(const RequestContext& context) {
+  const auto caller = base::Caller::Find(context.pid);
+  // An older kernel reports the user. Otherwise the names stay hidden: programs such as cp -a fail
+  // on a name that is listed if the caller may not read its value.
+  if (!caller.has_value()) return context.uid == 0;
+  return caller->HasCapability(CAP_SYS_ADMIN) && base::InInitialUserNamespace();
 }
 
-Result<void> MemFs::DoSetxattr(const SetxattrRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+// SETXATTR.
+Result<void> SetXattr(const Inodes& inodes, const SetxattrRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes.Find(request.ino));
   MEMFUSE_RETURN_IF_ERROR(CheckXattrName(*inode, request.name));
   MEMFUSE_RETURN_IF_ERROR(MayChangeXattrs(*inode));
   if (request.value.size() > kXattrSizeMax) return Errno(E2BIG);
   return AttributeChanges::SetXattr(inode.get(), request, base::Now());
 }
 
+}  // namespace
+
+// If extended attributes are disabled, each of these requests is answered with ENOSYS. The kernel
+// then does not send the request again, and returns EOPNOTSUPP by itself.
+
+Result<void> MemFs::Setxattr(const RequestContext& context, const SetxattrRequest& request) {
+  if (!options_.xattr) return Errno(ENOSYS);
+  return space_.Retry(context, request.ino, request.value.size(),
+                      [&] { return SetXattr(inodes_, request); });
+}
+
 Result<std::string> MemFs::Getxattr(const RequestContext&, const GetxattrRequest& request) {
-  if (!xattr_) return Errno(ENOSYS);
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  if (!options_.xattr) return Errno(ENOSYS);
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
   MEMFUSE_RETURN_IF_ERROR(CheckXattrName(*inode, request.name));
   MutexLock lock(&inode->mu);
   const std::string* const value =
@@ -64,8 +76,8 @@ Result<std::string> MemFs::Getxattr(const RequestContext&, const GetxattrRequest
 
 Result<std::string> MemFs::Listxattr(const RequestContext& context,
                                      const ListxattrRequest& request) {
-  if (!xattr_) return Errno(ENOSYS);
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  if (!options_.xattr) return Errno(ENOSYS);
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
   {
     MutexLock lock(&inode->mu);
     if (inode->xattrs() == nullptr) return std::string();
@@ -78,23 +90,15 @@ Result<std::string> MemFs::Listxattr(const RequestContext& context,
   return inode->xattrs()->List(with_trusted);
 }
 
-bool MemFs::MaySeeTrusted(const RequestContext& context) {
-  const auto caller = base::Caller::Find(context.pid);
-  // An older kernel reports the user. Otherwise the names stay hidden: programs such as cp -a fail
-  // on a name that is listed if the caller may not read its value.
-  if (!caller.has_value()) return context.uid == 0;
-  return caller->HasCapability(CAP_SYS_ADMIN) && base::InInitialUserNamespace();
-}
-
 Result<void> MemFs::Removexattr(const RequestContext& context, const RemovexattrRequest& request) {
-  if (!xattr_) return Errno(ENOSYS);
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  if (!options_.xattr) return Errno(ENOSYS);
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
   MEMFUSE_RETURN_IF_ERROR(CheckXattrName(*inode, request.name));
   MEMFUSE_RETURN_IF_ERROR(MayChangeXattrs(*inode));
   // Setting and removing an access ACL both remove S_ISGID if the caller is not in the group of the
   // file. The kernel reports this for setting (SetxattrRequest::kill_sgid), but not for removing.
   if (request.name == kAccessAclName) {
-    KillGroupBitOfStrangers(context, /*unprivileged=*/false, inode.get());
+    DropSetGid(context, /*unprivileged=*/false, inode.get());
   }
   return AttributeChanges::RemoveXattr(inode.get(), request.name, base::Now());
 }

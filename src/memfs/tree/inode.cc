@@ -108,4 +108,10 @@ CacheSeconds RegularFile::SyncFromBackingLocked() {
   return valid;
 }
 
+uint64_t RegularFile::DataBytes() {
+  MutexLock lock(&mu);
+  (void)SyncFromBackingLocked();
+  return blocks() * kSectorBytes;
+}
+
 }  // namespace memfuse::memfs

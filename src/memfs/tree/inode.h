@@ -193,6 +193,8 @@ class RegularFile : public Inode {
   CacheSeconds FirstValidity() const override { return data()->Validity(); }
   uint64_t size() const override { return data()->size(); }
   uint64_t blocks() const override { return data()->blocks(); }
+  // Returns how many bytes the data takes now.
+  uint64_t DataBytes() ABSL_LOCKS_EXCLUDED(mu);
 
   // The data has its own lock.
   virtual FileData* data() const = 0;
