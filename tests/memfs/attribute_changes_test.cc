@@ -41,8 +41,7 @@ class AttributeChangesTest : public ::testing::Test {
   void Init(Inode* inode, uint32_t permissions) {
     NewAttributes attributes;
     attributes.permissions = permissions;
-    attributes.uid = kOwner;
-    attributes.gid = kGroup;
+    attributes.owner = {kOwner, kGroup};
     ASSERT_THAT(AttributeChanges::Init(inode, attributes, kBorn), Succeeds());
   }
   static Metadata MetaOf(const Inode& inode) {
@@ -158,24 +157,24 @@ TEST_F(AttributeChangesTest, NoteDataChangeReportsTheSetGidBitThatIsLeft) {
 }
 
 TEST_F(AttributeChangesTest, ANewInodeInheritsFromItsDirectory) {
-  Result<NewAttributes> made = InheritFrom(*dir_, S_IFREG | 0666, 022, 1, 2);
+  Result<NewAttributes> made = InheritFrom(*dir_, S_IFREG | 0666, 022, {1, 2});
   ASSERT_THAT(made, Succeeds());
   EXPECT_EQ(made->permissions, 0644u);
-  EXPECT_EQ(made->uid, 1u);
-  EXPECT_EQ(made->gid, 2u);
+  EXPECT_EQ(made->owner.uid, 1u);
+  EXPECT_EQ(made->owner.gid, 2u);
   EXPECT_EQ(made->flags, 0u);
 
   Init(dir_.get(), 02755);
   AttributeChanges::SetFlags(dir_.get(), FS_APPEND_FL | FS_NODUMP_FL, kBorn);
-  made = InheritFrom(*dir_, S_IFREG | 0666, 022, 1, 2);
+  made = InheritFrom(*dir_, S_IFREG | 0666, 022, {1, 2});
   ASSERT_THAT(made, Succeeds());
   EXPECT_EQ(made->permissions, 0644u);
-  EXPECT_EQ(made->gid, kGroup);
+  EXPECT_EQ(made->owner.gid, kGroup);
   EXPECT_EQ(made->flags, uint32_t{FS_NODUMP_FL});
-  made = InheritFrom(*dir_, S_IFDIR | 0777, 022, 1, 2);
+  made = InheritFrom(*dir_, S_IFDIR | 0777, 022, {1, 2});
   ASSERT_THAT(made, Succeeds());
   EXPECT_EQ(made->permissions, 02755u);
-  made = InheritFrom(*dir_, S_IFLNK, 022, 1, 2);
+  made = InheritFrom(*dir_, S_IFLNK, 022, {1, 2});
   ASSERT_THAT(made, Succeeds());
   EXPECT_EQ(made->permissions, 0777u);
 }
@@ -184,7 +183,7 @@ TEST_F(AttributeChangesTest, ADefaultAclTakesThePlaceOfTheUmask) {
   const std::string acl = AclBytes(
       {{kAclUserObj, 7}, {kAclUser, 7, 1}, {kAclGroupObj, 7}, {kAclMask, 7}, {kAclOther, 5}});
   ASSERT_THAT(SetXattr(dir_.get(), kDefaultAclName, acl, kBorn), Succeeds());
-  Result<NewAttributes> made = InheritFrom(*dir_, S_IFDIR | 0770, 0777, 1, 2);
+  Result<NewAttributes> made = InheritFrom(*dir_, S_IFDIR | 0770, 0777, {1, 2});
   ASSERT_THAT(made, Succeeds());
   EXPECT_EQ(made->permissions, 0770u);
   EXPECT_EQ(made->default_acl, acl);
@@ -194,7 +193,7 @@ TEST_F(AttributeChangesTest, ADefaultAclTakesThePlaceOfTheUmask) {
   EXPECT_EQ(XattrOf(*child, kDefaultAclName), acl);
   EXPECT_EQ(XattrOf(*child, kAccessAclName), made->access_acl);
 
-  made = InheritFrom(*dir_, S_IFREG | 0640, 0777, 1, 2);
+  made = InheritFrom(*dir_, S_IFREG | 0640, 0777, {1, 2});
   ASSERT_THAT(made, Succeeds());
   EXPECT_EQ(made->permissions, 0640u);
   EXPECT_EQ(made->default_acl, "");

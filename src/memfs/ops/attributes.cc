@@ -86,17 +86,18 @@ Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
 Result<void> MemFs::Access(const RequestContext& context, const AccessRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
   MutexLock lock(&inode->mu);
-  const Metadata meta = inode->meta();
+  const Owner owner = inode->owner();
+  const uint32_t permissions = inode->meta().permissions;
   uint32_t granted;
   if (context.uid == 0) {
-    const bool executable = inode->is_directory() || (meta.permissions & 0111) != 0;
+    const bool executable = inode->is_directory() || (permissions & 0111) != 0;
     granted = R_OK | W_OK | (executable ? X_OK : 0);
-  } else if (context.uid == meta.uid) {
-    granted = meta.permissions >> 6;
-  } else if (context.gid == meta.gid) {
-    granted = meta.permissions >> 3;
+  } else if (context.uid == owner.uid) {
+    granted = permissions >> 6;
+  } else if (context.gid == owner.gid) {
+    granted = permissions >> 3;
   } else {
-    granted = meta.permissions;
+    granted = permissions;
   }
   if ((request.mask & 7 & ~granted) != 0) return Errno(EACCES);
   return {};

@@ -42,7 +42,7 @@ void DropSetGid(const RequestContext& context, bool unprivileged, Inode* inode) 
   {
     MutexLock lock(&inode->mu);
     if ((inode->meta().permissions & S_ISGID) == 0) return;
-    gid = inode->meta().gid;
+    gid = inode->owner().gid;
   }
   if (!KeepsGroupBit(context, unprivileged, gid)) AttributeChanges::RemoveSetGid(inode, gid);
 }

@@ -17,12 +17,6 @@ namespace {
 // it.
 constexpr uint32_t kOpenedToExecute = 0x20;
 
-// The owner of the file (uid).
-uint32_t OwnerOf(const RegularFile& file) {
-  MutexLock lock(&file.mu);
-  return file.meta().uid;
-}
-
 // The maximum of one COPY_FILE_RANGE request, which may copy less than requested. Between two
 // requests the caller can be interrupted, and other requests are served.
 constexpr uint64_t kMaxCopy = 16 << 20;
@@ -110,7 +104,7 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
     MEMFUSE_RETURN_IF_ERROR(file->data()->Truncate(0));
     NoteDataChange(context, file.get(), request.kill_suidgid);
   }
-  if (writes && space_.pending()) space_.WaitBeforeWrites(context, OwnerOf(*file));
+  if (writes) space_.WaitBeforeWrites(context, file->owner().uid);
   OpenResult open;
   MEMFUSE_RETURN_IF_ERROR(file->data()->Open(request.flags, &open));
   {

@@ -24,15 +24,16 @@ namespace memfs {
 
 absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Make(const MemoryFileSystemOptions& options) {
   std::unique_ptr<MemFs> fs(new MemFs(options));
-  Budget& budget = fs->resources_.budget;
+  const Owner owner{options.root_uid, options.root_gid};
+  Budget* const budget = fs->resources_.budget.ForOwner(owner);
   constexpr uint32_t kRootCost = sizeof(Directory) + 64;
   Reservation charge;
-  if (options.size_limit == 0 || !charge.Reserve(&budget, kRootCost)) {
+  if (options.size_limit == 0 || !charge.Reserve(budget, kRootCost)) {
     return absl::InvalidArgumentError("the size is too small for even an empty file system");
   }
   if (absl::Status made = fs->store_selection_.Make(); !made.ok()) return made;
   InodeReservation slot;
-  if (!slot.Reserve(&budget)) {
+  if (!slot.Reserve(budget)) {
     return absl::InvalidArgumentError("the number of inodes has to be at least 1");
   }
   const Timestamp now = base::Now();
@@ -40,8 +41,7 @@ absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Make(const MemoryFileSystemOptions
       new Directory(&fs->resources_, kRootInode, /*parent=*/kRootInode, now, std::move(charge)));
   NewAttributes attributes;
   attributes.permissions = options.root_mode & 07777;
-  attributes.uid = options.root_uid;
-  attributes.gid = options.root_gid;
+  attributes.owner = owner;
   (void)AttributeChanges::Init(root.get(), attributes, now);  // cannot fail without an ACL
   AddRoot(root.get(), now);
   fs->inodes_.table()->Insert(InodeRef(root.get()));

@@ -34,17 +34,18 @@ Result<void> NewInode::Make(const RequestContext& context, const Directory& pare
   // An idmapped mount may have no number for the caller. EOVERFLOW is the error of other file
   // systems.
   if (!context.uid.has_value() || !context.gid.has_value()) return Errno(EOVERFLOW);
-  MEMFUSE_ASSIGN_OR_RETURN(const NewAttributes attributes,
-                           InheritFrom(parent, node.mode, node.umask, *context.uid, *context.gid));
+  MEMFUSE_ASSIGN_OR_RETURN(
+      const NewAttributes attributes,
+      InheritFrom(parent, node.mode, node.umask, Owner{*context.uid, *context.gid}));
   Resources& resources = *inodes_.resources();
+  Budget* const budget = resources.budget.ForOwner(attributes.owner);
   Reservation space;
-  if (!space.Reserve(&resources.budget,
-                     InodeCost(node.mode & S_IFMT, node.target, *resources.store))) {
+  if (!space.Reserve(budget, InodeCost(node.mode & S_IFMT, node.target, *resources.store))) {
     return Errno(ENOSPC);
   }
   inode_ = InodeRef::Adopt(NewObject(parent, node, now, std::move(space)));
   MEMFUSE_RETURN_IF_ERROR(AttributeChanges::Init(inode_.get(), attributes, now));
-  if (!slot_.Reserve(&resources.budget)) return Errno(ENOSPC);
+  if (!slot_.Reserve(budget)) return Errno(ENOSPC);
   return {};
 }
 

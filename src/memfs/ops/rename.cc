@@ -113,7 +113,7 @@ Result<void> RenameLocked(Inodes* inodes, const RequestContext& context,
 
   if (target == nullptr) {
     Reservation space;
-    if (!space.Reserve(&inodes->resources()->budget, Dentry::Cost(request.new_name))) {
+    if (!space.Reserve(inodes->BudgetOf(*to), Dentry::Cost(request.new_name))) {
       return Errno(ENOSPC);
     }
     DentryHolder fresh(Dentry::New(request.new_name, source));

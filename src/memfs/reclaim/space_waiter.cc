@@ -8,10 +8,7 @@ bool SpaceWaiter::Wait(const RequestContext& context, InodeNumber ino, uint64_t 
                        uint64_t seen) {
   // A request that makes an inode always contains a user.
   uint32_t owner = context.uid.value_or(0);
-  if (const InodeRef inode = table_.Find(ino)) {
-    MutexLock lock(&inode->mu);
-    owner = inode->meta().uid;
-  }
+  if (const InodeRef inode = table_.Find(ino)) owner = inode->owner().uid;
   // The space for an inode, a name or an extended attribute.
   constexpr uint64_t kLittle = 128 << 10;
   const Budget& budget = resources_.budget;

@@ -45,8 +45,6 @@ class SpaceWaiter {
   // Called before a file is opened for writing. If the kernel writes to files itself, it would find
   // no space while removed files are still being freed. `owner` is the owner of the file (uid).
   void WaitBeforeWrites(const RequestContext& context, uint32_t owner);
-  // Whether WaitBeforeWrites may have something to wait for.
-  bool pending() const { return reclaim_.pending(); }
 
  private:
   const Resources& resources_;

@@ -24,18 +24,17 @@ Timestamp Apply(const TimeChange& change, Timestamp old, Timestamp now) {
 }  // namespace
 
 Result<NewAttributes> InheritFrom(const Directory& parent, uint32_t mode, uint32_t umask,
-                                  uint32_t uid, uint32_t gid) {
+                                  Owner caller) {
   const uint32_t type = mode & S_IFMT;
   NewAttributes result;
   result.permissions = mode & 07777;
-  result.uid = uid;
-  result.gid = gid;
+  result.owner = caller;
   result.flags = parent.flags() & kInheritedFlags;
   std::string default_acl;
   {
     MutexLock lock(&parent.mu);
     if ((parent.meta().permissions & S_ISGID) != 0) {
-      result.gid = parent.meta().gid;
+      result.owner.gid = parent.owner().gid;
       if (type == S_IFDIR) result.permissions |= S_ISGID;
     }
     if (parent.xattrs() != nullptr && type != S_IFLNK) {
@@ -59,7 +58,8 @@ Result<NewAttributes> InheritFrom(const Directory& parent, uint32_t mode, uint32
 Result<void> AttributeChanges::Init(Inode* inode, const NewAttributes& attributes, Timestamp now) {
   inode->flags_.store(attributes.flags, std::memory_order_relaxed);
   MutexLock lock(&inode->mu);
-  inode->meta_ = Metadata(now, attributes.permissions, attributes.uid, attributes.gid, /*links=*/0);
+  inode->owner_.store(attributes.owner, std::memory_order_relaxed);
+  inode->meta_ = Metadata(now, attributes.permissions, /*links=*/0);
   if (!attributes.access_acl.empty()) {
     MEMFUSE_RETURN_IF_ERROR(
         StoreXattr(inode, kAccessAclName, absl::MakeConstSpan(attributes.access_acl), 0));
@@ -85,8 +85,9 @@ AttributesResult AttributeChanges::SetAttributes(Inode* inode, const SetattrRequ
     changed |= killed && (resized || !request.size.has_value());
   }
   if (request.mode.has_value()) SetPermissions(inode, *request.mode & 07777);
-  if (request.uid.has_value()) meta.uid = *request.uid;
-  if (request.gid.has_value()) meta.gid = *request.gid;
+  const Owner old = inode->owner();
+  inode->owner_.store({request.uid.value_or(old.uid), request.gid.value_or(old.gid)},
+                      std::memory_order_relaxed);
   if (resized) meta.mtime = inode->StampLocked(now);
   meta.atime = Apply(request.atime, meta.atime, now);
   meta.mtime = Apply(request.mtime, meta.mtime, now);
@@ -153,13 +154,13 @@ void AttributeChanges::NoteAccess(Inode* inode, bool strict) {
 
 void AttributeChanges::RemoveSetGid(Inode* inode, uint32_t gid) {
   MutexLock lock(&inode->mu);
-  if (inode->meta_.gid == gid) inode->meta_.permissions &= ~uint32_t{S_ISGID};
+  if (inode->owner().gid == gid) inode->meta_.permissions &= ~uint32_t{S_ISGID};
 }
 
 Result<void> AttributeChanges::StoreXattr(Inode* inode, std::string_view name,
                                           absl::Span<const char> value, uint32_t flags) {
   if (inode->xattrs_ != nullptr) return inode->xattrs_->Set(name, value, flags);
-  auto made = std::make_unique<Xattrs>(&inode->resources_->budget);
+  auto made = std::make_unique<Xattrs>(inode->resources_->budget.ForOwner(inode->owner()));
   MEMFUSE_RETURN_IF_ERROR(made->Set(name, value, flags));
   inode->xattrs_ = std::move(made);
   return {};

@@ -26,20 +26,18 @@ namespace memfuse::memfs {
 // The attributes of an inode that is made.
 struct NewAttributes {
   uint32_t permissions = 0;  // 07777
-  uint32_t uid = 0;
-  uint32_t gid = 0;
+  Owner owner;
   uint32_t flags = 0;       // FS_*_FL
   std::string access_acl;   // in binary form; empty: none
   std::string default_acl;  // the same
 };
 
-// Returns the attributes of a new inode in `parent`. `mode` includes the file type. As on tmpfs
-// (inode_init_owner and posix_acl_create in the kernel), the directory passes on its group and
-// S_ISGID if it has S_ISGID, its default ACL in place of `umask`, and the flags kInheritedFlags. A
-// symbolic link has mode 0777 and no ACL. The access time of the directory does not move. Throws
-// std::bad_alloc.
+// Returns the attributes of a new inode that `caller` makes in `parent`. `mode` includes the file
+// type. As on tmpfs (inode_init_owner and posix_acl_create in the kernel), the directory passes on
+// its group and S_ISGID if it has S_ISGID, its default ACL in place of `umask`, and the flags
+// kInheritedFlags. A symbolic link has mode 0777 and no ACL. Throws std::bad_alloc.
 Result<NewAttributes> InheritFrom(const Directory& parent, uint32_t mode, uint32_t umask,
-                                  uint32_t uid, uint32_t gid) ABSL_LOCKS_EXCLUDED(parent.mu);
+                                  Owner caller) ABSL_LOCKS_EXCLUDED(parent.mu);
 
 // A class, so that it can be a friend of Inode.
 //

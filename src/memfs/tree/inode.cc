@@ -15,7 +15,7 @@ constexpr uint64_t kSectorBytes = 512;
 }  // namespace
 
 Inode::~Inode() {
-  resources_->budget.ReleaseBytes(cost_);
+  resources_->budget.ForOwner(owner())->ReleaseBytes(cost_);
   // The members of the derived class were destroyed before, so the space that they used is free.
   if (removal) resources_->removed.Remove(removal);
 }
@@ -24,7 +24,7 @@ void Inode::NoteRemovedLocked() {
   if (removal || dead || meta_.nlink != 0 || opens != 0) return;
   // A file that is still mapped is in use, and the kernel keeps it for that time.
   if (SyncFromBackingLocked() == 0) return;
-  removal = resources_->removed.Add(meta_.uid, cost_ + blocks() * kSectorBytes);
+  removal = resources_->removed.Add(owner().uid, cost_ + blocks() * kSectorBytes);
 }
 
 void Inode::EndRemovedLocked() {
@@ -52,8 +52,8 @@ Attributes Inode::KnownAttributesLocked() const {
   a.btime = btime;
   a.mode = type | meta_.permissions;
   a.nlink = meta_.nlink;
-  a.uid = meta_.uid;
-  a.gid = meta_.gid;
+  a.uid = owner().uid;
+  a.gid = owner().gid;
   a.rdev = rdev();
   a.blksize = kBlockSize;
   return a;

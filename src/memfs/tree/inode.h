@@ -41,19 +41,13 @@ struct Resources {
   std::unique_ptr<DataStore> store;  // constant from the first request on
 };
 
-// Mode, owner, link count and times of an inode, which are changed together.
+// Mode, link count and times of an inode, which are changed together.
 struct Metadata : PackedTimes {
   Metadata() = default;
-  Metadata(Timestamp now, uint32_t mode, uint32_t owner, uint32_t group, uint32_t links)
-      : PackedTimes(Times{now, now, now}),
-        permissions(mode),
-        uid(owner),
-        gid(group),
-        nlink(links) {}
+  Metadata(Timestamp now, uint32_t mode, uint32_t links)
+      : PackedTimes(Times{now, now, now}), permissions(mode), nlink(links) {}
 
   uint32_t permissions = 0;  // 07777
-  uint32_t uid = 0;
-  uint32_t gid = 0;
   uint32_t nlink = 0;
 };
 
@@ -70,6 +64,8 @@ class Inode : public base::RefCounted {
         btime(born),
         resources_(resources) {}
 
+  // May be called without the lock. It changes under the lock.
+  Owner owner() const { return owner_.load(std::memory_order_relaxed); }
   const Metadata& meta() const ABSL_SHARED_LOCKS_REQUIRED(mu) { return meta_; }
   // Returns null if the inode has no extended attributes.
   const Xattrs* xattrs() const ABSL_SHARED_LOCKS_REQUIRED(mu) { return xattrs_.get(); }
@@ -177,6 +173,7 @@ class Inode : public base::RefCounted {
   // daemon knows they have not changed since.
   bool kernel_attrs_valid_ ABSL_GUARDED_BY(mu) = false;
   std::atomic<uint32_t> flags_{0};
+  std::atomic<Owner> owner_{Owner{}};
   Metadata meta_ ABSL_GUARDED_BY(mu);
   std::unique_ptr<Xattrs> xattrs_ ABSL_GUARDED_BY(mu);  // null: none
 
