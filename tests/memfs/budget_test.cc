@@ -68,6 +68,14 @@ TEST(Budget, TakesTheLargestLimit) {
   EXPECT_EQ(budget.inode_limit(), kMax);
 }
 
+TEST(Budget, TheLimitIsThatOfAllOwnersTogether) {
+  Budget budget(1000, 1);
+  EXPECT_TRUE(budget.ForOwner({1, 1})->ReserveBytes(600));
+  EXPECT_FALSE(budget.ForOwner({2, 2})->ReserveBytes(600));
+  EXPECT_TRUE(budget.ForOwner({2, 2})->ReserveBytes(400));
+  EXPECT_EQ(budget.bytes_used(), 1000u);
+}
+
 TEST(Budget, ReserveUpToGrantsWholeUnits) {
   Budget budget(10000, 1);
   EXPECT_EQ(budget.ReserveUpTo(0, 4096), 0u);

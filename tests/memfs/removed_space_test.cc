@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "src/memfs/ops/data_change.h"
 #include "tests/memfs/fake_backing_files.h"
 #include "tests/memfs/memfs_test_base.h"
 #include "tests/memfs/passthrough_store_test_base.h"

@@ -63,6 +63,7 @@ class PassthroughStore final : public DataStore, private QuotaSource {
   RegularFile* NewRegularFile(Resources* resources, InodeNumber ino, Timestamp born,
                               Reservation charge) override;
   uint32_t file_cost() const override;
+  bool kernel_writes() const override { return true; }
   uint64_t data_bytes() const override;
   uint64_t free_bytes() const override;
   Result<void> SetSizeLimit(uint64_t bytes) override;

@@ -3,69 +3,65 @@
 #include <unistd.h>
 
 #include "src/base/clock.h"
+#include "src/memfs/ops/data_change.h"
 #include "src/memfs/ops/memfs.h"
-#include "src/memfs/tree/acl.h"
+#include "src/memfs/tree/attribute_changes.h"
+#include "src/memfs/tree/inode_flags.h"
 
 namespace memfuse::memfs {
 namespace {
-
-Timestamp Apply(const TimeChange& change, Timestamp old, Timestamp now) {
-  switch (change.kind) {
-    case TimeChange::Kind::kKeep:
-      return old;
-    case TimeChange::Kind::kNow:
-      return now;
-    case TimeChange::Kind::kSet:
-      return change.value;
-  }
-  return old;
-}
 
 // STATX_ATTR_* have the values of the flags of chattr(1).
 constexpr uint32_t kStatxFlags = FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL;
 static_assert(kStatxFlags == (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND | STATX_ATTR_NODUMP));
 
-// Returns EPERM if the flags of the inode forbid the request.
-Result<void> CheckFlags(const Inode& inode, const SetattrRequest& request) {
-  if (!inode.fixed()) return {};
-  // ftruncate(2) succeeds on a descriptor that was opened for writing before the inode became
-  // immutable.
-  if (request.size.has_value() && (inode.append_only() || !request.handle.has_value())) {
-    return Errno(EPERM);
+// SETATTR. `truncates_by_setattr` means that open(2) with O_TRUNC sends a SETATTR (see
+// FileSystem::Connected).
+Result<AttributesResult> ChangeAttributes(const Inodes& inodes, bool truncates_by_setattr,
+                                          const RequestContext& context,
+                                          const SetattrRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes.Find(request.ino));
+  bool resized = false;
+  if (request.size.has_value()) {
+    if (inode->is_directory()) return Errno(EISDIR);
+    if (!inode->is_regular()) return Errno(EINVAL);
   }
-  if (request.mode.has_value() || request.uid.has_value() || request.gid.has_value()) {
-    return Errno(EPERM);
+  MEMFUSE_RETURN_IF_ERROR(MayChange(*inode, request));
+  if (request.size.has_value()) {
+    // The only step that may fail comes first.
+    auto* const file = static_cast<RegularFile*>(inode.get());
+    FileData& data = *file->data();
+    const uint64_t bytes = file->DataBytes();
+    const ScopedBlockingCall blocking(inodes.resources()->host.blocking_observer,
+                                      bytes > *request.size && bytes - *request.size >= kLongWork);
+    MEMFUSE_ASSIGN_OR_RETURN(const Resized size, data.Truncate(*request.size));
+    // On a file without data, truncate(2) to the current size changes no time, as on tmpfs.
+    // ftruncate(2), whose requests have a handle, always changes the times. So does open(2) with
+    // O_TRUNC: with passthrough, its SETATTR cannot be distinguished from that of truncate(2) to
+    // size 0.
+    resized = size.changed || size.had_data || request.handle.has_value() ||
+              (*request.size == 0 && truncates_by_setattr);
   }
-  const TimeChange::Kind atime = request.atime.kind;
-  const TimeChange::Kind mtime = request.mtime.kind;
-  if (atime == TimeChange::Kind::kKeep && mtime == TimeChange::Kind::kKeep) return {};
-  // A kernel that caches writes sends the times of a write later, and sets the value of "now"
-  // itself.
-  const bool by_kernel = request.ctime.has_value();
-  if (by_kernel && atime == TimeChange::Kind::kKeep) return {};
-  const bool touch =
-      atime == TimeChange::Kind::kNow &&
-      (mtime == TimeChange::Kind::kNow || (by_kernel && mtime == TimeChange::Kind::kSet));
-  return touch && !inode.immutable() ? Result<void>() : Errno(EPERM);
-}
-
-// chmod(2): changes the access ACL accordingly. Cannot fail.
-void SetPermissions(Inode* inode, uint32_t permissions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu) {
-  std::string* const acl = inode->xattrs == nullptr ? nullptr : inode->xattrs->Find(kAccessAclName);
-  if (acl != nullptr) Acl::SetMode(permissions, absl::MakeSpan(*acl));
-  inode->meta.permissions = permissions;
+  const Timestamp now = base::Now();
+  const bool owner_changes = request.uid.has_value() || request.gid.has_value();
+  // chown(2) clears set-id bits for every caller, and the kernel requests it. In any other request,
+  // kill_suidgid means that the caller does not have CAP_FSETID.
+  if (!inode->is_directory() && (owner_changes || request.kill_suidgid)) {
+    DropSetGid(context, /*unprivileged=*/!owner_changes, inode.get());
+  }
+  return AttributeChanges::SetAttributes(inode.get(), request, resized, now);
 }
 
 }  // namespace
 
 Result<AttributesResult> MemFs::Getattr(const RequestContext&, const GetattrRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
   MutexLock lock(&inode->mu);
   return inode->AttributesLocked();
 }
 
 Result<StatxResult> MemFs::Statx(const RequestContext&, const StatxRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
   StatxResult result;
   // The kernel sets the other attribute bits; the daemon does not have them.
   result.attribute_flags_mask = kStatxFlags;
@@ -80,90 +76,28 @@ Result<StatxResult> MemFs::Statx(const RequestContext&, const StatxRequest& requ
 Result<AttributesResult> MemFs::Setattr(const RequestContext& context,
                                         const SetattrRequest& request) {
   // Truncating a file in the middle of a shared page needs a new page.
-  return RetryAfterReclaim(context, request.ino, /*bytes=*/0,
-                           [&] { return DoSetattr(context, request); });
-}
-
-Result<AttributesResult> MemFs::DoSetattr(const RequestContext& context,
-                                          const SetattrRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
-  bool resized = false;
-  if (request.size.has_value()) {
-    if (inode->is_directory()) return Errno(EISDIR);
-    if (!inode->is_regular()) return Errno(EINVAL);
-  }
-  MEMFUSE_RETURN_IF_ERROR(CheckFlags(*inode, request));
-  if (request.size.has_value()) {
-    // The only step that may fail comes first.
-    auto* const file = static_cast<RegularFile*>(inode.get());
-    FileData& data = *file->data();
-    const uint64_t bytes = DataBytes(file);
-    const ScopedBlockingCall blocking(host_.blocking_observer,
-                                      bytes > *request.size && bytes - *request.size >= kLongWork);
-    MEMFUSE_ASSIGN_OR_RETURN(const Resized size, data.Truncate(*request.size));
-    // On a file without data, truncate(2) to the current size changes no time, as on tmpfs.
-    // ftruncate(2), whose requests have a handle, always changes the times. So does open(2) with
-    // O_TRUNC: with passthrough, its SETATTR cannot be distinguished from that of truncate(2) to
-    // size 0.
-    resized = size.changed || size.had_data || request.handle.has_value() ||
-              (*request.size == 0 && truncates_by_setattr_);
-  }
-  const Timestamp now = base::Now();
-  const bool owner_changes = request.uid.has_value() || request.gid.has_value();
-  // chown(2) clears set-id bits for every caller, and the kernel requests it. In any other request,
-  // kill_suidgid means that the caller does not have CAP_FSETID.
-  if (!inode->is_directory() && (owner_changes || request.kill_suidgid)) {
-    KillGroupBitOfStrangers(context, /*unprivileged=*/!owner_changes, inode.get());
-  }
-  MutexLock lock(&inode->mu);
-  const CacheSeconds valid = inode->SyncFromBackingLocked();
-  Metadata& meta = inode->meta;
-  // A request that sets no attribute precedes a write, or is a chown(2) with -1 for both the owner
-  // and the group, which moves ctime.
-  bool changed = resized || (request.kill_suidgid && !request.size.has_value());
-  if (resized || owner_changes || request.kill_suidgid) {
-    const bool killed = inode->KillPrivilegesLocked(owner_changes || request.kill_suidgid);
-    // A truncate(2) that has no other effect changes no time, as on tmpfs.
-    changed |= killed && (resized || !request.size.has_value());
-  }
-  if (request.mode.has_value()) SetPermissions(inode.get(), *request.mode & 07777);
-  if (request.uid.has_value()) meta.uid = *request.uid;
-  if (request.gid.has_value()) meta.gid = *request.gid;
-  if (resized) meta.mtime = inode->StampLocked(now);
-  meta.atime = Apply(request.atime, meta.atime, now);
-  meta.mtime = Apply(request.mtime, meta.mtime, now);
-  changed |= owner_changes || request.mode.has_value() ||
-             request.atime.kind != TimeChange::Kind::kKeep ||
-             request.mtime.kind != TimeChange::Kind::kKeep;
-  if (changed) meta.ctime = inode->StampLocked(now);
-  if (request.ctime.has_value()) meta.ctime = *request.ctime;
-  if (changed && inode->is_regular()) {
-    const bool chosen = request.atime.kind != TimeChange::Kind::kKeep ||
-                        request.mtime.kind != TimeChange::Kind::kKeep;
-    static_cast<RegularFile*>(inode.get())->data()->SetBackingTimes(meta, chosen);
-  }
-  // A program that writes a file and then sets its times or owner (tar, cp -p) usually does not
-  // change it again. If the mode of a directory changes, the kernel drops its cached name.
-  inode->kernel_attrs_valid = valid != 0 && !(inode->is_directory() && request.mode.has_value());
-  return AttributesResult{inode->KnownAttributesLocked(), valid};
+  return space_.Retry(context, request.ino, /*bytes=*/0, [&] {
+    return ChangeAttributes(inodes_, truncates_by_setattr_, context, request);
+  });
 }
 
 // The kernel sends ACCESS only if it does not check permissions itself
 // (SessionOptions::kernel_permissions). The request contains the user and the group of the caller.
 Result<void> MemFs::Access(const RequestContext& context, const AccessRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
   MutexLock lock(&inode->mu);
-  const Metadata meta = inode->meta;
+  const Owner owner = inode->owner();
+  const uint32_t permissions = inode->meta().permissions;
   uint32_t granted;
   if (context.uid == 0) {
-    const bool executable = inode->is_directory() || (meta.permissions & 0111) != 0;
+    const bool executable = inode->is_directory() || (permissions & 0111) != 0;
     granted = R_OK | W_OK | (executable ? X_OK : 0);
-  } else if (context.uid == meta.uid) {
-    granted = meta.permissions >> 6;
-  } else if (context.gid == meta.gid) {
-    granted = meta.permissions >> 3;
+  } else if (context.uid == owner.uid) {
+    granted = permissions >> 6;
+  } else if (context.gid == owner.gid) {
+    granted = permissions >> 3;
   } else {
-    granted = meta.permissions;
+    granted = permissions;
   }
   if ((request.mask & 7 & ~granted) != 0) return Errno(EACCES);
   return {};

@@ -1,11 +1,6 @@
-// IOCTL: the commands of memfuse/ioctl.h, which limits.cc handles; and the inode flags of chattr(1)
-// and lsattr(1), FS_IOC_{GET,SET}FLAGS and FS_IOC_FS{GET,SET}XATTR.
-//
-// The kernel checks whether the caller may change flags before it sends the request (the caller
-// must be the owner, and needs CAP_LINUX_IMMUTABLE for "immutable" and "append only"). The kernel
-// enforces neither of these two flags. Each operation that changes names, attributes or extended
-// attributes, or opens a file for writing, checks the flags of the inode itself. A descriptor that
-// is already open for writing can still be used for writing, as on tmpfs.
+// IOCTL: the commands of memfuse/ioctl.h, which limits.h handles; and the inode flags of chattr(1)
+// and lsattr(1), FS_IOC_{GET,SET}FLAGS and FS_IOC_FS{GET,SET}XATTR. What the flags forbid is in
+// inode_flags.h.
 
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -14,6 +9,8 @@
 
 #include "src/base/clock.h"
 #include "src/memfs/ops/memfs.h"
+#include "src/memfs/tree/attribute_changes.h"
+#include "src/memfs/tree/inode_flags.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -66,8 +63,8 @@ Result<T> Input(const IoctlRequest& request) {
 }  // namespace
 
 Result<IoctlResult> MemFs::Ioctl(const RequestContext& context, const IoctlRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
-  if (IsLimitsIoctl(request.command)) return LimitsIoctl(context, request);
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
+  if (Limits::IsIoctl(request.command)) return limits_.Ioctl(context, request);
   // Kernels before 5.13 pass these commands on like any other command: with the pointer of the
   // caller as argument, and without checking whether the caller has permission.
   if (request.argument != 0) return Errno(ENOTTY);
@@ -96,13 +93,9 @@ Result<IoctlResult> MemFs::Ioctl(const RequestContext& context, const IoctlReque
     default:
       return Errno(ENOTTY);
   }
-  {
-    MutexLock lock(&inode->mu);
-    inode->set_flags(flags);
-    inode->ChangedLocked(base::Now());
-  }
+  AttributeChanges::SetFlags(inode.get(), flags, base::Now());
   // The answer carries no attributes.
-  InvalidateAttributes(request.ino);
+  resources_.InvalidateAttributes(request.ino);
   return result;
 }
 

@@ -1,10 +1,4 @@
-// The limits of a running file system: querying and changing them, also by ioctl(2) of
-// memfuse/ioctl.h.
-//
-// A change is made under the limits lock, one at a time. The amount by which a limit is lowered is
-// acquired from the budget, or taken from the size of the tmpfs that holds the data, as if it were
-// used. A program that writes during the change therefore finds the old limit or the new one, and
-// never more space than there is.
+#include "src/memfs/ops/limits.h"
 
 #include <linux/capability.h>
 #include <sys/ioctl.h>
@@ -14,9 +8,10 @@
 #include <utility>
 
 #include "memfuse/ioctl.h"
+#include "memfuse/memory_filesystem.h"
 #include "src/base/caller.h"
 #include "src/memfs/data/arena.h"
-#include "src/memfs/ops/memfs.h"
+#include "src/memfs/tree/directory.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -46,21 +41,38 @@ std::string Padded(const T& value, size_t size) {
 
 }  // namespace
 
-Result<void> MemFs::SetLimits(uint64_t size_limit, uint64_t inode_limit) {
+FileSystemStatistics Limits::Statistics() {
+  const Budget& budget = resources_.budget;
+  resources_.store->ReleaseUnused(/*all=*/true);
+  const uint64_t pending_bytes = reclaim_.pending_bytes();
+  const uint64_t pending_inodes = reclaim_.pending_inodes();
+  FileSystemStatistics s;
+  s.block_size = kPageSize;
+  s.blocks = budget.total() / kPageSize;
+  s.blocks_free = std::min((resources_.store->free_bytes() + pending_bytes) / kPageSize, s.blocks);
+  s.blocks_available = s.blocks_free;
+  s.inodes = budget.inode_limit();
+  s.inodes_free =
+      std::min(s.inodes - std::min(budget.inodes_used(), s.inodes) + pending_inodes, s.inodes);
+  s.name_max = kNameMax;
+  return s;
+}
+
+Result<void> Limits::Set(uint64_t size_limit, uint64_t inode_limit) {
   if (size_limit > kMaxSizeLimit || inode_limit > kMaxInodeLimit) return Errno(EINVAL);
   size_limit = (size_limit + kPageSize - 1) / kPageSize * kPageSize;
-  Result<void> set = TrySetLimits(size_limit, inode_limit);
+  Result<void> set = TrySet(size_limit, inode_limit);
   // Removed files that are not free yet may be the only obstacle.
   if (!set.ok() && set.error() == EINVAL &&
-      reclaim_.Wait(options_.administrator, host_.blocking_observer, [] { return false; })) {
-    set = TrySetLimits(size_limit, inode_limit);
+      reclaim_.Wait(administrator_, resources_.host.blocking_observer, [] { return false; })) {
+    set = TrySet(size_limit, inode_limit);
   }
   return set;
 }
 
-Result<void> MemFs::TrySetLimits(uint64_t size_limit, uint64_t inode_limit) {
+Result<void> Limits::TrySet(uint64_t size_limit, uint64_t inode_limit) {
   Budget& budget = resources_.budget;
-  MutexLock lock(&limits_mu_);
+  MutexLock lock(&mu_);
   // Steps that can fail come first: raising the inode limit, the last step, cannot fail.
   const uint64_t inodes_before = budget.inode_limit();
   const bool fewer_inodes = inode_limit != 0 && inode_limit < inodes_before;
@@ -75,24 +87,23 @@ Result<void> MemFs::TrySetLimits(uint64_t size_limit, uint64_t inode_limit) {
   return {};
 }
 
-void MemFs::SetMountOptions(std::string text) {
-  MutexLock lock(&limits_mu_);
+void Limits::SetMountOptions(std::string text) {
+  MutexLock lock(&mu_);
   mount_options_ = std::move(text);
 }
 
-bool MemFs::MayChange(const RequestContext& context) const {
-  const uint32_t administrator = options_.administrator;
+bool Limits::MayAdminister(const RequestContext& context) const {
   // The user that the kernel reports can be compared without /proc. User 0 is not an administrator
   // merely by its number, because the root user of a container may have it without any capability.
-  if (administrator != 0 && context.uid == administrator) return true;
+  if (administrator_ != 0 && context.uid == administrator_) return true;
   const auto caller = base::Caller::Find(context.pid);
   return caller.has_value() && (caller->HasCapability(CAP_SYS_ADMIN) ||
-                                (administrator != 0 && caller->uid() == administrator));
+                                (administrator_ != 0 && caller->uid() == administrator_));
 }
 
-bool MemFs::IsLimitsIoctl(uint32_t command) { return _IOC_TYPE(command) == kType; }
+bool Limits::IsIoctl(uint32_t command) { return _IOC_TYPE(command) == kType; }
 
-Result<IoctlResult> MemFs::LimitsIoctl(const RequestContext& context, const IoctlRequest& request) {
+Result<IoctlResult> Limits::Ioctl(const RequestContext& context, const IoctlRequest& request) {
   IoctlResult result;
   switch (WithoutSize(request.command)) {
     case WithoutSize(MEMFUSE_IOC_GET_LIMITS): {
@@ -107,26 +118,26 @@ Result<IoctlResult> MemFs::LimitsIoctl(const RequestContext& context, const Ioct
     case WithoutSize(MEMFUSE_IOC_SET_LIMITS): {
       memfuse_limits limits;
       if (request.input.size() < sizeof(limits)) return Errno(EINVAL);
-      if (!MayChange(context)) return Errno(EPERM);
+      if (!MayAdminister(context)) return Errno(EPERM);
       if (!AllZero(request.input.subspan(sizeof(limits)))) return Errno(E2BIG);
       std::memcpy(&limits, request.input.data(), sizeof(limits));
-      MEMFUSE_RETURN_IF_ERROR(SetLimits(limits.bytes_limit, limits.inode_limit));
+      MEMFUSE_RETURN_IF_ERROR(Set(limits.bytes_limit, limits.inode_limit));
       return result;
     }
     case WithoutSize(MEMFUSE_IOC_SET_ATIME): {
       uint32_t keep;
       if (request.input.size() < sizeof(keep)) return Errno(EINVAL);
-      if (!MayChange(context)) return Errno(EPERM);
+      if (!MayAdminister(context)) return Errno(EPERM);
       std::memcpy(&keep, request.input.data(), sizeof(keep));
       if (keep > 1) return Errno(EINVAL);
-      MutexLock lock(&limits_mu_);
+      MutexLock lock(&mu_);
       MEMFUSE_RETURN_IF_ERROR(resources_.store->KeepAccessTimes(keep == 1));
-      atime_.store(keep == 1, std::memory_order_relaxed);
+      access_times_.Keep(keep == 1);
       return result;
     }
     case WithoutSize(MEMFUSE_IOC_GET_OPTIONS): {
       if (request.output_size == 0) return Errno(EINVAL);
-      MutexLock lock(&limits_mu_);
+      MutexLock lock(&mu_);
       if (mount_options_.size() >= request.output_size) return Errno(ERANGE);
       result.output = mount_options_;
       result.output.resize(request.output_size);

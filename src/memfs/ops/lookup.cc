@@ -8,30 +8,30 @@ namespace memfuse::memfs {
 
 Result<Entry> MemFs::Lookup(const RequestContext&, const LookupRequest& request) {
   if (request.name == "." || request.name == "..") {
-    MEMFUSE_ASSIGN_OR_RETURN(InodeRef inode, FindInode(request.parent));
+    MEMFUSE_ASSIGN_OR_RETURN(InodeRef inode, inodes_.Find(request.parent));
     const bool itself = request.name == ".";
     if (!itself) {
       if (!inode->is_directory()) return Errno(ENOTDIR);
-      MEMFUSE_ASSIGN_OR_RETURN(inode, FindInode(static_cast<Directory*>(inode.get())->parent()));
+      MEMFUSE_ASSIGN_OR_RETURN(inode, inodes_.Find(static_cast<Directory*>(inode.get())->parent()));
     }
     MutexLock lock(&inode->mu);
     if (inode->dead) return Errno(ESTALE);
     // A removed inode whose FORGET is under way does not exist any more for a client that uses a
     // file handle of it.
-    if (itself && inode->meta.nlink == 0 && inode->opens == 0) return Errno(ESTALE);
-    return inode->AddLookupLocked(generation_);
+    if (itself && inode->meta().nlink == 0 && inode->opens == 0) return Errno(ESTALE);
+    return inode->AddLookupLocked(inodes_.generation());
   }
-  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(request.parent));
+  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, inodes_.FindDirectory(request.parent));
   MEMFUSE_RETURN_IF_ERROR(CheckName(request.name));
   ReaderMutexLock names(&dir->names_mu);
   const Dentry* const dentry = dir->Find(request.name);
   if (dentry == nullptr) return Errno(ENOENT);
   MutexLock lock(&dentry->inode->mu);
-  return dentry->inode->AddLookupLocked(generation_);
+  return dentry->inode->AddLookupLocked(inodes_.generation());
 }
 
 void MemFs::Forget(const ForgetRequest& request) {
-  const InodeRef inode = table_.Find(request.ino);
+  const InodeRef inode = inodes_.table()->Find(request.ino);
   if (!inode) return;
   bool dead;
   {
@@ -39,13 +39,13 @@ void MemFs::Forget(const ForgetRequest& request) {
     inode->lookups -= std::min(inode->lookups, request.count);
     dead = inode->MarkDeadIfUnusedLocked();
   }
-  if (dead) EvictInode(inode);
+  if (dead) inodes_.Evict(inode);
 }
 
 Result<std::string> MemFs::Readlink(const RequestContext&, const ReadlinkRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
   if (inode->type != S_IFLNK) return Errno(EINVAL);
-  NoteAccess(inode.get());
+  access_times_.NoteAccess(inode.get());
   return static_cast<const class Symlink*>(inode.get())->target;
 }
 

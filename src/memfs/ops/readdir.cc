@@ -8,8 +8,8 @@ namespace memfuse::memfs {
 
 Result<void> MemFs::Readdir(const RequestContext&, const ReaddirRequest& request,
                             DirectorySink* sink) {
-  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(request.ino));
-  if (request.offset == 0) NoteAccess(dir.get());
+  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, inodes_.FindDirectory(request.ino));
+  if (request.offset == 0) access_times_.NoteAccess(dir.get());
   DirectoryEntry entry;
   entry.type = S_IFDIR;
   if (request.offset < 1) {
@@ -46,7 +46,7 @@ Result<void> MemFs::Readdir(const RequestContext&, const ReaddirRequest& request
       // Receiving attributes that it already has costs the kernel more than receiving the name
       // alone.
       if (!inode->IsKnownToKernelLocked()) {
-        found = inode->AddLookupLocked(generation_);
+        found = inode->AddLookupLocked(inodes_.generation());
         entry.entry = &found;
       }
     }

@@ -3,11 +3,12 @@
 #include "src/base/clock.h"
 #include "src/memfs/ops/memfs.h"
 #include "src/memfs/tree/changes.h"
+#include "src/memfs/tree/inode_flags.h"
 
 namespace memfuse::memfs {
 
 Result<void> MemFs::Unlink(const RequestContext&, const UnlinkRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(request.parent));
+  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, inodes_.FindDirectory(request.parent));
   MEMFUSE_RETURN_IF_ERROR(CheckName(request.name));
   InodeRef inode;
   bool dead;
@@ -16,17 +17,17 @@ Result<void> MemFs::Unlink(const RequestContext&, const UnlinkRequest& request) 
     if (request.name == "." || request.name == "..") return Errno(EISDIR);
     Dentry* const dentry = dir->Find(request.name);
     if (dentry == nullptr) return Errno(ENOENT);
-    if (dir->fixed() || dentry->inode->fixed()) return Errno(EPERM);
+    MEMFUSE_RETURN_IF_ERROR(MayRemove(*dir, *dentry->inode));
     if (dentry->inode->is_directory()) return Errno(EISDIR);
     inode = InodeRef(dentry->inode);
     dead = RemoveEntry(dir.get(), dentry, base::Now());
   }
-  if (dead) EvictInode(inode);
+  if (dead) inodes_.Evict(inode);
   return {};
 }
 
 Result<void> MemFs::Rmdir(const RequestContext&, const RmdirRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, FindDirectory(request.parent));
+  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, inodes_.FindDirectory(request.parent));
   MEMFUSE_RETURN_IF_ERROR(CheckName(request.name));
   if (request.name == ".") return Errno(EINVAL);
   if (request.name == "..") return Errno(ENOTEMPTY);
@@ -36,7 +37,7 @@ Result<void> MemFs::Rmdir(const RequestContext&, const RmdirRequest& request) {
     MutexLock names(&dir->names_mu);
     Dentry* const dentry = dir->Find(request.name);
     if (dentry == nullptr) return Errno(ENOENT);
-    if (dir->fixed() || dentry->inode->fixed()) return Errno(EPERM);
+    MEMFUSE_RETURN_IF_ERROR(MayRemove(*dir, *dentry->inode));
     if (!dentry->inode->is_directory()) return Errno(ENOTDIR);
     victim = DirectoryRef(static_cast<Directory*>(dentry->inode));
     MutexLock victim_names(&victim->names_mu);
@@ -44,7 +45,7 @@ Result<void> MemFs::Rmdir(const RequestContext&, const RmdirRequest& request) {
     victim->removed = true;
     dead = RemoveEntry(dir.get(), dentry, base::Now());
   }
-  if (dead) EvictInode(InodeRef(victim.get()));
+  if (dead) inodes_.Evict(InodeRef(victim.get()));
   return {};
 }
 

@@ -19,10 +19,11 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "src/base/clock.h"
 #include "src/memfs/ops/memfs.h"
+#include "src/memfs/ops/new_inode.h"
 #include "src/memfs/tree/changes.h"
+#include "src/memfs/tree/inode_flags.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -46,62 +47,31 @@ Result<void> CheckNames(std::string_view a, std::string_view b) {
   return {};
 }
 
-}  // namespace
-
-InodeNumber MemFs::ChildTowards(const Directory& ancestor, const Directory& directory) const {
+// Returns the child of `ancestor` on the path to `directory`, or kNoInode if there is no such path.
+InodeNumber ChildTowards(const Inodes& inodes, const Directory& ancestor,
+                         const Directory& directory)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(inodes.rename_mu) {
   InodeNumber below = directory.ino;
   InodeNumber above = directory.parent();
   while (below != kRootInode) {
     if (above == ancestor.ino) return below;
     // A parent that does not exist any more belongs to a directory that was removed, which has no
     // path to the root.
-    const InodeRef next = table_.Find(above);
-    if (!next || !next->is_directory()) break;
+    const Result<DirectoryRef> next = inodes.FindDirectory(above);
+    if (!next.ok()) break;
     below = above;
-    above = static_cast<const Directory*>(next.get())->parent();
+    above = (*next)->parent();
   }
   return kNoInode;
 }
 
-Result<void> MemFs::Rename(const RequestContext& context, const RenameRequest& request) {
-  return RetryAfterReclaim(context, request.parent, /*bytes=*/0,
-                           [&] { return MoveName(context, request); });
-}
-
-Result<void> MemFs::MoveName(const RequestContext& context, const RenameRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef from_ref, FindInode(request.parent));
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef to_ref, FindInode(request.new_parent));
-  MEMFUSE_RETURN_IF_ERROR(CheckFlags(request.flags));
-  if (!from_ref->is_directory() || !to_ref->is_directory()) return Errno(ENOTDIR);
-  MEMFUSE_RETURN_IF_ERROR(CheckNames(request.name, request.new_name));
-  auto* const from = static_cast<Directory*>(from_ref.get());
-  auto* const to = static_cast<Directory*>(to_ref.get());
-
-  InodeRef dead;
-  Result<void> result;
-  if (from == to) {
-    MutexLock names(&from->names_mu);
-    to->names_mu.AssertHeld();
-    result = RenameLocked(context, request, from, to, /*away=*/kNoInode, /*back=*/kNoInode, &dead);
-  } else {
-    MutexLock rename(&rename_mu_);
-    const InodeNumber away = ChildTowards(*from, *to);
-    const InodeNumber back = ChildTowards(*to, *from);
-    const bool from_first =
-        away != kNoInode || (back == kNoInode && ToInt(from->ino) < ToInt(to->ino));
-    MutexLock first(from_first ? &from->names_mu : &to->names_mu);
-    MutexLock second(from_first ? &to->names_mu : &from->names_mu);
-    from->names_mu.AssertHeld();
-    to->names_mu.AssertHeld();
-    result = RenameLocked(context, request, from, to, away, back, &dead);
-  }
-  if (dead) EvictInode(dead);
-  return result;
-}
-
-Result<void> MemFs::RenameLocked(const RequestContext& context, const RenameRequest& request,
-                                 Directory* from, Directory* to, InodeNumber away, InodeNumber back,
-                                 InodeRef* dead) {
+// Renames, under the locks of both directories. `away` is the child of `from` on the path down to
+// `to`; `back` is the child of `to` on the path down to `from`. The caller evicts `dead` after it
+// has released the locks.
+Result<void> RenameLocked(Inodes* inodes, const RequestContext& context,
+                          const RenameRequest& request, Directory* from, Directory* to,
+                          InodeNumber away, InodeNumber back, InodeRef* dead)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(from->names_mu, to->names_mu) {
   if (from->removed || to->removed) return Errno(ENOENT);
   MoveSpec move{from->Find(request.name), to->Find(request.new_name)};
   const bool exchange = (request.flags & RENAME_EXCHANGE) != 0;
@@ -113,8 +83,8 @@ Result<void> MemFs::RenameLocked(const RequestContext& context, const RenameRequ
   if (source->ino == away) return Errno(EINVAL);
   if (target != nullptr && target->ino == back) return Errno(exchange ? EINVAL : ENOTEMPTY);
   if (source == target) return {};
-  if (from->fixed() || source->fixed()) return Errno(EPERM);
-  if (target == nullptr ? to->immutable() : to->fixed() || target->fixed()) return Errno(EPERM);
+  MEMFUSE_RETURN_IF_ERROR(MayRemove(*from, *source));
+  MEMFUSE_RETURN_IF_ERROR(target == nullptr ? MayCreate(*to) : MayRemove(*to, *target));
 
   if (exchange) {
     ExchangeEntries(from, move.source, to, move.target, base::Now());
@@ -132,30 +102,25 @@ Result<void> MemFs::RenameLocked(const RequestContext& context, const RenameRequ
   }
 
   const Timestamp now = base::Now();
-  InodeRef whiteout;
-  InodeReservation slot;
+  NewInode whiteout(inodes);
   if ((request.flags & RENAME_WHITEOUT) != 0) {
     NewNode node;
     node.mode = S_IFCHR;  // device 0:0 without any permission, as overlayfs expects
-    MEMFUSE_ASSIGN_OR_RETURN(whiteout, NewInode(context, *from, node, now));
-    if (!slot.Reserve(&resources_.budget)) return Errno(ENOSPC);
-    table_.Insert(whiteout);
+    MEMFUSE_RETURN_IF_ERROR(whiteout.Make(context, *from, node, now));
+    whiteout.Insert();
     move.whiteout = whiteout.get();
   }
-  // A failure removes the whiteout from the table.
-  absl::Cleanup leave_table = [&] {
-    if (whiteout) table_.Erase(whiteout->ino);
-  };
 
   if (target == nullptr) {
     Reservation space;
-    if (!space.Reserve(&resources_.budget, Dentry::Cost(request.new_name))) return Errno(ENOSPC);
+    if (!space.Reserve(inodes->BudgetOf(*to), Dentry::Cost(request.new_name))) {
+      return Errno(ENOSPC);
+    }
     DentryHolder fresh(Dentry::New(request.new_name, source));
     move.fresh = fresh.get();
     (void)MoveEntry(from, to, move, now);  // no inode is replaced, so none becomes dead
     (void)fresh.release();
-    std::move(leave_table).Cancel();
-    slot.Keep();
+    whiteout.Commit();
     space.Keep();
     return {};
   }
@@ -170,10 +135,49 @@ Result<void> MemFs::RenameLocked(const RequestContext& context, const RenameRequ
   } else {
     died = MoveEntry(from, to, move, now);
   }
-  std::move(leave_table).Cancel();
-  slot.Keep();
+  whiteout.Commit();
   if (died) *dead = std::move(replaced);
   return {};
+}
+
+// RENAME, without waiting for space.
+Result<void> MoveName(Inodes* inodes, const RequestContext& context, const RenameRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef from_ref, inodes->Find(request.parent));
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef to_ref, inodes->Find(request.new_parent));
+  MEMFUSE_RETURN_IF_ERROR(CheckFlags(request.flags));
+  if (!from_ref->is_directory() || !to_ref->is_directory()) return Errno(ENOTDIR);
+  MEMFUSE_RETURN_IF_ERROR(CheckNames(request.name, request.new_name));
+  auto* const from = static_cast<Directory*>(from_ref.get());
+  auto* const to = static_cast<Directory*>(to_ref.get());
+
+  InodeRef dead;
+  Result<void> result;
+  if (from == to) {
+    MutexLock names(&from->names_mu);
+    to->names_mu.AssertHeld();
+    result = RenameLocked(inodes, context, request, from, to, /*away=*/kNoInode, /*back=*/kNoInode,
+                          &dead);
+  } else {
+    MutexLock rename(&inodes->rename_mu);
+    const InodeNumber away = ChildTowards(*inodes, *from, *to);
+    const InodeNumber back = ChildTowards(*inodes, *to, *from);
+    const bool from_first =
+        away != kNoInode || (back == kNoInode && ToInt(from->ino) < ToInt(to->ino));
+    MutexLock first(from_first ? &from->names_mu : &to->names_mu);
+    MutexLock second(from_first ? &to->names_mu : &from->names_mu);
+    from->names_mu.AssertHeld();
+    to->names_mu.AssertHeld();
+    result = RenameLocked(inodes, context, request, from, to, away, back, &dead);
+  }
+  if (dead) inodes->Evict(dead);
+  return result;
+}
+
+}  // namespace
+
+Result<void> MemFs::Rename(const RequestContext& context, const RenameRequest& request) {
+  return space_.Retry(context, request.parent, /*bytes=*/0,
+                      [&] { return MoveName(&inodes_, context, request); });
 }
 
 }  // namespace memfuse::memfs

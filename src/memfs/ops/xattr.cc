@@ -5,8 +5,10 @@
 
 #include "src/base/caller.h"
 #include "src/base/clock.h"
+#include "src/memfs/ops/data_change.h"
 #include "src/memfs/ops/memfs.h"
-#include "src/memfs/tree/acl.h"
+#include "src/memfs/tree/attribute_changes.h"
+#include "src/memfs/tree/inode_flags.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -14,11 +16,9 @@ namespace {
 constexpr size_t kXattrNameMax = 255;
 constexpr size_t kXattrSizeMax = 65536;
 
-bool IsAcl(std::string_view name) { return name == kAccessAclName || name == kDefaultAclName; }
-
 // Returns EOPNOTSUPP, EINVAL or ERANGE.
 Result<void> CheckXattrName(const Inode& inode, std::string_view name) {
-  if (IsAcl(name)) {
+  if (IsAclName(name)) {
     return inode.type == S_IFLNK ? Result<void>(Errno(EOPNOTSUPP)) : Result<void>();
   }
   for (const std::string_view prefix : {"user.", "trusted.", "security."}) {
@@ -33,29 +33,23 @@ Result<void> CheckXattrName(const Inode& inode, std::string_view name) {
   return Errno(EOPNOTSUPP);
 }
 
-// acl(5): an access ACL changes the mode, and an access ACL that expresses no more than the mode is
-// not stored.
-Result<void> SetAcl(Inode* inode, const SetxattrRequest& request)
-    ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu) {
-  const bool access = request.name == kAccessAclName;
-  // An empty value removes the list.
-  if (request.value.empty()) {
-    inode->RemoveXattrLocked(request.name);
-    return {};
-  }
-  if (!access && !inode->is_directory()) return Errno(EACCES);
-  MEMFUSE_ASSIGN_OR_RETURN(
-      const Acl acl, Acl::Parse(std::string_view(request.value.data(), request.value.size())));
-  if (access && acl.EquivalentToMode()) {
-    inode->RemoveXattrLocked(request.name);
-  } else {
-    MEMFUSE_RETURN_IF_ERROR(inode->SetXattrLocked(request.name, request.value, 0));
-  }
-  if (access) {
-    inode->meta.permissions = (inode->meta.permissions & 07000) | acl.Mode();
-    if (request.kill_sgid) inode->meta.permissions &= ~uint32_t{S_ISGID};
-  }
-  return {};
+// Whether the caller may see the names of trusted.* attributes. This requires CAP_SYS_ADMIN, as on
+// tmpfs.
+bool MaySeeTrusted(const RequestContext& context) {
+  const auto caller = base::Caller::Find(context.pid);
+  // An older kernel reports the user. Otherwise the names stay hidden: programs such as cp -a fail
+  // on a name that is listed if the caller may not read its value.
+  if (!caller.has_value()) return context.uid == 0;
+  return caller->HasCapability(CAP_SYS_ADMIN) && base::InInitialUserNamespace();
+}
+
+// SETXATTR.
+Result<void> SetXattr(const Inodes& inodes, const SetxattrRequest& request) {
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes.Find(request.ino));
+  MEMFUSE_RETURN_IF_ERROR(CheckXattrName(*inode, request.name));
+  MEMFUSE_RETURN_IF_ERROR(MayChangeXattrs(*inode));
+  if (request.value.size() > kXattrSizeMax) return Errno(E2BIG);
+  return AttributeChanges::SetXattr(inode.get(), request, base::Now());
 }
 
 }  // namespace
@@ -64,80 +58,49 @@ Result<void> SetAcl(Inode* inode, const SetxattrRequest& request)
 // then does not send the request again, and returns EOPNOTSUPP by itself.
 
 Result<void> MemFs::Setxattr(const RequestContext& context, const SetxattrRequest& request) {
-  if (!xattr_) return Errno(ENOSYS);
-  return RetryAfterReclaim(context, request.ino, request.value.size(),
-                           [&] { return DoSetxattr(request); });
-}
-
-Result<void> MemFs::DoSetxattr(const SetxattrRequest& request) {
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
-  MEMFUSE_RETURN_IF_ERROR(CheckXattrName(*inode, request.name));
-  if (inode->fixed()) return Errno(EPERM);
-  if (request.value.size() > kXattrSizeMax) return Errno(E2BIG);
-  const Timestamp now = base::Now();
-  MutexLock lock(&inode->mu);
-  if (IsAcl(request.name)) {
-    MEMFUSE_RETURN_IF_ERROR(SetAcl(inode.get(), request));
-  } else {
-    MEMFUSE_RETURN_IF_ERROR(inode->SetXattrLocked(request.name, request.value, request.flags));
-  }
-  inode->ChangedLocked(now);
-  return {};
+  if (!options_.xattr) return Errno(ENOSYS);
+  return space_.Retry(context, request.ino, request.value.size(),
+                      [&] { return SetXattr(inodes_, request); });
 }
 
 Result<std::string> MemFs::Getxattr(const RequestContext&, const GetxattrRequest& request) {
-  if (!xattr_) return Errno(ENOSYS);
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  if (!options_.xattr) return Errno(ENOSYS);
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
   MEMFUSE_RETURN_IF_ERROR(CheckXattrName(*inode, request.name));
   MutexLock lock(&inode->mu);
   const std::string* const value =
-      inode->xattrs == nullptr ? nullptr : inode->xattrs->Find(request.name);
+      inode->xattrs() == nullptr ? nullptr : inode->xattrs()->Find(request.name);
   if (value == nullptr) return Errno(ENODATA);
   return *value;
 }
 
 Result<std::string> MemFs::Listxattr(const RequestContext& context,
                                      const ListxattrRequest& request) {
-  if (!xattr_) return Errno(ENOSYS);
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  if (!options_.xattr) return Errno(ENOSYS);
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
   {
     MutexLock lock(&inode->mu);
-    if (inode->xattrs == nullptr) return std::string();
+    if (inode->xattrs() == nullptr) return std::string();
     // The caller matters only if there are names to hide.
-    if (!inode->xattrs->HasTrusted()) return inode->xattrs->List(/*with_trusted=*/true);
+    if (!inode->xattrs()->HasTrusted()) return inode->xattrs()->List(/*with_trusted=*/true);
   }
   const bool with_trusted = MaySeeTrusted(context);
   MutexLock lock(&inode->mu);
-  if (inode->xattrs == nullptr) return std::string();
-  return inode->xattrs->List(with_trusted);
-}
-
-bool MemFs::MaySeeTrusted(const RequestContext& context) {
-  const auto caller = base::Caller::Find(context.pid);
-  // An older kernel reports the user. Otherwise the names stay hidden: programs such as cp -a fail
-  // on a name that is listed if the caller may not read its value.
-  if (!caller.has_value()) return context.uid == 0;
-  return caller->HasCapability(CAP_SYS_ADMIN) && base::InInitialUserNamespace();
+  if (inode->xattrs() == nullptr) return std::string();
+  return inode->xattrs()->List(with_trusted);
 }
 
 Result<void> MemFs::Removexattr(const RequestContext& context, const RemovexattrRequest& request) {
-  if (!xattr_) return Errno(ENOSYS);
-  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, FindInode(request.ino));
+  if (!options_.xattr) return Errno(ENOSYS);
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
   MEMFUSE_RETURN_IF_ERROR(CheckXattrName(*inode, request.name));
-  if (inode->fixed()) return Errno(EPERM);
+  MEMFUSE_RETURN_IF_ERROR(MayChangeXattrs(*inode));
   // Setting and removing an access ACL both remove S_ISGID if the caller is not in the group of the
   // file. The kernel reports this for setting (SetxattrRequest::kill_sgid), but not for removing.
   if (request.name == kAccessAclName) {
-    KillGroupBitOfStrangers(context, /*unprivileged=*/false, inode.get());
+    DropSetGid(context, /*unprivileged=*/false, inode.get());
   }
-  const Timestamp now = base::Now();
-  MutexLock lock(&inode->mu);
-  const bool present = inode->xattrs != nullptr && inode->xattrs->Find(request.name) != nullptr;
-  // Removing an ACL that does not exist succeeds, as on tmpfs.
-  if (!present && !IsAcl(request.name)) return Errno(ENODATA);
-  inode->RemoveXattrLocked(request.name);
-  inode->ChangedLocked(now);
-  return {};
+  return AttributeChanges::RemoveXattr(inode.get(), request.name, base::Now());
 }
 
 }  // namespace memfuse::memfs

@@ -66,12 +66,7 @@ bool Reclaim::Next(Entry* entry) {
 bool Reclaim::FreeInBackground(const base::RefPtr<Inode>& inode) {
   if (!inode->is_regular() || !thread_.joinable()) return false;
   auto* const file = static_cast<RegularFile*>(inode.get());
-  uint64_t bytes;
-  {
-    MutexLock lock(&file->mu);
-    (void)file->SyncFromBackingLocked();
-    bytes = file->blocks() * kSectorBytes;
-  }
+  const uint64_t bytes = file->DataBytes();
   if (bytes < kLargeFile) return false;
   // The bytes are counted before the file is in the queue, so that the file is never finished
   // before it is counted.

@@ -5,6 +5,10 @@
 // the kernel counts it against the size of the private tmpfs (passthrough_store.h). A caller
 // reserves bytes first, then stores data, and then releases the bytes that it did not use. The
 // stored amount therefore never exceeds the limit, not even temporarily.
+//
+// Owners. An inode and its extended attributes are charged to the owner of the inode, and a name to
+// the owner of its directory: see Budget::ForOwner. File data is charged to the file system's
+// budget without an owner.
 
 #ifndef MEMFUSE_SRC_MEMFS_SPACE_BUDGET_H_
 #define MEMFUSE_SRC_MEMFS_SPACE_BUDGET_H_
@@ -16,6 +20,12 @@
 #include "src/memfs/space/sharded_counter.h"
 
 namespace memfuse::memfs {
+
+// The user and the group that own an inode.
+struct Owner {
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+};
 
 // The object that a budget asks for more bytes when its limit is reached: the store that raises the
 // budget's limit.
@@ -36,6 +46,11 @@ class Budget {
       : total_(byte_limit), bytes_(byte_limit, 128 << 10), inodes_(inode_limit, 128) {}
   Budget(const Budget&) = delete;
   Budget& operator=(const Budget&) = delete;
+
+  // Returns the budget to which everything of this owner is charged. The limits are those of the
+  // file system, for all owners together, so the result is this budget for every owner, and a
+  // change of the owner moves no charge.
+  Budget* ForOwner(Owner /*owner*/) { return this; }
 
   // Reserves all of `bytes` and returns true, or reserves nothing and returns false.
   [[nodiscard]] bool ReserveBytes(uint64_t bytes) {

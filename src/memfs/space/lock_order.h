@@ -1,7 +1,7 @@
 // The locks of memfs, and the order in which they are taken.
 //
-//   limits                 MemFs::limits_mu_       one per file system; changes of its limits
-//   rename lock            MemFs::rename_mu_       one per file system; renames between two parents
+//   limits                 Limits::mu_             one per file system; changes of its limits
+//   rename lock            Inodes::rename_mu       one per file system; renames between two parents
 //   `- directory           Directory::names_mu     reader/writer; the names in one directory
 //      `- file data        FileData's lock         reader/writer; the bytes of one file
 //         `- attributes    Inode::mu               short; mode, owner, times, counts, xattrs

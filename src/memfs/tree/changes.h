@@ -2,14 +2,17 @@
 // them.
 //
 // No other code in memfs inserts or removes directory entries or changes nlink, so code that has to
-// follow changes (images, eviction, replacing a running server) can find them all here. There are
-// two exceptions: MemFs::Make sets the link count of the root directory, and Directory::Clear drops
-// all entries of a directory that is destroyed.
+// follow changes (images, eviction, replacing a running server) can find them all here. There is
+// one exception: Directory::Clear drops all entries of a directory that is destroyed. Changes of
+// other attributes are in attribute_changes.h.
 //
 // All functions have these preconditions: the caller holds the locks of the directories exclusively
 // and holds no attribute lock; it has checked the entries and inodes; and it has done everything
 // that may fail (memory, budget) before. The functions do not fail, except that AddEntry and
 // MoveEntry may throw std::bad_alloc before they have changed anything.
+//
+// Times: ctime of each inode whose names change moves to `now`; so do mtime and ctime of each
+// directory whose entries change.
 
 #ifndef MEMFUSE_SRC_MEMFS_TREE_CHANGES_H_
 #define MEMFUSE_SRC_MEMFS_TREE_CHANGES_H_
@@ -17,6 +20,10 @@
 #include "src/memfs/tree/directory.h"
 
 namespace memfuse::memfs {
+
+// Gives the root directory its two links, which it has without a name. Only the calling thread
+// knows `root`.
+void AddRoot(Directory* root, Timestamp now);
 
 // Adds the name `dentry` for dentry->inode to `dir`. The link count of the inode grows by 1, or by
 // 2 for a new directory. The link count of `dir` grows by 1 if the inode is a directory.

@@ -37,6 +37,9 @@ class DataStore {
   // Whether files accept the data of a write by Payload::MoveTo, so the transport may use
   // splice(2).
   virtual bool accepts_splice() const { return false; }
+  // Whether the kernel writes to files without a request. It then also counts their data, which the
+  // budget does not.
+  virtual bool kernel_writes() const { return false; }
 
   // Bytes that the data of files takes now, in whole pages.
   virtual uint64_t data_bytes() const = 0;

@@ -35,7 +35,7 @@ void Directory::Erase(Dentry* dentry) {
   by_name_.Erase(by_name_.find(dentry));
   by_cookie_.erase(by_cookie_.find(dentry));
   entry_count_.store(by_name_.size(), std::memory_order_relaxed);
-  resources_->budget.ReleaseBytes(Dentry::Cost(dentry->name()));
+  resources_->budget.ForOwner(owner())->ReleaseBytes(Dentry::Cost(dentry->name()));
   Dentry::Delete(dentry);
 }
 
@@ -55,7 +55,7 @@ void Directory::Clear() {
     by_name_.Clear();
     by_cookie_.clear();
   }
-  resources_->budget.ReleaseBytes(cost);
+  resources_->budget.ForOwner(owner())->ReleaseBytes(cost);
 }
 
 Directory::~Directory() { Clear(); }

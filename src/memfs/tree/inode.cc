@@ -15,16 +15,16 @@ constexpr uint64_t kSectorBytes = 512;
 }  // namespace
 
 Inode::~Inode() {
-  resources_->budget.ReleaseBytes(cost_);
+  resources_->budget.ForOwner(owner())->ReleaseBytes(cost_);
   // The members of the derived class were destroyed before, so the space that they used is free.
   if (removal) resources_->removed.Remove(removal);
 }
 
 void Inode::NoteRemovedLocked() {
-  if (removal || dead || meta.nlink != 0 || opens != 0) return;
+  if (removal || dead || meta_.nlink != 0 || opens != 0) return;
   // A file that is still mapped is in use, and the kernel keeps it for that time.
   if (SyncFromBackingLocked() == 0) return;
-  removal = resources_->removed.Add(meta.uid, cost_ + blocks() * kSectorBytes);
+  removal = resources_->removed.Add(owner().uid, cost_ + blocks() * kSectorBytes);
 }
 
 void Inode::EndRemovedLocked() {
@@ -37,8 +37,8 @@ void Inode::EndRemoved() {
 }
 
 void Inode::ChangedLocked(Timestamp now) {
-  meta.ctime = StampLocked(now);
-  kernel_attrs_valid = false;
+  meta_.ctime = StampLocked(now);
+  kernel_attrs_valid_ = false;
 }
 
 Attributes Inode::KnownAttributesLocked() const {
@@ -46,14 +46,14 @@ Attributes Inode::KnownAttributesLocked() const {
   a.ino = ino;
   a.size = size();
   a.blocks = blocks();
-  a.atime = meta.atime;
-  a.mtime = meta.mtime;
-  a.ctime = meta.ctime;
+  a.atime = meta_.atime;
+  a.mtime = meta_.mtime;
+  a.ctime = meta_.ctime;
   a.btime = btime;
-  a.mode = type | meta.permissions;
-  a.nlink = meta.nlink;
-  a.uid = meta.uid;
-  a.gid = meta.gid;
+  a.mode = type | meta_.permissions;
+  a.nlink = meta_.nlink;
+  a.uid = owner().uid;
+  a.gid = owner().gid;
   a.rdev = rdev();
   a.blksize = kBlockSize;
   return a;
@@ -73,12 +73,13 @@ Entry Inode::AddFirstLookupLocked(uint64_t generation) {
   entry.generation = generation;
   entry.attributes = KnownAttributesLocked();
   entry.attributes_valid = FirstValidity();
-  kernel_attrs_valid = opens == 0;
+  kernel_attrs_valid_ = opens == 0;
   return entry;
 }
 
 void Inode::AddOpenLocked(uint32_t flags) {
   ++opens;
+  kernel_attrs_valid_ = false;
   if ((flags & O_ACCMODE) != O_RDONLY) ++write_opens;
 }
 
@@ -88,51 +89,29 @@ void Inode::RemoveOpenLocked(uint32_t flags) {
 }
 
 bool Inode::MarkDeadIfUnusedLocked() {
-  if (dead || meta.nlink != 0 || lookups != 0 || opens != 0) return false;
+  if (dead || meta_.nlink != 0 || lookups != 0 || opens != 0) return false;
   dead = true;
   return true;
 }
 
-Result<void> Inode::SetXattrLocked(std::string_view name, absl::Span<const char> value,
-                                   uint32_t flags) {
-  if (xattrs != nullptr) return xattrs->Set(name, value, flags);
-  auto made = std::make_unique<Xattrs>(&resources_->budget);
-  MEMFUSE_RETURN_IF_ERROR(made->Set(name, value, flags));
-  xattrs = std::move(made);
-  return {};
-}
-
-void Inode::RemoveXattrLocked(std::string_view name) {
-  if (xattrs == nullptr) return;
-  xattrs->Remove(name);
-  if (xattrs->empty()) xattrs.reset();
-}
-
-bool Inode::KillPrivilegesLocked(bool kill_suidgid) {
-  if (is_directory()) return false;
-  // An empty value grants nothing and is kept, as on tmpfs.
-  const std::string* const capability = xattrs == nullptr ? nullptr : xattrs->Find(kCapabilityName);
-  if (capability != nullptr && !capability->empty()) RemoveXattrLocked(kCapabilityName);
-  if (!kill_suidgid) return false;
-  uint32_t kill = S_ISUID;
-  if ((meta.permissions & S_IXGRP) != 0) kill |= S_ISGID;
-  if ((meta.permissions & kill) == 0) return false;
-  meta.permissions &= ~kill;
-  return true;
+void Inode::TakeBackingTimesLocked(const Times& times) {
+  // The store does not know the flag of chattr(1) +A.
+  if ((flags() & FS_NOATIME_FL) == 0) meta_.atime = times.atime;
+  meta_.mtime = times.mtime;
+  meta_.ctime = times.ctime;
 }
 
 CacheSeconds RegularFile::SyncFromBackingLocked() {
-  Times times = meta;
+  Times times = meta();
   const CacheSeconds valid = data()->SyncFromBackingFile(&times);
-  TakeTimesLocked(times);
+  TakeBackingTimesLocked(times);
   return valid;
 }
 
-void RegularFile::TakeTimesLocked(const Times& times) {
-  // The store does not know the flag of chattr(1) +A.
-  if ((flags() & FS_NOATIME_FL) == 0) meta.atime = times.atime;
-  meta.mtime = times.mtime;
-  meta.ctime = times.ctime;
+uint64_t RegularFile::DataBytes() {
+  MutexLock lock(&mu);
+  (void)SyncFromBackingLocked();
+  return blocks() * kSectorBytes;
 }
 
 }  // namespace memfuse::memfs

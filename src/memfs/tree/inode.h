@@ -5,6 +5,9 @@
 // dead under its lock and is removed from the table. A dead inode never becomes live again. Code
 // that uses an inode holds a reference to it for that time, or holds a lock that keeps a name of
 // the inode in place.
+//
+// Attributes. Mode, owner, link count, times, flags and extended attributes are private. They are
+// changed by the functions of attribute_changes.h and changes.h only.
 
 #ifndef MEMFUSE_SRC_MEMFS_TREE_INODE_H_
 #define MEMFUSE_SRC_MEMFS_TREE_INODE_H_
@@ -18,6 +21,7 @@
 #include <string>
 #include <utility>
 
+#include "memfuse/host.h"
 #include "memfuse/filesystem.h"
 #include "src/base/ref_ptr.h"
 #include "src/memfs/space/budget.h"
@@ -36,29 +40,24 @@ struct Resources {
   Budget budget;
   RemovedInodes removed;             // has its own synchronisation
   std::unique_ptr<DataStore> store;  // constant from the first request on
+  Host host;                         // constant while requests are served
+
+  // Makes the kernel drop the attributes that it has cached of an inode. It may be called with
+  // locks held.
+  void InvalidateAttributes(InodeNumber ino) const {
+    if (host.notifier != nullptr) (void)host.notifier->InvalidateAttributes(ino);
+  }
 };
 
-// Mode, owner, link count and times of an inode, which are changed together.
+// Mode, link count and times of an inode, which are changed together.
 struct Metadata : PackedTimes {
   Metadata() = default;
-  Metadata(Timestamp now, uint32_t mode, uint32_t owner, uint32_t group, uint32_t links)
-      : PackedTimes(Times{now, now, now}),
-        permissions(mode),
-        uid(owner),
-        gid(group),
-        nlink(links) {}
+  Metadata(Timestamp now, uint32_t mode, uint32_t links)
+      : PackedTimes(Times{now, now, now}), permissions(mode), nlink(links) {}
 
   uint32_t permissions = 0;  // 07777
-  uint32_t uid = 0;
-  uint32_t gid = 0;
   uint32_t nlink = 0;
 };
-
-// The FS_*_FL flags that can be set, and those of them that a new inode inherits from its
-// directory; both as on tmpfs.
-inline constexpr uint32_t kSettableFlags =
-    FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL;
-inline constexpr uint32_t kInheritedFlags = FS_NODUMP_FL | FS_NOATIME_FL;
 
 class Inode : public base::RefCounted {
  public:
@@ -73,20 +72,17 @@ class Inode : public base::RefCounted {
         btime(born),
         resources_(resources) {}
 
+  // May be called without the lock. It changes under the lock.
+  Owner owner() const { return owner_.load(std::memory_order_relaxed); }
+  const Metadata& meta() const ABSL_SHARED_LOCKS_REQUIRED(mu) { return meta_; }
+  // Returns null if the inode has no extended attributes.
+  const Xattrs* xattrs() const ABSL_SHARED_LOCKS_REQUIRED(mu) { return xattrs_.get(); }
+
   // Updates size, blocks and times with what happened without a request, and returns how long they
   // stay valid. It is called before any of them is read or changed.
   virtual CacheSeconds SyncFromBackingLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
     return kCacheForever;
   }
-
-  // Returns the time stamp for a change at `now` (base::Now). Two threads may call this in a
-  // different order than they got their times, and the kernel may have written since. In these
-  // cases the result is the inode's ctime, which programs cannot set.
-  Timestamp StampLocked(Timestamp now) const ABSL_SHARED_LOCKS_REQUIRED(mu) {
-    return IsShortlyBefore(now, meta.ctime) ? Timestamp(meta.ctime) : now;
-  }
-  // Records that the inode changed at `now`: moves ctime.
-  void ChangedLocked(Timestamp now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
   // How long the attributes of a new inode stay valid, judged without a look.
   virtual CacheSeconds FirstValidity() const { return kCacheForever; }
@@ -98,20 +94,15 @@ class Inode : public base::RefCounted {
   bool is_directory() const { return type == S_IFDIR; }
   bool is_regular() const { return type == S_IFREG; }
 
-  // The flags of chattr(1).
+  // The flags of chattr(1): FS_*_FL.
   uint32_t flags() const { return flags_.load(std::memory_order_relaxed); }
-  void set_flags(uint32_t flags) { flags_.store(flags, std::memory_order_relaxed); }
-  bool immutable() const { return (flags() & FS_IMMUTABLE_FL) != 0; }
-  bool append_only() const { return (flags() & FS_APPEND_FL) != 0; }
-  // Either flag forbids changing attributes, adding links and removing names.
-  bool fixed() const { return (flags() & (FS_IMMUTABLE_FL | FS_APPEND_FL)) != 0; }
 
   // The attributes that are sent to the kernel: AttributesLocked updates them first,
   // KnownAttributesLocked does not.
   AttributesResult AttributesLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
     const CacheSeconds valid = SyncFromBackingLocked();
     // The kernel changes the attributes through an open file.
-    kernel_attrs_valid = valid != 0 && opens == 0;
+    kernel_attrs_valid_ = valid != 0 && opens == 0;
     return {KnownAttributesLocked(), valid};
   }
   Attributes KnownAttributesLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu);
@@ -119,7 +110,7 @@ class Inode : public base::RefCounted {
   // to omit attributes. If the result is wrongly true, the kernel sends a request for them.
   bool IsKnownToKernelLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu) {
     // If the inode has several names, the kernel may know it by another name only.
-    return kernel_attrs_valid && lookups != 0 && (meta.nlink == 1 || is_directory());
+    return kernel_attrs_valid_ && lookups != 0 && (meta_.nlink == 1 || is_directory());
   }
   // AttributesLocked in the form of a reply to LOOKUP and similar requests. Counts the lookup.
   Entry AddLookupLocked(uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
@@ -128,6 +119,7 @@ class Inode : public base::RefCounted {
   Entry AddFirstLookupLocked(uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
   // Called for each successful open(2) and for its RELEASE. A RELEASE without an open is ignored.
+  // The kernel may change an open file, so the attributes that it has are not valid any more.
   void AddOpenLocked(uint32_t flags) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void RemoveOpenLocked(uint32_t flags) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
@@ -144,16 +136,6 @@ class Inode : public base::RefCounted {
   void EndRemovedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void EndRemoved() ABSL_LOCKS_EXCLUDED(mu);
 
-  // As Xattrs::Set.
-  Result<void> SetXattrLocked(std::string_view name, absl::Span<const char> value, uint32_t flags)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  void RemoveXattrLocked(std::string_view name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-
-  // Called when the data or the owner changed. Removes file capabilities, and set-id bits if
-  // `kill_suidgid` is set. S_ISGID is removed only if the group may execute the file; otherwise the
-  // bit meant mandatory locking. Returns whether set-id bits were removed.
-  bool KillPrivilegesLocked(bool kill_suidgid) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-
   // The members are sorted by size, with small ones where others leave gaps, because there may be
   // millions of inodes.
   const uint16_t type;  // adjacent to the reference count
@@ -164,29 +146,46 @@ class Inode : public base::RefCounted {
  public:
   const InodeNumber ino;
   mutable AttributeMutex mu;
-  Metadata meta ABSL_GUARDED_BY(mu);
-  const PackedTime btime;
   uint64_t lookups ABSL_GUARDED_BY(mu) = 0;
-  RemovedInodes::Ticket removal ABSL_GUARDED_BY(mu);   // false: not 'unlinked, awaiting FORGET'
-  std::unique_ptr<Xattrs> xattrs ABSL_GUARDED_BY(mu);  // null: none
+  RemovedInodes::Ticket removal ABSL_GUARDED_BY(mu);  // false: not 'unlinked, awaiting FORGET'
   uint32_t opens ABSL_GUARDED_BY(mu) = 0;
   uint32_t write_opens ABSL_GUARDED_BY(mu) = 0;  // part of `opens`: opens for writing
   // Regular files: the number of opens by execve(2), a part of `opens`. The file is a program that
   // is running or is about to run.
   uint32_t executions ABSL_GUARDED_BY(mu) = 0;
+  const PackedTime btime;
   bool dead ABSL_GUARDED_BY(mu) = false;
   // The inode was made by O_TMPFILE: it may get its first name although nlink is 0.
   bool linkable ABSL_GUARDED_BY(mu) = false;
-  // The attributes that the kernel has are valid: they were sent in a reply, and as far as the
-  // daemon knows they have not changed since.
-  bool kernel_attrs_valid ABSL_GUARDED_BY(mu) = false;
-
- private:
-  std::atomic<uint32_t> flags_{0};
 
  protected:
   ~Inode() override;
 
+  // Takes over the times that the data store reports: the kernel changed the file by itself.
+  void TakeBackingTimesLocked(const Times& times) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+
+ private:
+  friend class AttributeChanges;  // attribute_changes.h
+  friend class LinkChanges;       // changes.cc
+
+  // Returns the time stamp for a change at `now` (base::Now). Two threads may call this in a
+  // different order than they got their times, and the kernel may have written since. In these
+  // cases the result is the inode's ctime, which programs cannot set.
+  Timestamp StampLocked(Timestamp now) const ABSL_SHARED_LOCKS_REQUIRED(mu) {
+    return IsShortlyBefore(now, meta_.ctime) ? Timestamp(meta_.ctime) : now;
+  }
+  // Records that the inode changed at `now`: moves ctime.
+  void ChangedLocked(Timestamp now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+
+  // The attributes that the kernel has are valid: they were sent in a reply, and as far as the
+  // daemon knows they have not changed since.
+  bool kernel_attrs_valid_ ABSL_GUARDED_BY(mu) = false;
+  std::atomic<uint32_t> flags_{0};
+  std::atomic<Owner> owner_{Owner{}};
+  Metadata meta_ ABSL_GUARDED_BY(mu);
+  std::unique_ptr<Xattrs> xattrs_ ABSL_GUARDED_BY(mu);  // null: none
+
+ protected:
   Resources* const resources_;
 };
 
@@ -199,13 +198,11 @@ class RegularFile : public Inode {
   CacheSeconds FirstValidity() const override { return data()->Validity(); }
   uint64_t size() const override { return data()->size(); }
   uint64_t blocks() const override { return data()->blocks(); }
+  // Returns how many bytes the data takes now.
+  uint64_t DataBytes() ABSL_LOCKS_EXCLUDED(mu);
 
   // The data has its own lock.
   virtual FileData* data() const = 0;
-
- private:
-  // Copies the times that the store reports.
-  void TakeTimesLocked(const Times& times) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 };
 
 // A regular file whose FileData object lies in the same heap block.

@@ -20,6 +20,10 @@ inline constexpr std::string_view kAccessAclName = "system.posix_acl_access";
 inline constexpr std::string_view kDefaultAclName = "system.posix_acl_default";
 inline constexpr std::string_view kCapabilityName = "security.capability";
 
+inline bool IsAclName(std::string_view name) {
+  return name == kAccessAclName || name == kDefaultAclName;
+}
+
 // Not thread-safe: the attribute lock of the inode guards it.
 class Xattrs {
  public:

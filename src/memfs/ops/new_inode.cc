@@ -1,0 +1,98 @@
+#include "src/memfs/ops/new_inode.h"
+
+#include <utility>
+
+#include "src/memfs/tree/attribute_changes.h"
+
+namespace memfuse::memfs {
+namespace {
+
+// The memory that an inode of this type takes: the object and its slot in the table.
+uint32_t InodeCost(uint32_t type, std::string_view target, const DataStore& store) {
+  constexpr uint32_t kTableSlot = 32;
+  switch (type) {
+    case S_IFREG:
+      return store.file_cost() + kTableSlot;
+    case S_IFDIR:
+      return sizeof(Directory) + kTableSlot;
+    case S_IFLNK:
+      return static_cast<uint32_t>(sizeof(Symlink) + target.size()) + kTableSlot;
+    default:
+      return sizeof(Device) + kTableSlot;
+  }
+}
+
+}  // namespace
+
+NewInode::~NewInode() {
+  if (inserted_) inodes_.table()->Erase(inode_->ino);
+  if (open_flags_.has_value()) data()->Close(*open_flags_);
+}
+
+Result<void> NewInode::Make(const RequestContext& context, const Directory& parent,
+                            const NewNode& node, Timestamp now) {
+  // An idmapped mount may have no number for the caller. EOVERFLOW is the error of other file
+  // systems.
+  if (!context.uid.has_value() || !context.gid.has_value()) return Errno(EOVERFLOW);
+  MEMFUSE_ASSIGN_OR_RETURN(
+      const NewAttributes attributes,
+      InheritFrom(parent, node.mode, node.umask, Owner{*context.uid, *context.gid}));
+  Resources& resources = *inodes_.resources();
+  Budget* const budget = resources.budget.ForOwner(attributes.owner);
+  Reservation space;
+  if (!space.Reserve(budget, InodeCost(node.mode & S_IFMT, node.target, *resources.store))) {
+    return Errno(ENOSPC);
+  }
+  inode_ = InodeRef::Adopt(NewObject(parent, node, now, std::move(space)));
+  MEMFUSE_RETURN_IF_ERROR(AttributeChanges::Init(inode_.get(), attributes, now));
+  if (!slot_.Reserve(budget)) return Errno(ENOSPC);
+  return {};
+}
+
+Inode* NewInode::NewObject(const Directory& parent, const NewNode& node, Timestamp now,
+                           Reservation space) {
+  Resources* const resources = inodes_.resources();
+  const InodeNumber ino = inodes_.table()->NewNumber();
+  const uint32_t type = node.mode & S_IFMT;
+  switch (type) {
+    case S_IFREG:
+      return resources->store->NewRegularFile(resources, ino, now, std::move(space));
+    case S_IFDIR:
+      return new Directory(resources, ino, parent.ino, now, std::move(space));
+    case S_IFLNK:
+      return new Symlink(resources, ino, now, std::move(space), node.target);
+    case S_IFCHR:
+    case S_IFBLK:
+      return new Device(resources, ino, type, node.rdev, now, std::move(space));
+    default:
+      return new Inode(resources, ino, type, now, std::move(space));
+  }
+}
+
+Result<void> NewInode::Open(uint32_t flags, OpenResult* open) {
+  FileOpen file_open;
+  MEMFUSE_RETURN_IF_ERROR(data()->Open(flags, &file_open));
+  *open = file_open;
+  open_flags_ = flags;
+  return {};
+}
+
+void NewInode::Insert() {
+  inodes_.table()->Insert(inode_);
+  inserted_ = true;
+}
+
+void NewInode::Commit() {
+  slot_.Keep();
+  open_flags_.reset();
+  inserted_ = false;
+}
+
+Entry NewInode::CommitWithLookup() {
+  MutexLock lock(&inode_->mu);
+  if (open_flags_.has_value()) inode_->AddOpenLocked(*open_flags_);
+  Commit();
+  return inode_->AddFirstLookupLocked(inodes_.generation());
+}
+
+}  // namespace memfuse::memfs

@@ -1,0 +1,112 @@
+#include "src/memfs/ops/store_selection.h"
+
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "src/memfs/data/daemon_store.h"
+#include "src/memfs/data/null_store.h"
+
+namespace memfuse::memfs {
+namespace {
+
+// A sparse file on a tmpfs takes a huge page for each small write, so huge pages are used only if
+// the option requests them.
+std::string TmpfsHuge(const std::string& huge) { return huge == "auto" ? "never" : huge; }
+
+// Whether the calling thread has CAP_SYS_ADMIN in effect. If it does not, the kernel refuses
+// backing files; if it does, only in a user namespace of its own, the kernel refuses them too.
+bool MayRegisterBackingFiles() {
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+  static_assert(CAP_SYS_ADMIN < 32);
+  return syscall(SYS_capget, &header, data) == 0 &&
+         (data[0].effective & uint32_t{1} << CAP_SYS_ADMIN) != 0;
+}
+
+}  // namespace
+
+absl::Status StoreSelection::Make() {
+  switch (options_.data) {
+    case DataKind::kPassthrough:
+      return UsePassthroughStore();
+    case DataKind::kNull:
+      resources_.store = std::make_unique<NullStore>(&resources_.budget);
+      description_ = "none: writes vanish";
+      chosen_options_ = "data=null";
+      return absl::OkStatus();
+    case DataKind::kAuto:
+    case DataKind::kDaemon:
+      break;
+  }
+  absl::StatusOr<std::unique_ptr<DaemonStore>> daemon_store = DaemonStore::Make(
+      {options_.huge, options_.noswap, options_.writeback_cache}, &resources_.budget);
+  if (!daemon_store.ok()) return daemon_store.status();
+  description_ = absl::StrCat("daemon, huge=", (*daemon_store)->huge());
+  chosen_options_ = absl::StrCat("data=daemon,huge=", (*daemon_store)->huge());
+  resources_.store = *std::move(daemon_store);
+  return absl::OkStatus();
+}
+
+absl::Status StoreSelection::UsePassthroughStore() {
+  const PrivateTmpfsOptions options = {resources_.budget.total(), TmpfsHuge(options_.huge),
+                                       options_.noswap, options_.noatime, options_.strictatime};
+  absl::StatusOr<std::unique_ptr<PassthroughStore>> store =
+      PassthroughStore::Make(options, &resources_.budget);
+  if (!store.ok()) return store.status();
+  passthrough_store_ = store->get();
+  resources_.store = *std::move(store);
+  description_ = "private tmpfs, without passthrough";
+  return absl::OkStatus();
+}
+
+bool StoreSelection::wants_backing_files() const {
+  // Without CAP_SYS_ADMIN the kernel agrees on passthrough and then refuses every backing file. The
+  // agreement alone makes open(2) with O_TRUNC slower.
+  return options_.data == DataKind::kPassthrough ||
+         (options_.data == DataKind::kAuto && MayRegisterBackingFiles());
+}
+
+absl::Status StoreSelection::Connected(BackingFiles* backing) {
+  if (options_.data != DataKind::kAuto && options_.data != DataKind::kPassthrough) {
+    return absl::OkStatus();
+  }
+  absl::Status status;
+  const std::string daemon_description = description_;
+  if (backing == nullptr) {
+    status = absl::FailedPreconditionError(
+        MayRegisterBackingFiles() ? "the kernel offers no FUSE passthrough here"
+                                  : "it needs CAP_SYS_ADMIN in the initial user namespace");
+  } else if (passthrough_store_ == nullptr) {
+    // The daemon store stays until the passthrough store is known to work.
+    std::unique_ptr<DataStore> daemon_store = std::move(resources_.store);
+    status = UsePassthroughStore();
+    if (status.ok()) status = passthrough_store_->UseBackingFiles(backing);
+    if (!status.ok()) {
+      passthrough_store_ = nullptr;
+      resources_.store = std::move(daemon_store);
+    }
+  } else {
+    status = passthrough_store_->UseBackingFiles(backing);
+  }
+  if (status.ok()) {
+    description_ = absl::StrCat("passthrough, huge=", TmpfsHuge(options_.huge));
+    chosen_options_ = absl::StrCat("data=passthrough,huge=", TmpfsHuge(options_.huge));
+    return status;
+  }
+  if (options_.data == DataKind::kPassthrough) {
+    return absl::FailedPreconditionError(absl::StrCat("--data=passthrough: ", status.message()));
+  }
+  description_ = absl::StrCat(daemon_description, "; no passthrough: ", status.message());
+  return absl::OkStatus();
+}
+
+void StoreSelection::Disconnected() {
+  if (passthrough_store_ != nullptr) passthrough_store_->ForgetBackingFiles();
+}
+
+}  // namespace memfuse::memfs

@@ -1,0 +1,33 @@
+#include "src/memfs/reclaim/space_waiter.h"
+
+#include <algorithm>
+
+namespace memfuse::memfs {
+
+bool SpaceWaiter::Wait(const RequestContext& context, InodeNumber ino, uint64_t bytes,
+                       uint64_t seen) {
+  // A request that makes an inode always contains a user.
+  uint32_t owner = context.uid.value_or(0);
+  if (const InodeRef inode = table_.Find(ino)) owner = inode->owner().uid;
+  // The space for an inode, a name or an extended attribute.
+  constexpr uint64_t kLittle = 128 << 10;
+  const Budget& budget = resources_.budget;
+  const auto enough = [&] {
+    return budget.inodes_free_lower_bound() > 0 && resources_.store->free_bytes() >= bytes &&
+           resources_.store->free_bytes() - bytes >= std::min(kLittle, budget.total() / 16);
+  };
+  return reclaim_.Wait(owner, resources_.host.blocking_observer, enough) || reclaim_.progress() != seen;
+}
+
+void SpaceWaiter::WaitBeforeWrites(uint32_t owner) {
+  if (!resources_.store->kernel_writes() || !reclaim_.pending()) return;
+  const uint64_t plenty = resources_.budget.total() / 16;
+  const auto enough = [&] {
+    const uint64_t free = resources_.store->free_bytes();
+    // The reclaim thread frees large files faster than a program writes.
+    return free >= plenty && free >= reclaim_.bytes_in_background();
+  };
+  if (!enough()) (void)reclaim_.Wait(owner, resources_.host.blocking_observer, enough);
+}
+
+}  // namespace memfuse::memfs

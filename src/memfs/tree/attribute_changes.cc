@@ -1,0 +1,217 @@
+#include "src/memfs/tree/attribute_changes.h"
+
+#include <utility>
+
+#include "src/base/clock.h"
+#include "src/memfs/tree/acl.h"
+#include "src/memfs/tree/inode_flags.h"
+
+namespace memfuse::memfs {
+namespace {
+
+Timestamp Apply(const TimeChange& change, Timestamp old, Timestamp now) {
+  switch (change.kind) {
+    case TimeChange::Kind::kKeep:
+      return old;
+    case TimeChange::Kind::kNow:
+      return now;
+    case TimeChange::Kind::kSet:
+      return change.value;
+  }
+  return old;
+}
+
+}  // namespace
+
+Result<NewAttributes> InheritFrom(const Directory& parent, uint32_t mode, uint32_t umask,
+                                  Owner caller) {
+  const uint32_t type = mode & S_IFMT;
+  NewAttributes result;
+  result.permissions = mode & 07777;
+  result.owner = caller;
+  result.flags = parent.flags() & kInheritedFlags;
+  std::string default_acl;
+  {
+    MutexLock lock(&parent.mu);
+    if ((parent.meta().permissions & S_ISGID) != 0) {
+      result.owner.gid = parent.owner().gid;
+      if (type == S_IFDIR) result.permissions |= S_ISGID;
+    }
+    if (parent.xattrs() != nullptr && type != S_IFLNK) {
+      if (const std::string* acl = parent.xattrs()->Find(kDefaultAclName)) default_acl = *acl;
+    }
+  }
+  if (type == S_IFLNK) {
+    result.permissions = 0777;
+  } else if (default_acl.empty()) {
+    result.permissions &= ~umask;
+  } else {
+    MEMFUSE_ASSIGN_OR_RETURN(Acl acl, Acl::Parse(default_acl));
+    acl.RestrictTo(result.permissions);
+    result.permissions = (result.permissions & 07000) | acl.Mode();
+    if (!acl.EquivalentToMode()) result.access_acl = acl.Serialize();
+    if (type == S_IFDIR) result.default_acl = std::move(default_acl);
+  }
+  return result;
+}
+
+Result<void> AttributeChanges::Init(Inode* inode, const NewAttributes& attributes, Timestamp now) {
+  inode->flags_.store(attributes.flags, std::memory_order_relaxed);
+  MutexLock lock(&inode->mu);
+  inode->owner_.store(attributes.owner, std::memory_order_relaxed);
+  inode->meta_ = Metadata(now, attributes.permissions, /*links=*/0);
+  if (!attributes.access_acl.empty()) {
+    MEMFUSE_RETURN_IF_ERROR(
+        StoreXattr(inode, kAccessAclName, absl::MakeConstSpan(attributes.access_acl), 0));
+  }
+  if (!attributes.default_acl.empty()) {
+    MEMFUSE_RETURN_IF_ERROR(
+        StoreXattr(inode, kDefaultAclName, absl::MakeConstSpan(attributes.default_acl), 0));
+  }
+  return {};
+}
+
+AttributesResult AttributeChanges::SetAttributes(Inode* inode, const SetattrRequest& request,
+                                                 bool resized, Timestamp now) {
+  const bool owner_changes = request.uid.has_value() || request.gid.has_value();
+  const bool times_change = request.atime.kind != TimeChange::Kind::kKeep ||
+                            request.mtime.kind != TimeChange::Kind::kKeep;
+  MutexLock lock(&inode->mu);
+  const CacheSeconds valid = inode->SyncFromBackingLocked();
+  Metadata& meta = inode->meta_;
+  bool changed = resized || (request.kill_suidgid && !request.size.has_value());
+  if (resized || owner_changes || request.kill_suidgid) {
+    const bool killed = KillPrivileges(inode, owner_changes || request.kill_suidgid);
+    changed |= killed && (resized || !request.size.has_value());
+  }
+  if (request.mode.has_value()) SetPermissions(inode, *request.mode & 07777);
+  const Owner old = inode->owner();
+  inode->owner_.store({request.uid.value_or(old.uid), request.gid.value_or(old.gid)},
+                      std::memory_order_relaxed);
+  if (resized) meta.mtime = inode->StampLocked(now);
+  meta.atime = Apply(request.atime, meta.atime, now);
+  meta.mtime = Apply(request.mtime, meta.mtime, now);
+  changed |= owner_changes || request.mode.has_value() || times_change;
+  if (changed) meta.ctime = inode->StampLocked(now);
+  if (request.ctime.has_value()) meta.ctime = *request.ctime;
+  if (changed && inode->is_regular()) {
+    static_cast<RegularFile*>(inode)->data()->SetBackingTimes(meta, /*chosen=*/times_change);
+  }
+  // A program that writes a file and then sets its times or owner (tar, cp -p) usually does not
+  // change it again. If the mode of a directory changes, the kernel drops its cached name.
+  inode->kernel_attrs_valid_ = valid != 0 && !(inode->is_directory() && request.mode.has_value());
+  return {inode->KnownAttributesLocked(), valid};
+}
+
+void AttributeChanges::SetFlags(Inode* inode, uint32_t flags, Timestamp now) {
+  MutexLock lock(&inode->mu);
+  inode->flags_.store(flags, std::memory_order_relaxed);
+  inode->ChangedLocked(now);
+}
+
+Result<void> AttributeChanges::SetXattr(Inode* inode, const SetxattrRequest& request,
+                                        Timestamp now) {
+  MutexLock lock(&inode->mu);
+  if (IsAclName(request.name)) {
+    MEMFUSE_RETURN_IF_ERROR(SetAcl(inode, request));
+  } else {
+    MEMFUSE_RETURN_IF_ERROR(StoreXattr(inode, request.name, request.value, request.flags));
+  }
+  inode->ChangedLocked(now);
+  return {};
+}
+
+Result<void> AttributeChanges::RemoveXattr(Inode* inode, std::string_view name, Timestamp now) {
+  MutexLock lock(&inode->mu);
+  const bool present = inode->xattrs_ != nullptr && inode->xattrs_->Find(name) != nullptr;
+  if (!present && !IsAclName(name)) return Errno(ENODATA);
+  DropXattr(inode, name);
+  inode->ChangedLocked(now);
+  return {};
+}
+
+bool AttributeChanges::NoteDataChange(RegularFile* file, bool kill_suidgid,
+                                      std::optional<Timestamp> time) {
+  Timestamp now = time.has_value() ? *time : base::Now();
+  MutexLock lock(&file->mu);
+  (void)KillPrivileges(file, kill_suidgid);
+  (void)file->SyncFromBackingLocked();
+  // If the kernel stamps two different files within a tick, it may give the second the same time
+  // as the first. A program that looked at this file in between must see a later time.
+  if (time.has_value() && now <= file->meta_.ctime) now = base::Now();
+  file->meta_.mtime = file->StampLocked(now);
+  file->ChangedLocked(now);
+  return kill_suidgid && (file->meta_.permissions & S_ISGID) != 0;
+}
+
+void AttributeChanges::NoteAccess(Inode* inode, bool strict) {
+  const Timestamp now = base::WallTime();
+  MutexLock lock(&inode->mu);
+  inode->kernel_attrs_valid_ = false;  // the kernel drops the atime of a file that it reads
+  (void)inode->SyncFromBackingLocked();
+  if (strict || RelatimeIsDue(inode->meta_, now)) inode->meta_.atime = base::Now();
+}
+
+void AttributeChanges::RemoveSetGid(Inode* inode, uint32_t gid) {
+  MutexLock lock(&inode->mu);
+  if (inode->owner().gid == gid) inode->meta_.permissions &= ~uint32_t{S_ISGID};
+}
+
+Result<void> AttributeChanges::StoreXattr(Inode* inode, std::string_view name,
+                                          absl::Span<const char> value, uint32_t flags) {
+  if (inode->xattrs_ != nullptr) return inode->xattrs_->Set(name, value, flags);
+  auto made = std::make_unique<Xattrs>(inode->resources_->budget.ForOwner(inode->owner()));
+  MEMFUSE_RETURN_IF_ERROR(made->Set(name, value, flags));
+  inode->xattrs_ = std::move(made);
+  return {};
+}
+
+void AttributeChanges::DropXattr(Inode* inode, std::string_view name) {
+  if (inode->xattrs_ == nullptr) return;
+  inode->xattrs_->Remove(name);
+  if (inode->xattrs_->empty()) inode->xattrs_.reset();
+}
+
+Result<void> AttributeChanges::SetAcl(Inode* inode, const SetxattrRequest& request) {
+  const bool access = request.name == kAccessAclName;
+  if (request.value.empty()) {
+    DropXattr(inode, request.name);
+    return {};
+  }
+  if (!access && !inode->is_directory()) return Errno(EACCES);
+  MEMFUSE_ASSIGN_OR_RETURN(
+      const Acl acl, Acl::Parse(std::string_view(request.value.data(), request.value.size())));
+  if (access && acl.EquivalentToMode()) {
+    DropXattr(inode, request.name);
+  } else {
+    MEMFUSE_RETURN_IF_ERROR(StoreXattr(inode, request.name, request.value, 0));
+  }
+  if (access) {
+    inode->meta_.permissions = (inode->meta_.permissions & 07000) | acl.Mode();
+    if (request.kill_sgid) inode->meta_.permissions &= ~uint32_t{S_ISGID};
+  }
+  return {};
+}
+
+void AttributeChanges::SetPermissions(Inode* inode, uint32_t permissions) {
+  std::string* const acl =
+      inode->xattrs_ == nullptr ? nullptr : inode->xattrs_->Find(kAccessAclName);
+  if (acl != nullptr) Acl::SetMode(permissions, absl::MakeSpan(*acl));
+  inode->meta_.permissions = permissions;
+}
+
+bool AttributeChanges::KillPrivileges(Inode* inode, bool kill_suidgid) {
+  if (inode->is_directory()) return false;
+  // An empty value grants nothing and is kept, as on tmpfs.
+  const std::string* const capability =
+      inode->xattrs_ == nullptr ? nullptr : inode->xattrs_->Find(kCapabilityName);
+  if (capability != nullptr && !capability->empty()) DropXattr(inode, kCapabilityName);
+  if (!kill_suidgid) return false;
+  uint32_t kill = S_ISUID;
+  if ((inode->meta_.permissions & S_IXGRP) != 0) kill |= S_ISGID;
+  if ((inode->meta_.permissions & kill) == 0) return false;
+  inode->meta_.permissions &= ~kill;
+  return true;
+}
+
+}  // namespace memfuse::memfs
