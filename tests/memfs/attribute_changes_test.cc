@@ -23,8 +23,8 @@ using ::memfuse::test::Fails;
 using ::memfuse::test::Succeeds;
 
 constexpr Timestamp kBorn{1000, 0};
-constexpr uint32_t kOwner = 7;
-constexpr uint32_t kGroup = 8;
+constexpr uint32_t kNewOwner = 7;
+constexpr uint32_t kNewGroup = 8;
 
 class AttributeChangesTest : public ::testing::Test {
  protected:
@@ -41,7 +41,7 @@ class AttributeChangesTest : public ::testing::Test {
   void Init(Inode* inode, uint32_t permissions) {
     NewAttributes attributes;
     attributes.permissions = permissions;
-    attributes.owner = {kOwner, kGroup};
+    attributes.owner = {kNewOwner, kNewGroup};
     ASSERT_THAT(AttributeChanges::Init(inode, attributes, kBorn), Succeeds());
   }
   static Metadata MetaOf(const Inode& inode) {
@@ -108,7 +108,7 @@ TEST_F(AttributeChangesTest, EachChangeMovesItsTimes) {
       {"data", [&] { (void)AttributeChanges::NoteDataChange(file_.get(), false, std::nullopt); },
        "mc"},
       {"access", [&] { AttributeChanges::NoteAccess(file_.get(), /*strict=*/false); }, "a"},
-      {"S_ISGID", [&] { AttributeChanges::RemoveSetGid(file_.get(), kGroup); }, ""},
+      {"S_ISGID", [&] { AttributeChanges::RemoveSetGid(file_.get(), kNewGroup); }, ""},
   };
   for (const auto& c : cases) {
     Init(file_.get(), 0644);
@@ -139,9 +139,9 @@ TEST_F(AttributeChangesTest, AStampIsNotBeforeTheLastChange) {
 
 TEST_F(AttributeChangesTest, RemoveSetGidLeavesTheBitOfAnotherGroup) {
   Init(file_.get(), 02644);
-  AttributeChanges::RemoveSetGid(file_.get(), kGroup + 1);
+  AttributeChanges::RemoveSetGid(file_.get(), kNewGroup + 1);
   EXPECT_EQ(MetaOf(*file_).permissions, 02644u);
-  AttributeChanges::RemoveSetGid(file_.get(), kGroup);
+  AttributeChanges::RemoveSetGid(file_.get(), kNewGroup);
   EXPECT_EQ(MetaOf(*file_).permissions, 0644u);
 }
 
@@ -169,7 +169,7 @@ TEST_F(AttributeChangesTest, ANewInodeInheritsFromItsDirectory) {
   made = InheritFrom(*dir_, S_IFREG | 0666, 022, {1, 2});
   ASSERT_THAT(made, Succeeds());
   EXPECT_EQ(made->permissions, 0644u);
-  EXPECT_EQ(made->owner.gid, kGroup);
+  EXPECT_EQ(made->owner.gid, kNewGroup);
   EXPECT_EQ(made->flags, uint32_t{FS_NODUMP_FL});
   made = InheritFrom(*dir_, S_IFDIR | 0777, 022, {1, 2});
   ASSERT_THAT(made, Succeeds());

@@ -13,7 +13,7 @@
 namespace memfuse::memfs {
 namespace {
 
-constexpr uint64_t kTooFar = uint64_t{1} << 63;
+constexpr uint64_t kBeyondMaxOffset = uint64_t{1} << 63;
 
 class IoTest : public MemFsTest {
  protected:
@@ -77,11 +77,11 @@ TEST_F(IoTest, ReadsExistingData) {
 }
 
 TEST_F(IoTest, WriteErrors) {
-  EXPECT_THAT(me_.Write(GoneInode(), kTooFar, "x"), Fails(ESTALE));
-  EXPECT_THAT(me_.Write(kRootInode, kTooFar, "x"), Fails(EISDIR));
-  EXPECT_THAT(me_.Write(link_, kTooFar, "x"), Fails(EINVAL));
-  EXPECT_THAT(me_.Write(file_, kTooFar, "x"), Fails(EFBIG));
-  EXPECT_THAT(me_.Write(file_, kTooFar - 2, "xx"), Fails(EFBIG));
+  EXPECT_THAT(me_.Write(GoneInode(), kBeyondMaxOffset, "x"), Fails(ESTALE));
+  EXPECT_THAT(me_.Write(kRootInode, kBeyondMaxOffset, "x"), Fails(EISDIR));
+  EXPECT_THAT(me_.Write(link_, kBeyondMaxOffset, "x"), Fails(EINVAL));
+  EXPECT_THAT(me_.Write(file_, kBeyondMaxOffset, "x"), Fails(EFBIG));
+  EXPECT_THAT(me_.Write(file_, kBeyondMaxOffset - 2, "xx"), Fails(EFBIG));
   EXPECT_EQ(Stat(file_).size, 0u);
 }
 
@@ -161,12 +161,12 @@ TEST_F(IoTest, FallocateErrorsComeInTheirOrder) {
     EXPECT_THAT(me_.Fallocate(kRootInode, mode, 0, 0), Fails(EOPNOTSUPP)) << mode;
   }
   EXPECT_THAT(me_.Fallocate(kRootInode, 0, 0, 0), Fails(EINVAL));
-  EXPECT_THAT(me_.Fallocate(kRootInode, 0, kTooFar, 1), Fails(EISDIR));
-  EXPECT_THAT(me_.Fallocate(fifo_, 0, kTooFar, 1), Fails(ENODEV));
-  EXPECT_THAT(me_.Fallocate(link_, 0, kTooFar, 1), Fails(ENODEV));
-  EXPECT_THAT(me_.Fallocate(file_, 0, kTooFar, 1), Fails(EFBIG));
-  EXPECT_THAT(me_.Fallocate(file_, 0, 1, kTooFar - 1), Fails(EFBIG));
-  EXPECT_THAT(me_.Fallocate(file_, 0, 0, kTooFar - 1), Fails(ENOSPC));
+  EXPECT_THAT(me_.Fallocate(kRootInode, 0, kBeyondMaxOffset, 1), Fails(EISDIR));
+  EXPECT_THAT(me_.Fallocate(fifo_, 0, kBeyondMaxOffset, 1), Fails(ENODEV));
+  EXPECT_THAT(me_.Fallocate(link_, 0, kBeyondMaxOffset, 1), Fails(ENODEV));
+  EXPECT_THAT(me_.Fallocate(file_, 0, kBeyondMaxOffset, 1), Fails(EFBIG));
+  EXPECT_THAT(me_.Fallocate(file_, 0, 1, kBeyondMaxOffset - 1), Fails(EFBIG));
+  EXPECT_THAT(me_.Fallocate(file_, 0, 0, kBeyondMaxOffset - 1), Fails(ENOSPC));
   EXPECT_EQ(Stat(file_).size, 0u);
   EXPECT_EQ(Stat(file_).blocks, 0u);
 }

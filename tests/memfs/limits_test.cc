@@ -28,12 +28,12 @@ using test::ForkIntoUserNamespace;
 using test::SetCapabilities;
 using test::WithChild;
 
-constexpr uint64_t kLimit = 256 * kPageSize;
+constexpr uint64_t kInitialLimit = 256 * kPageSize;
 constexpr uint64_t kInodes = 100;
 constexpr uint32_t kAdministrator = 1234;
 
-MemoryFileSystemOptions Options(DataKind kind) {
-  MemoryFileSystemOptions options = SmallOptions(kLimit, kInodes);
+MemoryFileSystemOptions LimitsOptions(DataKind kind) {
+  MemoryFileSystemOptions options = SmallOptions(kInitialLimit, kInodes);
   // Without the privilege to mount a tmpfs, SetUp fails, not the constructor.
   options.data = MayMountTmpfs() ? kind : DataKind::kDaemon;
   options.administrator = kAdministrator;
@@ -42,7 +42,7 @@ MemoryFileSystemOptions Options(DataKind kind) {
 
 class LimitsTest : public MemFsTest, public ::testing::WithParamInterface<DataKind> {
  protected:
-  LimitsTest() : MemFsTest(Options(GetParam())), file_(Ino(me_.Create(kRootInode, "file"))) {}
+  LimitsTest() : MemFsTest(LimitsOptions(GetParam())), file_(Ino(me_.Create(kRootInode, "file"))) {}
   void SetUp() override { ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)"; }
 
   FileSystemStatistics Statfs() const { return Must(fs_->Statfs(me_.context(), {kRootInode})); }
@@ -122,13 +122,13 @@ TEST_P(LimitsTest, MoreSpaceCanBeWrittenAtOnceAndNoMore) {
   const uint64_t before = Fill();
   EXPECT_GT(before, 240u);
   EXPECT_EQ(Statfs().blocks_free, 0u);
-  EXPECT_THAT(Set(2 * kLimit, 0), Succeeds());
+  EXPECT_THAT(Set(2 * kInitialLimit, 0), Succeeds());
   EXPECT_EQ(Statfs().blocks, 512u);
   EXPECT_EQ(Statfs().blocks_free, 256u);
   const uint64_t more = Fill();
   EXPECT_LE(more, 256u);
   EXPECT_GE(more, 250u);  // page tables, names
-  EXPECT_LE(UsedBytes(), 2 * kLimit);
+  EXPECT_LE(UsedBytes(), 2 * kInitialLimit);
 }
 
 TEST_P(LimitsTest, ShrinksToTheUsedBytesAndNotFurther) {
@@ -136,7 +136,7 @@ TEST_P(LimitsTest, ShrinksToTheUsedBytesAndNotFurther) {
   const uint64_t used = UsedBytes();
   EXPECT_GE(used, 100 * kPageSize);
   EXPECT_THAT(Set(used - kPageSize, 0), Fails(EINVAL));
-  EXPECT_EQ(Get().bytes_limit, kLimit);
+  EXPECT_EQ(Get().bytes_limit, kInitialLimit);
   EXPECT_THAT(Set(used, 0), Succeeds());
   EXPECT_EQ(Get().bytes_limit, used);
   EXPECT_EQ(Get().bytes_used, used);
@@ -148,7 +148,7 @@ TEST_P(LimitsTest, ShrinksToTheUsedBytesAndNotFurther) {
   EXPECT_THAT(me_.Truncate(file_, 50 * kPageSize), Succeeds());
   end_ = 50 * kPageSize;
   EXPECT_THAT(Fill(), ::testing::AllOf(::testing::Ge(49u), ::testing::Le(50u)));
-  EXPECT_THAT(Set(kLimit, 0), Succeeds());
+  EXPECT_THAT(Set(kInitialLimit, 0), Succeeds());
   EXPECT_GT(Fill(), 140u);
 }
 
@@ -181,7 +181,7 @@ TEST_P(LimitsTest, RemovedFilesDoNotCountAsUsed) {
 }
 
 TEST_P(LimitsTest, NamesAndDataShareTheLimit) {
-  for (const uint64_t limit : {2 * kLimit, kLimit / 2, 3 * kLimit}) {
+  for (const uint64_t limit : {2 * kInitialLimit, kInitialLimit / 2, 3 * kInitialLimit}) {
     ASSERT_THAT(Set(limit, 0), Succeeds());
     const uint64_t pages = Fill();
     EXPECT_GE((pages + 10) * kPageSize, limit);
@@ -223,7 +223,7 @@ TEST_P(LimitsTest, InodesToo) {
   EXPECT_THAT(Set(0, 149), Succeeds());
   EXPECT_EQ(fill(), 0);
   EXPECT_EQ(Get().inodes_used, 149u);
-  EXPECT_EQ(Get().bytes_limit, kLimit);
+  EXPECT_EQ(Get().bytes_limit, kInitialLimit);
 }
 
 TEST_P(LimitsTest, BothAreChangedOrNeither) {
@@ -232,15 +232,15 @@ TEST_P(LimitsTest, BothAreChangedOrNeither) {
     EXPECT_THAT(Set(50 * kPageSize, inodes), Fails(EINVAL));
     EXPECT_EQ(Get().inode_limit, kInodes);
   }
-  for (const uint64_t bytes : {2 * kLimit, kLimit / 2}) {
+  for (const uint64_t bytes : {2 * kInitialLimit, kInitialLimit / 2}) {
     EXPECT_THAT(Set(bytes, 1), Fails(EINVAL));
-    EXPECT_EQ(Get().bytes_limit, kLimit);
+    EXPECT_EQ(Get().bytes_limit, kInitialLimit);
   }
-  EXPECT_THAT(Set(2 * kLimit, 5), Succeeds());
-  EXPECT_EQ(Get().bytes_limit, 2 * kLimit);
+  EXPECT_THAT(Set(2 * kInitialLimit, 5), Succeeds());
+  EXPECT_EQ(Get().bytes_limit, 2 * kInitialLimit);
   EXPECT_EQ(Get().inode_limit, 5u);
   EXPECT_THAT(Set(0, 0), Succeeds());
-  EXPECT_EQ(Get().bytes_limit, 2 * kLimit);
+  EXPECT_EQ(Get().bytes_limit, 2 * kInitialLimit);
   EXPECT_EQ(Get().inode_limit, 5u);
 }
 
@@ -273,15 +273,15 @@ TEST_P(LimitsTest, ErrorsComeInOrder) {
   EXPECT_THAT(Set(kMaxSizeLimit + 1, 0), Fails(EINVAL));
   EXPECT_THAT(Set(~uint64_t{0}, 0), Fails(EINVAL));
   EXPECT_THAT(Set(0, kMaxInodeLimit + 1), Fails(EINVAL));
-  EXPECT_EQ(Get().bytes_limit, kLimit);
+  EXPECT_EQ(Get().bytes_limit, kInitialLimit);
   EXPECT_EQ(Get().inode_limit, kInodes);
   EXPECT_THAT(Set(kMaxSizeLimit, kMaxInodeLimit, kAdministrator), Succeeds());
   EXPECT_EQ(Get().bytes_limit, kMaxSizeLimit);
   EXPECT_EQ(Statfs().inodes, kMaxInodeLimit);
-  EXPECT_THAT(Set(kLimit, kInodes, kAdministrator), Succeeds());
+  EXPECT_THAT(Set(kInitialLimit, kInodes, kAdministrator), Succeeds());
 
   EXPECT_THAT(Ioctl(MEMFUSE_IOC_GET_LIMITS, "", 31), Fails(EINVAL));
-  EXPECT_EQ(Get(kStranger).bytes_limit, kLimit);
+  EXPECT_EQ(Get(kStranger).bytes_limit, kInitialLimit);
   EXPECT_EQ(Get(kStranger, file_).inode_limit, kInodes);
 }
 
@@ -305,7 +305,7 @@ TEST_P(LimitsTest, AreSetByACapabilityOfThisUserNamespaceOrTheAdministrator) {
 }
 
 TEST_P(LimitsTest, UserIdZeroAloneIsNoAdministrator) {
-  MemoryFileSystemOptions options = Options(GetParam());
+  MemoryFileSystemOptions options = LimitsOptions(GetParam());
   options.administrator = 0;
   const std::unique_ptr<MemFs> fs = MakeMemFs(options);
   EXPECT_THAT(ThreadMaySet(fs.get(), static_cast<uint32_t>(getpid())), Succeeds());
@@ -324,7 +324,7 @@ TEST_P(LimitsTest, TheStructureMayGrow) {
   std::string input(kSize, '\0');
   input[2] = 0x20;
   EXPECT_THAT(Ioctl(_IOC(_IOC_WRITE, 0xEF, 1, kSize), input, 0), Succeeds());
-  EXPECT_EQ(Get().bytes_limit, 2 * kLimit);
+  EXPECT_EQ(Get().bytes_limit, 2 * kInitialLimit);
 }
 
 TEST_P(LimitsTest, OptionsAreAnsweredAsText) {
@@ -398,19 +398,20 @@ TEST_P(LimitsTest, ChangeBesideWritersThatFitTheSmallestLimit) {
   threads.emplace_back([&] {
     while (running > 0) {
       const FileSystemStatistics s = Statfs();
-      if ((s.blocks - s.blocks_free) * kPageSize > kLimit) ++too_much;
+      if ((s.blocks - s.blocks_free) * kPageSize > kInitialLimit) ++too_much;
     }
   });
   for (int i = 0; running > 0; ++i) {
     // 80 pages of data and their metadata.
-    EXPECT_THAT(Set(i % 2 == 0 ? 140 * kPageSize : kLimit, i % 2 == 0 ? 10 : kInodes), Succeeds());
+    EXPECT_THAT(Set(i % 2 == 0 ? 140 * kPageSize : kInitialLimit, i % 2 == 0 ? 10 : kInodes),
+                Succeeds());
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_THAT(Set(kLimit, kInodes), Succeeds());
+  EXPECT_THAT(Set(kInitialLimit, kInodes), Succeeds());
   EXPECT_EQ(refused, 0);
   EXPECT_EQ(too_much, 0);
   EXPECT_EQ(Get().inodes_used, 2u);
-  EXPECT_EQ(Get().bytes_limit, kLimit);
+  EXPECT_EQ(Get().bytes_limit, kInitialLimit);
   EXPECT_LE(Get().bytes_used, 2 * kPageSize);
   EXPECT_GT(Fill(), 240u);
 }
@@ -442,19 +443,19 @@ TEST_P(LimitsTest, ChangeBesideWritersAtTheLimit) {
     });
   }
   for (int shrunk = 0; shrunk < 100 || refused < 100;) {
-    EXPECT_THAT(Set(kLimit, 0), Succeeds());
-    if (const Result<void> set = Set(kLimit * 3 / 4, 0); !set.ok()) {
+    EXPECT_THAT(Set(kInitialLimit, 0), Succeeds());
+    if (const Result<void> set = Set(kInitialLimit * 3 / 4, 0); !set.ok()) {
       EXPECT_THAT(set, Fails(EINVAL));
       continue;
     }
     ++shrunk;
     const FileSystemStatistics s = Statfs();
     EXPECT_EQ(s.blocks, 192u);
-    EXPECT_LE(fs_->Usage().bytes_used, kLimit * 3 / 4 + 4 * kPageSize);
+    EXPECT_LE(fs_->Usage().bytes_used, kInitialLimit * 3 / 4 + 4 * kPageSize);
   }
   stop = true;
   for (std::thread& thread : threads) thread.join();
-  EXPECT_THAT(Set(kLimit, 0), Succeeds());
+  EXPECT_THAT(Set(kInitialLimit, 0), Succeeds());
   EXPECT_LE(Get().bytes_used, 4 * kPageSize);
   EXPECT_GT(Fill(), 240u);
 }
@@ -462,9 +463,9 @@ TEST_P(LimitsTest, ChangeBesideWritersAtTheLimit) {
 // The limits change before the session determines the data store.
 TEST(LimitsOfAutoTest, ApplyToTheTmpfsToo) {
   ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
-  const auto fs = MakeMemFs(Options(DataKind::kAuto));
+  const auto fs = MakeMemFs(LimitsOptions(DataKind::kAuto));
   EXPECT_EQ(fs->DataOptions(), "data=daemon,huge=never");
-  EXPECT_THAT(fs->SetLimits(3 * kLimit, 0), Succeeds());
+  EXPECT_THAT(fs->SetLimits(3 * kInitialLimit, 0), Succeeds());
   FakeBackingFiles backing;
   ASSERT_TRUE(fs->Connected({&backing}).ok());
   EXPECT_EQ(fs->DataOptions(), "data=passthrough,huge=never");

@@ -22,7 +22,7 @@ namespace {
 using memfuse::test::Fails;
 using memfuse::test::Succeeds;
 
-constexpr uint64_t kLimit = 64 << 20;
+constexpr uint64_t kSharingLimit = 64 << 20;
 
 class PageSharingTest : public ::testing::Test {
  protected:
@@ -60,7 +60,7 @@ class PageSharingTest : public ::testing::Test {
     return page;
   }
 
-  Budget budget_{kLimit, 1};
+  Budget budget_{kSharingLimit, 1};
   std::unique_ptr<Arena> arena_;
 };
 

@@ -45,34 +45,34 @@ bool IsFileOnTmpfs(int descriptor) {
          byte == 0 && (fcntl(descriptor, F_GETFD) & FD_CLOEXEC) != 0;
 }
 
-size_t OpenDescriptors() {
+size_t DescriptorCount() {
   size_t count = 0;
   for (int i = 0; i < 1024; ++i) count += fcntl(i, F_GETFD) >= 0 ? 1 : 0;
   return count;
 }
 
 TEST(PrivateFileTest, IsAFileOnATmpfs) {
-  const size_t before = OpenDescriptors();
+  const size_t before = DescriptorCount();
   PrivateTmpfsOptions options;
   options.huge = "within_size";
   {
     const auto file = MakePrivateFile(options);
     ASSERT_TRUE(file.ok()) << file.status();
     EXPECT_TRUE(IsFileOnTmpfs(file->get()));
-    EXPECT_EQ(OpenDescriptors(), before + 1);
+    EXPECT_EQ(DescriptorCount(), before + 1);
   }
-  EXPECT_EQ(OpenDescriptors(), before);
+  EXPECT_EQ(DescriptorCount(), before);
 }
 
 TEST(PrivateFileTest, WorksForAnUnprivilegedUserToo) {
   EXPECT_EQ(AsNobody([] {
-              const size_t before = OpenDescriptors();
+              const size_t before = DescriptorCount();
               PrivateTmpfsOptions options;
               options.huge = "within_size";
               const auto file = MakePrivateFile(options);
               if (!file.ok()) return 1;
               if (!IsFileOnTmpfs(file->get())) return 2;
-              if (OpenDescriptors() != before + 1) return 3;
+              if (DescriptorCount() != before + 1) return 3;
               return waitpid(-1, nullptr, WNOHANG) == -1 && errno == ECHILD ? 0 : 4;
             }),
             0);

@@ -9,16 +9,16 @@
 namespace memfuse::memfs {
 namespace {
 
-constexpr uint32_t kAlice = 1001;
-constexpr uint32_t kBob = 1002;
-constexpr size_t kAliceIndex = RemovedInodes::OwnerIndex(kAlice);
-constexpr size_t kBobIndex = RemovedInodes::OwnerIndex(kBob);
+constexpr uint32_t kOneOwner = 1001;
+constexpr uint32_t kOtherOwner = 1002;
+constexpr size_t kAliceIndex = RemovedInodes::OwnerIndex(kOneOwner);
+constexpr size_t kBobIndex = RemovedInodes::OwnerIndex(kOtherOwner);
 
 TEST(RemovedInodesTest, CountsByOwner) {
   RemovedInodes removed;
   EXPECT_EQ(removed.count(), 0u);
-  const RemovedInodes::Ticket a = removed.Add(kAlice, 100);
-  const RemovedInodes::Ticket b = removed.Add(kBob, 1000);
+  const RemovedInodes::Ticket a = removed.Add(kOneOwner, 100);
+  const RemovedInodes::Ticket b = removed.Add(kOtherOwner, 1000);
   EXPECT_TRUE(a);
   EXPECT_EQ(removed.count(), 2u);
   EXPECT_EQ(removed.bytes(), 1100u);
@@ -49,7 +49,7 @@ TEST(RemovedInodesTest, ATicketKeepsLargeSizesAndEveryOwner) {
 
 TEST(RemovedInodesTest, NotifiesWhenAnInodeGoes) {
   RemovedInodes removed;
-  const RemovedInodes::Ticket ticket = removed.Add(kAlice, 1);
+  const RemovedInodes::Ticket ticket = removed.Add(kOneOwner, 1);
   const uint64_t seen = removed.progress()->version();
   std::thread other([&] { removed.Remove(ticket); });
   EXPECT_TRUE(removed.progress()->WaitForChange(

@@ -18,18 +18,18 @@
 namespace memfuse::memfs {
 namespace {
 
-constexpr uint64_t kLimit = uint64_t{64} << 20;
-constexpr uint64_t kMax = uint64_t{60} << 20;
+constexpr uint64_t kSpaceLimit = uint64_t{64} << 20;
+constexpr uint64_t kAlmostAll = uint64_t{60} << 20;
 
-MemoryFileSystemOptions Options(DataKind kind) {
-  MemoryFileSystemOptions options = SmallOptions(kLimit);
+MemoryFileSystemOptions SpaceOptions(DataKind kind) {
+  MemoryFileSystemOptions options = SmallOptions(kSpaceLimit);
   options.data = MayMountTmpfs() ? kind : DataKind::kDaemon;
   return options;
 }
 
 class SpaceOfRemovedFilesTest : public MemFsTest, public testing::WithParamInterface<DataKind> {
  protected:
-  SpaceOfRemovedFilesTest() : MemFsTest(Options(GetParam())) {}
+  SpaceOfRemovedFilesTest() : MemFsTest(SpaceOptions(GetParam())) {}
   void SetUp() override {
     ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
     ASSERT_TRUE(fs_->Connected({&backing_, &blocking_observer_}).ok());
@@ -81,9 +81,9 @@ TEST_P(SpaceOfRemovedFilesTest, CountsAsFreeBeforeForget) {
 TEST_P(SpaceOfRemovedFilesTest, OfLargeFilesCountsAsFreeAtOnce) {
   const uint64_t before = Free();
   for (int i = 0; i < 5; ++i) {
-    Remove("file", NewFile("file", kMax));
+    Remove("file", NewFile("file", kAlmostAll));
     // The data counts as free; the page table does when it is freed.
-    EXPECT_GE(Free(), before - kMax / 1000);
+    EXPECT_GE(Free(), before - kAlmostAll / 1000);
     EXPECT_LE(Free(), before);
   }
 }
@@ -105,23 +105,23 @@ TEST_P(SpaceOfRemovedFilesTest, CountsAsUsedAgainWithANameOrAnOpen) {
   EXPECT_THAT(caller_.Link(file, kRootInode, "name"), Succeeds());
   EXPECT_LE(Free(), used);
   // No operation waits for it.
-  EXPECT_THAT(caller_.Fallocate(file, 0, 0, kLimit * 2), Fails(ENOSPC));
+  EXPECT_THAT(caller_.Fallocate(file, 0, 0, kSpaceLimit * 2), Fails(ENOSPC));
   EXPECT_EQ(blocking_observer_.TakeCount(), 1) << "a long operation";
 }
 
 TEST_P(SpaceOfRemovedFilesTest, SpaceOfALargeFileIsFreeForTheNextOne) {
-  for (int i = 0; i < 5; ++i) Remove("file", NewFile("file", kMax));
+  for (int i = 0; i < 5; ++i) Remove("file", NewFile("file", kAlmostAll));
 }
 
 TEST_P(SpaceOfRemovedFilesTest, OfAReplacedFileIsFreeForTheNextOne) {
-  const InodeNumber first = NewFile("file", kMax / 2);
-  (void)NewFile("other", kMax / 2);
+  const InodeNumber first = NewFile("file", kAlmostAll / 2);
+  (void)NewFile("other", kAlmostAll / 2);
   const InodeNumber third = Ino(caller_.Create(kRootInode, "third", 0644, 0, O_WRONLY));
   EXPECT_THAT(caller_.Rename(kRootInode, "other", kRootInode, "file"), Succeeds());
   (void)blocking_observer_.TakeCount();
   // A write, which does not call BeginBlocking for its own work.
   ExpectWaits(first, [&]() -> Result<void> {
-    for (uint64_t at = 0; at < kMax / 2; at += 1 << 20) {
+    for (uint64_t at = 0; at < kAlmostAll / 2; at += 1 << 20) {
       MEMFUSE_ASSIGN_OR_RETURN(const size_t count,
                                caller_.Write(third, at, std::string(1 << 20, 'x')));
       EXPECT_EQ(count, size_t{1} << 20) << at;
@@ -257,7 +257,7 @@ TEST_P(SpaceOfRemovedFilesTest, LongOperationsCallTheBlockingObserver) {
   EXPECT_EQ(blocking_observer_.TakeCount(), 0);
   EXPECT_THAT(caller_.Truncate(file, 0), Succeeds());
   EXPECT_EQ(blocking_observer_.TakeCount(), 1);
-  EXPECT_THAT(caller_.Truncate(file, kLimit), Succeeds());
+  EXPECT_THAT(caller_.Truncate(file, kSpaceLimit), Succeeds());
   EXPECT_THAT(caller_.Truncate(file, 0), Succeeds());
   EXPECT_EQ(blocking_observer_.TakeCount(), 0) << "a hole";
   EXPECT_THAT(caller_.Open(copy, O_WRONLY | O_TRUNC), Succeeds());
@@ -265,19 +265,19 @@ TEST_P(SpaceOfRemovedFilesTest, LongOperationsCallTheBlockingObserver) {
 }
 
 TEST_P(SpaceOfRemovedFilesTest, ACopyIsMadeInPieces) {
-  const InodeNumber file = NewFile("file", kMax / 2);
+  const InodeNumber file = NewFile("file", kAlmostAll / 2);
   const InodeNumber copy = NewFile("copy", 4096);
-  EXPECT_THAT(caller_.Write(file, kMax / 2 - 4, "last"), Succeeds());
+  EXPECT_THAT(caller_.Write(file, kAlmostAll / 2 - 4, "last"), Succeeds());
   uint64_t done = 0;
   int calls = 0;
-  for (; done < kMax / 2; ++calls) {
-    const uint64_t piece = Must(caller_.Copy(file, done, copy, done, kMax / 2 - done));
+  for (; done < kAlmostAll / 2; ++calls) {
+    const uint64_t piece = Must(caller_.Copy(file, done, copy, done, kAlmostAll / 2 - done));
     ASSERT_GT(piece, 0u);
     EXPECT_LE(piece, uint64_t{16} << 20);
     done += piece;
   }
   EXPECT_EQ(calls, 2);
-  EXPECT_EQ(Must(caller_.Read(copy, kMax / 2 - 4, 10)), "last");
+  EXPECT_EQ(Must(caller_.Read(copy, kAlmostAll / 2 - 4, 10)), "last");
 }
 
 INSTANTIATE_TEST_SUITE_P(Stores, SpaceOfRemovedFilesTest,

@@ -11,48 +11,48 @@
 namespace memfuse::memfs {
 namespace {
 
-enum class Kind { kMissing, kFile, kSymlink, kEmptyDirectory, kFullDirectory };
+enum class NodeKind { kMissing, kFile, kSymlink, kEmptyDirectory, kFullDirectory };
 
-std::ostream& operator<<(std::ostream& out, Kind kind) {
+std::ostream& operator<<(std::ostream& out, NodeKind kind) {
   static constexpr const char* kNames[] = {"missing", "file", "symlink", "empty directory",
                                            "full directory"};
   return out << kNames[static_cast<int>(kind)];
 }
 
-bool IsDirectory(Kind kind) {
-  return kind == Kind::kEmptyDirectory || kind == Kind::kFullDirectory;
+bool IsDirectory(NodeKind kind) {
+  return kind == NodeKind::kEmptyDirectory || kind == NodeKind::kFullDirectory;
 }
 
 // Source, target, flags, whether the two names are in one directory.
-using Pair = std::tuple<Kind, Kind, uint32_t, bool>;
+using Pair = std::tuple<NodeKind, NodeKind, uint32_t, bool>;
 
 // The result that rename(2) documents for the pair.
 int ExpectedError(const Pair& pair) {
   const auto [source, target, flags, same_parent] = pair;
   const bool exchange = (flags & RENAME_EXCHANGE) != 0;
-  if (source == Kind::kMissing) return ENOENT;
-  if (exchange) return target == Kind::kMissing ? ENOENT : 0;
-  if (target == Kind::kMissing) return 0;
+  if (source == NodeKind::kMissing) return ENOENT;
+  if (exchange) return target == NodeKind::kMissing ? ENOENT : 0;
+  if (target == NodeKind::kMissing) return 0;
   if ((flags & RENAME_NOREPLACE) != 0) return EEXIST;
   if (IsDirectory(target) && !IsDirectory(source)) return EISDIR;
   if (!IsDirectory(target) && IsDirectory(source)) return ENOTDIR;
-  return target == Kind::kFullDirectory ? ENOTEMPTY : 0;
+  return target == NodeKind::kFullDirectory ? ENOTEMPTY : 0;
 }
 
 class RenamePairTest : public MemFsTest, public ::testing::WithParamInterface<Pair> {
  protected:
   // kNoInode for a missing one.
-  InodeNumber Make(Kind kind, InodeNumber parent, const std::string& name) {
+  InodeNumber Make(NodeKind kind, InodeNumber parent, const std::string& name) {
     switch (kind) {
-      case Kind::kMissing:
+      case NodeKind::kMissing:
         return kNoInode;
-      case Kind::kFile:
+      case NodeKind::kFile:
         return Ino(me_.Mknod(parent, name));
-      case Kind::kSymlink:
+      case NodeKind::kSymlink:
         return Ino(me_.Symlink(parent, name, "to"));
-      case Kind::kEmptyDirectory:
+      case NodeKind::kEmptyDirectory:
         return Ino(me_.Mkdir(parent, name));
-      case Kind::kFullDirectory: {
+      case NodeKind::kFullDirectory: {
         const InodeNumber made = Ino(me_.Mkdir(parent, name));
         EXPECT_THAT(me_.Mkdir(made, "inside"), Succeeds());
         return made;
@@ -121,8 +121,8 @@ TEST_P(RenamePairTest, EndsAsDocumented) {
 }
 
 auto AllKinds() {
-  return ::testing::Values(Kind::kMissing, Kind::kFile, Kind::kSymlink, Kind::kEmptyDirectory,
-                           Kind::kFullDirectory);
+  return ::testing::Values(NodeKind::kMissing, NodeKind::kFile, NodeKind::kSymlink,
+                           NodeKind::kEmptyDirectory, NodeKind::kFullDirectory);
 }
 
 INSTANTIATE_TEST_SUITE_P(

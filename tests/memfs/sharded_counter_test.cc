@@ -10,8 +10,8 @@
 namespace memfuse::memfs {
 namespace {
 
-constexpr uint64_t kLimit = 1 << 20;  // Acquire refills a shard with 256
-constexpr uint64_t kMax = 1024;
+constexpr uint64_t kCounterLimit = 1 << 20;  // Acquire refills a shard with 256
+constexpr uint64_t kCounterMax = 1024;
 
 // Runs `f` in a new thread, which has its own shard.
 template <typename F>
@@ -21,37 +21,37 @@ void InNewThread(F f) {
 }
 
 TEST(ShardedCounterTest, AmountsInShardsAreNotUsed) {
-  ShardedCounter counter(kLimit, kMax);
+  ShardedCounter counter(kCounterLimit, kCounterMax);
   for (int i = 0; i < 100; ++i) {
     InNewThread([&] {
       EXPECT_TRUE(counter.Acquire(10));
       EXPECT_EQ(counter.used(), 10u);
-      EXPECT_EQ(counter.free(), kLimit - 10);
+      EXPECT_EQ(counter.free(), kCounterLimit - 10);
       counter.Release(10);
     });
   }
   EXPECT_EQ(counter.used(), 0u);
-  EXPECT_LT(counter.free_lower_bound(), kLimit);
-  EXPECT_GE(counter.free_lower_bound(), kLimit - 64 * kMax);
+  EXPECT_LT(counter.free_lower_bound(), kCounterLimit);
+  EXPECT_GE(counter.free_lower_bound(), kCounterLimit - 64 * kCounterMax);
 }
 
 TEST(ShardedCounterTest, AcquireDrainsOtherThreadsShards) {
-  ShardedCounter counter(kLimit, kMax);
+  ShardedCounter counter(kCounterLimit, kCounterMax);
   const auto fill_a_shard = [&] {
     EXPECT_TRUE(counter.Acquire(1));
     counter.Release(1);
   };
   InNewThread(fill_a_shard);
   InNewThread(fill_a_shard);
-  EXPECT_TRUE(counter.Acquire(kLimit));
+  EXPECT_TRUE(counter.Acquire(kCounterLimit));
   EXPECT_FALSE(counter.Acquire(1));
   InNewThread([&] { EXPECT_FALSE(counter.Acquire(1)); });
-  counter.Release(kLimit);
+  counter.Release(kCounterLimit);
   InNewThread(fill_a_shard);
-  EXPECT_EQ(counter.AcquireUpTo(2 * kLimit, 1), kLimit);
-  counter.Release(kLimit);
+  EXPECT_EQ(counter.AcquireUpTo(2 * kCounterLimit, 1), kCounterLimit);
+  counter.Release(kCounterLimit);
   InNewThread(fill_a_shard);
-  EXPECT_TRUE(counter.LowerLimit(kLimit));
+  EXPECT_TRUE(counter.LowerLimit(kCounterLimit));
   EXPECT_EQ(counter.limit(), 0u);
   InNewThread([&] { EXPECT_FALSE(counter.Acquire(1)); });
 }
@@ -59,8 +59,8 @@ TEST(ShardedCounterTest, AcquireDrainsOtherThreadsShards) {
 // Before it fails, Acquire checks that no other thread moved amounts during its search. A failing
 // Acquire of another thread must not count as a move; otherwise none of them would end.
 TEST(ShardedCounterTest, FailingAcquiresDoNotBlockEachOther) {
-  ShardedCounter counter(kLimit, kMax);
-  ASSERT_TRUE(counter.Acquire(kLimit));
+  ShardedCounter counter(kCounterLimit, kCounterMax);
+  ASSERT_TRUE(counter.Acquire(kCounterLimit));
   std::vector<std::thread> threads;
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&] {
@@ -68,12 +68,12 @@ TEST(ShardedCounterTest, FailingAcquiresDoNotBlockEachOther) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  counter.Release(kLimit);
-  EXPECT_EQ(counter.free(), kLimit);
+  counter.Release(kCounterLimit);
+  EXPECT_EQ(counter.free(), kCounterLimit);
 }
 
 TEST(ShardedCounterTest, SetLimitAppliesToShardsToo) {
-  ShardedCounter counter(kLimit, kMax);
+  ShardedCounter counter(kCounterLimit, kCounterMax);
   InNewThread([&] {
     EXPECT_TRUE(counter.Acquire(7));
     counter.SetLimit(counter.used());
@@ -85,15 +85,15 @@ TEST(ShardedCounterTest, SetLimitAppliesToShardsToo) {
 }
 
 TEST(ShardedCounterTest, ShardsStaySmall) {
-  ShardedCounter counter(kLimit, kMax);
-  EXPECT_TRUE(counter.Acquire(kLimit));
-  for (uint64_t i = 0; i < kLimit; i += 64) counter.Release(64);
-  EXPECT_EQ(counter.free(), kLimit);
-  EXPECT_GE(counter.free_lower_bound(), kLimit - kMax);
+  ShardedCounter counter(kCounterLimit, kCounterMax);
+  EXPECT_TRUE(counter.Acquire(kCounterLimit));
+  for (uint64_t i = 0; i < kCounterLimit; i += 64) counter.Release(64);
+  EXPECT_EQ(counter.free(), kCounterLimit);
+  EXPECT_GE(counter.free_lower_bound(), kCounterLimit - kCounterMax);
 }
 
 TEST(ShardedCounterTest, ASmallLimitHasNoShards) {
-  ShardedCounter counter(1000, kMax);
+  ShardedCounter counter(1000, kCounterMax);
   EXPECT_TRUE(counter.Acquire(10));
   counter.Release(10);
   EXPECT_EQ(counter.free_lower_bound(), 1000u);
@@ -106,7 +106,7 @@ TEST(ShardedCounterTest, ManyThreadsAtTheLimit) {
   // All threads can hold a share at the same time, in addition to the temporary amounts. The shards
   // are small, so that they are filled and drained all the time.
   constexpr uint64_t kPassing = 5 * 1000 + 10;
-  ShardedCounter counter(kThreads * (kShare + kPassing), kMax);
+  ShardedCounter counter(kThreads * (kShare + kPassing), kCounterMax);
   std::atomic<uint64_t> held{0};
   std::atomic<int> failures{0};
   std::vector<std::thread> threads;
@@ -150,7 +150,7 @@ TEST(ShardedCounterTest, ManyThreadsWithAMovingLimit) {
   constexpr int kThreads = 6;
   constexpr uint64_t kShare = 5000;
   constexpr uint64_t kLeast = kThreads * kShare;
-  ShardedCounter counter(kLeast, kMax);
+  ShardedCounter counter(kLeast, kCounterMax);
   std::atomic<uint64_t> held{0};
   std::atomic<int> failures{0};
   std::atomic<int> running{kThreads};
