@@ -80,8 +80,8 @@ class ScopedBlockingCall {
 // The kernel caches entries, attributes and data for as long as the file system permits. A change
 // that the kernel did not request must be followed by a notification.
 //
-// Errors, for all methods: ENOENT (the kernel does not have the inode or the name in its cache, so
-// there is nothing to drop), ENOTCONN (the connection has ended), ENOMEM; then those of the method.
+// Errors, for all methods: those of the method, then ENOENT (the kernel does not have the inode or
+// the name in its cache, or the mount is gone: there is nothing to drop) and ENOMEM.
 //
 // InvalidateAttributes takes no lock of the kernel that a request may hold. It may be called while
 // a request is served and while locks of the file system are held. The other methods wait for locks
@@ -100,15 +100,15 @@ class Notifier {
   // exist, and looks the name up when it needs it. Errors: ENAMETOOLONG (more than 255 bytes),
   // EINVAL (an empty name), ENOTDIR.
   virtual Result<void> InvalidateEntry(InodeNumber parent, std::string_view name) = 0;
-  // The same after the name was removed from the file system, if it named `child`: the kernel also
+  // The same after the name was removed from the file system. If it named `child`, the kernel also
   // informs programs that watch the directory, and detaches a directory that is in use. Errors:
-  // those of InvalidateEntry, then EBUSY (a mount point), ENOTEMPTY (a directory with cached
-  // entries).
+  // those of InvalidateEntry (ENOENT also if the name has another inode), then EBUSY (a mount
+  // point), ENOTEMPTY (a directory with cached entries).
   virtual Result<void> DeleteEntry(InodeNumber parent, InodeNumber child,
                                    std::string_view name) = 0;
   // The kernel drops names of the inodes that no program uses, and returns their lookups with
-  // Forget soon after. At most kMaxPrune inodes. Errors: EINVAL (more inodes, or the kernel is
-  // older than the message).
+  // Forget soon after. Inodes that it does not have are ignored. At most kMaxPrune inodes. Errors:
+  // EINVAL (more inodes, or the kernel is older than the message, which came with Linux 6.19).
   virtual Result<void> Prune(absl::Span<const InodeNumber> inodes) = 0;
   static constexpr size_t kMaxPrune = 512;
 

@@ -51,20 +51,12 @@ Result<void> DeviceNotifier::Prune(absl::Span<const InodeNumber> inodes) {
 }
 
 Result<void> DeviceNotifier::Send(absl::Span<const char> message) const {
-  for (;;) {
-    if (write(device_, message.data(), message.size()) >= 0) return {};
-    switch (errno) {
-      case EINTR:
-        continue;
-      case ENODEV:  // the mount is gone
-      case EPIPE:
-      case ECONNABORTED:
-      case ECONNRESET:
-        return Errno(ENOTCONN);
-      default:
-        return Errno(errno);
-    }
-  }
+  ssize_t sent;
+  do {
+    sent = write(device_, message.data(), message.size());
+  } while (sent < 0 && errno == EINTR);
+  if (sent < 0) return Errno(errno);
+  return {};
 }
 
 }  // namespace memfuse::transport
