@@ -101,9 +101,10 @@ class Notifier {
   // EINVAL (an empty name), ENOTDIR.
   virtual Result<void> InvalidateEntry(InodeNumber parent, std::string_view name) = 0;
   // The same after the name was removed from the file system. If it named `child`, the kernel also
-  // informs programs that watch the directory, and detaches a directory that is in use. Errors:
-  // those of InvalidateEntry (ENOENT also if the name has another inode), then EBUSY (a mount
-  // point), ENOTEMPTY (a directory with cached entries).
+  // takes the number of links of the inode for 0, and refuses new names in a directory that is in
+  // use. Programs that watch the directory are not informed. Errors: those of InvalidateEntry
+  // (ENOENT also if the name has another inode), then EBUSY (a mount point), ENOTEMPTY (a directory
+  // with cached entries).
   virtual Result<void> DeleteEntry(InodeNumber parent, InodeNumber child,
                                    std::string_view name) = 0;
   // The kernel drops names of the inodes that no program uses, and returns their lookups with
