@@ -56,4 +56,24 @@ grep -rnE '\bfuse_[a-z0-9_]+_(in|out)\b|src/protocol/wire' src include --include
 # So are the ioctl(2) numbers of /dev/fuse (type 229).
 grep -rnE '\b_IO[RW]*\((229|0xe5)' src include --include='*.h' --include='*.cc' |
   grep -v '^src/protocol/' && report "an ioctl number of /dev/fuse outside src/protocol"
+
+# check_links FOLDER: the library of the folder is linked with exactly the libraries of the project
+# whose headers it includes. memfuse_base, which also implements public headers, is not checked.
+check_links() {
+  local folder=$1 included linked
+  included=$(grep -rhoP '#include "src/\K(memfs/)?[a-z]+(?=/)' "src/$folder" | tr / _ |
+    sed 's/^/memfuse_/' | sort -u)
+  linked=$(sed -n '/DEPS/,/)/p' "src/$folder/CMakeLists.txt" | grep -oE 'memfuse_[a-z_]+' | sort -u)
+  included=$(filter_libraries "$folder" "$included")
+  linked=$(filter_libraries "$folder" "$linked")
+  [[ $included == "$linked" ]] ||
+    report "src/$folder is linked with '$linked' and includes headers of '$included'"
+}
+# filter_libraries FOLDER NAMES: the names without the folder's own library and memfuse_base.
+filter_libraries() {
+  grep -vxE "memfuse_(base|${1//\//_})" <<<"$2" | paste -sd ' ' || true
+}
+for folder in protocol mount transport memfs/{space,tree,data,reclaim}; do check_links "$folder"; done
+# The operations are the library memfuse_memfs.
+check_links memfs/ops
 exit "$status"
