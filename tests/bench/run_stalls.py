@@ -7,7 +7,7 @@ import tempfile
 
 from command_line import Parser, check_basics, names_of, positive, run_program, size_of, speaker
 from commands import interrupts
-from stalls import WORK, measure
+from stalls import WORK, longest_wait
 from targets import Fuse, Tmpfs, clean_up
 
 PROGRAM = "run_stalls.py"
@@ -51,7 +51,7 @@ def benchmark(options):
             for name in options.work:
                 for target in targets:
                     target.mount(work)
-                    found[target][name].append(measure(target, name, options.size).longest)
+                    found[target][name].append(longest_wait(target, name, options.size))
                     target.unmount()
     finally:
         interrupts.ignore()

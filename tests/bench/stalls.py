@@ -1,11 +1,11 @@
 """The latency of small requests while two programs move gigabytes."""
 
+import contextlib
 import os
 import shutil
 import time
-from dataclasses import dataclass
 
-from commands import Failure, run, start
+from commands import Failure, ended, run, start
 
 # The concurrent operation of two programs, each on its own file 'large' in its own directory.
 WORK = {
@@ -14,12 +14,6 @@ WORK = {
     "truncate": ": >large",
     "remove": "rm large",
 }
-
-
-@dataclass(frozen=True)
-class Stall:
-    longest: float  # Seconds of the longest pair of 'make a file' and 'remove it'.
-    duration: float  # Seconds until both programs have ended.
 
 
 def _pairs(directory, programs):
@@ -36,8 +30,9 @@ def _pairs(directory, programs):
     return taken
 
 
-def measure(target, work, size):
-    """The Stall of one run."""
+@contextlib.contextmanager
+def _working(target, work, size):
+    """Both programs, which have just been started."""
     directories = [os.path.join(target.path, str(i)) for i in range(2)]
     try:
         for directory in directories:
@@ -46,14 +41,29 @@ def measure(target, work, size):
                 large = os.path.join(directory, "large")
                 run(["dd", "if=/dev/zero", f"of={large}", "bs=1M", f"count={size >> 20}"], 120)
         script = f"cd \"$0\" && size={size} && {WORK[work]}"
-        begin = time.perf_counter()
-        programs = [start(["sh", "-c", script, directory]) for directory in directories]
-        longest = max(_pairs(target.path, programs), default=0)
-        duration = time.perf_counter() - begin
-        if any(program.wait() != 0 for program in programs):
+        working = [start(["sh", "-c", script, directory]) for directory in directories]
+        yield working
+        for program in working:
+            program.wait()
+            ended(program)
+        if any(program.returncode != 0 for program in working):
             raise Failure(f"'{WORK[work]}' failed on {target.label}")
-        return Stall(longest, duration)
     finally:
         for directory in directories:
             shutil.rmtree(directory, ignore_errors=True)
         os.statvfs(target.path)  # Waits until the space is free again.
+
+
+def longest_wait(target, work, size):
+    """The seconds of the longest pair while both programs work."""
+    with _working(target, work, size) as working:
+        return max(_pairs(target.path, working), default=0)
+
+
+def duration(target, work, size):
+    """The seconds that both programs take while no other program uses the mount."""
+    with _working(target, work, size) as working:
+        begin = time.perf_counter()
+        for program in working:
+            program.wait()
+        return time.perf_counter() - begin
