@@ -54,6 +54,12 @@ struct SessionOptions {
   // from Linux 6.12 on. Setting it to false is correct only for a user without restrictions: Mount
   // fails if the effective user is not 0, or with MountOptions::allow_other.
   bool kernel_permissions = true;
+  // Optimisations that a benchmark can switch off to measure their effect. spare_workers: serve
+  // other requests while workers block. idle_scheduling: the workers of io_uring use SCHED_IDLE
+  // while no other thread wants their CPU. splice_receive: receive large writes through pipes.
+  bool spare_workers = true;
+  bool idle_scheduling = true;
+  bool splice_receive = true;
 };
 
 struct MountOptions {

@@ -73,7 +73,7 @@ std::string BashCompletion() {
   std::vector<std::string> options;
   std::string cases;
   for (const Flag& flag : FlagTable()) {
-    if (flag.place == FlagPlace::kReserved) continue;
+    if (!flag.is_shown()) continue;
     const std::string name = absl::StrCat(flag.shown_name(), flag.is_switch ? "" : "=");
     if (flag.place != FlagPlace::kMountFlag) flags.push_back(absl::StrCat("--", name));
     if (flag.is_mount_option()) options.push_back(name);

@@ -33,7 +33,7 @@ std::string ZshCompletion() {
   std::string flags;
   std::string options;
   for (const Flag& flag : FlagTable()) {
-    if (flag.place == FlagPlace::kReserved) continue;
+    if (!flag.is_shown()) continue;
     const std::string name = flag.shown_name();
     const std::string help = absl::StrCat("[", Escape(flag.help), "]", ValueSpec(flag));
     if (flag.place != FlagPlace::kMountFlag) {

@@ -72,7 +72,7 @@ std::string HelpText() {
   for (const Flag& flag : FlagTable()) {
     if (flag.place == FlagPlace::kMountFlag) switches.push_back(flag.shown_name());
     if (flag.place == FlagPlace::kCommandLine) elsewhere.push_back(flag.shown_name());
-    if (flag.place == FlagPlace::kMountFlag || flag.place == FlagPlace::kReserved) continue;
+    if (flag.place == FlagPlace::kMountFlag || !flag.is_shown()) continue;
     absl::StrAppend(&text, Paragraph(LeftSide(flag), RightSide(flag)));
   }
   absl::StrAppend(&text,

@@ -20,7 +20,7 @@ constexpr std::array<absl::string_view, 3> kKernels = {"fd", "rootmode", "subtyp
 bool IsFlagOption(absl::string_view name) {
   const Flag* flag = FindFlag(name);
   if (flag == nullptr && IsNegatedSwitch(name)) flag = FindFlag(name.substr(2));
-  return flag != nullptr && flag->place != FlagPlace::kCommandLine;
+  return flag != nullptr && (flag->is_mount_option() || flag->place == FlagPlace::kReserved);
 }
 
 absl::Status ApplyOne(absl::string_view option, Strictness strictness) {

@@ -1,6 +1,7 @@
 #include "src/cli/options.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -8,6 +9,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "src/cli/flags.h"
 #include "src/cli/owner.h"
 #include "src/cli/size.h"
@@ -74,6 +77,25 @@ absl::StatusOr<DataKind> ResolveData() {
     if (kind == DataKind::kAuto) kind = DataKind::kDaemon;
   }
   return kind;
+}
+
+// The switches of --disable_optimizations.
+absl::Status DisableOptimizations(Options* options) {
+  const std::pair<absl::string_view, bool*> kSwitches[] = {
+      {"spare_workers", &options->session.spare_workers},
+      {"idle_scheduling", &options->session.idle_scheduling},
+      {"splice_receive", &options->session.splice_receive},
+      {"counter_shards", &options->filesystem.counter_shards}};
+  for (const absl::string_view name :
+       absl::StrSplit(FLAGS_disable_optimizations, ',', absl::SkipEmpty())) {
+    const auto* const found = std::find_if(std::begin(kSwitches), std::end(kSwitches),
+                                           [&](const auto& entry) { return entry.first == name; });
+    if (found == std::end(kSwitches)) {
+      return Invalid("disable_optimizations", name, "is no optimisation that has a switch");
+    }
+    *found->second = false;
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckOperands(const std::vector<std::string>& operands) {
@@ -145,6 +167,7 @@ absl::StatusOr<Options> ResolveOptions(const std::vector<std::string>& operands,
   if (!threads.ok()) return threads.status();
   options.session.threads = *threads;
   options.session.writeback_cache = FLAGS_writeback;
+  if (absl::Status status = DisableOptimizations(&options); !status.ok()) return status;
 
   if (FLAGS_fuse_fd < 0 && IsFlagSet("fuse_fd")) {
     return Invalid("fuse_fd", absl::StrCat(FLAGS_fuse_fd), "is no file descriptor");

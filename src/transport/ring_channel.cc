@@ -107,7 +107,7 @@ void RingChannel::Enter() {
   syscall(__NR_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
   for (size_t i = 0; i < entries_.size(); ++i) Submit(protocol::kRingRegister, 0, i);
   registered_ = entries_.size();
-  scheduling_policy_.Start();
+  if (idle_scheduling_) scheduling_policy_.Start();
 }
 
 void RingChannel::Assemble(Entry* entry) {

@@ -44,6 +44,10 @@ class RingChannel final : public Channel {
                                                            const std::atomic<bool>* stop);
   ~RingChannel() override;
 
+  // After this call Enter leaves the scheduling policy of the thread unchanged. Requires: no worker
+  // uses the channel yet.
+  void KeepSchedulingPolicy() { idle_scheduling_ = false; }
+
   // Pins the thread to the CPU of the queue and prepares the registration of the entries, which the
   // first Receive submits. Requires: INIT was answered.
   void Enter() override;
@@ -79,9 +83,10 @@ class RingChannel final : public Channel {
   bool ring_made_ = false;
   std::vector<std::unique_ptr<Entry>> entries_;
   SchedulingPolicy scheduling_policy_;
-  size_t registered_ = 0;  // entries that the kernel holds, or that hold a request
-  size_t current_ = 0;     // the entry of message()
-  bool answered_ = true;   // the request of the current entry was answered
+  bool idle_scheduling_ = true;  // constant once a worker uses the channel
+  size_t registered_ = 0;        // entries that the kernel holds, or that hold a request
+  size_t current_ = 0;           // the entry of message()
+  bool answered_ = true;         // the request of the current entry was answered
   Retry retry_;
 };
 

@@ -60,6 +60,7 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
     return absl::ResourceExhaustedError("too many open files");
   }
   base::MutexLock lock(&mu_);
+  use_spare_workers_ = options.spare_workers;
   max_transfer_ = std::max(options.max_write, initialized.max_write);
   if (initialized.minor > 0) {
     parameters_ = initialized;
@@ -81,7 +82,8 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
     requested.max_read = options.max_write;
     requested.max_write = options.max_write;
     // A second, small request costs less than a second copy of the large one.
-    if (fs_->AcceptsSplice() && !SplicePipe::Available(options.max_write) &&
+    if (options.splice_receive && fs_->AcceptsSplice() &&
+        !SplicePipe::Available(options.max_write) &&
         SplicePipe::Available(SplicePipe::kDefaultMaxWrite)) {
       requested.piped_write = SplicePipe::kDefaultMaxWrite;
     }
@@ -117,7 +119,7 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
         absl::StrCat("/dev/fuse, ", options.threads, options.threads == 1 ? " thread" : " threads");
     if (options.io_uring) absl::StrAppend(&transport_description_, "; no io_uring: ", no_io_uring);
   }
-  if (fs_->AcceptsSplice() && protocol::CanSplice(parameters_)) {
+  if (options.splice_receive && fs_->AcceptsSplice() && protocol::CanSplice(parameters_)) {
     pipes_ = std::make_unique<PipePool>(parameters_.max_write);
   }
   // FORGET and notifications use the device even with io_uring.
@@ -126,6 +128,7 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
     if (absl::Status added = AddWorkerLocked(Worker::Role::kRegular); !added.ok()) return added;
   }
   for (const std::unique_ptr<RingChannel>& ring : rings_) {
+    if (!options.idle_scheduling) ring->KeepSchedulingPolicy();
     // The kernel delivers the requests of a queue only to the thread that registered it, so a spare
     // worker cannot replace that thread.
     if (absl::Status started = StartWorkerLocked(ring.get(), Worker::Role::kRegular, nullptr);
@@ -179,7 +182,8 @@ absl::Status SessionImpl::AddWorkerLocked(Worker::Role role) {
     mu_.AssertHeld();
     if (channels_.size() > 1) channels_.pop_back();
   };
-  absl::Status started = StartWorkerLocked(*channel, role, &spare_workers_);
+  absl::Status started =
+      StartWorkerLocked(*channel, role, use_spare_workers_ ? &spare_workers_ : nullptr);
   if (started.ok()) std::move(close).Cancel();
   return started;
 }

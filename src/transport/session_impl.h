@@ -120,6 +120,7 @@ class SessionImpl final : public Session, private BackingFiles {
   int backing_device_ = -1;                       // constant after Start; a channel's descriptor
   bool uses_io_uring_ = false;                    // constant after Start
   std::string transport_description_;             // constant after Start
+  bool use_spare_workers_ = true;                 // constant after Start
   bool connected_ = false;                        // constant after Start; Connected was called
   std::optional<mount::MountPoint> mount_point_;  // constant once the session is shared
   bool own_mount_ = false;                        // constant once the session is shared

@@ -91,6 +91,18 @@ def check_basics(options, outputs):
         raise Failure("there is no /dev/fuse")
 
 
+def find_programs(options, names):
+    """Sets an attribute of `options` for each program of the benchmark's own: its path in the
+    directory options.programs or in the build of memfuse."""
+    build = os.path.join(os.path.dirname(options.memfuse), "../../tests/bench")
+    directory = os.path.realpath(options.programs or build)
+    for name in names:
+        program = os.path.join(directory, name)
+        if not executable(program):
+            raise Failure(f"{name} is not built; 'cmake --build --preset release' does it")
+        setattr(options, name, program)
+
+
 def write(path, text):
     if path:
         with open(path, "w", encoding="utf-8") as file:

@@ -76,8 +76,8 @@ def fio(target, arguments, timeout):
     """Bytes and operations per second."""
     output = target.run(arguments, timeout)
     try:
-        # fio may print other text before the report.
-        job = json.loads(output[output.index("{") :])["jobs"][0]
+        begin = output.index("{")  # fio may print other text before the report.
+        job = json.loads(output[begin:])["jobs"][0]
     except (ValueError, LookupError) as error:
         raise Failure("fio gave no report") from error
     if job["error"]:

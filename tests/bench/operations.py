@@ -50,11 +50,11 @@ def _sample(program, target, cell, count):
     return report_of(output)["operations_per_second"]
 
 
-def measure(program, targets, work, rounds, count, log):
+def measure(program, targets, work, rounds, count, log, cells=tuple(CELLS)):
     mount_all(targets, work, log)
     samples = Samples(lambda rate: rate)
     for round_number in range(rounds):
-        for cell in CELLS:
+        for cell in cells:
             shown = []
             for target in in_turn(targets, round_number):
                 rate = attempt(target, log, _sample, program, target, cell, count)

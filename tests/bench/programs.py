@@ -1,5 +1,6 @@
 """The duration of programs on a source tree, and the requests that they cause."""
 
+import contextlib
 import statistics
 from dataclasses import dataclass
 
@@ -86,45 +87,50 @@ def _requests(program, target, source):
     return {name: count - before.get(name, 0) for name, count in after.items()}
 
 
-def _round(target, source, measure):
+def _round(target, source, measure, chosen=tuple(PROGRAMS)):
     """The value of each program, on a mount that is empty before and afterwards."""
-    values = {program: measure(program, target, source) for program in PROGRAMS}
+    values = {program: measure(program, target, source) for program in chosen}
     _run(CLEAN_UP, target, source)
     target.settle()
     return values
 
 
-def _with_source(work, files, log):
+def seconds_of(target, source, chosen):
+    """The seconds of each of these programs, which must not need the results of others."""
+    return _round(target, source, _seconds, chosen)
+
+
+@contextlib.contextmanager
+def filled_source(work, files, log):
     source = Source()
     source.mount(work)
-    source.fill(files, log)
-    return source
+    try:
+        source.fill(files, log)
+        yield source
+    finally:
+        source.unmount()
 
 
 def measure_time(targets, work, rounds, files, log):
     """Samples by program, and a description of the tree."""
-    source = _with_source(work, files, log)
-    try:
+    with filled_source(work, files, log) as source:
         mount_all(targets, work, log)
-        samples = Samples(lambda seconds: seconds)
+        samples = Samples(lambda value: value)
         for round_number in range(rounds):
             for target in in_turn(targets, round_number):
                 values = attempt(target, log, _round, target, source, _seconds)
-                for program, seconds in (values or {}).items():
-                    samples.add(program, target, round_number, seconds)
+                for program, value in (values or {}).items():
+                    samples.add(program, target, round_number, value)
                 if values:
                     shown = ", ".join(f"{p.name} {s:.3f}" for p, s in values.items())
                     log(f"round {round_number + 1}/{rounds} {target.label}: {shown} s")
-    finally:
-        source.unmount()
     return samples, source
 
 
 def count_requests(targets, work, files, log):
     """By target and program, the requests of each opcode per file. They are nearly the same each
     time, and therefore counted once."""
-    source = _with_source(work, files, log)
-    try:
+    with filled_source(work, files, log) as source:
         mount_all(targets, work, log)
         counts = {}
         for target in [target for target in targets if not target.failed]:
@@ -134,8 +140,6 @@ def count_requests(targets, work, files, log):
                     program: {name: n / source.files[program.files] for name, n in by_name.items()}
                     for program, by_name in values.items()
                 }
-    finally:
-        source.unmount()
     return counts, source
 
 

@@ -1,12 +1,9 @@
-#!/usr/bin/python3
+#!/usr/bin/python3 -B
 """Measures memfuse's file data beside kernel tmpfs. See README.md in this folder.
 
-The interpreter is Debian's: python3-matplotlib is for that one.
+The interpreter is Debian's: python3-matplotlib is for that one. -B: it leaves no files in the
+checkout.
 """
-
-import sys
-
-sys.dont_write_bytecode = True  # Leaves no files in the checkout.
 
 import json
 import os

@@ -1,9 +1,5 @@
-#!/usr/bin/python3
+#!/usr/bin/python3 -B
 """Measures names and attributes on memfuse beside kernel tmpfs. See README.md in this folder."""
-
-import sys
-
-sys.dont_write_bytecode = True  # Leaves no files in the checkout.
 
 import json
 import os
@@ -20,7 +16,7 @@ import scale
 from command_line import (
     Parser,
     check_basics,
-    executable,
+    find_programs,
     install_missing,
     names_of,
     pattern,
@@ -72,13 +68,7 @@ def parse(arguments):
 def check(options):
     """The checks that need no mount."""
     check_basics(options, (options.json, options.markdown))
-    build = os.path.join(os.path.dirname(options.memfuse), "../../tests/bench")
-    directory = os.path.realpath(options.programs or build)
-    for name in ("metadata_ops", "metadata_scale"):
-        program = os.path.join(directory, name)
-        if not executable(program):
-            raise Failure(f"{name} is not built; 'cmake --build --preset release' does it")
-        setattr(options, name, program)
+    find_programs(options, ("metadata_ops", "metadata_scale"))
     install_missing(PROGRAM, PACKAGES + ([] if find_peer() else [PEERS[0]]))
     for tool in TOOLS:
         if not shutil.which(tool):

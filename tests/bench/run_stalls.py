@@ -1,32 +1,17 @@
-#!/usr/bin/python3
+#!/usr/bin/python3 -B
 """The latency of other requests while a program moves gigabytes, on memfuse and on kernel tmpfs.
 See README.md in this folder."""
 
-import sys
-
-sys.dont_write_bytecode = True  # Leaves no files in the checkout.
-
-import os
-import shutil
 import statistics
 import tempfile
-import time
 
 from command_line import Parser, check_basics, names_of, positive, run_program, size_of, speaker
-from commands import Failure, interrupts, run, start
+from commands import interrupts
+from stalls import WORK, longest_wait
 from targets import Fuse, Tmpfs, clean_up
 
 PROGRAM = "run_stalls.py"
 say = speaker(PROGRAM)
-
-
-# The concurrent operation of two programs, each on its own file 'large' in its own directory.
-WORK = {
-    "copy": "cp large other",
-    "fallocate": "fallocate -l $size other",
-    "truncate": ": >large",
-    "remove": "rm large",
-}
 
 
 def parse(arguments):
@@ -40,40 +25,6 @@ def parse(arguments):
     add("--limit", type=size_of, default=size_of("7g"), help="--size of mounts (default: 7g)")
     add("--rounds", type=positive(int), default=5, help="(default: 5)")
     return parser.parse_args(arguments)
-
-
-def pairs(directory, programs):
-    """Makes and removes a file until the programs have ended; returns the seconds of each pair."""
-    name = os.path.join(directory, "small")
-    taken = []
-    begin = time.perf_counter()
-    while any(program.poll() is None for program in programs):
-        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        os.unlink(name)
-        now = time.perf_counter()
-        taken.append(now - begin)
-        begin = now
-    return taken
-
-
-def measure(target, work, size):
-    """The longest pair of one run, in seconds."""
-    directories = [os.path.join(target.path, str(i)) for i in range(2)]
-    try:
-        for directory in directories:
-            os.mkdir(directory)
-            large = os.path.join(directory, "large")
-            run(["dd", "if=/dev/zero", f"of={large}", "bs=1M", f"count={size >> 20}"], 120)
-        script = f"cd \"$0\" && size={size} && {WORK[work]}"
-        programs = [start(["sh", "-c", script, directory]) for directory in directories]
-        longest = max(pairs(target.path, programs), default=0)
-        if any(program.wait() != 0 for program in programs):
-            raise Failure(f"'{WORK[work]}' failed on {target.label}")
-        return longest
-    finally:
-        for directory in directories:
-            shutil.rmtree(directory, ignore_errors=True)
-        os.statvfs(target.path)  # Waits until the space is free again.
 
 
 def all_targets(options):
@@ -100,13 +51,15 @@ def benchmark(options):
             for name in options.work:
                 for target in targets:
                     target.mount(work)
-                    found[target][name].append(measure(target, name, options.size))
+                    found[target][name].append(longest_wait(target, name, options.size))
                     target.unmount()
     finally:
         interrupts.ignore()
         clean_up(targets, work)
-    print("The longest that a program waited which makes and removes a file, in milliseconds: median of"
-          f" {options.rounds} (largest)")  # fmt: skip
+    print(
+        "The longest that a program waited which makes and removes a file, in milliseconds:"
+        f" median of {options.rounds} (largest)"
+    )
     print("", *options.work, sep="\t")
     for target in targets:
         cells = (

@@ -95,8 +95,8 @@ def make_tree(directory, files):
     shell(
         'cd "$1/tree"; git init -q --template= -b main; '
         # Without automatic maintenance, which would change the files during the packing.
-        'git config gc.auto 0; git config maintenance.auto false; git add .; git commit -q -m tree; '
-        "git repack -a -d -q; git prune-packed -q",
+        "git config gc.auto 0; git config maintenance.auto false; git add .; "
+        "git commit -q -m tree; git repack -a -d -q; git prune-packed -q",
         directory,
         timeout=300,
     )

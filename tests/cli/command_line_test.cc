@@ -179,7 +179,8 @@ TEST_F(CommandLineTest, UnknownMountOptions) {
 }
 
 TEST_F(CommandLineTest, ProcessFlagsAreNoMountOptions) {
-  for (const char* option : {"foreground", "noforeground", "fuse_fd=5", "help", "version"}) {
+  for (const char* option : {"foreground", "noforeground", "fuse_fd=5", "help", "version",
+                             "disable_optimizations=spare_workers"}) {
     EXPECT_THAT(Error({"-o", option}), HasSubstr("unknown mount option")) << option;
   }
 }

@@ -23,6 +23,7 @@ namespace {
 
 using testing::ContainsRegex;
 using testing::HasSubstr;
+using testing::Not;
 
 std::string ReadPage(const std::string& name) {
   std::ifstream file(absl::StrCat(MEMFUSE_MANUAL, "/", name));
@@ -83,7 +84,9 @@ TEST(ManualTest, MemfuseHasEveryFlagAndNoOther) {
   const std::map<std::string, std::string> options = Items(page, "Cm");
   std::set<std::string> expected = {"o"};
   for (const Flag& flag : FlagTable()) {
-    if (flag.place == FlagPlace::kReserved) {
+    if (flag.place == FlagPlace::kHidden) {
+      EXPECT_THAT(page, Not(HasSubstr(std::string(flag.name))));
+    } else if (flag.place == FlagPlace::kReserved) {
       EXPECT_THAT(page, HasSubstr(std::string(flag.name)));
     } else if (flag.place == FlagPlace::kMountFlag) {
       EXPECT_EQ(options.count(flag.shown_name()), 1u) << flag.name;
@@ -163,9 +166,12 @@ TEST(ManualTest, EveryOptionOfTmpfsHasARow) {
   }
 }
 
-TEST(HelpTextTest, HasEveryFlag) {
+TEST(HelpTextTest, HasEveryFlagThatIsShown) {
   for (const Flag& flag : FlagTable()) {
-    if (flag.place == FlagPlace::kReserved) continue;
+    if (flag.place == FlagPlace::kHidden) {
+      EXPECT_THAT(HelpText(), Not(HasSubstr(std::string(flag.name))));
+    }
+    if (!flag.is_shown()) continue;
     EXPECT_THAT(HelpText(), HasSubstr(flag.shown_name()));
     EXPECT_LE(flag.help.size(), 70u) << "one line: " << flag.name;
   }

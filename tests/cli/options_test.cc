@@ -15,6 +15,7 @@
 namespace memfuse::cli {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -207,6 +208,20 @@ TEST_F(OptionsTest, WritebackNeedsTheDaemonStore) {
   EXPECT_EQ(Good({"/mnt", "--writeback"}).filesystem.data, DataKind::kDaemon);
   EXPECT_THAT(Error({"/mnt", "--writeback", "--data=passthrough"}), HasSubstr("--writeback"));
   EXPECT_EQ(Good({"/mnt", "--writeback", "--huge=always"}).filesystem.huge, "always");
+}
+
+TEST_F(OptionsTest, OptimizationsAreDisabledByName) {
+  const auto enabled = [this](const std::string& names) {
+    const Options options = Good({"/mnt", "--disable_optimizations=" + names});
+    return std::vector<bool>{options.session.spare_workers, options.session.idle_scheduling,
+                             options.session.splice_receive, options.filesystem.counter_shards};
+  };
+  EXPECT_THAT(enabled(""), ElementsAre(true, true, true, true));
+  EXPECT_THAT(enabled("spare_workers"), ElementsAre(false, true, true, true));
+  EXPECT_THAT(enabled("idle_scheduling,counter_shards"), ElementsAre(true, false, true, false));
+  EXPECT_THAT(enabled("splice_receive"), ElementsAre(true, true, false, true));
+  EXPECT_EQ(Error({"/mnt", "--disable_optimizations=splice_receive,shards"}),
+            "--disable_optimizations: 'shards' is no optimisation that has a switch");
 }
 
 TEST_F(OptionsTest, OneMountPoint) {

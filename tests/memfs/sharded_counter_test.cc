@@ -99,6 +99,14 @@ TEST(ShardedCounterTest, ASmallLimitHasNoShards) {
   EXPECT_EQ(counter.free_lower_bound(), 1000u);
 }
 
+TEST(ShardedCounterTest, WithoutRoomInShardsAllIsOutsideOfThem) {
+  ShardedCounter counter(kLimit, /*max_shard=*/0);
+  EXPECT_TRUE(counter.Acquire(kLimit));
+  EXPECT_FALSE(counter.Acquire(1));
+  for (uint64_t i = 0; i < kLimit; i += 64) counter.Release(64);
+  EXPECT_EQ(counter.free_lower_bound(), kLimit);
+}
+
 // The sum never exceeds the limit, no Acquire fails while enough is free, and nothing is lost.
 TEST(ShardedCounterTest, ManyThreadsAtTheLimit) {
   constexpr int kThreads = 6;

@@ -42,8 +42,11 @@ class QuotaSource {
 // Thread-safe. There is no lock: every member is atomic or constant.
 class Budget {
  public:
-  Budget(uint64_t byte_limit, uint64_t inode_limit)
-      : total_(byte_limit), bytes_(byte_limit, 128 << 10), inodes_(inode_limit, 128) {}
+  // Without `counter_shards` all threads use the same two counters.
+  Budget(uint64_t byte_limit, uint64_t inode_limit, bool counter_shards = true)
+      : total_(byte_limit),
+        bytes_(byte_limit, counter_shards ? 128 << 10 : 0),
+        inodes_(inode_limit, counter_shards ? 128 : 0) {}
   Budget(const Budget&) = delete;
   Budget& operator=(const Budget&) = delete;
 

@@ -31,7 +31,7 @@ namespace memfuse::memfs {
 class ShardedCounter {
  public:
   // `max_shard` is the most that a shard holds after a Release. A shard can exceed it temporarily
-  // while threads that share the shard use it at the same time.
+  // while threads that share the shard use it at the same time. With 0 the shards stay empty.
   ShardedCounter(uint64_t limit, uint64_t max_shard)
       : max_shard_(max_shard), limit_(limit), free_(limit) {
     SizeShardsFor(limit);
