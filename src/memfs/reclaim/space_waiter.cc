@@ -16,7 +16,8 @@ bool SpaceWaiter::Wait(const RequestContext& context, InodeNumber ino, uint64_t 
     return budget.inodes_free_lower_bound() > 0 && resources_.store->free_bytes() >= bytes &&
            resources_.store->free_bytes() - bytes >= std::min(kLittle, budget.total() / 16);
   };
-  return reclaim_.Wait(owner, resources_.host.blocking_observer, enough) || reclaim_.progress() != seen;
+  return reclaim_.Wait(owner, resources_.host.blocking_observer, enough) ||
+         reclaim_.progress() != seen;
 }
 
 void SpaceWaiter::WaitBeforeWrites(uint32_t owner) {

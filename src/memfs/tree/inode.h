@@ -21,8 +21,8 @@
 #include <string>
 #include <utility>
 
-#include "memfuse/host.h"
 #include "memfuse/filesystem.h"
+#include "memfuse/host.h"
 #include "src/base/ref_ptr.h"
 #include "src/memfs/space/budget.h"
 #include "src/memfs/space/lock_order.h"
