@@ -54,7 +54,8 @@ class FileSystem {
  public:
   virtual ~FileSystem() = default;
 
-  // Called once the connection is initialised and before the first request. The parts of `host` are
+  // Called once the connection is initialised and before the first request. It is not called again
+  // before Disconnected: a file system belongs to one session at a time. The parts of `host` are
   // valid until Disconnected returns. With host.backing_files, an open(2) with O_TRUNC arrives as
   // an Open without O_TRUNC, followed by a Setattr of size 0 without a handle; otherwise
   // OpenRequest::flags contains O_TRUNC. Returns: OK, or an error that ends the session.

@@ -43,15 +43,15 @@ class BackingFiles {
 // during that time.
 class BlockingObserver {
  public:
-  // Returns whether another thread serves requests while the calling thread blocks. False for a
+  // Returns whether another thread can serve requests while the calling thread blocks. False for a
   // thread that no other thread can replace: one that serves a queue of io_uring, or that does not
   // belong to the session. BeginBlocking and EndBlocking then have no effect.
   virtual bool CanReplaceCallingThread() const = 0;
 
-  // Requires: the calling thread serves a request and holds no lock, because BeginBlocking may
-  // start a thread. From BeginBlocking until EndBlocking the calling thread serves no other
-  // request. BeginBlocking costs about as much as waking a thread. Neither call fails: if no other
-  // thread is available, the number of serving threads is lower until EndBlocking.
+  // Requires: the calling thread holds no lock, because BeginBlocking may start a thread. The same
+  // thread calls EndBlocking. From BeginBlocking until EndBlocking a thread of the session serves
+  // no other request. BeginBlocking costs about as much as waking a thread. Neither call fails: if
+  // no other thread is available, the number of serving threads is lower until EndBlocking.
   virtual void BeginBlocking() = 0;
   virtual void EndBlocking() = 0;
 
@@ -81,27 +81,29 @@ class ScopedBlockingCall {
 // that the kernel did not request must be followed by a notification.
 //
 // Errors, for all methods: those of the method, then ENOENT (the kernel does not have the inode or
-// the name in its cache, or the mount is gone: there is nothing to drop) and ENOMEM.
+// the name in its cache, or the mount is gone: there is nothing to drop; Prune ignores such inodes)
+// and ENOMEM.
 //
 // InvalidateAttributes takes no lock of the kernel that a request may hold. It may be called while
 // a request is served and while locks of the file system are held. The other methods wait for locks
 // that the kernel holds during a request on the same inode or directory, or for pages that are
 // being written back by a request. They must be called without locks, and not while the calling
-// thread serves a request.
+// thread serves a request. They must not be in progress when the session stops: the lock may belong
+// to a request that no worker reads any more.
 class Notifier {
  public:
   // The kernel drops the attributes of `ino`, and asks for them when it needs them.
   virtual Result<void> InvalidateAttributes(InodeNumber ino) = 0;
   // The kernel drops the attributes and `length` bytes of cached data from `offset` on; length 0:
   // all that follows `offset`. Dirty pages are written back first. Errors: EINVAL (the range ends
-  // beyond the largest offset, or the kernel is older than the message).
+  // beyond the largest offset).
   virtual Result<void> InvalidateData(InodeNumber ino, uint64_t offset, uint64_t length) = 0;
-  // The kernel drops what it knows of the name in the directory `parent`, also that it does not
-  // exist, and looks the name up when it needs it. Errors: ENAMETOOLONG (more than 255 bytes),
-  // EINVAL (an empty name), ENOTDIR.
+  // The kernel drops what it knows of the name in the directory `parent`, including that it
+  // does not exist, and looks the name up when it needs it. Errors: ENAMETOOLONG (more than 255
+  // bytes), EINVAL (an empty name), ENOTDIR.
   virtual Result<void> InvalidateEntry(InodeNumber parent, std::string_view name) = 0;
   // The same after the name was removed from the file system. If it named `child`, the kernel also
-  // takes the number of links of the inode for 0, and refuses new names in a directory that is in
+  // sets the link count of the inode to 0, and refuses new names in a directory that is in
   // use. Programs that watch the directory are not informed. Errors: those of InvalidateEntry
   // (ENOENT also if the name has another inode), then EBUSY (a mount point), ENOTEMPTY (a directory
   // with cached entries).

@@ -1,8 +1,8 @@
 // The requests that a FileSystem serves, and their results: plain data. The operations, with their
 // errors, are documented in filesystem.h.
 //
-// Names consist of 1 to 255 bytes other than '/' and NUL. String views and spans are valid during
-// the call only.
+// Names contain neither '/' nor NUL; the operation checks their length. String views and spans are
+// valid during the call only.
 
 #ifndef MEMFUSE_REQUESTS_H_
 #define MEMFUSE_REQUESTS_H_

@@ -3,8 +3,8 @@
 // This class adds two properties to absl::Mutex. Neither has a cost in a release build.
 //
 //   Rank. Every lock class has a rank, and a thread acquires locks in an order in which the rank
-//   rises. It may stay the same only if the class says so: its locks then have an order of their
-//   own. A debug build checks the order at each Lock, and aborts with both ranks. (The
+//   rises. It may stay the same only for a class with SameRank::kAllowed, whose locks have an order
+//   of their own. A debug build checks the order at each Lock, and aborts with both ranks. (The
 //   detector of Abseil records orders between single locks. A directory that moves below another
 //   one reverses such an order without a deadlock, so programs switch that detector off; see
 //   DisableLockOrderDetector.)

@@ -76,9 +76,9 @@ Result<Request> DecodeFsyncdir(Arguments& arguments) {
 Result<Request> DecodeRead(Arguments& arguments) {
   MEMFUSE_ASSIGN_OR_RETURN(const auto in, arguments.Take<wire::ReadIn>());
   const bool to_page_cache = (in.read_flags & wire::kReadLockOwner) == 0;
-  return Request(SizedReadRequest{
-      ReadRequest{arguments.node(), FileHandle{in.fh}, in.offset, in.flags, to_page_cache},
-      in.size});
+  return Request(SizedReadRequest{ReadRequest{arguments.node(), FileHandle{in.fh}, in.offset,
+                                              in.flags & ~wire::kOpenExecutes, to_page_cache},
+                                  in.size});
 }
 
 Result<Request> DecodeReaddir(Arguments& arguments) {

@@ -30,7 +30,7 @@ inline constexpr size_t kMaxFixedBody = 512;
 // kReplyHeaderSize bytes.
 void EncodeReplyHeader(RequestId id, int error, size_t body_size, absl::Span<char> out);
 
-// Replies that consist of one number.
+// Results that have no type in memfuse/requests.h.
 struct WriteReply {
   uint32_t written;
 };
@@ -68,6 +68,7 @@ size_t Encode(const IoctlResult& result, absl::Span<char> out);
 
 // Notifications (memfuse/host.h): complete messages that the server sends without a request. Each
 // function returns the size of the message. Requires: out.size() >= kMaxNotification.
+// The fixed struct of a notification has at most 32 bytes.
 inline constexpr size_t kMaxNotification =
     kReplyHeaderSize + 32 + std::max<size_t>(256, 8 * Notifier::kMaxPrune);
 size_t EncodeInvalidateAttributes(InodeNumber ino, absl::Span<char> out);

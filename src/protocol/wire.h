@@ -186,8 +186,8 @@ struct OpenIn {
 };
 static_assert(sizeof(OpenIn) == 8);
 inline constexpr uint32_t kOpenKillSuidgid = 1u << 0;
-// In `flags` of OPEN and RELEASE if execve(2) opens the file (FMODE_EXEC). No header of user space
-// defines it.
+// In `flags` of OPEN, READ and RELEASE if execve(2) opens the file (FMODE_EXEC). No header of user
+// space defines it.
 inline constexpr uint32_t kOpenExecutes = 0x20;
 
 struct CreateIn {

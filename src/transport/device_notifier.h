@@ -14,7 +14,8 @@ namespace memfuse::transport {
 // notifications use the descriptor, too.
 class DeviceNotifier final : public Notifier {
  public:
-  // `device` is an open descriptor of the connection that outlives the notifier.
+  // `device` is a descriptor of the connection that is open during every call. On a socket in its
+  // place, a call waits until the peer reads, and EAGAIN is an error.
   explicit DeviceNotifier(int device) : device_(device) {}
 
   Result<void> InvalidateAttributes(InodeNumber ino) override;

@@ -1,4 +1,4 @@
-// Decodes arbitrary bytes under arbitrary negotiated flags, whole and in two halves.
+// Decodes arbitrary bytes under arbitrary negotiated flags, and a WRITE in two halves.
 //
 // Input: 8 bytes of flags, 1 byte with the length of the first half, then a message. The fuzzer
 // corrects the message's length field, because decoding stops early at a wrong length.

@@ -45,7 +45,7 @@ std::unique_ptr<MemoryFileSystem> MakeFileSystem(bool writeback, bool huge_pages
   if (huge_pages && !made.ok()) return MakeFileSystem(writeback, /*huge_pages=*/false);
   if (!made.ok()) Fail("no file system: %s", std::string(made.status().message()).c_str());
   (*made)->SetMountOptions("option=value");
-  if (!(*made)->Connected(nullptr).ok()) Fail("the file system does not start");
+  if (!(*made)->Connected({}).ok()) Fail("the file system does not start");
   return *std::move(made);
 }
 

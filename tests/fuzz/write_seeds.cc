@@ -38,7 +38,8 @@ void WriteDecodeSeeds(const std::string& directory) {
   for (const protocol::Sample& sample : protocol::AllSamples()) {
     const uint64_t flags = sample.parameters.flags;
     std::string input(reinterpret_cast<const char*>(&flags), sizeof(flags));
-    input += static_cast<char>(std::min<size_t>(sample.fixed_size, 0xff));
+    input += static_cast<char>(
+        std::min<size_t>(sample.message.size() - protocol::kRequestHeaderSize, 0xff));
     input += sample.message;
     Write(directory, sample.name, input);
   }

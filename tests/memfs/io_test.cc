@@ -8,7 +8,9 @@
 
 #include "src/base/clock.h"
 #include "tests/memfs/memfs_test_base.h"
+#include "tests/testing/fake_host.h"
 #include "tests/testing/kernel_version.h"
+#include "tests/testing/read_sinks.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -331,6 +333,53 @@ TEST_F(IoTest, WriteBackIsNeverShort) {
   const Result<size_t> written = fs->Write({}, request);
   ASSERT_THAT(written, Succeeds());
   EXPECT_LT(*written, data.size());
+}
+
+// The kernel may have cached attributes that are not valid any more once it may write by itself.
+TEST(AttributeNotifications, OpensForWritingWithCollectedWritesSendThem) {
+  MemoryFileSystemOptions options = SmallOptions(uint64_t{1} << 20);
+  options.data = DataKind::kDaemon;
+  options.writeback_cache = true;
+  const std::unique_ptr<MemFs> fs = MakeMemFs(options);
+  test::RecordingNotifier notifier;
+  Host host;
+  host.notifier = &notifier;
+  ASSERT_TRUE(fs->Connected(host).ok());
+  const Caller caller(fs.get());
+  const InodeNumber file = Ino(caller.Mknod(kRootInode, "file"));
+  Must(caller.Open(file, O_RDONLY));
+  EXPECT_THAT(notifier.TakeAttributes(), testing::IsEmpty());
+  Must(caller.Open(file, O_RDWR));
+  EXPECT_THAT(notifier.TakeAttributes(), testing::ElementsAre(file));
+  fs->Disconnected();
+}
+
+TEST(AttributeNotifications, TheFirstReadOfAHoleThatAProgramMayFillSendsThem) {
+  MemoryFileSystemOptions options = SmallOptions(uint64_t{1} << 20);
+  options.data = DataKind::kDaemon;
+  const std::unique_ptr<MemFs> fs = MakeMemFs(options);
+  test::RecordingNotifier notifier;
+  Host host;
+  host.notifier = &notifier;
+  ASSERT_TRUE(fs->Connected(host).ok());
+  const Caller caller(fs.get());
+  const InodeNumber file = Ino(caller.Mknod(kRootInode, "file"));
+  EXPECT_THAT(caller.Truncate(file, 64 * 4096), Succeeds());
+  Must(caller.Open(file, O_RDWR));
+  const auto read = [&](uint64_t offset) {
+    ReadRequest request{};
+    request.ino = file;
+    request.offset = offset;
+    request.to_page_cache = true;
+    test::StringSink sink(4096);
+    EXPECT_EQ(Must(fs->Read(caller.context(), request, &sink)), 4096u);
+  };
+  (void)notifier.TakeAttributes();
+  read(0);
+  EXPECT_THAT(notifier.TakeAttributes(), testing::ElementsAre(file));
+  read(0);
+  EXPECT_THAT(notifier.TakeAttributes(), testing::IsEmpty());
+  fs->Disconnected();
 }
 
 }  // namespace

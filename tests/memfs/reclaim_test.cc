@@ -26,9 +26,10 @@ bool Never() { return false; }
 
 class BlockingThread final : public BlockingObserver {
  public:
-  bool CanReplaceCallingThread() const override { return true; }
+  bool CanReplaceCallingThread() const override { return replaceable; }
   void BeginBlocking() override { ++blocked; }
   void EndBlocking() override { ++returned; }
+  bool replaceable = true;
   int blocked = 0;
   int returned = 0;
 };
@@ -219,10 +220,13 @@ TEST_F(ReclaimTest, TheWaitForAnInodeKeptByAnotherUserIsShorter) {
   resources_.removed.Remove(second);
 }
 
+// A thread that serves a queue of io_uring, or that does not belong to a session.
 TEST_F(ReclaimTest, AThreadWithoutASpareWorkerWaitsLess) {
   const RemovedInodes::Ticket ticket = resources_.removed.Add(kAlice, 1);
-  const base::MonotonicClock::duration time = TimeOf(kAlice, nullptr);
+  thread_.replaceable = false;
+  const base::MonotonicClock::duration time = TimeOf(kAlice, &thread_);
   EXPECT_GE(time, Reclaim::kOthersTimeout);
+  EXPECT_LT(time, Reclaim::kOwnTimeout);
   // The thread does not wait a second time.
   (void)TimeOf(kAlice, nullptr, /*expected=*/false);
   resources_.removed.Remove(ticket);

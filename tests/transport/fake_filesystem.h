@@ -49,6 +49,7 @@ class FakeFileSystem : public FileSystem {
     host = of_session;
     return absl::OkStatus();
   }
+  void Disconnected() override { host = Host(); }
 
   Result<Entry> Lookup(const RequestContext&, const LookupRequest& request) override {
     Enter();

@@ -167,5 +167,26 @@ TEST_F(SpareWorkersTest, RepeatedBlockingLosesNoTurn) {
   for (std::thread& worker : workers) worker.join();
 }
 
+// A worker of a queue of io_uring has no spare workers.
+TEST(WorkerBlockingObserver, ReportsToTheSpareWorkersOfTheCallingThread) {
+  std::atomic<int> started{0};
+  SpareWorkers spare_workers(2, [&started] {
+    ++started;
+    return false;
+  });
+  WorkerBlockingObserver observer;
+  const auto blocks = [&](SpareWorkers* of_thread) {
+    std::thread([&] {
+      WorkerBlockingObserver::SetSpareWorkersOfThread(of_thread);
+      EXPECT_EQ(observer.CanReplaceCallingThread(), of_thread != nullptr);
+      const ScopedBlockingCall blocking(&observer);
+    }).join();
+    return started.exchange(0);
+  };
+  EXPECT_EQ(blocks(&spare_workers), 1);
+  EXPECT_EQ(blocks(nullptr), 0);
+  EXPECT_FALSE(observer.CanReplaceCallingThread()) << "the thread of the test";
+}
+
 }  // namespace
 }  // namespace memfuse::transport

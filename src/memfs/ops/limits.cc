@@ -58,13 +58,13 @@ FileSystemStatistics Limits::Statistics() {
   return s;
 }
 
-Result<void> Limits::Set(uint64_t size_limit, uint64_t inode_limit) {
+Result<void> Limits::Set(BlockingObserver* observer, uint64_t size_limit, uint64_t inode_limit) {
   if (size_limit > kMaxSizeLimit || inode_limit > kMaxInodeLimit) return Errno(EINVAL);
   size_limit = (size_limit + kPageSize - 1) / kPageSize * kPageSize;
   Result<void> set = TrySet(size_limit, inode_limit);
   // Removed files that are not free yet may be the only obstacle.
   if (!set.ok() && set.error() == EINVAL &&
-      reclaim_.Wait(administrator_, resources_.host.blocking_observer, [] { return false; })) {
+      reclaim_.Wait(administrator_, observer, [] { return false; })) {
     set = TrySet(size_limit, inode_limit);
   }
   return set;
@@ -121,7 +121,8 @@ Result<IoctlResult> Limits::Ioctl(const RequestContext& context, const IoctlRequ
       if (!MayAdminister(context)) return Errno(EPERM);
       if (!AllZero(request.input.subspan(sizeof(limits)))) return Errno(E2BIG);
       std::memcpy(&limits, request.input.data(), sizeof(limits));
-      MEMFUSE_RETURN_IF_ERROR(Set(limits.bytes_limit, limits.inode_limit));
+      MEMFUSE_RETURN_IF_ERROR(
+          Set(resources_.host.blocking_observer, limits.bytes_limit, limits.inode_limit));
       return result;
     }
     case WithoutSize(MEMFUSE_IOC_SET_ATIME): {

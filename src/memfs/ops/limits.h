@@ -39,8 +39,8 @@ class Limits {
   FileSystemStatistics Statistics();
 
   // As MemoryFileSystem::SetLimits. Waits for removed files, if more is used than the new limits
-  // allow.
-  Result<void> Set(uint64_t size_limit, uint64_t inode_limit);
+  // allow. `observer` is that of a thread that serves a request, or null.
+  Result<void> Set(BlockingObserver* observer, uint64_t size_limit, uint64_t inode_limit);
 
   // As MemoryFileSystem::SetMountOptions.
   void SetMountOptions(std::string text);

@@ -1,9 +1,9 @@
 // The file system in RAM: an implementation of MemoryFileSystem that uses the inode table.
 //
 // There is one source file per family of operations: lookup.cc, create.cc, remove.cc, rename.cc,
-// attributes.cc, io.cc, ioctl.cc, readdir.cc, xattr.cc; memory_filesystem.cc has the methods that
-// are no operations. The contracts and errors are those of memfuse/filesystem.h. What several
-// families share has a header of its own:
+// attributes.cc, io.cc, ioctl.cc, readdir.cc, xattr.cc; memory_filesystem.cc has the methods
+// that are no operations, and Statfs. The contracts and errors are those of memfuse/filesystem.h.
+// What several families share has a header of its own:
 //
 //    inodes.h           finding and evicting inodes
 //    new_inode.h        making inodes
@@ -39,7 +39,8 @@ class MemFs final : public MemoryFileSystem {
 
   MemoryFileSystemUsage Usage() const override;
   Result<void> SetLimits(uint64_t size_limit, uint64_t inode_limit) override {
-    return limits_.Set(size_limit, inode_limit);
+    // The calling thread need not belong to a session.
+    return limits_.Set(/*observer=*/nullptr, size_limit, inode_limit);
   }
   void SetMountOptions(std::string text) override { limits_.SetMountOptions(std::move(text)); }
   void ReleaseUnusedMemory() override;

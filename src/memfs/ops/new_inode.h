@@ -24,8 +24,8 @@ struct NewNode {
 };
 
 // An inode that a request makes: first an inode that only the calling thread knows, without a name.
-// The destructor undoes every step, unless Commit or CommitWithLookup was called. So an operation
-// can stop after any step, also by an exception.
+// The destructor undoes Make, Open and Insert, unless Commit or CommitWithLookup was called. So an
+// operation can stop after any step, also by an exception.
 //
 // The steps are, in this order: Make; Open, if the request also opens the file; Insert; a name, if
 // the inode gets one (changes.h); and Commit or CommitWithLookup, which cannot fail.

@@ -13,7 +13,7 @@
 namespace memfuse::memfs {
 
 // Not thread-safe: no request is served during a call of Make, Connected or Disconnected. The other
-// methods may be called at any time after Make.
+// methods may be called after Make, but not during Connected.
 class StoreSelection {
  public:
   // Both must outlive this object, which sets resources->store.

@@ -34,8 +34,9 @@ struct NewAttributes {
 
 // Returns the attributes of a new inode that `caller` makes in `parent`. `mode` includes the file
 // type. As on tmpfs (inode_init_owner and posix_acl_create in the kernel), the directory passes on
-// its group and S_ISGID if it has S_ISGID, its default ACL in place of `umask`, and the flags
-// kInheritedFlags. A symbolic link has mode 0777 and no ACL. Throws std::bad_alloc.
+// its group if it has S_ISGID, and S_ISGID to a directory; its default ACL in place of `umask`, and
+// to a directory also as default ACL; and the flags kInheritedFlags. Errors: those of Acl::Parse. A
+// symbolic link has mode 0777 and no ACL. Throws std::bad_alloc.
 Result<NewAttributes> InheritFrom(const Directory& parent, uint32_t mode, uint32_t umask,
                                   Owner caller) ABSL_LOCKS_EXCLUDED(parent.mu);
 
@@ -45,7 +46,8 @@ Result<NewAttributes> InheritFrom(const Directory& parent, uint32_t mode, uint32
 // attribute lock and no leaf (lock_order.h). The caller has checked that the inode's flags permit
 // the change (inode_flags.h), and the kernel has checked whether the calling thread may make it.
 // `now` is a value of base::Now(). Where mtime or ctime moves, it moves to `now`, or to the inode's
-// ctime if that is shortly after `now`. A function that returns an error has changed nothing.
+// ctime if that is shortly after `now`. A function that returns an error, except Init, has changed
+// nothing.
 class AttributeChanges {
  public:
   // Sets the attributes of an inode that only the calling thread knows. All times become `now`; the
@@ -61,9 +63,9 @@ class AttributeChanges {
   // the latter two remove set-id bits too. A change of the mode changes the access ACL accordingly.
   //
   // Times: a change of the size moves mtime. Every change moves ctime, and so does a request
-  // without any attribute: it is sent before a write, or for a chown(2) that changes neither owner
-  // nor group. A truncate(2) that removes set-id bits and has no other effect moves no time, as on
-  // tmpfs. The times of the request come last.
+  // with kill_suidgid and no attribute: it is sent before a write, or for a chown(2) that changes
+  // neither owner nor group. A truncate(2) that removes set-id bits and has no other effect moves
+  // no time, as on tmpfs. The times of the request come last.
   static AttributesResult SetAttributes(Inode* inode, const SetattrRequest& request, bool resized,
                                         Timestamp now) ABSL_LOCKS_EXCLUDED(inode->mu);
 

@@ -11,8 +11,8 @@
 // that may fail (memory, budget) before. The functions do not fail, except that AddEntry and
 // MoveEntry may throw std::bad_alloc before they have changed anything.
 //
-// Times: ctime of each inode whose names change moves to `now`; so do mtime and ctime of each
-// directory whose entries change.
+// Times: mtime of each directory whose entries change moves to `now`. ctime of that directory, and
+// of each inode whose names change, moves to `now` unless it is shortly after `now`.
 
 #ifndef MEMFUSE_SRC_MEMFS_TREE_CHANGES_H_
 #define MEMFUSE_SRC_MEMFS_TREE_CHANGES_H_

@@ -37,8 +37,8 @@ class DataStore {
   // Whether files accept the data of a write by Payload::MoveTo, so the transport may use
   // splice(2).
   virtual bool accepts_splice() const { return false; }
-  // Whether the kernel writes to files without a request. It then also counts their data, which the
-  // budget does not.
+  // Whether data lies in files of the kernel. The kernel then counts the data, which the budget
+  // does not, and may write to the files without a request.
   virtual bool kernel_writes() const { return false; }
 
   // Bytes that the data of files takes now, in whole pages.

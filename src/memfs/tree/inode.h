@@ -7,7 +7,8 @@
 // the inode in place.
 //
 // Attributes. Mode, owner, link count, times, flags and extended attributes are private. They are
-// changed by the functions of attribute_changes.h and changes.h only.
+// changed by the functions of attribute_changes.h and changes.h only, except for times that the
+// kernel has changed (SyncFromBackingLocked).
 
 #ifndef MEMFUSE_SRC_MEMFS_TREE_INODE_H_
 #define MEMFUSE_SRC_MEMFS_TREE_INODE_H_
