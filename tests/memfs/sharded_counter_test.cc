@@ -100,11 +100,11 @@ TEST(ShardedCounterTest, ASmallLimitHasNoShards) {
 }
 
 TEST(ShardedCounterTest, WithoutRoomInShardsAllIsOutsideOfThem) {
-  ShardedCounter counter(kLimit, /*max_shard=*/0);
-  EXPECT_TRUE(counter.Acquire(kLimit));
+  ShardedCounter counter(kCounterLimit, /*max_shard=*/0);
+  EXPECT_TRUE(counter.Acquire(kCounterLimit));
   EXPECT_FALSE(counter.Acquire(1));
-  for (uint64_t i = 0; i < kLimit; i += 64) counter.Release(64);
-  EXPECT_EQ(counter.free_lower_bound(), kLimit);
+  for (uint64_t i = 0; i < kCounterLimit; i += 64) counter.Release(64);
+  EXPECT_EQ(counter.free_lower_bound(), kCounterLimit);
 }
 
 // The sum never exceeds the limit, no Acquire fails while enough is free, and nothing is lost.
