@@ -12,6 +12,7 @@
 
 namespace memfuse::protocol {
 
+// NOLINTBEGIN(bugprone-macro-parentheses): enumerators take no parentheses
 enum class Opcode : uint32_t {
 #define MEMFUSE_OPCODE(enumerator, number, name, disposition, arguments, decoder, why) \
   enumerator = number,
@@ -21,6 +22,7 @@ enum class Opcode : uint32_t {
 #undef MEMFUSE_OPCODE
 #undef MEMFUSE_REFUSED_OPCODE
 };
+// NOLINTEND(bugprone-macro-parentheses)
 
 // Upper bound of the opcodes. Counters are arrays of this size.
 inline constexpr size_t kOpcodeLimit = 64;
