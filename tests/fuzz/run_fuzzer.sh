@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# run_fuzzer.sh FUZZER CORPUS WORK SECONDS [ARGUMENT...]: runs a fuzzer for a limited time, beginning
-# with the files of CORPUS. All that it writes is in WORK, which is emptied first. An input that
-# makes the fuzzer fail stays in WORK/failures. The arguments go to libFuzzer.
+# run_fuzzer.sh FUZZER CORPUS WORK SECONDS [ARGUMENT...]: runs a fuzzer for a limited time. It
+# begins with the files of CORPUS. All that it writes is in WORK, which is emptied first. An input
+# that makes the fuzzer fail stays in WORK/failures. The arguments go to libFuzzer.
 set -euo pipefail
 readonly fuzzer=$1 corpus=$2 work=$3 seconds=$4
 shift 4
