@@ -4,9 +4,9 @@
 #
 #   packaging/test.sh
 #
-# For a fresh Debian or Ubuntu machine with /dev/fuse. The last output lists the duration of each step
-# and what failed. The exit status is 0 only if all steps succeeded. Before a release, tests/kernels/run.sh runs the packages and tests made here on other
-# kernels.
+# For a fresh Debian or Ubuntu machine with /dev/fuse. The last output lists the duration of each
+# step and what failed. The exit status is 0 only if all steps succeeded. Before a release,
+# tests/kernels/run.sh runs the packages and tests made here on other kernels.
 #
 #   CTEST_ARGS="-R rename"   more arguments for each ctest, split at blanks
 #   CTEST_JOBS=4             tests on mounts at a time (default 2)

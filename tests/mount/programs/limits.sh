@@ -16,18 +16,21 @@ for round in 1 2 3; do
   free=$(free_bytes)
   ((free > 63 << 20)) || fail "round $round: only $free bytes are free at the start"
   pages=$((free / 4096))
-  # Page tables are charged to the same 64 MiB while the file grows.
+  # Page tables are charged to the same 64 MiB while the file grows. The metadata of the file that the
+  # previous round removed may become free after the first ENOSPC. statfs then reports its space, and
+  # a write must get it.
   written=$(python3 - "$MOUNT/filler" <<'PYTHON'
 import errno, os, sys
 descriptor = os.open(sys.argv[1], os.O_WRONLY)
 pages = 0
-try:
-    while True:
-        if os.write(descriptor, bytes([pages % 251]) * 4096) != 4096:
-            break
-        pages += 1
-except OSError as error:
-    assert error.errno == errno.ENOSPC, error
+for attempt in range(3):
+    try:
+        while os.pwrite(descriptor, bytes([pages % 251]) * 4096, pages * 4096) == 4096:
+            pages += 1
+    except OSError as error:
+        assert error.errno == errno.ENOSPC, error
+    if os.statvfs(sys.argv[1]).f_bfree == 0:
+        break
 print(pages)
 PYTHON
   )
