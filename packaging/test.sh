@@ -123,6 +123,10 @@ for preset in asan-ubsan tsan; do
   step "$preset: tests in one process" run_in_process "$preset" --exclude-regex NOT_BUILT
   step "$preset: stress" run_mounting "$preset" stress
 done
+
+# Each fuzzer runs for 60 seconds, both at the same time.
+step "fuzz: build" build fuzz fuzzers
+step "fuzz: tests" run_tests fuzz 4 --label-regex fuzz
 wrapper=()
 
 step "release: build" build release
