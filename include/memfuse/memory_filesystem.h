@@ -54,9 +54,6 @@ struct MemoryFileSystemOptions {
   // if the size is not small and the system permits it to this user.
   std::string huge = "auto";
   bool noswap = false;
-  // An optimisation that a benchmark can switch off to measure its effect: the counters of
-  // size_limit and inode_limit have a part of their own for each thread.
-  bool counter_shards = true;
 };
 
 struct MemoryFileSystemUsage {

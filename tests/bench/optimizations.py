@@ -196,14 +196,6 @@ PARTS = [
     _data_part(
         "splice_receive", "arena-dev", (_DAEMON, _DEV), _writes("1m", 1, SEQUENTIAL, RANDOM, NEW)
     ),
-    _operations_part(
-        "counter_shards", "arena-uring", (_DAEMON, _RING), _cells(2, "create", "unlink")
-    ),
-    _operations_part("counter_shards", "arena-dev", (_DAEMON, _DEV), _cells(2, "create", "unlink")),
-    _data_part(
-        "counter_shards", "arena-uring", (_DAEMON, _RING), _writes("4k", 2, NEW, (True, True))
-    ),
-    _data_part("counter_shards", "arena-dev", (_DAEMON, _DEV), _writes("4k", 2, NEW, (True, True))),
 ]
 
 OPTIMIZATIONS = tuple(dict.fromkeys(part.optimization for part in PARTS))

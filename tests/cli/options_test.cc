@@ -214,12 +214,11 @@ TEST_F(OptionsTest, OptimizationsAreDisabledByName) {
   const auto enabled = [this](const std::string& names) {
     const Options options = Good({"/mnt", "--disable_optimizations=" + names});
     return std::vector<bool>{options.session.spare_workers, options.session.idle_scheduling,
-                             options.session.splice_receive, options.filesystem.counter_shards};
+                             options.session.splice_receive};
   };
-  EXPECT_THAT(enabled(""), ElementsAre(true, true, true, true));
-  EXPECT_THAT(enabled("spare_workers"), ElementsAre(false, true, true, true));
-  EXPECT_THAT(enabled("idle_scheduling,counter_shards"), ElementsAre(true, false, true, false));
-  EXPECT_THAT(enabled("splice_receive"), ElementsAre(true, true, false, true));
+  EXPECT_THAT(enabled(""), ElementsAre(true, true, true));
+  EXPECT_THAT(enabled("spare_workers"), ElementsAre(false, true, true));
+  EXPECT_THAT(enabled("idle_scheduling,splice_receive"), ElementsAre(true, false, false));
   EXPECT_EQ(Error({"/mnt", "--disable_optimizations=splice_receive,shards"}),
             "--disable_optimizations: 'shards' is no optimisation that has a switch");
 }

@@ -206,7 +206,7 @@ void PassthroughStore::ReleaseUnused(bool all) {
   // Raising and lowering the limit alternately would cost two system calls each time.
   const uint64_t step = step_;
   const uint64_t least = all ? kPageSize : 3 * step;
-  if (budget_->bytes_free_lower_bound() < least && (!all || budget_->bytes_free() < least)) return;
+  if (budget_->bytes_free() < least) return;
   MutexLock lock(&mu_);
   ShrinkLocked(least, /*kept=*/all ? 0 : step);
 }

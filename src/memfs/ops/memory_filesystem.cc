@@ -51,7 +51,7 @@ absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Make(const MemoryFileSystemOptions
 
 MemFs::MemFs(const MemoryFileSystemOptions& options)
     : options_(options),
-      resources_(options.size_limit, options.inode_limit, options.counter_shards),
+      resources_(options.size_limit, options.inode_limit),
       inodes_(&resources_, &reclaim_,
               /*generation=*/static_cast<uint64_t>(base::Now().seconds) & 0xffffffff),
       access_times_(options),

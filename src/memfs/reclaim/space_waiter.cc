@@ -13,7 +13,7 @@ bool SpaceWaiter::Wait(const RequestContext& context, InodeNumber ino, uint64_t 
   constexpr uint64_t kLittle = 128 << 10;
   const Budget& budget = resources_.budget;
   const auto enough = [&] {
-    return budget.inodes_free_lower_bound() > 0 && resources_.store->free_bytes() >= bytes &&
+    return budget.inodes_free() > 0 && resources_.store->free_bytes() >= bytes &&
            resources_.store->free_bytes() - bytes >= std::min(kLittle, budget.total() / 16);
   };
   return reclaim_.Wait(owner, resources_.host.blocking_observer, enough) ||

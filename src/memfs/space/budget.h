@@ -17,7 +17,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "src/memfs/space/sharded_counter.h"
+#include "src/memfs/space/limited_counter.h"
 
 namespace memfuse::memfs {
 
@@ -42,11 +42,8 @@ class QuotaSource {
 // Thread-safe. There is no lock: every member is atomic or constant.
 class Budget {
  public:
-  // Without `counter_shards` all threads use the same two counters.
-  Budget(uint64_t byte_limit, uint64_t inode_limit, bool counter_shards = true)
-      : total_(byte_limit),
-        bytes_(byte_limit, counter_shards ? 128 << 10 : 0),
-        inodes_(inode_limit, counter_shards ? 128 : 0) {}
+  Budget(uint64_t byte_limit, uint64_t inode_limit)
+      : total_(byte_limit), bytes_(byte_limit), inodes_(inode_limit) {}
   Budget(const Budget&) = delete;
   Budget& operator=(const Budget&) = delete;
 
@@ -94,40 +91,29 @@ class Budget {
   }
   [[nodiscard]] bool SetInodeLimit(uint64_t inodes) { return Move(&inodes_, inodes); }
   // Changes total() for a QuotaSource, which changes the limit itself.
-  void SetTotal(uint64_t bytes) {
-    bytes_.SizeShardsFor(bytes);
-    total_.store(bytes, std::memory_order_relaxed);
-  }
+  void SetTotal(uint64_t bytes) { total_.store(bytes, std::memory_order_relaxed); }
 
   // The byte limit that the budget was made with, or that was set later. A QuotaSource may use a
   // part of it for other data.
   uint64_t total() const { return total_.load(std::memory_order_relaxed); }
   uint64_t bytes_free() const { return bytes_.free(); }
-  // A lower bound of bytes_free() that is cheaper to compute: it leaves out what the shards hold.
-  uint64_t bytes_free_lower_bound() const { return bytes_.free_lower_bound(); }
   uint64_t inode_limit() const { return inodes_.limit(); }
   uint64_t inodes_free() const { return inodes_.free(); }
-  // As bytes_free_lower_bound(), for inodes.
-  uint64_t inodes_free_lower_bound() const { return inodes_.free_lower_bound(); }
   uint64_t bytes_used() const { return bytes_.used(); }
   uint64_t inodes_used() const { return inodes_.used(); }
 
  private:
-  static bool Move(ShardedCounter* counter, uint64_t limit) {
+  static bool Move(LimitedCounter* counter, uint64_t limit) {
     const uint64_t now = counter->limit();
-    if (limit > now) {
-      counter->RaiseLimit(limit - now);
-    } else if (!counter->LowerLimit(now - limit)) {
-      return false;
-    }
-    counter->SizeShardsFor(limit);
+    if (limit <= now) return counter->LowerLimit(now - limit);
+    counter->RaiseLimit(limit - now);
     return true;
   }
 
   std::atomic<uint64_t> total_;
   QuotaSource* source_ = nullptr;  // constant while other threads use the budget
-  ShardedCounter bytes_;
-  ShardedCounter inodes_;
+  LimitedCounter bytes_;
+  LimitedCounter inodes_;
 };
 
 // Bytes that are reserved for an operation that may still fail. The destructor releases them unless

@@ -37,8 +37,7 @@ namespace memfuse::memfs {
 
 // The resources that inodes use. The object must outlive all inodes.
 struct Resources {
-  Resources(uint64_t byte_limit, uint64_t inode_limit, bool counter_shards = true)
-      : budget(byte_limit, inode_limit, counter_shards) {}
+  Resources(uint64_t byte_limit, uint64_t inode_limit) : budget(byte_limit, inode_limit) {}
   Budget budget;
   RemovedInodes removed;             // has its own synchronisation
   std::unique_ptr<DataStore> store;  // constant from the first request on
