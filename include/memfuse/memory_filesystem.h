@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "memfuse/filesystem.h"
+#include "memfuse/quota.h"
 
 namespace memfuse {
 
@@ -30,6 +32,8 @@ struct MemoryFileSystemOptions {
   uint64_t size_limit = uint64_t{1} << 30;
   // Limit on the number of inodes, including the root. > 0.
   uint64_t inode_limit = uint64_t{1} << 20;
+  // Quotas; see SetQuota. The root directory counts in them.
+  std::vector<QuotaRule> quotas;
   uint32_t root_mode = 01777;  // permission bits
   uint32_t root_uid = 0;
   uint32_t root_gid = 0;
@@ -89,6 +93,23 @@ class MemoryFileSystem : public FileSystem {
   // kMaxInodeLimit; then less than the bytes in use; then less than the inodes in use), ENOMEM,
   // EMFILE, ENFILE.
   virtual Result<void> SetLimits(uint64_t size_limit, uint64_t inode_limit) = 0;
+  // Sets the limits of one user or group, or the default limits, while requests are served. They
+  // hold for root, too, except that a default does not concern ID 0. An operation that a quota does
+  // not permit fails with EDQUOT. A quota below the present usage is accepted, and refuses what
+  // would add to it. A rule without limits is removed. May be called from any thread. Throws
+  // std::bad_alloc.
+  //
+  // With kPassthrough, a file that is opened for writing while a quota on bytes concerns its owner
+  // is written by requests, which is slower. Stores through a mapping into a hole, and writes to a
+  // file that was opened before, can exceed such a quota; they count from the next look at the
+  // file.
+  virtual void SetQuota(const QuotaRule& rule) = 0;
+  // Returns the rules: the defaults first, then by kind and ID. May throw std::bad_alloc.
+  virtual std::vector<QuotaRule> Quotas() const = 0;
+  // Returns what users and groups store, by kind and ID: all that own an inode or have a rule. May
+  // throw std::bad_alloc.
+  virtual std::vector<QuotaUsage> UsageByOwner() const = 0;
+
   // Sets the answer to MEMFUSE_IOC_GET_OPTIONS (memfuse/ioctl.h). Until the first call the answer
   // is empty.
   virtual void SetMountOptions(std::string text) = 0;

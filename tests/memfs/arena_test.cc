@@ -51,7 +51,7 @@ class ArenaTest : public ::testing::Test {
   }
   void Make(base::UniqueFd file) {
     descriptor_ = file.get();
-    auto arena = Arena::Make(/*budget=*/nullptr, std::move(file));
+    auto arena = Arena::Make(std::move(file));
     ASSERT_TRUE(arena.ok()) << arena.status();
     arena_ = *std::move(arena);
   }

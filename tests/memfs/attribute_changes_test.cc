@@ -14,6 +14,7 @@
 #include "src/memfs/data/null_store.h"
 #include "src/memfs/tree/changes.h"
 #include "tests/memfs/acl_bytes.h"
+#include "tests/memfs/charge.h"
 #include "tests/testing/result_matchers.h"
 
 namespace memfuse::memfs {
@@ -30,10 +31,11 @@ class AttributeChangesTest : public ::testing::Test {
  protected:
   void SetUp() override {
     resources_.store = std::make_unique<NullStore>(&resources_.budget);
-    file_ = base::RefPtr<RegularFile>::Adopt(
-        resources_.store->NewRegularFile(&resources_, InodeNumber{100}, kBorn, Reservation()));
+    file_ = base::RefPtr<RegularFile>::Adopt(resources_.store->NewRegularFile(
+        &resources_, InodeNumber{100}, kBorn, ChargeFor(&resources_, 0, {kNewOwner, kNewGroup})));
     dir_ = base::RefPtr<Directory>::Adopt(
-        new Directory(&resources_, InodeNumber{101}, kRootInode, kBorn, Reservation()));
+        new Directory(&resources_, InodeNumber{101}, kRootInode, kBorn,
+                      ChargeFor(&resources_, 0, {kNewOwner, kNewGroup})));
     Init(file_.get(), 0644);
     Init(dir_.get(), 0755);
   }
@@ -188,7 +190,7 @@ TEST_F(AttributeChangesTest, ADefaultAclTakesThePlaceOfTheUmask) {
   EXPECT_EQ(made->permissions, 0770u);
   EXPECT_EQ(made->default_acl, acl);
   const auto child = base::RefPtr<Directory>::Adopt(
-      new Directory(&resources_, InodeNumber{102}, dir_->ino, kBorn, Reservation()));
+      new Directory(&resources_, InodeNumber{102}, dir_->ino, kBorn, ChargeFor(&resources_)));
   ASSERT_THAT(AttributeChanges::Init(child.get(), *made, kBorn), Succeeds());
   EXPECT_EQ(XattrOf(*child, kDefaultAclName), acl);
   EXPECT_EQ(XattrOf(*child, kAccessAclName), made->access_acl);

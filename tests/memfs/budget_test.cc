@@ -68,14 +68,6 @@ TEST(Budget, TakesTheLargestLimit) {
   EXPECT_EQ(budget.inode_limit(), kMax);
 }
 
-TEST(Budget, TheLimitIsThatOfAllOwnersTogether) {
-  Budget budget(1000, 1);
-  EXPECT_TRUE(budget.ForOwner({1, 1})->ReserveBytes(600));
-  EXPECT_FALSE(budget.ForOwner({2, 2})->ReserveBytes(600));
-  EXPECT_TRUE(budget.ForOwner({2, 2})->ReserveBytes(400));
-  EXPECT_EQ(budget.bytes_used(), 1000u);
-}
-
 TEST(Budget, ReserveUpToGrantsWholeUnits) {
   Budget budget(10000, 1);
   EXPECT_EQ(budget.ReserveUpTo(0, 4096), 0u);
@@ -167,25 +159,6 @@ TEST(Budget, CallsGrowOnlyWhenTheLimitIsReached) {
   EXPECT_EQ(budget.bytes_free(), 0u);
 }
 
-TEST(Reservation, ReleasesUnlessKept) {
-  Budget budget(100, 1);
-  {
-    Reservation space;
-    ASSERT_TRUE(space.Reserve(&budget, 60));
-    EXPECT_EQ(budget.bytes_used(), 60u);
-    Reservation too_much;
-    EXPECT_FALSE(too_much.Reserve(&budget, 41));
-  }
-  EXPECT_EQ(budget.bytes_used(), 0u);
-  {
-    Reservation space;
-    ASSERT_TRUE(space.Reserve(&budget, 60));
-    space.Keep();
-  }
-  EXPECT_EQ(budget.bytes_used(), 60u);
-}
-
-// Several threads reserve and release. The sum of their reservations never exceeds the limit.
 TEST(Budget, HoldsTheLimitUnderConcurrency) {
   constexpr uint64_t kLimit = 64;
   constexpr int kRounds = 20000;

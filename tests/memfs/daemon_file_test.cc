@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "src/base/clock.h"
+#include "src/memfs/space/account.h"
 #include "tests/testing/piped_payload.h"
 #include "tests/testing/read_sinks.h"
 #include "tests/testing/result_matchers.h"
@@ -32,11 +33,11 @@ constexpr uint64_t kSmallTable = 40 + 4 * 4;
 class DaemonFileTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto arena = Arena::Make(&budget_);
+    auto arena = Arena::Make();
     ASSERT_TRUE(arena.ok());
     arena_ = *std::move(arena);
     arena_->set_huge_pages(true);  // ReadTo sends pieces only with huge pages
-    file_ = std::make_unique<DaemonFile>(arena_.get());
+    file_ = std::make_unique<DaemonFile>(account_.get(), arena_.get());
   }
 
   // Reserves all but `bytes` of the budget.
@@ -61,6 +62,8 @@ class DaemonFileTest : public ::testing::Test {
   uint64_t Used() const { return budget_.bytes_used(); }
 
   Budget budget_{uint64_t{64} << 20, 1};
+  Accounts accounts_{&budget_};
+  AccountRef account_ = accounts_.Find({});
   std::unique_ptr<Arena> arena_;
   std::unique_ptr<DaemonFile> file_;
 };
@@ -306,7 +309,7 @@ TEST_F(DaemonFileTest, SmallReadsReadsAtTheEndAndReadsWithoutPiecesAreCopied) {
 
 TEST_F(DaemonFileTest, TheLargestReadOfNoncontiguousPagesFitsASend) {
   // Two files alternate in the arena, so no two pages of a file are contiguous.
-  DaemonFile other(arena_.get());
+  DaemonFile other(account_.get(), arena_.get());
   for (uint64_t page = 0; page < 300; ++page) {
     Write(page * kPageSize, std::string(kPageSize, static_cast<char>('a' + page % 26)));
     ASSERT_THAT(other.Write(page * kPageSize, std::string(kPageSize, '-')), Succeeds());
@@ -320,7 +323,7 @@ TEST_F(DaemonFileTest, TheLargestReadOfNoncontiguousPagesFitsASend) {
 }
 
 TEST_F(DaemonFileTest, MorePiecesThanASendAcceptsAreCopied) {
-  DaemonFile other(arena_.get());
+  DaemonFile other(account_.get(), arena_.get());
   constexpr uint64_t kPages = ReadSink::kMaxPieces + 10;
   for (uint64_t page = 0; page < kPages; ++page) {
     Write(page * kPageSize, std::string(kPageSize, static_cast<char>('a' + page % 26)));
@@ -342,7 +345,7 @@ TEST_F(DaemonFileTest, AReadAllocatesNoMemoryForReservedPages) {
   Write(40 * kPageSize, std::string(kPageSize, 'x'));
   EXPECT_EQ(*file_->SeekData(0), 0u);
   EXPECT_EQ(*file_->SeekHole(0), 32 * kPageSize);
-  DaemonFile copy(arena_.get());
+  DaemonFile copy(account_.get(), arena_.get());
   ASSERT_THAT(copy.CopyFrom(file_.get(), 0, 0, 64 * kPageSize), Succeeds());
   struct stat before, after;
   ASSERT_EQ(fstat(arena_->descriptor(), &before), 0);
@@ -430,7 +433,7 @@ TEST_F(DaemonFileTest, AShortWriteLeavesNothingInReservedPages) {
 TEST_F(DaemonFileTest, AShortWriteKeepsSharedPagesThatItDidNotFill) {
   const std::string old(4 * kPageSize, 'o');
   Write(0, old);
-  DaemonFile other(arena_.get());
+  DaemonFile other(account_.get(), arena_.get());
   ASSERT_THAT(other.CopyFrom(file_.get(), 0, 0, old.size()), Succeeds());
   const uint64_t used = Used();
   PipedPayload piped(std::string(2 * kPageSize - 100 + 10, 'x'));
@@ -479,10 +482,10 @@ TEST_F(DaemonFileTest, ZeroRangeFailsIfAPageCannotBeCleared) {
   ASSERT_TRUE(file.valid());
   const int descriptor = file.get();
   file_.reset();
-  auto arena = Arena::Make(&budget_, std::move(file));
+  auto arena = Arena::Make(std::move(file));
   ASSERT_TRUE(arena.ok());
   arena_ = *std::move(arena);
-  file_ = std::make_unique<DaemonFile>(arena_.get());
+  file_ = std::make_unique<DaemonFile>(account_.get(), arena_.get());
   Write(0, std::string(3 * kPageSize, 'x'));
   ASSERT_EQ(fcntl(descriptor, F_ADD_SEALS, F_SEAL_FUTURE_WRITE), 0);
   EXPECT_THAT(file_->ZeroRange(0, 3 * kPageSize, /*keep_size=*/false), Fails(ENOSPC));
@@ -497,7 +500,7 @@ TEST_F(DaemonFileTest, ReleasesEverythingAtTheEnd) {
   file_.reset();
   EXPECT_EQ(Used(), 0u);
   EXPECT_EQ(arena_->pages_in_use(), 0u);
-  file_ = std::make_unique<DaemonFile>(arena_.get());
+  file_ = std::make_unique<DaemonFile>(account_.get(), arena_.get());
   Write(7, "tiny");
   file_.reset();
   EXPECT_EQ(Used(), 0u);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "src/memfs/tree/inode_table.h"
+#include "tests/memfs/charge.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -21,14 +22,14 @@ using ::testing::ElementsAreArray;
 class DirectoryTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    directory_ = base::RefPtr<Directory>::Adopt(
-        new Directory(&resources_, InodeNumber{100}, kRootInode, Timestamp{}, Reservation()));
+    directory_ = base::RefPtr<Directory>::Adopt(new Directory(
+        &resources_, InodeNumber{100}, kRootInode, Timestamp{}, ChargeFor(&resources_)));
     child_ = InodeRef::Adopt(
-        new Inode(&resources_, InodeNumber{101}, S_IFIFO, Timestamp{}, Reservation()));
+        new Inode(&resources_, InodeNumber{101}, S_IFIFO, Timestamp{}, ChargeFor(&resources_)));
   }
 
   Dentry* Insert(const std::string& name) {
-    EXPECT_TRUE(resources_.budget.ReserveBytes(Dentry::Cost(name)));
+    EXPECT_TRUE(directory_->account()->ReserveBytes(Dentry::Cost(name)).ok());
     Dentry* const dentry = Dentry::New(name, child_.get());
     MutexLock lock(&directory_->names_mu);
     directory_->Insert(dentry);

@@ -13,6 +13,7 @@
 
 #include "src/memfs/data/arena.h"
 #include "src/memfs/data/daemon_file.h"
+#include "src/memfs/space/account.h"
 #include "tests/memfs/file_model.h"
 #include "tests/memfs/passthrough_store_test_base.h"
 #include "tests/testing/piped_payload.h"
@@ -42,17 +43,18 @@ class FileDataModelTest : public ::testing::TestWithParam<std::tuple<Kind, Setti
  protected:
   void SetUp() override {
     if (kind() == Kind::kDaemon) {
-      auto arena = Arena::Make(&budget_);
+      auto arena = Arena::Make();
       ASSERT_TRUE(arena.ok());
       arena_ = *std::move(arena);
       arena_->set_huge_pages(true);  // large reads are gathered
-      file_ = std::make_unique<DaemonFile>(arena_.get());
+      file_ = std::make_unique<DaemonFile>(account_.get(), arena_.get());
     } else {
       ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
       auto store = PassthroughStore::Make(PassthroughLimit(kLimit), &budget_);
       ASSERT_TRUE(store.ok()) << store.status();
       passthrough_store_ = *std::move(store);
-      file_ = std::make_unique<PassthroughFile>(passthrough_store_.get(), InodeNumber{7});
+      file_ = std::make_unique<PassthroughFile>(account_.get(), passthrough_store_.get(),
+                                                InodeNumber{7});
     }
   }
   static Kind kind() { return std::get<Kind>(GetParam()); }
@@ -180,6 +182,8 @@ class FileDataModelTest : public ::testing::TestWithParam<std::tuple<Kind, Setti
   std::mt19937_64 random_{setting().seed};
   static constexpr uint64_t kLimit = uint64_t{1} << 30;
   Budget budget_{kLimit, 1};
+  Accounts accounts_{&budget_};
+  AccountRef account_ = accounts_.Find({});
   std::unique_ptr<Arena> arena_;
   std::unique_ptr<PassthroughStore> passthrough_store_;
   std::unique_ptr<FileData> file_;

@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "tests/memfs/charge.h"
+
 namespace memfuse::memfs {
 namespace {
 
@@ -17,9 +19,8 @@ class InodeTableTest : public ::testing::Test {
 
   // Charges kCost bytes during its lifetime.
   InodeRef Make(InodeNumber ino) {
-    Reservation charge;
-    EXPECT_TRUE(charge.Reserve(&resources_.budget, kCost));
-    return InodeRef::Adopt(new Inode(&resources_, ino, S_IFIFO, Timestamp{}, std::move(charge)));
+    return InodeRef::Adopt(
+        new Inode(&resources_, ino, S_IFIFO, Timestamp{}, ChargeFor(&resources_, kCost)));
   }
   uint64_t Alive() const { return resources_.budget.bytes_used() / kCost; }
 

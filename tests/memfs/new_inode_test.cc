@@ -11,6 +11,7 @@
 
 #include "src/base/clock.h"
 #include "src/memfs/data/null_store.h"
+#include "tests/memfs/charge.h"
 #include "tests/testing/result_matchers.h"
 
 namespace memfuse::memfs {
@@ -24,7 +25,7 @@ class NewInodeTest : public ::testing::Test {
   NewInodeTest() {
     resources_.store = std::make_unique<NullStore>(&resources_.budget);
     parent_ = DirectoryRef::Adopt(
-        new Directory(&resources_, kRootInode, kRootInode, Timestamp{}, Reservation()));
+        new Directory(&resources_, kRootInode, kRootInode, Timestamp{}, ChargeFor(&resources_)));
     context_.uid = 1;
     context_.gid = 2;
     node_.mode = S_IFREG | 0644;

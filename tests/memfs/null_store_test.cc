@@ -27,7 +27,7 @@ class NullStoreTest : public ::testing::Test {
 
   Budget budget_{1000, 1};
   NullStore store_{&budget_};
-  const std::unique_ptr<FileData> file_ = std::make_unique<NullFile>();
+  const std::unique_ptr<FileData> file_ = std::make_unique<NullFile>(nullptr);
 };
 
 TEST_F(NullStoreTest, KeepsTheSizeAndNoData) {
@@ -68,7 +68,7 @@ TEST_F(NullStoreTest, ChangesTheSizeAsAFileDoes) {
   EXPECT_EQ(file_->size(), 300u);
   ASSERT_THAT(file_->PunchHole(0, 1000), Succeeds());
   EXPECT_EQ(file_->size(), 300u);
-  NullFile copy;
+  NullFile copy(nullptr);
   EXPECT_EQ(*copy.CopyFrom(file_.get(), 0, 50, 300), 300u);
   EXPECT_EQ(copy.size(), 350u);
 }

@@ -14,6 +14,7 @@
 
 #include "src/memfs/data/arena.h"
 #include "src/memfs/data/daemon_file.h"
+#include "src/memfs/space/account.h"
 #include "tests/testing/result_matchers.h"
 
 namespace memfuse::memfs {
@@ -27,12 +28,14 @@ constexpr uint64_t kSharingLimit = 64 << 20;
 class PageSharingTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto arena = Arena::Make(&budget_);
+    auto arena = Arena::Make();
     ASSERT_TRUE(arena.ok());
     arena_ = *std::move(arena);
   }
 
-  std::unique_ptr<DaemonFile> NewFile() { return std::make_unique<DaemonFile>(arena_.get()); }
+  std::unique_ptr<DaemonFile> NewFile() {
+    return std::make_unique<DaemonFile>(account_.get(), arena_.get());
+  }
   std::unique_ptr<DaemonFile> NewFile(const std::string& content) {
     auto file = NewFile();
     EXPECT_THAT(file->Write(0, content), Succeeds());
@@ -61,6 +64,8 @@ class PageSharingTest : public ::testing::Test {
   }
 
   Budget budget_{kSharingLimit, 1};
+  Accounts accounts_{&budget_};
+  AccountRef account_ = accounts_.Find({});
   std::unique_ptr<Arena> arena_;
 };
 

@@ -16,6 +16,7 @@
 #include "src/memfs/data/arena.h"
 #include "src/memfs/data/passthrough_file.h"
 #include "src/memfs/data/passthrough_store.h"
+#include "src/memfs/space/account.h"
 #include "src/memfs/space/budget.h"
 #include "tests/testing/result_matchers.h"
 
@@ -51,7 +52,8 @@ class PassthroughTestBase : public ::testing::Test {
   }
 
   std::unique_ptr<FileData> NewFile() {
-    return std::make_unique<PassthroughFile>(store_.get(), InodeNumber{++last_ino_});
+    return std::make_unique<PassthroughFile>(account_.get(), store_.get(),
+                                             InodeNumber{++last_ino_});
   }
   // The name of the file that was made last.
   InodeNumber last_ino() const { return InodeNumber{last_ino_}; }
@@ -65,6 +67,8 @@ class PassthroughTestBase : public ::testing::Test {
   }
 
   Budget budget_{kLimit, 1};
+  Accounts accounts_{&budget_};
+  AccountRef account_ = accounts_.Find({});
   std::unique_ptr<PassthroughStore> store_;
 
  private:

@@ -12,6 +12,7 @@
 
 #include "src/base/clock.h"
 #include "src/memfs/data/daemon_store.h"
+#include "tests/memfs/charge.h"
 #include "tests/testing/result_matchers.h"
 
 namespace memfuse::memfs {
@@ -45,10 +46,9 @@ class ReclaimTest : public testing::Test {
   }
 
   base::RefPtr<Inode> NewFile() {
-    Reservation charge;
-    EXPECT_TRUE(charge.Reserve(&resources_.budget, resources_.store->file_cost()));
-    return base::RefPtr<Inode>::Adopt(resources_.store->NewRegularFile(
-        &resources_, InodeNumber{++last_ino_}, base::Now(), std::move(charge)));
+    return base::RefPtr<Inode>::Adopt(
+        resources_.store->NewRegularFile(&resources_, InodeNumber{++last_ino_}, base::Now(),
+                                         ChargeFor(&resources_, resources_.store->file_cost())));
   }
   static FileData* DataOf(const base::RefPtr<Inode>& file) {
     return static_cast<RegularFile*>(file.get())->data();

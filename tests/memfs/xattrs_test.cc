@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "src/memfs/space/account.h"
 #include "tests/testing/result_matchers.h"
 
 namespace memfuse::memfs {
@@ -21,7 +22,9 @@ class XattrsTest : public ::testing::Test {
   }
 
   Budget budget_{2000, 1};
-  Xattrs xattrs_{&budget_};
+  Accounts accounts_{&budget_};
+  AccountRef account_ = accounts_.Find({});
+  Xattrs xattrs_{account_.get()};
 };
 
 TEST_F(XattrsTest, FindsSetAttributes) {
@@ -63,7 +66,7 @@ TEST_F(XattrsTest, ListsNamesWithTheirNul) {
 
 TEST_F(XattrsTest, ChargesTheDifferenceAndReleasesAll) {
   {
-    Xattrs xattrs(&budget_);
+    Xattrs xattrs(account_.get());
     ASSERT_THAT(xattrs.Set("user.a", std::string(1000, 'x'), 0), Succeeds());
     const uint64_t with_large = budget_.bytes_used();
     EXPECT_GE(with_large, 1006u);
@@ -94,7 +97,9 @@ TEST_F(XattrsTest, ReplacesInAFullStore) {
 
 TEST(XattrsListTest, LimitsTheListToTheKernelsMaximum) {
   Budget budget(1 << 20, 1);
-  Xattrs xattrs(&budget);
+  Accounts accounts(&budget);
+  const AccountRef account = accounts.Find({});
+  Xattrs xattrs(account.get());
   const std::string suffix(200, 'n');
   for (int i = 1000; i < 2000; ++i) {
     ASSERT_THAT(xattrs.Set("user." + std::to_string(i) + suffix, {}, 0), Succeeds());

@@ -35,13 +35,13 @@ void ForEachRun(absl::Span<const PageNumber> pages, F f) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Arena>> Arena::Make(Budget* budget, base::UniqueFd file) {
+absl::StatusOr<std::unique_ptr<Arena>> Arena::Make(base::UniqueFd file) {
   if (!file.valid()) file = base::UniqueFd(memfd_create("memfuse-arena", MFD_CLOEXEC));
   if (!file.valid()) {
     return absl::ResourceExhaustedError(
         absl::StrCat("cannot make the memory file for file data: ", base::ErrorText(errno)));
   }
-  return std::unique_ptr<Arena>(new Arena(std::move(file), budget));
+  return std::unique_ptr<Arena>(new Arena(std::move(file)));
 }
 
 void Arena::MarkAllFree(size_t group_index, Group* group) {

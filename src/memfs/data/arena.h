@@ -49,7 +49,6 @@
 #include "memfuse/payload.h"
 #include "memfuse/types.h"
 #include "src/base/unique_fd.h"
-#include "src/memfs/space/budget.h"
 #include "src/memfs/space/hash_table.h"
 #include "src/memfs/space/lock_order.h"
 
@@ -67,10 +66,8 @@ class Arena {
   static constexpr PageNumber kMaxPages = PageNumber{1} << 30;
 
   // Makes an arena on `file`, an empty memory file that nothing else uses, or on a new memfd if
-  // `file` is not valid. Returns ResourceExhausted if memfd_create(2) fails. `budget` is kept for
-  // the users of the arena and must outlive it.
-  static absl::StatusOr<std::unique_ptr<Arena>> Make(Budget* budget = nullptr,
-                                                     base::UniqueFd file = {});
+  // `file` is not valid. Returns ResourceExhausted if memfd_create(2) fails.
+  static absl::StatusOr<std::unique_ptr<Arena>> Make(base::UniqueFd file = {});
 
   ~Arena();
   Arena(const Arena&) = delete;
@@ -146,9 +143,6 @@ class Arena {
   bool huge_pages() const { return huge_pages_; }
   void set_huge_pages(bool value) { huge_pages_ = value; }
 
-  // The budget that the users of the arena charge for the pages that they allocate.
-  Budget* budget() const { return budget_; }
-
   // The number of pages in use. A shared page counts once for each owner.
   uint64_t pages_in_use() const { return in_use_.load(std::memory_order_relaxed); }
 
@@ -182,7 +176,7 @@ class Arena {
   // batches because each call interrupts the other CPUs.
   static constexpr size_t kUnmappedAtOnce = 4;
 
-  Arena(base::UniqueFd fd, Budget* budget) : fd_(std::move(fd)), budget_(budget) {}
+  explicit Arena(base::UniqueFd fd) : fd_(std::move(fd)) {}
 
   // The number of pages of a group that can be allocated.
   static constexpr uint16_t Capacity(size_t group_index) {
@@ -241,7 +235,6 @@ class Arena {
   void MarkUncleared(PageNumber first, size_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const base::UniqueFd fd_;
-  Budget* const budget_;
   bool writeback_cache_ = false;  // constant once there are files
   bool huge_pages_ = false;       // constant once there are files
   std::atomic<uint64_t> in_use_{0};

@@ -10,13 +10,13 @@
 namespace memfuse::memfs {
 
 DaemonFile::~DaemonFile() {
-  DeferredFreeList deferred(arena_, budget());
+  DeferredFreeList deferred(arena_);
   MutexLock lock(&mu_);
-  budget()->ReleaseBytes(InlineCost(inline_size()));
+  account_->ReleaseBytes(InlineCost(inline_size()));
   std::free(inline_data());
   if (table() == nullptr) return;
   RemovePages(0, PageTable::kNone, &deferred);
-  budget()->ReleaseBytes(table()->Cost());
+  account_->ReleaseBytes(table()->Cost());
   delete large();
 }
 
@@ -29,15 +29,32 @@ void DaemonFile::DeferredFreeList::Add(PageNumber page) noexcept {
       pages_.push_back(page);
     } else {
       arena_->Free(absl::MakeSpan(&page, 1));
-      budget_->ReleaseBytes(kPageSize);
+      account_->ReleaseBytes(kPageSize);
     }
   }
 }
 
 void DaemonFile::DeferredFreeList::Flush() {
   arena_->Free(absl::MakeSpan(pages_));
-  budget_->ReleaseBytes(pages_.size() * kPageSize);
+  if (account_) account_->ReleaseBytes(pages_.size() * kPageSize);
   pages_.clear();
+}
+
+Result<void> DaemonFile::FreezeCharges(absl::FunctionRef<Result<void>()> body) {
+  MutexLock lock(&mu_);
+  return body();
+}
+
+uint64_t DaemonFile::ChargedBytes() const {
+  mu_.AssertHeld();
+  const uint64_t pages = counts_.load(std::memory_order_relaxed) >> kPageCountShift;
+  const uint64_t table_cost = table() == nullptr ? 0 : table()->Cost();
+  return pages * kPageSize + InlineCost(inline_size()) + table_cost;
+}
+
+void DaemonFile::SetAccount(Account* account) {
+  mu_.AssertHeld();
+  account_ = account;
 }
 
 bool DaemonFile::MakeTable() {
@@ -50,13 +67,14 @@ bool DaemonFile::MakeTable() {
 
 void DaemonFile::RemovePages(uint64_t first, uint64_t last, DeferredFreeList* deferred) {
   if (table() == nullptr || first > last) return;
+  deferred->SetAccount(account_);
   const uint64_t cost = table()->Cost();
   table()->Remove(first, last, [&](PageNumber page) {
     mu_.AssertHeld();
     AddPages(-1);
     deferred->Add(page);
   });
-  budget()->ReleaseBytes(cost - table()->Cost());
+  account_->ReleaseBytes(cost - table()->Cost());
 }
 
 Result<void> DaemonFile::PrepareTable(uint64_t first, uint64_t last) {
@@ -64,11 +82,11 @@ Result<void> DaemonFile::PrepareTable(uint64_t first, uint64_t last) {
   const uint64_t cost = table()->PrepareCost(first, last);
   if (cost == 0) return {};
   const uint64_t before = table()->Cost();
-  if (!budget()->ReserveBytes(cost)) return Errno(ENOSPC);
+  MEMFUSE_RETURN_IF_ERROR(account_->ReserveBytes(cost));
   try {
     table()->Prepare(first, last);
   } catch (const std::bad_alloc&) {
-    budget()->ReleaseBytes(cost - (table()->Cost() - before));
+    account_->ReleaseBytes(cost - (table()->Cost() - before));
     TrimTable(first, last);
     return Errno(ENOMEM);
   }
@@ -78,13 +96,13 @@ Result<void> DaemonFile::PrepareTable(uint64_t first, uint64_t last) {
 void DaemonFile::TrimTable(uint64_t first, uint64_t last) {
   const uint64_t cost = table()->Cost();
   table()->DropUnused(first, last);
-  budget()->ReleaseBytes(cost - table()->Cost());
+  account_->ReleaseBytes(cost - table()->Cost());
 }
 
 Result<void> DaemonFile::ResizeInline(uint32_t size) {
   const uint64_t old_cost = InlineCost(inline_size());
   const uint64_t new_cost = InlineCost(size);
-  if (new_cost > old_cost && !budget()->ReserveBytes(new_cost - old_cost)) return Errno(ENOSPC);
+  if (new_cost > old_cost) MEMFUSE_RETURN_IF_ERROR(account_->ReserveBytes(new_cost - old_cost));
   if (size == 0) {
     std::free(inline_data());
     set_inline_data(nullptr);
@@ -93,12 +111,12 @@ Result<void> DaemonFile::ResizeInline(uint32_t size) {
     if (resized != nullptr) {
       set_inline_data(resized);
     } else if (size > inline_size()) {
-      if (new_cost > old_cost) budget()->ReleaseBytes(new_cost - old_cost);
+      if (new_cost > old_cost) account_->ReleaseBytes(new_cost - old_cost);
       return Errno(ENOMEM);
     }
     if (size > inline_size()) std::memset(inline_data() + inline_size(), 0, size - inline_size());
   }
-  if (new_cost < old_cost) budget()->ReleaseBytes(old_cost - new_cost);
+  if (new_cost < old_cost) account_->ReleaseBytes(old_cost - new_cost);
   set_inline_size(size);
   return {};
 }
@@ -114,7 +132,7 @@ Result<void> DaemonFile::BreakCow(uint64_t index) {
   if (!slot.shared()) return {};
   PageNumber page = slot.page();
   if (arena_->IsShared(page)) {
-    // The page that is given up was charged in the budget; the charge passes to the new page.
+    // The page that is given up was charged; the charge passes to the new page.
     PageNumber own;
     MEMFUSE_RETURN_IF_ERROR(arena_->Allocate(absl::MakeSpan(&own, 1)));
     const Result<void> copied = CopyPage(page, own);
@@ -151,7 +169,7 @@ Result<void> DaemonFile::ZeroWithinPage(uint64_t from, uint64_t to) {
 Result<Resized> DaemonFile::Truncate(uint64_t size) {
   if (size > kMaxFileSize) return Errno(EFBIG);
   Resized result;
-  DeferredFreeList deferred(arena_, budget());
+  DeferredFreeList deferred(arena_);
   {
     MutexLock lock(&mu_);
     const uint64_t old = size_.load(std::memory_order_relaxed);
@@ -175,7 +193,7 @@ Result<void> DaemonFile::FillHoles(uint64_t first, uint64_t last) {
   const uint64_t missing = last - first + 1 - present;
   // Space is reserved first, because this bounds the memory that the page table is asked for.
   Reservation space;
-  if (!space.Reserve(budget(), missing * kPageSize)) return Errno(ENOSPC);
+  MEMFUSE_RETURN_IF_ERROR(space.Reserve(account_, missing * kPageSize));
   std::vector<PageNumber> fresh(missing);
   MEMFUSE_RETURN_IF_ERROR(arena_->Allocate(absl::MakeSpan(fresh)));
   absl::Cleanup free_pages = [&] { arena_->Free(absl::MakeSpan(fresh)); };
@@ -219,7 +237,7 @@ Result<void> DaemonFile::Allocate(uint64_t offset, uint64_t length, bool keep_si
 Result<void> DaemonFile::PunchHole(uint64_t offset, uint64_t length) {
   const uint64_t end = EndsTooFar(offset, length) ? kMaxFileSize : offset + length;
   if (offset >= end) return {};
-  DeferredFreeList deferred(arena_, budget());
+  DeferredFreeList deferred(arena_);
   {
     MutexLock lock(&mu_);
     const uint64_t first_whole = (offset + kPageSize - 1) / kPageSize;

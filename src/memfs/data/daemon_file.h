@@ -12,7 +12,7 @@
 #include "src/memfs/data/arena.h"
 #include "src/memfs/data/cached_holes.h"
 #include "src/memfs/data/page_table.h"
-#include "src/memfs/space/budget.h"
+#include "src/memfs/space/account.h"
 #include "src/memfs/space/lock_order.h"
 #include "src/memfs/tree/file_data.h"
 
@@ -42,8 +42,8 @@ class DaemonFile final : public FileData {
   // Above this size, a page is cheaper than heap blocks that grow by copying.
   static constexpr uint32_t kMaxInlineSize = 2048;
 
-  // The arena and its budget must outlive the file.
-  explicit DaemonFile(Arena* arena) : arena_(arena) {}
+  // The arena must outlive the file, and so must the account, or SetAccount must replace it.
+  DaemonFile(Account* account, Arena* arena) : arena_(arena), account_(account) {}
   ~DaemonFile() override;
 
   uint64_t size() const override { return size_.load(std::memory_order_acquire); }
@@ -52,6 +52,9 @@ class DaemonFile final : public FileData {
     return WithUnknownData((counts >> kPageCountShift) * kBlocksPerPage +
                            ((counts & kInlineSizeMask) + 511) / 512);
   }
+  Result<void> FreezeCharges(absl::FunctionRef<Result<void>()> body) override;
+  uint64_t ChargedBytes() const override;
+  void SetAccount(Account* account) override;
   Result<void> Open(uint32_t flags, FileOpen* open) override;
   void Close(uint32_t flags) override;
   CacheSeconds SyncFromBackingFile(Times* /*times*/) override { return Validity(); }
@@ -82,30 +85,34 @@ class DaemonFile final : public FileData {
   static constexpr uint64_t PageStart(uint64_t page) { return page * kPageSize; }
 
   // Pages that are removed from a file under its lock and are freed after the lock is released,
-  // together with their charge in the budget. The object is declared before the lock is taken, so
-  // its destructor runs after the release. If there is no memory for the list, pages are freed at
+  // together with their charge. The object is declared before the lock is taken, so its destructor
+  // runs after the release. If there is no memory for the list, pages are freed at
   // once.
   class DeferredFreeList {
    public:
-    DeferredFreeList(Arena* arena, Budget* budget) : arena_(arena), budget_(budget) {}
+    explicit DeferredFreeList(Arena* arena) : arena_(arena) {}
     ~DeferredFreeList() { Flush(); }
     DeferredFreeList(const DeferredFreeList&) = delete;
     DeferredFreeList& operator=(const DeferredFreeList&) = delete;
+    // Sets the account of the pages. All pages of a list have the same account.
+    void SetAccount(Account* account) {
+      if (account_.get() != account) account_ = AccountRef(account);
+    }
     void Add(PageNumber page) noexcept;
 
    private:
     void Flush();
 
     Arena* const arena_;
-    Budget* const budget_;
+    AccountRef account_;  // the owner of the file may change before the pages are freed
     std::vector<PageNumber> pages_;
   };
 
   // What an inline data buffer of `size` bytes is charged.
   static uint64_t InlineCost(uint32_t size) { return size == 0 ? 0 : (size + 8 + 15) / 16 * 16; }
 
-  // Changes the size of the inline data buffer to `size` bytes; new bytes are zeros. Returns ENOSPC
-  // or ENOMEM. Making the buffer smaller cannot fail.
+  // Changes the size of the inline data buffer to `size` bytes; new bytes are zeros. Returns
+  // EDQUOT, ENOSPC or ENOMEM. Making the buffer smaller cannot fail.
   Result<void> ResizeInline(uint32_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // Copies a page of the arena. Returns ENOSPC, ENOMEM or EIO.
@@ -122,7 +129,7 @@ class DaemonFile final : public FileData {
   // Replaces the pages from page `first` on by shared pages of another file, as far as there is
   // space. The size of the file becomes at least the smaller of `end` and the end of the last
   // inserted page. Returns how many pages were inserted; the caller still owns the others. Returns
-  // ENOSPC if no page could be inserted, and ENOMEM.
+  // EDQUOT or ENOSPC if no page could be inserted, and ENOMEM.
   Result<size_t> InsertShared(uint64_t first, uint64_t end, absl::Span<const PageNumber> pages);
   // The part of CopyFrom that can be done by sharing pages: at most kBatchPages pages, from
   // page-aligned offsets on. Returns the number of bytes, or 0 if the source has no data page
@@ -177,12 +184,12 @@ class DaemonFile final : public FileData {
   bool FirstPageIsHole() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
     return table() == nullptr || table()->Get(0).hole();
   }
-  // Makes room in table() for the pages [first, last]. Returns ENOSPC or ENOMEM.
+  // Makes room in table() for the pages [first, last]. Returns EDQUOT, ENOSPC or ENOMEM.
   Result<void> PrepareTable(uint64_t first, uint64_t last) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Releases the memory that PrepareTable(first, last) allocated and that no page uses. Calls that
   // fail use it.
   void TrimTable(uint64_t first, uint64_t last) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Reserves pages for all holes in [first, last], or for none. Returns ENOSPC or ENOMEM.
+  // Reserves pages for all holes in [first, last], or for none. Returns EDQUOT, ENOSPC or ENOMEM.
   Result<void> FillHoles(uint64_t first, uint64_t last) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Writes zeros to [from, to), which lies within one page, if the page has data there. Returns as
   // BreakCow and Arena::Write do.
@@ -204,8 +211,6 @@ class DaemonFile final : public FileData {
     char* inline_data = nullptr;
     std::unique_ptr<CachedHoles> cached_holes;  // only while dirtying_opens_ > 0; null: none
   };
-
-  Budget* budget() const { return arena_->budget(); }
 
   Large* large() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
     // NOLINTNEXTLINE(performance-no-int-to-ptr): flags and pointer share the word
@@ -270,6 +275,7 @@ class DaemonFile final : public FileData {
   std::atomic<UnknownData> unknown_data_{UnknownData::kNone};  // written under mu_, read without it
 
   mutable DataMutex mu_;
+  Account* account_ ABSL_GUARDED_BY(mu_);
   uint32_t dirtying_opens_ ABSL_GUARDED_BY(mu_) = 0;  // opens that let the kernel hold dirty pages
   uintptr_t content_ ABSL_GUARDED_BY(mu_) = 0;  // pointer to inline data or to a Large, and flags
 };

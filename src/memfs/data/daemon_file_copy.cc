@@ -45,11 +45,11 @@ Result<size_t> DaemonFile::InsertShared(uint64_t first, uint64_t end,
       const PageSlot slot = table()->Get(first + taken);
       if (!slot.hole()) {
         replaced[replaced_count++] = slot.page();
-      } else if (budget()->ReserveBytes(kPageSize)) {
+      } else {
+        result = account_->ReserveBytes(kPageSize);
+        if (!result.ok()) break;
         AddPages(1);
         if (first + taken == 0 && inline_data() != nullptr) (void)ResizeInline(0);
-      } else {
-        break;
       }
       table()->Set(first + taken, PageSlot(pages[taken], /*written=*/true, /*shared=*/true));
     }
@@ -61,10 +61,8 @@ Result<size_t> DaemonFile::InsertShared(uint64_t first, uint64_t end,
       }
     }
   }
-  const bool full = taken == 0 && usable > 0;
   arena_->Free(absl::MakeSpan(replaced.data(), replaced_count));
-  if (!result.ok()) return result.error();
-  if (full) return Errno(ENOSPC);
+  if (taken == 0 && !result.ok()) return result.error();
   return taken;
 }
 

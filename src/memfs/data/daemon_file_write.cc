@@ -29,7 +29,8 @@ Result<size_t> DaemonFile::WritePages(uint64_t offset, Payload* data, size_t siz
     arena_->Free(absl::MakeSpan(fresh.data(), wanted));
     return ready.error();
   }
-  const uint64_t granted = budget()->ReserveUpTo(holes, kPageSize);
+  const Result<uint64_t> reserved = account_->ReserveUpTo(holes, kPageSize);
+  const uint64_t granted = reserved.ok() ? *reserved : 0;
   // In order. The first hole for which there is no space ends the write.
   uint64_t backed = 0;
   size_t used = 0;
@@ -41,7 +42,7 @@ Result<size_t> DaemonFile::WritePages(uint64_t offset, Payload* data, size_t siz
     target[backed] = fresh[used++];
   }
   if (used < wanted) arena_->Free(absl::MakeSpan(fresh.data() + used, wanted - used));
-  if (backed == 0) return Errno(ENOSPC);  // the budget granted nothing
+  if (backed == 0) return reserved.error();
 
   // New pages get the part of the old content that the write does not replace.
   const uint64_t reach = std::min(offset + size, PageStart(first + backed));
@@ -101,7 +102,7 @@ Result<size_t> DaemonFile::WritePages(uint64_t offset, Payload* data, size_t siz
     table()->Set(first + i, PageSlot(target[i], /*written=*/true));
   }
   AddPages(static_cast<int64_t>(filled));
-  budget()->ReleaseBytes((granted - filled) * kPageSize);
+  account_->ReleaseBytes((granted - filled) * kPageSize);
   if (first == 0 && written > 0 && inline_data() != nullptr) (void)ResizeInline(0);
   arena_->Free(absl::MakeSpan(fresh.data(), unused));
   if (done == 0) return result.error();

@@ -26,7 +26,7 @@ absl::StatusOr<std::unique_ptr<DaemonStore>> DaemonStore::Make(const DaemonStore
       return made.status();
     }
   }
-  absl::StatusOr<std::unique_ptr<Arena>> arena = Arena::Make(budget, std::move(file));
+  absl::StatusOr<std::unique_ptr<Arena>> arena = Arena::Make(std::move(file));
   if (!arena.ok()) return arena.status();
   (*arena)->set_writeback_cache(options.writeback_cache);
   (*arena)->set_huge_pages(tmpfs.huge == "within_size" || tmpfs.huge == "always");

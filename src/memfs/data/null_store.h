@@ -18,9 +18,14 @@ namespace memfuse::memfs {
 // There is no lock, because the size is atomic.
 class NullFile final : public FileData {
  public:
+  explicit NullFile(Account* /*account*/) {}
+
   uint64_t size() const override { return size_.load(std::memory_order_relaxed); }
   uint64_t blocks() const override { return 0; }
 
+  Result<void> FreezeCharges(absl::FunctionRef<Result<void>()> body) override { return body(); }
+  uint64_t ChargedBytes() const override { return 0; }
+  void SetAccount(Account* /*account*/) override {}
   // The kernel caches nothing: each read and write is a request.
   Result<void> Open(uint32_t, FileOpen* open) override {
     open->direct_io = true;

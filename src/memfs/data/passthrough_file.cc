@@ -10,9 +10,13 @@
 #include <utility>
 
 #include "src/base/clock.h"
+#include "src/memfs/data/arena.h"
 
 namespace memfuse::memfs {
 namespace {
+
+constexpr uint64_t kBlockBytes = 512;   // the unit of st_blocks
+constexpr uint64_t kMaxCopy = 1 << 30;  // of one copy_file_range(2)
 
 Errno FromErrno(int error) {
   switch (error) {
@@ -24,6 +28,29 @@ Errno FromErrno(int error) {
     default:
       return Errno(EIO);
   }
+}
+
+// Returns how many bytes a write to the range may allocate at most.
+uint64_t MissingBytes(int descriptor, uint64_t offset, uint64_t length) {
+  struct stat file;
+  if (fstat(descriptor, &file) != 0) return length;
+  const uint64_t begin = offset / kPageSize * kPageSize;
+  const uint64_t end = (offset + length + kPageSize - 1) / kPageSize * kPageSize;
+  const uint64_t size_in_pages =
+      (static_cast<uint64_t>(file.st_size) + kPageSize - 1) / kPageSize * kPageSize;
+  // lseek(2) reports pages that fallocate(2) reserved as holes.
+  const bool whole = static_cast<uint64_t>(file.st_blocks) * kBlockBytes >= size_in_pages;
+  if (whole && end <= size_in_pages) return 0;
+  uint64_t missing = 0;
+  for (uint64_t at = begin; at < end;) {
+    const off_t data = lseek(descriptor, static_cast<off_t>(at), SEEK_DATA);
+    if (data < 0 || static_cast<uint64_t>(data) >= end) return missing + (end - at);
+    missing += static_cast<uint64_t>(data) - at;
+    const off_t hole = lseek(descriptor, data, SEEK_HOLE);
+    if (hole < 0) return missing;
+    at = (static_cast<uint64_t>(hole) + kPageSize - 1) / kPageSize * kPageSize;
+  }
+  return missing;
 }
 
 Result<void> Fallocate(int descriptor, int mode, uint64_t offset, uint64_t length) {
@@ -41,7 +68,78 @@ PassthroughFile::~PassthroughFile() {
     Unregister(store_->backing_id_cache()->Take(ino_));
     store_->RemoveFile(ino_);
   }
+  account_->ReleaseKernelBytes(charged_.load());
   store_->ReleaseUnused(/*all=*/false);
+}
+
+Result<void> PassthroughFile::FreezeCharges(absl::FunctionRef<Result<void>()> body) {
+  MutexLock lock(&mu_);
+  return body();
+}
+
+void PassthroughFile::SetAccount(Account* account) {
+  mu_.AssertHeld();
+  account_ = account;
+}
+
+bool PassthroughFile::Settle(Account* account, uint64_t before, uint64_t bytes) {
+  if (!charged_.compare_exchange_strong(before, bytes)) return false;
+  if (bytes > before) account->AddKernelBytes(bytes - before);
+  if (bytes < before) account->ReleaseKernelBytes(before - bytes);
+  return true;
+}
+
+Result<void> PassthroughFile::Charged(int descriptor, uint64_t offset, uint64_t length,
+                                      absl::FunctionRef<Result<void>()> change) {
+  {
+    MutexLock lock(&mu_);
+    if (account_->has_byte_limit()) {
+      const uint64_t missing = MissingBytes(descriptor, offset, length);
+      MEMFUSE_RETURN_IF_ERROR(account_->ReserveKernelBytes(missing));
+      charged_writes_.fetch_add(1);
+      charged_.fetch_add(missing);
+      const Result<void> result = change();
+      struct stat now;
+      if (fstat(descriptor, &now) == 0) {
+        const uint64_t bytes = static_cast<uint64_t>(now.st_blocks) * kBlockBytes;
+        // Only a look that began before this write can change charged_, and each at most once.
+        while (!Settle(account_, charged_.load(), bytes)) {
+        }
+      }
+      charged_writes_.fetch_sub(1);
+      return result;
+    }
+  }
+  return change();
+}
+
+Result<uint64_t> PassthroughFile::ChargedInPieces(
+    int descriptor, uint64_t offset, uint64_t length,
+    absl::FunctionRef<Result<uint64_t>(uint64_t done, uint64_t piece)> change) {
+  uint64_t done = 0;
+  uint64_t piece = length;
+  Result<void> failed;
+  while (done < length) {
+    piece = std::min(piece, length - done);
+    const uint64_t at = offset + done;
+    uint64_t changed = 0;
+    failed = Charged(descriptor, at, piece, [&]() -> Result<void> {
+      MEMFUSE_ASSIGN_OR_RETURN(changed, change(done, piece));
+      return {};
+    });
+    done += changed;
+    if (!failed.ok() && failed.error() == EDQUOT) {
+      // Half of the pages, or the part in the first page.
+      const uint64_t first_end = (at / kPageSize + 1) * kPageSize;
+      if (at + piece <= first_end) break;
+      const uint64_t half = (at + piece / 2) / kPageSize * kPageSize;
+      piece = std::max(half, first_end) - at;
+    } else if (!failed.ok() || changed < piece) {
+      break;
+    }
+  }
+  if (done == 0 && !failed.ok()) return failed.error();
+  return done;
 }
 
 void PassthroughFile::Unregister(int32_t id) {
@@ -99,7 +197,8 @@ Result<void> PassthroughFile::Open(uint32_t flags, FileOpen* open) {
   // the same for attributes that the kernel asks for while the file is open.
   if ((flags & O_ACCMODE) != O_RDONLY) (void)base::Now();
   open->backing_id = backing_id_;
-  open->direct_io = (flags & O_APPEND) != 0;
+  const bool charged = (flags & O_ACCMODE) != O_RDONLY && account_->has_byte_limit();
+  open->direct_io = (flags & O_APPEND) != 0 || charged;
   return {};
 }
 
@@ -121,6 +220,9 @@ void PassthroughFile::Close(uint32_t flags) {
 CacheSeconds PassthroughFile::SyncFromBackingFile(Times* times) {
   if (!exists_.load()) return kCacheForever;
   if (!state_.BeginLook([this] { return store_->HasWriters(ino_); })) return kCacheForever;
+  // A charged write changes charged_ before it changes the file, and settles the charge itself.
+  const uint64_t charged = charged_.load();
+  const bool settles = charged_writes_.load() == 0;
   const Result<BackingState> found = store_->StatFile(ino_);
   if (!found.ok()) {
     state_.NoteChange();  // the next call looks again
@@ -128,6 +230,7 @@ CacheSeconds PassthroughFile::SyncFromBackingFile(Times* times) {
   }
   size_.store(found->size, std::memory_order_release);
   blocks_.store(found->blocks, std::memory_order_release);
+  if (settles) (void)Settle(account_, charged, found->blocks * kBlockBytes);
   return state_.Merge(*found, times);
 }
 
@@ -175,11 +278,17 @@ Result<size_t> PassthroughFile::WriteAndStamp(uint64_t offset, Payload data,
   if (size == 0) return size_t{0};
   if (EndsTooFar(offset, size)) return Errno(EFBIG);
   MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDWR | O_NOATIME));
-  const Result<void> written = data.MoveTo(file.get(), offset, size);
+  const Result<uint64_t> done = ChargedInPieces(
+      file.get(), offset, size, [&](uint64_t at, uint64_t piece) -> Result<uint64_t> {
+        const size_t before = data.size();
+        const Result<void> written =
+            data.MoveTo(file.get(), offset + at, static_cast<size_t>(piece));
+        if (before == data.size()) return FromErrno(written.error_or_zero());
+        return uint64_t{before - data.size()};
+      });
   Changed(file.get());
-  const size_t done = size - data.size();
-  if (done == 0) return FromErrno(written.error_or_zero());
-  return done;
+  if (!done.ok()) return done.error();
+  return static_cast<size_t>(*done);
 }
 
 Result<uint64_t> PassthroughFile::CopyFrom(FileData* source, uint64_t offset_in,
@@ -188,21 +297,22 @@ Result<uint64_t> PassthroughFile::CopyFrom(FileData* source, uint64_t offset_in,
   if (!other->exists_.load()) return uint64_t{0};
   MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd in, other->Descriptor(O_RDONLY | O_NOATIME));
   MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd out, Descriptor(O_RDWR | O_NOATIME));
-  auto from = static_cast<off_t>(offset_in);
-  auto to = static_cast<off_t>(offset_out);
-  constexpr uint64_t kPiece = 1 << 30;
-  uint64_t done = 0;
-  int error = 0;
-  while (done < length) {
-    const ssize_t n = copy_file_range(in.get(), &from, out.get(), &to,
-                                      static_cast<size_t>(std::min(length - done, kPiece)), 0);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) error = errno;
-    if (n <= 0) break;
-    done += static_cast<uint64_t>(n);
-  }
+  const auto copy = [&](uint64_t at, uint64_t piece) -> Result<uint64_t> {
+    auto from = static_cast<off_t>(offset_in + at);
+    auto to = static_cast<off_t>(offset_out + at);
+    uint64_t done = 0;
+    while (done < piece) {
+      const ssize_t n = copy_file_range(in.get(), &from, out.get(), &to,
+                                        static_cast<size_t>(std::min(piece - done, kMaxCopy)), 0);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0 && done == 0) return FromErrno(errno);
+      if (n <= 0) break;
+      done += static_cast<uint64_t>(n);
+    }
+    return done;
+  };
+  const Result<uint64_t> done = ChargedInPieces(out.get(), offset_out, length, copy);
   Changed(out.get());
-  if (done == 0 && error != 0) return FromErrno(error);
   return done;
 }
 
@@ -224,8 +334,9 @@ Result<Resized> PassthroughFile::Truncate(uint64_t size) {
 Result<void> PassthroughFile::Allocate(uint64_t offset, uint64_t length, bool keep_size) {
   if (EndsTooFar(offset, length)) return Errno(EFBIG);
   MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDWR | O_NOATIME));
-  MEMFUSE_RETURN_IF_ERROR(
-      Fallocate(file.get(), keep_size ? FALLOC_FL_KEEP_SIZE : 0, offset, length));
+  MEMFUSE_RETURN_IF_ERROR(Charged(file.get(), offset, length, [&] {
+    return Fallocate(file.get(), keep_size ? FALLOC_FL_KEEP_SIZE : 0, offset, length);
+  }));
   Changed(file.get());
   return {};
 }

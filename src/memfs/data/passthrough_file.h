@@ -10,6 +10,14 @@
 // would still append after a program removed O_APPEND. The kernel must not cache what it reads for
 // such an open (splice(2) and sendfile(2) read through the page cache), because passed-through
 // writes do not invalidate that cache.
+//
+// Charges. The data is not in the budget, because the size of the private tmpfs limits it. It
+// counts in the usage of the owner's account: SyncFromBackingFile charges what it finds. If the
+// account has a limit on bytes, opens for writing are answered as those with O_APPEND are, and
+// every write reserves the pages that it may take before it is made. Three kinds of writes can
+// exceed the limit, and count in the usage from the next look on: stores through a mapping into a
+// hole; writes to a file that was opened before the account had a limit; and a huge page in place
+// of a page.
 
 #ifndef MEMFUSE_SRC_MEMFS_DATA_PASSTHROUGH_FILE_H_
 #define MEMFUSE_SRC_MEMFS_DATA_PASSTHROUGH_FILE_H_
@@ -29,12 +37,16 @@ namespace memfuse::memfs {
 
 class PassthroughFile final : public FileData {
  public:
-  // The store must outlive the file.
-  PassthroughFile(PassthroughStore* store, InodeNumber ino) : store_(store), ino_(ino) {}
+  // The store must outlive the file, and so must the account, or SetAccount must replace it.
+  PassthroughFile(Account* account, PassthroughStore* store, InodeNumber ino)
+      : store_(store), ino_(ino), account_(account) {}
   ~PassthroughFile() override;
 
   uint64_t size() const override { return size_.load(std::memory_order_acquire); }
   uint64_t blocks() const override { return blocks_.load(std::memory_order_acquire); }
+  Result<void> FreezeCharges(absl::FunctionRef<Result<void>()> body) override;
+  uint64_t ChargedBytes() const override { return charged_.load(); }
+  void SetAccount(Account* account) override;
   Result<void> Open(uint32_t flags, FileOpen* open) override;
   void Close(uint32_t flags) override;
   // Guarantees that size(), blocks() and `times` include everything that the kernel had recorded in
@@ -72,13 +84,35 @@ class PassthroughFile final : public FileData {
   void Changed(int descriptor);
   Result<uint64_t> Seek(uint64_t offset, int whence);
 
+  // Calls `change`, which may allocate pages in the `length` bytes from `offset` on of the backing
+  // file that `descriptor` refers to. If the account has a limit on bytes, reserves the pages
+  // first, and charges afterwards what was allocated. Returns EDQUOT, and `change` is not called
+  // then; or the result of `change`.
+  Result<void> Charged(int descriptor, uint64_t offset, uint64_t length,
+                       absl::FunctionRef<Result<void>()> change);
+  // The same for a change that can be made in part. Calls `change(done, piece)` for consecutive
+  // pieces of the range; it returns how much of the piece it changed, or an error. Ends at the
+  // first piece that is not changed completely, or at the first page for which the account has no
+  // room. Returns how many bytes were changed, or an error if none was.
+  Result<uint64_t> ChargedInPieces(
+      int descriptor, uint64_t offset, uint64_t length,
+      absl::FunctionRef<Result<uint64_t>(uint64_t done, uint64_t piece)> change);
+  // Makes the charge `bytes`, if it is `before` now. Returns false if it is not.
+  bool Settle(Account* account, uint64_t before, uint64_t bytes);
+
   PassthroughStore* const store_;
   const InodeNumber ino_;
 
   std::atomic<uint64_t> size_{0};
   std::atomic<uint64_t> blocks_{0};
   BackingTimes state_;  // opens and closes are recorded under mu_; otherwise see its class
+  // What account_ is charged for the data. A write that reserves pages changes it under mu_, and
+  // SyncFromBackingFile only if no such write began before it looked at the backing file.
+  std::atomic<uint64_t> charged_{0};
+  std::atomic<uint32_t> charged_writes_{0};  // in progress
   DataMutex mu_;
+  // It changes under mu_ and the attribute lock of the inode; each of them suffices to read it.
+  Account* account_;
   int32_t backing_id_ ABSL_GUARDED_BY(mu_) = 0;
   std::atomic<bool> exists_{false};  // set once, under mu_
 };

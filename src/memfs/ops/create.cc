@@ -35,7 +35,7 @@ Result<Entry> MakeNode(Inodes* inodes, const RequestContext& context, InodeNumbe
   if (node.mode == S_IFLNK && node.target.empty()) return Errno(ENOENT);
 
   Reservation space;
-  if (!space.Reserve(inodes->BudgetOf(*dir), Dentry::Cost(name))) return Errno(ENOSPC);
+  MEMFUSE_RETURN_IF_ERROR(space.Reserve(dir->account(), Dentry::Cost(name)));
   const Timestamp now = base::Now();
   MEMFUSE_RETURN_IF_ERROR(inode.Make(context, *dir, node, now));
   DentryHolder dentry(Dentry::New(name, inode.get()));
@@ -80,7 +80,7 @@ Result<Entry> MakeLink(Inodes* inodes, const LinkRequest& request) {
   if (inode->is_directory()) return Errno(EPERM);
 
   Reservation space;
-  const bool full = !space.Reserve(inodes->BudgetOf(*dir), Dentry::Cost(request.new_name));
+  const Result<void> reserved = space.Reserve(dir->account(), Dentry::Cost(request.new_name));
   DentryHolder dentry(Dentry::New(request.new_name, inode.get()));
   {
     // The lookup count, which is decremented below, keeps the inode alive between the check and the
@@ -88,7 +88,7 @@ Result<Entry> MakeLink(Inodes* inodes, const LinkRequest& request) {
     MutexLock lock(&inode->mu);
     if (inode->dead || (inode->meta().nlink == 0 && !inode->linkable)) return Errno(ENOENT);
     if (inode->meta().nlink == std::numeric_limits<uint32_t>::max()) return Errno(EMLINK);
-    if (full) return Errno(ENOSPC);
+    MEMFUSE_RETURN_IF_ERROR(reserved);
     ++inode->lookups;  // held by this call
   }
   try {

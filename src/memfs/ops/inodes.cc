@@ -25,7 +25,7 @@ Result<RegularFileRef> Inodes::FindRegular(InodeNumber ino) const {
 
 void Inodes::Evict(const InodeRef& inode) {
   table_.Erase(inode->ino);
-  resources_->budget.ForOwner(inode->owner())->ReleaseInode();
+  inode->account()->ReleaseInode();
   // If this returns false, the data is freed with the last reference.
   (void)reclaim_->FreeInBackground(inode);
 }

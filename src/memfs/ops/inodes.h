@@ -45,8 +45,6 @@ class Inodes {
   uint64_t generation() const { return generation_; }
 
   Resources* resources() const { return resources_; }
-  // The budget to which the names in `dir` are charged.
-  Budget* BudgetOf(const Directory& dir) const { return resources_->budget.ForOwner(dir.owner()); }
   InodeTable* table() { return &table_; }
   const InodeTable* table() const { return &table_; }
 

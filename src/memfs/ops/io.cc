@@ -137,10 +137,12 @@ Result<void> MemFs::Release(const RequestContext&, const ReleaseRequest& request
   {
     MutexLock lock(&inode->mu);
     inode->RemoveOpenLocked(request.flags);
-    if (inode->is_regular() && request.executes) {
+    if (inode->is_regular()) {
       auto* const file = static_cast<RegularFile*>(inode.get());
       file->mu.AssertHeld();
-      if (file->executions > 0) --file->executions;
+      if (request.executes && file->executions > 0) --file->executions;
+      // What the kernel has written counts in the usage of the owner from now on.
+      if ((request.flags & O_ACCMODE) != O_RDONLY) (void)file->SyncFromBackingLocked();
     }
     dead = inode->MarkDeadIfUnusedLocked();
     inode->NoteRemovedLocked();
@@ -164,6 +166,7 @@ Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& r
   Payload rest = request.data;
   size_t done = 0;
   bool waited = false;
+  Errno error(ENOSPC);  // the reason of a write that was made in part
   std::optional<Timestamp> time;
   for (;;) {
     const uint64_t seen = space_.progress();
@@ -171,12 +174,14 @@ Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& r
     if (count.ok()) {
       done += *count;
       if (done == size) break;
-    } else if (count.error() != ENOSPC) {
+    } else if (!SpaceWaiter::IsLackOfSpace(count.error())) {
       if (done == 0) return count.error();
       break;
+    } else {
+      error = count.error();
     }
     // There is no space. The write is tried once more if removed files may release some.
-    if (waited || !space_.Wait(context, request.ino, size - done, seen)) break;
+    if (waited || !space_.Wait(context, request.ino, size - done, error, seen)) break;
     waited = true;
     // Data from a pipe has been removed from it. If more was removed than was written, the rest is
     // lost and the write cannot be repeated.
@@ -186,10 +191,10 @@ Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& r
       break;
     }
   }
-  if (done == 0 && size > 0) return Errno(ENOSPC);
+  if (done == 0 && size > 0) return error;
   NoteDataChange(context, file.get(), request.kill_suidgid, time);
   // When the kernel writes back its cache, it treats a short count as success.
-  if (request.from_page_cache && done < size) return Errno(ENOSPC);
+  if (request.from_page_cache && done < size) return error;
   return done;
 }
 

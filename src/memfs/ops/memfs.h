@@ -21,6 +21,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "memfuse/memory_filesystem.h"
@@ -38,6 +39,9 @@ class MemFs final : public MemoryFileSystem {
   static absl::StatusOr<std::unique_ptr<MemFs>> Make(const MemoryFileSystemOptions& options);
 
   MemoryFileSystemUsage Usage() const override;
+  void SetQuota(const QuotaRule& rule) override { resources_.accounts.SetRule(rule); }
+  std::vector<QuotaRule> Quotas() const override { return resources_.accounts.Rules(); }
+  std::vector<QuotaUsage> UsageByOwner() const override { return resources_.accounts.Usage(); }
   Result<void> SetLimits(uint64_t size_limit, uint64_t inode_limit) override {
     // The calling thread need not belong to a session.
     return limits_.Set(/*observer=*/nullptr, size_limit, inode_limit);

@@ -24,17 +24,22 @@ namespace memfs {
 
 absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Make(const MemoryFileSystemOptions& options) {
   std::unique_ptr<MemFs> fs(new MemFs(options));
+  for (const QuotaRule& rule : options.quotas) fs->SetQuota(rule);
   const Owner owner{options.root_uid, options.root_gid};
-  Budget* const budget = fs->resources_.budget.ForOwner(owner);
+  const AccountRef account = fs->resources_.accounts.Find(owner);
   constexpr uint32_t kRootCost = sizeof(Directory) + 64;
   Reservation charge;
-  if (options.size_limit == 0 || !charge.Reserve(budget, kRootCost)) {
+  const Result<void> charged = charge.Reserve(account.get(), kRootCost);
+  if (options.size_limit == 0 || (!charged.ok() && charged.error() == ENOSPC)) {
     return absl::InvalidArgumentError("the size is too small for even an empty file system");
+  }
+  if (!charged.ok()) {
+    return absl::InvalidArgumentError("a quota is too small for the root directory");
   }
   if (absl::Status made = fs->store_selection_.Make(); !made.ok()) return made;
   InodeReservation slot;
-  if (!slot.Reserve(budget)) {
-    return absl::InvalidArgumentError("the number of inodes has to be at least 1");
+  if (!slot.Reserve(account.get()).ok()) {
+    return absl::InvalidArgumentError("the number of inodes has to be at least 1, also in a quota");
   }
   const Timestamp now = base::Now();
   const auto root = DirectoryRef::Adopt(

@@ -38,15 +38,13 @@ Result<void> NewInode::Make(const RequestContext& context, const Directory& pare
       const NewAttributes attributes,
       InheritFrom(parent, node.mode, node.umask, Owner{*context.uid, *context.gid}));
   Resources& resources = *inodes_.resources();
-  Budget* const budget = resources.budget.ForOwner(attributes.owner);
+  const AccountRef account = resources.accounts.Find(attributes.owner);
   Reservation space;
-  if (!space.Reserve(budget, InodeCost(node.mode & S_IFMT, node.target, *resources.store))) {
-    return Errno(ENOSPC);
-  }
+  MEMFUSE_RETURN_IF_ERROR(
+      space.Reserve(account.get(), InodeCost(node.mode & S_IFMT, node.target, *resources.store)));
   inode_ = InodeRef::Adopt(NewObject(parent, node, now, std::move(space)));
   MEMFUSE_RETURN_IF_ERROR(AttributeChanges::Init(inode_.get(), attributes, now));
-  if (!slot_.Reserve(budget)) return Errno(ENOSPC);
-  return {};
+  return slot_.Reserve(account.get());
 }
 
 Inode* NewInode::NewObject(const Directory& parent, const NewNode& node, Timestamp now,

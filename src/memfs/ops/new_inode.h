@@ -37,8 +37,8 @@ class NewInode {
   ~NewInode();
 
   // Makes the inode and charges it. The owner is the caller; the rest is inherited from `parent`
-  // (InheritFrom). Returns EOVERFLOW if the request has no user or group, or ENOSPC; throws
-  // std::bad_alloc.
+  // (InheritFrom). Returns EOVERFLOW if the request has no user or group, EDQUOT or ENOSPC;
+  // throws std::bad_alloc.
   Result<void> Make(const RequestContext& context, const Directory& parent, const NewNode& node,
                     Timestamp now) ABSL_LOCKS_EXCLUDED(parent.mu);
   // Opens the regular file that Make has made. Returns the errors of FileData::Open.

@@ -113,9 +113,7 @@ Result<void> RenameLocked(Inodes* inodes, const RequestContext& context,
 
   if (target == nullptr) {
     Reservation space;
-    if (!space.Reserve(inodes->BudgetOf(*to), Dentry::Cost(request.new_name))) {
-      return Errno(ENOSPC);
-    }
+    MEMFUSE_RETURN_IF_ERROR(space.Reserve(to->account(), Dentry::Cost(request.new_name)));
     DentryHolder fresh(Dentry::New(request.new_name, source));
     move.fresh = fresh.get();
     (void)MoveEntry(from, to, move, now);  // no inode is replaced, so none becomes dead

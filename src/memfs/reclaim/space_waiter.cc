@@ -4,7 +4,7 @@
 
 namespace memfuse::memfs {
 
-bool SpaceWaiter::Wait(const RequestContext& context, InodeNumber ino, uint64_t bytes,
+bool SpaceWaiter::Wait(const RequestContext& context, InodeNumber ino, uint64_t bytes, Errno error,
                        uint64_t seen) {
   // A request that makes an inode always contains a user.
   uint32_t owner = context.uid.value_or(0);
@@ -13,6 +13,8 @@ bool SpaceWaiter::Wait(const RequestContext& context, InodeNumber ino, uint64_t 
   constexpr uint64_t kLittle = 128 << 10;
   const Budget& budget = resources_.budget;
   const auto enough = [&] {
+    // The space that is free in the file system says nothing about a quota.
+    if (error == EDQUOT) return false;
     return budget.inodes_free() > 0 && resources_.store->free_bytes() >= bytes &&
            resources_.store->free_bytes() - bytes >= std::min(kLittle, budget.total() / 16);
   };

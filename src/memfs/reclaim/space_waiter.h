@@ -22,23 +22,27 @@ class SpaceWaiter {
   SpaceWaiter(const SpaceWaiter&) = delete;
   SpaceWaiter& operator=(const SpaceWaiter&) = delete;
 
-  // Calls `operation`, which must not change anything if it returns ENOSPC. If it returns ENOSPC
-  // and removed files may have released space in the meantime, calls it a second time. `ino` is the
-  // inode that takes the space, or kNoInode for an inode that is made for the caller. `bytes` is
-  // how much it takes, apart from a small amount.
+  // Whether an operation failed for lack of space, which removed files may still release.
+  static bool IsLackOfSpace(Errno error) { return error == ENOSPC || error == EDQUOT; }
+
+  // Calls `operation`, which must not change anything if it returns ENOSPC or EDQUOT. If it returns
+  // one of them and removed files may have released space in the meantime, calls it a second time.
+  // `ino` is the inode that takes the space, or kNoInode for an inode that is made for the caller.
+  // `bytes` is how much it takes, apart from a small amount.
   template <typename Operation>
   auto Retry(const RequestContext& context, InodeNumber ino, uint64_t bytes, Operation operation)
       -> decltype(operation()) {
     const uint64_t seen = reclaim_.progress();
     auto result = operation();
-    if (result.ok() || result.error() != ENOSPC) return result;
-    return Wait(context, ino, bytes, seen) ? operation() : result;
+    if (result.ok() || !IsLackOfSpace(result.error())) return result;
+    return Wait(context, ino, bytes, result.error(), seen) ? operation() : result;
   }
 
-  // The wait of Retry, for an operation that calls it itself. `seen` is the value of progress()
-  // before the operation. Returns false if nothing was reclaimed since and there is nothing to wait
-  // for.
-  bool Wait(const RequestContext& context, InodeNumber ino, uint64_t bytes, uint64_t seen);
+  // The wait of Retry, for an operation that calls it itself and that failed with `error`. `seen`
+  // is the value of progress() before the operation. Returns false if nothing was reclaimed since
+  // and there is nothing to wait for.
+  bool Wait(const RequestContext& context, InodeNumber ino, uint64_t bytes, Errno error,
+            uint64_t seen);
   // A number that changes whenever something is reclaimed.
   uint64_t progress() const { return reclaim_.progress(); }
 

@@ -6,26 +6,18 @@
 // reserves bytes first, then stores data, and then releases the bytes that it did not use. The
 // stored amount therefore never exceeds the limit, not even temporarily.
 //
-// Owners. An inode and its extended attributes are charged to the owner of the inode, and a name to
-// the owner of its directory: see Budget::ForOwner. File data is charged to the file system's
-// budget without an owner.
+// Inodes do not use the budget directly: they are charged to the account of their owner
+// (account.h), which charges the budget.
 
 #ifndef MEMFUSE_SRC_MEMFS_SPACE_BUDGET_H_
 #define MEMFUSE_SRC_MEMFS_SPACE_BUDGET_H_
 
 #include <atomic>
 #include <cstdint>
-#include <utility>
 
 #include "src/memfs/space/limited_counter.h"
 
 namespace memfuse::memfs {
-
-// The user and the group that own an inode.
-struct Owner {
-  uint32_t uid = 0;
-  uint32_t gid = 0;
-};
 
 // The object that a budget asks for more bytes when its limit is reached: the store that raises the
 // budget's limit.
@@ -46,11 +38,6 @@ class Budget {
       : total_(byte_limit), bytes_(byte_limit), inodes_(inode_limit) {}
   Budget(const Budget&) = delete;
   Budget& operator=(const Budget&) = delete;
-
-  // Returns the budget to which everything of this owner is charged. The limits are those of the
-  // file system, for all owners together, so the result is this budget for every owner, and a
-  // change of the owner moves no charge.
-  Budget* ForOwner(Owner /*owner*/) { return this; }
 
   // Reserves all of `bytes` and returns true, or reserves nothing and returns false.
   [[nodiscard]] bool ReserveBytes(uint64_t bytes) {
@@ -114,53 +101,6 @@ class Budget {
   QuotaSource* source_ = nullptr;  // constant while other threads use the budget
   LimitedCounter bytes_;
   LimitedCounter inodes_;
-};
-
-// Bytes that are reserved for an operation that may still fail. The destructor releases them unless
-// Keep was called. A move transfers the reservation.
-class Reservation {
- public:
-  Reservation() = default;
-  Reservation(Reservation&& other) noexcept : budget_(other.budget_), bytes_(other.Keep()) {}
-  Reservation& operator=(Reservation&&) = delete;
-  ~Reservation() {
-    if (bytes_ != 0) budget_->ReleaseBytes(bytes_);
-  }
-  // May succeed at most once.
-  [[nodiscard]] bool Reserve(Budget* budget, uint64_t bytes) {
-    if (!budget->ReserveBytes(bytes)) return false;
-    budget_ = budget;
-    bytes_ = bytes;
-    return true;
-  }
-  // Ends the reservation without releasing the bytes: another object accounts for them now. Returns
-  // how many they are.
-  uint64_t Keep() { return std::exchange(bytes_, 0); }
-
- private:
-  Budget* budget_ = nullptr;
-  uint64_t bytes_ = 0;
-};
-
-// The same for one inode.
-class InodeReservation {
- public:
-  InodeReservation() = default;
-  InodeReservation(const InodeReservation&) = delete;
-  InodeReservation& operator=(const InodeReservation&) = delete;
-  ~InodeReservation() {
-    if (budget_ != nullptr) budget_->ReleaseInode();
-  }
-  // May succeed at most once.
-  [[nodiscard]] bool Reserve(Budget* budget) {
-    if (!budget->ReserveInode()) return false;
-    budget_ = budget;
-    return true;
-  }
-  void Keep() { budget_ = nullptr; }
-
- private:
-  Budget* budget_ = nullptr;
 };
 
 }  // namespace memfuse::memfs

@@ -9,7 +9,7 @@
 namespace memfuse::memfs {
 namespace {
 
-Timestamp Apply(const TimeChange& change, Timestamp old, Timestamp now) {
+Timestamp NewTime(const TimeChange& change, Timestamp old, Timestamp now) {
   switch (change.kind) {
     case TimeChange::Kind::kKeep:
       return old;
@@ -58,7 +58,6 @@ Result<NewAttributes> InheritFrom(const Directory& parent, uint32_t mode, uint32
 Result<void> AttributeChanges::Init(Inode* inode, const NewAttributes& attributes, Timestamp now) {
   inode->flags_.store(attributes.flags, std::memory_order_relaxed);
   MutexLock lock(&inode->mu);
-  inode->owner_.store(attributes.owner, std::memory_order_relaxed);
   inode->meta_ = Metadata(now, attributes.permissions, /*links=*/0);
   if (!attributes.access_acl.empty()) {
     MEMFUSE_RETURN_IF_ERROR(
@@ -71,12 +70,60 @@ Result<void> AttributeChanges::Init(Inode* inode, const NewAttributes& attribute
   return {};
 }
 
-AttributesResult AttributeChanges::SetAttributes(Inode* inode, const SetattrRequest& request,
-                                                 bool resized, Timestamp now) {
+Result<AttributesResult> AttributeChanges::SetAttributes(Inode* inode,
+                                                         const SetattrRequest& request,
+                                                         bool resized, Timestamp now) {
+  if (!request.uid.has_value() && !request.gid.has_value()) {
+    MutexLock lock(&inode->mu);
+    return Apply(inode, request, resized, now);
+  }
+  AttributesResult result;
+  // The owner and the other attributes change in one critical section: no other thread may see the
+  // new owner together with set-id bits.
+  const auto change = [&]() -> Result<void> {
+    MutexLock lock(&inode->mu);
+    MEMFUSE_RETURN_IF_ERROR(ChangeOwner(inode, request));
+    result = Apply(inode, request, resized, now);
+    return {};
+  };
+  if (inode->is_directory()) {
+    MutexLock names(&static_cast<Directory*>(inode)->names_mu);
+    MEMFUSE_RETURN_IF_ERROR(change());
+  } else if (inode->is_regular()) {
+    MEMFUSE_RETURN_IF_ERROR(static_cast<RegularFile*>(inode)->data()->FreezeCharges(change));
+  } else {
+    MEMFUSE_RETURN_IF_ERROR(change());
+  }
+  return result;
+}
+
+Result<void> AttributeChanges::ChangeOwner(Inode* inode, const SetattrRequest& request) {
+  const Owner old = inode->owner();
+  const Owner owner{request.uid.value_or(old.uid), request.gid.value_or(old.gid)};
+  if (owner == old) return {};
+  AccountRef account = inode->resources_->accounts.Find(owner);
+  uint64_t bytes = inode->cost_;
+  if (inode->xattrs_ != nullptr) bytes += inode->xattrs_->TotalCost();
+  if (inode->is_directory()) {
+    const auto* const dir = static_cast<const Directory*>(inode);
+    dir->names_mu.AssertHeld();
+    bytes += dir->names_cost();
+  }
+  FileData* const data = inode->is_regular() ? static_cast<RegularFile*>(inode)->data() : nullptr;
+  if (data != nullptr) bytes += data->ChargedBytes();
+  MEMFUSE_RETURN_IF_ERROR(account->TakeOver(inode->account(), bytes));
+  if (inode->xattrs_ != nullptr) inode->xattrs_->set_account(account.get());
+  if (data != nullptr) data->SetAccount(account.get());
+  inode->account_ = std::move(account);
+  inode->owner_.store(owner, std::memory_order_relaxed);
+  return {};
+}
+
+AttributesResult AttributeChanges::Apply(Inode* inode, const SetattrRequest& request, bool resized,
+                                         Timestamp now) {
   const bool owner_changes = request.uid.has_value() || request.gid.has_value();
   const bool times_change = request.atime.kind != TimeChange::Kind::kKeep ||
                             request.mtime.kind != TimeChange::Kind::kKeep;
-  MutexLock lock(&inode->mu);
   const CacheSeconds valid = inode->SyncFromBackingLocked();
   Metadata& meta = inode->meta_;
   bool changed = resized || (request.kill_suidgid && !request.size.has_value());
@@ -85,12 +132,9 @@ AttributesResult AttributeChanges::SetAttributes(Inode* inode, const SetattrRequ
     changed |= killed && (resized || !request.size.has_value());
   }
   if (request.mode.has_value()) SetPermissions(inode, *request.mode & 07777);
-  const Owner old = inode->owner();
-  inode->owner_.store({request.uid.value_or(old.uid), request.gid.value_or(old.gid)},
-                      std::memory_order_relaxed);
   if (resized) meta.mtime = inode->StampLocked(now);
-  meta.atime = Apply(request.atime, meta.atime, now);
-  meta.mtime = Apply(request.mtime, meta.mtime, now);
+  meta.atime = NewTime(request.atime, meta.atime, now);
+  meta.mtime = NewTime(request.mtime, meta.mtime, now);
   changed |= owner_changes || request.mode.has_value() || times_change;
   if (changed) meta.ctime = inode->StampLocked(now);
   if (request.ctime.has_value()) meta.ctime = *request.ctime;
@@ -160,7 +204,7 @@ void AttributeChanges::RemoveSetGid(Inode* inode, uint32_t gid) {
 Result<void> AttributeChanges::StoreXattr(Inode* inode, std::string_view name,
                                           absl::Span<const char> value, uint32_t flags) {
   if (inode->xattrs_ != nullptr) return inode->xattrs_->Set(name, value, flags);
-  auto made = std::make_unique<Xattrs>(inode->resources_->budget.ForOwner(inode->owner()));
+  auto made = std::make_unique<Xattrs>(inode->account());
   MEMFUSE_RETURN_IF_ERROR(made->Set(name, value, flags));
   inode->xattrs_ = std::move(made);
   return {};

@@ -50,14 +50,17 @@ Result<NewAttributes> InheritFrom(const Directory& parent, uint32_t mode, uint32
 // nothing.
 class AttributeChanges {
  public:
-  // Sets the attributes of an inode that only the calling thread knows. All times become `now`; the
-  // link count becomes 0. Returns ENOSPC; throws std::bad_alloc. The caller destroys the inode if
+  // Sets the attributes of an inode that only the calling thread knows and that was made with the
+  // account of `attributes.owner`. All times become `now`; the link count becomes 0. Returns EDQUOT
+  // or ENOSPC; throws std::bad_alloc. The caller destroys the inode if
   // it fails.
   static Result<void> Init(Inode* inode, const NewAttributes& attributes, Timestamp now)
       ABSL_LOCKS_EXCLUDED(inode->mu);
 
   // Carries out SETATTR, except for a change of the size, which is `resized` if it succeeded and
-  // counts as a change. Cannot fail.
+  // counts as a change. Returns EDQUOT if the new owner may not have what the inode takes (names
+  // and data included), and throws std::bad_alloc; only a change of the owner can fail. The caller
+  // holds no lock of the inode.
   //
   // A change of the size or the owner, and a request with kill_suidgid, removes file capabilities;
   // the latter two remove set-id bits too. A change of the mode changes the access ACL accordingly.
@@ -66,8 +69,9 @@ class AttributeChanges {
   // with kill_suidgid and no attribute: it is sent before a write, or for a chown(2) that changes
   // neither owner nor group. A truncate(2) that removes set-id bits and has no other effect moves
   // no time, as on tmpfs. The times of the request come last.
-  static AttributesResult SetAttributes(Inode* inode, const SetattrRequest& request, bool resized,
-                                        Timestamp now) ABSL_LOCKS_EXCLUDED(inode->mu);
+  static Result<AttributesResult> SetAttributes(Inode* inode, const SetattrRequest& request,
+                                                bool resized, Timestamp now)
+      ABSL_LOCKS_EXCLUDED(inode->mu);
 
   // Sets the FS_*_FL flags. Moves ctime.
   static void SetFlags(Inode* inode, uint32_t flags, Timestamp now) ABSL_LOCKS_EXCLUDED(inode->mu);
@@ -76,7 +80,8 @@ class AttributeChanges {
   // expresses no more than the mode (acl(5)). An empty ACL is removed.
   //
   // Returns, for an ACL: EACCES (a default ACL of an inode that is no directory), EINVAL or
-  // EOPNOTSUPP (Acl::Parse), ENOSPC. Otherwise the errors of Xattrs::Set. Throws std::bad_alloc.
+  // EOPNOTSUPP (Acl::Parse), EDQUOT, ENOSPC. Otherwise the errors of Xattrs::Set. Throws
+  // std::bad_alloc.
   static Result<void> SetXattr(Inode* inode, const SetxattrRequest& request, Timestamp now)
       ABSL_LOCKS_EXCLUDED(inode->mu);
 
@@ -99,6 +104,14 @@ class AttributeChanges {
   static void RemoveSetGid(Inode* inode, uint32_t gid) ABSL_LOCKS_EXCLUDED(inode->mu);
 
  private:
+  // The part of SetAttributes that cannot fail.
+  static AttributesResult Apply(Inode* inode, const SetattrRequest& request, bool resized,
+                                Timestamp now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
+  // Sets the owner, and moves the charges of the inode to the account of the new owner. The caller
+  // also holds the lock of the names or of the data. Returns EDQUOT, and nothing is changed then;
+  // throws std::bad_alloc.
+  static Result<void> ChangeOwner(Inode* inode, const SetattrRequest& request)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
   // As Xattrs::Set and Xattrs::Remove; the inode has an Xattrs object while it has attributes.
   static Result<void> StoreXattr(Inode* inode, std::string_view name, absl::Span<const char> value,
                                  uint32_t flags) ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);

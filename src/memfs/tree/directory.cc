@@ -4,6 +4,7 @@
 #include <cstring>
 #include <iterator>
 #include <new>
+#include <utility>
 
 namespace memfuse::memfs {
 
@@ -29,13 +30,16 @@ void Directory::Insert(Dentry* dentry) {
   by_cookie_.insert(by_cookie_.end(), dentry);  // cannot fail, because of the NodeReserve
   ++next_cookie_;
   entry_count_.store(by_name_.size(), std::memory_order_relaxed);
+  names_cost_ += Dentry::Cost(dentry->name());
 }
 
 void Directory::Erase(Dentry* dentry) {
   by_name_.Erase(by_name_.find(dentry));
   by_cookie_.erase(by_cookie_.find(dentry));
   entry_count_.store(by_name_.size(), std::memory_order_relaxed);
-  resources_->budget.ForOwner(owner())->ReleaseBytes(Dentry::Cost(dentry->name()));
+  const uint64_t cost = Dentry::Cost(dentry->name());
+  names_cost_ -= cost;
+  account()->ReleaseBytes(cost);
   Dentry::Delete(dentry);
 }
 
@@ -45,17 +49,11 @@ const Dentry* Directory::Before(uint64_t cookie) const {
 }
 
 void Directory::Clear() {
-  uint64_t cost = 0;
-  {
-    MutexLock lock(&names_mu);
-    for (Dentry* dentry : by_cookie_) {
-      cost += Dentry::Cost(dentry->name());
-      Dentry::Delete(dentry);
-    }
-    by_name_.Clear();
-    by_cookie_.clear();
-  }
-  resources_->budget.ForOwner(owner())->ReleaseBytes(cost);
+  MutexLock lock(&names_mu);
+  for (Dentry* dentry : by_cookie_) Dentry::Delete(dentry);
+  by_name_.Clear();
+  by_cookie_.clear();
+  account()->ReleaseBytes(std::exchange(names_cost_, 0));
 }
 
 Directory::~Directory() { Clear(); }

@@ -73,8 +73,9 @@ class Directory final : public Inode {
 
   // Returns nullptr if there is no such name.
   Dentry* Find(std::string_view name) const ABSL_SHARED_LOCKS_REQUIRED(names_mu);
-  // Precondition: the directory has no entry with this name. Assigns a cookie to the entry. From
-  // then on the directory owns the entry and its charge. Throws std::bad_alloc, and nothing is
+  // Precondition: the directory has no entry with this name, and the entry is charged to the
+  // account of the directory. Assigns a cookie to the entry. From then on the directory owns the
+  // entry and its charge. Throws std::bad_alloc, and nothing is
   // changed then.
   void Insert(Dentry* dentry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mu);
   // Frees the entry and releases its charge.
@@ -82,6 +83,8 @@ class Directory final : public Inode {
   // Returns the entry with the largest cookie below `cookie`, or nullptr.
   const Dentry* Before(uint64_t cookie) const ABSL_SHARED_LOCKS_REQUIRED(names_mu);
   bool empty() const ABSL_SHARED_LOCKS_REQUIRED(names_mu) { return by_name_.empty(); }
+  // What all entries together are charged.
+  uint64_t names_cost() const ABSL_SHARED_LOCKS_REQUIRED(names_mu) { return names_cost_; }
 
   // Drops all entries. It is called when the directory is destroyed.
   void Clear() ABSL_LOCKS_EXCLUDED(names_mu);
@@ -124,6 +127,7 @@ class Directory final : public Inode {
   GrowSafeHashSet<Dentry*, NameHash, NameEq> by_name_ ABSL_GUARDED_BY(names_mu);
   absl::btree_set<Dentry*, CookieLess, NodeAllocator<Dentry*>> by_cookie_ ABSL_GUARDED_BY(names_mu);
   uint64_t next_cookie_ ABSL_GUARDED_BY(names_mu) = kFirstCookie;
+  uint64_t names_cost_ ABSL_GUARDED_BY(names_mu) = 0;
 };
 
 }  // namespace memfuse::memfs

@@ -23,6 +23,7 @@
 #include "memfuse/read_sink.h"
 #include "memfuse/requests.h"
 #include "memfuse/types.h"
+#include "src/memfs/space/account.h"
 #include "src/memfs/tree/times.h"
 
 namespace memfuse::memfs {
@@ -57,6 +58,14 @@ class FileData {
   // The number of allocated units of 512 bytes.
   virtual uint64_t blocks() const = 0;
 
+  // Changing the account to which the data is charged: the caller passes a function to
+  // FreezeCharges, which calls it under the lock of rank data and returns its result. The function
+  // takes the attribute lock of the inode, and then calls ChargedBytes, which returns what the
+  // account is charged for the data, and SetAccount. No charge changes in between.
+  virtual Result<void> FreezeCharges(absl::FunctionRef<Result<void>()> body) = 0;
+  virtual uint64_t ChargedBytes() const = 0;
+  virtual void SetAccount(Account* account) = 0;
+
   // Handles open(2) with `flags` and sets in `open` how the kernel has to treat the file. Each
   // successful call is followed by a Close with the same flags. Returns ENOMEM, ENOSPC, EMFILE,
   // ENFILE or EIO.
@@ -87,8 +96,8 @@ class FileData {
   }
 
   // Writes all of `data`, or the part from its beginning for which there is space. Returns the
-  // number of bytes, or EFBIG, ENOSPC (no byte was written), ENOMEM or EIO (the data could not be
-  // read from its source).
+  // number of bytes, or EFBIG, EDQUOT or ENOSPC (no byte was written), ENOMEM or EIO (the data
+  // could not be read from its source).
   Result<size_t> Write(uint64_t offset, Payload data) {
     std::optional<Timestamp> time;
     return WriteAndStamp(offset, data, &time);
@@ -101,7 +110,7 @@ class FileData {
 
   // Copies from a file of the same store. If it is the same file, the ranges do not overlap. Both
   // ranges end before kMaxFileSize. Returns the number of bytes, which is smaller than `length` if
-  // the source ends or there is no more space; or ENOSPC (no byte was copied) or ENOMEM.
+  // the source ends or there is no more space; or EDQUOT or ENOSPC (no byte was copied), or ENOMEM.
   virtual Result<uint64_t> CopyFrom(FileData* source, uint64_t offset_in, uint64_t offset_out,
                                     uint64_t length) = 0;
 
@@ -111,8 +120,8 @@ class FileData {
   virtual Result<Resized> Truncate(uint64_t size) = 0;
 
   // Reserves space, so that later writes into the range do not fail for lack of space. Extends the
-  // file unless `keep_size` is set. length > 0. Returns EFBIG, ENOSPC or ENOMEM; a call that fails
-  // keeps no space reserved.
+  // file unless `keep_size` is set. length > 0. Returns EFBIG, EDQUOT, ENOSPC or ENOMEM; a call
+  // that fails keeps no space reserved.
   virtual Result<void> Allocate(uint64_t offset, uint64_t length, bool keep_size) = 0;
 
   // Makes the range read as zeros and returns whole pages to the system. The size does not change.

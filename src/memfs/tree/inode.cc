@@ -15,7 +15,7 @@ constexpr uint64_t kSectorBytes = 512;
 }  // namespace
 
 Inode::~Inode() {
-  resources_->budget.ForOwner(owner())->ReleaseBytes(cost_);
+  account_->ReleaseBytes(cost_);
   // The members of the derived class were destroyed before, so the space that they used is free.
   if (removal) resources_->removed.Remove(removal);
 }

@@ -25,6 +25,7 @@
 #include "memfuse/filesystem.h"
 #include "memfuse/host.h"
 #include "src/base/ref_ptr.h"
+#include "src/memfs/space/account.h"
 #include "src/memfs/space/budget.h"
 #include "src/memfs/space/lock_order.h"
 #include "src/memfs/space/removed_inodes.h"
@@ -39,6 +40,7 @@ namespace memfuse::memfs {
 struct Resources {
   Resources(uint64_t byte_limit, uint64_t inode_limit) : budget(byte_limit, inode_limit) {}
   Budget budget;
+  Accounts accounts{&budget};
   RemovedInodes removed;             // has its own synchronisation
   std::unique_ptr<DataStore> store;  // constant from the first request on
   Host host;                         // constant while requests are served
@@ -62,19 +64,25 @@ struct Metadata : PackedTimes {
 
 class Inode : public base::RefCounted {
  public:
-  // `file_type` is one of the values of S_IFMT. `charge` is what the inode is charged in the
-  // budget, less than 64 KiB. The inode owns the charge from then on, also if the constructor of a
-  // derived class throws.
+  // `file_type` is one of the values of S_IFMT. `charge` is what the inode is charged, less than
+  // 64 KiB, and its account determines the owner. The inode owns the charge from then on, also if
+  // the constructor of a derived class throws.
   Inode(Resources* resources, InodeNumber number, uint32_t file_type, Timestamp born,
         Reservation charge)
       : type(static_cast<uint16_t>(file_type)),
         cost_(static_cast<uint16_t>(charge.Keep())),
         ino(number),
         btime(born),
+        owner_(charge.account()->owner()),
+        account_(charge.account()),
         resources_(resources) {}
 
   // May be called without the lock. It changes under the lock.
   Owner owner() const { return owner_.load(std::memory_order_relaxed); }
+  // The account to which the inode, its data and its names are charged. It changes together with
+  // the owner, and only under all locks of the inode: that of the names or of the data, and `mu`.
+  // The caller holds one of them, or the inode is dead or known to the calling thread only.
+  Account* account() const { return account_.get(); }
   const Metadata& meta() const ABSL_SHARED_LOCKS_REQUIRED(mu) { return meta_; }
   // Returns null if the inode has no extended attributes.
   const Xattrs* xattrs() const ABSL_SHARED_LOCKS_REQUIRED(mu) { return xattrs_.get(); }
@@ -182,7 +190,8 @@ class Inode : public base::RefCounted {
   // daemon knows they have not changed since.
   bool kernel_attrs_valid_ ABSL_GUARDED_BY(mu) = false;
   std::atomic<uint32_t> flags_{0};
-  std::atomic<Owner> owner_{Owner{}};
+  std::atomic<Owner> owner_;
+  AccountRef account_;  // see account()
   Metadata meta_ ABSL_GUARDED_BY(mu);
   std::unique_ptr<Xattrs> xattrs_ ABSL_GUARDED_BY(mu);  // null: none
 
@@ -206,7 +215,8 @@ class RegularFile : public Inode {
   virtual FileData* data() const = 0;
 };
 
-// A regular file whose FileData object lies in the same heap block.
+// A regular file whose FileData object lies in the same heap block. The constructor of Data takes
+// the account of the file, and then `arguments`.
 template <typename Data>
 class FileOf final : public RegularFile {
  public:
@@ -214,7 +224,7 @@ class FileOf final : public RegularFile {
   FileOf(Resources* resources, InodeNumber number, Timestamp born, Reservation charge,
          Arguments&&... arguments)
       : RegularFile(resources, number, born, std::move(charge)),
-        data_(std::forward<Arguments>(arguments)...) {}
+        data_(account(), std::forward<Arguments>(arguments)...) {}
 
   FileData* data() const override { return &data_; }
 

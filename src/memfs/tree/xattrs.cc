@@ -14,10 +14,12 @@ bool IsTrusted(std::string_view name) { return name.substr(0, kTrusted.size()) =
 
 }  // namespace
 
-Xattrs::~Xattrs() {
+Xattrs::~Xattrs() { account_->ReleaseBytes(TotalCost()); }
+
+uint64_t Xattrs::TotalCost() const {
   uint64_t cost = 0;
   for (const auto& [name, value] : map_) cost += Cost(name, value.size());
-  budget_->ReleaseBytes(cost);
+  return cost;
 }
 
 Result<void> Xattrs::Set(std::string_view name, absl::Span<const char> value, uint32_t flags) {
@@ -29,7 +31,7 @@ Result<void> Xattrs::Set(std::string_view name, absl::Span<const char> value, ui
   const uint64_t cost = Cost(name, value.size());
   const uint64_t old_cost = it == map_.end() ? 0 : Cost(name, it->second.size());
   Reservation space;
-  if (cost > old_cost && !space.Reserve(budget_, cost - old_cost)) return Errno(ENOSPC);
+  if (cost > old_cost) MEMFUSE_RETURN_IF_ERROR(space.Reserve(account_, cost - old_cost));
   std::string copy(value.data(), value.size());
   if (it == map_.end()) {
     std::string key(name);
@@ -39,7 +41,7 @@ Result<void> Xattrs::Set(std::string_view name, absl::Span<const char> value, ui
     it->second = std::move(copy);
   }
   space.Keep();
-  if (cost < old_cost) budget_->ReleaseBytes(old_cost - cost);
+  if (cost < old_cost) account_->ReleaseBytes(old_cost - cost);
   return {};
 }
 
@@ -56,7 +58,7 @@ std::string* Xattrs::Find(std::string_view name) {
 bool Xattrs::Remove(std::string_view name) {
   const auto it = map_.find(name);
   if (it == map_.end()) return false;
-  budget_->ReleaseBytes(Cost(name, it->second.size()));
+  account_->ReleaseBytes(Cost(name, it->second.size()));
   map_.erase(it);
   return true;
 }

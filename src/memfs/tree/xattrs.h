@@ -1,4 +1,4 @@
-// The extended attributes of one inode: names and values, charged to the budget.
+// The extended attributes of one inode: names and values, charged to its account.
 
 #ifndef MEMFUSE_SRC_MEMFS_TREE_XATTRS_H_
 #define MEMFUSE_SRC_MEMFS_TREE_XATTRS_H_
@@ -11,7 +11,7 @@
 #include "absl/container/btree_map.h"
 #include "absl/types/span.h"
 #include "memfuse/errno.h"
-#include "src/memfs/space/budget.h"
+#include "src/memfs/space/account.h"
 #include "src/memfs/space/node_reserve.h"
 
 namespace memfuse::memfs {
@@ -27,13 +27,14 @@ inline bool IsAclName(std::string_view name) {
 // Not thread-safe: the attribute lock of the inode guards it.
 class Xattrs {
  public:
-  explicit Xattrs(Budget* budget) : budget_(budget) {}
+  // The account must outlive the object, or set_account must be called before it ends.
+  explicit Xattrs(Account* account) : account_(account) {}
   ~Xattrs();
   Xattrs(const Xattrs&) = delete;
   Xattrs& operator=(const Xattrs&) = delete;
 
-  // `flags` are those of setxattr(2). Returns EEXIST, ENODATA or ENOSPC; throws std::bad_alloc.
-  // Nothing is changed if it fails.
+  // `flags` are those of setxattr(2). Returns EEXIST, ENODATA, EDQUOT or ENOSPC; throws
+  // std::bad_alloc. Nothing is changed if it fails.
   Result<void> Set(std::string_view name, absl::Span<const char> value, uint32_t flags);
   // Returns nullptr if there is no such attribute.
   const std::string* Find(std::string_view name) const;
@@ -51,13 +52,18 @@ class Xattrs {
 
   bool empty() const { return map_.empty(); }
 
+  // What all attributes together are charged.
+  uint64_t TotalCost() const;
+  // Sets the account of the charges from now on. The caller has moved the charge of TotalCost().
+  void set_account(Account* account) { account_ = account; }
+
  private:
   // The size of the heap blocks and the map slot of an entry, rounded up.
   static uint64_t Cost(std::string_view name, size_t value_size) {
     return 96 + name.size() + value_size;
   }
 
-  Budget* const budget_;
+  Account* account_;
   absl::btree_map<std::string, std::string, std::less<>,
                   NodeAllocator<std::pair<const std::string, std::string>>>
       map_;

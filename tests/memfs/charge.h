@@ -1,0 +1,23 @@
+// Charges for tests that make inodes themselves.
+
+#ifndef MEMFUSE_TESTS_MEMFS_CHARGE_H_
+#define MEMFUSE_TESTS_MEMFS_CHARGE_H_
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+
+#include "src/memfs/tree/inode.h"
+
+namespace memfuse::memfs {
+
+// Returns a reservation of `bytes` in the account of `owner`, for the constructor of an inode.
+inline Reservation ChargeFor(Resources* resources, uint64_t bytes = 0, Owner owner = {}) {
+  Reservation charge;
+  EXPECT_TRUE(charge.Reserve(resources->accounts.Find(owner).get(), bytes).ok());
+  return charge;
+}
+
+}  // namespace memfuse::memfs
+
+#endif  // MEMFUSE_TESTS_MEMFS_CHARGE_H_
