@@ -362,9 +362,11 @@ std::vector<Operation> Operations() {
     SetattrRequest request{};
     request.ino = s[name];
     request.mode = 0604;
-    request.uid = 1;
-    request.gid = 2;
     request.size = size;
+    if (!size.has_value()) {
+      request.uid = 1;
+      request.gid = 2;
+    }
     request.mtime = {TimeChange::Kind::kSet, {1000, 1}};
     return ErrorOf(s.me().Setattr(request));
   };
@@ -388,7 +390,7 @@ std::vector<Operation> Operations() {
       {"extend", [](Subject& s) { return ErrorOf(s.me().Truncate(s["tiny"], 1 << 20)); }},
       {"extend empty", [](Subject& s) { return ErrorOf(s.me().Truncate(s["empty"], 1 << 20)); }},
       {"Setattr of all", [=](Subject& s) { return set_mode_and(s, "acl", std::nullopt); }},
-      {"Setattr of all and size", [=](Subject& s) { return set_mode_and(s, "acl", 100); }},
+      {"Setattr of mode, size and time", [=](Subject& s) { return set_mode_and(s, "acl", 100); }},
       {"Setattr of shared", [=](Subject& s) { return set_mode_and(s, "copy", 100); }},
       {"Statx",
        [](Subject& s) {

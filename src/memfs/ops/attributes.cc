@@ -25,10 +25,12 @@ Result<AttributesResult> ChangeAttributes(const Inodes& inodes, bool truncates_b
   if (request.size.has_value()) {
     if (inode->is_directory()) return Errno(EISDIR);
     if (!inode->is_regular()) return Errno(EINVAL);
+    // Each of the two changes can fail, and the other one could not be undone.
+    if (request.uid.has_value() || request.gid.has_value()) return Errno(EINVAL);
   }
   MEMFUSE_RETURN_IF_ERROR(MayChange(*inode, request));
   if (request.size.has_value()) {
-    // The only step that may fail comes first.
+    // The step that may fail comes first.
     auto* const file = static_cast<RegularFile*>(inode.get());
     FileData& data = *file->data();
     const uint64_t bytes = file->DataBytes();

@@ -22,7 +22,6 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "memfuse/errno.h"
 #include "memfuse/quota.h"
 #include "src/base/ref_ptr.h"
@@ -182,10 +181,11 @@ class Accounts {
 
   Budget& budget_;
   mutable LeafMutex mu_;
+  // These are std::map because an insertion that finds no memory leaves them as they were.
   std::map<Key, Entry> quotas_ ABSL_GUARDED_BY(mu_);
   // The rules without an ID, by kind.
   std::array<QuotaRule, 2> defaults_ ABSL_GUARDED_BY(mu_);
-  absl::flat_hash_map<std::pair<uint32_t, uint32_t>, std::unique_ptr<Account>> accounts_
+  std::map<std::pair<uint32_t, uint32_t>, std::unique_ptr<Account>> accounts_
       ABSL_GUARDED_BY(mu_);
 };
 
