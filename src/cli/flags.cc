@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -37,6 +38,25 @@ absl::Status SetBlocks(absl::string_view value) {
   const absl::StatusOr<uint64_t> bytes = ParseBlockCount(value);
   if (!bytes.ok()) return bytes.status();
   return SetFlag("size", absl::StrCat(*bytes));
+}
+
+// The options of tmpfs for default quotas, and what they are for --quota.
+constexpr std::pair<absl::string_view, absl::string_view> kDefaultQuotas[] = {
+    {"usrquota_block_hardlimit", "uid:*="},
+    {"usrquota_inode_hardlimit", "uid:*=/"},
+    {"grpquota_block_hardlimit", "gid:*="},
+    {"grpquota_inode_hardlimit", "gid:*=/"}};
+
+// Adds rules to --quota. They are checked when all flags are known.
+absl::Status AddQuotaRules(absl::string_view rules) {
+  // The text is a part of the answer to MEMFUSE_IOC_GET_OPTIONS.
+  constexpr size_t kMaxText = 2048;
+  const std::string all = absl::StrCat(FLAGS_quota, FLAGS_quota.empty() ? "" : ",", rules);
+  if (all.size() > kMaxText) {
+    return absl::InvalidArgumentError("--quota: the rules take more than 2048 bytes");
+  }
+  gflags::SetCommandLineOption("quota", all.c_str());
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -77,6 +97,10 @@ absl::Status SetFlag(absl::string_view name, std::optional<absl::string_view> va
         absl::StrCat("--", name, ": '", text, "' is none of ", JoinWithAnd(choices)));
   }
   if (name == "nr_blocks") return SetBlocks(text);
+  for (const auto& [option, subject] : kDefaultQuotas) {
+    if (name == option) return AddQuotaRules(absl::StrCat(subject, text));
+  }
+  if (name == "quota") return AddQuotaRules(text);
   // gflags returns an empty string, without an error text, if the text is not of the flag's type.
   if (gflags::SetCommandLineOption(std::string(name).c_str(), text.c_str()).empty()) {
     return absl::InvalidArgumentError(

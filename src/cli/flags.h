@@ -37,8 +37,9 @@ FlagKind KindOfFlag(absl::string_view name);
 bool IsNegatedSwitch(absl::string_view name);
 
 // Sets a flag. No value means that a switch stands alone, or that the value is missing. A flag that
-// is set again takes the later value. Errors, with a sentence for the user: InvalidArgument
-// (unknown, no value, not of the flag's type, none of its values) or Unimplemented (kUnsupported).
+// is set again takes the later value, except that the rules of --quota add up. Errors, with a
+// sentence for the user: InvalidArgument (unknown, no value, not of the flag's type, none of its
+// values) or Unimplemented (kUnsupported).
 absl::Status SetFlag(absl::string_view name, std::optional<absl::string_view> value);
 
 // Whether the user set the flag, to any value.

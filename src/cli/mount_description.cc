@@ -57,7 +57,7 @@ std::string DescribeMount(const Options& options, absl::string_view data_options
       ",symfollow=", Word(!options.mount.nosymfollow),
       ",writeback=", Word(options.session.writeback_cache),
       ",allow_other=", Word(options.mount.allow_other), ",fsname=", Escape(options.mount.fsname),
-      ",log_dir=", Escape(options.log_dir));
+      ",log_dir=", Escape(options.log_dir), ",quota=", Escape(options.quota));
 }
 
 std::optional<std::string> ValueInDescription(absl::string_view description,

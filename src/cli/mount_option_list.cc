@@ -37,6 +37,8 @@ absl::Status ApplyOne(absl::string_view option, Strictness strictness) {
     if (name == "relatime") return SetFlag("atime", "true");
   }
   if (name == "rw") return SetFlag("ro", "false");
+  // tmpfs's option that counts what users and groups use, which is always counted.
+  if (option == "quota") return absl::OkStatus();
   if (IsFlagOption(name)) return SetFlag(name, value);
   const UnsupportedOption* const unsupported = FindUnsupportedOption(name);
   if (unsupported != nullptr && unsupported->refusal.empty()) return absl::OkStatus();

@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "src/cli/flags.h"
 #include "src/cli/owner.h"
+#include "src/cli/quota_rules.h"
 #include "src/cli/size.h"
 #include "src/mount/device_path.h"
 
@@ -132,6 +133,10 @@ absl::StatusOr<MemoryFileSystemOptions> ResolveFileSystem(const Machine& machine
     options.inode_limit = *inodes;
   }
 
+  absl::StatusOr<std::vector<QuotaRule>> quotas = ParseQuotaRules(FLAGS_quota, options.size_limit);
+  if (!quotas.ok()) return quotas.status();
+  options.quotas = *std::move(quotas);
+
   auto mode = ParseMode(FLAGS_mode);
   if (!mode.ok()) return mode.status();
   options.root_mode = *mode;
@@ -156,6 +161,7 @@ absl::StatusOr<Options> ResolveOptions(const std::vector<std::string>& operands,
   auto filesystem = ResolveFileSystem(machine);
   if (!filesystem.ok()) return filesystem.status();
   options.filesystem = *filesystem;
+  options.quota = FLAGS_quota;
   if (IsFlagSet("size")) {
     std::optional<std::string> warning =
         WarnOfSize(options.filesystem.size_limit, machine.cgroup_limit);

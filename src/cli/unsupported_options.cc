@@ -5,7 +5,6 @@
 namespace memfuse::cli {
 namespace {
 
-constexpr absl::string_view kNoQuota = "quotas are not kept; size and nr_inodes limit all users";
 constexpr absl::string_view kNoCasefold = "names are bytes, and differ by case";
 
 constexpr UnsupportedOption kOptions[] = {
@@ -26,6 +25,9 @@ constexpr UnsupportedOption kOptions[] = {
     {"silent", ""},
     {"user", ""},
     {"users", ""},
+    // Already in effect: the usage of users and groups is always counted.
+    {"usrquota", ""},
+    {"grpquota", ""},
     // Already in effect. The last five are in /proc/mounts; a remount passes them on from there.
     {"inode64", ""},
     {"norelatime", ""},
@@ -50,13 +52,6 @@ constexpr UnsupportedOption kOptions[] = {
     {"strict_encoding", kNoCasefold},
     {"inode32", "inode numbers have 64 bits"},
     {"mpol", "memory comes from where the system places it for the daemon; see numactl(8)"},
-    {"quota", kNoQuota},
-    {"usrquota", kNoQuota},
-    {"grpquota", kNoQuota},
-    {"usrquota_block_hardlimit", kNoQuota},
-    {"usrquota_inode_hardlimit", kNoQuota},
-    {"grpquota_block_hardlimit", kNoQuota},
-    {"grpquota_inode_hardlimit", kNoQuota},
 };
 
 constexpr UnsupportedOption kForTools = {"x-*", ""};

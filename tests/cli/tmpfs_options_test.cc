@@ -106,25 +106,33 @@ TEST(TmpfsOptions, Huge) {
 
 TEST(TmpfsOptions, OptionsWithoutEffectAreNoError) { Good("inode64,mpol=default,relatime,rw"); }
 
+TEST(TmpfsOptions, QuotasOfUsersAndGroups) {
+  const Options options = Good(
+      "quota,usrquota,grpquota,usrquota_block_hardlimit=1m,usrquota_inode_hardlimit=1k,"
+      "grpquota_block_hardlimit=2g,grpquota_inode_hardlimit=5,quota=\"uid:7=3m,gid:8=4m\"");
+  const std::vector<QuotaRule>& rules = options.filesystem.quotas;
+  ASSERT_EQ(rules.size(), 4u);
+  EXPECT_FALSE(rules[0].id.has_value());
+  EXPECT_EQ(rules[0].kind, QuotaKind::kUser);
+  EXPECT_EQ(rules[0].bytes, 1u << 20);
+  EXPECT_EQ(rules[0].inodes, 1u << 10);
+  EXPECT_EQ(rules[1].kind, QuotaKind::kGroup);
+  EXPECT_EQ(rules[1].bytes, uint64_t{2} << 30);
+  EXPECT_EQ(rules[1].inodes, 5u);
+  EXPECT_EQ(rules[2].id, 7u);
+  EXPECT_EQ(rules[3].id, 8u);
+  EXPECT_THAT(Error("usrquota_block_hardlimit=lots"), HasSubstr("'uid:*=lots' has no size"));
+  EXPECT_THAT(Error("quota=" + std::string(2100, 'x')), HasSubstr("more than 2048 bytes"));
+}
+
 TEST(TmpfsOptions, UnsupportedOptionsAreRefusedWithAReason) {
   const struct {
     std::string option, reason;
   } kRefused[] = {
-      {"inode32", "64 bits"},
-      {"mpol=bind:0", "memory"},
-      {"mpol=prefer:1", "memory"},
-      {"mpol=interleave", "memory"},
-      {"mpol=local", "memory"},
-      {"quota", "quotas are not kept"},
-      {"usrquota", "quotas are not kept"},
-      {"grpquota", "quotas are not kept"},
-      {"usrquota_block_hardlimit=1m", "quotas are not kept"},
-      {"usrquota_inode_hardlimit=1k", "quotas are not kept"},
-      {"grpquota_block_hardlimit=1m", "quotas are not kept"},
-      {"grpquota_inode_hardlimit=1k", "quotas are not kept"},
-      {"casefold", "case"},
-      {"casefold=utf8-12.1.0", "case"},
-      {"strict_encoding", "names are bytes"},
+      {"inode32", "64 bits"},           {"mpol=bind:0", "memory"},
+      {"mpol=prefer:1", "memory"},      {"mpol=interleave", "memory"},
+      {"mpol=local", "memory"},         {"casefold", "case"},
+      {"casefold=utf8-12.1.0", "case"}, {"strict_encoding", "names are bytes"},
   };
   for (const auto& refused : kRefused) {
     EXPECT_EQ(Resolve(refused.option).status().code(), absl::StatusCode::kUnimplemented);

@@ -6,7 +6,7 @@
 //      `- file data        FileData's lock         reader/writer; the bytes of one file
 //         `- attributes    Inode::mu               short; mode, owner, times, counts, xattrs
 //            `- leaves     InodeTable shards, Arena, PassthroughStore and its BackingIdCache,
-//                          Reclaim; below them base::EventCount
+//                          Accounts, Reclaim; below them base::EventCount
 //
 // A thread takes locks only downwards in this tree. Within a rank:
 //

@@ -1,0 +1,81 @@
+#include "src/cli/quota_rules.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "src/cli/owner.h"
+#include "src/cli/size.h"
+
+namespace memfuse::cli {
+namespace {
+
+absl::Status BadRule(absl::string_view rule, absl::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat("--quota: '", rule, "' ", why));
+}
+
+// A rule without limits for KIND:WHO.
+absl::StatusOr<QuotaRule> ParseSubject(absl::string_view text) {
+  const std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(text, absl::MaxSplits(':', 1));
+  QuotaRule rule;
+  if (parts.first == "gid") {
+    rule.kind = QuotaKind::kGroup;
+  } else if (parts.first != "uid") {
+    return BadRule(text, "begins with neither 'uid:' nor 'gid:'");
+  }
+  if (parts.second == "*") return rule;
+  const std::string who(parts.second);
+  const absl::StatusOr<uint32_t> id =
+      rule.kind == QuotaKind::kUser ? ParseUser(who) : ParseGroup(who);
+  if (!id.ok()) {
+    return BadRule(text, rule.kind == QuotaKind::kUser ? "names no user" : "names no group");
+  }
+  rule.id = *id;
+  return rule;
+}
+
+// Returns the rule for the same user or group in `rules`, which is added if there is none.
+QuotaRule* FindRule(std::vector<QuotaRule>* rules, const QuotaRule& subject) {
+  for (QuotaRule& rule : *rules) {
+    if (rule.kind == subject.kind && rule.id == subject.id) return &rule;
+  }
+  rules->push_back(subject);
+  return &rules->back();
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<QuotaRule>> ParseQuotaRules(absl::string_view text,
+                                                       uint64_t size_limit) {
+  std::vector<QuotaRule> rules;
+  for (const absl::string_view part : absl::StrSplit(text, ',', absl::SkipEmpty())) {
+    const std::vector<absl::string_view> sides = absl::StrSplit(part, absl::MaxSplits('=', 1));
+    if (sides.size() != 2) return BadRule(part, "is no rule like uid:1000=2g or gid:100=1g/10k");
+    const absl::StatusOr<QuotaRule> subject = ParseSubject(sides[0]);
+    if (!subject.ok()) return subject.status();
+    const std::pair<absl::string_view, absl::string_view> limits =
+        absl::StrSplit(sides[1], absl::MaxSplits('/', 1));
+    if (limits.first.empty() && limits.second.empty()) return BadRule(part, "has no limit");
+    QuotaRule* const rule = FindRule(&rules, *subject);
+    if (!limits.first.empty()) {
+      const absl::StatusOr<uint64_t> bytes = ParseSize(limits.first, size_limit);
+      if (!bytes.ok()) {
+        return BadRule(part,
+                       "has no size; give bytes, a number with k, m, g or t, or a percentage");
+      }
+      rule->bytes = limits.first == "0" ? kNoQuota : *bytes;
+    }
+    if (!limits.second.empty()) {
+      const absl::StatusOr<uint64_t> inodes = ParseInodeCount(limits.second);
+      if (!inodes.ok()) {
+        return BadRule(part, "has no count of inodes; give a number, or one with k, m or g");
+      }
+      rule->inodes = limits.second == "0" ? kNoQuota : *inodes;
+    }
+  }
+  return rules;
+}
+
+}  // namespace memfuse::cli

@@ -1,0 +1,26 @@
+// The value of --quota: limits for users and groups.
+
+#ifndef MEMFUSE_SRC_CLI_QUOTA_RULES_H_
+#define MEMFUSE_SRC_CLI_QUOTA_RULES_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "memfuse/quota.h"
+
+namespace memfuse::cli {
+
+// Rules separated by commas, each KIND:WHO=BYTES[/INODES]. KIND is uid or gid. WHO is a number or a
+// name, or * for all that have no rule of their own. BYTES is an amount as for --size, where a
+// percentage is one of `size_limit`; INODES is a count as for --nr_inodes. Each may be empty, and
+// 0 means no limit. Of two rules for the same user or group, the later one replaces the limits that
+// it gives.
+//
+// Errors: InvalidArgument, with a sentence that quotes the wrong part.
+absl::StatusOr<std::vector<QuotaRule>> ParseQuotaRules(absl::string_view text, uint64_t size_limit);
+
+}  // namespace memfuse::cli
+
+#endif  // MEMFUSE_SRC_CLI_QUOTA_RULES_H_
