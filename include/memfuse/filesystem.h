@@ -3,8 +3,8 @@
 //
 // Each operation has one method, which takes a typed request (requests.h) and returns a typed
 // result. Bytes and wire numbers of the FUSE protocol do not occur in this interface. Descriptors
-// occur only in host.h (backing files) and payload.h (data of a WRITE that waits in a pipe). An
-// implementation can therefore be tested in-process and served by any transport.
+// occur only in host.h (backing files). An implementation can therefore be tested in-process and
+// served by any transport.
 //
 // Threads. Every method may be called at any time from any number of threads. An implementation
 // does its own locking. It does not assume that the caller (mostly the kernel) serialises any
@@ -151,10 +151,6 @@ class FileSystem {
   virtual Result<size_t> Read(const RequestContext&, const ReadRequest&, ReadSink*) {
     return NotServed();
   }
-
-  // Returns whether Write passes large data on with Payload::MoveTo, so that keeping the data in a
-  // pipe saves a copy. The transport calls it before the first request.
-  virtual bool AcceptsSplice() const { return false; }
 
   // Writes all of `data`, or its beginning if space ran out after at least one byte. If the kernel
   // writes back (from_page_cache), an incomplete write is ENOSPC. Returns: the number of bytes that

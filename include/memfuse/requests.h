@@ -14,7 +14,6 @@
 #include <string_view>
 
 #include "absl/types/span.h"
-#include "memfuse/payload.h"
 #include "memfuse/types.h"
 
 namespace memfuse {
@@ -183,7 +182,7 @@ struct WriteRequest {
   InodeNumber ino;
   FileHandle handle{};
   uint64_t offset = 0;
-  Payload data;                  // can be consumed once; see payload.h
+  absl::Span<const char> data;   // valid during the call only
   uint32_t flags = 0;            // the file's open(2) flags
   bool from_page_cache = false;  // written back by the kernel; handle is a guess, caller is unknown
   bool kill_suidgid = false;

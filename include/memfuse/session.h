@@ -34,8 +34,7 @@ struct SessionOptions {
   // started in addition while workers block (memfuse/host.h).
   int threads = 1;
   // Largest request in bytes: a power of two from 4 KiB to 1 MiB. The kernel's limit
-  // (fs.fuse.max_pages_limit) may lower it. Writes may be slightly smaller if their data is to come
-  // through pipes (FileSystem::AcceptsSplice) and the user cannot have pipes above 1 MiB.
+  // (fs.fuse.max_pages_limit) may lower it.
   uint32_t max_write = 1 << 20;
   // Let the kernel collect small writes (FUSE_WRITEBACK_CACHE).
   bool writeback_cache = false;
@@ -56,10 +55,9 @@ struct SessionOptions {
   bool kernel_permissions = true;
   // Optimisations that a benchmark can switch off to measure their effect. spare_workers: serve
   // other requests while workers block. idle_scheduling: the workers of io_uring use SCHED_IDLE
-  // while no other thread wants their CPU. splice_receive: receive large writes through pipes.
+  // while no other thread wants their CPU.
   bool spare_workers = true;
   bool idle_scheduling = true;
-  bool splice_receive = true;
 };
 
 struct MountOptions {
@@ -149,10 +147,6 @@ class Session {
   // more. The session ends in that case. Callers receive ECONNABORTED once it is unmounted or
   // stopped.
   virtual bool failed() const = 0;
-
-  // Releases pipes that are kept for later requests and were not used since the last call. The
-  // program is to call it about once a second.
-  virtual void ReleaseIdle() = 0;
 
   // Bounds the data that is stored in files of this mount and not yet written back to the server,
   // as far as this process may do so (root; Linux 6.2). 0: no bound except the system's. The bound

@@ -84,8 +84,7 @@ absl::StatusOr<DataKind> ResolveData() {
 absl::Status DisableOptimizations(Options* options) {
   const std::pair<absl::string_view, bool*> kSwitches[] = {
       {"spare_workers", &options->session.spare_workers},
-      {"idle_scheduling", &options->session.idle_scheduling},
-      {"splice_receive", &options->session.splice_receive}};
+      {"idle_scheduling", &options->session.idle_scheduling}};
   for (const absl::string_view name :
        absl::StrSplit(FLAGS_disable_optimizations, ',', absl::SkipEmpty())) {
     const auto* const found = std::find_if(std::begin(kSwitches), std::end(kSwitches),

@@ -139,7 +139,6 @@ int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgro
     }
     if (session.WaitFor(absl::ZeroDuration())) return 0;
     fs.ReleaseUnusedMemory();
-    session.ReleaseIdle();
     const bool new_limits = SayNewLimits(where, fs.Usage(), &limits);
     base::WithMemory([&] { FollowCgroup(cgroup, limits, new_limits, session, &cgroup_limit); });
   }

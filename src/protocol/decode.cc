@@ -37,11 +37,11 @@ constexpr std::array<Decoder, kOpcodeLimit> kDecoders = MakeDecoders();
 
 }  // namespace
 
-Result<RequestHeader> DecodeHeader(absl::Span<const char> message, size_t apart) {
+Result<RequestHeader> DecodeHeader(absl::Span<const char> message) {
   wire::InHeader in;
   if (message.size() < sizeof(in)) return Errno(EINVAL);
   std::memcpy(&in, message.data(), sizeof(in));
-  if (in.len != message.size() + apart) return Errno(EINVAL);
+  if (in.len != message.size()) return Errno(EINVAL);
   RequestHeader header;
   header.length = in.len;
   header.opcode = in.opcode;

@@ -93,31 +93,17 @@ using Request =
                  FsyncdirRequest, StatfsRequest, SetxattrRequest, GetxattrRequest, ListxattrRequest,
                  RemovexattrRequest, AccessRequest, IoctlRequest, InitRequest, DestroyRequest>;
 
-// Decodes the header of a complete message whose last `apart` bytes are not in `message`. Errors:
-// EINVAL (shorter than a header, or the length field is not message.size() + apart).
-Result<RequestHeader> DecodeHeader(absl::Span<const char> message, size_t apart = 0);
+// Decodes the header of a complete message. Errors: EINVAL (shorter than a header, or the length
+// field is not message.size()).
+Result<RequestHeader> DecodeHeader(absl::Span<const char> message);
 
-// Decodes the arguments of a contiguous message: `body` is everything that follows the header.
+// Decodes the arguments of a message: `body` is everything that follows the header.
 // `parameters` are those in force (all zero before INIT). Errors: ENOSYS (unknown opcode, or one
 // that is refused or ignored; a request with an ignored opcode must not be answered, see
 // opcodes.h), EINVAL (malformed, which includes a name with a '/'). Sizes that a caller requests
 // (READ, READDIR, IOCTL, GETXATTR) are returned unchanged; the transport bounds them.
 Result<Request> DecodeBody(const RequestHeader& header, absl::Span<const char> body,
                            const ConnectionParameters& parameters);
-
-// The same for a WRITE whose data is kept apart: `body` is the fixed struct only. EINVAL also for
-// every other opcode, and if extensions follow the data.
-Result<Request> DecodeWrite(const RequestHeader& header, absl::Span<const char> body,
-                            const Payload& data);
-
-// The properties of a message that its first kWritePrefixSize bytes determine.
-struct MessagePrefix {
-  bool is_write = false;  // the rest is the data of a WRITE, which may be kept apart
-  // a WRITE to a file with O_DIRECT: the data comes from the caller's memory
-  bool is_direct = false;
-};
-// `prefix` may be shorter or longer. If it is shorter, both members of the result are false.
-MessagePrefix ParsePrefix(absl::Span<const char> prefix);
 
 }  // namespace memfuse::protocol
 

@@ -1,9 +1,5 @@
 // Decoders of operations on open files and directories, and on their data.
 
-#include <fcntl.h>
-
-#include <cstring>
-
 #include "src/protocol/decode_internal.h"
 #include "src/protocol/wire.h"
 
@@ -29,7 +25,7 @@ Result<FsyncRequest> TakeFsync(Arguments& arguments) {
                       (in.fsync_flags & wire::kFsyncDataOnly) != 0};
 }
 
-WriteRequest MakeWrite(InodeNumber node, const wire::WriteIn& in, const Payload& data) {
+WriteRequest MakeWrite(InodeNumber node, const wire::WriteIn& in, absl::Span<const char> data) {
   WriteRequest request{};
   request.ino = node;
   request.handle = FileHandle{in.fh};
@@ -143,35 +139,3 @@ Result<Request> DecodeIoctl(Arguments& arguments) {
 }
 
 }  // namespace memfuse::protocol::internal
-
-namespace memfuse::protocol {
-namespace {
-
-constexpr auto kWrite = static_cast<uint32_t>(Opcode::kWrite);
-
-}  // namespace
-
-Result<Request> DecodeWrite(const RequestHeader& header, absl::Span<const char> body,
-                            const Payload& data) {
-  wire::WriteIn in;
-  if (header.opcode != kWrite || header.extensions_size != 0 || body.size() != sizeof(in)) {
-    return Errno(EINVAL);
-  }
-  std::memcpy(&in, body.data(), sizeof(in));
-  if (in.size != data.size()) return Errno(EINVAL);
-  return Request(internal::MakeWrite(header.node, in, data));
-}
-
-MessagePrefix ParsePrefix(absl::Span<const char> prefix) {
-  if (prefix.size() < kWritePrefixSize) return {};
-  wire::InHeader header;
-  wire::WriteIn in;
-  std::memcpy(&header, prefix.data(), sizeof(header));
-  std::memcpy(&in, prefix.data() + sizeof(header), sizeof(in));
-  MessagePrefix result;
-  result.is_write = header.opcode == kWrite && header.total_extlen == 0;
-  result.is_direct = result.is_write && (in.flags & O_DIRECT) != 0;
-  return result;
-}
-
-}  // namespace memfuse::protocol

@@ -30,7 +30,7 @@ constexpr InitFlag kFlags[] = {
     {wire::kInitSpliceMove, "SPLICE_MOVE", CapabilityPolicy::kNo,
      "Pages that are moved away would have to be replaced at once."},
     {wire::kInitSpliceRead, "SPLICE_READ", CapabilityPolicy::kNo,
-     "Without effect in every kernel: what is received by splice(2) is delivered all the same."},
+     "Without effect in every kernel."},
     {wire::kInitFlockLocks, "FLOCK_LOCKS", CapabilityPolicy::kNo, "As POSIX_LOCKS."},
     {wire::kInitHasIoctlDir, "HAS_IOCTL_DIR", CapabilityPolicy::kYes,
      "ioctl on directories: chattr and lsattr."},
@@ -162,8 +162,7 @@ Result<InitReply> Negotiate(const InitRequest& request, const RequestedCapabilit
   // The kernel rejects ALLOW_IDMAP without default_permissions, which POSIX_ACL turns on.
   if ((parameters.flags & wire::kInitPosixAcl) == 0) parameters.flags &= ~wire::kInitAllowIdmap;
 
-  uint32_t max_write = WholePages(requested.max_write);
-  if (CanSplice(parameters)) max_write = std::min(max_write, WholePages(requested.piped_write));
+  const uint32_t max_write = WholePages(requested.max_write);
   if ((parameters.flags & wire::kInitMaxPages) != 0) {
     parameters.max_write = max_write;
     parameters.max_pages = std::max(max_write, WholePages(requested.max_read)) / kPageSize;
@@ -189,11 +188,6 @@ bool PassesThrough(const ConnectionParameters& parameters) {
 
 bool UsesIoUring(const ConnectionParameters& parameters) {
   return (parameters.flags & wire::kInitOverIoUring) != 0;
-}
-
-bool CanSplice(const ConnectionParameters& parameters) {
-  constexpr uint32_t kMinSpliceMinor = 36;
-  return parameters.minor >= kMinSpliceMinor && !UsesIoUring(parameters);
 }
 
 bool AllowsIdmappedMounts(const ConnectionParameters& parameters) {

@@ -25,11 +25,9 @@ inline constexpr uint32_t kMinMinor = 31;
 
 // The capabilities that the server requests.
 struct RequestedCapabilities {
-  // Bytes of data in the largest READ and in the largest WRITE. piped_write also bounds a WRITE
-  // whose data can come through pipes (CanSplice).
+  // Bytes of data in the largest READ and in the largest WRITE.
   uint32_t max_read = 1 << 20;
   uint32_t max_write = 1 << 20;
-  uint32_t piped_write = 1 << 20;
   bool writeback_cache = false;
   bool passthrough = false;  // excludes writeback_cache
   bool io_uring = false;     // the queues to register were made
@@ -74,11 +72,6 @@ bool PassesThrough(const ConnectionParameters& parameters);
 
 // Returns whether requests come through io_uring. They wait until every queue is registered.
 bool UsesIoUring(const ConnectionParameters& parameters);
-
-// Returns whether the data of a WRITE may be received by splice(2). The data must come through
-// /dev/fuse, from a kernel that puts no more pieces into a pipe than the data has pages (Linux
-// 5.17).
-bool CanSplice(const ConnectionParameters& parameters);
 
 // Returns whether mounts of this file system can be idmapped (FUSE_ALLOW_IDMAP, Linux 6.12).
 bool AllowsIdmappedMounts(const ConnectionParameters& parameters);

@@ -13,7 +13,6 @@
 #include <cstddef>
 
 #include "absl/types/span.h"
-#include "memfuse/payload.h"
 #include "src/transport/reply.h"
 
 namespace memfuse::transport {
@@ -34,22 +33,15 @@ class Channel : public ReplySink {
   // The worker's thread calls it before anything else.
   virtual void Enter() {}
 
-  // Blocks until there is a request. message() is the request as /dev/fuse delivers it, except for
-  // the data of a WRITE that is kept apart: payload() is that data, and is empty otherwise. Data
-  // within message() begins on a page boundary.
+  // Blocks until there is a request. message() is the request as /dev/fuse delivers it. The data of
+  // a WRITE begins on a page boundary.
   virtual ReceiveStatus Receive() = 0;
-  // Both are valid until the next Receive, but only until the reply is begun: the body of the reply
-  // may overwrite the data of the request.
+  // Valid until the next Receive, but only until the reply is begun: the body of the reply may
+  // overwrite the data of the request.
   absl::Span<const char> message() const { return message_; }
-  const Payload& payload() const { return payload_; }
 
   // The channel will not be used for some time. Called between a reply and the next Receive.
   virtual void ReleaseBuffers() {}
-
-  // May be called from any thread. The session calls it from time to time. Returns true if the
-  // channel holds a resource that it did not use since the last call. The channel releases it at
-  // the next Receive, or in a Receive that is interrupted now.
-  virtual bool ReleaseIdle() { return false; }
 
   // The buffer for the reply to message(): header and body. The body is page-aligned and has room
   // for the largest transfer.
@@ -67,7 +59,6 @@ class Channel : public ReplySink {
   void set_interruptible(bool value) { interruptible_.store(value, std::memory_order_relaxed); }
 
   absl::Span<const char> message_;
-  Payload payload_;
 
  private:
   const std::atomic<bool>* const stop_;

@@ -42,14 +42,11 @@ Dispatcher::Dispatcher(FileSystem* fs, const ConnectionParameters& parameters,
   listed_.reserve(reply_buffer.size() / kMinPlusEntry + 1);
 }
 
-void Dispatcher::Serve(absl::Span<const char> message, const Payload& payload, ReplySink* sink) {
-  const Result<protocol::RequestHeader> header = protocol::DecodeHeader(message, payload.size());
+void Dispatcher::Serve(absl::Span<const char> message, ReplySink* sink) {
+  const Result<protocol::RequestHeader> header = protocol::DecodeHeader(message);
   if (header.ok()) {
     const absl::Span<const char> body = message.subspan(protocol::kRequestHeaderSize);
-    Execute(*header,
-            payload.empty() ? protocol::DecodeBody(*header, body, parameters_)
-                            : protocol::DecodeWrite(*header, body, payload),
-            sink);
+    Execute(*header, protocol::DecodeBody(*header, body, parameters_), sink);
   } else if (const Result<protocol::RequestHeader> alone = DecodeHeaderAlone(message); alone.ok()) {
     Execute(*alone, header.error(), sink);
   }

@@ -44,10 +44,7 @@ class Dispatcher {
 
   // Serves one message as /dev/fuse delivers it. Never throws. A message without a complete header
   // cannot be answered and is dropped.
-  void Serve(absl::Span<const char> message, ReplySink* sink) { Serve(message, Payload(), sink); }
-  // The same, but if `payload` is not empty, it holds the data of a WRITE whose data is not in
-  // `message`.
-  void Serve(absl::Span<const char> message, const Payload& payload, ReplySink* sink);
+  void Serve(absl::Span<const char> message, ReplySink* sink);
 
   const RequestCounters& counters() const { return counters_; }
 

@@ -81,12 +81,6 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
     no_io_uring = "the kernel does not offer it";
     requested.max_read = options.max_write;
     requested.max_write = options.max_write;
-    // A second, small request costs less than a second copy of the large one.
-    if (options.splice_receive && fs_->AcceptsSplice() &&
-        !SplicePipe::Available(options.max_write) &&
-        SplicePipe::Available(SplicePipe::kDefaultMaxWrite)) {
-      requested.piped_write = SplicePipe::kDefaultMaxWrite;
-    }
     requested.writeback_cache = options.writeback_cache;
     requested.passthrough = options.passthrough;
     requested.posix_acl = options.kernel_permissions;
@@ -118,9 +112,6 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
     transport_description_ =
         absl::StrCat("/dev/fuse, ", options.threads, options.threads == 1 ? " thread" : " threads");
     if (options.io_uring) absl::StrAppend(&transport_description_, "; no io_uring: ", no_io_uring);
-  }
-  if (options.splice_receive && fs_->AcceptsSplice() && protocol::CanSplice(parameters_)) {
-    pipes_ = std::make_unique<PipePool>(parameters_.max_write);
   }
   // FORGET and notifications use the device even with io_uring.
   const int threads = uses_io_uring_ ? 1 : options.threads;
@@ -175,7 +166,6 @@ absl::StatusOr<DeviceChannel*> SessionImpl::AddChannelLocked() {
 absl::Status SessionImpl::AddWorkerLocked(Worker::Role role) {
   absl::StatusOr<DeviceChannel*> channel = AddChannelLocked();
   if (!channel.ok()) return channel.status();
-  (*channel)->UsePipes(pipes_.get());
   // No request was read through the new channel, so it may be closed. The first channel stays,
   // because the session uses it for other purposes.
   absl::Cleanup close = [this] {
@@ -325,14 +315,6 @@ void SessionImpl::HurryLaggards() {
     });
   }
   for (const std::unique_ptr<Worker>& worker : workers_) worker->Interrupt();
-}
-
-void SessionImpl::ReleaseIdle() {
-  if (pipes_ == nullptr) return;
-  base::MutexLock lock(&mu_);
-  if (state_ != State::kServing) return;
-  for (const std::unique_ptr<Worker>& worker : workers_) worker->ReleaseIdle();
-  pipes_->ReleaseIdle();
 }
 
 void SessionImpl::BoundDirtyBytes(uint64_t bytes) {

@@ -60,7 +60,6 @@ class SessionImpl final : public Session, private BackingFiles {
   std::vector<uint64_t> WorkerRequestCounts() const override;
   bool WaitFor(absl::Duration timeout) override;
   bool failed() const override { return failed_.load(); }
-  void ReleaseIdle() override;
   void BoundDirtyBytes(uint64_t bytes) override;
   int end_descriptor() const override { return ended_.descriptor(); }
   absl::Status Unmount(absl::Duration timeout) override;
@@ -124,7 +123,6 @@ class SessionImpl final : public Session, private BackingFiles {
   bool connected_ = false;                        // constant after Start; Connected was called
   std::optional<mount::MountPoint> mount_point_;  // constant once the session is shared
   bool own_mount_ = false;                        // constant once the session is shared
-  std::unique_ptr<PipePool> pipes_;               // constant after Start; null: pipes are not used
   std::atomic<bool> stop_{false};                 // atomic
   std::atomic<int> inside_{1};                    // atomic; workers in their loops, and Start
   std::atomic<bool> end_logged_{false};           // atomic

@@ -102,7 +102,7 @@ void Worker::Run() {
       return;
     }
     dispatcher_.UseReplyBuffer(channel_->reply_buffer());
-    dispatcher_.Serve(channel_->message(), channel_->payload(), channel_);
+    dispatcher_.Serve(channel_->message(), channel_);
   }
 }
 

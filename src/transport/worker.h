@@ -45,11 +45,6 @@ class Worker {
 
   void Join();
 
-  // Makes the channel release what it holds and does not use.
-  void ReleaseIdle() {
-    if (channel_->ReleaseIdle()) Interrupt();
-  }
-
   // May be called from any thread.
   const RequestCounters& counters() const { return dispatcher_.counters(); }
 

@@ -163,14 +163,9 @@ def _cells(clients, *names):
     return tuple(operations.Cell(name, clients) for name in names)
 
 
-def _writes(block, jobs, *kinds):
-    return tuple(
-        Cell("psync", 1, block, random=random, write=True, new=new, jobs=jobs)
-        for random, new in kinds
-    )
+def _sequential_writes(block, jobs):
+    return (Cell("psync", 1, block, random=False, write=True, new=False, jobs=jobs),)
 
-
-SEQUENTIAL, RANDOM, NEW = (False, False), (True, False), (False, True)
 
 _DEV, _RING = "--transport=dev", "--transport=uring"
 _DAEMON, _PASSTHROUGH = "--data=daemon", "--data=passthrough"
@@ -186,16 +181,13 @@ PARTS = [
         "spare_workers", "arena-dev", (_DAEMON, _DEV, _THREADS), _cells(1, "create", "unlink")
     ),
     _data_part(
-        "spare_workers", "arena-dev", (_DAEMON, _DEV, _THREADS), _writes("1m", 2, SEQUENTIAL)
+        "spare_workers", "arena-dev", (_DAEMON, _DEV, _THREADS), _sequential_writes("1m", 2)
     ),
     _operations_part("idle_scheduling", "memfuse-uring", (_RING,), _cells(1, *_METADATA)),
     _programs_part("idle_scheduling", "memfuse-uring", (_RING,)),
     # The switch has no effect here, so the difference of these rows is the error of measurement.
     _operations_part("idle_scheduling", "memfuse-dev", (_DEV,), _cells(1, "create", "unlink")),
     _programs_part("idle_scheduling", "memfuse-dev", (_DEV,)),
-    _data_part(
-        "splice_receive", "arena-dev", (_DAEMON, _DEV), _writes("1m", 1, SEQUENTIAL, RANDOM, NEW)
-    ),
 ]
 
 OPTIMIZATIONS = tuple(dict.fromkeys(part.optimization for part in PARTS))

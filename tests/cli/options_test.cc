@@ -213,13 +213,12 @@ TEST_F(OptionsTest, WritebackNeedsTheDaemonStore) {
 TEST_F(OptionsTest, OptimizationsAreDisabledByName) {
   const auto enabled = [this](const std::string& names) {
     const Options options = Good({"/mnt", "--disable_optimizations=" + names});
-    return std::vector<bool>{options.session.spare_workers, options.session.idle_scheduling,
-                             options.session.splice_receive};
+    return std::vector<bool>{options.session.spare_workers, options.session.idle_scheduling};
   };
-  EXPECT_THAT(enabled(""), ElementsAre(true, true, true));
-  EXPECT_THAT(enabled("spare_workers"), ElementsAre(false, true, true));
-  EXPECT_THAT(enabled("idle_scheduling,splice_receive"), ElementsAre(true, false, false));
-  EXPECT_EQ(Error({"/mnt", "--disable_optimizations=splice_receive,shards"}),
+  EXPECT_THAT(enabled(""), ElementsAre(true, true));
+  EXPECT_THAT(enabled("spare_workers"), ElementsAre(false, true));
+  EXPECT_THAT(enabled("idle_scheduling,spare_workers"), ElementsAre(false, false));
+  EXPECT_EQ(Error({"/mnt", "--disable_optimizations=spare_workers,shards"}),
             "--disable_optimizations: 'shards' is no optimisation that has a switch");
 }
 

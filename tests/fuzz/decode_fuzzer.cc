@@ -1,7 +1,7 @@
-// Decodes arbitrary bytes under arbitrary negotiated flags, and a WRITE in two halves.
+// Decodes arbitrary bytes under arbitrary negotiated flags.
 //
-// Input: 8 bytes of flags, 1 byte with the length of the first half, then a message. The fuzzer
-// corrects the message's length field, because decoding stops early at a wrong length.
+// Input: 8 bytes of flags, 1 byte that is ignored, then a message. The fuzzer corrects the
+// message's length field, because decoding stops early at a wrong length.
 
 #include <cstddef>
 #include <cstdint>
@@ -50,7 +50,6 @@ void Run(absl::Span<const char> input) {
   constexpr size_t kPrefix = sizeof(parameters.flags) + 1;
   if (input.size() < kPrefix) return;
   std::memcpy(&parameters.flags, input.data(), sizeof(parameters.flags));
-  const auto split = static_cast<uint8_t>(input[kPrefix - 1]);
 
   Copy message(input.subspan(kPrefix));
   const auto length = static_cast<uint32_t>(message.span().size());
@@ -59,11 +58,6 @@ void Run(absl::Span<const char> input) {
   if (!header.ok()) return;
   const absl::Span<const char> body = message.span().subspan(kRequestHeaderSize);
   Check(*header, DecodeBody(*header, body, parameters), message.span());
-
-  Copy fixed(body.subspan(0, split));
-  const absl::Span<const char> rest = body.subspan(fixed.span().size());
-  Check(*header, DecodeWrite(*header, fixed.span(), rest), rest);
-  (void)ParsePrefix(fixed.span());
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ class Worker {
   void Serve(absl::Span<const ScriptRequest> requests) {
     channel_.Add(requests);
     while (channel_.Receive() == transport::ReceiveStatus::kMessage) {
-      dispatcher_.Serve(channel_.message(), channel_.payload(), &channel_);
+      dispatcher_.Serve(channel_.message(), &channel_);
     }
   }
 

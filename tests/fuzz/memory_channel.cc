@@ -1,8 +1,6 @@
 #include "tests/fuzz/memory_channel.h"
 
-#include <fcntl.h>
 #include <linux/fuse.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -27,7 +25,6 @@ using transport::Bytes;
 using transport::ReceiveStatus;
 using transport::SendStatus;
 
-constexpr size_t kPipeBytes = 64 << 10;
 constexpr size_t kMaxName = 255;
 constexpr size_t kMaxTarget = 4095;
 // The sizes of bodies that older versions of <linux/fuse.h> do not declare.
@@ -75,15 +72,7 @@ bool MayBeStale(uint32_t opcode) {
 
 }  // namespace
 
-ChannelBuffers::ChannelBuffers() : reply_(sizeof(fuse_out_header) + kMaxBody) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
-    std::perror("pipe2");
-    std::abort();
-  }
-  pipe_output_ = base::UniqueFd(ends[0]);
-  pipe_input_ = base::UniqueFd(ends[1]);
-}
+ChannelBuffers::ChannelBuffers() : reply_(sizeof(fuse_out_header) + kMaxBody) {}
 
 MemoryChannel::MemoryChannel(size_t worker, const Script* script, Nodes* nodes,
                              ChannelBuffers* buffers, MemoryFileSystem* fs)
@@ -189,28 +178,8 @@ void MemoryChannel::Deliver(const Step& step, const std::string& message) {
                  info == nullptr ? "unknown" : std::string(info->name).c_str(), header.nodeid);
   }
 
-  const bool apart = header.opcode == FUSE_WRITE && step.data_place() != DataPlace::kInMessage &&
-                     message.size() > protocol::kWritePrefixSize;
-  const absl::Span<const char> whole(message);
-  const absl::Span<const char> first = apart ? whole.first(protocol::kWritePrefixSize) : whole;
-  message_memory_ = ExactCopy(first);
-  message_ = absl::MakeConstSpan(message_memory_.get(), first.size());
-  payload_ = Payload();
-  if (apart) SetPayload(whole.subspan(first.size()), step.data_place());
-}
-
-void MemoryChannel::SetPayload(absl::Span<const char> data, DataPlace place) {
-  if (place == DataPlace::kInPipe && data.size() <= kPipeBytes) {
-    if (write(buffers_->pipe_input(), data.data(), data.size()) !=
-        static_cast<ssize_t>(data.size())) {
-      Fail("the fuzzer cannot fill its pipe");
-    }
-    pipe_ = {buffers_->pipe_output(), data.size()};
-    payload_ = Payload(&pipe_);
-    return;
-  }
-  data_memory_ = ExactCopy(data);
-  payload_ = Payload(absl::MakeConstSpan(data_memory_.get(), data.size()));
+  message_memory_ = ExactCopy(message);
+  message_ = absl::MakeConstSpan(message_memory_.get(), message.size());
 }
 
 void MemoryChannel::FinishRequest() {
@@ -219,17 +188,6 @@ void MemoryChannel::FinishRequest() {
          pending_.expected);
   }
   pending_ = {};
-  // The data of a WRITE that failed.
-  char rest[4096];
-  while (pipe_.size > 0) {
-    const ssize_t count = read(pipe_.descriptor, rest, std::min(sizeof(rest), pipe_.size));
-    if (count <= 0) Fail("%zu bytes of a WRITE are missing in the pipe", pipe_.size);
-    pipe_.size -= static_cast<size_t>(count);
-  }
-  if (pipe_.descriptor >= 0 && read(pipe_.descriptor, rest, 1) > 0) {
-    Fail("bytes of a WRITE are left in the pipe");
-  }
-  pipe_ = {};
 }
 
 SendStatus MemoryChannel::Send(absl::Span<const char> head,

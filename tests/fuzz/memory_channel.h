@@ -14,7 +14,6 @@
 
 #include "absl/types/span.h"
 #include "memfuse/memory_filesystem.h"
-#include "src/base/unique_fd.h"
 #include "src/transport/channel.h"
 #include "tests/fuzz/nodes.h"
 #include "tests/fuzz/script.h"
@@ -30,12 +29,9 @@ class ChannelBuffers {
   ChannelBuffers();
 
   absl::Span<char> reply() { return absl::MakeSpan(reply_); }
-  int pipe_input() const { return pipe_input_.get(); }
-  int pipe_output() const { return pipe_output_.get(); }
 
  private:
   std::vector<char> reply_;
-  base::UniqueFd pipe_output_, pipe_input_;  // for the data of a WRITE
 };
 
 // The lookups and opens that replies gave to a worker and that it has not returned.
@@ -85,7 +81,6 @@ class MemoryChannel final : public transport::Channel {
   std::string MakeBatchForget(const Step& step);
   std::string MakeRelease(const Step& step);
   void Deliver(const Step& step, const std::string& message);
-  void SetPayload(absl::Span<const char> data, DataPlace place);
   void FinishRequest();
 
   void CheckNotification(const std::string& reply);
@@ -106,8 +101,7 @@ class MemoryChannel final : public transport::Channel {
   uint64_t last_id_ = 0;
   uint64_t directory_offset_ = 0;
   size_t result_node_ = 0;
-  std::unique_ptr<char[]> message_memory_, data_memory_;
-  Payload::Pipe pipe_;
+  std::unique_ptr<char[]> message_memory_;
   Pending pending_;
   Held held_;
   bool access_times_changed_ = false;

@@ -5,7 +5,7 @@
 
 namespace memfuse::fuzz {
 
-// Most replies are delivered, and most data is in the message.
+// Most replies are delivered.
 transport::SendStatus Step::send_status() const {
   using transport::SendStatus;
   switch (route >> 2 & 7) {
@@ -15,17 +15,6 @@ transport::SendStatus Step::send_status() const {
       return SendStatus::kRefused;
     default:
       return SendStatus::kDelivered;
-  }
-}
-
-DataPlace Step::data_place() const {
-  switch (route >> 5 & 7) {
-    case 6:
-      return DataPlace::kInMemory;
-    case 7:
-      return DataPlace::kInPipe;
-    default:
-      return DataPlace::kInMessage;
   }
 }
 

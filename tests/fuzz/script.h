@@ -22,14 +22,11 @@ inline constexpr size_t kMaxSteps = 48;
 // Inode numbers that requests refer to; see nodes.h.
 inline constexpr size_t kNodes = 16;
 
-// Where the data of a WRITE is. A message consists of one piece in the first case.
-enum class DataPlace : uint8_t { kInMessage, kInMemory, kInPipe };
-
 struct Step {
   // The opcode, or kReleaseUnused. With the highest bit, the body of the request consists of the
   // bytes of the next `choice & 7` steps.
   uint8_t opcode = 0;
-  uint8_t route = 0;      // bit 0: worker; bit 1: wait; bits 2-4: send status; bits 5-7: data place
+  uint8_t route = 0;      // bit 0: worker; bit 1: wait; bits 2-4: send status; others ignored
   uint8_t caller = 0;     // low bits: user and process; high half: the node that the reply sets
   uint8_t nodes = 0;      // two nodes
   uint8_t names = 0;      // two names
@@ -54,7 +51,6 @@ struct Step {
   // All earlier steps are finished before this one begins.
   bool waits() const { return (route & 2u) != 0; }
   transport::SendStatus send_status() const;  // what the channel answers to the dispatcher
-  DataPlace data_place() const;
   size_t node() const { return nodes % kNodes; }
   size_t node2() const { return nodes / kNodes; }
   size_t result_node() const { return caller / kNodes; }

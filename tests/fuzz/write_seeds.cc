@@ -5,7 +5,6 @@
 // For decode these are the samples of the protocol tests. For dispatcher, each seed makes a small
 // tree and then sends one kind of request for each of its inodes, from both workers.
 
-#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -38,8 +37,7 @@ void WriteDecodeSeeds(const std::string& directory) {
   for (const protocol::Sample& sample : protocol::AllSamples()) {
     const uint64_t flags = sample.parameters.flags;
     std::string input(reinterpret_cast<const char*>(&flags), sizeof(flags));
-    input += static_cast<char>(
-        std::min<size_t>(sample.message.size() - protocol::kRequestHeaderSize, 0xff));
+    input += '\0';
     input += sample.message;
     Write(directory, sample.name, input);
   }

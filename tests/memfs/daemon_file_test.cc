@@ -15,7 +15,6 @@
 #include "absl/strings/str_cat.h"
 #include "src/base/clock.h"
 #include "src/memfs/space/account.h"
-#include "tests/testing/piped_payload.h"
 #include "tests/testing/read_sinks.h"
 #include "tests/testing/result_matchers.h"
 
@@ -23,12 +22,34 @@ namespace memfuse::memfs {
 namespace {
 
 using test::Fails;
-using test::PipedPayload;
 using test::StringSink;
 using test::Succeeds;
 
 // The bytes charged for the page table of a file whose pages are all below number four.
 constexpr uint64_t kSmallTable = 40 + 4 * 4;
+
+// While it exists, files of this process cannot be written to from byte `bytes` on (RLIMIT_FSIZE).
+class MemoryFileLimit {
+ public:
+  explicit MemoryFileLimit(uint64_t bytes) {
+    struct sigaction ignore = {};
+    ignore.sa_handler = SIG_IGN;
+    EXPECT_EQ(sigaction(SIGXFSZ, &ignore, &old_action_), 0);
+    EXPECT_EQ(getrlimit(RLIMIT_FSIZE, &old_limit_), 0);
+    const rlimit limit = {bytes, old_limit_.rlim_max};
+    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  }
+  ~MemoryFileLimit() {
+    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &old_limit_), 0);
+    EXPECT_EQ(sigaction(SIGXFSZ, &old_action_, nullptr), 0);
+  }
+  MemoryFileLimit(const MemoryFileLimit&) = delete;
+  MemoryFileLimit& operator=(const MemoryFileLimit&) = delete;
+
+ private:
+  struct sigaction old_action_ = {};
+  rlimit old_limit_ = {};
+};
 
 class DaemonFileTest : public ::testing::Test {
  protected:
@@ -279,7 +300,7 @@ TEST_F(DaemonFileTest, OnlyAWriteToPagesHasAKernelTimestamp) {
   std::optional<Timestamp> time;
   const auto write = [&](uint64_t offset, const std::string& data) {
     time.reset();
-    EXPECT_THAT(file_->WriteAndStamp(offset, Payload(data), &time), Succeeds());
+    EXPECT_THAT(file_->WriteAndStamp(offset, data, &time), Succeeds());
     return time.has_value();
   };
   EXPECT_FALSE(write(0, "inline"));
@@ -362,67 +383,36 @@ TEST_F(DaemonFileTest, AReadAllocatesNoMemoryForReservedPages) {
   EXPECT_EQ(after.st_blocks, before.st_blocks);
 }
 
-TEST_F(DaemonFileTest, AWriteFromAPipeIsShortWhenSpaceRunsOut) {
-  LeaveRoomFor(kSmallTable + 2 * kPageSize + 100);
-  PipedPayload piped(std::string(1000, 'a') + std::string(4 * kPageSize, 'b'));
-  Payload payload = piped.payload();
-  std::string taken(1000, '#');
-  ASSERT_THAT(payload.CopyTo(absl::MakeSpan(taken.data(), taken.size())), Succeeds());
-  const Result<size_t> written = file_->Write(500, payload);
-  ASSERT_THAT(written, Succeeds());
-  EXPECT_EQ(*written, 2 * kPageSize - 500);
-  EXPECT_EQ(payload.size(), 2 * kPageSize + 500);
-  EXPECT_EQ(Read(0, 1 << 20), std::string(500, '\0') + std::string(2 * kPageSize - 500, 'b'));
-  EXPECT_THAT(file_->Write(2 * kPageSize, payload), Fails(ENOSPC));
-  EXPECT_EQ(payload.size(), 2 * kPageSize + 500);
-  EXPECT_EQ(file_->size(), 2 * kPageSize);
-}
-
-TEST_F(DaemonFileTest, AWriteFromAPipeWithTooLittleDataIsShort) {
-  const std::string data(3 * kPageSize + 100, 'x');
-  PipedPayload piped(data);
-  Payload::Pipe lie = {piped.descriptor(), 8 * kPageSize};
-  const Result<size_t> written = file_->Write(0, Payload(&lie));
-  ASSERT_THAT(written, Succeeds());
-  EXPECT_EQ(*written, data.size());
-  EXPECT_EQ(file_->size(), data.size());
-  EXPECT_EQ(arena_->pages_in_use(), 4u);
-  EXPECT_EQ(Used(), 40 + 8 * 4 + 4 * kPageSize);  // the table has slots for eight pages
-  ASSERT_THAT(file_->Truncate(8 * kPageSize), Succeeds());
-  EXPECT_EQ(Read(0, 1 << 20), data + std::string(8 * kPageSize - data.size(), '\0'));
-}
-
-TEST_F(DaemonFileTest, AWriteFromAnEmptyPipeKeepsNothing) {
-  PipedPayload piped("");
-  for (const size_t size : {size_t{10}, size_t{8} * kPageSize}) {
-    Payload::Pipe lie = {piped.descriptor(), size};
-    EXPECT_THAT(file_->Write(0, Payload(&lie)), Fails(EIO));
-    EXPECT_EQ(file_->size(), 0u);
-    EXPECT_EQ(file_->blocks(), 0u);
-    EXPECT_EQ(arena_->pages_in_use(), 0u);
-    EXPECT_EQ(Used(), 0u);
+// The memory file accepts a part of the data.
+TEST_F(DaemonFileTest, AWriteThatTheMemoryFileCutsIsShort) {
+  Write(0, std::string(kPageSize, 'a'));  // the arena grows before the limit is set
+  Result<size_t> written = size_t{0}, none = size_t{0};
+  {
+    // Page 1 of the arena is used. Page 2 fits, and ten bytes of page 3.
+    const MemoryFileLimit limit(3 * kPageSize + 10);
+    written = TryWrite(kPageSize, std::string(4 * kPageSize, 'b'));
+    none = TryWrite(8 * kPageSize, std::string(4 * kPageSize, 'b'));
   }
-}
-
-TEST_F(DaemonFileTest, AShortWriteLeavesNothingBehindItInASmallFile) {
-  Write(0, "0123");
-  PipedPayload piped("abcdef");
-  Payload::Pipe lie = {piped.descriptor(), 100};
-  const Result<size_t> written = file_->Write(2, Payload(&lie));
   ASSERT_THAT(written, Succeeds());
-  EXPECT_EQ(*written, 6u);
-  EXPECT_EQ(file_->size(), 8u);
-  EXPECT_EQ(Used(), 16u);
-  ASSERT_THAT(file_->Truncate(200), Succeeds());
-  EXPECT_EQ(Read(0, 1000), "01abcdef" + std::string(192, '\0'));
+  EXPECT_EQ(*written, kPageSize + 10);
+  EXPECT_THAT(none, Fails(ENOSPC));
+  EXPECT_EQ(file_->size(), 2 * kPageSize + 10);
+  EXPECT_EQ(arena_->pages_in_use(), 3u);
+  EXPECT_EQ(Used(), 40 + 16 * 4 + 3 * kPageSize);  // the table has slots for twelve pages
+  ASSERT_THAT(file_->Truncate(4 * kPageSize), Succeeds());
+  EXPECT_EQ(Read(0, 1 << 20), std::string(kPageSize, 'a') + std::string(kPageSize + 10, 'b') +
+                                  std::string(2 * kPageSize - 10, '\0'));
 }
 
 TEST_F(DaemonFileTest, AShortWriteLeavesNothingInReservedPages) {
+  // The file has pages 1 to 4 of the arena.
   ASSERT_THAT(file_->Allocate(0, 4 * kPageSize, /*keep_size=*/true), Succeeds());
   ASSERT_THAT(file_->Allocate(0, 4 * kPageSize, /*keep_size=*/true), Succeeds());
-  PipedPayload piped(std::string(kPageSize + 10, 'x'));
-  Payload::Pipe lie = {piped.descriptor(), 3 * kPageSize};
-  const Result<size_t> written = file_->Write(0, Payload(&lie));
+  Result<size_t> written = size_t{0};
+  {
+    const MemoryFileLimit limit(2 * kPageSize + 10);
+    written = TryWrite(0, std::string(3 * kPageSize, 'x'));
+  }
   ASSERT_THAT(written, Succeeds());
   EXPECT_EQ(*written, kPageSize + 10);
   Write(4 * kPageSize - 1, "y");
@@ -436,10 +426,13 @@ TEST_F(DaemonFileTest, AShortWriteKeepsSharedPagesThatItDidNotFill) {
   DaemonFile other(account_.get(), arena_.get());
   ASSERT_THAT(other.CopyFrom(file_.get(), 0, 0, old.size()), Succeeds());
   const uint64_t used = Used();
-  PipedPayload piped(std::string(2 * kPageSize - 100 + 10, 'x'));
-  Payload::Pipe lie = {piped.descriptor(), 4 * kPageSize - 100};
-  // All of the data of pages 0 and 1 arrives, and only ten bytes of page 2.
-  const Result<size_t> written = file_->Write(100, Payload(&lie));
+  Result<size_t> written = size_t{0};
+  {
+    // Pages 1 to 4 of the arena are shared. All of the data of pages 0 and 1 of the file is
+    // written, to pages 5 and 6, and only ten bytes of page 2.
+    const MemoryFileLimit limit(7 * kPageSize + 10);
+    written = TryWrite(100, std::string(4 * kPageSize - 100, 'x'));
+  }
   ASSERT_THAT(written, Succeeds());
   EXPECT_EQ(*written, 2 * kPageSize - 100);
   EXPECT_EQ(Read(0, 1 << 20), std::string(100, 'o') + std::string(2 * kPageSize - 100, 'x') +
@@ -449,32 +442,6 @@ TEST_F(DaemonFileTest, AShortWriteKeepsSharedPagesThatItDidNotFill) {
   ASSERT_THAT(other.Read(0, absl::MakeSpan(copy.data(), copy.size())), Succeeds());
   EXPECT_EQ(copy, old);
   EXPECT_EQ(arena_->pages_in_use(), 8u);
-}
-
-// The memory file accepts a part of the data: RLIMIT_FSIZE ends in the middle of a page.
-TEST_F(DaemonFileTest, AWriteThatTheMemoryFileCutsIsShort) {
-  Write(0, std::string(kPageSize, 'a'));  // the arena grows before the limit is set
-  struct sigaction ignore = {}, before = {};
-  ignore.sa_handler = SIG_IGN;
-  ASSERT_EQ(sigaction(SIGXFSZ, &ignore, &before), 0);
-  rlimit old_limit;
-  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old_limit), 0);
-  // Page 1 of the arena is used. Page 2 fits, and ten bytes of page 3.
-  const rlimit limit = {3 * kPageSize + 10, old_limit.rlim_max};
-  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
-  const Result<size_t> written = TryWrite(kPageSize, std::string(4 * kPageSize, 'b'));
-  const Result<size_t> none = TryWrite(8 * kPageSize, std::string(4 * kPageSize, 'b'));
-  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &old_limit), 0);
-  ASSERT_EQ(sigaction(SIGXFSZ, &before, nullptr), 0);
-  ASSERT_THAT(written, Succeeds());
-  EXPECT_EQ(*written, kPageSize + 10);
-  EXPECT_THAT(none, Fails(ENOSPC));
-  EXPECT_EQ(file_->size(), 2 * kPageSize + 10);
-  EXPECT_EQ(arena_->pages_in_use(), 3u);
-  EXPECT_EQ(Used(), 40 + 16 * 4 + 3 * kPageSize);  // the table has slots for twelve pages
-  ASSERT_THAT(file_->Truncate(4 * kPageSize), Succeeds());
-  EXPECT_EQ(Read(0, 1 << 20), std::string(kPageSize, 'a') + std::string(kPageSize + 10, 'b') +
-                                  std::string(2 * kPageSize - 10, '\0'));
 }
 
 TEST_F(DaemonFileTest, ZeroRangeFailsIfAPageCannotBeCleared) {

@@ -16,7 +16,6 @@
 #include "src/memfs/space/account.h"
 #include "tests/memfs/file_model.h"
 #include "tests/memfs/passthrough_store_test_base.h"
-#include "tests/testing/piped_payload.h"
 #include "tests/testing/read_sinks.h"
 #include "tests/testing/result_matchers.h"
 
@@ -24,7 +23,6 @@ namespace memfuse::memfs {
 namespace {
 
 using test::Fails;
-using test::PipedPayload;
 using test::StringSink;
 using test::Succeeds;
 using Kind = FileModel::Kind;
@@ -117,9 +115,7 @@ class FileDataModelTest : public ::testing::TestWithParam<std::tuple<Kind, Setti
         break;
       default: {
         const std::string data = Data(length);
-        PipedPayload piped(data);
-        const Payload payload = random_() % 2 == 0 ? Payload(data) : piped.payload();
-        const Result<size_t> written = file_->Write(offset, payload);
+        const Result<size_t> written = file_->Write(offset, data);
         ASSERT_THAT(written, Succeeds());
         EXPECT_EQ(*written, data.size());
         model_.Write(offset, data);

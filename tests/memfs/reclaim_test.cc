@@ -59,7 +59,7 @@ class ReclaimTest : public testing::Test {
     return file;
   }
   static void Write(const base::RefPtr<Inode>& file, uint64_t offset, const std::string& data) {
-    EXPECT_THAT(DataOf(file)->Write(offset, Payload(absl::MakeConstSpan(data))), Succeeds());
+    EXPECT_THAT(DataOf(file)->Write(offset, absl::MakeConstSpan(data)), Succeeds());
   }
   // Waits until the condition holds; a reclaimed file makes it true.
   template <typename Condition>

@@ -1,9 +1,7 @@
 #include "src/protocol/decode.h"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <optional>
 #include <set>
 
@@ -176,62 +174,6 @@ TEST(DecodeBody, DataMustHaveTheStatedSize) {
   ioctl.in_size = 1;
   EXPECT_EQ(ErrorOf(MakeMessage(FUSE_IOCTL, BytesOf(ioctl) + "i")), 0);
   EXPECT_EQ(ErrorOf(MakeMessage(FUSE_IOCTL, BytesOf(ioctl) + "ii")), EINVAL);
-}
-
-TEST(DecodeHeader, CountsSeparateData) {
-  const std::string message = MakeMessage(FUSE_WRITE, "12345678");
-  const ExactBuffer beginning(message.substr(0, 42));
-  EXPECT_TRUE(DecodeHeader(beginning.span(), 6).ok());
-  for (const size_t apart : {size_t{0}, size_t{5}, size_t{7}, ~size_t{0}}) {
-    EXPECT_EQ(DecodeHeader(beginning.span(), apart).error_or_zero(), EINVAL) << apart;
-  }
-  const ExactBuffer cut(message.substr(0, 39));
-  EXPECT_EQ(DecodeHeader(cut.span(), 9).error_or_zero(), EINVAL);
-}
-
-// A WRITE decodes to the same request, wherever its data is.
-TEST(DecodeWrite, TakesSeparateData) {
-  for (const Sample& sample : AllSamples()) {
-    const ExactBuffer whole(sample.message);
-    const RequestHeader header = *DecodeHeader(whole.span());
-    const size_t fixed = std::min(sample.message.size(), kWritePrefixSize);
-    const ExactBuffer body(sample.message.substr(kRequestHeaderSize, fixed - kRequestHeaderSize),
-                           3);
-    const std::string data = sample.message.substr(fixed);
-    const Result<Request> request = DecodeWrite(header, body.span(), data);
-    if (sample.opcode != FUSE_WRITE) {
-      EXPECT_EQ(request.error_or_zero(), EINVAL) << sample.name;
-      continue;
-    }
-    ASSERT_TRUE(request.ok()) << sample.name;
-    sample.check(*request);
-    const std::string more = data + "x";
-    EXPECT_EQ(DecodeWrite(header, body.span(), more).error_or_zero(), EINVAL);
-    for (size_t size = 0; size < body.span().size(); ++size) {
-      const auto cut = DecodeWrite(header, body.span().first(size), data);
-      EXPECT_EQ(cut.error_or_zero(), EINVAL) << size;
-    }
-  }
-}
-
-TEST(ParsePrefix, RecognisesAWriteByItsPrefix) {
-  fuse_write_in in{};
-  in.flags = O_WRONLY | O_APPEND;
-  const std::string write = MakeMessage(FUSE_WRITE, BytesOf(in) + "data");
-  in.flags |= O_DIRECT;
-  const std::string direct = MakeMessage(FUSE_WRITE, BytesOf(in) + "data");
-  const auto ahead = [](const std::string& message, size_t size) {
-    const ExactBuffer buffer(message.substr(0, size), 1);
-    return ParsePrefix(buffer.span());
-  };
-  for (size_t size = 0; size < write.size(); ++size) {
-    EXPECT_EQ(ahead(write, size).is_write, size >= kWritePrefixSize) << size;
-    EXPECT_FALSE(ahead(write, size).is_direct);
-    EXPECT_EQ(ahead(direct, size).is_direct, size >= kWritePrefixSize) << size;
-  }
-  EXPECT_FALSE(ahead(MakeMessage(FUSE_WRITE, BytesOf(in) + "data", 1), 84).is_write);
-  EXPECT_FALSE(ahead(MakeMessage(FUSE_READ, BytesOf(in) + "data"), 84).is_write);
-  EXPECT_FALSE(ahead(MakeMessage(FUSE_READ, BytesOf(in) + "data"), 84).is_direct);
 }
 
 TEST(DecodeBody, CountsOfForgetsDoNotOverflow) {

@@ -178,26 +178,6 @@ TEST(Negotiate, PagesFollowTheLargestTransfer) {
   }
 }
 
-TEST(Negotiate, APipeBoundsWritesOnlyIfPipesAreUsed) {
-  RequestedCapabilities requested;
-  requested.piped_write = 254 * 4096;
-  requested.io_uring = true;
-  const auto agreed = [&](uint32_t minor, uint64_t flags) {
-    return Negotiate(Kernel(minor, flags), requested)->parameters;
-  };
-  const uint64_t plain = kAll & ~wire::kInitOverIoUring;
-  EXPECT_TRUE(CanSplice(agreed(45, plain)));
-  EXPECT_EQ(agreed(45, plain).max_write, 254u * 4096);
-  EXPECT_EQ(agreed(45, plain).max_pages, 256u);
-  EXPECT_TRUE(CanSplice(agreed(36, plain)));
-  EXPECT_FALSE(CanSplice(agreed(35, plain)));
-  EXPECT_EQ(agreed(35, plain).max_write, 1u << 20);
-  EXPECT_FALSE(CanSplice(agreed(45, kAll)));
-  EXPECT_EQ(agreed(45, kAll).max_write, 1u << 20);
-  requested.max_write = 64 << 10;
-  EXPECT_EQ(agreed(45, plain).max_write, 64u << 10);
-}
-
 TEST(Negotiate, MaxWriteIsClamped) {
   RequestedCapabilities requested;
   requested.max_write = 0;

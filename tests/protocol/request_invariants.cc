@@ -42,7 +42,7 @@ class Checker {
     String(request.name);
     Inside(request.value);
   }
-  void operator()(const WriteRequest& request) { Inside(request.data.bytes()); }
+  void operator()(const WriteRequest& request) { Inside(request.data); }
   void operator()(const IoctlRequest& request) { Inside(request.input); }
   void operator()(const BatchForgetRequest& request) {
     Inside(request.entries);

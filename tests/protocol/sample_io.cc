@@ -125,7 +125,7 @@ Sample WriteSample(std::string name, uint32_t write_flags, const std::string& da
         EXPECT_EQ(ToInt(request.ino), kNode);
         EXPECT_EQ(ToInt(request.handle), kHandle);
         EXPECT_EQ(request.offset, kOffset);
-        EXPECT_EQ(std::string(request.data.bytes().begin(), request.data.bytes().end()), data);
+        EXPECT_EQ(std::string(request.data.begin(), request.data.end()), data);
         EXPECT_EQ(request.flags, kFlags);
         EXPECT_EQ(request.from_page_cache, from_page_cache);
         EXPECT_EQ(request.kill_suidgid, kill_suidgid);

@@ -46,7 +46,7 @@ grep -rn '#include "tests/' src && report "src includes tests"
 # know who exchanges its messages.
 grep -rnE '#include "memfuse/session.h"' src/memfs src/protocol &&
   report "memfs and protocol may not know sessions"
-grep -rnE '#include "memfuse/(filesystem|host|session)' include/memfuse/{types,errno,payload,requests}.h &&
+grep -rnE '#include "memfuse/(filesystem|host|session)' include/memfuse/{types,errno,requests}.h &&
   report "the headers of plain data may not know the interfaces"
 grep -rnE '#include "memfuse/memory_filesystem.h"' src/transport src/protocol &&
   report "transport and protocol may not know which file system they serve"

@@ -12,7 +12,6 @@
 
 #include "src/protocol/encode.h"
 #include "src/protocol/opcodes.h"
-#include "tests/testing/piped_payload.h"
 #include "tests/transport/fake_filesystem.h"
 #include "tests/transport/wire_requests.h"
 
@@ -48,18 +47,6 @@ class DispatcherTest : public testing::Test {
     EXPECT_TRUE(reply.well_formed);
     return reply;
   }
-
-  // The same for a WRITE whose data is separate from the message.
-  WireReply AskApart(const std::string& message, const Payload& payload) {
-    sink_.replies.clear();
-    dispatcher_.Serve(message, payload, &sink_);
-    EXPECT_EQ(sink_.replies.size(), 1u);
-    if (sink_.replies.size() != 1) return {};
-    const WireReply reply = ParseReply(sink_.replies[0]);
-    EXPECT_TRUE(reply.well_formed);
-    return reply;
-  }
-  static constexpr size_t kPrefix = sizeof(fuse_in_header) + sizeof(fuse_write_in);
 
   // Expects exactly one well-formed reply, or none if none is expected.
   void ExpectAnsweredRightly(const std::string& message, uint32_t opcode, uint64_t id) {
@@ -222,85 +209,20 @@ TEST_F(DispatcherTest, RefusedPiecesAreAnIoError) {
   EXPECT_EQ(ParseReply(sink_.replies[1]).error, EIO);
 }
 
-TEST_F(DispatcherTest, TheDataOfAWriteMayBeSeparate) {
+TEST_F(DispatcherTest, AWriteIsAnsweredWithItsCount) {
   const std::string data = std::string(50'000, 'a') + "end";
-  std::string got(data.size(), '#');
-  fs_.on_write = [&](const WriteRequest& request) -> Result<size_t> {
-    Payload payload = request.data;
-    EXPECT_FALSE(payload.in_memory());
-    const size_t size = payload.size();
-    MEMFUSE_RETURN_IF_ERROR(payload.CopyTo(absl::MakeSpan(got.data(), got.size())));
-    return size;
-  };
   const std::string message = WriteMessage(5, data);
-  test::PipedPayload piped(data);
-  const WireReply reply = AskApart(message.substr(0, kPrefix), piped.payload());
-  EXPECT_EQ(reply.error, 0);
-  EXPECT_EQ(reply.As<fuse_write_out>().size, data.size());
+  std::string got;
+  fs_.on_write = [&](const WriteRequest& request) -> Result<size_t> {
+    got.assign(request.data.begin(), request.data.end());
+    return got.size();
+  };
+  EXPECT_EQ(Ask(message).As<fuse_write_out>().size, data.size());
   EXPECT_EQ(got, data);
-  // The dispatcher leaves the rest of the data unread.
   fs_.on_write = [](const WriteRequest&) -> Result<size_t> { return size_t{7}; };
-  test::PipedPayload partial(data);
-  EXPECT_EQ(AskApart(message.substr(0, kPrefix), partial.payload()).As<fuse_write_out>().size, 7u);
-  EXPECT_EQ(partial.payload().size(), data.size());
+  EXPECT_EQ(Ask(message).As<fuse_write_out>().size, 7u);
   fs_.on_write = [&](const WriteRequest&) -> Result<size_t> { return data.size() + 1; };
-  EXPECT_EQ(AskApart(message.substr(0, kPrefix), partial.payload()).error, EIO);
-}
-
-TEST_F(DispatcherTest, LengthsAreCheckedForSeparateData) {
-  const std::string data(1'000, 'a');
-  const std::string whole = WriteMessage(5, data);
-  const int64_t calls = fs_.calls;
-  for (const int lie : {-1'000, -999, -1, 1, 96}) {
-    // The data is shorter or longer than both lengths.
-    const size_t size = static_cast<size_t>(1'000 + lie);
-    if (size > 0) {
-      test::PipedPayload other(std::string(size, 'a'));
-      EXPECT_EQ(AskApart(whole.substr(0, kPrefix), other.payload()).error, EINVAL) << lie;
-      // The header has the right length, and the WRITE has a wrong one.
-      std::string honest = whole.substr(0, kPrefix);
-      const auto length = static_cast<uint32_t>(kPrefix + size);
-      std::memcpy(honest.data(), &length, sizeof(length));
-      EXPECT_EQ(AskApart(honest, other.payload()).error, EINVAL) << lie;
-    }
-    // The WRITE has the right length, and the header has a wrong one.
-    std::string wrong = whole.substr(0, kPrefix);
-    const auto length = static_cast<uint32_t>(kPrefix + size);
-    std::memcpy(wrong.data(), &length, sizeof(length));
-    test::PipedPayload piped(data);
-    EXPECT_EQ(AskApart(wrong, piped.payload()).error, EINVAL) << lie;
-  }
-  for (size_t cut = sizeof(fuse_in_header); cut < kPrefix; ++cut) {
-    test::PipedPayload piped(data);
-    EXPECT_EQ(AskApart(whole.substr(0, cut), piped.payload()).error, EINVAL) << cut;
-  }
-  // The message contains the beginning of the data.
-  test::PipedPayload rest(data.substr(1));
-  EXPECT_EQ(AskApart(whole.substr(0, kPrefix + 1), rest.payload()).error, EINVAL);
-  EXPECT_EQ(fs_.calls, calls);
-}
-
-TEST_F(DispatcherTest, OnlyAWriteHasSeparateData) {
-  fuse_write_in in = {};
-  in.size = 1'000;
-  const std::string data(1'000, 'a');
-  for (uint32_t opcode = 0; opcode < 80; ++opcode) {
-    if (opcode == FUSE_WRITE) continue;
-    const std::string message = Message(opcode, 5, Bytes(in) + data).substr(0, kPrefix);
-    test::PipedPayload piped(data);
-    sink_.replies.clear();
-    dispatcher_.Serve(message, piped.payload(), &sink_);
-    ASSERT_EQ(sink_.replies.size(), Answered(opcode) ? 1u : 0u) << opcode;
-    if (Answered(opcode)) {
-      EXPECT_EQ(ParseReply(sink_.replies[0]).error, EINVAL) << opcode;
-    }
-  }
-  EXPECT_EQ(fs_.calls, 0);
-  std::string extended = WriteMessage(5, data).substr(0, kPrefix);
-  const uint16_t extensions = 1;
-  std::memcpy(&extended[36], &extensions, sizeof(extensions));
-  test::PipedPayload piped(data);
-  EXPECT_EQ(AskApart(extended, piped.payload()).error, EINVAL);
+  EXPECT_EQ(Ask(message).error, EIO);
 }
 
 TEST_F(DispatcherTest, ListingsAreBoundedByTheCallerAndByTheBuffer) {

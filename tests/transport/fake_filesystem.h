@@ -29,7 +29,6 @@ class FakeFileSystem : public FileSystem {
   std::string link_target = "target";
   std::string ioctl_output;
   uint64_t file_size = 0;
-  bool accepts_splice = false;
   // Replaces the default behaviour of Read and Write.
   std::function<Result<size_t>(const ReadRequest&, ReadSink*)> on_read;
   std::function<Result<size_t>(const WriteRequest&)> on_write;
@@ -112,11 +111,10 @@ class FakeFileSystem : public FileSystem {
     for (char& byte : out) byte = 'r';
     return out.size();
   }
-  bool AcceptsSplice() const override { return accepts_splice; }
   Result<size_t> Write(const RequestContext&, const WriteRequest& request) override {
     Enter();
     if (on_write) return on_write(request);
-    last_offset_in_page = reinterpret_cast<uintptr_t>(request.data.bytes().data()) % 4096;
+    last_offset_in_page = reinterpret_cast<uintptr_t>(request.data.data()) % 4096;
     return request.data.size();
   }
   Result<void> Release(const RequestContext&, const ReleaseRequest&) override {

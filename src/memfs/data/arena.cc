@@ -351,10 +351,24 @@ void Arena::Free(absl::Span<PageNumber> pages) {
   MarkFree(pages.first(clear));
 }
 
-Result<void> Arena::Write(PageNumber first, uint64_t offset, Payload* data, size_t length) {
-  const Result<void> moved = data->MoveTo(fd_.get(), uint64_t{first} * kPageSize + offset, length);
-  if (moved.ok() || moved.error() == ENOMEM || moved.error() == EIO) return moved;
-  return Errno(ENOSPC);
+Result<void> Arena::Write(PageNumber first, uint64_t offset, absl::Span<const char> data,
+                          size_t* written) {
+  const off_t at = PageOffset(first) + static_cast<off_t>(offset);
+  size_t done = 0;
+  Result<void> result;
+  while (done < data.size()) {
+    const ssize_t n =
+        pwrite(fd_.get(), data.data() + done, data.size() - done, at + static_cast<off_t>(done));
+    if (n > 0) {
+      done += static_cast<size_t>(n);
+    } else if (n == 0 || errno != EINTR) {
+      const int error = n == 0 ? EIO : errno;
+      result = Errno(error == ENOMEM || error == EIO ? error : ENOSPC);
+      break;
+    }
+  }
+  if (written != nullptr) *written = done;
+  return result;
 }
 
 std::optional<Timestamp> Arena::LastWriteTime() const {

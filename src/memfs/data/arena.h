@@ -46,7 +46,6 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "memfuse/errno.h"
-#include "memfuse/payload.h"
 #include "memfuse/types.h"
 #include "src/base/unique_fd.h"
 #include "src/memfs/space/hash_table.h"
@@ -100,15 +99,11 @@ class Arena {
   // ENOMEM or EIO if neither works; the content of the pages is undefined then.
   Result<void> Clear(PageNumber first, size_t count);
 
-  // Writes the next `length` bytes of `data` at byte `offset` of the run of consecutive pages that
-  // starts at `first`. Returns ENOSPC or ENOMEM if the system has no memory, and EIO if the data
-  // cannot be read from its source.
-  Result<void> Write(PageNumber first, uint64_t offset, Payload* data, size_t length);
-  // As above, for all of `data`.
-  Result<void> Write(PageNumber first, uint64_t offset, absl::Span<const char> data) {
-    Payload payload(data);
-    return Write(first, offset, &payload, data.size());
-  }
+  // Writes `data` at byte `offset` of the run of consecutive pages that starts at `first`. Returns
+  // ENOSPC or ENOMEM if the system has no memory, and EIO. If `written` is not null, it is set to
+  // the number of bytes that were written, also if an error occurred.
+  Result<void> Write(PageNumber first, uint64_t offset, absl::Span<const char> data,
+                     size_t* written = nullptr);
   // Returns the kernel's time stamp of the latest change of the arena by any thread. Directly after
   // a Write, it is ordered with the stamps of all files as base::Now() is: it is not earlier than a
   // stamp that was made before the Write began, and may be equal to one that was made within the

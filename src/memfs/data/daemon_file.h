@@ -66,7 +66,7 @@ class DaemonFile final : public FileData {
   // huge pages and the sink supports it.
   Result<size_t> ReadTo(uint64_t offset, ReadSink* sink, bool to_page_cache,
                         absl::FunctionRef<void()> attributes_stale) override;
-  Result<size_t> WriteAndStamp(uint64_t offset, Payload data,
+  Result<size_t> WriteAndStamp(uint64_t offset, absl::Span<const char> data,
                                std::optional<Timestamp>* time) override;
   Result<uint64_t> CopyFrom(FileData* source, uint64_t offset_in, uint64_t offset_out,
                             uint64_t length) override;
@@ -156,10 +156,10 @@ class DaemonFile final : public FileData {
   bool SendMapped(uint64_t offset, size_t length, ReadSink* sink) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
-  // Writes the next `size` bytes of `data` into at most kBatchPages pages, which contain the whole
-  // range. Returns as Write does. If the transfer fails in the middle, what was transferred before
-  // is written, and no partial data stays behind it.
-  Result<size_t> WritePages(uint64_t offset, Payload* data, size_t size)
+  // Writes `data` into at most kBatchPages pages, which contain the whole range. Returns as Write
+  // does. If the arena fails in the middle, the data before is written, and no partial data stays
+  // behind it.
+  Result<size_t> WritePages(uint64_t offset, absl::Span<const char> data)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Where the kernel may hold data that it has not written back.
   enum class UnknownData : uint8_t { kNone, kInCachedHoles, kAnywhere };

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "src/memfs/data/daemon_file.h"
 
 namespace memfuse::memfs {
 
-Result<size_t> DaemonFile::WritePages(uint64_t offset, Payload* data, size_t size) {
+Result<size_t> DaemonFile::WritePages(uint64_t offset, absl::Span<const char> data) {
+  const size_t size = data.size();
   const uint64_t first = PageOf(offset);
   const uint64_t count = PageOf(offset + size - 1) - first + 1;
 
@@ -69,9 +71,9 @@ Result<size_t> DaemonFile::WritePages(uint64_t offset, Payload* data, size_t siz
     while (i + run < backed && target[i + run] == target[i] + run) ++run;
     const auto piece =
         static_cast<size_t>(std::min<uint64_t>(length - done, run * kPageSize - at % kPageSize));
-    const size_t before = data->size();
-    result = arena_->Write(target[i], at % kPageSize, data, piece);
-    done += before - data->size();
+    size_t written = 0;
+    result = arena_->Write(target[i], at % kPageSize, data.subspan(done, piece), &written);
+    done += written;
   }
   if (done < length && (offset + done) % kPageSize != 0) {
     // A new page is not used if it did not get all of its data and nothing was copied to it from
@@ -83,7 +85,7 @@ Result<size_t> DaemonFile::WritePages(uint64_t offset, Payload* data, size_t siz
     }
   }
 
-  // Data that was transferred before a failure counts as a short write. The other new pages are
+  // Data that was written before a failure counts as a short write. The other new pages are
   // freed.
   const uint64_t written = done == 0 ? 0 : PageOf(offset + done - 1) - first + 1;
   uint64_t filled = 0;
@@ -109,42 +111,36 @@ Result<size_t> DaemonFile::WritePages(uint64_t offset, Payload* data, size_t siz
   return done;
 }
 
-Result<size_t> DaemonFile::WriteAndStamp(uint64_t offset, Payload data,
+Result<size_t> DaemonFile::WriteAndStamp(uint64_t offset, absl::Span<const char> data,
                                          std::optional<Timestamp>* time) {
   const size_t size = data.size();
   if (size == 0) return size_t{0};
   if (EndsTooFar(offset, size)) return Errno(EFBIG);
   MutexLock lock(&mu_);
   size_t done = 0;
-  Result<void> failed;
   const bool in_pages = offset + size > kMaxInlineSize || !FirstPageIsHole();
   if (!in_pages) {
-    const uint32_t old_end = inline_size();
     const auto end = static_cast<uint32_t>(offset + size);
-    if (end > old_end) MEMFUSE_RETURN_IF_ERROR(ResizeInline(end));
-    failed = data.CopyTo(absl::MakeSpan(inline_data() + offset, size));
-    done = size - data.size();
-    // No bytes remain behind the transferred data.
-    const uint32_t kept = std::max(old_end, static_cast<uint32_t>(done == 0 ? 0 : offset + done));
-    if (kept < end) (void)ResizeInline(kept);
+    if (end > inline_size()) MEMFUSE_RETURN_IF_ERROR(ResizeInline(end));
+    std::memcpy(inline_data() + offset, data.data(), size);
+    done = size;
   } else {
     while (done < size) {
       const uint64_t at = offset + done;
       const uint64_t batch_end = PageStart(PageOf(at) + kBatchPages);
       const auto length = static_cast<size_t>(std::min<uint64_t>(size - done, batch_end - at));
-      const Result<size_t> written = WritePages(at, &data, length);
+      const Result<size_t> written = WritePages(at, data.subspan(done, length));
       if (table() != nullptr && (!written.ok() || *written < length)) {
         TrimTable(PageOf(at), PageOf(at + length - 1));
       }
       if (!written.ok()) {
-        failed = written.error();
+        if (done == 0) return written.error();
         break;
       }
       done += *written;
       if (*written < length) break;  // no space
     }
   }
-  if (done == 0) return failed.error();
   if (offset + done > size_.load(std::memory_order_relaxed)) {
     size_.store(offset + done, std::memory_order_release);
   }

@@ -39,7 +39,6 @@ class DaemonStore final : public DataStore {
     return new FileOf<DaemonFile>(resources, ino, born, std::move(charge), arena_.get());
   }
   uint32_t file_cost() const override { return sizeof(FileOf<DaemonFile>); }
-  bool accepts_splice() const override { return true; }
   uint64_t data_bytes() const override { return arena_->pages_in_use() * kPageSize; }
   uint64_t free_bytes() const override { return budget_->bytes_free(); }
   Result<void> SetSizeLimit(uint64_t bytes) override {

@@ -41,7 +41,7 @@ class NullFile final : public FileData {
     std::memset(out.data(), 0, count);
     return count;
   }
-  Result<size_t> WriteAndStamp(uint64_t offset, Payload data,
+  Result<size_t> WriteAndStamp(uint64_t offset, absl::Span<const char> data,
                                std::optional<Timestamp>* /*time*/) override {
     if (EndsTooFar(offset, data.size())) return Errno(EFBIG);
     Extend(offset + data.size());

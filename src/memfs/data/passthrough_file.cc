@@ -272,20 +272,25 @@ Result<size_t> PassthroughFile::ReadTo(uint64_t offset, ReadSink* sink, bool to_
   return Read(offset, sink->buffer());
 }
 
-Result<size_t> PassthroughFile::WriteAndStamp(uint64_t offset, Payload data,
+Result<size_t> PassthroughFile::WriteAndStamp(uint64_t offset, absl::Span<const char> data,
                                               std::optional<Timestamp>* /*time*/) {
-  const size_t size = data.size();
-  if (size == 0) return size_t{0};
-  if (EndsTooFar(offset, size)) return Errno(EFBIG);
+  if (data.empty()) return size_t{0};
+  if (EndsTooFar(offset, data.size())) return Errno(EFBIG);
   MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDWR | O_NOATIME));
-  const Result<uint64_t> done = ChargedInPieces(
-      file.get(), offset, size, [&](uint64_t at, uint64_t piece) -> Result<uint64_t> {
-        const size_t before = data.size();
-        const Result<void> written =
-            data.MoveTo(file.get(), offset + at, static_cast<size_t>(piece));
-        if (before == data.size()) return FromErrno(written.error_or_zero());
-        return uint64_t{before - data.size()};
-      });
+  const auto write = [&](uint64_t at, uint64_t length) -> Result<uint64_t> {
+    const absl::Span<const char> piece = data.subspan(at, length);
+    size_t done = 0;
+    while (done < piece.size()) {
+      const ssize_t n = pwrite(file.get(), piece.data() + done, piece.size() - done,
+                               static_cast<off_t>(offset + at + done));
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0 && done == 0) return FromErrno(n < 0 ? errno : EIO);
+      if (n <= 0) break;
+      done += static_cast<size_t>(n);
+    }
+    return uint64_t{done};
+  };
+  const Result<uint64_t> done = ChargedInPieces(file.get(), offset, data.size(), write);
   Changed(file.get());
   if (!done.ok()) return done.error();
   return static_cast<size_t>(*done);

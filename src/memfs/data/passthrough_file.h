@@ -61,7 +61,7 @@ class PassthroughFile final : public FileData {
   Result<size_t> Read(uint64_t offset, absl::Span<char> out) override;
   Result<size_t> ReadTo(uint64_t offset, ReadSink* sink, bool to_page_cache,
                         absl::FunctionRef<void()> attributes_stale) override;
-  Result<size_t> WriteAndStamp(uint64_t offset, Payload data,
+  Result<size_t> WriteAndStamp(uint64_t offset, absl::Span<const char> data,
                                std::optional<Timestamp>* time) override;
   Result<uint64_t> CopyFrom(FileData* source, uint64_t offset_in, uint64_t offset_out,
                             uint64_t length) override;

@@ -163,14 +163,14 @@ Result<size_t> MemFs::Read(const RequestContext&, const ReadRequest& request, Re
 Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, inodes_.FindRegular(request.ino));
   const size_t size = request.data.size();
-  Payload rest = request.data;
   size_t done = 0;
   bool waited = false;
   Errno error(ENOSPC);  // the reason of a write that was made in part
   std::optional<Timestamp> time;
   for (;;) {
     const uint64_t seen = space_.progress();
-    const Result<size_t> count = file->data()->WriteAndStamp(request.offset + done, rest, &time);
+    const Result<size_t> count =
+        file->data()->WriteAndStamp(request.offset + done, request.data.subspan(done), &time);
     if (count.ok()) {
       done += *count;
       if (done == size) break;
@@ -183,13 +183,6 @@ Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& r
     // There is no space. The write is tried once more if removed files may release some.
     if (waited || !space_.Wait(context, request.ino, size - done, error, seen)) break;
     waited = true;
-    // Data from a pipe has been removed from it. If more was removed than was written, the rest is
-    // lost and the write cannot be repeated.
-    if (rest.in_memory()) {
-      rest = Payload(request.data.bytes().subspan(done));
-    } else if (rest.size() != size - done) {
-      break;
-    }
   }
   if (done == 0 && size > 0) return error;
   NoteDataChange(context, file.get(), request.kill_suidgid, time);

@@ -83,7 +83,6 @@ class MemFs final : public MemoryFileSystem {
   Result<void> Release(const RequestContext& context, const ReleaseRequest& request) override;
   Result<size_t> Read(const RequestContext& context, const ReadRequest& request,
                       ReadSink* sink) override;
-  bool AcceptsSplice() const override { return resources_.store->accepts_splice(); }
   Result<size_t> Write(const RequestContext& context, const WriteRequest& request) override;
   Result<void> Fallocate(const RequestContext& context, const FallocateRequest& request) override;
   Result<uint64_t> Lseek(const RequestContext& context, const LseekRequest& request) override;

@@ -34,9 +34,6 @@ class DataStore {
   // What an empty file is charged.
   virtual uint32_t file_cost() const = 0;
 
-  // Whether files accept the data of a write by Payload::MoveTo, so the transport may use
-  // splice(2).
-  virtual bool accepts_splice() const { return false; }
   // Whether data lies in files of the kernel. The kernel then counts the data, which the budget
   // does not, and may write to the files without a request.
   virtual bool kernel_writes() const { return false; }

@@ -19,7 +19,6 @@
 #include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
 #include "memfuse/errno.h"
-#include "memfuse/payload.h"
 #include "memfuse/read_sink.h"
 #include "memfuse/requests.h"
 #include "memfuse/types.h"
@@ -96,16 +95,15 @@ class FileData {
   }
 
   // Writes all of `data`, or the part from its beginning for which there is space. Returns the
-  // number of bytes, or EFBIG, EDQUOT or ENOSPC (no byte was written), ENOMEM or EIO (the data
-  // could not be read from its source).
-  Result<size_t> Write(uint64_t offset, Payload data) {
+  // number of bytes, or EFBIG, EDQUOT or ENOSPC (no byte was written), ENOMEM or EIO.
+  Result<size_t> Write(uint64_t offset, absl::Span<const char> data) {
     std::optional<Timestamp> time;
     return WriteAndStamp(offset, data, &time);
   }
   // The same. Sets `time` to the time of the write, ordered with all other stamps as base::Now()
   // is, if the store gets that time from the kernel at a lower cost than a call of base::Now().
   // Otherwise `time` is not set.
-  virtual Result<size_t> WriteAndStamp(uint64_t offset, Payload data,
+  virtual Result<size_t> WriteAndStamp(uint64_t offset, absl::Span<const char> data,
                                        std::optional<Timestamp>* time) = 0;
 
   // Copies from a file of the same store. If it is the same file, the ranges do not overlap. Both
