@@ -81,8 +81,8 @@ class FileSystem {
   // the size. A size without a handle that equals the present size changes neither (truncate(2) on
   // tmpfs, in contrast to ftruncate(2)). Returns: the attributes after the change. Errors: EISDIR
   // or EINVAL (the size of a directory, or of any other file that is not regular), EINVAL (a size
-  // and an owner in one request, which Linux never sends), EFBIG, EDQUOT (the new owner may not have
-  // what the file takes), ENOSPC.
+  // and an owner in one request, which Linux never sends), EFBIG, EDQUOT (the new owner may not
+  // have what the file takes), ENOSPC.
   virtual Result<AttributesResult> Setattr(const RequestContext&, const SetattrRequest&) {
     return NotServed();
   }

@@ -110,6 +110,11 @@ class MemoryFileSystem : public FileSystem {
   // throw std::bad_alloc.
   virtual std::vector<QuotaUsage> UsageByOwner() const = 0;
 
+  // Returns the operations that a limit has refused, one entry for each limit, the latest first; at
+  // most kMaxRefusals. Writes that the kernel makes by itself (kPassthrough) are not among them.
+  // May be called from any thread. May throw std::bad_alloc.
+  virtual std::vector<Refusal> Refusals() const = 0;
+
   // Sets the answer to MEMFUSE_IOC_GET_OPTIONS (memfuse/ioctl.h). Until the first call the answer
   // is empty.
   virtual void SetMountOptions(std::string text) = 0;

@@ -3,9 +3,12 @@
 #ifndef MEMFUSE_QUOTA_H_
 #define MEMFUSE_QUOTA_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optional>
+
+#include "memfuse/types.h"
 
 namespace memfuse {
 
@@ -34,6 +37,27 @@ struct QuotaUsage {
   uint64_t byte_limit = kNoQuota;
   uint64_t inode_limit = kNoQuota;
 };
+
+// Operations that were refused because of one limit: ENOSPC or EDQUOT. They are counted together.
+struct Refusal {
+  enum class Limit : uint8_t { kBytes, kInodes };
+  enum class Owner : uint8_t { kFileSystem, kUser, kGroup };
+
+  Limit limit = Limit::kBytes;
+  Owner owner = Owner::kFileSystem;
+  uint32_t id = 0;     // of the user or the group
+  uint64_t count = 0;  // since the file system was made
+  // Of the last one: what it asked for and what was left, in bytes or inodes; the process and the
+  // user that called, 0 where the kernel does not tell.
+  uint64_t asked = 0;
+  uint64_t left = 0;
+  uint32_t pid = 0;
+  uint32_t uid = 0;
+  Timestamp time;
+};
+
+// How many limits are remembered as having refused something.
+inline constexpr size_t kMaxRefusals = 32;
 
 }  // namespace memfuse
 

@@ -15,6 +15,7 @@ enum class FlagPlace {
   kAnywhere,     // --name, and name after -o
   kCommandLine,  // --name only
   kMountFlag,    // as kAnywhere, but a switch of every file system; shown with -o
+  kMountOption,  // name after -o, for options of tmpfs; described in mount.memfuse(8) only
   kHidden,       // --name only, for benchmarks; neither shown nor completed nor described
   kReserved,     // has a meaning, but not in this version
 };
@@ -35,9 +36,13 @@ struct Flag {
   std::string shown_name() const;
   // The values of "a|b|c"; empty if there is no such list.
   std::vector<absl::string_view> choices() const;
-  bool is_shown() const { return place != FlagPlace::kHidden && place != FlagPlace::kReserved; }
+  bool is_shown() const {
+    return place == FlagPlace::kAnywhere || place == FlagPlace::kCommandLine ||
+           place == FlagPlace::kMountFlag;
+  }
   bool is_mount_option() const {
-    return place == FlagPlace::kAnywhere || place == FlagPlace::kMountFlag;
+    return place == FlagPlace::kAnywhere || place == FlagPlace::kMountFlag ||
+           place == FlagPlace::kMountOption;
   }
 };
 

@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "memfuse/memory_filesystem.h"
 #include "memfuse/session.h"
@@ -28,6 +29,7 @@
 #include "src/cli/memory_cgroup.h"
 #include "src/cli/message.h"
 #include "src/cli/mount_description.h"
+#include "src/cli/refusal_log.h"
 #include "src/cli/service_manager.h"
 #include "src/cli/size.h"
 #include "src/protocol/negotiation.h"
@@ -121,10 +123,12 @@ void FollowCgroup(const MemoryCgroup& cgroup, const MemoryFileSystemUsage& limit
 }
 
 // Returns when the mount is gone or will be unmounted: the signal that requests it, or 0 if another
-// process ended the connection. Once a second it releases unused memory and checks the limits.
+// process ended the connection. Once a second it releases unused memory,
+// checks the limits, and logs what they refused.
 int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgroup,
                   std::optional<uint64_t> cgroup_limit, Session& session, MemoryFileSystem& fs) {
   MemoryFileSystemUsage limits = fs.Usage();
+  RefusalLog refusals;
   for (;;) {
     pollfd events[] = {{signals, POLLIN, 0}, {session.end_descriptor(), POLLIN, 0}};
     const int ready = poll(events, std::size(events), /*timeout=*/1000);
@@ -141,6 +145,11 @@ int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgro
     fs.ReleaseUnusedMemory();
     const bool new_limits = SayNewLimits(where, fs.Usage(), &limits);
     base::WithMemory([&] { FollowCgroup(cgroup, limits, new_limits, session, &cgroup_limit); });
+    base::WithMemory([&] {
+      for (const std::string& line : refusals.NewLines(fs.Refusals(), absl::Now())) {
+        LOG(WARNING) << line;
+      }
+    });
   }
 }
 

@@ -10,10 +10,11 @@ TEST(MountDescriptionTest, ListsTheRemainingOptions) {
   options.session.threads = 3;
   options.mount.allow_other = true;
   options.filesystem.noswap = true;
+  options.quota = "uid:1=2m,uid:2=3m";
   EXPECT_EQ(DescribeMount(options, "data=daemon,huge=never", /*io_uring=*/false),
             "threads=3,data=daemon,huge=never,transport=dev,noswap=true,xattr=true,"
             "strictatime=false,diratime=true,symfollow=true,writeback=false,allow_other=true,"
-            "fsname=memfuse,log_dir=");
+            "fsname=memfuse,log_dir=,quota=uid:1=2m\\054uid:2=3m");
   EXPECT_EQ(ValueInDescription(DescribeMount(options, "data=null", true), "transport"), "uring");
 }
 

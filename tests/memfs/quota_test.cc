@@ -221,6 +221,30 @@ TEST_F(QuotaTest, EightWritersOfThreeUsers) {
   ExpectSumsAgree();
 }
 
+// Every refusal names its limit. Those that a retry avoids are not counted.
+TEST_F(QuotaTest, RefusalsNameTheLimit) {
+  EXPECT_TRUE(fs_->Refusals().empty());
+  const InodeNumber file = Ino(alice_.Create(kRootInode, "file"));
+  LimitUser(kAliceUid, BytesOf(kAliceUid) + 5000, 1);
+  EXPECT_THAT(alice_.Write(file, 0, std::string(100'000, 'x')), Succeeds());
+  EXPECT_THAT(alice_.Write(file, 100'000, std::string(100'000, 'x')), Fails(EDQUOT));
+  EXPECT_THAT(alice_.Mkdir(kRootInode, "dir"), Fails(EDQUOT));
+  EXPECT_THAT(bob_.Fallocate(Ino(bob_.Create(kRootInode, "b")), 0, 0, 65 << 20), Fails(ENOSPC));
+  const std::vector<Refusal> refusals = fs_->Refusals();
+  ASSERT_EQ(refusals.size(), 3u);
+  EXPECT_EQ(refusals[0].owner, Refusal::Owner::kFileSystem);
+  EXPECT_EQ(refusals[0].asked, 65u << 20);
+  EXPECT_EQ(refusals[0].uid, kBobUid);
+  EXPECT_EQ(refusals[1].limit, Refusal::Limit::kInodes);
+  EXPECT_EQ(refusals[1].owner, Refusal::Owner::kUser);
+  EXPECT_EQ(refusals[1].id, kAliceUid);
+  EXPECT_EQ(refusals[1].asked, 1u);
+  EXPECT_EQ(refusals[1].left, 0u);
+  EXPECT_EQ(refusals[2].limit, Refusal::Limit::kBytes);
+  EXPECT_LT(refusals[2].left, kPageSize);
+  EXPECT_EQ(refusals[2].count, 1u);
+}
+
 TEST_F(QuotaTest, NothingRemainsOfAnOwnerWithoutFiles) {
   const size_t before = fs_->UsageByOwner().size();
   const InodeNumber file = Ino(alice_.Create(kRootInode, "file"));

@@ -167,6 +167,7 @@ Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& r
   bool waited = false;
   Errno error(ENOSPC);  // the reason of a write that was made in part
   std::optional<Timestamp> time;
+  ForgetRefusedCharge();
   for (;;) {
     const uint64_t seen = space_.progress();
     const Result<size_t> count =
@@ -184,10 +185,16 @@ Result<size_t> MemFs::Write(const RequestContext& context, const WriteRequest& r
     if (waited || !space_.Wait(context, request.ino, size - done, error, seen)) break;
     waited = true;
   }
-  if (done == 0 && size > 0) return error;
+  if (done == 0 && size > 0) {
+    space_.NoteRefusal(context, size);
+    return error;
+  }
   NoteDataChange(context, file.get(), request.kill_suidgid, time);
   // When the kernel writes back its cache, it treats a short count as success.
-  if (request.from_page_cache && done < size) return error;
+  if (request.from_page_cache && done < size) {
+    space_.NoteRefusal(context, size - done);
+    return error;
+  }
   return done;
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "src/base/clock.h"
+
 namespace memfuse::memfs {
 
 bool SpaceWaiter::Wait(const RequestContext& context, InodeNumber ino, uint64_t bytes, Errno error,
@@ -20,6 +22,20 @@ bool SpaceWaiter::Wait(const RequestContext& context, InodeNumber ino, uint64_t 
   };
   return reclaim_.Wait(owner, resources_.host.blocking_observer, enough) ||
          reclaim_.progress() != seen;
+}
+
+void SpaceWaiter::NoteRefusal(const RequestContext& context, uint64_t bytes) {
+  Refusal refusal;
+  if (const Refusal* const charge = RefusedCharge()) {
+    refusal = *charge;
+  } else {
+    refusal.asked = bytes;
+    refusal.left = resources_.store->free_bytes();
+  }
+  refusal.pid = context.pid;
+  refusal.uid = context.uid.value_or(0);
+  refusal.time = base::WallTime();
+  resources_.refusals.Add(refusal);
 }
 
 void SpaceWaiter::WaitBeforeWrites(uint32_t owner) {

@@ -17,7 +17,7 @@ namespace memfuse::memfs {
 // outlive this one.
 class SpaceWaiter {
  public:
-  SpaceWaiter(const Resources* resources, const InodeTable* table, Reclaim* reclaim)
+  SpaceWaiter(Resources* resources, const InodeTable* table, Reclaim* reclaim)
       : resources_(*resources), table_(*table), reclaim_(*reclaim) {}
   SpaceWaiter(const SpaceWaiter&) = delete;
   SpaceWaiter& operator=(const SpaceWaiter&) = delete;
@@ -33,9 +33,12 @@ class SpaceWaiter {
   auto Retry(const RequestContext& context, InodeNumber ino, uint64_t bytes, Operation operation)
       -> decltype(operation()) {
     const uint64_t seen = reclaim_.progress();
+    ForgetRefusedCharge();
     auto result = operation();
     if (result.ok() || !IsLackOfSpace(result.error())) return result;
-    return Wait(context, ino, bytes, result.error(), seen) ? operation() : result;
+    if (Wait(context, ino, bytes, result.error(), seen)) result = operation();
+    if (!result.ok() && IsLackOfSpace(result.error())) NoteRefusal(context, bytes);
+    return result;
   }
 
   // The wait of Retry, for an operation that calls it itself and that failed with `error`. `seen`
@@ -43,6 +46,9 @@ class SpaceWaiter {
   // and there is nothing to wait for.
   bool Wait(const RequestContext& context, InodeNumber ino, uint64_t bytes, Errno error,
             uint64_t seen);
+  // Records that the request is refused for lack of space, with the reason that the account gave to
+  // this thread; without one, the store has no space for `bytes`. Retry calls it.
+  void NoteRefusal(const RequestContext& context, uint64_t bytes);
   // A number that changes whenever something is reclaimed.
   uint64_t progress() const { return reclaim_.progress(); }
 
@@ -51,7 +57,7 @@ class SpaceWaiter {
   void WaitBeforeWrites(uint32_t owner);
 
  private:
-  const Resources& resources_;
+  Resources& resources_;
   const InodeTable& table_;
   Reclaim& reclaim_;
 };

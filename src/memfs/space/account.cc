@@ -1,6 +1,17 @@
 #include "src/memfs/space/account.h"
 
+#include <optional>
+
 namespace memfuse::memfs {
+namespace {
+
+thread_local std::optional<Refusal> refused_charge;
+
+}  // namespace
+
+const Refusal* RefusedCharge() { return refused_charge.has_value() ? &*refused_charge : nullptr; }
+
+void ForgetRefusedCharge() { refused_charge.reset(); }
 
 Account::Account(Accounts* accounts, Owner owner, Quota* user, Quota* group)
     : accounts_(*accounts),
@@ -10,10 +21,32 @@ Account::Account(Accounts* accounts, Owner owner, Quota* user, Quota* group)
       group_(group) {}
 
 bool Account::Charge(UsageCounter Quota::*counter, uint64_t amount) {
-  if (!(user_->*counter).Charge(amount)) return false;
+  if (!(user_->*counter).Charge(amount)) {
+    NoteRefusal(Refusal::Owner::kUser, counter, amount);
+    return false;
+  }
   if ((group_->*counter).Charge(amount)) return true;
+  NoteRefusal(Refusal::Owner::kGroup, counter, amount);
   (user_->*counter).Release(amount);
   return false;
+}
+
+void Account::NoteRefusal(Refusal::Owner owner, UsageCounter Quota::*counter,
+                          uint64_t asked) const {
+  Refusal refusal;
+  const bool bytes = counter == &Quota::bytes;
+  refusal.limit = bytes ? Refusal::Limit::kBytes : Refusal::Limit::kInodes;
+  refusal.owner = owner;
+  refusal.asked = asked;
+  if (owner == Refusal::Owner::kFileSystem) {
+    refusal.left = bytes ? budget_.bytes_free() : budget_.inodes_free();
+  } else {
+    const bool user = owner == Refusal::Owner::kUser;
+    const UsageCounter& used = (user ? user_ : group_)->*counter;
+    refusal.id = user ? owner_.uid : owner_.gid;
+    refusal.left = used.limit() - std::min(used.limit(), used.used());
+  }
+  refused_charge = refusal;
 }
 
 void Account::Release(UsageCounter Quota::*counter, uint64_t amount) {
@@ -24,6 +57,7 @@ void Account::Release(UsageCounter Quota::*counter, uint64_t amount) {
 Result<void> Account::ReserveBytes(uint64_t bytes) {
   if (!Charge(&Quota::bytes, bytes)) return Errno(EDQUOT);
   if (budget_.ReserveBytes(bytes)) return {};
+  NoteRefusal(Refusal::Owner::kFileSystem, &Quota::bytes, bytes);
   Release(&Quota::bytes, bytes);
   return Errno(ENOSPC);
 }
@@ -31,6 +65,7 @@ Result<void> Account::ReserveBytes(uint64_t bytes) {
 Result<void> Account::ReserveInode() {
   if (!Charge(&Quota::inodes, 1)) return Errno(EDQUOT);
   if (budget_.ReserveInode()) return {};
+  NoteRefusal(Refusal::Owner::kFileSystem, &Quota::inodes, 1);
   Release(&Quota::inodes, 1);
   return Errno(ENOSPC);
 }
@@ -39,10 +74,17 @@ Result<uint64_t> Account::ReserveUpTo(uint64_t count, uint64_t unit) {
   const uint64_t by_user = user_->bytes.ChargeUpTo(count, unit);
   const uint64_t by_both = group_->bytes.ChargeUpTo(by_user, unit);
   user_->bytes.Release((by_user - by_both) * unit);
-  if (by_both == 0 && count != 0) return Errno(EDQUOT);
+  if (by_both == 0 && count != 0) {
+    NoteRefusal(by_user == 0 ? Refusal::Owner::kUser : Refusal::Owner::kGroup, &Quota::bytes,
+                count * unit);
+    return Errno(EDQUOT);
+  }
   const uint64_t granted = budget_.ReserveUpTo(by_both, unit);
   Release(&Quota::bytes, (by_both - granted) * unit);
-  if (granted == 0 && count != 0) return Errno(ENOSPC);
+  if (granted == 0 && count != 0) {
+    NoteRefusal(Refusal::Owner::kFileSystem, &Quota::bytes, count * unit);
+    return Errno(ENOSPC);
+  }
   return granted;
 }
 
@@ -69,9 +111,14 @@ void Account::AddKernelBytes(uint64_t bytes) {
 void Account::ReleaseKernelBytes(uint64_t bytes) { Release(&Quota::bytes, bytes); }
 
 Result<void> Account::TakeOver(Account* from, uint64_t bytes) {
-  const auto charge = [bytes](Quota* quota) {
-    if (!quota->bytes.Charge(bytes)) return false;
+  const auto charge = [&](Quota* quota) {
+    const auto owner = quota == user_ ? Refusal::Owner::kUser : Refusal::Owner::kGroup;
+    if (!quota->bytes.Charge(bytes)) {
+      NoteRefusal(owner, &Quota::bytes, bytes);
+      return false;
+    }
     if (quota->inodes.Charge(1)) return true;
+    NoteRefusal(owner, &Quota::inodes, 1);
     quota->bytes.Release(bytes);
     return false;
   };

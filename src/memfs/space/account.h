@@ -77,6 +77,11 @@ struct Quota {
   UsageCounter inodes;
 };
 
+// The charge that an account refused to the calling thread last. The limit, its owner, and the
+// amounts are set. Null: no charge was refused since ForgetRefusedCharge.
+const Refusal* RefusedCharge();
+void ForgetRefusedCharge();
+
 // Thread-safe. Accounts owns the object, and destroys it when nothing refers to it.
 class Account {
  public:
@@ -121,6 +126,8 @@ class Account {
 
   // Charges both quotas, or none. Returns false if a limit does not permit it.
   bool Charge(UsageCounter Quota::*counter, uint64_t amount);
+  // Sets RefusedCharge().
+  void NoteRefusal(Refusal::Owner owner, UsageCounter Quota::*counter, uint64_t asked) const;
   void Release(UsageCounter Quota::*counter, uint64_t amount);
 
   Accounts& accounts_;
@@ -185,8 +192,7 @@ class Accounts {
   std::map<Key, Entry> quotas_ ABSL_GUARDED_BY(mu_);
   // The rules without an ID, by kind.
   std::array<QuotaRule, 2> defaults_ ABSL_GUARDED_BY(mu_);
-  std::map<std::pair<uint32_t, uint32_t>, std::unique_ptr<Account>> accounts_
-      ABSL_GUARDED_BY(mu_);
+  std::map<std::pair<uint32_t, uint32_t>, std::unique_ptr<Account>> accounts_ ABSL_GUARDED_BY(mu_);
 };
 
 // Bytes that are reserved for an operation that may still fail. The destructor releases them unless

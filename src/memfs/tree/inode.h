@@ -28,6 +28,7 @@
 #include "src/memfs/space/account.h"
 #include "src/memfs/space/budget.h"
 #include "src/memfs/space/lock_order.h"
+#include "src/memfs/space/refusals.h"
 #include "src/memfs/space/removed_inodes.h"
 #include "src/memfs/tree/data_store.h"
 #include "src/memfs/tree/file_data.h"
@@ -41,6 +42,7 @@ struct Resources {
   Resources(uint64_t byte_limit, uint64_t inode_limit) : budget(byte_limit, inode_limit) {}
   Budget budget;
   Accounts accounts{&budget};
+  RefusalList refusals;
   RemovedInodes removed;             // has its own synchronisation
   std::unique_ptr<DataStore> store;  // constant from the first request on
   Host host;                         // constant while requests are served

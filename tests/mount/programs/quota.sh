@@ -154,5 +154,7 @@ if setpriv --reuid=1001 --clear-groups --regid=2000 \
   fail "a write beyond usrquota_block_hardlimit"
 fi
 grep -q "Disk quota exceeded" "$WORK/dd" || fail "dd said: $(<"$WORK/dd")"
+quota_is_logged() { grep -q "the quota of user 1001 has .* left" "$LOG"; }
+wait_until 15 quota_is_logged || fail "the log does not name the quota: $(<"$LOG")"
 dd if=/dev/zero of="$MOUNT/root" bs=64k count=100 status=none || fail "root has no default quota"
 stop_memfuse "$MOUNT"
