@@ -93,6 +93,13 @@ class MemoryFileSystem : public FileSystem {
   // kMaxInodeLimit; then less than the bytes in use; then less than the inodes in use), ENOMEM,
   // EMFILE, ENFILE.
   virtual Result<void> SetLimits(uint64_t size_limit, uint64_t inode_limit) = 0;
+  // Sets an upper bound in bytes on everything that is stored, for memory that the machine or the
+  // control group has less of than size_limit. It may be below what is stored: nothing can be added
+  // then, and everything can be removed. Operations that find no space fail with ENOSPC, and
+  // statfs(2) reports the space below the ceiling as free. A value of at least size_limit has no
+  // effect. May be called from any thread.
+  virtual void SetCeiling(uint64_t bytes) = 0;
+
   // Sets the limits of one user or group, or the default limits, while requests are served. They
   // hold for root, too, except that a default does not concern ID 0. An operation that a quota does
   // not permit fails with EDQUOT. A quota below the present usage is accepted, and refuses what

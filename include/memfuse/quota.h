@@ -41,7 +41,8 @@ struct QuotaUsage {
 // Operations that were refused because of one limit: ENOSPC or EDQUOT. They are counted together.
 struct Refusal {
   enum class Limit : uint8_t { kBytes, kInodes };
-  enum class Owner : uint8_t { kFileSystem, kUser, kGroup };
+  // kMemory: the ceiling of MemoryFileSystem::SetCeiling.
+  enum class Owner : uint8_t { kFileSystem, kUser, kGroup, kMemory };
 
   Limit limit = Limit::kBytes;
   Owner owner = Owner::kFileSystem;

@@ -62,6 +62,27 @@ std::optional<uint64_t> ParseLimit(absl::string_view text) {
   return limit;
 }
 
+// The bytes that the kernel frees when the cgroup needs memory, according to its memory.stat. The
+// pages of a tmpfs are not among them. In v1, the values with "total_" include the cgroups below.
+uint64_t ReclaimableBytes(absl::string_view stat, bool v2) {
+  constexpr absl::string_view kReclaimableV1[] = {"total_active_file", "total_inactive_file"};
+  constexpr absl::string_view kReclaimableV2[] = {"active_file", "inactive_file",
+                                                  "slab_reclaimable"};
+  const absl::Span<const absl::string_view> names =
+      v2 ? absl::Span<const absl::string_view>(kReclaimableV2)
+         : absl::Span<const absl::string_view>(kReclaimableV1);
+  uint64_t sum = 0;
+  for (const absl::string_view line : absl::StrSplit(stat, '\n', absl::SkipEmpty())) {
+    const std::vector<absl::string_view> fields = absl::StrSplit(line, ' ');
+    uint64_t bytes;
+    if (fields.size() == 2 && std::find(names.begin(), names.end(), fields[0]) != names.end() &&
+        absl::SimpleAtoi(fields[1], &bytes)) {
+      sum += bytes;
+    }
+  }
+  return sum;
+}
+
 }  // namespace
 
 std::string ReadWholeFile(const std::string& path, int* error) {
@@ -95,31 +116,63 @@ MemoryCgroup::MemoryCgroup(std::string root) : root_(std::move(root)) {
   }
 }
 
-std::optional<uint64_t> MemoryCgroup::ReadLimit(bool* complete) const {
-  std::optional<uint64_t> smallest;
+bool MemoryCgroup::ForEach(
+    absl::FunctionRef<void(const std::string& directory, bool v2)> visit) const {
   int error = 0;
   const std::string own = ReadWholeFile(absl::StrCat(root_, "/proc/self/cgroup"), &error);
-  bool all_read = error == 0;
   for (const Hierarchy& hierarchy : hierarchies_) {
     const std::optional<std::string> cgroup = OwnCgroup(own, hierarchy.v2);
     if (!cgroup.has_value()) continue;
     std::string below = PathBelowMount(*cgroup, hierarchy.mounted_root);
     for (;;) {
-      const std::string directory = absl::StrCat(root_, hierarchy.mount_point, below, "/");
-      for (const absl::string_view file : hierarchy.v2 ? kFilesV2 : kFilesV1) {
-        error = 0;
-        const std::string text = ReadWholeFile(absl::StrCat(directory, file), &error);
-        // The root of v2 and a cgroup that was removed have no such file.
-        if (error != 0 && error != ENOENT) all_read = false;
-        const std::optional<uint64_t> limit = ParseLimit(text);
-        if (limit.has_value()) smallest = std::min(*limit, smallest.value_or(*limit));
-      }
+      visit(absl::StrCat(root_, hierarchy.mount_point, below, "/"), hierarchy.v2);
       if (below.empty()) break;
       below.resize(below.rfind('/'));
     }
   }
-  if (complete != nullptr) *complete = all_read;
+  return error == 0;
+}
+
+std::optional<uint64_t> MemoryCgroup::ReadLimit(bool* complete) const {
+  std::optional<uint64_t> smallest;
+  bool all_read = true;
+  const bool found = ForEach([&](const std::string& directory, bool v2) {
+    for (const absl::string_view file : v2 ? kFilesV2 : kFilesV1) {
+      int error = 0;
+      const std::string text = ReadWholeFile(absl::StrCat(directory, file), &error);
+      // The root of v2 and a cgroup that was removed have no such file.
+      if (error != 0 && error != ENOENT) all_read = false;
+      const std::optional<uint64_t> limit = ParseLimit(text);
+      if (limit.has_value()) smallest = std::min(*limit, smallest.value_or(*limit));
+    }
+  });
+  if (complete != nullptr) *complete = all_read && found;
   return smallest;
+}
+
+uint64_t MemoryCgroup::Room::for_files() const {
+  const uint64_t kept = limit - RoomForFiles(limit);
+  return available - std::min(available, kept);
+}
+
+std::optional<MemoryCgroup::Room> MemoryCgroup::ReadRoom() const {
+  std::optional<Room> least;
+  ForEach([&](const std::string& directory, bool v2) {
+    std::optional<uint64_t> limit;
+    for (const absl::string_view file : v2 ? kFilesV2 : kFilesV1) {
+      const std::optional<uint64_t> found =
+          ParseLimit(ReadWholeFile(absl::StrCat(directory, file)));
+      if (found.has_value()) limit = std::min(*found, limit.value_or(*found));
+    }
+    uint64_t used;
+    const std::string usage_file =
+        absl::StrCat(directory, v2 ? "memory.current" : "memory.usage_in_bytes");
+    if (!limit.has_value() || !absl::SimpleAtoi(ReadWholeFile(usage_file), &used)) return;
+    used -= std::min(used, ReclaimableBytes(ReadWholeFile(directory + "memory.stat"), v2));
+    const Room room{*limit, *limit - std::min(*limit, used)};
+    if (!least.has_value() || room.for_files() < least->for_files()) least = room;
+  });
+  return least;
 }
 
 uint64_t RoomForFiles(uint64_t limit) { return limit - limit / 8; }

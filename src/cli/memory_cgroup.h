@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
+
 namespace memfuse::cli {
 
 // The text of a file of /proc or /sys. "" if it cannot be read; `error`, if it is not null, is then
@@ -26,7 +28,25 @@ class MemoryCgroup {
   // is not null, is set to whether all existing limits were read.
   std::optional<uint64_t> ReadLimit(bool* complete = nullptr) const;
 
+  // How much memory the processes of a cgroup can still get.
+  struct Room {
+    uint64_t limit = 0;
+    // `limit`, less what is used and cannot be reclaimed (v1: memory.usage_in_bytes, v2:
+    // memory.current; page cache that is no shared memory can be reclaimed).
+    uint64_t available = 0;
+
+    // What files may take of it: the share of RoomForFiles.
+    uint64_t for_files() const;
+  };
+  // The room of the cgroup of this process, or of the one above it, that leaves least for files. No
+  // value if none of them has a limit, or if a limit is known but not the use.
+  std::optional<Room> ReadRoom() const;
+
  private:
+  // Calls `visit` with the directory of each cgroup that limits this process, and whether it is v2.
+  // Returns false if /proc/self/cgroup cannot be read.
+  bool ForEach(absl::FunctionRef<void(const std::string& directory, bool v2)> visit) const;
+
   // A mounted hierarchy of cgroups that can limit memory.
   struct Hierarchy {
     std::string mount_point;

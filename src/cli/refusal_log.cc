@@ -18,6 +18,8 @@ std::string Owner(const Refusal& refusal) {
       return absl::StrCat("the quota of user ", refusal.id);
     case Refusal::Owner::kGroup:
       return absl::StrCat("the quota of group ", refusal.id);
+    case Refusal::Owner::kMemory:
+      return "the memory of the control group";
     case Refusal::Owner::kFileSystem:
       break;
   }

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <iterator>
+#include <limits>
 #include <memory>
 #include <new>
 #include <optional>
@@ -122,6 +123,24 @@ void FollowCgroup(const MemoryCgroup& cgroup, const MemoryFileSystemUsage& limit
   }
 }
 
+// Bounds what the file system stores by the memory that the control group leaves, so that it is
+// full before the kernel kills a process of the group. Programs of the group take memory as well,
+// and no event of the kernel tells that (v2), so the bound has to be set again and again. Returns
+// after how many milliseconds.
+int BoundByMemory(const MemoryCgroup& cgroup, MemoryFileSystem& fs) {
+  constexpr int kSeldom = 1000;
+  constexpr int kOften = 50;
+  // What is stored is read first: what is added meanwhile makes the bound smaller, not larger.
+  const uint64_t stored = fs.Usage().bytes_used;
+  const std::optional<MemoryCgroup::Room> room = cgroup.ReadRoom();
+  if (!room.has_value()) {
+    fs.SetCeiling(std::numeric_limits<uint64_t>::max());
+    return kSeldom;
+  }
+  fs.SetCeiling(stored + room->for_files());
+  return room->for_files() < room->limit / 2 ? kOften : kSeldom;
+}
+
 // Returns when the mount is gone or will be unmounted: the signal that requests it, or 0 if another
 // process ended the connection. Once a second it releases unused memory,
 // checks the limits, and logs what they refused.
@@ -129,9 +148,12 @@ int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgro
                   std::optional<uint64_t> cgroup_limit, Session& session, MemoryFileSystem& fs) {
   MemoryFileSystemUsage limits = fs.Usage();
   RefusalLog refusals;
+  constexpr absl::Duration kRound = absl::Seconds(1);
+  absl::Time last_round = absl::InfinitePast();
+  int interval = 0;
   for (;;) {
     pollfd events[] = {{signals, POLLIN, 0}, {session.end_descriptor(), POLLIN, 0}};
-    const int ready = poll(events, std::size(events), /*timeout=*/1000);
+    const int ready = poll(events, std::size(events), interval);
     signalfd_siginfo signal;
     if (ready > 0 && events[0].revents != 0 &&
         read(signals, &signal, sizeof(signal)) == sizeof(signal)) {
@@ -142,11 +164,16 @@ int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgro
       });
     }
     if (session.WaitFor(absl::ZeroDuration())) return 0;
+    // If there is no memory to read the files, the bound stays.
+    base::WithMemory([&] { interval = BoundByMemory(cgroup, fs); });
+    const absl::Time now = absl::Now();
+    if (now - last_round < kRound) continue;
+    last_round = now;
     fs.ReleaseUnusedMemory();
     const bool new_limits = SayNewLimits(where, fs.Usage(), &limits);
     base::WithMemory([&] { FollowCgroup(cgroup, limits, new_limits, session, &cgroup_limit); });
     base::WithMemory([&] {
-      for (const std::string& line : refusals.NewLines(fs.Refusals(), absl::Now())) {
+      for (const std::string& line : refusals.NewLines(fs.Refusals(), now)) {
         LOG(WARNING) << line;
       }
     });

@@ -31,6 +31,49 @@ class CgroupTest : public testing::Test {
   TemporaryDirectory root_;
 };
 
+// The share that is kept for programs is an eighth of the limit.
+TEST_F(CgroupTest, V2RoomIsWhatCannotBeReclaimed) {
+  WriteProc("0::/a\n", kV2Mount);
+  EXPECT_FALSE(MemoryCgroup(root_.path()).ReadRoom().has_value());
+  Write("sys/fs/cgroup/a/memory.max", "8000000\n");
+  EXPECT_FALSE(MemoryCgroup(root_.path()).ReadRoom().has_value()) << "the use is not known";
+  Write("sys/fs/cgroup/a/memory.current", "5000000\n");
+  Write("sys/fs/cgroup/a/memory.stat",
+        "anon 3000000\nshmem 1000000\nactive_file 300000\ninactive_file 200000\n"
+        "slab_reclaimable 100000\nslab_unreclaimable 400000\n");
+  const MemoryCgroup cgroup(root_.path());
+  std::optional<MemoryCgroup::Room> room = cgroup.ReadRoom();
+  ASSERT_TRUE(room.has_value());
+  EXPECT_EQ(room->limit, 8'000'000u);
+  EXPECT_EQ(room->available, 3'600'000u);
+  EXPECT_EQ(room->for_files(), 2'600'000u);
+  // memory.high throttles before memory.max kills.
+  Write("sys/fs/cgroup/a/memory.high", "4800000\n");
+  room = cgroup.ReadRoom();
+  EXPECT_EQ(room->available, 400'000u);
+  EXPECT_EQ(room->for_files(), 0u);
+}
+
+TEST_F(CgroupTest, V2RoomOfTheTightestLevel) {
+  WriteProc("0::/a/b\n", kV2Mount);
+  Write("sys/fs/cgroup/a/b/memory.max", "8000000\n");
+  Write("sys/fs/cgroup/a/b/memory.current", "1000000\n");
+  Write("sys/fs/cgroup/a/memory.max", "16000000\n");
+  Write("sys/fs/cgroup/a/memory.current", "13000000\n");
+  EXPECT_EQ(MemoryCgroup(root_.path()).ReadRoom()->limit, 16'000'000u);
+  EXPECT_EQ(MemoryCgroup(root_.path()).ReadRoom()->for_files(), 1'000'000u);
+}
+
+TEST_F(CgroupTest, V1RoomCountsTheGroupsBelow) {
+  WriteProc("4:memory:/a\n", kV1Mount);
+  Write("sys/fs/cgroup/memory/a/memory.limit_in_bytes", "8000000\n");
+  Write("sys/fs/cgroup/memory/a/memory.usage_in_bytes", "9000000\n");
+  Write("sys/fs/cgroup/memory/a/memory.stat",
+        "active_file 1\ntotal_active_file 3000000\ntotal_inactive_file 1000000\n");
+  EXPECT_EQ(MemoryCgroup(root_.path()).ReadRoom()->available, 3'000'000u);
+  EXPECT_EQ(MemoryCgroup(root_.path()).ReadRoom()->for_files(), 2'000'000u);
+}
+
 TEST_F(CgroupTest, MissingFilesAreNoLimit) { EXPECT_EQ(Limit(), std::nullopt); }
 
 TEST_F(CgroupTest, V2OwnLimit) {

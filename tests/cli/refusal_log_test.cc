@@ -30,6 +30,13 @@ TEST(RefusalLog, NamesTheLimitAndTheCaller) {
   inodes.asked = 1;
   EXPECT_EQ(DescribeRefusal(inodes),
             "refused 1 inode to process 0 of user 0: the file system has 0 inodes left");
+  Refusal memory;
+  memory.owner = Refusal::Owner::kMemory;
+  memory.asked = 4096;
+  EXPECT_EQ(
+      DescribeRefusal(memory),
+      "refused 4096 bytes to process 0 of user 0: the memory of the control group has 0 bytes "
+      "left");
   inodes.owner = Refusal::Owner::kGroup;
   inodes.id = 5;
   EXPECT_EQ(DescribeRefusal(inodes),

@@ -152,6 +152,50 @@ TEST_P(LimitsTest, ShrinksToTheUsedBytesAndNotFurther) {
   EXPECT_GT(Fill(), 140u);
 }
 
+// A ceiling acts as a lower limit, and may be below what is stored. df(1) still has the size and what
+// is used.
+TEST_P(LimitsTest, ACeilingBoundsWhatIsAdded) {
+  Must(me_.Write(file_, 0, std::string(100 * kPageSize, 'x')));
+  end_ = 100 * kPageSize;
+  const uint64_t used = UsedBytes();
+  fs_->SetCeiling(fs_->Usage().bytes_used + 50 * kPageSize);
+  EXPECT_EQ(Statfs().blocks, kInitialLimit / kPageSize);
+  EXPECT_EQ(UsedBytes(), used);
+  EXPECT_LE(Statfs().blocks_available, 50u);
+  const uint64_t pages = Fill();
+  EXPECT_LE(pages, 50u);
+  EXPECT_GE(pages, 46u);  // page tables, and reserved space
+  ASSERT_FALSE(fs_->Refusals().empty());
+  EXPECT_EQ(fs_->Refusals()[0].owner, Refusal::Owner::kMemory);
+
+  fs_->SetCeiling(10 * kPageSize);
+  EXPECT_EQ(Statfs().blocks_available, 0u);
+  EXPECT_EQ(Fill(), 0u);
+  EXPECT_THAT(me_.Create(kRootInode, std::string(250, 'n')), Fails(ENOSPC));
+  EXPECT_THAT(me_.Write(file_, 0, std::string(kPageSize, 'y')), Succeeds());
+  EXPECT_THAT(me_.Truncate(file_, kPageSize), Succeeds());
+  end_ = kPageSize;
+  fs_->SetCeiling(10 * kPageSize);
+  EXPECT_LE(Fill(), 9u);
+
+  fs_->SetCeiling(~uint64_t{0});
+  EXPECT_GT(Fill(), 200u);
+  EXPECT_LE(UsedBytes(), kInitialLimit);
+}
+
+TEST_P(LimitsTest, ACeilingStaysWhenTheLimitChanges) {
+  fs_->SetCeiling(fs_->Usage().bytes_used + 20 * kPageSize);
+  EXPECT_THAT(Set(2 * kInitialLimit, 0), Succeeds());
+  EXPECT_EQ(Get().bytes_limit, 2 * kInitialLimit);
+  EXPECT_LE(Fill(), 20u);
+  EXPECT_THAT(Set(kInitialLimit, 0), Succeeds());
+  EXPECT_EQ(Fill(), 0u);
+  fs_->SetCeiling(~uint64_t{0});
+  EXPECT_GT(Fill(), 200u);
+  EXPECT_LE(UsedBytes(), kInitialLimit);
+  EXPECT_THAT(Set(fs_->Usage().bytes_used / 2, 0), Fails(EINVAL));
+}
+
 // Bytes that were reserved ahead, or that are about to be released, do not prevent a lower limit.
 TEST_P(LimitsTest, RemovedFilesDoNotCountAsUsed) {
   for (int i = 0; i < 50; ++i) {

@@ -45,6 +45,7 @@ class DaemonStore final : public DataStore {
     if (!budget_->SetByteLimit(bytes)) return Errno(EINVAL);
     return {};
   }
+  void SetCeiling(uint64_t bytes) override { budget_->SetCeiling(bytes); }
   void ReleaseUnused(bool all) override {
     if (all) return;
     // The memory that is released below does not count as used in the budget, so a call for all of

@@ -95,6 +95,7 @@ class NullStore final : public DataStore {
     if (!budget_->SetByteLimit(bytes)) return Errno(EINVAL);
     return {};
   }
+  void SetCeiling(uint64_t bytes) override { budget_->SetCeiling(bytes); }
 
  private:
   Budget* const budget_;

@@ -165,11 +165,11 @@ Result<void> PassthroughStore::Resize(uint64_t bytes) {
 
 bool PassthroughStore::Grow(uint64_t bytes) {
   MutexLock lock(&mu_);
-  if (bytes > size_limit_) return false;
+  if (bytes > limit()) return false;
   const uint64_t least = RoundUp(bytes, kPageSize);
   for (const uint64_t amount : {RoundUp(bytes, step_), least}) {
-    if (amount + kPageSize > size_limit_ || reserved_ > size_limit_ - kPageSize - amount) continue;
-    if (!Resize(size_limit_ - reserved_ - amount).ok()) continue;
+    if (amount + kPageSize > limit() || reserved_ > limit() - kPageSize - amount) continue;
+    if (!Resize(limit() - reserved_ - amount).ok()) continue;
     reserved_ += amount;
     budget_->RaiseLimit(amount);
     return true;
@@ -189,7 +189,25 @@ Result<void> PassthroughStore::SetSizeLimit(uint64_t bytes) {
   size_limit_ = bytes;
   step_ = StepFor(bytes);
   budget_->SetTotal(bytes);
+  if (ceiling_ < bytes) ApplyLimit();
   return {};
+}
+
+void PassthroughStore::SetCeiling(uint64_t bytes) {
+  MutexLock lock(&mu_);
+  const uint64_t before = limit();
+  ceiling_ = bytes / kPageSize * kPageSize;
+  if (limit() != before) ApplyLimit();
+}
+
+void PassthroughStore::ApplyLimit() {
+  // A program may write more after its data was counted.
+  constexpr int kTries = 3;
+  for (int i = 0; i < kTries; ++i) {
+    const uint64_t left = limit() - std::min(limit(), reserved_);
+    const Result<void> resized = Resize(std::max(left, data_bytes()));
+    if (resized.ok() || resized.error() != EINVAL) return;
+  }
 }
 
 Result<void> PassthroughStore::KeepAccessTimes(bool keep) {
@@ -216,7 +234,7 @@ void PassthroughStore::ShrinkLocked(uint64_t least, uint64_t kept) {
   if (unused < least) return;
   const uint64_t amount = (unused - kept) / kPageSize * kPageSize;
   if (!budget_->LowerLimit(amount)) return;
-  if (!Resize(size_limit_ - reserved_ + amount).ok()) {
+  if (limit() + amount < reserved_ || !Resize(limit() - reserved_ + amount).ok()) {
     budget_->RaiseLimit(amount);
     return;
   }

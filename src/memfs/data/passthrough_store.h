@@ -16,6 +16,7 @@
 #ifndef MEMFUSE_SRC_MEMFS_DATA_PASSTHROUGH_STORE_H_
 #define MEMFUSE_SRC_MEMFS_DATA_PASSTHROUGH_STORE_H_
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -67,6 +68,7 @@ class PassthroughStore final : public DataStore, private QuotaSource {
   uint64_t data_bytes() const override;
   uint64_t free_bytes() const override;
   Result<void> SetSizeLimit(uint64_t bytes) override;
+  void SetCeiling(uint64_t bytes) override;
   Result<void> KeepAccessTimes(bool keep) override;
   void ReleaseUnused(bool all) override;
 
@@ -96,6 +98,12 @@ class PassthroughStore final : public DataStore, private QuotaSource {
   PassthroughStore(const PrivateTmpfsOptions& options, Budget* budget, base::UniqueFd mount);
 
   bool AttachBudget();
+  // What files and the budget may take together now.
+  uint64_t limit() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return std::min(size_limit_, ceiling_);
+  }
+  // Gives the tmpfs what the limit leaves to it, but not less than it holds.
+  void ApplyLimit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool Grow(uint64_t bytes) override;
   // Sets the size limit of the tmpfs. Returns EINVAL if its files take more; ENOMEM, EMFILE or
   // ENFILE.
@@ -116,7 +124,8 @@ class PassthroughStore final : public DataStore, private QuotaSource {
   BackingIdCache backing_id_cache_;
 
   mutable LeafMutex mu_;
-  uint64_t size_limit_ ABSL_GUARDED_BY(mu_);  // whole pages, because a tmpfs rounds up
+  uint64_t size_limit_ ABSL_GUARDED_BY(mu_);              // whole pages, because a tmpfs rounds up
+  uint64_t ceiling_ ABSL_GUARDED_BY(mu_) = ~uint64_t{0};  // see SetCeiling
   // The bytes by which the budget's limit was raised and the tmpfs was made smaller.
   uint64_t reserved_ ABSL_GUARDED_BY(mu_) = 0;
   base::UniqueFd config_ ABSL_GUARDED_BY(mu_);  // the descriptor that fspick(2) returned

@@ -51,6 +51,13 @@ FileSystemStatistics Limits::Statistics() {
   s.blocks = budget.total() / kPageSize;
   s.blocks_free = std::min((resources_.store->free_bytes() + pending_bytes) / kPageSize, s.blocks);
   s.blocks_available = s.blocks_free;
+  if (resources_.ceiling.load(std::memory_order_relaxed) < budget.total()) {
+    // The difference of the total and the free blocks is what is used, as df(1) has it.
+    const uint64_t data = resources_.store->kernel_writes() ? resources_.store->data_bytes() : 0;
+    const uint64_t used = budget.bytes_used() + data;
+    const uint64_t free = budget.total() - std::min(budget.total(), used);
+    s.blocks_free = std::min((free + pending_bytes) / kPageSize, s.blocks);
+  }
   s.inodes = budget.inode_limit();
   s.inodes_free =
       std::min(s.inodes - std::min(budget.inodes_used(), s.inodes) + pending_inodes, s.inodes);
@@ -85,6 +92,12 @@ Result<void> Limits::TrySet(uint64_t size_limit, uint64_t inode_limit) {
   }
   if (inode_limit > inodes_before) (void)budget.SetInodeLimit(inode_limit);
   return {};
+}
+
+void Limits::SetCeiling(uint64_t bytes) {
+  MutexLock lock(&mu_);
+  resources_.store->SetCeiling(bytes);
+  resources_.ceiling.store(bytes, std::memory_order_relaxed);
 }
 
 void Limits::SetMountOptions(std::string text) {

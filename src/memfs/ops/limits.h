@@ -42,6 +42,9 @@ class Limits {
   // allow. `observer` is that of a thread that serves a request, or null.
   Result<void> Set(BlockingObserver* observer, uint64_t size_limit, uint64_t inode_limit);
 
+  // As MemoryFileSystem::SetCeiling.
+  void SetCeiling(uint64_t bytes);
+
   // As MemoryFileSystem::SetMountOptions.
   void SetMountOptions(std::string text);
 

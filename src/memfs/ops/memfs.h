@@ -47,6 +47,7 @@ class MemFs final : public MemoryFileSystem {
     // The calling thread need not belong to a session.
     return limits_.Set(/*observer=*/nullptr, size_limit, inode_limit);
   }
+  void SetCeiling(uint64_t bytes) override { limits_.SetCeiling(bytes); }
   void SetMountOptions(std::string text) override { limits_.SetMountOptions(std::move(text)); }
   void ReleaseUnusedMemory() override;
   bool wants_backing_files() const override { return store_selection_.wants_backing_files(); }

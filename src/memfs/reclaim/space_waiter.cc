@@ -32,6 +32,10 @@ void SpaceWaiter::NoteRefusal(const RequestContext& context, uint64_t bytes) {
     refusal.asked = bytes;
     refusal.left = resources_.store->free_bytes();
   }
+  if (refusal.owner == Refusal::Owner::kFileSystem && refusal.limit == Refusal::Limit::kBytes &&
+      resources_.ceiling.load(std::memory_order_relaxed) < resources_.budget.total()) {
+    refusal.owner = Refusal::Owner::kMemory;
+  }
   refusal.pid = context.pid;
   refusal.uid = context.uid.value_or(0);
   refusal.time = base::WallTime();

@@ -12,6 +12,7 @@
 #ifndef MEMFUSE_SRC_MEMFS_SPACE_BUDGET_H_
 #define MEMFUSE_SRC_MEMFS_SPACE_BUDGET_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 
@@ -72,13 +73,22 @@ class Budget {
   // the call, but only one thread at a time may change a limit. If more is used than the new limit
   // allows, it changes nothing and returns false.
   [[nodiscard]] bool SetByteLimit(uint64_t bytes) {
-    if (!Move(&bytes_, bytes)) return false;
+    // The limit may be below total() because of the ceiling.
+    if (bytes_used() > bytes || (bytes < bytes_.limit() && !Move(&bytes_, bytes))) return false;
     total_.store(bytes, std::memory_order_relaxed);
+    ApplyCeiling();
     return true;
   }
   [[nodiscard]] bool SetInodeLimit(uint64_t inodes) { return Move(&inodes_, inodes); }
   // Changes total() for a QuotaSource, which changes the limit itself.
   void SetTotal(uint64_t bytes) { total_.store(bytes, std::memory_order_relaxed); }
+  // Sets an upper bound of the byte limit, below total() or not. If more is used, nothing can be
+  // reserved until less is used. Not for a budget with a QuotaSource. As for SetByteLimit, only one
+  // thread at a time may call it.
+  void SetCeiling(uint64_t bytes) {
+    ceiling_.store(bytes, std::memory_order_relaxed);
+    ApplyCeiling();
+  }
 
   // The byte limit that the budget was made with, or that was set later. A QuotaSource may use a
   // part of it for other data.
@@ -90,6 +100,15 @@ class Budget {
   uint64_t inodes_used() const { return inodes_.used(); }
 
  private:
+  void ApplyCeiling() {
+    const uint64_t wanted = std::min(total(), ceiling_.load(std::memory_order_relaxed));
+    const uint64_t now = bytes_.limit();
+    if (wanted > now) {
+      bytes_.RaiseLimit(wanted - now);
+    } else {
+      bytes_.LowerLimitUpTo(now - wanted);
+    }
+  }
   static bool Move(LimitedCounter* counter, uint64_t limit) {
     const uint64_t now = counter->limit();
     if (limit <= now) return counter->LowerLimit(now - limit);
@@ -98,6 +117,7 @@ class Budget {
   }
 
   std::atomic<uint64_t> total_;
+  std::atomic<uint64_t> ceiling_{~uint64_t{0}};
   QuotaSource* source_ = nullptr;  // constant while other threads use the budget
   LimitedCounter bytes_;
   LimitedCounter inodes_;

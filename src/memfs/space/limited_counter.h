@@ -69,6 +69,9 @@ class LimitedCounter {
     return true;
   }
 
+  // Lowers the limit by `amount`, or by what is free if that is less.
+  void LowerLimitUpTo(uint64_t amount) { limit_.fetch_sub(AcquireUpTo(amount, 1)); }
+
  private:
   alignas(64) std::atomic<uint64_t> free_;  // not acquired
   std::atomic<uint64_t> limit_;

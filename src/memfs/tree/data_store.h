@@ -47,6 +47,11 @@ class DataStore {
   // larger of the two limits allows. Returns EINVAL if more than the new limit is used now; ENOMEM,
   // EMFILE or ENFILE. Nothing is changed if it fails.
   virtual Result<void> SetSizeLimit(uint64_t bytes) = 0;
+  // Sets an upper bound on everything that is stored, for as long as it is below the size limit. It
+  // may be below what is stored: nothing can be added then. Other threads may use the store during
+  // the call, but only one thread at a time may call this or SetSizeLimit. A ceiling that cannot be
+  // set (ENOMEM, EMFILE, ENFILE) leaves the previous one.
+  virtual void SetCeiling(uint64_t /*bytes*/) {}
   // Sets whether access times are kept from now on for reads that the kernel makes without asking
   // the daemon. Returns EINVAL or EPERM.
   virtual Result<void> KeepAccessTimes(bool /*keep*/) { return {}; }

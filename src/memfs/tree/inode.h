@@ -42,6 +42,7 @@ struct Resources {
   Resources(uint64_t byte_limit, uint64_t inode_limit) : budget(byte_limit, inode_limit) {}
   Budget budget;
   Accounts accounts{&budget};
+  std::atomic<uint64_t> ceiling{~uint64_t{0}};  // the last one of DataStore::SetCeiling
   RefusalList refusals;
   RemovedInodes removed;             // has its own synchronisation
   std::unique_ptr<DataStore> store;  // constant from the first request on

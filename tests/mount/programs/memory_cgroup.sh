@@ -160,3 +160,65 @@ is_gone "$DAEMON" && fail "the daemon is gone"
 rm "$MOUNT/file"
 stop_memfuse "$MOUNT"
 end_group
+
+# A size above what the group leaves. Files, names and extended attributes end with 'no space' before
+# the kernel kills anything, also when another program of the group takes memory. Everything can be
+# removed, and the space can be used again.
+mkfifo "$WORK/hold"
+for data in daemon passthrough; do
+  if [[ $data == passthrough ]] && ! kernel_has_passthrough; then continue; fi
+  new_group $((256 * MIB))
+  start_memfuse "$MOUNT" --data=$data --size=1g --nr_inodes=0 --threads=2
+  for kind in files names xattrs beside; do
+    if [[ $kind == beside ]]; then
+      inside python3 -c 'import sys
+held = bytearray()
+for _ in range(80): held += b"x" * (1 << 20)
+print("ready", flush=True)
+sys.stdin.read()' <"$WORK/hold" >"$WORK/held" &
+      exec 9>"$WORK/hold"
+      wait_until 60 grep -q ready "$WORK/held" || fail "$data: the other program did not start"
+    fi
+    status=0
+    inside timeout -s KILL 120 python3 - "$kind" "$MOUNT" <<'PYTHON' || status=$?
+import errno, os, shutil, sys
+kind, top = sys.argv[1:]
+os.mkdir(top + "/d")
+stored = 0
+def files():
+    global stored
+    with open(top + "/d/file", "wb", buffering=0) as file:
+        while True:
+            stored += file.write(b"x" * (1 << 20))
+def names():
+    global stored
+    for n in range(100_000_000):
+        os.close(os.open(f"{top}/d/{n:0200d}", os.O_CREAT | os.O_EXCL))
+        stored += 1
+def xattrs():
+    global stored
+    for n in range(100_000_000):
+        os.close(os.open(f"{top}/d/{n}", os.O_CREAT | os.O_EXCL))
+        for k in range(4):
+            os.setxattr(f"{top}/d/{n}", f"user.{k}", b"v" * 10_000)
+            stored += 10_000
+try:
+    {"files": files, "beside": files, "names": names, "xattrs": xattrs}[kind]()
+except OSError as error:
+    assert error.errno == errno.ENOSPC, error
+least = {"files": 150 << 20, "beside": 60 << 20, "names": 20_000, "xattrs": 50 << 20}[kind]
+assert stored >= least, f"only {stored} of {least}"
+shutil.rmtree(top + "/d")
+PYTHON
+    ((status == 0)) || fail "$data: $kind did not end with 'no space', but with status $status"
+    (($(kills) == 0)) || fail "$data: $kind: something was killed"
+    is_gone "$DAEMON" && fail "$data: $kind: the daemon is gone"
+    if [[ $kind == beside ]]; then exec 9>&-; fi
+  done
+  memory_is_logged() { grep -q "the memory of the control group has .* left" "$LOG"; }
+  if [[ $data == daemon ]]; then
+    wait_until 15 memory_is_logged || fail "the log does not name the reason: $(<"$LOG")"
+  fi
+  stop_memfuse "$MOUNT"
+  end_group
+done
