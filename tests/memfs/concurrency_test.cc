@@ -57,10 +57,11 @@ class RandomClient {
     }
     return at;
   }
+  uint32_t AnyId() { return static_cast<uint32_t>(random_() % 4); }
   InodeNumber Known() { return known_.empty() ? kRootInode : known_[random_() % known_.size()]; }
 
   void Step() {
-    switch (random_() % 16) {
+    switch (random_() % 18) {
       case 0:
       case 1:
         Keep(me_.Mkdir(Directory(), Name()));
@@ -105,6 +106,19 @@ class RandomClient {
       case 14:
         TmpfileWithName();
         break;
+      case 15:
+        (void)me_.Chown(Known(), AnyId(), AnyId());
+        break;
+      case 16: {
+        const InodeNumber ino = Known();
+        if (ino == kRootInode) break;  // its attributes would stay when everything is removed
+        if (random_() % 2 == 0) {
+          (void)me_.Setxattr(ino, "user." + Name(), std::string(random_() % 500, 'v'));
+        } else {
+          (void)me_.Removexattr(ino, "user." + Name());
+        }
+        break;
+      }
       default:
         GiveSomeBack();
     }
@@ -226,6 +240,8 @@ class ConcurrencyTest : public MemFsTest, public ::testing::WithParamInterface<L
 };
 
 TEST_P(ConcurrencyTest, ATreeRemainsATree) {
+  fs_->SetQuota({QuotaKind::kUser, 1, 200'000, 40});
+  fs_->SetQuota({QuotaKind::kGroup, 2, 300'000, kNoQuota});
   constexpr int kThreads = 4;
   constexpr int kSteps = 12000;
   std::vector<RandomClient> clients;
@@ -239,6 +255,7 @@ TEST_P(ConcurrencyTest, ATreeRemainsATree) {
   const MemoryFileSystemUsage usage = fs_->Usage();
   EXPECT_LE(usage.bytes_used, usage.size_limit);
   EXPECT_LE(usage.inodes_used, usage.inode_limit);
+  ExpectSumsAgree();
   TreeCheck tree(fs_.get());
   tree.Check();
   for (RandomClient& client : clients) client.GiveEverythingBack();

@@ -152,8 +152,8 @@ TEST_P(LimitsTest, ShrinksToTheUsedBytesAndNotFurther) {
   EXPECT_GT(Fill(), 140u);
 }
 
-// A ceiling acts as a lower limit, and may be below what is stored. df(1) still has the size and what
-// is used.
+// A ceiling acts as a lower limit, and may be below what is stored. df(1) still has the size and
+// what is used.
 TEST_P(LimitsTest, ACeilingBoundsWhatIsAdded) {
   Must(me_.Write(file_, 0, std::string(100 * kPageSize, 'x')));
   end_ = 100 * kPageSize;

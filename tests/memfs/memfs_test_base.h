@@ -88,6 +88,21 @@ class MemFsTest : public ::testing::Test {
     if (now.ctime != kOld) moved += 'c';
     return moved;
   }
+  // Expects that the usage of all users together, and that of all groups, is what the file system
+  // has in use. Requires: no operation is in progress, and data is stored in the daemon.
+  void ExpectSumsAgree() const {
+    uint64_t bytes[2] = {};
+    uint64_t inodes[2] = {};
+    for (const QuotaUsage& usage : fs_->UsageByOwner()) {
+      bytes[static_cast<size_t>(usage.kind)] += usage.bytes;
+      inodes[static_cast<size_t>(usage.kind)] += usage.inodes;
+    }
+    const MemoryFileSystemUsage all = fs_->Usage();
+    for (const size_t kind : {0, 1}) {
+      EXPECT_EQ(bytes[kind], all.bytes_used);
+      EXPECT_EQ(inodes[kind], all.inodes_used);
+    }
+  }
   // Expects that only the root is left.
   void ExpectEmpty() const {
     const MemoryFileSystemUsage usage = fs_->Usage();

@@ -34,20 +34,6 @@ class QuotaTest : public MemFsTest {
     return QuotaUsage();
   }
   uint64_t BytesOf(uint32_t uid) const { return UsageOf(QuotaKind::kUser, uid).bytes; }
-  // The sums over users and over groups are what the budget has reserved.
-  void ExpectSumsAgree() const {
-    uint64_t bytes[2] = {};
-    uint64_t inodes[2] = {};
-    for (const QuotaUsage& usage : fs_->UsageByOwner()) {
-      bytes[static_cast<size_t>(usage.kind)] += usage.bytes;
-      inodes[static_cast<size_t>(usage.kind)] += usage.inodes;
-    }
-    const MemoryFileSystemUsage all = fs_->Usage();
-    for (const size_t kind : {0, 1}) {
-      EXPECT_EQ(bytes[kind], all.bytes_used);
-      EXPECT_EQ(inodes[kind], all.inodes_used);
-    }
-  }
 
   const Caller alice_{fs_.get(), kAliceUid, kUsersGid};
   const Caller bob_{fs_.get(), kBobUid, kUsersGid};
