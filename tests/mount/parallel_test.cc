@@ -149,8 +149,10 @@ class ParallelTest : public testing::TestWithParam<int> {
     file.ino = ToInt(made->ino);
     SetattrRequest change;
     change.ino = made->ino;
-    change.uid = file.uid;
     change.size = static_cast<uint64_t>(file.size);
+    ASSERT_TRUE(files_->Setattr({}, change).ok());
+    change.size.reset();
+    change.uid = file.uid;
     change.mtime = {TimeChange::Kind::kSet,
                     {file.mtime.tv_sec, static_cast<uint32_t>(file.mtime.tv_nsec)}};
     ASSERT_TRUE(files_->Setattr({}, change).ok());

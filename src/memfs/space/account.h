@@ -200,7 +200,8 @@ class Accounts {
 class Reservation {
  public:
   Reservation() = default;
-  Reservation(Reservation&& other) noexcept : account_(other.account_), bytes_(other.Keep()) {}
+  Reservation(Reservation&& other) noexcept
+      : account_(std::move(other.account_)), bytes_(other.Keep()) {}
   Reservation& operator=(Reservation&&) = delete;
   ~Reservation() {
     if (bytes_ != 0) account_->ReleaseBytes(bytes_);
