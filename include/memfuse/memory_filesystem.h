@@ -113,7 +113,8 @@ class MemoryFileSystem : public FileSystem {
   virtual void SetQuota(const QuotaRule& rule) = 0;
   // Returns the rules: the defaults first, then by kind and ID. May throw std::bad_alloc.
   virtual std::vector<QuotaRule> Quotas() const = 0;
-  // Returns what users and groups store, by kind and ID: all that own an inode or have a rule. May
+  // Returns what users and groups store, by kind and ID: all that own an inode or have a rule. With
+  // kPassthrough it visits every inode, which takes about a tenth of a second for a million. May
   // throw std::bad_alloc.
   virtual std::vector<QuotaUsage> UsageByOwner() const = 0;
 

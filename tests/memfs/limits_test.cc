@@ -183,6 +183,25 @@ TEST_P(LimitsTest, ACeilingBoundsWhatIsAdded) {
   EXPECT_LE(UsedBytes(), kInitialLimit);
 }
 
+// Data counts for its owner in each store, also after it was written by the kernel or removed.
+TEST_P(LimitsTest, TheUsageOfOwnersIncludesData) {
+  const auto sum = [this] {
+    uint64_t bytes = 0;
+    for (const QuotaUsage& usage : fs_->UsageByOwner()) {
+      if (usage.kind == QuotaKind::kUser) bytes += usage.bytes;
+    }
+    return bytes;
+  };
+  EXPECT_EQ(sum(), fs_->Usage().bytes_used);
+  Must(me_.Write(file_, 0, std::string(50 * kPageSize, 'x')));
+  EXPECT_EQ(sum(), fs_->Usage().bytes_used);
+  Must(me_.Chown(file_, 5, 6));
+  EXPECT_GE(fs_->UsageByOwner().back().bytes, 50 * kPageSize);
+  EXPECT_EQ(sum(), fs_->Usage().bytes_used);
+  Must(me_.Truncate(file_, 3 * kPageSize));
+  EXPECT_EQ(sum(), fs_->Usage().bytes_used);
+}
+
 TEST_P(LimitsTest, ACeilingStaysWhenTheLimitChanges) {
   fs_->SetCeiling(fs_->Usage().bytes_used + 20 * kPageSize);
   EXPECT_THAT(Set(2 * kInitialLimit, 0), Succeeds());

@@ -137,12 +137,10 @@ Result<void> MemFs::Release(const RequestContext&, const ReleaseRequest& request
   {
     MutexLock lock(&inode->mu);
     inode->RemoveOpenLocked(request.flags);
-    if (inode->is_regular()) {
+    if (inode->is_regular() && request.executes) {
       auto* const file = static_cast<RegularFile*>(inode.get());
       file->mu.AssertHeld();
-      if (request.executes && file->executions > 0) --file->executions;
-      // What the kernel has written counts in the usage of the owner from now on.
-      if ((request.flags & O_ACCMODE) != O_RDONLY) (void)file->SyncFromBackingLocked();
+      if (file->executions > 0) --file->executions;
     }
     dead = inode->MarkDeadIfUnusedLocked();
     inode->NoteRemovedLocked();

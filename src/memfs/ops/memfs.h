@@ -42,7 +42,7 @@ class MemFs final : public MemoryFileSystem {
   void SetQuota(const QuotaRule& rule) override { resources_.accounts.SetRule(rule); }
   std::vector<QuotaRule> Quotas() const override { return resources_.accounts.Rules(); }
   std::vector<Refusal> Refusals() const override { return resources_.refusals.List(); }
-  std::vector<QuotaUsage> UsageByOwner() const override { return resources_.accounts.Usage(); }
+  std::vector<QuotaUsage> UsageByOwner() const override;
   Result<void> SetLimits(uint64_t size_limit, uint64_t inode_limit) override {
     // The calling thread need not belong to a session.
     return limits_.Set(/*observer=*/nullptr, size_limit, inode_limit);

@@ -84,6 +84,16 @@ MemoryFileSystemUsage MemFs::Usage() const {
   return {budget.total(), used, budget.inode_limit(), budget.inodes_used(), data};
 }
 
+std::vector<QuotaUsage> MemFs::UsageByOwner() const {
+  if (resources_.store->kernel_writes()) {
+    // Looks at the files that the kernel may have written to since the last look.
+    inodes_.table()->ForEach([](const InodeRef& inode) {
+      if (inode->is_regular()) (void)static_cast<RegularFile*>(inode.get())->DataBytes();
+    });
+  }
+  return resources_.accounts.Usage();
+}
+
 void MemFs::ReleaseUnusedMemory() {
   resources_.store->ReleaseUnused(/*all=*/false);
   // The heap contains everything except the pages of files. The high-water mark since the last

@@ -1,5 +1,7 @@
 #include "src/memfs/tree/inode_table.h"
 
+#include <vector>
+
 #include "src/base/thread_number.h"
 
 namespace memfuse::memfs {
@@ -31,6 +33,17 @@ void InodeTable::Erase(InodeNumber ino) {
   if (it == shard.inodes.end()) return;
   last = *it;
   shard.inodes.Erase(it);
+}
+
+void InodeTable::ForEach(absl::FunctionRef<void(const InodeRef& inode)> visit) const {
+  for (const Shard& shard : shards_) {
+    std::vector<InodeRef> inodes;
+    {
+      ReaderMutexLock lock(&shard.mu);
+      inodes.assign(shard.inodes.begin(), shard.inodes.end());
+    }
+    for (const InodeRef& inode : inodes) visit(inode);
+  }
 }
 
 void InodeTable::Clear() {

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "absl/functional/function_ref.h"
 #include "absl/hash/hash.h"
 #include "src/base/ref_ptr.h"
 #include "src/memfs/space/hash_table.h"
@@ -39,6 +40,10 @@ class InodeTable {
   InodeRef Find(InodeNumber ino) const;
   // Drops the table's reference. The caller must hold another one.
   void Erase(InodeNumber ino);
+
+  // Calls `visit` for each inode, without locks. Inodes that are inserted or erased during the call
+  // may or may not be visited. May throw std::bad_alloc.
+  void ForEach(absl::FunctionRef<void(const InodeRef& inode)> visit) const;
 
   // Drops all references, when the file system is destroyed.
   void Clear();
