@@ -87,4 +87,6 @@ std::string HelpText() {
 
 absl::string_view VersionText() { return "memfuse " MEMFUSE_VERSION "\n"; }
 
+absl::string_view VersionNumber() { return MEMFUSE_VERSION; }
+
 }  // namespace memfuse::cli

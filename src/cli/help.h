@@ -12,6 +12,8 @@ namespace memfuse::cli {
 // Every flag in one or two lines of 80 columns; the manual page has the details.
 std::string HelpText();
 absl::string_view VersionText();
+// The version alone.
+absl::string_view VersionNumber();
 
 }  // namespace memfuse::cli
 

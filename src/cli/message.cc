@@ -46,11 +46,14 @@ std::string OneLine(absl::string_view text) {
 
 std::string ErrorLine(absl::string_view sentence) {
   return absl::StrCat(
-      speaker == ProgramKind::kMemfuse ? "memfuse: " : "mount.memfuse: ", OneLine(sentence), "\n");
+      speaker == ProgramKind::kMemfuse   ? "memfuse: "
+      : speaker == ProgramKind::kControl ? "memfusectl: "
+                                         : "mount.memfuse: ",
+      OneLine(sentence), "\n");
 }
 
 int ExitStatus(absl::StatusCode code) {
-  if (speaker == ProgramKind::kMemfuse) return 1;
+  if (speaker != ProgramKind::kMountHelper) return 1;
   switch (code) {
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kUnimplemented:

@@ -10,10 +10,10 @@
 
 namespace memfuse::cli {
 
-// The program that prints messages. The exit status of memfuse is 1 for every error. mount(8)
+// The program that prints messages. The exit status of memfuse and memfusectl is 1 for every error. mount(8)
 // passes the exit status of the helper on: 1 for a wrong call or a lack of permission, 2 if the
 // system has run out of a resource, 32 for any other failure to mount.
-enum class ProgramKind { kMemfuse, kMountHelper };
+enum class ProgramKind { kMemfuse, kMountHelper, kControl };
 
 // Must be called first, before there is any thread. Without a call the program is kMemfuse.
 void SetProgramName(ProgramKind speaker);
@@ -21,7 +21,8 @@ void SetProgramName(ProgramKind speaker);
 // `text` as one line, regardless of the arguments that it quotes: control characters become '?'.
 std::string OneLine(absl::string_view text);
 
-// `sentence` as one line with the prefix "memfuse: " (for the helper: "mount.memfuse: ") and a
+// `sentence` as one line with the prefix "memfuse: " (for the other
+// programs: "mount.memfuse: ", "memfusectl: ") and a
 // newline at the end.
 std::string ErrorLine(absl::string_view sentence);
 

@@ -48,7 +48,8 @@ absl::string_view Word(bool value) { return value ? "true" : "false"; }
 
 }  // namespace
 
-std::string DescribeMount(const Options& options, absl::string_view data_options, bool io_uring) {
+std::string DescribeMount(const Options& options, absl::string_view data_options, bool io_uring,
+                          absl::string_view control_socket) {
   return absl::StrCat(
       "threads=", options.session.threads, ",", data_options,
       ",transport=", io_uring ? "uring" : "dev", ",noswap=", Word(options.filesystem.noswap),
@@ -57,7 +58,8 @@ std::string DescribeMount(const Options& options, absl::string_view data_options
       ",symfollow=", Word(!options.mount.nosymfollow),
       ",writeback=", Word(options.session.writeback_cache),
       ",allow_other=", Word(options.mount.allow_other), ",fsname=", Escape(options.mount.fsname),
-      ",log_dir=", Escape(options.log_dir), ",quota=", Escape(options.quota));
+      ",log_dir=", Escape(options.log_dir), ",quota=", Escape(options.quota),
+      ",control=", Escape(control_socket));
 }
 
 std::optional<std::string> ValueInDescription(absl::string_view description,

@@ -13,7 +13,8 @@
 namespace memfuse::cli {
 
 // In the format of memfuse/ioctl.h. `data_options` is MemoryFileSystem::DataOptions().
-std::string DescribeMount(const Options& options, absl::string_view data_options, bool io_uring);
+std::string DescribeMount(const Options& options, absl::string_view data_options, bool io_uring,
+                          absl::string_view control_socket);
 
 // The value of the option `name` in such a list; no value if the option is not in the list.
 std::optional<std::string> ValueInDescription(absl::string_view description,

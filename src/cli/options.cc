@@ -161,6 +161,7 @@ absl::StatusOr<Options> ResolveOptions(const std::vector<std::string>& operands,
   if (!filesystem.ok()) return filesystem.status();
   options.filesystem = *filesystem;
   options.quota = FLAGS_quota;
+  options.control = FLAGS_control;
   if (IsFlagSet("size")) {
     std::optional<std::string> warning =
         WarnOfSize(options.filesystem.size_limit, machine.cgroup_limit);

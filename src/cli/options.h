@@ -22,6 +22,7 @@ struct Options {
   bool require_io_uring = false;
   bool foreground = false;
   std::string log_dir;  // empty: syslog, or stderr in the foreground
+  bool control = true;  // make a control socket
   std::string quota;    // the text of filesystem.quotas
   // Warnings for the user about options that are accepted nevertheless, one sentence each.
   std::vector<std::string> warnings;

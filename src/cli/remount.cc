@@ -124,7 +124,6 @@ absl::Status CheckWhatStays(const Mounted& mounted, const Options& options) {
       {"symfollow", word(FLAGS_symfollow)},
       {"allow_other", word(FLAGS_allow_other)},
       {"fsname", FLAGS_fsname},
-      {"quota", FLAGS_quota},
       {"log_dir", log_dir}};
   for (const auto& [flag, value] : kSame) {
     // auto matches any value: the mount chose it.

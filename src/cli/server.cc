@@ -1,12 +1,15 @@
 #include "src/cli/server.h"
 
+#include <fcntl.h>
 #include <glog/logging.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <iterator>
 #include <limits>
 #include <memory>
@@ -26,6 +29,7 @@
 #include "memfuse/session.h"
 #include "src/base/memory_guard.h"
 #include "src/base/unique_fd.h"
+#include "src/cli/help.h"
 #include "src/cli/logging.h"
 #include "src/cli/memory_cgroup.h"
 #include "src/cli/message.h"
@@ -33,6 +37,8 @@
 #include "src/cli/refusal_log.h"
 #include "src/cli/service_manager.h"
 #include "src/cli/size.h"
+#include "src/control/api.h"
+#include "src/control/server.h"
 #include "src/protocol/negotiation.h"
 
 namespace memfuse::cli {
@@ -202,6 +208,54 @@ int End(int signal, absl::string_view where, Session* session) {
   return 1;
 }
 
+// The control socket of this mount. Without one, the path is empty.
+struct ControlSocket {
+  std::string path;
+  std::unique_ptr<control::Server> server;
+};
+
+// Returns where the control socket of the mount belongs: a directory of root, or of the user who
+// runs the daemon. Empty: the user has no such directory.
+std::string ControlSocketPath(const std::string& mount_point) {
+  struct statx root = {};
+  // No request is sent: only the device number is needed.
+  if (statx(AT_FDCWD, mount_point.c_str(), AT_STATX_DONT_SYNC, 0, &root) != 0) return "";
+  const char* const of_user = getenv("XDG_RUNTIME_DIR");
+  if (geteuid() != 0 && of_user == nullptr) return "";
+  return absl::StrCat(geteuid() == 0 ? "/run" : of_user, "/memfuse/", root.stx_dev_major, ":",
+                      root.stx_dev_minor, ".sock");
+}
+
+// Starts the control socket. A mount without one is usable, so a failure is only logged.
+ControlSocket StartControl(const Options& options, MemoryFileSystem* fs, Session* session) {
+  ControlSocket control;
+  if (!options.control || options.mount.mount_point.empty()) return control;
+  const std::string path = ControlSocketPath(options.mount.mount_point);
+  if (path.empty()) {
+    LOG(INFO) << "no control socket: XDG_RUNTIME_DIR is not set";
+    return control;
+  }
+  control::ApiFacts facts;
+  facts.version = std::string(VersionNumber());
+  facts.mount_point = options.mount.mount_point;
+  facts.store = fs->DescribeData();
+  facts.transport = session->DescribeTransport();
+  facts.threads = options.session.threads;
+  facts.administrator = geteuid();
+  facts.start = absl::Now();
+  auto api = std::make_unique<control::Api>(std::move(facts), fs, session);
+  auto server = control::Server::Start(
+      path, geteuid(),
+      [api = std::move(api)](const control::HttpRequest& request) { return api->Answer(request); });
+  if (!server.ok()) {
+    LOG(WARNING) << server.status().message();
+    return control;
+  }
+  control.path = path;
+  control.server = *std::move(server);
+  return control;
+}
+
 // May throw std::bad_alloc before the report, but never after it.
 int Run(const Options& options, StartupReport& report) {
   const base::UniqueFd signals = CatchSignals();
@@ -224,8 +278,10 @@ int Run(const Options& options, StartupReport& report) {
         "/sys/module/fuse/parameters/enable_uring'");
   }
 
-  (*fs)->SetMountOptions(DescribeMount(options, (*fs)->DataOptions(), (*session)->uses_io_uring()));
   FLAGS_minloglevel = log_level;
+  const ControlSocket control = StartControl(options, fs->get(), session->get());
+  (*fs)->SetMountOptions(
+      DescribeMount(options, (*fs)->DataOptions(), (*session)->uses_io_uring(), control.path));
   const std::string where =
       options.mount.mount_point.empty() ? "descriptor" : options.mount.mount_point;
   LOG(INFO) << "serving " << where << ": " << options.filesystem.size_limit << " bytes, "

@@ -11,11 +11,11 @@ TEST(MountDescriptionTest, ListsTheRemainingOptions) {
   options.mount.allow_other = true;
   options.filesystem.noswap = true;
   options.quota = "uid:1=2m,uid:2=3m";
-  EXPECT_EQ(DescribeMount(options, "data=daemon,huge=never", /*io_uring=*/false),
+  EXPECT_EQ(DescribeMount(options, "data=daemon,huge=never", /*io_uring=*/false, "/run/x.sock"),
             "threads=3,data=daemon,huge=never,transport=dev,noswap=true,xattr=true,"
             "strictatime=false,diratime=true,symfollow=true,writeback=false,allow_other=true,"
-            "fsname=memfuse,log_dir=,quota=uid:1=2m\\054uid:2=3m");
-  EXPECT_EQ(ValueInDescription(DescribeMount(options, "data=null", true), "transport"), "uring");
+            "fsname=memfuse,log_dir=,quota=uid:1=2m\\054uid:2=3m,control=/run/x.sock");
+  EXPECT_EQ(ValueInDescription(DescribeMount(options, "data=null", true, ""), "transport"), "uring");
 }
 
 TEST(MountDescriptionTest, AValueIsFoundByItsWholeName) {
@@ -35,11 +35,12 @@ TEST(MountDescriptionTest, ValuesMayHoldAnything) {
     options.session.threads = 1;
     options.log_dir = value;
     options.mount.fsname = value;
-    const std::string text = DescribeMount(options, "data=daemon", false);
+    const std::string text = DescribeMount(options, "data=daemon", false, value);
     EXPECT_EQ(text.find_first_of(" \t\n"), std::string::npos) << text;
     EXPECT_EQ(ValueInDescription(text, "log_dir"), value) << text;
     EXPECT_EQ(ValueInDescription(text, "fsname"), value) << text;
     EXPECT_EQ(ValueInDescription(text, "threads"), "1") << text;
+    EXPECT_EQ(ValueInDescription(text, "control"), value) << text;
   }
 }
 

@@ -15,7 +15,8 @@ declare -A uses=(
   [memfs/ops]="ops reclaim data tree space"
   [mount]="mount protocol base"
   [transport]="transport protocol mount base"
-  [cli]="cli base mount protocol memfs transport"
+  [control]="control base"
+  [cli]="cli base mount protocol memfs transport control"
 )
 status=0
 report() {
@@ -73,7 +74,7 @@ check_links() {
 filter_libraries() {
   grep -vxE "memfuse_(base|${1//\//_})" <<<"$2" | paste -sd ' ' || true
 }
-for folder in protocol mount transport memfs/{space,tree,data,reclaim}; do check_links "$folder"; done
+for folder in protocol mount transport control memfs/{space,tree,data,reclaim}; do check_links "$folder"; done
 # The operations are the library memfuse_memfs.
 check_links memfs/ops
 exit "$status"

@@ -1,0 +1,383 @@
+// memfusectl: shows and changes a running memfuse through its control socket.
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "absl/time/time.h"
+#include "memfuse/ioctl.h"
+#include "memfuse/quota.h"
+#include "src/base/error_text.h"
+#include "src/base/unique_fd.h"
+#include "src/cli/help.h"
+#include "src/cli/machine.h"
+#include "src/cli/message.h"
+#include "src/cli/mount_description.h"
+#include "src/cli/quota_rules.h"
+#include "src/cli/size.h"
+#include "src/control/client.h"
+
+namespace memfuse::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr char kUsage[] =
+    "memfusectl status [DIRECTORY] [--json]   what a mounted memfuse holds and serves\n"
+    "memfusectl usage  [DIRECTORY] [--by=uid|gid] [--json]   what users and groups store\n"
+    "memfusectl limits [DIRECTORY] [--json]   size, number of inodes and quotas\n"
+    "memfusectl limits DIRECTORY [--size=AMOUNT] [--nr_inodes=COUNT] [--quota=RULE,RULE]\n"
+    "                                         changes them while the mount is in use\n"
+    "memfusectl resize DIRECTORY AMOUNT       the same as limits --size\n"
+    "memfusectl unmount DIRECTORY\n"
+    "\n"
+    "DIRECTORY is the mount point or below it; without one it is the current directory.\n"
+    "See memfusectl(1).\n";
+
+// The words of the command line.
+struct Arguments {
+  std::string command;
+  std::vector<std::string> operands;
+  bool json_output = false;
+  std::optional<std::string> by, size, nr_inodes, quota;
+};
+
+// The text of an option --NAME=VALUE; false: `word` is another option.
+bool Take(absl::string_view word, absl::string_view name, std::optional<std::string>* value) {
+  if (!absl::ConsumePrefix(&word, name) || !absl::ConsumePrefix(&word, "=")) return false;
+  *value = std::string(word);
+  return true;
+}
+
+absl::StatusOr<Arguments> ParseArguments(const std::vector<std::string>& words) {
+  Arguments arguments;
+  bool only_operands = false;
+  for (const std::string& word : words) {
+    if (only_operands || word.empty() || word[0] != '-' || word == "-") {
+      if (arguments.command.empty()) {
+        arguments.command = word;
+      } else {
+        arguments.operands.push_back(word);
+      }
+    } else if (word == "--") {
+      only_operands = true;
+    } else if (word == "--json") {
+      arguments.json_output = true;
+    } else if (!Take(word, "--by", &arguments.by) && !Take(word, "--size", &arguments.size) &&
+               !Take(word, "--nr_inodes", &arguments.nr_inodes) &&
+               !Take(word, "--quota", &arguments.quota)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("unknown option '", word, "'; 'memfusectl --help' lists them"));
+    }
+  }
+  return arguments;
+}
+
+absl::StatusOr<std::string> FindSocket(const std::string& directory) {
+  const base::UniqueFd root(open(directory.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!root.valid()) {
+    return absl::NotFoundError(
+        absl::StrCat("cannot open ", directory, ": ", base::ErrorText(errno)));
+  }
+  memfuse_mount_options options = {};
+  if (ioctl(root.get(), MEMFUSE_IOC_GET_OPTIONS, &options) != 0) {
+    return absl::NotFoundError(absl::StrCat("no memfuse is mounted on ", directory));
+  }
+  options.text[sizeof(options.text) - 1] = '\0';
+  std::optional<std::string> path = ValueInDescription(options.text, "control");
+  if (!path.has_value() || path->empty()) {
+    return absl::UnavailableError(
+        absl::StrCat("the memfuse on ", directory, " has no control socket"));
+  }
+  return *std::move(path);
+}
+
+// Sends a request to the daemon of `directory`; returns the JSON of its answer.
+absl::StatusOr<json> Ask(const std::string& directory, const std::string& method,
+                         const std::string& path, const std::string& body = "") {
+  const absl::StatusOr<std::string> socket = FindSocket(directory);
+  if (!socket.ok()) return socket.status();
+  const absl::StatusOr<control::HttpResponse> response =
+      control::Call(*socket, {method, path, body, {}});
+  if (!response.ok()) return response.status();
+  json answer = json::parse(response->body, nullptr, /*allow_exceptions=*/false);
+  if (response->status == 200 && answer.is_object()) return answer;
+  const std::string text = answer.is_object() && answer.value("error", json()).is_string()
+                               ? answer["error"].get<std::string>()
+                               : absl::StrCat("the daemon answers with status ", response->status);
+  if (response->status == 403) return absl::PermissionDeniedError(text);
+  return absl::FailedPreconditionError(text);
+}
+
+int Print(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  return std::fflush(stdout) == 0 ? 0 : Fail("cannot write to standard output");
+}
+
+std::string Count(uint64_t number) {
+  std::string digits = absl::StrCat(number);
+  for (size_t at = digits.size(); at > 3;) digits.insert(at -= 3, ",");
+  return digits;
+}
+
+uint64_t Percent(uint64_t part, uint64_t whole) {
+  return whole == 0 ? 0
+                    : static_cast<uint64_t>(100.0 * static_cast<double>(part) /
+                                            static_cast<double>(whole));
+}
+
+std::string Duration(int64_t seconds) {
+  const int64_t minutes = seconds / 60;
+  const int64_t hours = minutes / 60;
+  if (hours >= 48) return absl::StrCat(hours / 24, " days");
+  if (hours > 0) return absl::StrCat(hours, " h ", minutes % 60, " min");
+  if (minutes > 0) return absl::StrCat(minutes, " min ", seconds % 60, " s");
+  return absl::StrCat(seconds, " s");
+}
+
+// "1.0 GiB", or a count of inodes.
+std::string Amount(uint64_t amount, bool bytes) {
+  return bytes ? FormatSize(amount)
+               : absl::StrCat(Count(amount), amount == 1 ? " inode" : " inodes");
+}
+
+std::string LimitOf(const json& limit, bool bytes) {
+  return limit.is_null() ? "none" : Amount(limit.get<uint64_t>(), bytes);
+}
+
+std::string RefusalText(const json& refusal) {
+  const bool bytes = refusal.at("limit") == "bytes";
+  const std::string of = refusal.at("of");
+  const std::string whose = of == "uid"   ? absl::StrCat("user ", refusal.at("id").get<uint64_t>())
+                            : of == "gid" ? absl::StrCat("group ", refusal.at("id").get<uint64_t>())
+                            : of == "memory" ? std::string("the control group")
+                                             : std::string("the file system");
+  const absl::Time time = absl::FromUnixSeconds(refusal.at("time").get<int64_t>());
+  return absl::StrCat(absl::FormatTime("%Y-%m-%d %H:%M:%S", time, absl::LocalTimeZone()), "  ",
+                      Amount(refusal.at("asked").get<uint64_t>(), bytes), " to process ",
+                      refusal.at("pid").get<uint64_t>(), ": ", whose, " had ",
+                      Amount(refusal.at("left").get<uint64_t>(), bytes), " left (",
+                      Count(refusal.at("count").get<uint64_t>()), "x)");
+}
+
+// The largest counts first.
+std::string RequestsText(const json& by_operation) {
+  constexpr size_t kShown = 5;
+  std::vector<std::pair<uint64_t, std::string>> counts;
+  for (const auto& [name, count] : by_operation.items()) {
+    counts.emplace_back(count.get<uint64_t>(), name);
+  }
+  std::sort(counts.rbegin(), counts.rend());
+  std::vector<std::string> parts;
+  for (size_t i = 0; i < std::min(kShown, counts.size()); ++i) {
+    parts.push_back(absl::StrCat(counts[i].second, " ", Count(counts[i].first)));
+  }
+  if (counts.size() > kShown) parts.push_back("...");
+  return absl::StrJoin(parts, ", ");
+}
+
+std::string StatusText(const json& status) {
+  const json& size = status.at("size");
+  const json& inodes = status.at("inodes");
+  const auto number = [](const json& object, const char* name) {
+    return object.at(name).get<uint64_t>();
+  };
+  std::string text = absl::StrFormat(
+      "%s: memfuse %s, process %d, up %s\n", OneLine(status.at("mount_point").get<std::string>()),
+      status.at("version").get<std::string>(), status.at("server_pid").get<int64_t>(),
+      Duration(status.at("uptime_seconds").get<int64_t>()));
+  absl::StrAppend(&text, "size       ", FormatSize(number(size, "used")), " of ",
+                  FormatSize(number(size, "limit")), " (",
+                  Percent(number(size, "used"), number(size, "limit")), "%): data ",
+                  FormatSize(number(size, "data")), ", metadata ",
+                  FormatSize(number(size, "metadata")), "\n");
+  absl::StrAppend(&text, "inodes     ", Count(number(inodes, "used")), " of ",
+                  Count(number(inodes, "limit")), " (",
+                  Percent(number(inodes, "used"), number(inodes, "limit")), "%)\n");
+  absl::StrAppend(&text, "file data  ", status.at("store").get<std::string>(), "\n");
+  absl::StrAppend(&text, "requests   ", status.at("transport").get<std::string>(), "\n");
+  const json& requests = status.at("requests");
+  absl::StrAppend(&text, "           ", Count(number(requests, "total")), ": ",
+                  RequestsText(requests.at("by_operation")), "\n");
+  const json& refusals = status.at("refusals");
+  absl::StrAppend(&text, "refused    ",
+                  refusals.empty() ? "nothing" : "the latest of each limit:", "\n");
+  for (const json& refusal : refusals) absl::StrAppend(&text, "  ", RefusalText(refusal), "\n");
+  return text;
+}
+
+std::string UsageText(const json& usage, const std::optional<std::string>& by) {
+  std::vector<json> owners;
+  for (const json& owner : usage.at("owners")) {
+    if (!by.has_value() || owner.at("kind") == *by) owners.push_back(owner);
+  }
+  std::stable_sort(owners.begin(), owners.end(), [](const json& a, const json& b) {
+    if (a.at("kind") != b.at("kind")) return a.at("kind") > b.at("kind");
+    return a.at("bytes").get<uint64_t>() > b.at("bytes").get<uint64_t>();
+  });
+  std::string text =
+      absl::StrFormat("%-14s %12s %12s %14s %14s\n", "owner", "bytes", "limit", "inodes", "limit");
+  for (const json& owner : owners) {
+    const json& inode_limit = owner.at("inode_limit");
+    absl::StrAppendFormat(
+        &text, "%-14s %12s %12s %14s %14s\n",
+        absl::StrCat(owner.at("kind").get<std::string>(), ":", owner.at("id").get<uint64_t>()),
+        FormatSize(owner.at("bytes").get<uint64_t>()), LimitOf(owner.at("byte_limit"), true),
+        Count(owner.at("inodes").get<uint64_t>()),
+        inode_limit.is_null() ? "none" : Count(inode_limit.get<uint64_t>()));
+  }
+  return text;
+}
+
+std::string LimitsText(const json& limits) {
+  std::string text =
+      absl::StrCat("size       ", FormatSize(limits.at("size").get<uint64_t>()), "\nnr_inodes  ",
+                   Count(limits.at("nr_inodes").get<uint64_t>()), "\n");
+  for (const json& quota : limits.at("quotas")) {
+    const json& id = quota.at("id");
+    absl::StrAppend(
+        &text, "quota      ", quota.at("kind").get<std::string>(), ":",
+        id.is_string() ? id.get<std::string>() : absl::StrCat(id.get<uint64_t>()), "  bytes ",
+        LimitOf(quota.at("bytes"), true), "  inodes ",
+        quota.at("inodes").is_null() ? "none" : Count(quota.at("inodes").get<uint64_t>()), "\n");
+  }
+  return text;
+}
+
+// The body of PUT /v1/limits. A percentage of --quota is one of the size that the mount has, or
+// gets.
+absl::StatusOr<json> ChangeOf(const Arguments& arguments, const std::string& directory) {
+  json change = json::object();
+  if (arguments.size.has_value()) {
+    const absl::StatusOr<uint64_t> size = ParseSize(*arguments.size, ThisMachine().memory);
+    if (!size.ok()) return size.status();
+    change["size"] = *size;
+  }
+  if (arguments.nr_inodes.has_value()) {
+    const absl::StatusOr<uint64_t> inodes = ParseInodeCount(*arguments.nr_inodes);
+    if (!inodes.ok()) return inodes.status();
+    change["nr_inodes"] = *inodes;
+  }
+  if (arguments.quota.has_value()) {
+    uint64_t size = change.value("size", uint64_t{0});
+    if (size == 0) {
+      const absl::StatusOr<json> limits = Ask(directory, "GET", "/v1/limits");
+      if (!limits.ok()) return limits.status();
+      size = limits->at("size").get<uint64_t>();
+    }
+    const absl::StatusOr<std::vector<QuotaRule>> rules = ParseQuotaRules(*arguments.quota, size);
+    if (!rules.ok()) return rules.status();
+    json quotas = json::array();
+    for (const QuotaRule& rule : *rules) {
+      json quota = {{"kind", rule.kind == QuotaKind::kUser ? "uid" : "gid"}};
+      quota["id"] = rule.id.has_value() ? json(*rule.id) : json("*");
+      if (rule.bytes != kNoQuota) quota["bytes"] = rule.bytes;
+      if (rule.inodes != kNoQuota) quota["inodes"] = rule.inodes;
+      quotas.push_back(quota);
+    }
+    change["quotas"] = quotas;
+  }
+  return change;
+}
+
+int Show(const absl::StatusOr<json>& answer, bool as_json,
+         const std::function<std::string(const json&)>& text) {
+  if (!answer.ok()) return Fail(answer.status());
+  return Print(as_json ? answer->dump(2, ' ', false, json::error_handler_t::replace) + "\n"
+                       : text(*answer));
+}
+
+int ShowOrSetLimits(const Arguments& arguments, const std::string& directory) {
+  if (!arguments.size.has_value() && !arguments.nr_inodes.has_value() &&
+      !arguments.quota.has_value()) {
+    return Show(Ask(directory, "GET", "/v1/limits"), arguments.json_output, LimitsText);
+  }
+  const absl::StatusOr<json> change = ChangeOf(arguments, directory);
+  if (!change.ok()) return Fail(change.status());
+  return Show(Ask(directory, "PUT", "/v1/limits", change->dump()), arguments.json_output,
+              LimitsText);
+}
+
+int Unmount(const std::string& directory) {
+  if (const absl::StatusOr<std::string> socket = FindSocket(directory);
+      !socket.ok() && absl::IsNotFound(socket.status())) {
+    return Fail(socket.status());
+  }
+  const bool root = geteuid() == 0;
+  if (root) {
+    execlp("umount", "umount", "--", directory.c_str(), nullptr);
+  } else {
+    execlp("fusermount3", "fusermount3", "-u", "--", directory.c_str(), nullptr);
+  }
+  return Fail(
+      absl::StrCat("cannot run ", root ? "umount" : "fusermount3", ": ", base::ErrorText(errno)));
+}
+
+int Main(const std::vector<std::string>& words) {
+  absl::StatusOr<Arguments> arguments = ParseArguments(words);
+  for (const std::string& word : words) {
+    if (word == "--help" || word == "-h" || word == "help") return Print(kUsage);
+    if (word == "--version") return Print(absl::StrCat("memfusectl ", VersionNumber(), "\n"));
+  }
+  if (!arguments.ok()) return Fail(arguments.status());
+  const std::string& command = arguments->command;
+  if (command.empty()) return Fail("no command is given; 'memfusectl --help' lists them");
+  if (command == "resize" && arguments->operands.size() == 2) {
+    arguments->size = arguments->operands.back();
+    arguments->operands.pop_back();
+    return ShowOrSetLimits(*arguments, arguments->operands[0]);
+  }
+  if (command == "resize") return Fail("'memfusectl resize' needs a directory and a size");
+  if (arguments->operands.size() > 1) {
+    return Fail(absl::StrCat("one directory is expected, but '", arguments->operands[1],
+                             "' is given as well"));
+  }
+  if (arguments->operands.empty() && command == "unmount") {
+    return Fail("'memfusectl unmount' needs a directory");
+  }
+  const std::string directory = arguments->operands.empty() ? "." : arguments->operands[0];
+  if (command == "status") {
+    return Show(Ask(directory, "GET", "/v1/status"), arguments->json_output, StatusText);
+  }
+  if (command == "usage") {
+    if (arguments->by.has_value() && *arguments->by != "uid" && *arguments->by != "gid") {
+      return Fail(absl::StrCat("--by: '", *arguments->by, "' is neither uid nor gid"));
+    }
+    return Show(Ask(directory, "GET", "/v1/usage"), arguments->json_output,
+                [&](const json& usage) { return UsageText(usage, arguments->by); });
+  }
+  if (command == "limits") return ShowOrSetLimits(*arguments, directory);
+  if (command == "unmount") return Unmount(directory);
+  return Fail(absl::StrCat("there is no command '", command, "'; 'memfusectl --help' lists them"));
+}
+
+}  // namespace
+}  // namespace memfuse::cli
+
+int main(int argc, char** argv) {
+  memfuse::cli::SetProgramName(memfuse::cli::ProgramKind::kControl);
+  try {
+    return memfuse::cli::Main(std::vector<std::string>(argv + 1, argv + argc));
+  } catch (const std::exception& error) {
+    return memfuse::cli::Fail(error.what());
+  }
+}

@@ -1,0 +1,223 @@
+#include "src/control/api.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "src/base/error_text.h"
+
+namespace memfuse::control {
+namespace {
+
+using nlohmann::json;
+
+// Paths and options may contain bytes that are no UTF-8.
+HttpResponse Reply(int status, const json& body) {
+  return {status, body.dump(2, ' ', false, json::error_handler_t::replace) + "\n"};
+}
+
+HttpResponse Error(int status, const std::string& text) { return Reply(status, {{"error", text}}); }
+
+const char* KindName(QuotaKind kind) { return kind == QuotaKind::kUser ? "uid" : "gid"; }
+
+// null: no limit.
+json LimitOrNull(uint64_t limit) { return limit == kNoQuota ? json(nullptr) : json(limit); }
+
+const char* OwnerName(Refusal::Owner owner) {
+  switch (owner) {
+    case Refusal::Owner::kUser:
+      return "uid";
+    case Refusal::Owner::kGroup:
+      return "gid";
+    case Refusal::Owner::kMemory:
+      return "memory";
+    case Refusal::Owner::kFileSystem:
+      break;
+  }
+  return "file system";
+}
+
+json RefusalToJson(const Refusal& refusal) {
+  json entry = {{"limit", refusal.limit == Refusal::Limit::kBytes ? "bytes" : "inodes"},
+                {"of", OwnerName(refusal.owner)},
+                {"count", refusal.count},
+                {"asked", refusal.asked},
+                {"left", refusal.left},
+                {"pid", refusal.pid},
+                {"uid", refusal.uid},
+                {"time", refusal.time.seconds}};
+  if (refusal.owner == Refusal::Owner::kUser || refusal.owner == Refusal::Owner::kGroup) {
+    entry["id"] = refusal.id;
+  }
+  return entry;
+}
+
+// A change of limits that is wrong.
+struct BadChange {
+  std::string text;
+};
+
+// A number of the body; nothing if it is missing. Throws BadChange.
+std::optional<uint64_t> NumberIn(const json& object, const char* name, uint64_t null_means) {
+  const auto found = object.find(name);
+  if (found == object.end()) return std::nullopt;
+  if (found->is_null() && null_means != 0) return null_means;
+  if (!found->is_number_unsigned()) {
+    throw BadChange{absl::StrCat("'", name, "' is no number of bytes or inodes")};
+  }
+  return found->get<uint64_t>();
+}
+
+QuotaRule RuleIn(const json& object) {
+  if (!object.is_object()) throw BadChange{"a quota is no object"};
+  for (const auto& [name, value] : object.items()) {
+    if (name != "kind" && name != "id" && name != "bytes" && name != "inodes") {
+      throw BadChange{absl::StrCat("a quota has no member '", name, "'")};
+    }
+  }
+  QuotaRule rule;
+  const json kind = object.value("kind", json());
+  if (kind == "gid") {
+    rule.kind = QuotaKind::kGroup;
+  } else if (kind != "uid") {
+    throw BadChange{"'kind' of a quota is neither uid nor gid"};
+  }
+  const json id = object.value("id", json());
+  if (id.is_number_unsigned() && id.get<uint64_t>() < 0xffffffff) {
+    rule.id = id.get<uint32_t>();
+  } else if (id != "*") {
+    throw BadChange{"'id' of a quota is neither a number nor *"};
+  }
+  rule.bytes = NumberIn(object, "bytes", kNoQuota).value_or(kNoQuota);
+  rule.inodes = NumberIn(object, "inodes", kNoQuota).value_or(kNoQuota);
+  return rule;
+}
+
+}  // namespace
+
+HttpResponse Api::Answer(const HttpRequest& request) {
+  const bool get = request.method == "GET";
+  if (request.path == "/v1/status") {
+    return get ? Status(request.peer) : Error(405, "/v1/status can be read only");
+  }
+  if (request.path == "/v1/usage") {
+    return get ? Usage(request.peer) : Error(405, "/v1/usage can be read only");
+  }
+  if (request.path == "/v1/limits") {
+    if (get) return Limits(request.peer);
+    if (request.method == "PUT") return SetLimits(request);
+    return Error(405, "/v1/limits can be read by GET and changed by PUT");
+  }
+  return Error(404, absl::StrCat("there is no '", request.path, "'"));
+}
+
+bool Api::MaySee(const Peer& peer, QuotaKind kind, uint32_t id) const {
+  return IsAdministrator(peer) || id == (kind == QuotaKind::kUser ? peer.uid : peer.gid);
+}
+
+HttpResponse Api::Status(const Peer& peer) const {
+  const MemoryFileSystemUsage usage = fs_.Usage();
+  json requests = json::object();
+  uint64_t total = 0;
+  const std::vector<uint64_t> counts = session_.RequestCounts();
+  for (size_t opcode = 0; opcode < counts.size(); ++opcode) {
+    if (counts[opcode] == 0) continue;
+    total += counts[opcode];
+    requests[std::string(Session::OpcodeName(opcode))] = counts[opcode];
+  }
+  json refusals = json::array();
+  for (const Refusal& refusal : fs_.Refusals()) {
+    const bool own =
+        refusal.owner == Refusal::Owner::kUser ? refusal.id == peer.uid : refusal.uid == peer.uid;
+    if (IsAdministrator(peer) || own) refusals.push_back(RefusalToJson(refusal));
+  }
+  return Reply(200,
+               {{"version", facts_.version},
+                {"mount_point", facts_.mount_point},
+                {"server_pid", getpid()},
+                {"uptime_seconds", absl::ToInt64Seconds(absl::Now() - facts_.start)},
+                {"size",
+                 {{"limit", usage.size_limit},
+                  {"used", usage.bytes_used},
+                  {"data", usage.data_bytes},
+                  {"metadata", usage.bytes_used - std::min(usage.bytes_used, usage.data_bytes)}}},
+                {"inodes", {{"limit", usage.inode_limit}, {"used", usage.inodes_used}}},
+                {"store", facts_.store},
+                {"transport", facts_.transport},
+                {"threads", facts_.threads},
+                {"requests", {{"total", total}, {"by_operation", requests}}},
+                {"refusals", refusals}});
+}
+
+HttpResponse Api::Usage(const Peer& peer) const {
+  json owners = json::array();
+  for (const QuotaUsage& usage : fs_.UsageByOwner()) {
+    if (!MaySee(peer, usage.kind, usage.id)) continue;
+    owners.push_back({{"kind", KindName(usage.kind)},
+                      {"id", usage.id},
+                      {"bytes", usage.bytes},
+                      {"inodes", usage.inodes},
+                      {"byte_limit", LimitOrNull(usage.byte_limit)},
+                      {"inode_limit", LimitOrNull(usage.inode_limit)}});
+  }
+  return Reply(200, {{"owners", owners}});
+}
+
+HttpResponse Api::Limits(const Peer& peer) const {
+  const MemoryFileSystemUsage usage = fs_.Usage();
+  json quotas = json::array();
+  for (const QuotaRule& rule : fs_.Quotas()) {
+    if (rule.id.has_value() && !MaySee(peer, rule.kind, *rule.id)) continue;
+    quotas.push_back({{"kind", KindName(rule.kind)},
+                      {"id", rule.id.has_value() ? json(*rule.id) : json("*")},
+                      {"bytes", LimitOrNull(rule.bytes)},
+                      {"inodes", LimitOrNull(rule.inodes)}});
+  }
+  return Reply(200,
+               {{"size", usage.size_limit}, {"nr_inodes", usage.inode_limit}, {"quotas", quotas}});
+}
+
+HttpResponse Api::SetLimits(const HttpRequest& request) {
+  if (!IsAdministrator(request.peer)) {
+    return Error(403, "only root and the user who runs the daemon may change limits");
+  }
+  const json body = json::parse(request.body, nullptr, /*allow_exceptions=*/false);
+  if (!body.is_object()) return Error(400, "the body is no JSON object");
+  uint64_t size = 0;
+  uint64_t inodes = 0;
+  std::vector<QuotaRule> rules;
+  // Everything is checked before the first change.
+  try {
+    for (const auto& [name, value] : body.items()) {
+      if (name != "size" && name != "nr_inodes" && name != "quotas") {
+        throw BadChange{absl::StrCat("there is no limit '", name, "'")};
+      }
+    }
+    size = NumberIn(body, "size", 0).value_or(0);
+    inodes = NumberIn(body, "nr_inodes", 0).value_or(0);
+    const json quotas = body.value("quotas", json::array());
+    if (!quotas.is_array()) throw BadChange{"'quotas' is no array"};
+    for (const json& quota : quotas) rules.push_back(RuleIn(quota));
+  } catch (const BadChange& bad) {
+    return Error(400, bad.text);
+  }
+  if (size != 0 || inodes != 0) {
+    if (const Result<void> set = fs_.SetLimits(size, inodes); !set.ok()) {
+      if (set.error() != EINVAL) return Error(500, base::ErrorText(set.error().value()));
+      if (size > kMaxSizeLimit || inodes > kMaxInodeLimit) {
+        return Error(400, "the limit is larger than memory can be");
+      }
+      return Error(409, "more is in use than the new limits allow");
+    }
+  }
+  for (const QuotaRule& rule : rules) fs_.SetQuota(rule);
+  return Limits(request.peer);
+}
+
+}  // namespace memfuse::control

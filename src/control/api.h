@@ -1,0 +1,66 @@
+// What the control socket answers. memfusectl(1) describes the paths.
+//
+//    GET /v1/status   size, inodes, store, transport, requests, refusals
+//    GET /v1/usage    what users and groups store
+//    GET /v1/limits   size, number of inodes, quotas
+//    PUT /v1/limits   changes any of them
+//
+// Administrators are user 0 and the user who runs the daemon. Other users see totals, and of usage,
+// quotas and refusals only what concerns their own user and group.
+
+#ifndef MEMFUSE_SRC_CONTROL_API_H_
+#define MEMFUSE_SRC_CONTROL_API_H_
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "absl/time/time.h"
+#include "memfuse/memory_filesystem.h"
+#include "memfuse/session.h"
+#include "src/control/http.h"
+
+namespace memfuse::control {
+
+// What does not change while the file system is served.
+struct ApiFacts {
+  std::string version;
+  std::string mount_point;
+  std::string store;      // MemoryFileSystem::DescribeData
+  std::string transport;  // Session::DescribeTransport
+  int threads = 0;
+  uid_t administrator = 0;
+  absl::Time start;
+};
+
+// Thread-safe. The file system and the session must outlive the object.
+class Api {
+ public:
+  Api(ApiFacts facts, MemoryFileSystem* fs, const Session* session)
+      : facts_(std::move(facts)), fs_(*fs), session_(*session) {}
+
+  // Answers a request. Status 200, or 400 (the body), 403 (not an administrator), 404 (no such
+  // path), 405 (the method), 409 (more is in use than the new limits allow), 500. The body of an
+  // error is {"error": "one sentence"}. Throws std::bad_alloc.
+  HttpResponse Answer(const HttpRequest& request);
+
+ private:
+  bool IsAdministrator(const Peer& peer) const {
+    return peer.uid == 0 || peer.uid == facts_.administrator;
+  }
+  // Whether the peer may see what the user or the group stores.
+  bool MaySee(const Peer& peer, QuotaKind kind, uint32_t id) const;
+
+  HttpResponse Status(const Peer& peer) const;
+  HttpResponse Usage(const Peer& peer) const;
+  HttpResponse Limits(const Peer& peer) const;
+  HttpResponse SetLimits(const HttpRequest& request);
+
+  const ApiFacts facts_;
+  MemoryFileSystem& fs_;
+  const Session& session_;
+};
+
+}  // namespace memfuse::control
+
+#endif  // MEMFUSE_SRC_CONTROL_API_H_

@@ -1,0 +1,297 @@
+#include "src/control/server.h"
+
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/beast/core/basic_stream.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <cerrno>
+#include <chrono>
+#include <exception>
+#include <map>
+#include <memory>
+#include <new>
+#include <optional>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "src/base/error_text.h"
+#include "src/base/thread_name.h"
+
+namespace memfuse::control {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using Local = asio::local::stream_protocol;
+
+constexpr unsigned kMaxConnections = 64;
+constexpr unsigned kMaxOfOthers = 48;  // of all users but the administrators
+constexpr unsigned kMaxOfUser = 8;
+constexpr std::chrono::seconds kTimeout{10};
+constexpr uint32_t kMaxHeader = 8 << 10;
+constexpr size_t kMaxBody = 64 << 10;
+
+absl::Status SocketError(const std::string& path, int error) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("no control socket at ", path, ": ", base::ErrorText(error)));
+}
+
+// The connections of each user. Used by the server's thread only.
+class Connections {
+ public:
+  explicit Connections(uid_t administrator) : administrator_(administrator) {}
+
+  // One counted connection.
+  class Place {
+   public:
+    Place(Connections* connections, uid_t uid) : connections_(connections), uid_(uid) {}
+    Place(Place&& other) noexcept
+        : connections_(std::exchange(other.connections_, nullptr)), uid_(other.uid_) {}
+    Place& operator=(Place&&) = delete;
+    ~Place() {
+      if (connections_ != nullptr) connections_->Leave(uid_);
+    }
+
+   private:
+    Connections* connections_;
+    uid_t uid_;
+  };
+
+  // Returns the place of one more connection of the user; none if there are too many. Throws
+  // std::bad_alloc.
+  std::optional<Place> Admit(uid_t uid) {
+    if (total_ >= kMaxConnections) return std::nullopt;
+    if (IsOther(uid)) {
+      const auto found = of_user_.find(uid);
+      if (others_ >= kMaxOfOthers || (found != of_user_.end() && found->second >= kMaxOfUser)) {
+        return std::nullopt;
+      }
+    }
+    ++of_user_[uid];
+    ++total_;
+    if (IsOther(uid)) ++others_;
+    return Place(this, uid);
+  }
+
+ private:
+  void Leave(uid_t uid) {
+    const auto found = of_user_.find(uid);
+    if (--found->second == 0) of_user_.erase(found);
+    --total_;
+    if (IsOther(uid)) --others_;
+  }
+  bool IsOther(uid_t uid) const { return uid != 0 && uid != administrator_; }
+
+  const uid_t administrator_;
+  std::map<uid_t, unsigned> of_user_;
+  unsigned total_ = 0;
+  unsigned others_ = 0;
+};
+
+// One connection: receives a request, answers it, and ends. The operation in progress keeps the
+// object.
+class Connection final : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(Local::socket socket, const Peer& peer, Connections::Place place,
+             Server::Handler* handler)
+      : stream_(std::move(socket)), peer_(peer), place_(std::move(place)), handler_(*handler) {
+    parser_.header_limit(kMaxHeader);
+    parser_.body_limit(kMaxBody);
+  }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  void Receive() {
+    stream_.expires_after(kTimeout);
+    http::async_read(stream_, buffer_, parser_,
+                     [self = shared_from_this()](beast::error_code error, size_t /*size*/) {
+                       self->OnRequest(error);
+                     });
+  }
+
+ private:
+  void OnRequest(beast::error_code error) {
+    if (error == http::error::body_limit) {
+      Answer({413, "{\"error\":\"the body is longer than 64 KiB\"}\n"});
+    } else if (error.category() == http::make_error_code(http::error::bad_method).category() &&
+               error != http::error::end_of_stream) {
+      Answer({400, "{\"error\":\"this is no request of HTTP\"}\n"});
+    } else if (!error) {
+      Answer(Call());
+    }
+  }
+
+  HttpResponse Call() {
+    const auto& message = parser_.get();
+    try {
+      const auto target = message.target();
+      const auto method = message.method_string();
+      return handler_(
+          {std::string(method.data(), method.size()),
+           std::string(target.data(),
+                       target.find('?') < target.size() ? target.find('?') : target.size()),
+           message.body(), peer_});
+    } catch (const std::exception&) {
+      return {500, "{\"error\":\"not enough memory\"}\n"};
+    }
+  }
+
+  void Answer(HttpResponse response) {
+    response_.version(11);
+    response_.result(static_cast<unsigned>(response.status));
+    response_.set(http::field::content_type, "application/json");
+    response_.keep_alive(false);
+    response_.body() = std::move(response.body);
+    response_.prepare_payload();
+    stream_.expires_after(kTimeout);
+    http::async_write(stream_, response_,
+                      [self = shared_from_this()](beast::error_code /*error*/, size_t /*size*/) {
+                        beast::error_code ignored;
+                        self->stream_.socket().shutdown(Local::socket::shutdown_send, ignored);
+                      });
+  }
+
+  beast::basic_stream<Local> stream_;
+  const Peer peer_;
+  const Connections::Place place_;
+  Server::Handler& handler_;
+  beast::flat_buffer buffer_{kMaxHeader + kMaxBody};
+  http::request_parser<http::string_body> parser_;
+  http::response<http::string_body> response_;
+};
+
+class ServerImpl final : public Server {
+ public:
+  ServerImpl(std::string path, uid_t administrator, Handler handler)
+      : path_(std::move(path)), handler_(std::move(handler)), connections_(administrator) {}
+
+  ~ServerImpl() override {
+    if (thread_.joinable()) {
+      io_.stop();
+      thread_.join();
+    }
+    if (listening_) unlink(path_.c_str());
+  }
+
+  absl::Status Begin() {
+    if (absl::Status listening = Listen(); !listening.ok()) return listening;
+    Accept();
+    try {
+      thread_ = std::thread([this] { Run(); });
+    } catch (const std::system_error&) {
+      return absl::ResourceExhaustedError("no thread for the control socket");
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status Listen() {
+    const std::string directory = path_.substr(0, path_.rfind('/'));
+    if (mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) return SocketError(path_, errno);
+    // Only a server of a connection that does not exist any more has the same path.
+    if (unlink(path_.c_str()) != 0 && errno != ENOENT) return SocketError(path_, errno);
+    beast::error_code error;
+    std::optional<Local::endpoint> endpoint;
+    try {
+      endpoint.emplace(path_);
+    } catch (const boost::system::system_error& too_long) {
+      return SocketError(path_, too_long.code().value());
+    }
+    acceptor_.open(endpoint->protocol(), error);
+    if (!error) acceptor_.bind(*endpoint, error);
+    if (error) return SocketError(path_, error.value());
+    listening_ = true;
+    if (chmod(path_.c_str(), 0666) != 0) return SocketError(path_, errno);
+    acceptor_.listen(kMaxConnections, error);
+    if (error) return SocketError(path_, error.value());
+    return absl::OkStatus();
+  }
+
+  void Run() noexcept {
+    base::SetThreadName("memfuse-ctl");
+    // Requests of the file system come first. This class needs no privilege.
+    const sched_param param = {};
+    (void)sched_setscheduler(0, SCHED_IDLE, &param);
+    while (!io_.stopped()) {
+      try {
+        io_.run();
+      } catch (const std::exception&) {
+        // A connection found no memory. It is closed, and the others go on.
+        if (!accepting_) RetryAccept();
+      }
+    }
+  }
+
+  void Accept() {
+    acceptor_.async_accept([this](beast::error_code error, Local::socket socket) {
+      accepting_ = false;
+      if (!error) Admit(std::move(socket));
+      if (error == asio::error::no_descriptors || error == asio::error::no_memory) {
+        RetryAccept();
+      } else {
+        Accept();
+      }
+    });
+    accepting_ = true;
+  }
+  // Accepts again when resources may be free.
+  void RetryAccept() noexcept {
+    try {
+      retry_.expires_after(std::chrono::seconds(1));
+      retry_.async_wait([this](beast::error_code error) {
+        if (!error) Accept();
+      });
+    } catch (const std::exception&) {
+      io_.stop();  // there is no memory at all
+    }
+  }
+
+  void Admit(Local::socket socket) {
+    ucred credentials = {};
+    socklen_t size = sizeof(credentials);
+    if (getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
+      return;
+    }
+    const Peer peer{credentials.uid, credentials.gid, credentials.pid};
+    try {
+      std::optional<Connections::Place> place = connections_.Admit(peer.uid);
+      if (!place.has_value()) return;
+      std::make_shared<Connection>(std::move(socket), peer, *std::move(place), &handler_)
+          ->Receive();
+    } catch (const std::bad_alloc&) {
+      // The connection is closed.
+    }
+  }
+
+  const std::string path_;
+  // The thread uses the members below from its start to its end.
+  Handler handler_;
+  Connections connections_;
+  asio::io_context io_{1};
+  Local::acceptor acceptor_{io_};
+  asio::steady_timer retry_{io_};
+  bool listening_ = false;
+  bool accepting_ = false;
+  std::thread thread_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const std::string& path, uid_t administrator,
+                                                      Handler handler) {
+  auto server = std::make_unique<ServerImpl>(path, administrator, std::move(handler));
+  if (absl::Status begun = server->Begin(); !begun.ok()) return begun;
+  return server;
+}
+
+}  // namespace memfuse::control

@@ -1,0 +1,177 @@
+// What the control socket answers to administrators and to other users.
+
+#include "src/control/api.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "tests/testing/caller.h"
+
+namespace memfuse::control {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+constexpr uid_t kAdministrator = 500;
+
+class FakeSession final : public Session {
+ public:
+  absl::StatusOr<int> CloneDescriptor() override { return absl::InternalError(""); }
+  absl::Status AddWorker() override { return absl::InternalError(""); }
+  ConnectionParameters parameters() const override { return {}; }
+  bool uses_io_uring() const override { return false; }
+  std::string DescribeTransport() const override { return ""; }
+  std::vector<uint64_t> RequestCounts() const override { return {0, 7, 0, 5}; }
+  std::vector<uint64_t> WorkerRequestCounts() const override { return {}; }
+  bool WaitFor(absl::Duration) override { return false; }
+  bool failed() const override { return false; }
+  void BoundDirtyBytes(uint64_t) override {}
+  int end_descriptor() const override { return -1; }
+  absl::Status Unmount(absl::Duration) override { return absl::OkStatus(); }
+  void Stop() override {}
+};
+
+class ApiTest : public ::testing::Test {
+ protected:
+  ApiTest() {
+    MemoryFileSystemOptions options;
+    options.size_limit = 8 << 20;
+    options.inode_limit = 100;
+    options.root_mode = 0777;
+    options.quotas = {{QuotaKind::kUser, 1000, 1 << 20, kNoQuota}};
+    fs_ = *MemoryFileSystem::Make(options);
+    ApiFacts facts;
+    facts.version = "1.2";
+    facts.mount_point = "/mnt/\xff";
+    facts.administrator = kAdministrator;
+    facts.start = absl::Now() - absl::Seconds(90);
+    api_ = std::make_unique<Api>(facts, fs_.get(), &session_);
+    const test::Caller alice(fs_.get(), 1000, 100);
+    const auto made = alice.Create(kRootInode, "file");
+    EXPECT_TRUE(made.ok());
+    EXPECT_TRUE(alice.Write(made->entry.ino, 0, std::string(100'000, 'x')).ok());
+    EXPECT_FALSE(alice.Fallocate(made->entry.ino, 0, 0, 2 << 20).ok());
+  }
+
+  static Peer Of(uid_t uid, gid_t gid = 9) { return {uid, gid, 1}; }
+  HttpResponse Request(const Peer& peer, const std::string& method, const std::string& path,
+                       const std::string& body = "") {
+    return api_->Answer({method, path, body, peer});
+  }
+  json Get(const Peer& peer, const std::string& path) {
+    const HttpResponse response = Request(peer, "GET", path);
+    EXPECT_EQ(response.status, 200);
+    return json::parse(response.body);
+  }
+  HttpResponse Put(const Peer& peer, const std::string& body) {
+    return Request(peer, "PUT", "/v1/limits", body);
+  }
+
+  FakeSession session_;
+  std::unique_ptr<MemoryFileSystem> fs_;
+  std::unique_ptr<Api> api_;
+};
+
+TEST_F(ApiTest, StatusHasTotalsForEveryUser) {
+  const json status = Get(Of(77), "/v1/status");
+  EXPECT_EQ(status["version"], "1.2");
+  EXPECT_EQ(status["size"]["limit"], 8 << 20);
+  EXPECT_EQ(status["size"]["used"].get<uint64_t>(), fs_->Usage().bytes_used);
+  EXPECT_EQ(status["size"]["data"].get<uint64_t>() + status["size"]["metadata"].get<uint64_t>(),
+            fs_->Usage().bytes_used);
+  EXPECT_EQ(status["inodes"]["used"], 2);
+  EXPECT_EQ(status["requests"]["total"], 12);
+  EXPECT_EQ(status["requests"]["by_operation"]["LOOKUP"], 7);
+  EXPECT_GE(status["uptime_seconds"], 90);
+  EXPECT_THAT(status["refusals"], SizeIs(0)) << "those of another user";
+}
+
+TEST_F(ApiTest, RefusalsAreShownToTheirUserAndToAdministrators) {
+  for (const uid_t uid : {uid_t{0}, kAdministrator, uid_t{1000}}) {
+    const json refusals = Get(Of(uid), "/v1/status")["refusals"];
+    ASSERT_THAT(refusals, SizeIs(1)) << uid;
+    EXPECT_EQ(refusals[0]["of"], "uid");
+    EXPECT_EQ(refusals[0]["id"], 1000);
+    EXPECT_EQ(refusals[0]["limit"], "bytes");
+    EXPECT_EQ(refusals[0]["asked"], (2 << 20) - 25 * 4096) << "pages exist";
+  }
+}
+
+TEST_F(ApiTest, UsageOfOthersIsForAdministrators) {
+  EXPECT_THAT(Get(Of(0), "/v1/usage")["owners"], SizeIs(4));  // users 0, 1000; groups 0, 100
+  EXPECT_THAT(Get(Of(kAdministrator), "/v1/usage")["owners"], SizeIs(4));
+  EXPECT_THAT(Get(Of(77), "/v1/usage")["owners"], SizeIs(0));
+  const json own = Get(Of(1000, 100), "/v1/usage")["owners"];
+  ASSERT_THAT(own, SizeIs(2));
+  EXPECT_EQ(own[0]["kind"], "uid");
+  EXPECT_EQ(own[0]["id"], 1000);
+  EXPECT_GE(own[0]["bytes"], 100'000);
+  EXPECT_EQ(own[0]["byte_limit"], 1 << 20);
+  EXPECT_TRUE(own[0]["inode_limit"].is_null());
+  EXPECT_EQ(own[1]["kind"], "gid");
+}
+
+TEST_F(ApiTest, QuotasOfOthersAreForAdministrators) {
+  EXPECT_THAT(Get(Of(0), "/v1/limits")["quotas"], SizeIs(1));
+  EXPECT_THAT(Get(Of(1000), "/v1/limits")["quotas"], SizeIs(1));
+  EXPECT_THAT(Get(Of(77), "/v1/limits")["quotas"], SizeIs(0));
+}
+
+TEST_F(ApiTest, AdministratorsChangeLimits) {
+  const HttpResponse set =
+      Put(Of(kAdministrator), R"({"size": 16777216, "nr_inodes": 50, "quotas": [
+          {"kind": "uid", "id": "*", "bytes": 4096, "inodes": 3},
+          {"kind": "gid", "id": 5, "bytes": 8192},
+          {"kind": "uid", "id": 1000}]})");
+  ASSERT_EQ(set.status, 200) << set.body;
+  EXPECT_EQ(fs_->Usage().size_limit, 16u << 20);
+  EXPECT_EQ(fs_->Usage().inode_limit, 50u);
+  const json quotas = json::parse(set.body)["quotas"];
+  ASSERT_THAT(quotas, SizeIs(2));
+  EXPECT_EQ(quotas[0]["id"], "*");
+  EXPECT_EQ(quotas[0]["inodes"], 3);
+  EXPECT_EQ(quotas[1]["kind"], "gid");
+  EXPECT_TRUE(quotas[1]["inodes"].is_null());
+}
+
+TEST_F(ApiTest, OtherUsersDoNotChangeLimits) {
+  EXPECT_EQ(Put(Of(1000), R"({"size": 16777216})").status, 403);
+  EXPECT_EQ(fs_->Usage().size_limit, 8u << 20);
+}
+
+TEST_F(ApiTest, AWrongChangeChangesNothing) {
+  for (const std::string& body : std::vector<std::string>{
+           "", "[]", "nonsense", R"({"size": -1})", R"({"size": "2g"})", R"({"size": 1.5})",
+           R"({"colour": 1})", R"({"quotas": 5})", R"({"quotas": [5]})",
+           R"({"size": 16777216, "quotas": [{"kind": "pid", "id": 1}]})",
+           R"({"size": 16777216, "quotas": [{"kind": "uid", "id": -1}]})",
+           R"({"size": 16777216, "quotas": [{"kind": "uid", "id": 4294967295}]})",
+           R"({"size": 16777216, "quotas": [{"kind": "uid", "id": 1, "byte": 1}]})",
+           R"({"size": 1e300})", R"({"size": 9223372036854775807})"}) {
+    const HttpResponse set = Put(Of(0), body);
+    EXPECT_EQ(set.status, 400) << body;
+    EXPECT_TRUE(json::parse(set.body)["error"].is_string());
+  }
+  EXPECT_EQ(Put(Of(0), R"({"size": 4096})").status, 409);
+  EXPECT_EQ(Put(Of(0), R"({"nr_inodes": 1})").status, 409);
+  EXPECT_EQ(fs_->Usage().size_limit, 8u << 20);
+  EXPECT_EQ(fs_->Quotas().size(), 1u);
+}
+
+TEST_F(ApiTest, OtherPathsAndMethodsAreErrors) {
+  EXPECT_EQ(Request(Of(0), "GET", "/").status, 404);
+  EXPECT_EQ(Request(Of(0), "GET", "/v1/../v1/status").status, 404);
+  EXPECT_EQ(Request(Of(0), "POST", "/v1/status").status, 405);
+  EXPECT_EQ(Request(Of(0), "DELETE", "/v1/limits").status, 405);
+  EXPECT_THAT(Request(Of(0), "GET", "/v2").body, HasSubstr("there is no '/v2'"));
+}
+
+}  // namespace
+}  // namespace memfuse::control

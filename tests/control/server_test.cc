@@ -1,0 +1,161 @@
+// The server of the control socket with real clients, also with bad ones.
+
+#include "src/control/server.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "src/base/unique_fd.h"
+#include "src/control/client.h"
+
+namespace memfuse::control {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class ControlServerTest : public ::testing::Test {
+ protected:
+  ControlServerTest() {
+    char name[] = "/tmp/memfuse_control.XXXXXX";
+    directory_ = mkdtemp(name);
+    path_ = directory_ + "/run/socket";
+    Restart();
+  }
+  ~ControlServerTest() override {
+    server_.reset();
+    EXPECT_NE(access(path_.c_str(), F_OK), 0) << "the socket stays";
+    rmdir((directory_ + "/run").c_str());
+    rmdir(directory_.c_str());
+  }
+
+  void Restart() {
+    server_.reset();
+    auto server = Server::Start(path_, geteuid(), [](const HttpRequest& request) -> HttpResponse {
+      if (request.path == "/memory") throw std::bad_alloc();
+      return {request.path == "/teapot" ? 418 : 200,
+              request.method + " " + request.path + " " + request.body + " " +
+                  std::to_string(request.peer.uid) + " " + std::to_string(request.peer.pid)};
+    });
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+  }
+  base::UniqueFd Connect() const {
+    base::UniqueFd connection(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    path_.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    EXPECT_EQ(connect(connection.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    return connection;
+  }
+  // Sends the bytes, and returns everything up to the end of the connection.
+  std::string Exchange(const std::string& bytes) const {
+    const base::UniqueFd connection = Connect();
+    (void)!send(connection.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    shutdown(connection.get(), SHUT_WR);
+    std::string answer;
+    char buffer[4096];
+    ssize_t n;
+    while ((n = recv(connection.get(), buffer, sizeof(buffer), 0)) > 0) {
+      answer.append(buffer, static_cast<size_t>(n));
+    }
+    return answer;
+  }
+  HttpResponse Get(const std::string& path) const {
+    const auto response = Call(path_, {"GET", path, "", {}});
+    EXPECT_TRUE(response.ok()) << response.status();
+    return response.ok() ? *response : HttpResponse{0, ""};
+  }
+
+  std::string directory_;
+  std::string path_;
+  std::unique_ptr<Server> server_;
+};
+
+TEST_F(ControlServerTest, AnswersWithTheIdentityOfTheCaller) {
+  const std::string me = std::to_string(geteuid()) + " " + std::to_string(getpid());
+  EXPECT_EQ(Get("/v1/x").body, "GET /v1/x  " + me);
+  const auto put = Call(path_, {"PUT", "/y", "{}", {}});
+  ASSERT_TRUE(put.ok());
+  EXPECT_EQ(put->body, "PUT /y {} " + me);
+  EXPECT_EQ(Get("/teapot").status, 418);
+  struct stat socket = {};
+  ASSERT_EQ(stat(path_.c_str(), &socket), 0);
+  EXPECT_EQ(socket.st_mode & 0777, 0666u);
+}
+
+TEST_F(ControlServerTest, AFailedAllocationIsAnAnswer) {
+  EXPECT_EQ(Get("/memory").status, 500);
+  EXPECT_EQ(Get("/").status, 200);
+}
+
+TEST_F(ControlServerTest, ALargeBodyIsRefused) {
+  const auto fits = Call(path_, {"PUT", "/", std::string(64 << 10, 'x'), {}});
+  ASSERT_TRUE(fits.ok()) << fits.status();
+  EXPECT_EQ(fits->status, 200);
+  const auto large = Call(path_, {"PUT", "/", std::string((64 << 10) + 1, 'x'), {}});
+  ASSERT_TRUE(large.ok()) << large.status();
+  EXPECT_EQ(large->status, 413);
+}
+
+TEST_F(ControlServerTest, MalformedRequestsHarmNobody) {
+  for (const std::string& bytes : std::vector<std::string>{
+           std::string(), std::string("\0\0\0", 3), std::string("GET"),
+           std::string("GET / HTTP/1.1"), std::string("GET / HTTP/9.9\r\n\r\n"),
+           std::string(100'000, 'A'), "GET /" + std::string(50'000, 'a') + " HTTP/1.1\r\n\r\n",
+           "GET / HTTP/1.1\r\nHost: x\r\nX: " + std::string(50'000, 'a') + "\r\n\r\n",
+           std::string("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n"),
+           std::string("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 18446744073709551616\r\n\r\n"),
+           std::string("PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")}) {
+    (void)Exchange(bytes);
+    EXPECT_EQ(Get("/").status, 200) << bytes.substr(0, 60);
+  }
+  EXPECT_THAT(Exchange("GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+              ::testing::AllOf(StartsWith("HTTP/1.1 200"), HasSubstr("application/json")));
+}
+
+// More clients than there may be, which send nothing: the server still answers after some leave.
+TEST_F(ControlServerTest, SilentClientsAreBounded) {
+  std::vector<base::UniqueFd> silent;
+  for (int i = 0; i < 60; ++i) silent.push_back(Connect());
+  EXPECT_EQ(Get("/").status, 200);
+  for (int i = 0; i < 200; ++i) silent.push_back(Connect());
+  silent.clear();
+  EXPECT_EQ(Get("/").status, 200);
+}
+
+TEST_F(ControlServerTest, ReplacesTheSocketOfAnEarlierServer) {
+  server_.reset();
+  // The socket of a server that was killed.
+  const base::UniqueFd left(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  path_.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  ASSERT_EQ(bind(left.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  Restart();
+  EXPECT_EQ(Get("/").status, 200);
+}
+
+TEST_F(ControlServerTest, FailsWithASentence) {
+  const auto handler = [](const HttpRequest&) { return HttpResponse(); };
+  EXPECT_THAT(Server::Start("/proc/none/socket", 0, handler).status().message(),
+              HasSubstr("no control socket at /proc/none/socket: "));
+  EXPECT_THAT(
+      Server::Start(directory_ + "/" + std::string(200, 'x'), 0, handler).status().message(),
+      HasSubstr("name too long"));
+  EXPECT_THAT(Call(directory_ + "/nothing", {"GET", "/", "", {}}).status().message(),
+              HasSubstr("does not answer: "));
+}
+
+}  // namespace
+}  // namespace memfuse::control
