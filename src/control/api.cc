@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -125,11 +126,9 @@ HttpResponse Api::Status(const Peer& peer) const {
   const MemoryFileSystemUsage usage = fs_.Usage();
   json requests = json::object();
   uint64_t total = 0;
-  const std::vector<uint64_t> counts = session_.RequestCounts();
-  for (size_t opcode = 0; opcode < counts.size(); ++opcode) {
-    if (counts[opcode] == 0) continue;
-    total += counts[opcode];
-    requests[std::string(Session::OpcodeName(opcode))] = counts[opcode];
+  for (const auto& [name, count] : requests_()) {
+    total += count;
+    requests[name] = count;
   }
   json refusals = json::array();
   for (const Refusal& refusal : fs_.Refusals()) {

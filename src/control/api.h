@@ -13,11 +13,14 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+#include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "memfuse/memory_filesystem.h"
-#include "memfuse/session.h"
 #include "src/control/http.h"
 
 namespace memfuse::control {
@@ -33,11 +36,14 @@ struct ApiFacts {
   absl::Time start;
 };
 
-// Thread-safe. The file system and the session must outlive the object.
+// Returns the number of requests that were served, by operation. Called from any thread.
+using RequestCounts = std::function<std::vector<std::pair<std::string, uint64_t>>()>;
+
+// Thread-safe. The file system must outlive the object.
 class Api {
  public:
-  Api(ApiFacts facts, MemoryFileSystem* fs, const Session* session)
-      : facts_(std::move(facts)), fs_(*fs), session_(*session) {}
+  Api(ApiFacts facts, MemoryFileSystem* fs, RequestCounts requests)
+      : facts_(std::move(facts)), fs_(*fs), requests_(std::move(requests)) {}
 
   // Answers a request. Status 200, or 400 (the body), 403 (not an administrator), 404 (no such
   // path), 405 (the method), 409 (more is in use than the new limits allow), 500. The body of an
@@ -58,7 +64,7 @@ class Api {
 
   const ApiFacts facts_;
   MemoryFileSystem& fs_;
-  const Session& session_;
+  const RequestCounts requests_;
 };
 
 }  // namespace memfuse::control

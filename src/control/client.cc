@@ -20,7 +20,7 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using Local = asio::local::stream_protocol;
 
-constexpr std::chrono::seconds kTimeout{30};
+constexpr std::chrono::seconds kCallTimeout{30};
 constexpr size_t kMaxResponse = 64 << 20;
 
 absl::Status Unanswered(const std::string& path, const beast::error_code& error) {
@@ -53,7 +53,7 @@ absl::StatusOr<HttpResponse> Call(const std::string& path, const HttpRequest& re
   beast::error_code result;
   try {
     const Local::endpoint endpoint(path);
-    stream.expires_after(kTimeout);
+    stream.expires_after(kCallTimeout);
     stream.async_connect(endpoint, [&](beast::error_code error) {
       result = error;
       if (error) return;

@@ -43,7 +43,7 @@ expect() {
 }
 
 expect 'memfuse --si' '--size='
-expect 'memfuse /mnt --no' '--noswap --noxattr'
+expect 'memfuse /mnt --no' '--noswap --noxattr --nocontrol'
 expect 'memfuse --data=' 'auto passthrough daemon null'
 expect 'memfuse --data=d' 'daemon'
 expect 'memfuse --data p' 'passthrough'

@@ -8,8 +8,10 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "tests/testing/caller.h"
 
 namespace memfuse::control {
@@ -20,23 +22,6 @@ using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
 constexpr uid_t kAdministrator = 500;
-
-class FakeSession final : public Session {
- public:
-  absl::StatusOr<int> CloneDescriptor() override { return absl::InternalError(""); }
-  absl::Status AddWorker() override { return absl::InternalError(""); }
-  ConnectionParameters parameters() const override { return {}; }
-  bool uses_io_uring() const override { return false; }
-  std::string DescribeTransport() const override { return ""; }
-  std::vector<uint64_t> RequestCounts() const override { return {0, 7, 0, 5}; }
-  std::vector<uint64_t> WorkerRequestCounts() const override { return {}; }
-  bool WaitFor(absl::Duration) override { return false; }
-  bool failed() const override { return false; }
-  void BoundDirtyBytes(uint64_t) override {}
-  int end_descriptor() const override { return -1; }
-  absl::Status Unmount(absl::Duration) override { return absl::OkStatus(); }
-  void Stop() override {}
-};
 
 class ApiTest : public ::testing::Test {
  protected:
@@ -52,7 +37,9 @@ class ApiTest : public ::testing::Test {
     facts.mount_point = "/mnt/\xff";
     facts.administrator = kAdministrator;
     facts.start = absl::Now() - absl::Seconds(90);
-    api_ = std::make_unique<Api>(facts, fs_.get(), &session_);
+    api_ = std::make_unique<Api>(facts, fs_.get(), [] {
+      return std::vector<std::pair<std::string, uint64_t>>{{"LOOKUP", 7}, {"GETATTR", 5}};
+    });
     const test::Caller alice(fs_.get(), 1000, 100);
     const auto made = alice.Create(kRootInode, "file");
     EXPECT_TRUE(made.ok());
@@ -74,7 +61,6 @@ class ApiTest : public ::testing::Test {
     return Request(peer, "PUT", "/v1/limits", body);
   }
 
-  FakeSession session_;
   std::unique_ptr<MemoryFileSystem> fs_;
   std::unique_ptr<Api> api_;
 };

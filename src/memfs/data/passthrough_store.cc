@@ -197,7 +197,9 @@ void PassthroughStore::SetCeiling(uint64_t bytes) {
   MutexLock lock(&mu_);
   const uint64_t before = limit();
   ceiling_ = bytes / kPageSize * kPageSize;
-  if (limit() != before) ApplyLimit();
+  // The tmpfs keeps the size of its data when that is above the limit, so it has to follow when
+  // files are removed.
+  if (limit() != before || limit() < size_limit_) ApplyLimit();
 }
 
 void PassthroughStore::ApplyLimit() {
