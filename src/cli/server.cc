@@ -142,7 +142,7 @@ void FollowCgroup(const MemoryCgroup& cgroup, const MemoryFileSystemUsage& limit
 // and no event of the kernel tells that (v2), so the bound has to be set again and again. Returns
 // after how many milliseconds.
 int BoundByMemory(const MemoryCgroup& cgroup, MemoryFileSystem& fs) {
-  constexpr int kSeldom = 1000;
+  constexpr int kSeldom = 1000;  // a limit may be set later
   constexpr int kOften = 50;
   // What is stored is read first: what is added meanwhile makes the bound smaller, not larger.
   const uint64_t stored = fs.Usage().bytes_used;
@@ -152,7 +152,7 @@ int BoundByMemory(const MemoryCgroup& cgroup, MemoryFileSystem& fs) {
     return kSeldom;
   }
   fs.SetCeiling(stored + room->for_files());
-  return room->for_files() < room->limit / 2 ? kOften : kSeldom;
+  return kOften;
 }
 
 // Returns when the mount is gone or will be unmounted: the signal that requests it, or 0 if another
@@ -178,12 +178,13 @@ int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgro
       });
     }
     if (session.WaitFor(absl::ZeroDuration())) return 0;
+    // Memory of removed files has to be free before the bound is set.
+    fs.ReleaseUnusedMemory();
     // If there is no memory to read the files, the bound stays.
     base::WithMemory([&] { interval = BoundByMemory(cgroup, fs); });
     const absl::Time now = absl::Now();
     if (now - last_round < kRound) continue;
     last_round = now;
-    fs.ReleaseUnusedMemory();
     const bool new_limits = SayNewLimits(where, fs.Usage(), &limits);
     base::WithMemory([&] { FollowCgroup(cgroup, limits, new_limits, session, &cgroup_limit); });
     base::WithMemory([&] {

@@ -11,7 +11,7 @@ export XDG_RUNTIME_DIR=$WORK/run
 mkdir -p "$XDG_RUNTIME_DIR"
 number() { python3 -c 'import json, sys
 value = json.load(sys.stdin)
-for name in sys.argv[1:]: value = value[name]
+for name in sys.argv[1:]: value = value[int(name) if isinstance(value, list) else name]
 print(value)' "$@"; }
 
 start_memfuse "$MOUNT" --size=64m --nr_inodes=1000 --threads=3 --quota=uid:1001=8m
