@@ -45,11 +45,10 @@ std::string OneLine(absl::string_view text) {
 }
 
 std::string ErrorLine(absl::string_view sentence) {
-  return absl::StrCat(
-      speaker == ProgramKind::kMemfuse   ? "memfuse: "
-      : speaker == ProgramKind::kControl ? "memfusectl: "
-                                         : "mount.memfuse: ",
-      OneLine(sentence), "\n");
+  return absl::StrCat(speaker == ProgramKind::kMemfuse   ? "memfuse: "
+                      : speaker == ProgramKind::kControl ? "memfusectl: "
+                                                         : "mount.memfuse: ",
+                      OneLine(sentence), "\n");
 }
 
 int ExitStatus(absl::StatusCode code) {

@@ -10,9 +10,9 @@
 
 namespace memfuse::cli {
 
-// The program that prints messages. The exit status of memfuse and memfusectl is 1 for every error. mount(8)
-// passes the exit status of the helper on: 1 for a wrong call or a lack of permission, 2 if the
-// system has run out of a resource, 32 for any other failure to mount.
+// The program that prints messages. The exit status of memfuse and memfusectl is 1 for every error.
+// mount(8) passes the exit status of the helper on: 1 for a wrong call or a lack of permission, 2
+// if the system has run out of a resource, 32 for any other failure to mount.
 enum class ProgramKind { kMemfuse, kMountHelper, kControl };
 
 // Must be called first, before there is any thread. Without a call the program is kMemfuse.

@@ -229,7 +229,8 @@ std::string ControlSocketPath(const std::string& mount_point) {
   struct statx root = {};
   // No request is sent: only the device number is needed.
   if (statx(AT_FDCWD, mount_point.c_str(), AT_STATX_DONT_SYNC, 0, &root) != 0) return "";
-  const char* const of_user = getenv("XDG_RUNTIME_DIR");
+  // No thread of this program changes the environment.
+  const char* const of_user = std::getenv("XDG_RUNTIME_DIR");  // NOLINT(concurrency-mt-unsafe)
   if (geteuid() != 0 && of_user == nullptr) return "";
   return absl::StrCat(geteuid() == 0 ? "/run" : of_user, "/memfuse/", root.stx_dev_major, ":",
                       root.stx_dev_minor, ".sock");

@@ -15,7 +15,8 @@ TEST(MountDescriptionTest, ListsTheRemainingOptions) {
             "threads=3,data=daemon,huge=never,transport=dev,noswap=true,xattr=true,"
             "strictatime=false,diratime=true,symfollow=true,writeback=false,allow_other=true,"
             "fsname=memfuse,log_dir=,quota=uid:1=2m\\054uid:2=3m,control=/run/x.sock");
-  EXPECT_EQ(ValueInDescription(DescribeMount(options, "data=null", true, ""), "transport"), "uring");
+  EXPECT_EQ(ValueInDescription(DescribeMount(options, "data=null", true, ""), "transport"),
+            "uring");
 }
 
 TEST(MountDescriptionTest, AValueIsFoundByItsWholeName) {
