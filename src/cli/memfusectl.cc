@@ -284,14 +284,15 @@ absl::StatusOr<json> ChangeOf(const Arguments& arguments, const std::string& dir
       if (!limits.ok()) return limits.status();
       size = limits->at("size").get<uint64_t>();
     }
-    const absl::StatusOr<std::vector<QuotaRule>> rules = ParseQuotaRules(*arguments.quota, size);
-    if (!rules.ok()) return rules.status();
+    const auto changes = ParseQuotaChanges(*arguments.quota, size);
+    if (!changes.ok()) return changes.status();
+    const auto limit = [](uint64_t value) { return value == kNoQuota ? json() : json(value); };
     json quotas = json::array();
-    for (const QuotaRule& rule : *rules) {
-      json quota = {{"kind", rule.kind == QuotaKind::kUser ? "uid" : "gid"}};
-      quota["id"] = rule.id.has_value() ? json(*rule.id) : json("*");
-      if (rule.bytes != kNoQuota) quota["bytes"] = rule.bytes;
-      if (rule.inodes != kNoQuota) quota["inodes"] = rule.inodes;
+    for (const QuotaChange& one : *changes) {
+      json quota = {{"kind", one.rule.kind == QuotaKind::kUser ? "uid" : "gid"}};
+      quota["id"] = one.rule.id.has_value() ? json(*one.rule.id) : json("*");
+      if (one.has_bytes) quota["bytes"] = limit(one.rule.bytes);
+      if (one.has_inodes) quota["inodes"] = limit(one.rule.inodes);
       quotas.push_back(quota);
     }
     change["quotas"] = quotas;

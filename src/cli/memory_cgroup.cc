@@ -155,23 +155,31 @@ uint64_t MemoryCgroup::Room::for_files() const {
   return available - std::min(available, kept);
 }
 
-std::optional<MemoryCgroup::Room> MemoryCgroup::ReadRoom() const {
+std::optional<MemoryCgroup::Room> MemoryCgroup::ReadRoom(bool* complete) const {
   std::optional<Room> least;
-  ForEach([&](const std::string& directory, bool v2) {
+  bool all_read = true;
+  // The root of v2 and a cgroup that was removed have no such files.
+  const auto read_file = [&all_read](const std::string& path) {
+    int error = 0;
+    std::string text = ReadWholeFile(path, &error);
+    if (error != 0 && error != ENOENT && error != ENODEV) all_read = false;
+    return text;
+  };
+  const bool found = ForEach([&](const std::string& directory, bool v2) {
     std::optional<uint64_t> limit;
     for (const absl::string_view file : v2 ? kFilesV2 : kFilesV1) {
-      const std::optional<uint64_t> found =
-          ParseLimit(ReadWholeFile(absl::StrCat(directory, file)));
-      if (found.has_value()) limit = std::min(*found, limit.value_or(*found));
+      const std::optional<uint64_t> level = ParseLimit(read_file(absl::StrCat(directory, file)));
+      if (level.has_value()) limit = std::min(*level, limit.value_or(*level));
     }
     uint64_t used;
     const std::string usage_file =
         absl::StrCat(directory, v2 ? "memory.current" : "memory.usage_in_bytes");
-    if (!limit.has_value() || !absl::SimpleAtoi(ReadWholeFile(usage_file), &used)) return;
-    used -= std::min(used, ReclaimableBytes(ReadWholeFile(directory + "memory.stat"), v2));
+    if (!limit.has_value() || !absl::SimpleAtoi(read_file(usage_file), &used)) return;
+    used -= std::min(used, ReclaimableBytes(read_file(directory + "memory.stat"), v2));
     const Room room{*limit, *limit - std::min(*limit, used)};
     if (!least.has_value() || room.for_files() < least->for_files()) least = room;
   });
+  if (complete != nullptr) *complete = all_read && found;
   return least;
 }
 

@@ -39,8 +39,9 @@ class MemoryCgroup {
     uint64_t for_files() const;
   };
   // The room of the cgroup of this process, or of the one above it, that leaves least for files. No
-  // value if none of them has a limit, or if a limit is known but not the use.
-  std::optional<Room> ReadRoom() const;
+  // value if none of them has a limit, or if a limit is known but not the use. `complete`, if it is
+  // not null, is set to whether all files that exist were read.
+  std::optional<Room> ReadRoom(bool* complete = nullptr) const;
 
  private:
   // Calls `visit` with the directory of each cgroup that limits this process, and whether it is v2.

@@ -36,20 +36,20 @@ absl::StatusOr<QuotaRule> ParseSubject(absl::string_view text) {
   return rule;
 }
 
-// Returns the rule for the same user or group in `rules`, which is added if there is none.
-QuotaRule* FindRule(std::vector<QuotaRule>* rules, const QuotaRule& subject) {
-  for (QuotaRule& rule : *rules) {
-    if (rule.kind == subject.kind && rule.id == subject.id) return &rule;
+// Returns the change for the same user or group in `changes`, which is added if there is none.
+QuotaChange* FindChange(std::vector<QuotaChange>* changes, const QuotaRule& subject) {
+  for (QuotaChange& change : *changes) {
+    if (change.rule.kind == subject.kind && change.rule.id == subject.id) return &change;
   }
-  rules->push_back(subject);
-  return &rules->back();
+  changes->push_back({subject, false, false});
+  return &changes->back();
 }
 
 }  // namespace
 
-absl::StatusOr<std::vector<QuotaRule>> ParseQuotaRules(absl::string_view text,
-                                                       uint64_t size_limit) {
-  std::vector<QuotaRule> rules;
+absl::StatusOr<std::vector<QuotaChange>> ParseQuotaChanges(absl::string_view text,
+                                                           uint64_t size_limit) {
+  std::vector<QuotaChange> changes;
   for (const absl::string_view part : absl::StrSplit(text, ',', absl::SkipEmpty())) {
     const std::vector<absl::string_view> sides = absl::StrSplit(part, absl::MaxSplits('=', 1));
     if (sides.size() != 2) return BadRule(part, "is no rule like uid:1000=2g or gid:100=1g/10k");
@@ -58,23 +58,34 @@ absl::StatusOr<std::vector<QuotaRule>> ParseQuotaRules(absl::string_view text,
     const std::pair<absl::string_view, absl::string_view> limits =
         absl::StrSplit(sides[1], absl::MaxSplits('/', 1));
     if (limits.first.empty() && limits.second.empty()) return BadRule(part, "has no limit");
-    QuotaRule* const rule = FindRule(&rules, *subject);
+    QuotaChange* const change = FindChange(&changes, *subject);
     if (!limits.first.empty()) {
       const absl::StatusOr<uint64_t> bytes = ParseSize(limits.first, size_limit);
       if (!bytes.ok()) {
         return BadRule(part,
                        "has no size; give bytes, a number with k, m, g or t, or a percentage");
       }
-      rule->bytes = limits.first == "0" ? kNoQuota : *bytes;
+      change->has_bytes = true;
+      change->rule.bytes = limits.first == "0" ? kNoQuota : *bytes;
     }
     if (!limits.second.empty()) {
       const absl::StatusOr<uint64_t> inodes = ParseInodeCount(limits.second);
       if (!inodes.ok()) {
         return BadRule(part, "has no count of inodes; give a number, or one with k, m or g");
       }
-      rule->inodes = limits.second == "0" ? kNoQuota : *inodes;
+      change->has_inodes = true;
+      change->rule.inodes = limits.second == "0" ? kNoQuota : *inodes;
     }
   }
+  return changes;
+}
+
+absl::StatusOr<std::vector<QuotaRule>> ParseQuotaRules(absl::string_view text,
+                                                       uint64_t size_limit) {
+  const absl::StatusOr<std::vector<QuotaChange>> changes = ParseQuotaChanges(text, size_limit);
+  if (!changes.ok()) return changes.status();
+  std::vector<QuotaRule> rules;
+  for (const QuotaChange& change : *changes) rules.push_back(change.rule);
   return rules;
 }
 

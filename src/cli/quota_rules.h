@@ -21,6 +21,15 @@ namespace memfuse::cli {
 // Errors: InvalidArgument, with a sentence that quotes the wrong part.
 absl::StatusOr<std::vector<QuotaRule>> ParseQuotaRules(absl::string_view text, uint64_t size_limit);
 
+// The same for a change of rules that exist.
+struct QuotaChange {
+  QuotaRule rule;
+  bool has_bytes = false;   // the text gives a limit in bytes
+  bool has_inodes = false;  // the text gives a limit in inodes
+};
+absl::StatusOr<std::vector<QuotaChange>> ParseQuotaChanges(absl::string_view text,
+                                                           uint64_t size_limit);
+
 }  // namespace memfuse::cli
 
 #endif  // MEMFUSE_SRC_CLI_QUOTA_RULES_H_

@@ -2,12 +2,14 @@
 
 #include <fcntl.h>
 #include <glog/logging.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <iterator>
@@ -27,7 +29,9 @@
 #include "absl/time/time.h"
 #include "memfuse/memory_filesystem.h"
 #include "memfuse/session.h"
+#include "src/base/caller.h"
 #include "src/base/memory_guard.h"
+#include "src/base/mutex.h"
 #include "src/base/unique_fd.h"
 #include "src/cli/help.h"
 #include "src/cli/logging.h"
@@ -146,7 +150,9 @@ int BoundByMemory(const MemoryCgroup& cgroup, MemoryFileSystem& fs) {
   constexpr int kOften = 50;
   // What is stored is read first: what is added meanwhile makes the bound smaller, not larger.
   const uint64_t stored = fs.Usage().bytes_used;
-  const std::optional<MemoryCgroup::Room> room = cgroup.ReadRoom();
+  bool complete = false;
+  const std::optional<MemoryCgroup::Room> room = cgroup.ReadRoom(&complete);
+  if (!complete) return kOften;  // for lack of descriptors or memory; the bound stays
   if (!room.has_value()) {
     fs.SetCeiling(std::numeric_limits<uint64_t>::max());
     return kSeldom;
@@ -165,6 +171,7 @@ int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgro
   constexpr absl::Duration kRound = absl::Seconds(1);
   absl::Time last_round = absl::InfinitePast();
   int interval = 0;
+  base::PrepareThreadForLocks();
   for (;;) {
     pollfd events[] = {{signals, POLLIN, 0}, {session.end_descriptor(), POLLIN, 0}};
     const int ready = poll(events, std::size(events), interval);
@@ -181,8 +188,11 @@ int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgro
     // Memory of removed files has to be free before the bound is set.
     fs.ReleaseUnusedMemory();
     // If there is no memory to read the files, the bound stays.
+    interval = 50;
     base::WithMemory([&] { interval = BoundByMemory(cgroup, fs); });
-    const absl::Time now = absl::Now();
+    // Time that does not jump when the clock is set.
+    const absl::Time now =
+        absl::UnixEpoch() + absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
     if (now - last_round < kRound) continue;
     last_round = now;
     const bool new_limits = SayNewLimits(where, fs.Usage(), &limits);
@@ -251,7 +261,12 @@ ControlSocket StartControl(const Options& options, MemoryFileSystem* fs, Session
   facts.store = fs->DescribeData();
   facts.transport = session->DescribeTransport();
   facts.threads = options.session.threads;
-  facts.administrator = geteuid();
+  facts.is_administrator = [](const control::Peer& peer) {
+    if (peer.uid != 0) return peer.uid == geteuid();
+    // User 0 of a container may have no capability.
+    const auto caller = base::Caller::Find(static_cast<uint32_t>(peer.pid));
+    return caller.has_value() && caller->HasCapability(CAP_SYS_ADMIN);
+  };
   facts.start = absl::Now();
   auto api = std::make_unique<control::Api>(std::move(facts), fs,
                                             [session] { return CountRequests(*session); });

@@ -59,6 +59,11 @@ json RefusalToJson(const Refusal& refusal) {
   return entry;
 }
 
+// Whether a peer that is no administrator may see what the user or the group stores.
+bool IsOwn(const Peer& peer, QuotaKind kind, uint32_t id) {
+  return id == (kind == QuotaKind::kUser ? peer.uid : peer.gid);
+}
+
 // A change of limits that is wrong.
 struct BadChange {
   std::string text;
@@ -75,7 +80,15 @@ std::optional<uint64_t> NumberIn(const json& object, const char* name, uint64_t 
   return found->get<uint64_t>();
 }
 
-QuotaRule RuleIn(const json& object) {
+// The member of an object, or null.
+const json& MemberOf(const json& object, const char* name) {
+  static const json null;
+  const auto found = object.find(name);
+  return found == object.end() ? null : *found;
+}
+
+// The rule of a quota in the body. Limits that it does not name are those of `rules`.
+QuotaRule RuleIn(const json& object, const std::vector<QuotaRule>& rules) {
   if (!object.is_object()) throw BadChange{"a quota is no object"};
   for (const auto& [name, value] : object.items()) {
     if (name != "kind" && name != "id" && name != "bytes" && name != "inodes") {
@@ -83,20 +96,23 @@ QuotaRule RuleIn(const json& object) {
     }
   }
   QuotaRule rule;
-  const json kind = object.value("kind", json());
+  const json& kind = MemberOf(object, "kind");
   if (kind == "gid") {
     rule.kind = QuotaKind::kGroup;
   } else if (kind != "uid") {
     throw BadChange{"'kind' of a quota is neither uid nor gid"};
   }
-  const json id = object.value("id", json());
+  const json& id = MemberOf(object, "id");
   if (id.is_number_unsigned() && id.get<uint64_t>() < 0xffffffff) {
     rule.id = id.get<uint32_t>();
   } else if (id != "*") {
     throw BadChange{"'id' of a quota is neither a number nor *"};
   }
-  rule.bytes = NumberIn(object, "bytes", kNoQuota).value_or(kNoQuota);
-  rule.inodes = NumberIn(object, "inodes", kNoQuota).value_or(kNoQuota);
+  for (const QuotaRule& present : rules) {
+    if (present.kind == rule.kind && present.id == rule.id) rule = present;
+  }
+  rule.bytes = NumberIn(object, "bytes", kNoQuota).value_or(rule.bytes);
+  rule.inodes = NumberIn(object, "inodes", kNoQuota).value_or(rule.inodes);
   return rule;
 }
 
@@ -116,10 +132,6 @@ HttpResponse Api::Answer(const HttpRequest& request) {
     return Error(405, "/v1/limits can be read by GET and changed by PUT");
   }
   return Error(404, absl::StrCat("there is no '", request.path, "'"));
-}
-
-bool Api::MaySee(const Peer& peer, QuotaKind kind, uint32_t id) const {
-  return IsAdministrator(peer) || id == (kind == QuotaKind::kUser ? peer.uid : peer.gid);
 }
 
 HttpResponse Api::Status(const Peer& peer) const {
@@ -156,8 +168,9 @@ HttpResponse Api::Status(const Peer& peer) const {
 
 HttpResponse Api::Usage(const Peer& peer) const {
   json owners = json::array();
+  const bool administrator = IsAdministrator(peer);
   for (const QuotaUsage& usage : fs_.UsageByOwner()) {
-    if (!MaySee(peer, usage.kind, usage.id)) continue;
+    if (!administrator && !IsOwn(peer, usage.kind, usage.id)) continue;
     owners.push_back({{"kind", KindName(usage.kind)},
                       {"id", usage.id},
                       {"bytes", usage.bytes},
@@ -171,8 +184,9 @@ HttpResponse Api::Usage(const Peer& peer) const {
 HttpResponse Api::Limits(const Peer& peer) const {
   const MemoryFileSystemUsage usage = fs_.Usage();
   json quotas = json::array();
+  const bool administrator = IsAdministrator(peer);
   for (const QuotaRule& rule : fs_.Quotas()) {
-    if (rule.id.has_value() && !MaySee(peer, rule.kind, *rule.id)) continue;
+    if (rule.id.has_value() && !administrator && !IsOwn(peer, rule.kind, *rule.id)) continue;
     quotas.push_back({{"kind", KindName(rule.kind)},
                       {"id", rule.id.has_value() ? json(*rule.id) : json("*")},
                       {"bytes", LimitOrNull(rule.bytes)},
@@ -186,8 +200,15 @@ HttpResponse Api::SetLimits(const HttpRequest& request) {
   if (!IsAdministrator(request.peer)) {
     return Error(403, "only root and the user who runs the daemon may change limits");
   }
-  const json body = json::parse(request.body, nullptr, /*allow_exceptions=*/false);
-  if (!body.is_object()) return Error(400, "the body is no JSON object");
+  // Copying a JSON value is recursive, so its depth is bounded.
+  constexpr int kMaxDepth = 4;
+  bool too_deep = false;
+  const auto bounded = [&too_deep](int depth, json::parse_event_t, const json&) {
+    too_deep |= depth > kMaxDepth;
+    return depth <= kMaxDepth;
+  };
+  const json body = json::parse(request.body, bounded, /*allow_exceptions=*/false);
+  if (!body.is_object() || too_deep) return Error(400, "the body is no JSON object of limits");
   uint64_t size = 0;
   uint64_t inodes = 0;
   std::vector<QuotaRule> rules;
@@ -200,9 +221,11 @@ HttpResponse Api::SetLimits(const HttpRequest& request) {
     }
     size = NumberIn(body, "size", 0).value_or(0);
     inodes = NumberIn(body, "nr_inodes", 0).value_or(0);
-    const json quotas = body.value("quotas", json::array());
-    if (!quotas.is_array()) throw BadChange{"'quotas' is no array"};
-    for (const json& quota : quotas) rules.push_back(RuleIn(quota));
+    if (const auto quotas = body.find("quotas"); quotas != body.end()) {
+      if (!quotas->is_array()) throw BadChange{"'quotas' is no array"};
+      const std::vector<QuotaRule> present = fs_.Quotas();
+      for (const json& quota : *quotas) rules.push_back(RuleIn(quota, present));
+    }
   } catch (const BadChange& bad) {
     return Error(400, bad.text);
   }

@@ -5,8 +5,9 @@
 //    GET /v1/limits   size, number of inodes, quotas
 //    PUT /v1/limits   changes any of them
 //
-// Administrators are user 0 and the user who runs the daemon. Other users see totals, and of usage,
-// quotas and refusals only what concerns their own user and group.
+// Administrators are the user who runs the daemon, unless it is user 0, and processes with
+// CAP_SYS_ADMIN in the daemon's user namespace, as for the ioctls of memfuse/ioctl.h. Others see
+// totals, and of usage, quotas and refusals only what concerns their own user and group.
 
 #ifndef MEMFUSE_SRC_CONTROL_API_H_
 #define MEMFUSE_SRC_CONTROL_API_H_
@@ -32,7 +33,7 @@ struct ApiFacts {
   std::string store;      // MemoryFileSystem::DescribeData
   std::string transport;  // Session::DescribeTransport
   int threads = 0;
-  uid_t administrator = 0;
+  std::function<bool(const Peer& peer)> is_administrator;
   absl::Time start;
 };
 
@@ -51,11 +52,7 @@ class Api {
   HttpResponse Answer(const HttpRequest& request);
 
  private:
-  bool IsAdministrator(const Peer& peer) const {
-    return peer.uid == 0 || peer.uid == facts_.administrator;
-  }
-  // Whether the peer may see what the user or the group stores.
-  bool MaySee(const Peer& peer, QuotaKind kind, uint32_t id) const;
+  bool IsAdministrator(const Peer& peer) const { return facts_.is_administrator(peer); }
 
   HttpResponse Status(const Peer& peer) const;
   HttpResponse Usage(const Peer& peer) const;

@@ -1,6 +1,6 @@
 #include "src/control/server.h"
 
-#include <sched.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,6 +24,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "src/base/error_text.h"
+#include "src/base/mutex.h"
 #include "src/base/thread_name.h"
 
 namespace memfuse::control {
@@ -180,7 +181,13 @@ class ServerImpl final : public Server {
       io_.stop();
       thread_.join();
     }
-    if (listening_) unlink(path_.c_str());
+    if (!listening_) return;
+    // The server of a later mount with the same device number may have replaced the socket.
+    struct stat now = {};
+    if (stat(path_.c_str(), &now) == 0 && now.st_dev == socket_.st_dev &&
+        now.st_ino == socket_.st_ino) {
+      unlink(path_.c_str());
+    }
   }
 
   absl::Status Begin() {
@@ -198,7 +205,7 @@ class ServerImpl final : public Server {
   absl::Status Listen() {
     const std::string directory = path_.substr(0, path_.rfind('/'));
     if (mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) return SocketError(path_, errno);
-    // Only a server of a connection that does not exist any more has the same path.
+    // Only the server of a mount that does not exist any more has the same path.
     if (unlink(path_.c_str()) != 0 && errno != ENOENT) return SocketError(path_, errno);
     beast::error_code error;
     std::optional<Local::endpoint> endpoint;
@@ -211,17 +218,20 @@ class ServerImpl final : public Server {
     if (!error) acceptor_.bind(*endpoint, error);
     if (error) return SocketError(path_, error.value());
     listening_ = true;
-    if (chmod(path_.c_str(), 0666) != 0) return SocketError(path_, errno);
+    if (stat(path_.c_str(), &socket_) != 0 || chmod(path_.c_str(), 0666) != 0)
+      return SocketError(path_, errno);
     acceptor_.listen(kMaxConnections, error);
     if (error) return SocketError(path_, error.value());
     return absl::OkStatus();
   }
 
   void Run() noexcept {
+    base::PrepareThreadForLocks();
     base::SetThreadName("memfuse-ctl");
-    // Requests of the file system come first. This class needs no privilege.
-    const sched_param param = {};
-    (void)sched_setscheduler(0, SCHED_IDLE, &param);
+    // Requests of the file system come first. SCHED_IDLE would be too low: the thread takes locks
+    // that requests wait for.
+    constexpr int kNice = 10;
+    (void)setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice);
     while (!io_.stopped()) {
       try {
         io_.run();
@@ -236,7 +246,7 @@ class ServerImpl final : public Server {
     acceptor_.async_accept([this](beast::error_code error, Local::socket socket) {
       accepting_ = false;
       if (!error) Admit(std::move(socket));
-      if (error == asio::error::no_descriptors || error == asio::error::no_memory) {
+      if (error) {
         RetryAccept();
       } else {
         Accept();
@@ -281,6 +291,7 @@ class ServerImpl final : public Server {
   Local::acceptor acceptor_{io_};
   asio::steady_timer retry_{io_};
   bool listening_ = false;
+  struct stat socket_ = {};  // of the socket at path_, while listening_
   bool accepting_ = false;
   std::thread thread_;
 };

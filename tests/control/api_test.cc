@@ -35,7 +35,9 @@ class ApiTest : public ::testing::Test {
     ApiFacts facts;
     facts.version = "1.2";
     facts.mount_point = "/mnt/\xff";
-    facts.administrator = kAdministrator;
+    facts.is_administrator = [](const Peer& peer) {
+      return peer.uid == 0 || peer.uid == kAdministrator;
+    };
     facts.start = absl::Now() - absl::Seconds(90);
     api_ = std::make_unique<Api>(facts, fs_.get(), [] {
       return std::vector<std::pair<std::string, uint64_t>>{{"LOOKUP", 7}, {"GETATTR", 5}};
@@ -115,7 +117,7 @@ TEST_F(ApiTest, AdministratorsChangeLimits) {
       Put(Of(kAdministrator), R"({"size": 16777216, "nr_inodes": 50, "quotas": [
           {"kind": "uid", "id": "*", "bytes": 4096, "inodes": 3},
           {"kind": "gid", "id": 5, "bytes": 8192},
-          {"kind": "uid", "id": 1000}]})");
+          {"kind": "uid", "id": 1000, "bytes": null}]})");
   ASSERT_EQ(set.status, 200) << set.body;
   EXPECT_EQ(fs_->Usage().size_limit, 16u << 20);
   EXPECT_EQ(fs_->Usage().inode_limit, 50u);
@@ -125,6 +127,23 @@ TEST_F(ApiTest, AdministratorsChangeLimits) {
   EXPECT_EQ(quotas[0]["inodes"], 3);
   EXPECT_EQ(quotas[1]["kind"], "gid");
   EXPECT_TRUE(quotas[1]["inodes"].is_null());
+}
+
+TEST_F(ApiTest, AQuotaKeepsTheLimitThatIsNotNamed) {
+  ASSERT_EQ(Put(Of(0), R"({"quotas": [{"kind": "uid", "id": 1000, "inodes": 7}]})").status, 200);
+  ASSERT_EQ(fs_->Quotas().size(), 1u);
+  EXPECT_EQ(fs_->Quotas()[0].bytes, 1u << 20);
+  EXPECT_EQ(fs_->Quotas()[0].inodes, 7u);
+}
+
+TEST_F(ApiTest, ADeepBodyIsRefused) {
+  for (const std::string open : {"[", "{\"quotas\":"}) {
+    std::string body = "{\"quotas\":";
+    while (body.size() < 60'000) body += open;
+    EXPECT_EQ(Put(Of(0), body).status, 400);
+  }
+  const std::string arrays(30'000, '[');
+  EXPECT_EQ(Put(Of(0), "{\"quotas\":" + arrays + std::string(30'000, ']') + "}").status, 400);
 }
 
 TEST_F(ApiTest, OtherUsersDoNotChangeLimits) {

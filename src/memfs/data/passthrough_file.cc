@@ -30,16 +30,19 @@ Errno FromErrno(int error) {
   }
 }
 
-// Returns how many bytes a write to the range may allocate at most.
-uint64_t MissingBytes(int descriptor, uint64_t offset, uint64_t length) {
+// Returns how many bytes a write to the range may allocate at most. `beyond_end`: blocks may have
+// been reserved beyond the end of the file.
+uint64_t MissingBytes(int descriptor, uint64_t offset, uint64_t length, bool beyond_end) {
   struct stat file;
   if (fstat(descriptor, &file) != 0) return length;
   const uint64_t begin = offset / kPageSize * kPageSize;
   const uint64_t end = (offset + length + kPageSize - 1) / kPageSize * kPageSize;
   const uint64_t size_in_pages =
       (static_cast<uint64_t>(file.st_size) + kPageSize - 1) / kPageSize * kPageSize;
-  // lseek(2) reports pages that fallocate(2) reserved as holes.
-  const bool whole = static_cast<uint64_t>(file.st_blocks) * kBlockBytes >= size_in_pages;
+  // lseek(2) reports pages that fallocate(2) reserved as holes. If no block lies beyond the end, as
+  // many blocks as the file has pages mean that there is no hole.
+  const bool whole =
+      !beyond_end && static_cast<uint64_t>(file.st_blocks) * kBlockBytes >= size_in_pages;
   if (whole && end <= size_in_pages) return 0;
   uint64_t missing = 0;
   for (uint64_t at = begin; at < end;) {
@@ -83,8 +86,13 @@ void PassthroughFile::SetAccount(Account* account) {
 }
 
 bool PassthroughFile::Settle(Account* account, uint64_t before, uint64_t bytes) {
-  if (!charged_.compare_exchange_strong(before, bytes)) return false;
+  // The usage is added before another thread can release it.
   if (bytes > before) account->AddKernelBytes(bytes - before);
+  uint64_t expected = before;
+  if (!charged_.compare_exchange_strong(expected, bytes)) {
+    if (bytes > before) account->ReleaseKernelBytes(bytes - before);
+    return false;
+  }
   if (bytes < before) account->ReleaseKernelBytes(before - bytes);
   return true;
 }
@@ -94,7 +102,8 @@ Result<void> PassthroughFile::Charged(int descriptor, uint64_t offset, uint64_t 
   {
     MutexLock lock(&mu_);
     if (account_->has_byte_limit()) {
-      const uint64_t missing = MissingBytes(descriptor, offset, length);
+      const uint64_t missing =
+          MissingBytes(descriptor, offset, length, reserved_beyond_end_.load());
       MEMFUSE_RETURN_IF_ERROR(account_->ReserveKernelBytes(missing));
       charged_writes_.fetch_add(1);
       charged_.fetch_add(missing);
@@ -128,6 +137,7 @@ Result<uint64_t> PassthroughFile::ChargedInPieces(
       return {};
     });
     done += changed;
+    if (failed.ok()) ForgetRefusedCharge();  // of a larger piece
     if (!failed.ok() && failed.error() == EDQUOT) {
       // Half of the pages, or the part in the first page.
       const uint64_t first_end = (at / kPageSize + 1) * kPageSize;
@@ -329,9 +339,12 @@ Result<Resized> PassthroughFile::Truncate(uint64_t size) {
   if (fstat(file.get(), &before) != 0) return Errno(EIO);
   // The caller decides whether this changes a time.
   if (before.st_blocks == 0 && static_cast<uint64_t>(before.st_size) == size) return Resized{};
-  while (ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
-    if (errno != EINTR) return FromErrno(errno);
-  }
+  MEMFUSE_RETURN_IF_ERROR(Charged(file.get(), size, 0, [&]() -> Result<void> {
+    while (ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
+      if (errno != EINTR) return FromErrno(errno);
+    }
+    return {};
+  }));
   Changed(file.get());
   return Resized{static_cast<uint64_t>(before.st_size) != size, before.st_blocks != 0};
 }
@@ -339,6 +352,7 @@ Result<Resized> PassthroughFile::Truncate(uint64_t size) {
 Result<void> PassthroughFile::Allocate(uint64_t offset, uint64_t length, bool keep_size) {
   if (EndsTooFar(offset, length)) return Errno(EFBIG);
   MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDWR | O_NOATIME));
+  if (keep_size) reserved_beyond_end_.store(true);
   MEMFUSE_RETURN_IF_ERROR(Charged(file.get(), offset, length, [&] {
     return Fallocate(file.get(), keep_size ? FALLOC_FL_KEEP_SIZE : 0, offset, length);
   }));
@@ -351,8 +365,10 @@ Result<void> PassthroughFile::PunchHole(uint64_t offset, uint64_t length) {
   length = std::min(length, kMaxFileSize - offset);
   if (length == 0 || !exists_.load()) return {};
   MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, Descriptor(O_RDWR | O_NOATIME));
-  MEMFUSE_RETURN_IF_ERROR(
-      Fallocate(file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length));
+  // The charge follows at once, so that the space can be reserved again.
+  MEMFUSE_RETURN_IF_ERROR(Charged(file.get(), offset, 0, [&] {
+    return Fallocate(file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
+  }));
   Changed(file.get());
   return {};
 }

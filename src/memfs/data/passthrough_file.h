@@ -115,6 +115,8 @@ class PassthroughFile final : public FileData {
   Account* account_;
   int32_t backing_id_ ABSL_GUARDED_BY(mu_) = 0;
   std::atomic<bool> exists_{false};  // set once, under mu_
+  // Blocks may lie beyond the end of the file; set once, by fallocate(2) with FALLOC_FL_KEEP_SIZE.
+  std::atomic<bool> reserved_beyond_end_{false};
 };
 
 }  // namespace memfuse::memfs

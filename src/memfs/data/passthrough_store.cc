@@ -199,7 +199,7 @@ void PassthroughStore::SetCeiling(uint64_t bytes) {
   ceiling_ = bytes / kPageSize * kPageSize;
   // The tmpfs keeps the size of its data when that is above the limit, so it has to follow when
   // files are removed.
-  if (limit() != before || limit() < size_limit_) ApplyLimit();
+  if (limit() != before || limit() < size_limit_ || !limit_applied_) ApplyLimit();
 }
 
 void PassthroughStore::ApplyLimit() {
@@ -208,6 +208,7 @@ void PassthroughStore::ApplyLimit() {
   for (int i = 0; i < kTries; ++i) {
     const uint64_t left = limit() - std::min(limit(), reserved_);
     const Result<void> resized = Resize(std::max(left, data_bytes()));
+    limit_applied_ = resized.ok();
     if (resized.ok() || resized.error() != EINVAL) return;
   }
 }

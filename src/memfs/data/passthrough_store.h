@@ -126,6 +126,7 @@ class PassthroughStore final : public DataStore, private QuotaSource {
   mutable LeafMutex mu_;
   uint64_t size_limit_ ABSL_GUARDED_BY(mu_);              // whole pages, because a tmpfs rounds up
   uint64_t ceiling_ ABSL_GUARDED_BY(mu_) = ~uint64_t{0};  // see SetCeiling
+  bool limit_applied_ ABSL_GUARDED_BY(mu_) = true;        // by the last ApplyLimit
   // The bytes by which the budget's limit was raised and the tmpfs was made smaller.
   uint64_t reserved_ ABSL_GUARDED_BY(mu_) = 0;
   base::UniqueFd config_ ABSL_GUARDED_BY(mu_);  // the descriptor that fspick(2) returned

@@ -4,7 +4,7 @@
 set -euo pipefail
 # shellcheck source=tests/testing/mount.sh
 source "$WORK/mount.sh"
-need python3 setpriv
+need fallocate python3 setpriv
 
 cat >"$WORK/steps.py" <<'PYTHON'
 import errno, os, subprocess, sys
@@ -115,6 +115,31 @@ def reserve():
     except OSError as error:
         assert error.errno == errno.EDQUOT, error
 assert wait(as_user(USERS[1], reserve)) == 0
+
+# Space beyond the end of a file does not stand for pages before it, and a range that has space can be
+# zeroed.
+def special():
+    for entry in os.scandir(top):
+        if entry.stat().st_uid == os.getuid():
+            os.unlink(entry.path)
+    path = f"{top}/special"
+    file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    subprocess.run(["fallocate", "--keep-size", "--offset=1t", "--length=1m", path], check=True)
+    size = 0
+    try:
+        for size in range(1 << 20, 4 * LIMIT, 1 << 20):
+            os.ftruncate(file, size)
+            if os.pwrite(file, b"s" * (1 << 20), size - (1 << 20)) < 1 << 20:
+                break
+    except OSError as error:
+        assert error.errno == errno.EDQUOT, error
+    if 512 * os.fstat(file).st_blocks > LIMIT:
+        return 4
+    os.ftruncate(file, 0)
+    os.pwrite(file, b"z" * (LIMIT * 6 // 10), 0)
+    subprocess.run(["fallocate", "--zero-range", f"--length={LIMIT * 6 // 10}", path], check=True)
+    os.unlink(path)
+assert wait(as_user(USERS[1], special)) == 0
 
 # Inodes of a group.
 def inodes():
