@@ -57,7 +57,8 @@ trap 'exit 1' INT TERM
 
 mkdir "$base"/{scratch,mount,tmpfs,home}
 cp "$program" "$base/memfuse"
-cp "$(dirname "$program")/memfusectl" "$base/memfusectl"
+# Builds for stress tests have the daemon only.
+if [[ -x ${program%/*}/memfusectl ]]; then cp "${program%/*}/memfusectl" "$base/"; fi
 if ((${#flags[@]} > 0)); then
   mv "$base/memfuse" "$base/memfuse.program"
   printf '#!/bin/bash\nexec "%s" "$@" %s\n' "$base/memfuse.program" "${flags[*]}" >"$base/memfuse"
