@@ -187,6 +187,8 @@ class ServerImpl final : public Server {
     if (stat(path_.c_str(), &now) == 0 && now.st_dev == socket_.st_dev &&
         now.st_ino == socket_.st_ino) {
       unlink(path_.c_str());
+      // Fails while other daemons have sockets there.
+      rmdir(Directory().c_str());
     }
   }
 
@@ -202,9 +204,9 @@ class ServerImpl final : public Server {
   }
 
  private:
+  std::string Directory() const { return path_.substr(0, path_.rfind('/')); }
+
   absl::Status Listen() {
-    const std::string directory = path_.substr(0, path_.rfind('/'));
-    if (mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) return SocketError(path_, errno);
     // Only the server of a mount that does not exist any more has the same path.
     if (unlink(path_.c_str()) != 0 && errno != ENOENT) return SocketError(path_, errno);
     beast::error_code error;
@@ -215,7 +217,16 @@ class ServerImpl final : public Server {
       return SocketError(path_, too_long.code().value());
     }
     acceptor_.open(endpoint->protocol(), error);
-    if (!error) acceptor_.bind(*endpoint, error);
+    if (error) return SocketError(path_, error.value());
+    // Another daemon may remove the directory in between, when it ends.
+    constexpr int kTries = 10;
+    for (int i = 0; i < kTries; ++i) {
+      if (mkdir(Directory().c_str(), 0755) != 0 && errno != EEXIST) {
+        return SocketError(path_, errno);
+      }
+      acceptor_.bind(*endpoint, error);
+      if (error.value() != ENOENT) break;
+    }
     if (error) return SocketError(path_, error.value());
     listening_ = true;
     if (stat(path_.c_str(), &socket_) != 0 || chmod(path_.c_str(), 0666) != 0)

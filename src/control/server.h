@@ -32,7 +32,8 @@ class Server {
   static absl::StatusOr<std::unique_ptr<Server>> Start(const std::string& path, uid_t administrator,
                                                        Handler handler);
 
-  // Ends all connections, waits for the thread, and removes the socket.
+  // Ends all connections, waits for the thread, and removes the socket, and its directory if that
+  // is empty.
   virtual ~Server() = default;
 };
 

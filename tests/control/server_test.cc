@@ -37,8 +37,7 @@ class ControlServerTest : public ::testing::Test {
   ~ControlServerTest() override {
     server_.reset();
     EXPECT_NE(access(path_.c_str(), F_OK), 0) << "the socket stays";
-    rmdir((directory_ + "/run").c_str());
-    rmdir(directory_.c_str());
+    EXPECT_EQ(rmdir(directory_.c_str()), 0) << "the directory of the socket stays";
   }
 
   void Restart() {
@@ -142,6 +141,7 @@ TEST_F(ControlServerTest, SilentClientsAreBounded) {
 TEST_F(ControlServerTest, ReplacesTheSocketOfAnEarlierServer) {
   server_.reset();
   // The socket of a server that was killed.
+  ASSERT_EQ(mkdir((directory_ + "/run").c_str(), 0755), 0);
   const base::UniqueFd left(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
