@@ -7,7 +7,7 @@ root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 # Used by the scripts that source this file.
 # shellcheck disable=SC2034
 build_packages=(
-  cmake ninja-build g++ libabsl-dev libgflags-dev libgoogle-glog-dev libgtest-dev libgmock-dev
+  cmake make ninja-build g++ libabsl-dev libgflags-dev libgoogle-glog-dev libgtest-dev libgmock-dev
   libboost-dev libsystemd-dev liburing-dev nlohmann-json3-dev pkg-config
   fuse3 ca-certificates
 )
