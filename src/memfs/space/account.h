@@ -56,7 +56,7 @@ class UsageCounter {
     }
   }
   [[nodiscard]] bool Charge(uint64_t amount) { return ChargeUpTo(1, amount) == 1; }
-  // Charges `amount`, whatever the limit is.
+  // Charges `amount` regardless of the limit.
   void Add(uint64_t amount) { used_.fetch_add(amount, std::memory_order_relaxed); }
   void Release(uint64_t amount) { used_.fetch_sub(amount, std::memory_order_relaxed); }
 
