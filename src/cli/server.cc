@@ -143,38 +143,43 @@ void FollowCgroup(const MemoryCgroup& cgroup, const MemoryFileSystemUsage& limit
 
 // Bounds what the file system stores by the memory that the control group leaves, so that it is
 // full before the kernel kills a process of the group. Programs of the group take memory as well,
-// and no event of the kernel tells that (v2), so the bound has to be set again and again. Returns
-// after how many milliseconds.
-int BoundByMemory(const MemoryCgroup& cgroup, MemoryFileSystem& fs) {
-  constexpr int kSeldom = 1000;  // a limit may be set later
-  constexpr int kOften = 50;
+// and no event of the kernel tells that (v2), so the bound has to be set again and again.
+struct MemoryBound {
+  int next_milliseconds = 50;  // until it has to be set again
+  bool tight = false;          // less than a quarter of the limit is left for files
+};
+MemoryBound BoundByMemory(const MemoryCgroup& cgroup, MemoryFileSystem& fs) {
+  MemoryBound bound;
   // What is stored is read first: what is added meanwhile makes the bound smaller, not larger.
   const uint64_t stored = fs.Usage().bytes_used;
   bool complete = false;
   const std::optional<MemoryCgroup::Room> room = cgroup.ReadRoom(&complete);
-  if (!complete) return kOften;  // for lack of descriptors or memory; the bound stays
-  if (!room.has_value()) {
+  if (!complete) return bound;  // for lack of descriptors or memory; the last bound stays
+  if (room.has_value()) {
+    fs.SetCeiling(stored + room->for_files());
+    bound.tight = room->for_files() < room->limit / 4;
+  } else {
     fs.SetCeiling(std::numeric_limits<uint64_t>::max());
-    return kSeldom;
+    bound.next_milliseconds = 1000;  // a limit may be set later
   }
-  fs.SetCeiling(stored + room->for_files());
-  return kOften;
+  return bound;
 }
 
 // Returns when the mount is gone or will be unmounted: the signal that requests it, or 0 if another
-// process ended the connection. Once a second it releases unused memory,
-// checks the limits, and logs what they refused.
+// process ended the connection. Once a second it releases unused memory, checks the limits, and
+// logs what they refused.
 int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgroup,
                   std::optional<uint64_t> cgroup_limit, Session& session, MemoryFileSystem& fs) {
   MemoryFileSystemUsage limits = fs.Usage();
   RefusalLog refusals;
   constexpr absl::Duration kRound = absl::Seconds(1);
   absl::Time last_round = absl::InfinitePast();
-  int interval = 0;
+  MemoryBound bound;
+  bound.next_milliseconds = 0;
   base::PrepareThreadForLocks();
   for (;;) {
     pollfd events[] = {{signals, POLLIN, 0}, {session.end_descriptor(), POLLIN, 0}};
-    const int ready = poll(events, std::size(events), interval);
+    const int ready = poll(events, std::size(events), bound.next_milliseconds);
     signalfd_siginfo signal;
     if (ready > 0 && events[0].revents != 0 &&
         read(signals, &signal, sizeof(signal)) == sizeof(signal)) {
@@ -186,15 +191,16 @@ int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgro
     }
     if (session.WaitFor(absl::ZeroDuration())) return 0;
     // Memory of removed files has to be free before the bound is set.
-    fs.ReleaseUnusedMemory();
-    // If there is no memory to read the files, the bound stays.
-    interval = 50;
-    base::WithMemory([&] { interval = BoundByMemory(cgroup, fs); });
+    if (bound.tight) fs.ReleaseUnusedMemory();
+    // If there is no memory to read the files, the last bound stays.
+    bound = MemoryBound();
+    base::WithMemory([&] { bound = BoundByMemory(cgroup, fs); });
     // Time that does not jump when the clock is set.
     const absl::Time now =
         absl::UnixEpoch() + absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
     if (now - last_round < kRound) continue;
     last_round = now;
+    if (!bound.tight) fs.ReleaseUnusedMemory();
     const bool new_limits = SayNewLimits(where, fs.Usage(), &limits);
     base::WithMemory([&] { FollowCgroup(cgroup, limits, new_limits, session, &cgroup_limit); });
     base::WithMemory([&] {

@@ -166,10 +166,18 @@ HttpResponse Api::Status(const Peer& peer) const {
                 {"refusals", refusals}});
 }
 
-HttpResponse Api::Usage(const Peer& peer) const {
+HttpResponse Api::Usage(const Peer& peer) {
   json owners = json::array();
   const bool administrator = IsAdministrator(peer);
-  for (const QuotaUsage& usage : fs_.UsageByOwner()) {
+  constexpr int kShare = 20;
+  const absl::Time begin = absl::Now();
+  // A time far ahead means that the clock was set back.
+  if (begin >= usage_until_ || usage_until_ - begin > absl::Minutes(1)) {
+    usage_ = fs_.UsageByOwner();
+    const absl::Time end = absl::Now();
+    usage_until_ = end + kShare * (end - begin);
+  }
+  for (const QuotaUsage& usage : usage_) {
     if (!administrator && !IsOwn(peer, usage.kind, usage.id)) continue;
     owners.push_back({{"kind", KindName(usage.kind)},
                       {"id", usage.id},

@@ -40,7 +40,7 @@ struct ApiFacts {
 // Returns the number of requests that were served, by operation. Called from any thread.
 using RequestCounts = std::function<std::vector<std::pair<std::string, uint64_t>>()>;
 
-// Thread-safe. The file system must outlive the object.
+// Not synchronised: the server calls it from one thread. The file system must outlive the object.
 class Api {
  public:
   Api(ApiFacts facts, MemoryFileSystem* fs, RequestCounts requests)
@@ -55,13 +55,17 @@ class Api {
   bool IsAdministrator(const Peer& peer) const { return facts_.is_administrator(peer); }
 
   HttpResponse Status(const Peer& peer) const;
-  HttpResponse Usage(const Peer& peer) const;
+  HttpResponse Usage(const Peer& peer);
   HttpResponse Limits(const Peer& peer) const;
   HttpResponse SetLimits(const HttpRequest& request);
 
   const ApiFacts facts_;
   MemoryFileSystem& fs_;
   const RequestCounts requests_;
+  // The last answer of UsageByOwner, which may visit every inode. Any user may ask for it, so it is
+  // used again until twenty times the duration of that call have passed.
+  std::vector<QuotaUsage> usage_;
+  absl::Time usage_until_ = absl::InfinitePast();
 };
 
 }  // namespace memfuse::control

@@ -1,24 +1,15 @@
 #include "src/control/client.h"
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
-#include <boost/beast/core/basic_stream.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http.hpp>
 #include <cerrno>
 #include <chrono>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "src/base/error_text.h"
+#include "src/control/beast.h"
 
 namespace memfuse::control {
 namespace {
-
-namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = boost::beast::http;
-using Local = asio::local::stream_protocol;
 
 constexpr std::chrono::seconds kCallTimeout{30};
 constexpr size_t kMaxResponse = 64 << 20;

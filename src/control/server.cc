@@ -5,11 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
-#include <boost/beast/core/basic_stream.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http.hpp>
 #include <cerrno>
 #include <chrono>
 #include <exception>
@@ -26,14 +21,10 @@
 #include "src/base/error_text.h"
 #include "src/base/mutex.h"
 #include "src/base/thread_name.h"
+#include "src/control/beast.h"
 
 namespace memfuse::control {
 namespace {
-
-namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = boost::beast::http;
-using Local = asio::local::stream_protocol;
 
 constexpr unsigned kMaxConnections = 64;
 constexpr unsigned kMaxOfOthers = 48;  // of all users but the administrators

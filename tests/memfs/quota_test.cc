@@ -127,11 +127,19 @@ TEST_F(QuotaTest, ChownMovesEverythingThatAFileTakes) {
   ExpectSumsAgree();
 }
 
+// Also S_ISGID without group execute permission, which a caller outside of the group removes.
 TEST_F(QuotaTest, ARefusedChownKeepsSetIdBits) {
-  const InodeNumber file = Ino(alice_.Create(kRootInode, "file", 04755));
-  LimitUser(kBobUid, 10);
-  EXPECT_THAT(me_.Chown(file, kBobUid, kUsersGid), Fails(EDQUOT));
-  EXPECT_EQ(Stat(file).mode & 07777, 04755u);
+  const Caller outsider(fs_.get(), kAliceUid, 4321);
+  for (const uint32_t mode : {04755u, 02644u}) {
+    const InodeNumber file = Ino(alice_.Create(kRootInode, std::to_string(mode)));
+    EXPECT_THAT(me_.Chmod(file, mode), Succeeds());
+    LimitUser(kBobUid, 10);
+    EXPECT_THAT(outsider.Chown(file, kBobUid, kUsersGid), Fails(EDQUOT));
+    EXPECT_EQ(Stat(file).mode & 07777, mode);
+    LimitUser(kBobUid, kNoQuota);
+    EXPECT_THAT(outsider.Chown(file, kBobUid, kUsersGid), Succeeds());
+    EXPECT_EQ(Stat(file).mode & 07000, 0u);
+  }
 }
 
 TEST_F(QuotaTest, TheGroupOfASetgidDirectoryIsCharged) {

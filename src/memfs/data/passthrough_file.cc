@@ -76,12 +76,12 @@ PassthroughFile::~PassthroughFile() {
 }
 
 Result<void> PassthroughFile::FreezeCharges(absl::FunctionRef<Result<void>()> body) {
-  MutexLock lock(&mu_);
+  MutexLock lock(&charge_mu_);
   return body();
 }
 
 void PassthroughFile::SetAccount(Account* account) {
-  mu_.AssertHeld();
+  charge_mu_.AssertHeld();
   account_ = account;
 }
 
@@ -100,7 +100,7 @@ bool PassthroughFile::Settle(Account* account, uint64_t before, uint64_t bytes) 
 Result<void> PassthroughFile::Charged(int descriptor, uint64_t offset, uint64_t length,
                                       absl::FunctionRef<Result<void>()> change) {
   {
-    MutexLock lock(&mu_);
+    MutexLock lock(&charge_mu_);
     if (account_->has_byte_limit()) {
       const uint64_t missing =
           MissingBytes(descriptor, offset, length, reserved_beyond_end_.load());
@@ -207,7 +207,7 @@ Result<void> PassthroughFile::Open(uint32_t flags, FileOpen* open) {
   // the same for attributes that the kernel asks for while the file is open.
   if ((flags & O_ACCMODE) != O_RDONLY) (void)base::Now();
   open->backing_id = backing_id_;
-  const bool charged = (flags & O_ACCMODE) != O_RDONLY && account_->has_byte_limit();
+  const bool charged = (flags & O_ACCMODE) != O_RDONLY && open->byte_limit;
   open->direct_io = (flags & O_APPEND) != 0 || charged;
   return {};
 }

@@ -106,13 +106,17 @@ class PassthroughFile final : public FileData {
   std::atomic<uint64_t> size_{0};
   std::atomic<uint64_t> blocks_{0};
   BackingTimes state_;  // opens and closes are recorded under mu_; otherwise see its class
-  // What account_ is charged for the data. A write that reserves pages changes it under mu_, and
-  // SyncFromBackingFile only if no such write began before it looked at the backing file.
+  // What account_ is charged for the data. A write that reserves pages changes it under charge_mu_,
+  // and SyncFromBackingFile only if no such write began before it looked at the backing file.
   std::atomic<uint64_t> charged_{0};
   std::atomic<uint32_t> charged_writes_{0};  // in progress
-  DataMutex mu_;
-  // It changes under mu_ and the attribute lock of the inode; each of them suffices to read it.
+  // Held for the duration of a charged write. It is not the lock of opens and closes, which must
+  // not wait for a long fallocate(2). No thread holds both.
+  DataMutex charge_mu_;
+  // It changes under charge_mu_ and the attribute lock of the inode; each of them suffices to read
+  // it.
   Account* account_;
+  DataMutex mu_;
   int32_t backing_id_ ABSL_GUARDED_BY(mu_) = 0;
   std::atomic<bool> exists_{false};  // set once, under mu_
   // Blocks may lie beyond the end of the file; set once, by fallocate(2) with FALLOC_FL_KEEP_SIZE.

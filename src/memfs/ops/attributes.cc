@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <optional>
+
 #include "src/base/clock.h"
 #include "src/memfs/ops/data_change.h"
 #include "src/memfs/ops/memfs.h"
@@ -48,10 +50,11 @@ Result<AttributesResult> ChangeAttributes(const Inodes& inodes, bool truncates_b
   const bool owner_changes = request.uid.has_value() || request.gid.has_value();
   // chown(2) clears set-id bits for every caller, and the kernel requests it. In any other request,
   // kill_suidgid means that the caller does not have CAP_FSETID.
+  std::optional<uint32_t> loses_setgid;
   if (!inode->is_directory() && (owner_changes || request.kill_suidgid)) {
-    DropSetGid(context, /*unprivileged=*/!owner_changes, inode.get());
+    loses_setgid = GroupThatLosesSetGid(context, /*unprivileged=*/!owner_changes, *inode);
   }
-  return AttributeChanges::SetAttributes(inode.get(), request, resized, now);
+  return AttributeChanges::SetAttributes(inode.get(), request, resized, now, loses_setgid);
 }
 
 }  // namespace

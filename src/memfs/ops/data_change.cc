@@ -37,14 +37,21 @@ void NoteDataChange(const RequestContext& context, RegularFile* file, bool kill_
   }
 }
 
-void DropSetGid(const RequestContext& context, bool unprivileged, Inode* inode) {
+std::optional<uint32_t> GroupThatLosesSetGid(const RequestContext& context, bool unprivileged,
+                                             const Inode& inode) {
   uint32_t gid;
   {
-    MutexLock lock(&inode->mu);
-    if ((inode->meta().permissions & S_ISGID) == 0) return;
-    gid = inode->owner().gid;
+    MutexLock lock(&inode.mu);
+    if ((inode.meta().permissions & S_ISGID) == 0) return std::nullopt;
+    gid = inode.owner().gid;
   }
-  if (!KeepsGroupBit(context, unprivileged, gid)) AttributeChanges::RemoveSetGid(inode, gid);
+  if (KeepsGroupBit(context, unprivileged, gid)) return std::nullopt;
+  return gid;
+}
+
+void DropSetGid(const RequestContext& context, bool unprivileged, Inode* inode) {
+  const std::optional<uint32_t> gid = GroupThatLosesSetGid(context, unprivileged, *inode);
+  if (gid.has_value()) AttributeChanges::RemoveSetGid(inode, *gid);
 }
 
 }  // namespace memfuse::memfs

@@ -21,6 +21,10 @@ inline constexpr uint64_t kLongWork = 4 << 20;
 void NoteDataChange(const RequestContext& context, RegularFile* file, bool kill_suidgid,
                     std::optional<Timestamp> time = std::nullopt) ABSL_LOCKS_EXCLUDED(file->mu);
 
+// Returns the group of the inode if the caller's change of it removes S_ISGID as DropSetGid does.
+std::optional<uint32_t> GroupThatLosesSetGid(const RequestContext& context, bool unprivileged,
+                                             const Inode& inode) ABSL_LOCKS_EXCLUDED(inode.mu);
+
 // Removes S_ISGID where the group may not execute the file, unless the caller is in the group of
 // the file or has CAP_FSETID (setattr_should_drop_sgid in the kernel). `unprivileged` means that
 // the kernel has found that the caller has no CAP_FSETID. It is called without locks, because it

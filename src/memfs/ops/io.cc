@@ -105,6 +105,10 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
   }
   if (writes) space_.WaitBeforeWrites(file->owner().uid);
   FileOpen open;
+  if (writes) {
+    MutexLock lock(&file->mu);
+    open.byte_limit = file->account()->has_byte_limit();
+  }
   MEMFUSE_RETURN_IF_ERROR(file->data()->Open(request.flags, &open));
   bool opened = false;
   {

@@ -22,6 +22,15 @@ uint32_t InodeCost(uint32_t type, std::string_view target, const DataStore& stor
   }
 }
 
+// Most inodes have the owner of their directory, and need no look into the table of accounts.
+AccountRef FindAccount(Resources& resources, const Directory& parent, Owner owner) {
+  {
+    MutexLock lock(&parent.mu);  // the account does not change under it
+    if (parent.owner() == owner) return AccountRef(parent.account());
+  }
+  return resources.accounts.Find(owner);
+}
+
 }  // namespace
 
 NewInode::~NewInode() {
@@ -38,7 +47,7 @@ Result<void> NewInode::Make(const RequestContext& context, const Directory& pare
       const NewAttributes attributes,
       InheritFrom(parent, node.mode, node.umask, Owner{*context.uid, *context.gid}));
   Resources& resources = *inodes_.resources();
-  const AccountRef account = resources.accounts.Find(attributes.owner);
+  const AccountRef account = FindAccount(resources, parent, attributes.owner);
   Reservation space;
   MEMFUSE_RETURN_IF_ERROR(
       space.Reserve(account.get(), InodeCost(node.mode & S_IFMT, node.target, *resources.store)));
@@ -69,6 +78,7 @@ Inode* NewInode::NewObject(const Directory& parent, const NewNode& node, Timesta
 
 Result<void> NewInode::Open(uint32_t flags, OpenResult* open) {
   FileOpen file_open;
+  file_open.byte_limit = inode_->account()->has_byte_limit();
   MEMFUSE_RETURN_IF_ERROR(data()->Open(flags, &file_open));
   *open = file_open;
   open_flags_ = flags;

@@ -72,9 +72,11 @@ Result<void> AttributeChanges::Init(Inode* inode, const NewAttributes& attribute
 
 Result<AttributesResult> AttributeChanges::SetAttributes(Inode* inode,
                                                          const SetattrRequest& request,
-                                                         bool resized, Timestamp now) {
+                                                         bool resized, Timestamp now,
+                                                         std::optional<uint32_t> loses_setgid) {
   if (!request.uid.has_value() && !request.gid.has_value()) {
     MutexLock lock(&inode->mu);
+    if (loses_setgid == inode->owner().gid) inode->meta_.permissions &= ~uint32_t{S_ISGID};
     return Apply(inode, request, resized, now);
   }
   AttributesResult result;
@@ -82,7 +84,9 @@ Result<AttributesResult> AttributeChanges::SetAttributes(Inode* inode,
   // new owner together with set-id bits.
   const auto change = [&]() -> Result<void> {
     MutexLock lock(&inode->mu);
+    const uint32_t group = inode->owner().gid;
     MEMFUSE_RETURN_IF_ERROR(ChangeOwner(inode, request));
+    if (loses_setgid == group) inode->meta_.permissions &= ~uint32_t{S_ISGID};
     result = Apply(inode, request, resized, now);
     return {};
   };

@@ -65,12 +65,15 @@ class AttributeChanges {
   // A change of the size or the owner, and a request with kill_suidgid, removes file capabilities;
   // the latter two remove set-id bits too. A change of the mode changes the access ACL accordingly.
   //
+  // `loses_setgid`: the caller found that S_ISGID is to be removed while this is the group.
+  //
   // Times: a change of the size moves mtime. Every change moves ctime, and so does a request
   // with kill_suidgid and no attribute: it is sent before a write, or for a chown(2) that changes
   // neither owner nor group. A truncate(2) that removes set-id bits and has no other effect moves
   // no time, as on tmpfs. The times of the request come last.
   static Result<AttributesResult> SetAttributes(Inode* inode, const SetattrRequest& request,
-                                                bool resized, Timestamp now)
+                                                bool resized, Timestamp now,
+                                                std::optional<uint32_t> loses_setgid = {})
       ABSL_LOCKS_EXCLUDED(inode->mu);
 
   // Sets the FS_*_FL flags. Moves ctime.

@@ -42,6 +42,8 @@ struct Resized {
 
 // How the kernel is to treat an open file, and what the open changes.
 struct FileOpen : OpenResult {
+  // Set by the caller: the account of the file has a limit on bytes.
+  bool byte_limit = false;
   // The attributes that the kernel has cached are not valid any more: it received them with
   // permission to cache them, and from now on the file changes without a request.
   bool attributes_stale = false;
