@@ -103,13 +103,13 @@ class MemoryFileSystem : public FileSystem {
   // Sets the limits of one user or group, or the default limits, while requests are served. They
   // hold for root, too, except that a default does not concern ID 0. An operation that a quota does
   // not permit fails with EDQUOT. A quota below the present usage is accepted, and refuses what
-  // would add to it. A rule without limits is removed. May be called from any thread. Throws
-  // std::bad_alloc.
+  // would add to it. A rule without limits exempts the user or group from the default. May be
+  // called from any thread. Throws std::bad_alloc.
   //
-  // With kPassthrough, a file that is opened for writing while a quota on bytes concerns its owner
-  // is written by requests, which is slower. Stores through a mapping into a hole, and writes to a
-  // file that was opened before, can exceed such a quota; they count from the next look at the
-  // file.
+  // With kPassthrough, a file that is opened for writing while its user or group has a quota on
+  // bytes is written by requests, which is slower. Stores through a mapping into a hole, writes
+  // through descriptors that were opened before there was a quota, and the rest of a huge page can
+  // exceed such a quota; they count from the next look at the file.
   virtual void SetQuota(const QuotaRule& rule) = 0;
   // Returns the rules: the defaults first, then by kind and ID. May throw std::bad_alloc.
   virtual std::vector<QuotaRule> Quotas() const = 0;

@@ -18,11 +18,11 @@ enum class QuotaKind : uint8_t { kUser, kGroup };
 inline constexpr uint64_t kNoQuota = std::numeric_limits<uint64_t>::max();
 
 // Limits for one user or group; or, without an ID, for each user or group that has no rule of its
-// own, except for ID 0.
+// own, except for ID 0. A rule for one user or group replaces the default as a whole.
 struct QuotaRule {
   QuotaKind kind = QuotaKind::kUser;
   std::optional<uint32_t> id;
-  // In bytes and inodes. With kNoQuota in both, the rule does not exist.
+  // In bytes and inodes. kNoQuota: no limit.
   uint64_t bytes = kNoQuota;
   uint64_t inodes = kNoQuota;
 };
@@ -41,7 +41,8 @@ struct QuotaUsage {
 // Operations that were refused because of one limit: ENOSPC or EDQUOT. They are counted together.
 struct Refusal {
   enum class Limit : uint8_t { kBytes, kInodes };
-  // kMemory: the ceiling of MemoryFileSystem::SetCeiling.
+  // kMemory: the ceiling of MemoryFileSystem::SetCeiling, or the limit of the file system while
+  // there is a ceiling below it.
   enum class Owner : uint8_t { kFileSystem, kUser, kGroup, kMemory };
 
   Limit limit = Limit::kBytes;

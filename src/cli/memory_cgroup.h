@@ -32,15 +32,16 @@ class MemoryCgroup {
   struct Room {
     uint64_t limit = 0;
     // `limit`, less what is used and cannot be reclaimed (v1: memory.usage_in_bytes, v2:
-    // memory.current; page cache that is no shared memory can be reclaimed).
+    // memory.current; page cache that is no shared memory, and in v2 some of the kernel's own
+    // memory, can be reclaimed).
     uint64_t available = 0;
 
-    // What files may take of it: the share of RoomForFiles.
+    // `available`, less the eighth of the limit that is kept for programs; 0 if less is left.
     uint64_t for_files() const;
   };
-  // The room of the cgroup of this process, or of the one above it, that leaves least for files. No
-  // value if none of them has a limit, or if a limit is known but not the use. `complete`, if it is
-  // not null, is set to whether all files that exist were read.
+  // The room of the cgroup of this process, or of any cgroup above it, whichever leaves least for
+  // files. A cgroup whose limit or use is not known is left out; no value if none remains.
+  // `complete`, if it is not null, is set to whether all files that exist were read.
   std::optional<Room> ReadRoom(bool* complete = nullptr) const;
 
  private:

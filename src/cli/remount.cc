@@ -124,11 +124,17 @@ absl::Status CheckWhatStays(const Mounted& mounted, const Options& options) {
       {"symfollow", word(FLAGS_symfollow)},
       {"allow_other", word(FLAGS_allow_other)},
       {"fsname", FLAGS_fsname},
-      {"log_dir", log_dir}};
+      {"log_dir", log_dir},
+      {"quota", FLAGS_quota}};
   for (const auto& [flag, value] : kSame) {
     // auto matches any value: the mount chose it.
     if (value == "auto" && absl::string_view(flag) != "fsname") continue;
     if (absl::Status status = CheckSame(mounted, flag, value); !status.ok()) return status;
+  }
+  const std::optional<std::string> socket = ValueInDescription(mounted.options.text, "control");
+  if (IsFlagSet("control") && !FLAGS_control && !socket.value_or("").empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--nocontrol: a remount cannot remove the control socket of ", mounted.path));
   }
   return absl::OkStatus();
 }

@@ -53,7 +53,7 @@ std::optional<std::string> WarnOfSize(uint64_t bytes, std::optional<uint64_t> cg
   }
   return absl::StrCat("the size of ", bytes, " bytes is more than the control group leaves, ",
                       RoomForFiles(*cgroup_limit), " of its limit of ", *cgroup_limit,
-                      " bytes: before the file system is full, the kernel may kill processes");
+                      " bytes: operations find no space before that size is reached");
 }
 
 std::string FormatSize(uint64_t bytes) {

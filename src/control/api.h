@@ -5,9 +5,9 @@
 //    GET /v1/limits   size, number of inodes, quotas
 //    PUT /v1/limits   changes any of them
 //
-// Administrators are the user who runs the daemon, unless it is user 0, and processes with
-// CAP_SYS_ADMIN in the daemon's user namespace, as for the ioctls of memfuse/ioctl.h. Others see
-// totals, and of usage, quotas and refusals only what concerns their own user and group.
+// ApiFacts::is_administrator decides who sees everything and may change limits. Others see totals;
+// of usage and quotas the defaults and what concerns their own user and group; and the refusals of
+// their own quota, or that they caused last.
 
 #ifndef MEMFUSE_SRC_CONTROL_API_H_
 #define MEMFUSE_SRC_CONTROL_API_H_

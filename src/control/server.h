@@ -3,7 +3,7 @@
 // One thread of low priority serves all connections; it never waits for a single client. Bounds: 64
 // connections, of which other users than the administrators have 48 together and 8 each; 8 KiB of
 // header and 64 KiB of body for each; 10 seconds for a request. A connection above these bounds is
-// closed.
+// closed; a body above its bound is answered with status 413.
 
 #ifndef MEMFUSE_SRC_CONTROL_SERVER_H_
 #define MEMFUSE_SRC_CONTROL_SERVER_H_

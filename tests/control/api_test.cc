@@ -122,11 +122,12 @@ TEST_F(ApiTest, AdministratorsChangeLimits) {
   EXPECT_EQ(fs_->Usage().size_limit, 16u << 20);
   EXPECT_EQ(fs_->Usage().inode_limit, 50u);
   const json quotas = json::parse(set.body)["quotas"];
-  ASSERT_THAT(quotas, SizeIs(2));
+  ASSERT_THAT(quotas, SizeIs(3));
+  EXPECT_TRUE(quotas[1]["bytes"].is_null()) << "user 1000 is exempt from the default";
   EXPECT_EQ(quotas[0]["id"], "*");
   EXPECT_EQ(quotas[0]["inodes"], 3);
-  EXPECT_EQ(quotas[1]["kind"], "gid");
-  EXPECT_TRUE(quotas[1]["inodes"].is_null());
+  EXPECT_EQ(quotas[2]["kind"], "gid");
+  EXPECT_TRUE(quotas[2]["inodes"].is_null());
 }
 
 TEST_F(ApiTest, AQuotaKeepsTheLimitThatIsNotNamed) {

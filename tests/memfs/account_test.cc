@@ -152,11 +152,11 @@ TEST_F(AccountTest, DefaultsHoldForAllWithoutARuleButNotForRoot) {
   accounts_.SetRule(UserRule(std::nullopt, 15));
   EXPECT_EQ(UsageOf(QuotaKind::kUser, 1000)->byte_limit, 20u);
   EXPECT_EQ(UsageOf(QuotaKind::kUser, 2000)->byte_limit, 15u);
-  // Without its own rule, the default holds for the user again, below the usage.
+  // A rule without limits exempts the user from the default.
   accounts_.SetRule(UserRule(1000, kNoQuota));
-  EXPECT_EQ(UsageOf(QuotaKind::kUser, 1000)->byte_limit, 15u);
-  EXPECT_THAT(alice->ReserveBytes(1), Fails(EDQUOT));
-  EXPECT_TRUE(alice->has_byte_limit());
+  EXPECT_EQ(UsageOf(QuotaKind::kUser, 1000)->byte_limit, kNoQuota);
+  EXPECT_FALSE(alice->has_byte_limit());
+  EXPECT_TRUE(bob->has_byte_limit());
   EXPECT_FALSE(root->has_byte_limit());
   alice->ReleaseBytes(20);
   root->ReleaseBytes(11);
@@ -174,8 +174,6 @@ TEST_F(AccountTest, OnlyWhatIsUsedOrHasARuleIsListed) {
   EXPECT_FALSE(rules[0].id.has_value());
   EXPECT_EQ(rules[0].kind, QuotaKind::kGroup);
   EXPECT_EQ(rules[1].id, 7u);
-  accounts_.SetRule(UserRule(7, kNoQuota));
-  EXPECT_THAT(accounts_.Usage(), IsEmpty());
 }
 
 TEST_F(AccountTest, AReservationIsReleasedUnlessKept) {

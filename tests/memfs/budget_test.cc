@@ -17,9 +17,9 @@ using ::testing::IsEmpty;
 constexpr uint64_t kMax = ~uint64_t{0};
 
 // Grows the budget by the requested bytes and by `more`, as long as its pool has that many.
-class FakeQuotaSource final : public QuotaSource {
+class FakeSpaceSource final : public SpaceSource {
  public:
-  FakeQuotaSource(Budget* budget, uint64_t pool, uint64_t more = 0)
+  FakeSpaceSource(Budget* budget, uint64_t pool, uint64_t more = 0)
       : budget_(budget), pool_(pool), more_(more) {}
 
   bool Grow(uint64_t bytes) override {
@@ -120,7 +120,7 @@ TEST(Budget, LowersTheLimitByUnusedBytesOnly) {
 
 TEST(Budget, UseSourceLowersTheLimitToTheUsedBytes) {
   Budget budget(1000, 1);
-  FakeQuotaSource source(&budget, 0);
+  FakeSpaceSource source(&budget, 0);
   ASSERT_TRUE(budget.ReserveBytes(10));
   budget.UseSource(&source);
   EXPECT_EQ(budget.bytes_free(), 0u);
@@ -136,7 +136,7 @@ TEST(Budget, UseSourceLowersTheLimitToTheUsedBytes) {
 
 TEST(Budget, CallsGrowOnlyWhenTheLimitIsReached) {
   Budget budget(1000, 1);
-  FakeQuotaSource source(&budget, 100, /*more=*/5);
+  FakeSpaceSource source(&budget, 100, /*more=*/5);
   budget.UseSource(&source);
   EXPECT_TRUE(budget.ReserveBytes(0));
   EXPECT_THAT(source.asked(), IsEmpty());
@@ -187,12 +187,12 @@ TEST(Budget, HoldsTheLimitUnderConcurrency) {
   EXPECT_EQ(budget.bytes_used(), 0u);
 }
 
-// Several threads reserve and release while unused bytes go back to the QuotaSource. The used bytes
+// Several threads reserve and release while unused bytes go back to the SpaceSource. The used bytes
 // and the bytes in the pool are together never more than the total.
 TEST(Budget, GrowAndLowerLimitKeepTheTotalUnderConcurrency) {
   constexpr int64_t kTotal = 200;
   constexpr int kRounds = 50000;
-  class PoolSource final : public QuotaSource {
+  class PoolSource final : public SpaceSource {
    public:
     explicit PoolSource(Budget* budget) : budget_(budget) {}
     bool Grow(uint64_t bytes) override {

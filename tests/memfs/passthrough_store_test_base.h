@@ -45,7 +45,7 @@ class PassthroughTestBase : public ::testing::Test {
   }
 
   void MakeStore(const PrivateTmpfsOptions& options) {
-    store_.reset();  // a budget has one QuotaSource at a time
+    store_.reset();  // a budget has one SpaceSource at a time
     auto store = PassthroughStore::Make(options, &budget_);
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);

@@ -84,7 +84,8 @@ TEST_P(SpaceOfRemovedFilesTest, OfLargeFilesCountsAsFreeAtOnce) {
     Remove("file", NewFile("file", kAlmostAll));
     // The data counts as free; the page table does when it is freed.
     EXPECT_GE(Free(), before - kAlmostAll / 1000);
-    EXPECT_LE(Free(), before);
+    // Two parts, that of the store and that of removed files, are rounded together.
+    EXPECT_LE(Free(), before + 4096);
   }
 }
 
@@ -208,6 +209,7 @@ TEST_P(SpaceOfRemovedFilesTest, IsFreeForEveryOperation) {
     SCOPED_TRACE(operation.name);
     // Fills the file system to the last byte.
     const InodeNumber big = Ino(caller_.Mknod(kRootInode, "big"));
+    EXPECT_THAT(caller_.Setxattr(big, "trusted.grows", "v"), Succeeds());
     uint64_t at = 0;
     for (uint64_t piece = 1 << 20; piece >= 4096; piece /= 2) {
       while (caller_.Fallocate(big, 0, at, piece).ok()) at += piece;
@@ -226,6 +228,11 @@ TEST_P(SpaceOfRemovedFilesTest, IsFreeForEveryOperation) {
         const std::string name = absl::StrCat("trusted.", length, ".", i);
         if (!caller_.Setxattr(last, name, std::string(length, 'v')).ok()) break;
       }
+    }
+    // To the last byte: a value grows until there is no space. Removing the name of the big file
+    // gives its name's space back at once, which must not be enough for the operation.
+    for (size_t length = 2;; ++length) {
+      if (!caller_.Setxattr(big, "trusted.grows", std::string(length, 'v')).ok()) break;
     }
     me_.Forget(last);
     (void)blocking_observer_.TakeCount();

@@ -40,7 +40,7 @@ void DaemonFile::DeferredFreeList::Flush() {
   pages_.clear();
 }
 
-Result<void> DaemonFile::FreezeCharges(absl::FunctionRef<Result<void>()> body) {
+Result<void> DaemonFile::WithFixedCharges(absl::FunctionRef<Result<void>()> body) {
   MutexLock lock(&mu_);
   return body();
 }

@@ -52,7 +52,7 @@ class DaemonFile final : public FileData {
     return WithUnknownData((counts >> kPageCountShift) * kBlocksPerPage +
                            ((counts & kInlineSizeMask) + 511) / 512);
   }
-  Result<void> FreezeCharges(absl::FunctionRef<Result<void>()> body) override;
+  Result<void> WithFixedCharges(absl::FunctionRef<Result<void>()> body) override;
   uint64_t ChargedBytes() const override;
   void SetAccount(Account* account) override;
   Result<void> Open(uint32_t flags, FileOpen* open) override;

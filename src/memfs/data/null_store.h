@@ -23,7 +23,7 @@ class NullFile final : public FileData {
   uint64_t size() const override { return size_.load(std::memory_order_relaxed); }
   uint64_t blocks() const override { return 0; }
 
-  Result<void> FreezeCharges(absl::FunctionRef<Result<void>()> body) override { return body(); }
+  Result<void> WithFixedCharges(absl::FunctionRef<Result<void>()> body) override { return body(); }
   uint64_t ChargedBytes() const override { return 0; }
   void SetAccount(Account* /*account*/) override {}
   // The kernel caches nothing: each read and write is a request.

@@ -34,7 +34,7 @@ Errno FromErrno(int error) {
 // been reserved beyond the end of the file.
 uint64_t MissingBytes(int descriptor, uint64_t offset, uint64_t length, bool beyond_end) {
   struct stat file;
-  if (fstat(descriptor, &file) != 0) return length;
+  if (length == 0 || fstat(descriptor, &file) != 0) return length;
   const uint64_t begin = offset / kPageSize * kPageSize;
   const uint64_t end = (offset + length + kPageSize - 1) / kPageSize * kPageSize;
   const uint64_t size_in_pages =
@@ -75,7 +75,7 @@ PassthroughFile::~PassthroughFile() {
   store_->ReleaseUnused(/*all=*/false);
 }
 
-Result<void> PassthroughFile::FreezeCharges(absl::FunctionRef<Result<void>()> body) {
+Result<void> PassthroughFile::WithFixedCharges(absl::FunctionRef<Result<void>()> body) {
   MutexLock lock(&charge_mu_);
   return body();
 }
@@ -85,7 +85,7 @@ void PassthroughFile::SetAccount(Account* account) {
   account_ = account;
 }
 
-bool PassthroughFile::Settle(Account* account, uint64_t before, uint64_t bytes) {
+bool PassthroughFile::SetCharge(Account* account, uint64_t before, uint64_t bytes) {
   // The usage is added before another thread can release it.
   if (bytes > before) account->AddKernelBytes(bytes - before);
   uint64_t expected = before;
@@ -112,7 +112,7 @@ Result<void> PassthroughFile::Charged(int descriptor, uint64_t offset, uint64_t 
       if (fstat(descriptor, &now) == 0) {
         const uint64_t bytes = static_cast<uint64_t>(now.st_blocks) * kBlockBytes;
         // Only a look that began before this write can change charged_, and each at most once.
-        while (!Settle(account_, charged_.load(), bytes)) {
+        while (!SetCharge(account_, charged_.load(), bytes)) {
         }
       }
       charged_writes_.fetch_sub(1);
@@ -240,7 +240,7 @@ CacheSeconds PassthroughFile::SyncFromBackingFile(Times* times) {
   }
   size_.store(found->size, std::memory_order_release);
   blocks_.store(found->blocks, std::memory_order_release);
-  if (settles) (void)Settle(account_, charged, found->blocks * kBlockBytes);
+  if (settles) (void)SetCharge(account_, charged, found->blocks * kBlockBytes);
   return state_.Merge(*found, times);
 }
 

@@ -12,12 +12,12 @@
 // writes do not invalidate that cache.
 //
 // Charges. The data is not in the budget, because the size of the private tmpfs limits it. It
-// counts in the usage of the owner's account: SyncFromBackingFile charges what it finds. If the
-// account has a limit on bytes, opens for writing are answered as those with O_APPEND are, and
-// every write reserves the pages that it may take before it is made. Three kinds of writes can
-// exceed the limit, and count in the usage from the next look on: stores through a mapping into a
-// hole; writes to a file that was opened before the account had a limit; and a huge page in place
-// of a page.
+// counts in the usage of the owner's account: SyncFromBackingFile charges what it finds, unless a
+// write that charges by itself is in progress. If the account has a limit on bytes, opens for
+// writing are answered as those with O_APPEND are, and every write reserves the pages that it may
+// take before it is made. Three kinds of writes can exceed the limit, and count in the usage from
+// the next look on: stores through a mapping into a hole; writes to a file that was opened before
+// the account had a limit; and a huge page in place of a page.
 
 #ifndef MEMFUSE_SRC_MEMFS_DATA_PASSTHROUGH_FILE_H_
 #define MEMFUSE_SRC_MEMFS_DATA_PASSTHROUGH_FILE_H_
@@ -44,7 +44,7 @@ class PassthroughFile final : public FileData {
 
   uint64_t size() const override { return size_.load(std::memory_order_acquire); }
   uint64_t blocks() const override { return blocks_.load(std::memory_order_acquire); }
-  Result<void> FreezeCharges(absl::FunctionRef<Result<void>()> body) override;
+  Result<void> WithFixedCharges(absl::FunctionRef<Result<void>()> body) override;
   uint64_t ChargedBytes() const override { return charged_.load(); }
   void SetAccount(Account* account) override;
   Result<void> Open(uint32_t flags, FileOpen* open) override;
@@ -98,7 +98,7 @@ class PassthroughFile final : public FileData {
       int descriptor, uint64_t offset, uint64_t length,
       absl::FunctionRef<Result<uint64_t>(uint64_t done, uint64_t piece)> change);
   // Makes the charge `bytes`, if it is `before` now. Returns false if it is not.
-  bool Settle(Account* account, uint64_t before, uint64_t bytes);
+  bool SetCharge(Account* account, uint64_t before, uint64_t bytes);
 
   PassthroughStore* const store_;
   const InodeNumber ino_;

@@ -37,10 +37,10 @@
 
 namespace memfuse::memfs {
 
-class PassthroughStore final : public DataStore, private QuotaSource {
+class PassthroughStore final : public DataStore, private SpaceSource {
  public:
   // `options.size_limit` is the limit of file data and of what the budget counts, together. From
-  // then on the store is the QuotaSource of `budget`, which must outlive the store. Returns
+  // then on the store is the SpaceSource of `budget`, which must outlive the store. Returns
   // PermissionDenied (CAP_SYS_ADMIN is needed), Unimplemented (the kernel has no support),
   // InvalidArgument (huge or noswap is not supported; no page is left for data) or
   // ResourceExhausted.

@@ -212,14 +212,9 @@ void Accounts::SetRule(const QuotaRule& rule) {
   }
   const Key key{rule.kind, *rule.id};
   Entry* const entry = EntryOf(key);
-  entry->has_rule = rule.bytes != kNoQuota || rule.inodes != kNoQuota;
-  if (entry->has_rule) {
-    entry->quota.bytes.set_limit(rule.bytes);
-    entry->quota.inodes.set_limit(rule.inodes);
-  } else {
-    SetDefaults(key, &entry->quota);
-    EraseIfUnused(key);
-  }
+  entry->has_rule = true;
+  entry->quota.bytes.set_limit(rule.bytes);
+  entry->quota.inodes.set_limit(rule.inodes);
 }
 
 std::vector<QuotaRule> Accounts::Rules() const {

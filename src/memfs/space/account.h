@@ -5,9 +5,9 @@
 // one pair of user and group. It charges each amount three times: to the quota of the user, to the
 // quota of the group, and to the budget of the file system.
 //
-// The sum of the usage of all users, and that of all groups, is therefore what the budget has
-// reserved at any moment without a call in progress. Data that the kernel stores by itself (the
-// passthrough store) is not in the budget; its files add it to the usage of their account.
+// When no call is in progress, the usage of all users adds up to what the budget has reserved, and
+// so does the usage of all groups. Data that the kernel stores by itself (the passthrough store) is
+// not in the budget; its files add it to the usage of their account.
 
 #ifndef MEMFUSE_SRC_MEMFS_SPACE_ACCOUNT_H_
 #define MEMFUSE_SRC_MEMFS_SPACE_ACCOUNT_H_
@@ -160,7 +160,8 @@ class Accounts {
 
   // Sets limits. A limit below the current usage is permitted; it refuses further charges only. A
   // rule without an ID is the default for all users but 0, or all groups but 0, that have no rule
-  // of their own. A rule in which both limits are kNoQuota removes the rule. Throws std::bad_alloc.
+  // of their own. A user or group with a rule of its own gets no limit from the default, also where
+  // the rule has none. Throws std::bad_alloc.
   void SetRule(const QuotaRule& rule) ABSL_LOCKS_EXCLUDED(mu_);
   // Returns the rules: defaults first, then by kind and ID. May throw std::bad_alloc.
   std::vector<QuotaRule> Rules() const ABSL_LOCKS_EXCLUDED(mu_);

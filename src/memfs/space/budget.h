@@ -22,14 +22,14 @@ namespace memfuse::memfs {
 
 // The object that a budget asks for more bytes when its limit is reached: the store that raises the
 // budget's limit.
-class QuotaSource {
+class SpaceSource {
  public:
   // Raises the budget's limit by at least `bytes` and returns true, or changes nothing and returns
   // false. It may be called from any thread and under any lock except one of rank leaf.
   virtual bool Grow(uint64_t bytes) = 0;
 
  protected:
-  ~QuotaSource() = default;
+  ~SpaceSource() = default;
 };
 
 // Thread-safe. There is no lock: every member is atomic or constant.
@@ -48,7 +48,7 @@ class Budget {
     return true;
   }
   // Reserves as many units of `unit` bytes as there is room for, at most `count`. Returns how many.
-  // It does not ask the QuotaSource for more bytes.
+  // It does not ask the SpaceSource for more bytes.
   [[nodiscard]] uint64_t ReserveUpTo(uint64_t count, uint64_t unit) {
     return bytes_.AcquireUpTo(count, unit);
   }
@@ -60,7 +60,7 @@ class Budget {
   // With a `source`, the limit becomes the number of bytes that are used now, and `source` raises
   // it from then on. With null, the limit becomes total() again. No other thread may use the budget
   // during the call.
-  void UseSource(QuotaSource* source) {
+  void UseSource(SpaceSource* source) {
     source_ = source;
     bytes_.SetLimit(source == nullptr ? total() : bytes_used());
   }
@@ -80,17 +80,17 @@ class Budget {
     return true;
   }
   [[nodiscard]] bool SetInodeLimit(uint64_t inodes) { return Move(&inodes_, inodes); }
-  // Changes total() for a QuotaSource, which changes the limit itself.
+  // Changes total() for a SpaceSource, which changes the limit itself.
   void SetTotal(uint64_t bytes) { total_.store(bytes, std::memory_order_relaxed); }
   // Sets an upper bound of the byte limit, below total() or not. If more is used, nothing can be
-  // reserved until less is used. Not for a budget with a QuotaSource. As for SetByteLimit, only one
+  // reserved until less is used. Not for a budget with a SpaceSource. As for SetByteLimit, only one
   // thread at a time may call it.
   void SetCeiling(uint64_t bytes) {
     ceiling_.store(bytes, std::memory_order_relaxed);
     ApplyCeiling();
   }
 
-  // The byte limit that the budget was made with, or that was set later. A QuotaSource may use a
+  // The byte limit that the budget was made with, or that was set later. A SpaceSource may use a
   // part of it for other data.
   uint64_t total() const { return total_.load(std::memory_order_relaxed); }
   uint64_t bytes_free() const { return bytes_.free(); }
@@ -118,7 +118,7 @@ class Budget {
 
   std::atomic<uint64_t> total_;
   std::atomic<uint64_t> ceiling_{~uint64_t{0}};
-  QuotaSource* source_ = nullptr;  // constant while other threads use the budget
+  SpaceSource* source_ = nullptr;  // constant while other threads use the budget
   LimitedCounter bytes_;
   LimitedCounter inodes_;
 };

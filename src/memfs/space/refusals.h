@@ -13,8 +13,9 @@
 
 namespace memfuse::memfs {
 
-// Keeps one entry for each limit: the file system's, and that of each user and group. If there are
-// more than kMaxRefusals, the entry that was not used for longest is replaced. Thread-safe;
+// Keeps one entry for each limit in bytes and each limit in inodes: those of the file system, of
+// the memory, and of each user and group. If there are more than kMaxRefusals, the entry whose last
+// refusal is oldest is replaced. Thread-safe;
 // allocates nothing except in List.
 class RefusalList {
  public:

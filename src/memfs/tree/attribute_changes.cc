@@ -94,7 +94,7 @@ Result<AttributesResult> AttributeChanges::SetAttributes(Inode* inode,
     MutexLock names(&static_cast<Directory*>(inode)->names_mu);
     MEMFUSE_RETURN_IF_ERROR(change());
   } else if (inode->is_regular()) {
-    MEMFUSE_RETURN_IF_ERROR(static_cast<RegularFile*>(inode)->data()->FreezeCharges(change));
+    MEMFUSE_RETURN_IF_ERROR(static_cast<RegularFile*>(inode)->data()->WithFixedCharges(change));
   } else {
     MEMFUSE_RETURN_IF_ERROR(change());
   }

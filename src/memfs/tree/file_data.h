@@ -59,11 +59,10 @@ class FileData {
   // The number of allocated units of 512 bytes.
   virtual uint64_t blocks() const = 0;
 
-  // Changing the account to which the data is charged: the caller passes a function to
-  // FreezeCharges, which calls it under the lock of rank data and returns its result. The function
-  // takes the attribute lock of the inode, and then calls ChargedBytes, which returns what the
-  // account is charged for the data, and SetAccount. No charge changes in between.
-  virtual Result<void> FreezeCharges(absl::FunctionRef<Result<void>()> body) = 0;
+  // Calls `body` under the lock that guards the charges, and returns its result. `body` takes the
+  // attribute lock of the inode. It may then call ChargedBytes, which returns what the account is
+  // charged for the data, and SetAccount. No charge changes during the call.
+  virtual Result<void> WithFixedCharges(absl::FunctionRef<Result<void>()> body) = 0;
   virtual uint64_t ChargedBytes() const = 0;
   virtual void SetAccount(Account* account) = 0;
 
