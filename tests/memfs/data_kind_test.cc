@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "tests/memfs/fake_backing_files.h"
 #include "tests/memfs/memfs_test_base.h"
 #include "tests/memfs/passthrough_store_test_base.h"
