@@ -32,7 +32,8 @@ struct MemoryFileSystemOptions {
   uint64_t size_limit = uint64_t{1} << 30;
   // Limit on the number of inodes, including the root. > 0.
   uint64_t inode_limit = uint64_t{1} << 20;
-  // Quotas; see SetQuota. The root directory counts in them.
+  // Quotas; see SetQuota. The root directory counts in them. The directories of trees are made:
+  // the root of a tree with the mode of the root directory, those above it with mode 0755.
   std::vector<QuotaRule> quotas;
   uint32_t root_mode = 01777;  // permission bits
   uint32_t root_uid = 0;
@@ -100,28 +101,38 @@ class MemoryFileSystem : public FileSystem {
   // effect. May be called from any thread.
   virtual void SetCeiling(uint64_t bytes) = 0;
 
-  // Sets the limits of one user or group, or the default limits, while requests are served. They
-  // hold for root, too, except that a default does not concern ID 0. An operation that a quota does
-  // not permit fails with EDQUOT. A quota below the present usage is accepted, and refuses what
-  // would add to it. A rule without limits exempts the user or group from the default. May be
+  // Sets the limits of one user, group or tree, or the default limits, while requests are served.
+  // They hold for root, too, except that a default does not concern ID 0. An operation that a quota
+  // does not permit fails with EDQUOT. A quota below the present usage is accepted, and refuses
+  // what would add to it. A rule without limits exempts the user or group from the default. May be
   // called from any thread. Throws std::bad_alloc.
+  //
+  // A directory that gets its first quota must be empty. It then behaves like the root of a mount
+  // of its own: names are neither moved nor linked into it or out of it (EXDEV), it is neither
+  // removed nor renamed while it has limits (EBUSY), and statfs(2) inside it reports its limits.
+  // Trees do not contain one another: what lies in an inner tree does not count in the outer one.
+  //
+  // Only rules for trees can fail, with: EINVAL (the path does not begin with '/', contains "." or
+  // "..", or names the root), ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY. A rule without limits does
+  // not fail for a directory that has none.
   //
   // With kPassthrough, a file that is opened for writing while its user or group has a quota on
   // bytes is written by requests, which is slower. Stores through a mapping into a hole, writes
   // through descriptors that were opened before there was a quota, and the rest of a huge page can
   // exceed such a quota; they count from the next look at the file.
-  virtual void SetQuota(const QuotaRule& rule) = 0;
+  virtual Result<void> SetQuota(const QuotaRule& rule) = 0;
   // Returns the rules: the defaults first, then by kind and ID. May throw std::bad_alloc.
-  virtual std::vector<QuotaRule> Quotas() const = 0;
-  // Returns what users and groups store, by kind and ID: all that own an inode or have a rule. With
+  virtual std::vector<QuotaRule> Quotas() = 0;
+  // Returns what users, groups and trees store, by kind and ID: all that own an inode or have a
+  // rule. With
   // kPassthrough it visits every inode, which takes about a tenth of a second for a million. May
   // throw std::bad_alloc.
-  virtual std::vector<QuotaUsage> UsageByOwner() const = 0;
+  virtual std::vector<QuotaUsage> UsageByOwner() = 0;
 
   // Returns the operations that a limit has refused, one entry for each limit, the latest first; at
   // most kMaxRefusals. Writes that the kernel makes by itself (kPassthrough) are not among them.
   // May be called from any thread. May throw std::bad_alloc.
-  virtual std::vector<Refusal> Refusals() const = 0;
+  virtual std::vector<Refusal> Refusals() = 0;
 
   // Sets the answer to MEMFUSE_IOC_GET_OPTIONS (memfuse/ioctl.h). Until the first call the answer
   // is empty.

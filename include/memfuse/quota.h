@@ -1,4 +1,4 @@
-// Quotas: limits on what one user or one group stores in a file system.
+// Quotas: limits on what one user, one group, or one directory tree stores in a file system.
 
 #ifndef MEMFUSE_QUOTA_H_
 #define MEMFUSE_QUOTA_H_
@@ -7,35 +7,44 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <string>
 
 #include "memfuse/types.h"
 
 namespace memfuse {
 
-enum class QuotaKind : uint8_t { kUser, kGroup };
+// kTree: a directory and everything below it, except for the trees inside it that have a quota of
+// their own.
+enum class QuotaKind : uint8_t { kUser, kGroup, kTree };
 
 // The value of a limit that does not exist.
 inline constexpr uint64_t kNoQuota = std::numeric_limits<uint64_t>::max();
 
 // Limits for one user or group; or, without an ID, for each user or group that has no rule of its
-// own, except for ID 0. A rule for one user or group replaces the default as a whole.
+// own, except for ID 0. A rule for one user or group replaces the default as a whole. A rule for a
+// tree names the directory by its path.
 struct QuotaRule {
   QuotaKind kind = QuotaKind::kUser;
-  std::optional<uint32_t> id;
+  // uid or gid; the inode number of the directory in rules that the file system returns.
+  std::optional<uint64_t> id;
   // In bytes and inodes. kNoQuota: no limit.
   uint64_t bytes = kNoQuota;
   uint64_t inodes = kNoQuota;
+  // Trees: from the root of the file system, such as "/builds/arm".
+  std::string path = {};
 };
 
-// What one user or group stores: data, inodes, names and extended attributes.
+// What one user, group or tree stores: data, inodes, names and extended attributes.
 struct QuotaUsage {
   QuotaKind kind = QuotaKind::kUser;
-  uint32_t id = 0;
+  uint64_t id = 0;  // uid, gid, or the inode number of the directory
   uint64_t bytes = 0;
   uint64_t inodes = 0;
   // kNoQuota: no limit. A limit may be below the usage if it was set later.
   uint64_t byte_limit = kNoQuota;
   uint64_t inode_limit = kNoQuota;
+  // Trees: as in QuotaRule. Empty if the directory is removed and files of the tree are still open.
+  std::string path = {};
 };
 
 // Operations that were refused because of one limit: ENOSPC or EDQUOT. They are counted together.
@@ -43,11 +52,11 @@ struct Refusal {
   enum class Limit : uint8_t { kBytes, kInodes };
   // kMemory: the ceiling of MemoryFileSystem::SetCeiling, or the limit of the file system while
   // there is a ceiling below it.
-  enum class Owner : uint8_t { kFileSystem, kUser, kGroup, kMemory };
+  enum class Owner : uint8_t { kFileSystem, kUser, kGroup, kTree, kMemory };
 
   Limit limit = Limit::kBytes;
   Owner owner = Owner::kFileSystem;
-  uint32_t id = 0;     // of the user or the group
+  uint64_t id = 0;     // as in QuotaUsage
   uint64_t count = 0;  // since the file system was made
   // Of the last one: what it asked for and what was left, in bytes or inodes; the process and the
   // user that called, 0 where the kernel does not tell.
@@ -56,6 +65,7 @@ struct Refusal {
   uint32_t pid = 0;
   uint32_t uid = 0;
   Timestamp time;
+  std::string path = {};  // as in QuotaUsage
 };
 
 // How many limits are remembered as having refused something.

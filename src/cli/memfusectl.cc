@@ -164,11 +164,27 @@ std::string LimitOf(const json& limit, bool bytes) {
   return limit.is_null() ? "none" : Amount(limit.get<uint64_t>(), bytes);
 }
 
+// The path of a directory with a quota.
+std::string PathText(const json& path) {
+  return path.is_null() ? "(removed)" : OneLine(path.get<std::string>());
+}
+
+// "uid:1000", "gid:*" or "path:/builds".
+std::string SubjectText(const json& subject) {
+  const std::string kind = subject.at("kind");
+  if (kind == "path") return absl::StrCat("path:", PathText(subject.at("path")));
+  const json& id = subject.at("id");
+  return absl::StrCat(kind, ":",
+                      id.is_string() ? id.get<std::string>() : absl::StrCat(id.get<uint64_t>()));
+}
+
 std::string RefusalText(const json& refusal) {
   const bool bytes = refusal.at("limit") == "bytes";
   const std::string of = refusal.at("of");
   const std::string whose = of == "uid"   ? absl::StrCat("user ", refusal.at("id").get<uint64_t>())
                             : of == "gid" ? absl::StrCat("group ", refusal.at("id").get<uint64_t>())
+                            : of == "path"
+                                ? absl::StrCat("directory ", PathText(refusal.at("path")))
                             : of == "memory" ? std::string("the control group")
                                              : std::string("the file system");
   const absl::Time time = absl::FromUnixSeconds(refusal.at("time").get<int64_t>());
@@ -234,16 +250,19 @@ std::string UsageText(const json& usage, const std::optional<std::string>& by) {
     if (a.at("kind") != b.at("kind")) return a.at("kind") > b.at("kind");
     return a.at("bytes").get<uint64_t>() > b.at("bytes").get<uint64_t>();
   });
-  std::string text =
-      absl::StrFormat("%-14s %12s %12s %14s %14s\n", "owner", "bytes", "limit", "inodes", "limit");
+  int width = 14;
+  for (const json& owner : owners) {
+    width = std::max(width, static_cast<int>(SubjectText(owner).size()));
+  }
+  std::string text = absl::StrFormat("%-*s %12s %12s %14s %14s\n", width, "owner", "bytes", "limit",
+                                     "inodes", "limit");
   for (const json& owner : owners) {
     const json& inode_limit = owner.at("inode_limit");
-    absl::StrAppendFormat(
-        &text, "%-14s %12s %12s %14s %14s\n",
-        absl::StrCat(owner.at("kind").get<std::string>(), ":", owner.at("id").get<uint64_t>()),
-        FormatSize(owner.at("bytes").get<uint64_t>()), LimitOf(owner.at("byte_limit"), true),
-        Count(owner.at("inodes").get<uint64_t>()),
-        inode_limit.is_null() ? "none" : Count(inode_limit.get<uint64_t>()));
+    absl::StrAppendFormat(&text, "%-*s %12s %12s %14s %14s\n", width, SubjectText(owner),
+                          FormatSize(owner.at("bytes").get<uint64_t>()),
+                          LimitOf(owner.at("byte_limit"), true),
+                          Count(owner.at("inodes").get<uint64_t>()),
+                          inode_limit.is_null() ? "none" : Count(inode_limit.get<uint64_t>()));
   }
   return text;
 }
@@ -253,11 +272,9 @@ std::string LimitsText(const json& limits) {
       absl::StrCat("size       ", FormatSize(limits.at("size").get<uint64_t>()), "\nnr_inodes  ",
                    Count(limits.at("nr_inodes").get<uint64_t>()), "\n");
   for (const json& quota : limits.at("quotas")) {
-    const json& id = quota.at("id");
     absl::StrAppend(
-        &text, "quota      ", quota.at("kind").get<std::string>(), ":",
-        id.is_string() ? id.get<std::string>() : absl::StrCat(id.get<uint64_t>()), "  bytes ",
-        LimitOf(quota.at("bytes"), true), "  inodes ",
+        &text, "quota      ", SubjectText(quota), "  bytes ", LimitOf(quota.at("bytes"), true),
+        "  inodes ",
         quota.at("inodes").is_null() ? "none" : Count(quota.at("inodes").get<uint64_t>()), "\n");
   }
   return text;
@@ -289,8 +306,13 @@ absl::StatusOr<json> ChangeOf(const Arguments& arguments, const std::string& dir
     const auto limit = [](uint64_t value) { return value == kNoQuota ? json() : json(value); };
     json quotas = json::array();
     for (const QuotaChange& one : *changes) {
-      json quota = {{"kind", one.rule.kind == QuotaKind::kUser ? "uid" : "gid"}};
-      quota["id"] = one.rule.id.has_value() ? json(*one.rule.id) : json("*");
+      json quota;
+      if (one.rule.kind == QuotaKind::kTree) {
+        quota = {{"kind", "path"}, {"path", one.rule.path}};
+      } else {
+        quota = {{"kind", one.rule.kind == QuotaKind::kUser ? "uid" : "gid"},
+                 {"id", one.rule.id.has_value() ? json(*one.rule.id) : json("*")}};
+      }
       if (one.has_bytes) quota["bytes"] = limit(one.rule.bytes);
       if (one.has_inodes) quota["inodes"] = limit(one.rule.inodes);
       quotas.push_back(quota);
@@ -360,8 +382,9 @@ int Main(const std::vector<std::string>& words) {
     return Show(Ask(directory, "GET", "/v1/status"), arguments->json_output, StatusText);
   }
   if (command == "usage") {
-    if (arguments->by.has_value() && *arguments->by != "uid" && *arguments->by != "gid") {
-      return Fail(absl::StrCat("--by: '", *arguments->by, "' is neither uid nor gid"));
+    const std::string by = arguments->by.value_or("uid");
+    if (by != "uid" && by != "gid" && by != "path") {
+      return Fail(absl::StrCat("--by: '", by, "' is none of uid, gid and path"));
     }
     return Show(Ask(directory, "GET", "/v1/usage"), arguments->json_output,
                 [&](const json& usage) { return UsageText(usage, arguments->by); });

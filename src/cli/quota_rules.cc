@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "src/cli/owner.h"
 #include "src/cli/size.h"
@@ -15,15 +16,28 @@ absl::Status BadRule(absl::string_view rule, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("--quota: '", rule, "' ", why));
 }
 
-// A rule without limits for KIND:WHO.
+// "/a//b/" becomes "/a/b".
+std::string PathWithoutEmptyNames(absl::string_view path) {
+  return absl::StrCat("/", absl::StrJoin(absl::StrSplit(path, '/', absl::SkipEmpty()), "/"));
+}
+
+// A rule without limits for KIND:SUBJECT.
 absl::StatusOr<QuotaRule> ParseSubject(absl::string_view text) {
   const std::pair<absl::string_view, absl::string_view> parts =
       absl::StrSplit(text, absl::MaxSplits(':', 1));
   QuotaRule rule;
+  if (parts.first == "path") {
+    rule.kind = QuotaKind::kTree;
+    rule.path = PathWithoutEmptyNames(parts.second);
+    if (parts.second.substr(0, 1) != "/" || rule.path == "/") {
+      return BadRule(text, "names no directory below the root, such as path:/builds");
+    }
+    return rule;
+  }
   if (parts.first == "gid") {
     rule.kind = QuotaKind::kGroup;
   } else if (parts.first != "uid") {
-    return BadRule(text, "begins with neither 'uid:' nor 'gid:'");
+    return BadRule(text, "begins with none of 'uid:', 'gid:' and 'path:'");
   }
   if (parts.second == "*") return rule;
   const std::string who(parts.second);
@@ -36,10 +50,13 @@ absl::StatusOr<QuotaRule> ParseSubject(absl::string_view text) {
   return rule;
 }
 
-// Returns the change for the same user or group in `changes`, which is added if there is none.
+// Returns the change for the same subject in `changes`, which is added if there is none.
 QuotaChange* FindChange(std::vector<QuotaChange>* changes, const QuotaRule& subject) {
   for (QuotaChange& change : *changes) {
-    if (change.rule.kind == subject.kind && change.rule.id == subject.id) return &change;
+    const QuotaRule& rule = change.rule;
+    if (rule.kind == subject.kind && rule.id == subject.id && rule.path == subject.path) {
+      return &change;
+    }
   }
   changes->push_back({subject, false, false});
   return &changes->back();
@@ -51,12 +68,15 @@ absl::StatusOr<std::vector<QuotaChange>> ParseQuotaChanges(absl::string_view tex
                                                            uint64_t size_limit) {
   std::vector<QuotaChange> changes;
   for (const absl::string_view part : absl::StrSplit(text, ',', absl::SkipEmpty())) {
-    const std::vector<absl::string_view> sides = absl::StrSplit(part, absl::MaxSplits('=', 1));
-    if (sides.size() != 2) return BadRule(part, "is no rule like uid:1000=2g or gid:100=1g/10k");
-    const absl::StatusOr<QuotaRule> subject = ParseSubject(sides[0]);
+    // A path may contain the sign.
+    const size_t equals = part.rfind('=');
+    if (equals == absl::string_view::npos) {
+      return BadRule(part, "is no rule like uid:1000=2g, gid:100=1g/10k or path:/builds=5g");
+    }
+    const absl::StatusOr<QuotaRule> subject = ParseSubject(part.substr(0, equals));
     if (!subject.ok()) return subject.status();
     const std::pair<absl::string_view, absl::string_view> limits =
-        absl::StrSplit(sides[1], absl::MaxSplits('/', 1));
+        absl::StrSplit(part.substr(equals + 1), absl::MaxSplits('/', 1));
     if (limits.first.empty() && limits.second.empty()) return BadRule(part, "has no limit");
     QuotaChange* const change = FindChange(&changes, *subject);
     if (!limits.first.empty()) {

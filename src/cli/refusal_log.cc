@@ -18,6 +18,9 @@ std::string Owner(const Refusal& refusal) {
       return absl::StrCat("the quota of user ", refusal.id);
     case Refusal::Owner::kGroup:
       return absl::StrCat("the quota of group ", refusal.id);
+    case Refusal::Owner::kTree:
+      return refusal.path.empty() ? "the quota of a removed directory"
+                                  : absl::StrCat("the quota of the directory ", refusal.path);
     case Refusal::Owner::kMemory:
       return "the memory of the control group";
     case Refusal::Owner::kFileSystem:

@@ -25,10 +25,23 @@ HttpResponse Reply(int status, const json& body) {
 
 HttpResponse Error(int status, const std::string& text) { return Reply(status, {{"error", text}}); }
 
-const char* KindName(QuotaKind kind) { return kind == QuotaKind::kUser ? "uid" : "gid"; }
+const char* KindName(QuotaKind kind) {
+  switch (kind) {
+    case QuotaKind::kGroup:
+      return "gid";
+    case QuotaKind::kTree:
+      return "path";
+    case QuotaKind::kUser:
+      break;
+  }
+  return "uid";
+}
 
 // null: no limit.
 json LimitOrNull(uint64_t limit) { return limit == kNoQuota ? json(nullptr) : json(limit); }
+
+// null: the directory is removed.
+json PathOrNull(const std::string& path) { return path.empty() ? json(nullptr) : json(path); }
 
 const char* OwnerName(Refusal::Owner owner) {
   switch (owner) {
@@ -36,6 +49,8 @@ const char* OwnerName(Refusal::Owner owner) {
       return "uid";
     case Refusal::Owner::kGroup:
       return "gid";
+    case Refusal::Owner::kTree:
+      return "path";
     case Refusal::Owner::kMemory:
       return "memory";
     case Refusal::Owner::kFileSystem:
@@ -55,13 +70,27 @@ json RefusalToJson(const Refusal& refusal) {
                 {"time", refusal.time.seconds}};
   if (refusal.owner == Refusal::Owner::kUser || refusal.owner == Refusal::Owner::kGroup) {
     entry["id"] = refusal.id;
+  } else if (refusal.owner == Refusal::Owner::kTree) {
+    entry["path"] = PathOrNull(refusal.path);
   }
   return entry;
 }
 
-// Whether a peer that is no administrator may see what the user or the group stores.
-bool IsOwn(const Peer& peer, QuotaKind kind, uint32_t id) {
-  return id == (kind == QuotaKind::kUser ? peer.uid : peer.gid);
+// Whether a peer that is no administrator may see what the user or the group stores. Paths may be
+// secret, so such a peer sees no trees.
+bool IsOwn(const Peer& peer, QuotaKind kind, uint64_t id) {
+  return kind != QuotaKind::kTree && id == (kind == QuotaKind::kUser ? peer.uid : peer.gid);
+}
+
+// A member "path" for trees, otherwise a member "id".
+json Subject(QuotaKind kind, const json& id, const std::string& path) {
+  json subject = {{"kind", KindName(kind)}};
+  if (kind == QuotaKind::kTree) {
+    subject["path"] = PathOrNull(path);
+  } else {
+    subject["id"] = id;
+  }
+  return subject;
 }
 
 // A change of limits that is wrong.
@@ -87,11 +116,24 @@ const json& MemberOf(const json& object, const char* name) {
   return found == object.end() ? null : *found;
 }
 
+// Why a directory cannot have a quota.
+std::string TreeQuotaError(const std::string& path, int error) {
+  switch (error) {
+    case EINVAL:
+      return absl::StrCat("'", path, "' is no path of a directory below the root, such as /builds");
+    case ENOTEMPTY:
+      return absl::StrCat("'", path,
+                          "' is not empty; only an empty directory can get its first quota");
+    default:
+      return absl::StrCat("'", path, "' cannot get a quota: ", base::ErrorText(error));
+  }
+}
+
 // The rule of a quota in the body. Limits that it does not name are those of `rules`.
 QuotaRule RuleIn(const json& object, const std::vector<QuotaRule>& rules) {
   if (!object.is_object()) throw BadChange{"a quota is no object"};
   for (const auto& [name, value] : object.items()) {
-    if (name != "kind" && name != "id" && name != "bytes" && name != "inodes") {
+    if (name != "kind" && name != "id" && name != "path" && name != "bytes" && name != "inodes") {
       throw BadChange{absl::StrCat("a quota has no member '", name, "'")};
     }
   }
@@ -99,17 +141,28 @@ QuotaRule RuleIn(const json& object, const std::vector<QuotaRule>& rules) {
   const json& kind = MemberOf(object, "kind");
   if (kind == "gid") {
     rule.kind = QuotaKind::kGroup;
+  } else if (kind == "path") {
+    rule.kind = QuotaKind::kTree;
   } else if (kind != "uid") {
-    throw BadChange{"'kind' of a quota is neither uid nor gid"};
+    throw BadChange{"'kind' of a quota is none of uid, gid and path"};
   }
+  const bool tree = rule.kind == QuotaKind::kTree;
   const json& id = MemberOf(object, "id");
-  if (id.is_number_unsigned() && id.get<uint64_t>() < 0xffffffff) {
-    rule.id = id.get<uint32_t>();
+  const json& path = MemberOf(object, "path");
+  if ((tree ? id : path) != nullptr) {
+    throw BadChange{"a quota has a 'path' if its kind is path, and otherwise an 'id'"};
+  }
+  if (tree) {
+    if (!path.is_string()) throw BadChange{"'path' of a quota is no string"};
+    rule.path = path.get<std::string>();
+  } else if (id.is_number_unsigned() && id.get<uint64_t>() < 0xffffffff) {
+    rule.id = id.get<uint64_t>();
   } else if (id != "*") {
     throw BadChange{"'id' of a quota is neither a number nor *"};
   }
   for (const QuotaRule& present : rules) {
-    if (present.kind == rule.kind && present.id == rule.id) rule = present;
+    const bool same = tree ? present.path == rule.path : present.id == rule.id;
+    if (present.kind == rule.kind && same) rule = present;
   }
   rule.bytes = NumberIn(object, "bytes", kNoQuota).value_or(rule.bytes);
   rule.inodes = NumberIn(object, "inodes", kNoQuota).value_or(rule.inodes);
@@ -179,12 +232,12 @@ HttpResponse Api::Usage(const Peer& peer) {
   }
   for (const QuotaUsage& usage : usage_) {
     if (!administrator && !IsOwn(peer, usage.kind, usage.id)) continue;
-    owners.push_back({{"kind", KindName(usage.kind)},
-                      {"id", usage.id},
-                      {"bytes", usage.bytes},
-                      {"inodes", usage.inodes},
-                      {"byte_limit", LimitOrNull(usage.byte_limit)},
-                      {"inode_limit", LimitOrNull(usage.inode_limit)}});
+    json owner = Subject(usage.kind, usage.id, usage.path);
+    owner["bytes"] = usage.bytes;
+    owner["inodes"] = usage.inodes;
+    owner["byte_limit"] = LimitOrNull(usage.byte_limit);
+    owner["inode_limit"] = LimitOrNull(usage.inode_limit);
+    owners.push_back(std::move(owner));
   }
   return Reply(200, {{"owners", owners}});
 }
@@ -195,10 +248,10 @@ HttpResponse Api::Limits(const Peer& peer) const {
   const bool administrator = IsAdministrator(peer);
   for (const QuotaRule& rule : fs_.Quotas()) {
     if (rule.id.has_value() && !administrator && !IsOwn(peer, rule.kind, *rule.id)) continue;
-    quotas.push_back({{"kind", KindName(rule.kind)},
-                      {"id", rule.id.has_value() ? json(*rule.id) : json("*")},
-                      {"bytes", LimitOrNull(rule.bytes)},
-                      {"inodes", LimitOrNull(rule.inodes)}});
+    json quota = Subject(rule.kind, rule.id.has_value() ? json(*rule.id) : json("*"), rule.path);
+    quota["bytes"] = LimitOrNull(rule.bytes);
+    quota["inodes"] = LimitOrNull(rule.inodes);
+    quotas.push_back(std::move(quota));
   }
   return Reply(200,
                {{"size", usage.size_limit}, {"nr_inodes", usage.inode_limit}, {"quotas", quotas}});
@@ -246,7 +299,14 @@ HttpResponse Api::SetLimits(const HttpRequest& request) {
       return Error(409, "more is in use than the new limits allow");
     }
   }
-  for (const QuotaRule& rule : rules) fs_.SetQuota(rule);
+  // Only the rules for directories can fail.
+  std::stable_partition(rules.begin(), rules.end(),
+                        [](const QuotaRule& rule) { return rule.kind == QuotaKind::kTree; });
+  for (const QuotaRule& rule : rules) {
+    if (const Result<void> set = fs_.SetQuota(rule); !set.ok()) {
+      return Error(409, TreeQuotaError(rule.path, set.error().value()));
+    }
+  }
   return Limits(request.peer);
 }
 

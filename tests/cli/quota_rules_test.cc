@@ -61,9 +61,23 @@ TEST(QuotaRules, ALaterRuleReplacesTheLimitsThatItGives) {
   EXPECT_EQ(Good("uid:5=1m/3,uid:5=/0")[0].inodes, kNoQuota);
 }
 
+TEST(QuotaRules, DirectoriesByPath) {
+  const std::vector<QuotaRule> rules = Good("path:/a//b/=1m/5,path:/x=y=10%,path:/a/b=2m");
+  ASSERT_EQ(rules.size(), 2u);
+  EXPECT_EQ(rules[0].kind, QuotaKind::kTree);
+  EXPECT_FALSE(rules[0].id.has_value());
+  EXPECT_EQ(rules[0].path, "/a/b");
+  EXPECT_EQ(rules[0].bytes, 2u << 20);
+  EXPECT_EQ(rules[0].inodes, 5u);
+  EXPECT_EQ(rules[1].path, "/x=y");
+}
+
 TEST(QuotaRules, WrongRulesAreQuoted) {
+  for (const char* rule : {"path:=1m", "path:builds=1m", "path:/=1m", "path://=1m", "path:*=1m"}) {
+    EXPECT_THAT(Error(rule), HasSubstr("names no directory below the root")) << rule;
+  }
   EXPECT_THAT(Error("1g"), HasSubstr("'1g' is no rule like uid:1000=2g"));
-  EXPECT_THAT(Error("uid:1=1g,who:3=1g"), HasSubstr("'who:3' begins with neither"));
+  EXPECT_THAT(Error("uid:1=1g,who:3=1g"), HasSubstr("'who:3' begins with none of"));
   EXPECT_THAT(Error("uid=1g"), HasSubstr("'uid' names no user"));
   EXPECT_THAT(Error("uid:=1g"), HasSubstr("'uid:' names no user"));
   EXPECT_THAT(Error("uid:nobody-there=1g"), HasSubstr("'uid:nobody-there' names no user"));

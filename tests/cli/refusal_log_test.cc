@@ -41,6 +41,10 @@ TEST(RefusalLog, NamesTheLimitAndTheCaller) {
   inodes.id = 5;
   EXPECT_EQ(DescribeRefusal(inodes),
             "refused 1 inode to process 0 of user 0: the quota of group 5 has 0 inodes left");
+  inodes.owner = Refusal::Owner::kTree;
+  EXPECT_THAT(DescribeRefusal(inodes), HasSubstr(": the quota of a removed directory has"));
+  inodes.path = "/builds";
+  EXPECT_THAT(DescribeRefusal(inodes), HasSubstr(": the quota of the directory /builds has"));
 }
 
 TEST(RefusalLog, OneLineForALimitInTenSeconds) {

@@ -137,6 +137,46 @@ TEST_F(ApiTest, AQuotaKeepsTheLimitThatIsNotNamed) {
   EXPECT_EQ(fs_->Quotas()[0].inodes, 7u);
 }
 
+TEST_F(ApiTest, DirectoriesHaveQuotas) {
+  const test::Caller root(fs_.get());
+  const auto tree = root.Mkdir(kRootInode, "tree", 0777);
+  ASSERT_TRUE(tree.ok());
+  ASSERT_TRUE(root.Mkdir(kRootInode, "full").ok());
+  ASSERT_TRUE(root.Create(root.Lookup(kRootInode, "full")->ino, "file").ok());
+  const HttpResponse set =
+      Put(Of(0), R"({"quotas": [{"kind": "path", "path": "/tree", "bytes": 4096, "inodes": 2}]})");
+  ASSERT_EQ(set.status, 200) << set.body;
+  EXPECT_EQ(json::parse(set.body)["quotas"].back(),
+            json({{"kind", "path"}, {"path", "/tree"}, {"bytes", 4096}, {"inodes", 2}}));
+  ASSERT_EQ(Put(Of(0), R"({"quotas": [{"kind": "path", "path": "/tree", "inodes": 1}]})").status,
+            200);
+  EXPECT_EQ(fs_->Quotas().back().bytes, 4096u) << "the limit that is not named stays";
+
+  const test::Caller alice(fs_.get(), 1000, 100);
+  EXPECT_FALSE(alice.Create(tree->ino, "file").ok());
+  EXPECT_EQ(Get(Of(1000), "/v1/status")["refusals"][0]["path"], "/tree");
+  EXPECT_EQ(Get(Of(0), "/v1/usage")["owners"].back()["path"], "/tree");
+  const json own = Get(Of(1000, 100), "/v1/usage")["owners"];
+  for (const json& owner : own) {
+    EXPECT_NE(owner["kind"], "path") << "a path may be secret";
+  }
+
+  const auto error = [&](const std::string& quota) {
+    const HttpResponse response = Put(Of(0), R"({"quotas": [)" + quota + "]}");
+    EXPECT_NE(response.status, 200) << quota;
+    return std::to_string(response.status) + " " + response.body;
+  };
+  EXPECT_THAT(error(R"({"kind": "path", "path": "/full", "bytes": 1})"),
+              HasSubstr("'/full' is not empty"));
+  EXPECT_THAT(error(R"({"kind": "path", "path": "/none", "bytes": 1})"), HasSubstr("409"));
+  EXPECT_THAT(error(R"({"kind": "path", "path": "/../x", "bytes": 1})"),
+              HasSubstr("is no path of a directory"));
+  EXPECT_THAT(error(R"({"kind": "path", "id": 5, "bytes": 1})"), HasSubstr("400"));
+  EXPECT_THAT(error(R"({"kind": "path", "bytes": 1})"),
+              HasSubstr("'path' of a quota is no string"));
+  EXPECT_THAT(error(R"({"kind": "uid", "path": "/x", "id": 5})"), HasSubstr("400"));
+}
+
 TEST_F(ApiTest, ADeepBodyIsRefused) {
   for (const std::string open : {"[", "{\"quotas\":"}) {
     std::string body = "{\"quotas\":";

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -91,8 +92,8 @@ class MemFsTest : public ::testing::Test {
   // Expects that the usage of all users together, and that of all groups, is what the file system
   // has in use. Requires: no operation is in progress, and data is stored in the daemon.
   void ExpectSumsAgree() const {
-    uint64_t bytes[2] = {};
-    uint64_t inodes[2] = {};
+    std::array<uint64_t, 3> bytes = {};  // by QuotaKind
+    std::array<uint64_t, 3> inodes = {};
     for (const QuotaUsage& usage : fs_->UsageByOwner()) {
       bytes[static_cast<size_t>(usage.kind)] += usage.bytes;
       inodes[static_cast<size_t>(usage.kind)] += usage.inodes;

@@ -25,7 +25,7 @@ class QuotaTest : public MemFsTest {
   }
 
   void LimitUser(uint32_t uid, uint64_t bytes, uint64_t inodes = kNoQuota) {
-    fs_->SetQuota({QuotaKind::kUser, uid, bytes, inodes});
+    EXPECT_THAT(fs_->SetQuota({QuotaKind::kUser, uid, bytes, inodes}), Succeeds());
   }
   QuotaUsage UsageOf(QuotaKind kind, uint32_t id) const {
     for (const QuotaUsage& usage : fs_->UsageByOwner()) {
@@ -146,7 +146,7 @@ TEST_F(QuotaTest, TheGroupOfASetgidDirectoryIsCharged) {
   const InodeNumber dir = Ino(me_.Mkdir(kRootInode, "dir", 0777));
   EXPECT_THAT(me_.Chown(dir, 0, 77), Succeeds());
   EXPECT_THAT(me_.Chmod(dir, 02777), Succeeds());
-  fs_->SetQuota({QuotaKind::kGroup, 77, 1 << 20, kNoQuota});
+  EXPECT_THAT(fs_->SetQuota({QuotaKind::kGroup, 77, 1 << 20, kNoQuota}), Succeeds());
   const InodeNumber file = Ino(alice_.Create(dir, "file"));
   EXPECT_THAT(alice_.Fallocate(file, 0, 0, 2 << 20), Fails(EDQUOT));
   EXPECT_THAT(alice_.Fallocate(file, 0, 0, 512 << 10), Succeeds());

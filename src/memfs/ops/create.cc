@@ -8,6 +8,7 @@
 #include "src/base/clock.h"
 #include "src/memfs/ops/memfs.h"
 #include "src/memfs/ops/new_inode.h"
+#include "src/memfs/ops/tree_quotas.h"
 #include "src/memfs/tree/changes.h"
 #include "src/memfs/tree/inode_flags.h"
 
@@ -76,6 +77,7 @@ Result<Entry> MakeLink(Inodes* inodes, const LinkRequest& request) {
       dir->Find(request.new_name) != nullptr) {
     return Errno(EEXIST);
   }
+  MEMFUSE_RETURN_IF_ERROR(MayLinkInto(*dir, *inode));
   MEMFUSE_RETURN_IF_ERROR(MayLink(*dir, *inode));
   if (inode->is_directory()) return Errno(EPERM);
 

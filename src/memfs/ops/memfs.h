@@ -29,6 +29,7 @@
 #include "src/memfs/ops/inodes.h"
 #include "src/memfs/ops/limits.h"
 #include "src/memfs/ops/store_selection.h"
+#include "src/memfs/ops/tree_quotas.h"
 #include "src/memfs/reclaim/reclaim.h"
 #include "src/memfs/reclaim/space_waiter.h"
 
@@ -39,10 +40,12 @@ class MemFs final : public MemoryFileSystem {
   static absl::StatusOr<std::unique_ptr<MemFs>> Make(const MemoryFileSystemOptions& options);
 
   MemoryFileSystemUsage Usage() const override;
-  void SetQuota(const QuotaRule& rule) override { resources_.accounts.SetRule(rule); }
-  std::vector<QuotaRule> Quotas() const override { return resources_.accounts.Rules(); }
-  std::vector<Refusal> Refusals() const override { return resources_.refusals.List(); }
-  std::vector<QuotaUsage> UsageByOwner() const override;
+  Result<void> SetQuota(const QuotaRule& rule) override;
+  std::vector<QuotaRule> Quotas() override {
+    return tree_quotas_.WithPaths(resources_.accounts.Rules());
+  }
+  std::vector<Refusal> Refusals() override;
+  std::vector<QuotaUsage> UsageByOwner() override;
   Result<void> SetLimits(uint64_t size_limit, uint64_t inode_limit) override {
     // The calling thread need not belong to a session.
     return limits_.Set(/*observer=*/nullptr, size_limit, inode_limit);
@@ -110,6 +113,9 @@ class MemFs final : public MemoryFileSystem {
  private:
   explicit MemFs(const MemoryFileSystemOptions& options);
 
+  // Makes the directories of the path that do not exist.
+  Result<void> MakeDirectories(const std::string& path);
+
   const MemoryFileSystemOptions options_;
   Resources resources_;
   StoreSelection store_selection_{&options_, &resources_};
@@ -118,6 +124,7 @@ class MemFs final : public MemoryFileSystem {
   SpaceWaiter space_{&resources_, inodes_.table(), &reclaim_};
   AccessTimes access_times_;
   Limits limits_;
+  TreeQuotas tree_quotas_{&inodes_};
   bool truncates_by_setattr_ = false;  // constant from the first request on: see Connected
 
   // maximum of heap bytes in use since the last malloc_trim(3)

@@ -3,10 +3,13 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "src/base/clock.h"
+#include "src/base/error_text.h"
 #include "src/memfs/ops/memfs.h"
 #include "src/memfs/tree/attribute_changes.h"
 #include "src/memfs/tree/changes.h"
@@ -24,7 +27,14 @@ namespace memfs {
 
 absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Make(const MemoryFileSystemOptions& options) {
   std::unique_ptr<MemFs> fs(new MemFs(options));
-  for (const QuotaRule& rule : options.quotas) fs->SetQuota(rule);
+  std::vector<QuotaRule> trees;
+  for (const QuotaRule& rule : options.quotas) {
+    if (rule.kind == QuotaKind::kTree) {
+      trees.push_back(rule);
+    } else {
+      (void)fs->SetQuota(rule);  // cannot fail
+    }
+  }
   const Owner owner{options.root_uid, options.root_gid};
   const AccountRef account = fs->resources_.accounts.Find(owner);
   constexpr uint32_t kRootCost = sizeof(Directory) + 64;
@@ -51,6 +61,17 @@ absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Make(const MemoryFileSystemOptions
   AddRoot(root.get(), now);
   fs->inodes_.table()->Insert(InodeRef(root.get()));
   slot.Keep();
+  // A directory is made the root of a tree before there is anything in it.
+  std::sort(trees.begin(), trees.end(),
+            [](const QuotaRule& a, const QuotaRule& b) { return a.path < b.path; });
+  for (const QuotaRule& rule : trees) {
+    Result<void> set = fs->MakeDirectories(rule.path);
+    if (set.ok()) set = fs->SetQuota(rule);
+    if (!set.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "the quota of '", rule.path, "' cannot be set: ", base::ErrorText(set.error().value())));
+    }
+  }
   return fs;
 }
 
@@ -84,14 +105,58 @@ MemoryFileSystemUsage MemFs::Usage() const {
   return {budget.total(), used, budget.inode_limit(), budget.inodes_used(), data};
 }
 
-std::vector<QuotaUsage> MemFs::UsageByOwner() const {
+Result<void> MemFs::MakeDirectories(const std::string& path) {
+  MEMFUSE_ASSIGN_OR_RETURN(const std::vector<std::string_view> names, SplitPath(path));
+  RequestContext context{};
+  context.uid = options_.root_uid;
+  context.gid = options_.root_gid;
+  InodeNumber parent = kRootInode;
+  std::vector<InodeNumber> looked_up;
+  Result<void> result;
+  for (const std::string_view& name : names) {
+    Result<Entry> entry = Lookup(context, {parent, name});
+    if (!entry.ok() && entry.error() == ENOENT) {
+      MkdirRequest request{};
+      request.parent = parent;
+      request.name = name;
+      request.mode = &name == &names.back() ? options_.root_mode & 07777 : 0755;
+      entry = Mkdir(context, request);
+    }
+    if (!entry.ok()) {
+      result = entry.error();
+      break;
+    }
+    parent = entry->ino;
+    looked_up.push_back(parent);
+  }
+  for (const InodeNumber ino : looked_up) Forget({ino, 1});
+  return result;
+}
+
+Result<void> MemFs::SetQuota(const QuotaRule& rule) {
+  if (rule.kind == QuotaKind::kTree) return tree_quotas_.Set(rule);
+  resources_.accounts.SetRule(rule);
+  return {};
+}
+
+std::vector<Refusal> MemFs::Refusals() {
+  std::vector<Refusal> refusals = resources_.refusals.List();
+  for (Refusal& refusal : refusals) {
+    if (refusal.owner == Refusal::Owner::kTree) {
+      refusal.path = tree_quotas_.PathOf(InodeNumber{refusal.id});
+    }
+  }
+  return refusals;
+}
+
+std::vector<QuotaUsage> MemFs::UsageByOwner() {
   if (resources_.store->kernel_writes()) {
     // Looks at the files that the kernel may have written to since the last look.
     inodes_.table()->ForEach([](const InodeRef& inode) {
       if (inode->is_regular()) (void)static_cast<RegularFile*>(inode.get())->DataBytes();
     });
   }
-  return resources_.accounts.Usage();
+  return tree_quotas_.WithPaths(resources_.accounts.Usage());
 }
 
 void MemFs::ReleaseUnusedMemory() {
@@ -112,8 +177,12 @@ void MemFs::ReleaseUnusedMemory() {
   trimmed_at_.store(heap, std::memory_order_relaxed);
 }
 
-Result<FileSystemStatistics> MemFs::Statfs(const RequestContext&, const StatfsRequest&) {
-  return limits_.Statistics();
+Result<FileSystemStatistics> MemFs::Statfs(const RequestContext&, const StatfsRequest& request) {
+  FileSystemStatistics statistics = limits_.Statistics();
+  if (const InodeRef inode = inodes_.table()->Find(request.ino)) {
+    ApplyTreeLimits(*inode, &statistics);
+  }
+  return statistics;
 }
 
 }  // namespace memfs

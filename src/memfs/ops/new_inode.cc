@@ -24,11 +24,13 @@ uint32_t InodeCost(uint32_t type, std::string_view target, const DataStore& stor
 
 // Most inodes have the owner of their directory, and need no look into the table of accounts.
 AccountRef FindAccount(Resources& resources, const Directory& parent, Owner owner) {
+  InodeNumber tree;
   {
     MutexLock lock(&parent.mu);  // the account does not change under it
     if (parent.owner() == owner) return AccountRef(parent.account());
+    tree = parent.account()->tree();
   }
-  return resources.accounts.Find(owner);
+  return resources.accounts.Find(owner, tree);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "src/base/clock.h"
 #include "src/memfs/ops/memfs.h"
+#include "src/memfs/ops/tree_quotas.h"
 #include "src/memfs/tree/changes.h"
 #include "src/memfs/tree/inode_flags.h"
 
@@ -41,6 +42,7 @@ Result<void> MemFs::Rmdir(const RequestContext&, const RmdirRequest& request) {
     if (!dentry->inode->is_directory()) return Errno(ENOTDIR);
     victim = DirectoryRef(static_cast<Directory*>(dentry->inode));
     MutexLock victim_names(&victim->names_mu);
+    MEMFUSE_RETURN_IF_ERROR(MayRemoveTree(*victim));
     if (!victim->empty()) return Errno(ENOTEMPTY);
     victim->removed = true;
     dead = RemoveEntry(dir.get(), dentry, base::Now());

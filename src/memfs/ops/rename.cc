@@ -22,6 +22,7 @@
 #include "src/base/clock.h"
 #include "src/memfs/ops/memfs.h"
 #include "src/memfs/ops/new_inode.h"
+#include "src/memfs/ops/tree_quotas.h"
 #include "src/memfs/tree/changes.h"
 #include "src/memfs/tree/inode_flags.h"
 
@@ -73,6 +74,7 @@ Result<void> RenameLocked(Inodes* inodes, const RequestContext& context,
                           InodeNumber away, InodeNumber back, InodeRef* dead)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(from->names_mu, to->names_mu) {
   if (from->removed || to->removed) return Errno(ENOENT);
+  MEMFUSE_RETURN_IF_ERROR(MayMoveBetween(*from, *to));
   MoveSpec move{from->Find(request.name), to->Find(request.new_name)};
   const bool exchange = (request.flags & RENAME_EXCHANGE) != 0;
   if (move.source == nullptr) return Errno(ENOENT);
@@ -86,7 +88,9 @@ Result<void> RenameLocked(Inodes* inodes, const RequestContext& context,
   MEMFUSE_RETURN_IF_ERROR(MayRemove(*from, *source));
   MEMFUSE_RETURN_IF_ERROR(target == nullptr ? MayCreate(*to) : MayRemove(*to, *target));
 
+  MEMFUSE_RETURN_IF_ERROR(MayRemoveTree(*source));
   if (exchange) {
+    MEMFUSE_RETURN_IF_ERROR(MayRemoveTree(*target));
     ExchangeEntries(from, move.source, to, move.target, base::Now());
     return {};
   }
@@ -97,6 +101,7 @@ Result<void> RenameLocked(Inodes* inodes, const RequestContext& context,
     // This check comes before ENOSPC. It is repeated below, because another thread may add an entry
     // to the target in the meantime.
     const auto* const victim = static_cast<const Directory*>(target);
+    MEMFUSE_RETURN_IF_ERROR(MayRemoveTree(*victim));
     ReaderMutexLock names(&victim->names_mu);
     if (!victim->empty()) return Errno(ENOTEMPTY);
   }
@@ -127,6 +132,7 @@ Result<void> RenameLocked(Inodes* inodes, const RequestContext& context,
   if (target->is_directory()) {
     auto* const victim = static_cast<Directory*>(target);
     MutexLock names(&victim->names_mu);
+    MEMFUSE_RETURN_IF_ERROR(MayRemoveTree(*victim));
     if (!victim->empty()) return Errno(ENOTEMPTY);
     victim->removed = true;
     died = MoveEntry(from, to, move, now);

@@ -13,51 +13,57 @@ const Refusal* RefusedCharge() { return refused_charge.has_value() ? &*refused_c
 
 void ForgetRefusedCharge() { refused_charge.reset(); }
 
-Account::Account(Accounts* accounts, Owner owner, Quota* user, Quota* group)
+Account::Account(Accounts* accounts, Owner owner, InodeNumber tree, const Quotas& quotas)
     : accounts_(*accounts),
       budget_(*accounts->budget()),
       owner_(owner),
-      user_(user),
-      group_(group) {}
+      tree_(tree),
+      quotas_(quotas) {}
 
 bool Account::Charge(UsageCounter Quota::*counter, uint64_t amount) {
-  if (!(user_->*counter).Charge(amount)) {
-    NoteRefusal(Refusal::Owner::kUser, counter, amount);
+  for (size_t i = 0; i < quotas_.size(); ++i) {
+    if (quotas_[i] == nullptr || (quotas_[i]->*counter).Charge(amount)) continue;
+    NoteRefusal(counter, amount, i);
+    Release(counter, amount, i);
     return false;
   }
-  if ((group_->*counter).Charge(amount)) return true;
-  NoteRefusal(Refusal::Owner::kGroup, counter, amount);
-  (user_->*counter).Release(amount);
-  return false;
+  return true;
 }
 
-void Account::NoteRefusal(Refusal::Owner owner, UsageCounter Quota::*counter,
-                          uint64_t asked) const {
+void Account::NoteRefusal(UsageCounter Quota::*counter, uint64_t asked, size_t index) const {
+  static constexpr std::array<Refusal::Owner, 3> kOwners = {
+      Refusal::Owner::kUser, Refusal::Owner::kGroup, Refusal::Owner::kTree};
+  const std::array<uint64_t, 3> ids = {owner_.uid, owner_.gid, ToInt(tree_)};
+  const UsageCounter& used = quotas_[index]->*counter;
   Refusal refusal;
-  const bool bytes = counter == &Quota::bytes;
-  refusal.limit = bytes ? Refusal::Limit::kBytes : Refusal::Limit::kInodes;
-  refusal.owner = owner;
+  refusal.limit = counter == &Quota::bytes ? Refusal::Limit::kBytes : Refusal::Limit::kInodes;
+  refusal.owner = kOwners[index];
+  refusal.id = ids[index];
   refusal.asked = asked;
-  if (owner == Refusal::Owner::kFileSystem) {
-    refusal.left = bytes ? budget_.bytes_free() : budget_.inodes_free();
-  } else {
-    const bool user = owner == Refusal::Owner::kUser;
-    const UsageCounter& used = (user ? user_ : group_)->*counter;
-    refusal.id = user ? owner_.uid : owner_.gid;
-    refusal.left = used.limit() - std::min(used.limit(), used.used());
-  }
+  refusal.left = used.limit() - std::min(used.limit(), used.used());
   refused_charge = refusal;
 }
 
-void Account::Release(UsageCounter Quota::*counter, uint64_t amount) {
-  (user_->*counter).Release(amount);
-  (group_->*counter).Release(amount);
+void Account::NoteRefusalOfBudget(UsageCounter Quota::*counter, uint64_t asked) const {
+  const bool bytes = counter == &Quota::bytes;
+  Refusal refusal;
+  refusal.limit = bytes ? Refusal::Limit::kBytes : Refusal::Limit::kInodes;
+  refusal.owner = Refusal::Owner::kFileSystem;
+  refusal.asked = asked;
+  refusal.left = bytes ? budget_.bytes_free() : budget_.inodes_free();
+  refused_charge = refusal;
+}
+
+void Account::Release(UsageCounter Quota::*counter, uint64_t amount, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    if (quotas_[i] != nullptr) (quotas_[i]->*counter).Release(amount);
+  }
 }
 
 Result<void> Account::ReserveBytes(uint64_t bytes) {
   if (!Charge(&Quota::bytes, bytes)) return Errno(EDQUOT);
   if (budget_.ReserveBytes(bytes)) return {};
-  NoteRefusal(Refusal::Owner::kFileSystem, &Quota::bytes, bytes);
+  NoteRefusalOfBudget(&Quota::bytes, bytes);
   Release(&Quota::bytes, bytes);
   return Errno(ENOSPC);
 }
@@ -65,24 +71,28 @@ Result<void> Account::ReserveBytes(uint64_t bytes) {
 Result<void> Account::ReserveInode() {
   if (!Charge(&Quota::inodes, 1)) return Errno(EDQUOT);
   if (budget_.ReserveInode()) return {};
-  NoteRefusal(Refusal::Owner::kFileSystem, &Quota::inodes, 1);
+  NoteRefusalOfBudget(&Quota::inodes, 1);
   Release(&Quota::inodes, 1);
   return Errno(ENOSPC);
 }
 
 Result<uint64_t> Account::ReserveUpTo(uint64_t count, uint64_t unit) {
-  const uint64_t by_user = user_->bytes.ChargeUpTo(count, unit);
-  const uint64_t by_both = group_->bytes.ChargeUpTo(by_user, unit);
-  user_->bytes.Release((by_user - by_both) * unit);
-  if (by_both == 0 && count != 0) {
-    NoteRefusal(by_user == 0 ? Refusal::Owner::kUser : Refusal::Owner::kGroup, &Quota::bytes,
-                count * unit);
-    return Errno(EDQUOT);
+  uint64_t granted = count;
+  for (size_t i = 0; i < quotas_.size(); ++i) {
+    if (quotas_[i] == nullptr) continue;
+    const uint64_t before = granted;
+    granted = quotas_[i]->bytes.ChargeUpTo(before, unit);
+    Release(&Quota::bytes, (before - granted) * unit, i);
+    if (granted == 0 && count != 0) {
+      NoteRefusal(&Quota::bytes, count * unit, i);
+      return Errno(EDQUOT);
+    }
   }
-  const uint64_t granted = budget_.ReserveUpTo(by_both, unit);
-  Release(&Quota::bytes, (by_both - granted) * unit);
+  const uint64_t by_quotas = granted;
+  granted = budget_.ReserveUpTo(by_quotas, unit);
+  Release(&Quota::bytes, (by_quotas - granted) * unit);
   if (granted == 0 && count != 0) {
-    NoteRefusal(Refusal::Owner::kFileSystem, &Quota::bytes, count * unit);
+    NoteRefusalOfBudget(&Quota::bytes, count * unit);
     return Errno(ENOSPC);
   }
   return granted;
@@ -104,38 +114,38 @@ Result<void> Account::ReserveKernelBytes(uint64_t bytes) {
 }
 
 void Account::AddKernelBytes(uint64_t bytes) {
-  user_->bytes.Add(bytes);
-  group_->bytes.Add(bytes);
+  for (Quota* const quota : quotas_) {
+    if (quota != nullptr) quota->bytes.Add(bytes);
+  }
 }
 
 void Account::ReleaseKernelBytes(uint64_t bytes) { Release(&Quota::bytes, bytes); }
 
 Result<void> Account::TakeOver(Account* from, uint64_t bytes) {
-  const auto charge = [&](Quota* quota) {
-    const auto owner = quota == user_ ? Refusal::Owner::kUser : Refusal::Owner::kGroup;
-    if (!quota->bytes.Charge(bytes)) {
-      NoteRefusal(owner, &Quota::bytes, bytes);
-      return false;
-    }
-    if (quota->inodes.Charge(1)) return true;
-    NoteRefusal(owner, &Quota::inodes, 1);
-    quota->bytes.Release(bytes);
-    return false;
-  };
   const auto release = [bytes](Quota* quota) {
     quota->bytes.Release(bytes);
     quota->inodes.Release(1);
   };
   // A quota that both accounts use keeps its charge, so its limit does not matter.
-  const bool new_user = user_ != from->user_;
-  const bool new_group = group_ != from->group_;
-  if (new_user && !charge(user_)) return Errno(EDQUOT);
-  if (new_group && !charge(group_)) {
-    if (new_user) release(user_);
+  const auto changes = [&](size_t i) { return quotas_[i] != from->quotas_[i]; };
+  for (size_t i = 0; i < quotas_.size(); ++i) {
+    Quota* const quota = quotas_[i];
+    if (quota == nullptr || !changes(i)) continue;
+    if (quota->bytes.Charge(bytes)) {
+      if (quota->inodes.Charge(1)) continue;
+      NoteRefusal(&Quota::inodes, 1, i);
+      quota->bytes.Release(bytes);
+    } else {
+      NoteRefusal(&Quota::bytes, bytes, i);
+    }
+    for (size_t j = 0; j < i; ++j) {
+      if (quotas_[j] != nullptr && changes(j)) release(quotas_[j]);
+    }
     return Errno(EDQUOT);
   }
-  if (new_user) release(from->user_);
-  if (new_group) release(from->group_);
+  for (size_t i = 0; i < quotas_.size(); ++i) {
+    if (from->quotas_[i] != nullptr && changes(i)) release(from->quotas_[i]);
+  }
   return {};
 }
 
@@ -147,28 +157,33 @@ void Account::Unref() const {
   accounts_.Unref(this);
 }
 
-Accounts::Accounts(Budget* budget) : budget_(*budget) { defaults_[1].kind = QuotaKind::kGroup; }
+Accounts::Accounts(Budget* budget) : budget_(*budget) {
+  for (size_t i = 0; i < defaults_.size(); ++i) defaults_[i].kind = static_cast<QuotaKind>(i);
+}
 
 Accounts::~Accounts() = default;
 
-AccountRef Accounts::Find(Owner owner) {
+AccountRef Accounts::Find(Owner owner, InodeNumber tree) {
   MutexLock lock(&mu_);
-  auto& place = accounts_[{owner.uid, owner.gid}];
+  const AccountKey account_key{owner.uid, owner.gid, tree};
+  auto& place = accounts_[account_key];
   if (place == nullptr) {
-    const Key user{QuotaKind::kUser, owner.uid};
-    const Key group{QuotaKind::kGroup, owner.gid};
+    const std::array<Key, 3> keys = QuotaKeys(owner, tree);
+    const size_t count = tree == kNoInode ? 2 : 3;
+    std::array<Entry*, 3> entries = {};
+    Account::Quotas quotas = {};
     try {
-      Entry* const user_entry = EntryOf(user);
-      Entry* const group_entry = EntryOf(group);
-      place.reset(new Account(this, owner, &user_entry->quota, &group_entry->quota));
-      ++user_entry->accounts;
-      ++group_entry->accounts;
+      for (size_t i = 0; i < count; ++i) {
+        entries[i] = EntryOf(keys[i]);
+        quotas[i] = &entries[i]->quota;
+      }
+      place.reset(new Account(this, owner, tree, quotas));
     } catch (...) {
-      accounts_.erase({owner.uid, owner.gid});
-      EraseIfUnused(user);
-      EraseIfUnused(group);
+      accounts_.erase(account_key);
+      for (const Key& key : keys) EraseIfUnused(key);
       throw;
     }
+    for (size_t i = 0; i < count; ++i) ++entries[i]->accounts;
   }
   return AccountRef(place.get());
 }
@@ -176,12 +191,13 @@ AccountRef Accounts::Find(Owner owner) {
 void Accounts::Unref(const Account* account) {
   MutexLock lock(&mu_);
   if (account->refs_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  const Owner owner = account->owner();
-  for (const Key& key : {Key{QuotaKind::kUser, owner.uid}, Key{QuotaKind::kGroup, owner.gid}}) {
-    --quotas_.find(key)->second.accounts;
-    EraseIfUnused(key);
+  const std::array<Key, 3> keys = QuotaKeys(account->owner(), account->tree());
+  const size_t count = account->tree() == kNoInode ? 2 : 3;
+  accounts_.erase(KeyOf(*account));
+  for (size_t i = 0; i < count; ++i) {
+    --quotas_.find(keys[i])->second.accounts;
+    EraseIfUnused(keys[i]);
   }
-  accounts_.erase({owner.uid, owner.gid});
 }
 
 Accounts::Entry* Accounts::EntryOf(Key key) {
@@ -212,9 +228,12 @@ void Accounts::SetRule(const QuotaRule& rule) {
   }
   const Key key{rule.kind, *rule.id};
   Entry* const entry = EntryOf(key);
-  entry->has_rule = true;
+  // Only a user or a group has a default from which a rule without limits is an exception.
+  entry->has_rule =
+      rule.kind != QuotaKind::kTree || rule.bytes != kNoQuota || rule.inodes != kNoQuota;
   entry->quota.bytes.set_limit(rule.bytes);
   entry->quota.inodes.set_limit(rule.inodes);
+  EraseIfUnused(key);
 }
 
 std::vector<QuotaRule> Accounts::Rules() const {

@@ -1,9 +1,14 @@
-// Whose space it is: the usage and the limits of users and groups.
+// Whose space it is: the usage and the limits of users, groups and directory trees.
 //
 // Everything that an inode takes is charged to the account of its owner: the inode itself, its
 // extended attributes, its data, and the names in it if it is a directory. An *account* stands for
-// one pair of user and group. It charges each amount three times: to the quota of the user, to the
-// quota of the group, and to the budget of the file system.
+// a user, a group and a directory tree. It charges each amount to the quota of each of them, and to
+// the budget of the file system.
+//
+// A *tree* is a directory that was given a quota, and everything below it. An inode belongs to the
+// tree of the directory in which it was made, and never leaves it: a name cannot be moved or linked
+// from one tree to another. Trees do not contain one another: a tree inside another one is charged
+// to the inner one only. kNoInode stands for all inodes that belong to no tree.
 //
 // When no call is in progress, the usage of all users adds up to what the budget has reserved, and
 // so does the usage of all groups. Data that the kernel stores by itself (the passthrough store) is
@@ -18,12 +23,14 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "memfuse/errno.h"
 #include "memfuse/quota.h"
+#include "memfuse/types.h"
 #include "src/base/ref_ptr.h"
 #include "src/memfs/space/budget.h"
 #include "src/memfs/space/lock_order.h"
@@ -71,7 +78,7 @@ class UsageCounter {
 
 class Accounts;
 
-// The usage and the limits of one user or one group.
+// The usage and the limits of one user, one group, or one tree.
 struct Quota {
   UsageCounter bytes;
   UsageCounter inodes;
@@ -89,9 +96,13 @@ class Account {
   Account& operator=(const Account&) = delete;
 
   Owner owner() const { return owner_; }
+  // The inode number of the directory at the root of the tree, or kNoInode.
+  InodeNumber tree() const { return tree_; }
+  // The quota of the tree, or null.
+  const Quota* tree_quota() const { return quotas_[kTreeQuota]; }
 
   // Reserve all of the amount, or nothing. Return EDQUOT (the limit of the user, then that of the
-  // group), then ENOSPC (the limit of the file system).
+  // group, then that of the tree), then ENOSPC (the limit of the file system).
   Result<void> ReserveBytes(uint64_t bytes);
   Result<void> ReserveInode();
   // Reserves as many units of `unit` bytes as there is room for, at most `count`. Returns how many,
@@ -111,9 +122,11 @@ class Account {
   // changed then.
   Result<void> TakeOver(Account* from, uint64_t bytes);
 
-  // Whether the bytes of the user or the group are limited now.
+  // Whether the bytes of the user, the group or the tree are limited now.
   bool has_byte_limit() const {
-    return user_->bytes.limit() != kNoQuota || group_->bytes.limit() != kNoQuota;
+    return std::any_of(quotas_.begin(), quotas_.end(), [](const Quota* quota) {
+      return quota != nullptr && quota->bytes.limit() != kNoQuota;
+    });
   }
 
   void Ref() const { refs_.fetch_add(1, std::memory_order_relaxed); }
@@ -122,19 +135,25 @@ class Account {
  private:
   friend class Accounts;
 
-  Account(Accounts* accounts, Owner owner, Quota* user, Quota* group);
+  static constexpr size_t kTreeQuota = 2;
+  // Those of the user, the group and the tree. The last one may be null.
+  using Quotas = std::array<Quota*, 3>;
 
-  // Charges both quotas, or none. Returns false if a limit does not permit it.
+  Account(Accounts* accounts, Owner owner, InodeNumber tree, const Quotas& quotas);
+
+  // Charges all quotas, or none. Returns false if a limit does not permit it.
   bool Charge(UsageCounter Quota::*counter, uint64_t amount);
-  // Sets RefusedCharge().
-  void NoteRefusal(Refusal::Owner owner, UsageCounter Quota::*counter, uint64_t asked) const;
-  void Release(UsageCounter Quota::*counter, uint64_t amount);
+  // Set RefusedCharge(). `index` is the place of the quota in quotas_.
+  void NoteRefusal(UsageCounter Quota::*counter, uint64_t asked, size_t index) const;
+  void NoteRefusalOfBudget(UsageCounter Quota::*counter, uint64_t asked) const;
+  // Releases the first `count` quotas, by default all.
+  void Release(UsageCounter Quota::*counter, uint64_t amount, size_t count = 3);
 
   Accounts& accounts_;
   Budget& budget_;
   const Owner owner_;
-  Quota* const user_;
-  Quota* const group_;
+  const InodeNumber tree_;
+  const Quotas quotas_;
   // It falls to 0 only under Accounts::mu_.
   mutable std::atomic<uint64_t> refs_{0};
 };
@@ -156,24 +175,26 @@ class Accounts {
   Budget* budget() const { return &budget_; }
 
   // Throws std::bad_alloc.
-  AccountRef Find(Owner owner) ABSL_LOCKS_EXCLUDED(mu_);
+  AccountRef Find(Owner owner, InodeNumber tree = kNoInode) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Sets limits. A limit below the current usage is permitted; it refuses further charges only. A
   // rule without an ID is the default for all users but 0, or all groups but 0, that have no rule
   // of their own. A user or group with a rule of its own gets no limit from the default, also where
-  // the rule has none. Throws std::bad_alloc.
+  // the rule has none. A rule for a tree has its inode number as ID; one without limits ends it.
+  // Throws std::bad_alloc.
   void SetRule(const QuotaRule& rule) ABSL_LOCKS_EXCLUDED(mu_);
   // Returns the rules: defaults first, then by kind and ID. May throw std::bad_alloc.
   std::vector<QuotaRule> Rules() const ABSL_LOCKS_EXCLUDED(mu_);
-  // Returns the usage of users and groups that own something or have a rule, by kind and ID. May
-  // throw std::bad_alloc.
+  // Returns the usage of users, groups and trees that something is charged to or that have a rule,
+  // by kind and ID. May throw std::bad_alloc.
   std::vector<QuotaUsage> Usage() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   friend class Account;
 
-  using Key = std::pair<QuotaKind, uint32_t>;
-  // The quota of one user or group.
+  using Key = std::pair<QuotaKind, uint64_t>;
+  using AccountKey = std::tuple<uint32_t, uint32_t, InodeNumber>;
+  // The quota of one user, group or tree.
   struct Entry {
     Quota quota;
     uint64_t accounts = 0;  // how many accounts use the quota
@@ -182,6 +203,14 @@ class Accounts {
 
   // Ends the last reference to `account`, unless another thread has found it meanwhile.
   void Unref(const Account* account) ABSL_LOCKS_EXCLUDED(mu_);
+  static AccountKey KeyOf(const Account& account) {
+    return {account.owner().uid, account.owner().gid, account.tree()};
+  }
+  // The quotas that an account uses. The last one does not exist if there is no tree.
+  static std::array<Key, 3> QuotaKeys(Owner owner, InodeNumber tree) {
+    return {Key{QuotaKind::kUser, owner.uid}, Key{QuotaKind::kGroup, owner.gid},
+            Key{QuotaKind::kTree, ToInt(tree)}};
+  }
   // Makes the entry if there is none.
   Entry* EntryOf(Key key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SetDefaults(Key key, Quota* quota) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -191,9 +220,9 @@ class Accounts {
   mutable LeafMutex mu_;
   // These are std::map because an insertion that finds no memory leaves them as they were.
   std::map<Key, Entry> quotas_ ABSL_GUARDED_BY(mu_);
-  // The rules without an ID, by kind.
-  std::array<QuotaRule, 2> defaults_ ABSL_GUARDED_BY(mu_);
-  std::map<std::pair<uint32_t, uint32_t>, std::unique_ptr<Account>> accounts_ ABSL_GUARDED_BY(mu_);
+  // The rules without an ID, by kind. The one for trees is never changed.
+  std::array<QuotaRule, 3> defaults_ ABSL_GUARDED_BY(mu_);
+  std::map<AccountKey, std::unique_ptr<Account>> accounts_ ABSL_GUARDED_BY(mu_);
 };
 
 // Bytes that are reserved for an operation that may still fail. The destructor releases them unless

@@ -105,7 +105,11 @@ Result<void> AttributeChanges::ChangeOwner(Inode* inode, const SetattrRequest& r
   const Owner old = inode->owner();
   const Owner owner{request.uid.value_or(old.uid), request.gid.value_or(old.gid)};
   if (owner == old) return {};
-  AccountRef account = inode->resources_->accounts.Find(owner);
+  return ChangeAccount(inode, inode->resources_->accounts.Find(owner, inode->account()->tree()));
+}
+
+Result<void> AttributeChanges::ChangeAccount(Inode* inode, AccountRef account) {
+  const Owner owner = account->owner();
   uint64_t bytes = inode->cost_;
   if (inode->xattrs_ != nullptr) bytes += inode->xattrs_->TotalCost();
   if (inode->is_directory()) {
@@ -121,6 +125,16 @@ Result<void> AttributeChanges::ChangeOwner(Inode* inode, const SetattrRequest& r
   inode->account_ = std::move(account);
   inode->owner_.store(owner, std::memory_order_relaxed);
   return {};
+}
+
+Result<void> AttributeChanges::MakeTreeRoot(Directory* directory) {
+  MutexLock names(&directory->names_mu);
+  if (directory->removed) return Errno(ENOENT);
+  if (directory->account()->tree() == directory->ino) return {};
+  if (!directory->empty()) return Errno(ENOTEMPTY);
+  MutexLock lock(&directory->mu);
+  return ChangeAccount(directory,
+                       directory->resources_->accounts.Find(directory->owner(), directory->ino));
 }
 
 AttributesResult AttributeChanges::Apply(Inode* inode, const SetattrRequest& request, bool resized,

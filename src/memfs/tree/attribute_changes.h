@@ -76,6 +76,12 @@ class AttributeChanges {
                                                 std::optional<uint32_t> loses_setgid = {})
       ABSL_LOCKS_EXCLUDED(inode->mu);
 
+  // Makes an empty directory the root of a tree (account.h): moves its charges to an account of the
+  // new tree. Does nothing if it is one already. Moves no time. Returns ENOENT (removed),
+  // ENOTEMPTY, EDQUOT; throws std::bad_alloc.
+  static Result<void> MakeTreeRoot(Directory* directory)
+      ABSL_LOCKS_EXCLUDED(directory->names_mu, directory->mu);
+
   // Sets the FS_*_FL flags. Moves ctime.
   static void SetFlags(Inode* inode, uint32_t flags, Timestamp now) ABSL_LOCKS_EXCLUDED(inode->mu);
 
@@ -114,6 +120,9 @@ class AttributeChanges {
   // also holds the lock of the names or of the data. Returns EDQUOT, and nothing is changed then;
   // throws std::bad_alloc.
   static Result<void> ChangeOwner(Inode* inode, const SetattrRequest& request)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
+  // Sets the account, and the owner to that of the account; the same locks and errors.
+  static Result<void> ChangeAccount(Inode* inode, AccountRef account)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
   // As Xattrs::Set and Xattrs::Remove; the inode has an Xattrs object while it has attributes.
   static Result<void> StoreXattr(Inode* inode, std::string_view name, absl::Span<const char> value,

@@ -1,0 +1,78 @@
+// Quotas of directory trees: finds the directories that rules name, and makes them roots of trees.
+//
+// A tree with a quota behaves like a mount of its own: names are neither moved nor linked across
+// its boundary (EXDEV), its root is neither removed nor renamed (EBUSY), and statfs(2) inside it
+// reports its limits. After the limits are lifted, the inodes remain a tree of their own, whose
+// root can be removed and renamed.
+
+#ifndef MEMFUSE_SRC_MEMFS_OPS_TREE_QUOTAS_H_
+#define MEMFUSE_SRC_MEMFS_OPS_TREE_QUOTAS_H_
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "memfuse/errno.h"
+#include "memfuse/filesystem.h"
+#include "memfuse/quota.h"
+#include "src/memfs/ops/inodes.h"
+#include "src/memfs/space/lock_order.h"
+
+namespace memfuse::memfs {
+
+// Returns EXDEV if a name cannot be moved from one directory to the other.
+Result<void> MayMoveBetween(const Directory& from, const Directory& to)
+    ABSL_SHARED_LOCKS_REQUIRED(from.names_mu, to.names_mu);
+// Returns EXDEV if a name of `inode` cannot be added to `dir`.
+Result<void> MayLinkInto(const Directory& dir, const Inode& inode)
+    ABSL_SHARED_LOCKS_REQUIRED(dir.names_mu) ABSL_LOCKS_EXCLUDED(inode.mu);
+// Returns EBUSY if `inode` is the root of a tree that has limits: its name cannot be removed.
+Result<void> MayRemoveTree(const Inode& inode) ABSL_LOCKS_EXCLUDED(inode.mu);
+
+// Reduces `statistics` to what the tree of `inode` can have. Changes nothing if there is no limit.
+void ApplyTreeLimits(const Inode& inode, FileSystemStatistics* statistics)
+    ABSL_LOCKS_EXCLUDED(inode.mu);
+
+// Returns the names of `path`, which views it. Returns EINVAL: the path does not begin with '/',
+// contains "." or "..", or names the root; ENAMETOOLONG.
+Result<std::vector<std::string_view>> SplitPath(std::string_view path);
+
+// Thread-safe. `inodes` must outlive the object.
+class TreeQuotas {
+ public:
+  explicit TreeQuotas(Inodes* inodes) : inodes_(*inodes) {}
+  TreeQuotas(const TreeQuotas&) = delete;
+  TreeQuotas& operator=(const TreeQuotas&) = delete;
+
+  // As MemoryFileSystem::SetQuota for a rule of kind kTree.
+  Result<void> Set(const QuotaRule& rule) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Returns the path of the directory, or an empty string if it is removed. Throws std::bad_alloc.
+  std::string PathOf(InodeNumber ino) ABSL_LOCKS_EXCLUDED(mu_);
+  // Sets the paths of all elements that concern a tree, by their IDs. T is QuotaRule or QuotaUsage.
+  template <typename T>
+  std::vector<T> WithPaths(std::vector<T> list) ABSL_LOCKS_EXCLUDED(mu_) {
+    for (T& element : list) {
+      if (element.kind == QuotaKind::kTree) element.path = PathOf(TreeOf(element));
+    }
+    return list;
+  }
+
+ private:
+  static InodeNumber TreeOf(const QuotaRule& rule) { return InodeNumber{*rule.id}; }
+  static InodeNumber TreeOf(const QuotaUsage& usage) { return InodeNumber{usage.id}; }
+  // Returns ENOENT or ENOTDIR. Does not follow symbolic links.
+  Result<DirectoryRef> Resolve(const std::vector<std::string_view>& names) const;
+  // Returns the path by a search in each directory above, or an empty string.
+  std::string SearchPath(InodeNumber ino) const;
+
+  Inodes& inodes_;
+  LimitsMutex mu_;
+  // Where the roots of trees with limits were seen last. A directory above one may be renamed.
+  std::map<InodeNumber, std::string> paths_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace memfuse::memfs
+
+#endif  // MEMFUSE_SRC_MEMFS_OPS_TREE_QUOTAS_H_
