@@ -26,6 +26,7 @@
 #include "absl/time/time.h"
 #include "memfuse/connection.h"
 #include "memfuse/filesystem.h"
+#include "memfuse/statistics.h"
 
 namespace memfuse {
 
@@ -53,11 +54,13 @@ struct SessionOptions {
   // from Linux 6.12 on. Setting it to false is correct only for a user without restrictions: Mount
   // fails if the effective user is not 0, or with MountOptions::allow_other.
   bool kernel_permissions = true;
-  // Optimisations that a benchmark can switch off to measure their effect. spare_workers: serve
-  // other requests while workers block. idle_scheduling: the workers of io_uring use SCHED_IDLE
-  // while no other thread wants their CPU.
+  // Mechanisms that a benchmark can switch off to measure their effect. spare_workers: serve other
+  // requests while workers block. idle_scheduling: the workers of io_uring use SCHED_IDLE while no
+  // other thread wants their CPU. request_statistics: count and time requests; without it
+  // Statistics and WorkerRequestCounts return zeros, and RecentRequests nothing.
   bool spare_workers = true;
   bool idle_scheduling = true;
+  bool request_statistics = true;
 };
 
 struct MountOptions {
@@ -130,12 +133,16 @@ class Session {
   // requested and is not used.
   virtual std::string DescribeTransport() const = 0;
 
-  // Returns: the requests of all workers since the start, indexed by opcode. INIT is not counted,
+  // Returns: what all workers served since the start, indexed by opcode. INIT is not counted,
   // because it is answered before there are workers. Numbers that are not opcodes are counted at
-  // index 0. Requests are served during the call; each count is correct at some moment of the call.
-  virtual std::vector<uint64_t> RequestCounts() const = 0;
-  // Returns: the protocol's name of an index of RequestCounts(), such as "LOOKUP" for 1; "UNKNOWN"
-  // for a number that is not an opcode.
+  // index 0. Throws std::bad_alloc.
+  virtual std::vector<OperationStatistics> Statistics() const = 0;
+  // Returns: the requests that were served most recently, by increasing start: up to 1,024 of each
+  // worker. It copies about 50 KiB for each worker, so it is for display, at most a few times a
+  // second. Throws std::bad_alloc.
+  virtual std::vector<RecentRequest> RecentRequests() const = 0;
+  // Returns: the protocol's name of an opcode, such as "LOOKUP" for 1; "UNKNOWN" for a number that
+  // is not an opcode.
   static std::string_view OpcodeName(size_t opcode);
   // Returns: the number of requests that each worker received, indexed by worker.
   virtual std::vector<uint64_t> WorkerRequestCounts() const = 0;

@@ -1,7 +1,11 @@
-// The clock for the timestamps of files.
+// The clock for the timestamps of files, and the clock for durations.
 
 #ifndef MEMFUSE_SRC_BASE_CLOCK_H_
 #define MEMFUSE_SRC_BASE_CLOCK_H_
+
+#include <time.h>
+
+#include <cstdint>
 
 #include "memfuse/types.h"
 
@@ -27,6 +31,14 @@ Timestamp Now();
 // Returns CLOCK_REALTIME as of the last tick, without a system call. It is for decisions that do
 // not depend on a tick, and not for timestamps.
 Timestamp WallTime();
+
+// Returns CLOCK_MONOTONIC in nanoseconds. It is for durations. No system call is made where the
+// kernel lets programs read the counter of the CPU (25 ns on x86-64).
+inline uint64_t MonotonicNanoseconds() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
 
 }  // namespace memfuse::base
 

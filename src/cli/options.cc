@@ -84,7 +84,8 @@ absl::StatusOr<DataKind> ResolveData() {
 absl::Status DisableOptimizations(Options* options) {
   const std::pair<absl::string_view, bool*> kSwitches[] = {
       {"spare_workers", &options->session.spare_workers},
-      {"idle_scheduling", &options->session.idle_scheduling}};
+      {"idle_scheduling", &options->session.idle_scheduling},
+      {"request_statistics", &options->session.request_statistics}};
   for (const absl::string_view name :
        absl::StrSplit(FLAGS_disable_optimizations, ',', absl::SkipEmpty())) {
     const auto* const found = std::find_if(std::begin(kSwitches), std::end(kSwitches),

@@ -78,24 +78,15 @@ absl::StatusOr<std::unique_ptr<Session>> StartSession(const Options& options,
   return Session::Adopt(adopt, session, fs);
 }
 
-// The requests that were served, by the name of the operation.
-std::vector<std::pair<std::string, uint64_t>> CountRequests(const Session& session) {
-  std::vector<std::pair<std::string, uint64_t>> named;
-  const std::vector<uint64_t> counts = session.RequestCounts();
-  for (size_t opcode = 0; opcode < counts.size(); ++opcode) {
-    if (counts[opcode] != 0) named.emplace_back(Session::OpcodeName(opcode), counts[opcode]);
-  }
-  return named;
-}
-
 // The requests so far, as 'total=3 LOOKUP=2 MKDIR=1': the opcodes that came, in numerical order.
 std::string DescribeRequests(const Session& session) {
   // The sum of the shown numbers: other requests are served meanwhile.
   uint64_t total = 0;
   std::string by_opcode;
-  for (const auto& [name, count] : CountRequests(session)) {
-    total += count;
-    absl::StrAppend(&by_opcode, " ", name, "=", count);
+  for (const OperationStatistics& operation : session.Statistics()) {
+    if (operation.requests == 0) continue;
+    total += operation.requests;
+    absl::StrAppend(&by_opcode, " ", std::string(operation.name), "=", operation.requests);
   }
   return absl::StrCat("total=", total, by_opcode);
 }
@@ -275,7 +266,7 @@ ControlSocket StartControl(const Options& options, MemoryFileSystem* fs, Session
   };
   facts.start = absl::Now();
   auto api = std::make_unique<control::Api>(std::move(facts), fs,
-                                            [session] { return CountRequests(*session); });
+                                            [session] { return session->Statistics(); });
   auto server = control::Server::Start(
       path, geteuid(),
       [api = std::move(api)](const control::HttpRequest& request) { return api->Answer(request); });

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "src/base/error_text.h"
+#include "src/control/operations_json.h"
 
 namespace memfuse::control {
 namespace {
@@ -176,6 +177,9 @@ HttpResponse Api::Answer(const HttpRequest& request) {
   if (request.path == "/v1/status") {
     return get ? Status(request.peer) : Error(405, "/v1/status can be read only");
   }
+  if (request.path == "/v1/statistics") {
+    return get ? Statistics() : Error(405, "/v1/statistics can be read only");
+  }
   if (request.path == "/v1/usage") {
     return get ? Usage(request.peer) : Error(405, "/v1/usage can be read only");
   }
@@ -187,13 +191,16 @@ HttpResponse Api::Answer(const HttpRequest& request) {
   return Error(404, absl::StrCat("there is no '", request.path, "'"));
 }
 
+int64_t Api::UptimeSeconds() const { return absl::ToInt64Seconds(absl::Now() - facts_.start); }
+
 HttpResponse Api::Status(const Peer& peer) const {
   const MemoryFileSystemUsage usage = fs_.Usage();
   json requests = json::object();
   uint64_t total = 0;
-  for (const auto& [name, count] : requests_()) {
-    total += count;
-    requests[name] = count;
+  for (const OperationStatistics& operation : statistics_()) {
+    if (operation.requests == 0) continue;
+    total += operation.requests;
+    requests[std::string(operation.name)] = operation.requests;
   }
   json refusals = json::array();
   for (const Refusal& refusal : fs_.Refusals()) {
@@ -205,7 +212,7 @@ HttpResponse Api::Status(const Peer& peer) const {
                {{"version", facts_.version},
                 {"mount_point", facts_.mount_point},
                 {"server_pid", getpid()},
-                {"uptime_seconds", absl::ToInt64Seconds(absl::Now() - facts_.start)},
+                {"uptime_seconds", UptimeSeconds()},
                 {"size",
                  {{"limit", usage.size_limit},
                   {"used", usage.bytes_used},
@@ -217,6 +224,11 @@ HttpResponse Api::Status(const Peer& peer) const {
                 {"threads", facts_.threads},
                 {"requests", {{"total", total}, {"by_operation", requests}}},
                 {"refusals", refusals}});
+}
+
+HttpResponse Api::Statistics() const {
+  return Reply(
+      200, {{"uptime_seconds", UptimeSeconds()}, {"operations", OperationsToJson(statistics_())}});
 }
 
 HttpResponse Api::Usage(const Peer& peer) {

@@ -1,9 +1,10 @@
 // What the control socket answers. memfusectl(1) describes the paths.
 //
-//    GET /v1/status   size, inodes, store, transport, requests, refusals
-//    GET /v1/usage    what users and groups store
-//    GET /v1/limits   size, number of inodes, quotas
-//    PUT /v1/limits   changes any of them
+//    GET /v1/status       size, inodes, store, transport, requests, refusals
+//    GET /v1/statistics   requests, errors, latency and bytes of each operation
+//    GET /v1/usage        what users and groups store
+//    GET /v1/limits       size, number of inodes, quotas
+//    PUT /v1/limits       changes any of them
 //
 // ApiFacts::is_administrator decides who sees everything and may change limits. Others see totals;
 // of usage and quotas the defaults and what concerns their own user and group; and the refusals of
@@ -22,6 +23,7 @@
 
 #include "absl/time/time.h"
 #include "memfuse/memory_filesystem.h"
+#include "memfuse/statistics.h"
 #include "src/control/http.h"
 
 namespace memfuse::control {
@@ -37,14 +39,14 @@ struct ApiFacts {
   absl::Time start;
 };
 
-// Returns the number of requests that were served, by operation. Called from any thread.
-using RequestCounts = std::function<std::vector<std::pair<std::string, uint64_t>>()>;
+// Session::Statistics. Called from any thread.
+using StatisticsSource = std::function<std::vector<OperationStatistics>()>;
 
 // Not synchronised: the server calls it from one thread. The file system must outlive the object.
 class Api {
  public:
-  Api(ApiFacts facts, MemoryFileSystem* fs, RequestCounts requests)
-      : facts_(std::move(facts)), fs_(*fs), requests_(std::move(requests)) {}
+  Api(ApiFacts facts, MemoryFileSystem* fs, StatisticsSource statistics)
+      : facts_(std::move(facts)), fs_(*fs), statistics_(std::move(statistics)) {}
 
   // Answers a request. Status 200, or 400 (the body), 403 (not an administrator), 404 (no such
   // path), 405 (the method), 409 (more is in use than the new limits allow), 500. The body of an
@@ -54,14 +56,16 @@ class Api {
  private:
   bool IsAdministrator(const Peer& peer) const { return facts_.is_administrator(peer); }
 
+  int64_t UptimeSeconds() const;
   HttpResponse Status(const Peer& peer) const;
+  HttpResponse Statistics() const;
   HttpResponse Usage(const Peer& peer);
   HttpResponse Limits(const Peer& peer) const;
   HttpResponse SetLimits(const HttpRequest& request);
 
   const ApiFacts facts_;
   MemoryFileSystem& fs_;
-  const RequestCounts requests_;
+  const StatisticsSource statistics_;
   // The last answer of UsageByOwner, which may visit every inode. Any user may ask for it, so it is
   // used again until twenty times the duration of that call have passed.
   std::vector<QuotaUsage> usage_;

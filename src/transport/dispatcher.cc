@@ -7,6 +7,7 @@
 #include <exception>
 #include <new>
 
+#include "src/base/clock.h"
 #include "src/base/memory_guard.h"
 #include "src/protocol/encode.h"
 #include "src/protocol/negotiation.h"
@@ -37,42 +38,60 @@ bool ExpectsReply(uint32_t opcode) {
 }
 
 Dispatcher::Dispatcher(FileSystem* fs, const ConnectionParameters& parameters,
-                       absl::Span<char> reply_buffer)
-    : fs_(fs), parameters_(parameters), reply_buffer_(reply_buffer) {
+                       absl::Span<char> reply_buffer, RequestStatistics* statistics)
+    : fs_(fs), parameters_(parameters), statistics_(statistics), reply_buffer_(reply_buffer) {
   listed_.reserve(reply_buffer.size() / kMinPlusEntry + 1);
 }
 
 void Dispatcher::Serve(absl::Span<const char> message, ReplySink* sink) {
-  const Result<protocol::RequestHeader> header = protocol::DecodeHeader(message);
+  RecentRequest served;
+  if (statistics_ != nullptr) served.start_nanoseconds = base::MonotonicNanoseconds();
+  Result<protocol::RequestHeader> header = protocol::DecodeHeader(message);
+  Result<protocol::Request> request = Errno(EINVAL);
   if (header.ok()) {
-    const absl::Span<const char> body = message.subspan(protocol::kRequestHeaderSize);
-    Execute(*header, protocol::DecodeBody(*header, body, parameters_), sink);
-  } else if (const Result<protocol::RequestHeader> alone = DecodeHeaderAlone(message); alone.ok()) {
-    Execute(*alone, header.error(), sink);
+    request =
+        protocol::DecodeBody(*header, message.subspan(protocol::kRequestHeaderSize), parameters_);
+  } else {
+    header = DecodeHeaderAlone(message);
+    if (!header.ok()) return;
+  }
+  // Counted before the answer, so that a client that has the answer finds the request counted.
+  if (statistics_ != nullptr) statistics_->Begin(header->opcode);
+  const Outcome outcome = Execute(*header, request, sink);
+  if (statistics_ == nullptr) return;
+  served.latency_nanoseconds = base::MonotonicNanoseconds() - served.start_nanoseconds;
+  served.opcode = header->opcode;
+  served.error = outcome.error;
+  served.ino = header->node;
+  served.uid = header->uid;
+  served.pid = header->pid;
+  statistics_->End(served, outcome.bytes);
+}
+
+void Dispatcher::ExecuteWithoutReply(const RequestContext& context,
+                                     const Result<protocol::Request>& request) {
+  if (!request.ok()) return;
+  try {
+    transport::Execute(fs_, context, *request, nullptr, &listed_);
+  } catch (...) {
+    base::WithMemory([] {
+      LOG_FIRST_N(ERROR, 1) << "the file system threw an exception from Forget (said once)";
+    });
   }
 }
 
-void Dispatcher::Execute(const protocol::RequestHeader& header,
-                         const Result<protocol::Request>& request, ReplySink* sink) {
-  // Counted before the answer, so that a client that has the answer finds the request counted.
-  counters_.Count(header.opcode);
+Dispatcher::Outcome Dispatcher::Execute(const protocol::RequestHeader& header,
+                                        const Result<protocol::Request>& request, ReplySink* sink) {
   listed_.clear();
   const RequestContext context = header.context();
   if (!ExpectsReply(header.opcode)) {
-    if (!request.ok()) return;
-    try {
-      transport::Execute(fs_, context, *request, nullptr, &listed_);
-    } catch (...) {
-      base::WithMemory([] {
-        LOG_FIRST_N(ERROR, 1) << "the file system threw an exception from Forget (said once)";
-      });
-    }
-    return;
+    ExecuteWithoutReply(context, request);
+    return {};
   }
   Reply reply(header.id, reply_buffer_, sink);
   if (!request.ok()) {
     reply.Error(request.error());
-    return;
+    return {reply.error(), 0};
   }
   try {
     transport::Execute(fs_, context, *request, &reply, &listed_);
@@ -89,6 +108,8 @@ void Dispatcher::Execute(const protocol::RequestHeader& header,
         [] { LOG_FIRST_N(ERROR, 1) << "the file system threw an exception (said once)"; });
     reply.Error(Errno(EIO));
   }
+  reply.Finish();
+  return {reply.error(), reply.bytes()};
 }
 
 }  // namespace memfuse::transport

@@ -24,8 +24,8 @@
 #include "memfuse/errno.h"
 #include "memfuse/filesystem.h"
 #include "src/protocol/decode.h"
-#include "src/transport/counters.h"
 #include "src/transport/reply.h"
+#include "src/transport/request_statistics.h"
 
 namespace memfuse::transport {
 
@@ -36,8 +36,10 @@ bool ExpectsReply(uint32_t opcode);
 class Dispatcher {
  public:
   // `reply_buffer` has room for a reply header and the largest body. No READ requests more: a reply
-  // that is cut short would mean the end of the file.
-  Dispatcher(FileSystem* fs, const ConnectionParameters& parameters, absl::Span<char> reply_buffer);
+  // that is cut short would mean the end of the file. Requests are counted in `statistics`, unless
+  // it is null.
+  Dispatcher(FileSystem* fs, const ConnectionParameters& parameters, absl::Span<char> reply_buffer,
+             RequestStatistics* statistics);
 
   // Replaces the buffer for replies. The new buffer has the same size as the constructor's.
   void UseReplyBuffer(absl::Span<char> reply_buffer) { reply_buffer_ = reply_buffer; }
@@ -46,19 +48,24 @@ class Dispatcher {
   // cannot be answered and is dropped.
   void Serve(absl::Span<const char> message, ReplySink* sink);
 
-  const RequestCounters& counters() const { return counters_; }
-
  private:
-  void Execute(const protocol::RequestHeader& header, const Result<protocol::Request>& request,
-               ReplySink* sink);
+  // What the statistics have to know of a served request.
+  struct Outcome {
+    int error = 0;
+    uint64_t bytes = 0;
+  };
+  Outcome Execute(const protocol::RequestHeader& header, const Result<protocol::Request>& request,
+                  ReplySink* sink);
+  // Execute, for a request that expects no answer.
+  void ExecuteWithoutReply(const RequestContext& context, const Result<protocol::Request>& request);
 
   FileSystem* const fs_;
   const ConnectionParameters parameters_;
+  RequestStatistics* const statistics_;
   absl::Span<char> reply_buffer_;
   // The lookups that the present READDIRPLUS reply gives. Its capacity is that of the largest
   // reply.
   std::vector<InodeNumber> listed_;
-  RequestCounters counters_;
 };
 
 }  // namespace memfuse::transport

@@ -51,6 +51,7 @@ class ReplyingSink final : public ReadSink {
     if (size > buffer_.size() || pieces.size() > kMaxPieces) {
       reply_.Error(Errno(EIO));
     } else {
+      reply_.NoteBytes(size);
       reply_.SuccessFrom(pieces);
     }
   }
@@ -73,6 +74,7 @@ class Operation {
     const Result<Entry> result = fs_.Lookup(context_, request);
     if (!result.ok() && result.error() == ENOENT) {
       // Every change goes through the kernel that asks, so it may cache the absence of the name.
+      reply_->NoteError(result.error());
       Succeed(protocol::NegativeEntry{kCacheForever});
     } else {
       AnswerEntry(result);
@@ -139,6 +141,7 @@ class Operation {
     } else if (*result > sink.buffer().size()) {
       reply_->Error(Errno(EIO));
     } else {
+      reply_->NoteBytes(*result);
       reply_->Success(*result);
     }
   }
@@ -150,6 +153,7 @@ class Operation {
     } else if (*result > size) {
       reply_->Error(Errno(EIO));
     } else {
+      reply_->NoteBytes(*result);
       Succeed(protocol::WriteReply{static_cast<uint32_t>(*result)});
     }
   }
@@ -175,6 +179,7 @@ class Operation {
     }
     const Result<uint64_t> result = fs_.CopyFileRange(context_, copy);
     if (result.ok()) {
+      reply_->NoteBytes(*result);
       Succeed(protocol::CopyFileRangeReply{*result, request.wide_result});
     } else {
       reply_->Error(result.error());

@@ -38,6 +38,7 @@ SendStatus Reply::Error(Errno error) {
 
 SendStatus Reply::Send(int error, size_t body_size, absl::Span<const ReadSink::Piece> tail) {
   answered_ = true;
+  if (error != 0) error_ = error;
   size_t size = body_size;
   for (const ReadSink::Piece piece : tail) size += piece.size();
   protocol::EncodeReplyHeader(id_, error, size, buffer_);
@@ -45,6 +46,7 @@ SendStatus Reply::Send(int error, size_t body_size, absl::Span<const ReadSink::P
   if (delivery_ == SendStatus::kRefused) {
     // The caller must not wait forever, with any error of that message. The outcome stays
     // kRefused, because the kernel did not receive the contents of the reply.
+    error_ = EIO;
     protocol::EncodeReplyHeader(id_, EIO, 0, buffer_);
     sink_->Send(buffer_.first(protocol::kReplyHeaderSize), {});
   }

@@ -6,7 +6,9 @@
 #ifndef MEMFUSE_SRC_TRANSPORT_REPLY_H_
 #define MEMFUSE_SRC_TRANSPORT_REPLY_H_
 
+#include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 #include "absl/types/span.h"
@@ -48,7 +50,10 @@ class Reply {
   Reply(const Reply&) = delete;
   Reply& operator=(const Reply&) = delete;
   // Answers EIO if the request was not answered.
-  ~Reply() {
+  ~Reply() { Finish(); }
+
+  // Answers EIO if the request was not answered.
+  void Finish() {
     if (!answered_) Error(Errno(EIO));
   }
 
@@ -63,6 +68,21 @@ class Reply {
   SendStatus SuccessFrom(absl::Span<const ReadSink::Piece> tail);
   SendStatus Error(Errno error);
 
+  // For the statistics, before the answer: the amount of file data that a successful answer
+  // confirms; and an error for which the answer is a success, because it tells the absence of a
+  // name as an entry. No effect after the answer.
+  void NoteBytes(uint64_t bytes) {
+    if (!answered_) bytes_ = bytes;
+  }
+  void NoteError(Errno error) {
+    if (!answered_) error_ = error.value();
+  }
+  // After the answer: its error, or that of NoteError; 0 for a success. EIO if the kernel refused
+  // the answer.
+  int error() const { return error_; }
+  // After the answer: the bytes of NoteBytes; 0 with an error.
+  uint64_t bytes() const { return error_ == 0 ? bytes_ : 0; }
+
   bool answered() const { return answered_; }
   // See ReplySink::gathers.
   bool gathers() const { return sink_->gathers(); }
@@ -74,6 +94,8 @@ class Reply {
   const absl::Span<char> buffer_;
   ReplySink* const sink_;
   bool answered_ = false;
+  int error_ = 0;
+  uint64_t bytes_ = 0;
   SendStatus delivery_ = SendStatus::kRefused;
 };
 

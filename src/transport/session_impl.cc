@@ -62,6 +62,7 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
   }
   base::MutexLock lock(&mu_);
   use_spare_workers_ = options.spare_workers;
+  request_statistics_ = options.request_statistics;
   max_transfer_ = std::max(options.max_write, initialized.max_write);
   if (initialized.minor > 0) {
     parameters_ = initialized;
@@ -181,9 +182,9 @@ absl::Status SessionImpl::AddWorkerLocked(Worker::Role role) {
 
 absl::Status SessionImpl::StartWorkerLocked(Channel* channel, Worker::Role role,
                                             SpareWorkers* spare_workers) {
-  auto worker =
-      std::make_unique<Worker>(static_cast<int>(workers_.size()), role, channel, fs_, parameters_,
-                               spare_workers, [this](ReceiveStatus why) { WorkerLeft(why); });
+  auto worker = std::make_unique<Worker>(static_cast<int>(workers_.size()), role, channel, fs_,
+                                         parameters_, spare_workers, request_statistics_,
+                                         [this](ReceiveStatus why) { WorkerLeft(why); });
   // Reserved before the thread exists, so that the steps after its start cannot fail.
   workers_.reserve(workers_.size() + 1);
   if (!Enter()) return Over();
@@ -228,15 +229,28 @@ absl::StatusOr<int> SessionImpl::CloneDescriptor() {
   return clone->release();
 }
 
-std::vector<uint64_t> SessionImpl::RequestCounts() const {
-  std::vector<uint64_t> counts(protocol::kOpcodeLimit);
+std::vector<OperationStatistics> SessionImpl::Statistics() const {
+  std::vector<OperationStatistics> sums(protocol::kOpcodeLimit);
+  for (size_t i = 0; i < sums.size(); ++i) sums[i].name = OpcodeName(i);
   base::MutexLock lock(&mu_);
   for (const std::unique_ptr<Worker>& worker : workers_) {
-    for (uint32_t i = 0; i < counts.size(); ++i) {
-      counts[protocol::FindOpcode(i) == nullptr ? 0 : i] += worker->counters().count(i);
+    if (worker->statistics() != nullptr) worker->statistics()->AddTo(absl::MakeSpan(sums));
+  }
+  return sums;
+}
+
+std::vector<RecentRequest> SessionImpl::RecentRequests() const {
+  std::vector<RecentRequest> requests;
+  {
+    base::MutexLock lock(&mu_);
+    for (const std::unique_ptr<Worker>& worker : workers_) {
+      if (worker->statistics() != nullptr) worker->statistics()->recent().AppendTo(&requests);
     }
   }
-  return counts;
+  std::sort(requests.begin(), requests.end(), [](const RecentRequest& a, const RecentRequest& b) {
+    return a.start_nanoseconds < b.start_nanoseconds;
+  });
+  return requests;
 }
 
 std::vector<uint64_t> SessionImpl::WorkerRequestCounts() const {
@@ -244,7 +258,7 @@ std::vector<uint64_t> SessionImpl::WorkerRequestCounts() const {
   std::vector<uint64_t> counts;
   counts.reserve(workers_.size());
   for (const std::unique_ptr<Worker>& worker : workers_) {
-    counts.push_back(worker->counters().total());
+    counts.push_back(worker->statistics() == nullptr ? 0 : worker->statistics()->total());
   }
   return counts;
 }

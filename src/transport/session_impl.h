@@ -56,7 +56,8 @@ class SessionImpl final : public Session, private BackingFiles {
   ConnectionParameters parameters() const override { return parameters_; }
   bool uses_io_uring() const override { return uses_io_uring_; }
   std::string DescribeTransport() const override { return transport_description_; }
-  std::vector<uint64_t> RequestCounts() const override;
+  std::vector<OperationStatistics> Statistics() const override;
+  std::vector<RecentRequest> RecentRequests() const override;
   std::vector<uint64_t> WorkerRequestCounts() const override;
   bool WaitFor(absl::Duration timeout) override;
   bool failed() const override { return failed_.load(); }
@@ -120,6 +121,7 @@ class SessionImpl final : public Session, private BackingFiles {
   bool uses_io_uring_ = false;                    // constant after Start
   std::string transport_description_;             // constant after Start
   bool use_spare_workers_ = true;                 // constant after Start
+  bool request_statistics_ = true;                // constant after Start
   bool connected_ = false;                        // constant after Start; Connected was called
   std::optional<mount::MountPoint> mount_point_;  // constant once the session is shared
   bool own_mount_ = false;                        // constant once the session is shared

@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <system_error>
@@ -50,12 +51,14 @@ sigset_t WorkerSignalMask() {
 }  // namespace
 
 Worker::Worker(int index, Role role, Channel* channel, FileSystem* fs,
-               const ConnectionParameters& parameters, SpareWorkers* spare_workers, OnExit on_exit)
+               const ConnectionParameters& parameters, SpareWorkers* spare_workers,
+               bool counts_requests, OnExit on_exit)
     : index_(index),
       role_(role),
       channel_(channel),
       spare_workers_(spare_workers),
-      dispatcher_(fs, parameters, channel->reply_buffer()),
+      statistics_(counts_requests ? std::make_unique<RequestStatistics>() : nullptr),
+      dispatcher_(fs, parameters, channel->reply_buffer(), statistics_.get()),
       on_exit_(std::move(on_exit)) {}
 
 absl::Status Worker::Start() {

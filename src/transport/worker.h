@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <functional>
+#include <memory>
 #include <thread>
 
 #include "absl/status/status.h"
@@ -13,6 +14,7 @@
 #include "memfuse/filesystem.h"
 #include "src/transport/channel.h"
 #include "src/transport/dispatcher.h"
+#include "src/transport/request_statistics.h"
 #include "src/transport/spare_workers.h"
 
 namespace memfuse::transport {
@@ -28,9 +30,10 @@ class Worker {
 
   // Requires: `fs` and `spare_workers` outlive the worker, and `channel` outlives its thread.
   // `spare_workers` may be null for a regular worker; no spare worker then serves while it is
-  // blocked.
+  // blocked. `counts_requests`: the worker has statistics.
   Worker(int index, Role role, Channel* channel, FileSystem* fs,
-         const ConnectionParameters& parameters, SpareWorkers* spare_workers, OnExit on_exit);
+         const ConnectionParameters& parameters, SpareWorkers* spare_workers, bool counts_requests,
+         OnExit on_exit);
   // Requires: the worker was not started, or was joined.
   ~Worker() = default;
 
@@ -45,8 +48,8 @@ class Worker {
 
   void Join();
 
-  // May be called from any thread.
-  const RequestCounters& counters() const { return dispatcher_.counters(); }
+  // May be called from any thread. Null: requests are not counted.
+  const RequestStatistics* statistics() const { return statistics_.get(); }
 
  private:
   void Run();
@@ -55,6 +58,7 @@ class Worker {
   const Role role_;
   Channel* const channel_;
   SpareWorkers* const spare_workers_;
+  const std::unique_ptr<RequestStatistics> statistics_;
   Dispatcher dispatcher_;
   const OnExit on_exit_;
   std::thread thread_;

@@ -16,8 +16,10 @@
 #include <vector>
 
 #include "memfuse/memory_filesystem.h"
+#include "src/base/clock.h"
 #include "src/base/mutex.h"
 #include "src/transport/dispatcher.h"
+#include "src/transport/request_statistics.h"
 #include "tests/transport/wire_requests.h"
 
 namespace memfuse::transport {
@@ -35,8 +37,10 @@ class Sink final : public ReplySink {
 // A file system with `files` empty files f0, f1, ... in its root, and the dispatcher of a worker.
 class Worker {
  public:
-  explicit Worker(FileSystem* fs)
-      : buffer_(kReplyHeader + (1 << 20)), dispatcher_(fs, Parameters(), absl::MakeSpan(buffer_)) {}
+  explicit Worker(FileSystem* fs, bool counts_requests = true)
+      : buffer_(kReplyHeader + (1 << 20)),
+        statistics_(counts_requests ? std::make_unique<RequestStatistics>() : nullptr),
+        dispatcher_(fs, Parameters(), absl::MakeSpan(buffer_), statistics_.get()) {}
 
   void Serve(const std::string& message) { dispatcher_.Serve(message, &sink_); }
 
@@ -52,6 +56,7 @@ class Worker {
   static constexpr size_t kReplyHeader = 16;
   std::vector<char> buffer_;
   Sink sink_;
+  const std::unique_ptr<RequestStatistics> statistics_;
   Dispatcher dispatcher_;
 };
 
@@ -109,6 +114,34 @@ void BM_Getattr(benchmark::State& state) {
   for (auto _ : state) worker.Serve(message);
 }
 BENCHMARK(BM_Getattr)->Arg(1'000);
+
+// The cost of the statistics: the difference of the two. The fastest requests show it best.
+void BM_GetattrStatistics(benchmark::State& state) {
+  Worker worker(FileSystemOf(1'000), state.range(0) != 0);
+  const std::string message = GetattrMessage(7);
+  for (auto _ : state) worker.Serve(message);
+}
+BENCHMARK(BM_GetattrStatistics)->Arg(0)->Arg(1);
+void BM_LookupMissStatistics(benchmark::State& state) {
+  Worker worker(FileSystemOf(1'000), state.range(0) != 0);
+  const std::string message = LookupMessage(7, "no-such-name");
+  for (auto _ : state) worker.Serve(message);
+}
+BENCHMARK(BM_LookupMissStatistics)->Arg(0)->Arg(1);
+
+// The statistics alone: two readings of the clock, and the counters of one request.
+void BM_CountRequest(benchmark::State& state) {
+  const auto statistics = std::make_unique<RequestStatistics>();
+  RecentRequest request;
+  request.opcode = FUSE_GETATTR;
+  for (auto _ : state) {
+    request.start_nanoseconds = base::MonotonicNanoseconds();
+    statistics->Begin(request.opcode);
+    request.latency_nanoseconds = base::MonotonicNanoseconds() - request.start_nanoseconds;
+    statistics->End(request, 0);
+  }
+}
+BENCHMARK(BM_CountRequest);
 
 void BM_CreateUnlink(benchmark::State& state) {
   Worker worker(FileSystemOf(state.range(0)));

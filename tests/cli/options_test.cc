@@ -213,11 +213,13 @@ TEST_F(OptionsTest, WritebackNeedsTheDaemonStore) {
 TEST_F(OptionsTest, OptimizationsAreDisabledByName) {
   const auto enabled = [this](const std::string& names) {
     const Options options = Good({"/mnt", "--disable_optimizations=" + names});
-    return std::vector<bool>{options.session.spare_workers, options.session.idle_scheduling};
+    return std::vector<bool>{options.session.spare_workers, options.session.idle_scheduling,
+                             options.session.request_statistics};
   };
-  EXPECT_THAT(enabled(""), ElementsAre(true, true));
-  EXPECT_THAT(enabled("spare_workers"), ElementsAre(false, true));
-  EXPECT_THAT(enabled("idle_scheduling,spare_workers"), ElementsAre(false, false));
+  EXPECT_THAT(enabled(""), ElementsAre(true, true, true));
+  EXPECT_THAT(enabled("spare_workers"), ElementsAre(false, true, true));
+  EXPECT_THAT(enabled("idle_scheduling,spare_workers"), ElementsAre(false, false, true));
+  EXPECT_THAT(enabled("request_statistics"), ElementsAre(true, true, false));
   EXPECT_EQ(Error({"/mnt", "--disable_optimizations=spare_workers,shards"}),
             "--disable_optimizations: 'shards' is no optimisation that has a switch");
 }

@@ -5,10 +5,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -39,9 +39,7 @@ class ApiTest : public ::testing::Test {
       return peer.uid == 0 || peer.uid == kAdministrator;
     };
     facts.start = absl::Now() - absl::Seconds(90);
-    api_ = std::make_unique<Api>(facts, fs_.get(), [] {
-      return std::vector<std::pair<std::string, uint64_t>>{{"LOOKUP", 7}, {"GETATTR", 5}};
-    });
+    api_ = std::make_unique<Api>(facts, fs_.get(), [this] { return statistics_; });
     const test::Caller alice(fs_.get(), 1000, 100);
     const auto made = alice.Create(kRootInode, "file");
     EXPECT_TRUE(made.ok());
@@ -63,9 +61,49 @@ class ApiTest : public ::testing::Test {
     return Request(peer, "PUT", "/v1/limits", body);
   }
 
+  // LOOKUP, SETATTR (never requested) and READ.
+  static std::vector<OperationStatistics> SomeStatistics() {
+    std::vector<OperationStatistics> operations(3);
+    operations[0].name = "LOOKUP";
+    operations[0].requests = 7;
+    operations[0].errors = 4;
+    operations[0].error_numbers = {{0, 1}, {ENOENT, 3}};
+    operations[0].latency.counts[1] = 6;
+    operations[0].latency.counts[23] = 1;
+    operations[0].latency.sum_nanoseconds = 5'000'000'000;
+    operations[1].name = "SETATTR";
+    operations[2].name = "READ";
+    operations[2].requests = 5;
+    operations[2].bytes = 4096;
+    return operations;
+  }
+
+  const std::vector<OperationStatistics> statistics_ = SomeStatistics();
   std::unique_ptr<MemoryFileSystem> fs_;
   std::unique_ptr<Api> api_;
 };
+
+TEST_F(ApiTest, StatisticsOfEachOperation) {
+  const json statistics = Get(Of(77), "/v1/statistics");
+  EXPECT_GE(statistics["uptime_seconds"], 90);
+  const json& operations = statistics["operations"];
+  EXPECT_THAT(operations, SizeIs(2)) << "those that were requested";
+  const json& lookup = operations["LOOKUP"];
+  EXPECT_EQ(lookup["requests"], 7);
+  EXPECT_EQ(lookup["errors"], 4);
+  EXPECT_EQ(lookup["error_numbers"], json({{"ENOENT", 3}, {"other", 1}}));
+  EXPECT_EQ(operations["READ"]["bytes"], 4096);
+  const json& latency = lookup["latency"];
+  EXPECT_EQ(latency["count"], 7);
+  EXPECT_DOUBLE_EQ(latency["sum_seconds"].get<double>(), 5);
+  EXPECT_NEAR(latency["p50_seconds"].get<double>(), 1.024e-6 * (1 + 3.5 / 6), 1e-12);
+  EXPECT_NEAR(latency["p99_seconds"].get<double>(), 4.294967296, 1e-9);
+  ASSERT_THAT(latency["buckets"], SizeIs(24));
+  EXPECT_NEAR(latency["buckets"][1][0].get<double>(), 2.048e-6, 1e-12);
+  EXPECT_EQ(latency["buckets"][1][1], 6);
+  EXPECT_TRUE(latency["buckets"][23][0].is_null());
+  EXPECT_EQ(Request(Of(0), "PUT", "/v1/statistics").status, 405);
+}
 
 TEST_F(ApiTest, StatusHasTotalsForEveryUser) {
   const json status = Get(Of(77), "/v1/status");

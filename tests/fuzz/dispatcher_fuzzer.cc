@@ -42,7 +42,7 @@ class Worker {
   Worker(size_t index, const Script* script, Nodes* nodes, ChannelBuffers* buffers,
          MemoryFileSystem* fs)
       : channel_(index, script, nodes, buffers, fs),
-        dispatcher_(fs, Parameters(*script), buffers->reply()) {}
+        dispatcher_(fs, Parameters(*script), buffers->reply(), &statistics_) {}
 
   void Serve(absl::Span<const ScriptRequest> requests) {
     channel_.Add(requests);
@@ -55,6 +55,7 @@ class Worker {
 
  private:
   MemoryChannel channel_;
+  transport::RequestStatistics statistics_;
   transport::Dispatcher dispatcher_;
 };
 

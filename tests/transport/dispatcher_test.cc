@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <random>
 #include <set>
@@ -10,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "src/base/clock.h"
 #include "src/protocol/encode.h"
 #include "src/protocol/opcodes.h"
 #include "tests/transport/fake_filesystem.h"
@@ -63,7 +66,24 @@ class DispatcherTest : public testing::Test {
   FakeFileSystem fs_;
   RecordingSink sink_;
   std::string buffer_ = std::string((128 << 10) + 16, 'x');
-  Dispatcher dispatcher_{&fs_, TestParameters(), absl::MakeSpan(buffer_.data(), buffer_.size())};
+  std::vector<OperationStatistics> Statistics() const {
+    std::vector<OperationStatistics> sums(protocol::kOpcodeLimit);
+    statistics_->AddTo(absl::MakeSpan(sums));
+    return sums;
+  }
+  // The errors of an operation that has answered with one error number at most.
+  int64_t ErrorsOf(uint32_t opcode, int number) const {
+    const OperationStatistics operation = Statistics()[opcode];
+    if (operation.errors == 0) return 0;
+    EXPECT_EQ(operation.error_numbers.size(), 1u) << operation.name;
+    EXPECT_EQ(operation.error_numbers[0].number, number);
+    EXPECT_EQ(operation.error_numbers[0].count, operation.errors);
+    return static_cast<int64_t>(operation.errors);
+  }
+
+  const std::unique_ptr<RequestStatistics> statistics_ = std::make_unique<RequestStatistics>();
+  Dispatcher dispatcher_{&fs_, TestParameters(), absl::MakeSpan(buffer_.data(), buffer_.size()),
+                         statistics_.get()};
 };
 
 TEST_F(DispatcherTest, EveryValidRequestReachesTheFileSystemAndIsAnswered) {
@@ -377,10 +397,114 @@ TEST_F(DispatcherTest, CountsByOpcode) {
   for (int i = 0; i < 3; ++i) Serve(GetattrMessage(1));
   Serve(Message(FUSE_FORGET, 1, Bytes(fuse_forget_in{1})));
   Serve(Message(1000, 1, ""));
-  EXPECT_EQ(dispatcher_.counters().count(FUSE_GETATTR), 3u);
-  EXPECT_EQ(dispatcher_.counters().count(FUSE_FORGET), 1u);
-  EXPECT_EQ(dispatcher_.counters().count(0), 1u);
-  EXPECT_EQ(dispatcher_.counters().total(), 5u);
+  Serve(std::string(20, 'x'));  // has no header
+  const std::vector<OperationStatistics> sums = Statistics();
+  EXPECT_EQ(sums[FUSE_GETATTR].requests, 3u);
+  EXPECT_EQ(sums[FUSE_GETATTR].latency.total(), 3u);
+  EXPECT_EQ(sums[FUSE_GETATTR].errors, 0u);
+  EXPECT_EQ(sums[FUSE_FORGET].requests, 1u);
+  EXPECT_EQ(sums[FUSE_FORGET].latency.total(), 1u);
+  EXPECT_EQ(ErrorsOf(0, ENOSYS), 1);
+  EXPECT_EQ(statistics_->total(), 5u);
+}
+
+TEST_F(DispatcherTest, ARequestIsCountedBeforeItsAnswer) {
+  uint64_t counted = 0;
+  uint64_t finished = 1;
+  fs_.on_call = [&] {
+    counted = Statistics()[FUSE_GETATTR].requests;
+    finished = Statistics()[FUSE_GETATTR].latency.total();
+  };
+  Serve(GetattrMessage(1));
+  EXPECT_EQ(counted, 1u);
+  EXPECT_EQ(finished, 0u);
+}
+
+TEST_F(DispatcherTest, TheLatencyIsThatOfTheFileSystem) {
+  constexpr uint64_t kNanoseconds = 3'000'000;
+  fs_.on_call = [] {
+    const uint64_t begin = base::MonotonicNanoseconds();
+    while (base::MonotonicNanoseconds() - begin < kNanoseconds) {
+    }
+  };
+  Serve(GetattrMessage(1));
+  EXPECT_GE(Statistics()[FUSE_GETATTR].latency.sum_nanoseconds, kNanoseconds);
+  std::vector<RecentRequest> recent;
+  statistics_->recent().AppendTo(&recent);
+  ASSERT_EQ(recent.size(), 1u);
+  EXPECT_EQ(recent[0].latency_nanoseconds, Statistics()[FUSE_GETATTR].latency.sum_nanoseconds);
+  EXPECT_LE(recent[0].start_nanoseconds + recent[0].latency_nanoseconds,
+            base::MonotonicNanoseconds());
+}
+
+TEST_F(DispatcherTest, ErrorsAreCounted) {
+  // The answer to LOOKUP of a missing name is no error.
+  Serve(LookupMessage(1, "missing"));
+  Serve(LookupMessage(1, "name"));
+  EXPECT_EQ(ErrorsOf(FUSE_LOOKUP, ENOENT), 1);
+  Serve(XattrMessage(FUSE_GETXATTR, 1, 1));
+  EXPECT_EQ(ErrorsOf(FUSE_GETXATTR, ERANGE), 1);
+  Serve(Message(FUSE_GETATTR, 1, ""));
+  EXPECT_EQ(ErrorsOf(FUSE_GETATTR, EINVAL), 1) << "malformed";
+  fs_.on_call = [] { throw std::bad_alloc(); };
+  Serve(Message(FUSE_STATFS, 1, ""));
+  EXPECT_EQ(ErrorsOf(FUSE_STATFS, ENOMEM), 1);
+  fs_.on_call = [] {};
+  sink_.delivery = SendStatus::kRefused;
+  Serve(WriteMessage(1, "data"));
+  EXPECT_EQ(ErrorsOf(FUSE_WRITE, EIO), 1) << "the kernel refused the reply";
+  EXPECT_EQ(Statistics()[FUSE_WRITE].bytes, 0u);
+}
+
+TEST_F(DispatcherTest, BytesOfFileDataAreCounted) {
+  Serve(ReadMessage(FUSE_READ, 1, 1000));
+  EXPECT_EQ(Statistics()[FUSE_READ].bytes, 1000u);
+  fs_.on_read = [](const ReadRequest&, ReadSink* sink) -> Result<size_t> {
+    const ReadSink::Piece pieces[] = {{"four", 4}, {"xyz", 3}};
+    sink->Send(pieces);
+    return size_t{7};
+  };
+  Serve(ReadMessage(FUSE_READ, 1, 1000));
+  EXPECT_EQ(Statistics()[FUSE_READ].bytes, 1007u);
+  fs_.on_read = [](const ReadRequest&, ReadSink*) -> Result<size_t> { return Errno(EBADF); };
+  Serve(ReadMessage(FUSE_READ, 1, 1000));
+  EXPECT_EQ(Statistics()[FUSE_READ].bytes, 1007u);
+  fs_.on_write = [](const WriteRequest&) -> Result<size_t> { return size_t{7}; };
+  Serve(WriteMessage(1, "more than seven"));
+  EXPECT_EQ(Statistics()[FUSE_WRITE].bytes, 7u);
+  fuse_copy_file_range_in copy = {};
+  copy.len = 12345;
+  Serve(Message(FUSE_COPY_FILE_RANGE, 1, Bytes(copy)));
+  EXPECT_EQ(Statistics()[FUSE_COPY_FILE_RANGE].bytes, 12345u);
+  Serve(ReadMessage(FUSE_READDIR, 1, 1000));
+  EXPECT_EQ(Statistics()[FUSE_READDIR].bytes, 0u) << "names are no file data";
+}
+
+TEST_F(DispatcherTest, RecentRequestsNameInodeAndCaller) {
+  Serve(LookupMessage(1, "missing"));
+  Serve(GetattrMessage(2));
+  std::vector<RecentRequest> recent;
+  statistics_->recent().AppendTo(&recent);
+  ASSERT_EQ(recent.size(), 2u);
+  EXPECT_EQ(recent[0].opcode, uint32_t{FUSE_LOOKUP});
+  EXPECT_EQ(recent[0].error, ENOENT);
+  fuse_in_header header;
+  const std::string message = GetattrMessage(2);
+  std::memcpy(&header, message.data(), sizeof(header));
+  EXPECT_EQ(recent[1].opcode, uint32_t{FUSE_GETATTR});
+  EXPECT_EQ(recent[1].error, 0);
+  EXPECT_EQ(recent[1].ino, InodeNumber{header.nodeid});
+  EXPECT_EQ(recent[1].uid, header.uid);
+  EXPECT_EQ(recent[1].pid, header.pid);
+}
+
+TEST_F(DispatcherTest, ServesWithoutStatistics) {
+  Dispatcher uncounted(&fs_, TestParameters(), absl::MakeSpan(buffer_.data(), buffer_.size()),
+                       nullptr);
+  uncounted.Serve(GetattrMessage(3), &sink_);
+  ASSERT_EQ(sink_.replies.size(), 1u);
+  EXPECT_EQ(ParseReply(sink_.replies[0]).error, 0);
+  EXPECT_EQ(statistics_->total(), 0u);
 }
 
 TEST(ReplyTest, ADroppedReplyIsAnIoError) {

@@ -170,7 +170,7 @@ TEST_F(SessionMountTest, MountsServesAndUnmounts) {
   EXPECT_EQ(status.st_ino, 2u);
   EXPECT_EQ(stat((directory() + "/missing").c_str(), &status), -1);
   EXPECT_EQ(errno, ENOENT);
-  EXPECT_GE(session->RequestCounts()[17 /* STATFS */], 1u);
+  EXPECT_GE(session->Statistics()[17 /* STATFS */].requests, 1u);
   EXPECT_GE(session->parameters().minor, 31u);
 
   EXPECT_TRUE(session->Unmount(absl::Seconds(10)).ok());

@@ -50,6 +50,15 @@ std::unique_ptr<Session> Adopt(SocketKernel* kernel, int threads, FileSystem* fs
   return session.ok() ? *std::move(session) : nullptr;
 }
 
+// Requests by opcode.
+std::vector<uint64_t> RequestCounts(const Session& session) {
+  std::vector<uint64_t> counts;
+  for (const OperationStatistics& operation : session.Statistics()) {
+    counts.push_back(operation.requests);
+  }
+  return counts;
+}
+
 // Blocks callers until `expected` of them have arrived; gives up after a timeout.
 class Barrier {
  public:
@@ -80,7 +89,7 @@ TEST(SessionTest, AnswersOnTheDescriptorThatWasRead) {
   for (size_t channel = 0; channel < kChannels; ++channel) {
     EXPECT_FALSE(kernel.Readable(channel, 0)) << "a second answer on channel " << channel;
   }
-  EXPECT_EQ(session->RequestCounts()[FUSE_GETATTR], 40u);
+  EXPECT_EQ(session->Statistics()[FUSE_GETATTR].requests, 40u);
   EXPECT_THAT(session->WorkerRequestCounts(), ElementsAre(10, 10, 10, 10));
 }
 
@@ -89,8 +98,8 @@ TEST(SessionTest, CountsEveryOpcodeOverAllWorkers) {
   SocketKernel kernel(kChannels);
   FakeFileSystem fs;
   const std::unique_ptr<Session> session = Adopt(&kernel, kChannels, &fs);
-  std::vector<uint64_t> expected(session->RequestCounts().size(), 0);
-  EXPECT_EQ(session->RequestCounts(), expected) << "before anything was asked";
+  std::vector<uint64_t> expected(RequestCounts(*session).size(), 0);
+  EXPECT_EQ(RequestCounts(*session), expected) << "before anything was asked";
   uint64_t id = 0;
   for (size_t channel = 0; channel < kChannels; ++channel) {
     // Opcode 7 does not exist. Two opcodes are refused, and one is ignored.
@@ -114,12 +123,12 @@ TEST(SessionTest, CountsEveryOpcodeOverAllWorkers) {
     kernel.Ask(channel, GetattrMessage(++id));
     ++expected[FUSE_GETATTR];
   }
-  EXPECT_EQ(session->RequestCounts(), expected);
+  EXPECT_EQ(RequestCounts(*session), expected);
   EXPECT_EQ(expected[0], 9u);
   EXPECT_EQ(expected[FUSE_LOOKUP], 6u);
   EXPECT_EQ(expected[FUSE_FORGET], 3u);
   session->Stop();
-  EXPECT_EQ(session->RequestCounts(), expected) << "the counts outlive the workers";
+  EXPECT_EQ(RequestCounts(*session), expected) << "the counts outlive the workers";
 }
 
 TEST(SessionTest, CountsAreReadWhileRequestsAreServed) {
@@ -140,15 +149,57 @@ TEST(SessionTest, CountsAreReadWhileRequestsAreServed) {
   }
   uint64_t previous = 0;
   while (busy > 0) {
-    const std::vector<uint64_t> counts = session->RequestCounts();
+    const std::vector<uint64_t> counts = RequestCounts(*session);
     const uint64_t sum = counts[FUSE_LOOKUP] + counts[FUSE_GETATTR];
     EXPECT_GE(sum, previous);
     previous = sum;
   }
   for (std::thread& client : clients) client.join();
-  const std::vector<uint64_t> counts = session->RequestCounts();
+  const std::vector<uint64_t> counts = RequestCounts(*session);
   EXPECT_EQ(counts[FUSE_LOOKUP], kChannels * kRequests / 2);
   EXPECT_EQ(counts[FUSE_GETATTR], kChannels * kRequests / 2);
+}
+
+TEST(SessionTest, StatisticsAndRecentRequestsAreThoseOfAllWorkers) {
+  constexpr size_t kChannels = 3;
+  SocketKernel kernel(kChannels);
+  FakeFileSystem fs;
+  const std::unique_ptr<Session> session = Adopt(&kernel, kChannels, &fs);
+  EXPECT_TRUE(session->RecentRequests().empty());
+  for (size_t channel = 0; channel < kChannels; ++channel) {
+    kernel.Ask(channel, LookupMessage(1, "missing"));
+    kernel.Ask(channel, ReadMessage(FUSE_READ, 2, 100));
+  }
+  // The outcome of a request may be counted after its answer.
+  session->Stop();
+  const std::vector<OperationStatistics> sums = session->Statistics();
+  EXPECT_EQ(sums[FUSE_LOOKUP].name, "LOOKUP");
+  EXPECT_EQ(sums[0].name, "UNKNOWN");
+  EXPECT_EQ(sums[FUSE_LOOKUP].errors, kChannels);
+  EXPECT_EQ(sums[FUSE_READ].bytes, kChannels * 100);
+  EXPECT_EQ(sums[FUSE_READ].latency.total(), kChannels);
+  const std::vector<RecentRequest> recent = session->RecentRequests();
+  ASSERT_EQ(recent.size(), 2 * kChannels);
+  for (size_t i = 1; i < recent.size(); ++i) {
+    EXPECT_LE(recent[i - 1].start_nanoseconds, recent[i].start_nanoseconds);
+  }
+}
+
+TEST(SessionTest, CountsNothingIfStatisticsAreSwitchedOff) {
+  SocketKernel kernel(1);
+  FakeFileSystem fs;
+  Session::AdoptOptions adopt;
+  adopt.descriptors = kernel.TakeServerSide();
+  adopt.initialized = TestParameters();
+  SessionOptions options;
+  options.request_statistics = false;
+  auto session = Session::Adopt(adopt, options, &fs);
+  ASSERT_TRUE(session.ok()) << session.status();
+  EXPECT_EQ(kernel.Ask(0, GetattrMessage(1)).error, 0);
+  (*session)->Stop();
+  EXPECT_EQ((*session)->Statistics()[FUSE_GETATTR].requests, 0u);
+  EXPECT_TRUE((*session)->RecentRequests().empty());
+  EXPECT_THAT((*session)->WorkerRequestCounts(), ElementsAre(0));
 }
 
 // The descriptor of one worker cannot be read. The other workers must not continue without it.
@@ -370,7 +421,7 @@ TEST(SessionTest, StopAndUnmountMayBeCalledByAnyThreadRepeatedly) {
   session->Stop();
   EXPECT_FALSE(session->AddWorker().ok());
   EXPECT_FALSE(session->CloneDescriptor().ok());
-  EXPECT_EQ(session->RequestCounts().size(), 64u);
+  EXPECT_EQ(RequestCounts(*session).size(), 64u);
 }
 
 TEST(SessionTest, StopClosesItsDescriptors) {

@@ -1,0 +1,44 @@
+// The most recent requests of one worker, which other threads may read at any time.
+
+#ifndef MEMFUSE_SRC_TRANSPORT_RECENT_REQUESTS_H_
+#define MEMFUSE_SRC_TRANSPORT_RECENT_REQUESTS_H_
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "memfuse/statistics.h"
+
+namespace memfuse::transport {
+
+// A ring of entries. One thread adds; any thread may copy. Neither waits for the other.
+//
+// An entry is four words. The writer announces entry n in begun_, stores the words, and then
+// publishes the entry in done_. A reader that finds a word of entry n also finds begun_ > n: the
+// store of the word is a release, and its load an acquire. The reader therefore copies the
+// published entries first, reads begun_ afterwards, and drops the entries that the writer may have
+// been overwriting meanwhile. No fence is needed, which ThreadSanitizer would not understand.
+class RecentRequests {
+ public:
+  static constexpr size_t kCapacity = 1024;
+
+  // Only the owning thread calls it.
+  void Add(const RecentRequest& request);
+
+  // Appends the entries that were published before the call and not overwritten during it, in the
+  // order in which they were added. At most kCapacity. Throws std::bad_alloc.
+  void AppendTo(std::vector<RecentRequest>* requests) const;
+
+ private:
+  using Entry = std::array<std::atomic<uint64_t>, 4>;
+
+  std::atomic<uint64_t> begun_{0};  // atomic; entries of which a word may have been stored
+  std::atomic<uint64_t> done_{0};   // atomic; entries of which all words are stored
+  std::array<Entry, kCapacity> entries_{};
+};
+
+}  // namespace memfuse::transport
+
+#endif  // MEMFUSE_SRC_TRANSPORT_RECENT_REQUESTS_H_
