@@ -134,6 +134,11 @@ class MemoryFileSystem : public FileSystem {
   // May be called from any thread. May throw std::bad_alloc.
   virtual std::vector<Refusal> Refusals() = 0;
 
+  // Returns the path of a directory from the root of the file system, "/" for the root. Returns an
+  // empty string if there is no such directory, or if its name was not found among 100,000 names.
+  // May be called from any thread. May throw std::bad_alloc.
+  virtual std::string PathOfDirectory(InodeNumber ino) = 0;
+
   // Sets the answer to MEMFUSE_IOC_GET_OPTIONS (memfuse/ioctl.h). Until the first call the answer
   // is empty.
   virtual void SetMountOptions(std::string text) = 0;

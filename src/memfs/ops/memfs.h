@@ -26,6 +26,7 @@
 #include "absl/status/statusor.h"
 #include "memfuse/memory_filesystem.h"
 #include "src/memfs/ops/access_times.h"
+#include "src/memfs/ops/directory_paths.h"
 #include "src/memfs/ops/inodes.h"
 #include "src/memfs/ops/limits.h"
 #include "src/memfs/ops/store_selection.h"
@@ -46,6 +47,10 @@ class MemFs final : public MemoryFileSystem {
   }
   std::vector<Refusal> Refusals() override;
   std::vector<QuotaUsage> UsageByOwner() override;
+  std::string PathOfDirectory(InodeNumber ino) override {
+    constexpr uint64_t kMaxEntries = 100'000;
+    return directory_paths_.PathOf(ino, kMaxEntries);
+  }
   Result<void> SetLimits(uint64_t size_limit, uint64_t inode_limit) override {
     // The calling thread need not belong to a session.
     return limits_.Set(/*observer=*/nullptr, size_limit, inode_limit);
@@ -124,7 +129,8 @@ class MemFs final : public MemoryFileSystem {
   SpaceWaiter space_{&resources_, inodes_.table(), &reclaim_};
   AccessTimes access_times_;
   Limits limits_;
-  TreeQuotas tree_quotas_{&inodes_};
+  DirectoryPaths directory_paths_{&inodes_};
+  TreeQuotas tree_quotas_{&inodes_, &directory_paths_};
   bool truncates_by_setattr_ = false;  // constant from the first request on: see Connected
 
   // maximum of heap bytes in use since the last malloc_trim(3)

@@ -143,7 +143,7 @@ std::vector<Refusal> MemFs::Refusals() {
   std::vector<Refusal> refusals = resources_.refusals.List();
   for (Refusal& refusal : refusals) {
     if (refusal.owner == Refusal::Owner::kTree) {
-      refusal.path = tree_quotas_.PathOf(InodeNumber{refusal.id});
+      refusal.path = directory_paths_.PathOf(InodeNumber{refusal.id});
     }
   }
   return refusals;

@@ -8,14 +8,12 @@
 #ifndef MEMFUSE_SRC_MEMFS_OPS_TREE_QUOTAS_H_
 #define MEMFUSE_SRC_MEMFS_OPS_TREE_QUOTAS_H_
 
-#include <map>
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include "memfuse/errno.h"
 #include "memfuse/filesystem.h"
 #include "memfuse/quota.h"
+#include "src/memfs/ops/directory_paths.h"
 #include "src/memfs/ops/inodes.h"
 #include "src/memfs/space/lock_order.h"
 
@@ -34,27 +32,21 @@ Result<void> MayRemoveTree(const Inode& inode) ABSL_LOCKS_EXCLUDED(inode.mu);
 void ApplyTreeLimits(const Inode& inode, FileSystemStatistics* statistics)
     ABSL_LOCKS_EXCLUDED(inode.mu);
 
-// Returns the names of `path`, which views it. Returns EINVAL: the path does not begin with '/',
-// contains "." or "..", or names the root; ENAMETOOLONG.
-Result<std::vector<std::string_view>> SplitPath(std::string_view path);
-
-// Thread-safe. `inodes` must outlive the object.
+// Thread-safe. The objects that the constructor gets must outlive this one.
 class TreeQuotas {
  public:
-  explicit TreeQuotas(Inodes* inodes) : inodes_(*inodes) {}
+  TreeQuotas(Inodes* inodes, DirectoryPaths* paths) : inodes_(*inodes), paths_(*paths) {}
   TreeQuotas(const TreeQuotas&) = delete;
   TreeQuotas& operator=(const TreeQuotas&) = delete;
 
   // As MemoryFileSystem::SetQuota for a rule of kind kTree.
   Result<void> Set(const QuotaRule& rule) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Returns the path of the directory, or an empty string if it is removed. Throws std::bad_alloc.
-  std::string PathOf(InodeNumber ino) ABSL_LOCKS_EXCLUDED(mu_);
   // Sets the paths of all elements that concern a tree, by their IDs. T is QuotaRule or QuotaUsage.
   template <typename T>
-  std::vector<T> WithPaths(std::vector<T> list) ABSL_LOCKS_EXCLUDED(mu_) {
+  std::vector<T> WithPaths(std::vector<T> list) const {
     for (T& element : list) {
-      if (element.kind == QuotaKind::kTree) element.path = PathOf(TreeOf(element));
+      if (element.kind == QuotaKind::kTree) element.path = paths_.PathOf(TreeOf(element));
     }
     return list;
   }
@@ -62,15 +54,10 @@ class TreeQuotas {
  private:
   static InodeNumber TreeOf(const QuotaRule& rule) { return InodeNumber{*rule.id}; }
   static InodeNumber TreeOf(const QuotaUsage& usage) { return InodeNumber{usage.id}; }
-  // Returns ENOENT or ENOTDIR. Does not follow symbolic links.
-  Result<DirectoryRef> Resolve(const std::vector<std::string_view>& names) const;
-  // Returns the path by a search in each directory above, or an empty string.
-  std::string SearchPath(InodeNumber ino) const;
 
   Inodes& inodes_;
-  LimitsMutex mu_;
-  // Where the roots of trees with limits were seen last. A directory above one may be renamed.
-  std::map<InodeNumber, std::string> paths_ ABSL_GUARDED_BY(mu_);
+  DirectoryPaths& paths_;
+  LimitsMutex mu_;  // held while limits are changed
 };
 
 }  // namespace memfuse::memfs
