@@ -137,10 +137,11 @@ class Session {
   // because it is answered before there are workers. Numbers that are not opcodes are counted at
   // index 0. Throws std::bad_alloc.
   virtual std::vector<OperationStatistics> Statistics() const = 0;
-  // Returns: the requests that were served most recently, by increasing start: up to 1,024 of each
-  // worker. It copies about 50 KiB for each worker, so it is for display, at most a few times a
-  // second. Throws std::bad_alloc.
-  virtual std::vector<RecentRequest> RecentRequests() const = 0;
+  // Returns: the requests that were served most recently. The worker that serves most determines
+  // how far they reach back: at most 1,024 requests of each worker are remembered. The call copies
+  // about 50 KiB for each worker, so it is for display, at most a few times a second. Throws
+  // std::bad_alloc.
+  virtual RecentRequestList RecentRequests() const = 0;
   // Returns: the protocol's name of an opcode, such as "LOOKUP" for 1; "UNKNOWN" for a number that
   // is not an opcode.
   static std::string_view OpcodeName(size_t opcode);

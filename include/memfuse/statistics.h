@@ -121,6 +121,14 @@ struct RecentRequest {
   uint32_t pid = 0;
   uint64_t start_nanoseconds = 0;    // the receipt, on CLOCK_MONOTONIC
   uint64_t latency_nanoseconds = 0;  // at most 2^40 - 1 (18 minutes)
+
+  uint64_t end_nanoseconds() const { return start_nanoseconds + latency_nanoseconds; }
+};
+
+// All requests that ended at or after `since_nanoseconds` (CLOCK_MONOTONIC), by increasing start.
+struct RecentRequestList {
+  uint64_t since_nanoseconds = 0;
+  std::vector<RecentRequest> requests;
 };
 
 }  // namespace memfuse

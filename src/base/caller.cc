@@ -9,6 +9,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "src/base/unique_fd.h"
 
@@ -121,6 +122,20 @@ bool Caller::HasCapability(int capability) const {
 
 bool Caller::HasCapabilityAtHome(int capability) const {
   return (capabilities_ >> capability & 1) != 0;
+}
+
+std::optional<Process> FindProcess(uint32_t thread) noexcept try {
+  if (thread == 0 || !ProcIsOurs()) return std::nullopt;
+  // The name is on the first line, and StatusField searches the beginnings of lines.
+  const std::string status = "\n" + ReadProcFile(std::to_string(thread), "status");
+  const std::vector<uint32_t> process = Numbers(StatusField(status, "Tgid:"));
+  const std::vector<uint32_t> users = Numbers(StatusField(status, "Uid:"));
+  if (process.empty() || users.size() <= kFileSystemId) return std::nullopt;
+  std::string name = StatusField(status, "Name:");
+  name.erase(0, name.find_first_not_of('\t'));
+  return Process{process[0], users[kFileSystemId], std::move(name)};
+} catch (const std::bad_alloc&) {
+  return std::nullopt;
 }
 
 bool InInitialUserNamespace() { return UserNamespace(kSelf) == kInitialUserNamespace; }

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace memfuse::base {
@@ -53,6 +54,18 @@ class Caller {
   uint64_t capabilities_ = 0;
   bool same_user_namespace_ = false;
 };
+
+// A process of the system.
+struct Process {
+  uint32_t pid = 0;
+  uint32_t uid = 0;  // with which its main thread accesses files
+  // At most 15 bytes, as the process chose it; the kernel escapes line feeds and backslashes.
+  std::string name;
+};
+
+// Returns the process of a thread, or nullopt for the reasons of Caller::Find, or because the
+// thread has ended.
+std::optional<Process> FindProcess(uint32_t thread) noexcept;
 
 // Returns whether this process is in the initial user namespace of the system.
 bool InInitialUserNamespace();

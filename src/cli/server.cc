@@ -265,8 +265,9 @@ ControlSocket StartControl(const Options& options, MemoryFileSystem* fs, Session
     return caller.has_value() && caller->HasCapability(CAP_SYS_ADMIN);
   };
   facts.start = absl::Now();
-  auto api = std::make_unique<control::Api>(std::move(facts), fs,
-                                            [session] { return session->Statistics(); });
+  auto api = std::make_unique<control::Api>(
+      std::move(facts), fs, [session] { return session->Statistics(); },
+      [session] { return session->RecentRequests(); });
   auto server = control::Server::Start(
       path, geteuid(),
       [api = std::move(api)](const control::HttpRequest& request) { return api->Answer(request); });

@@ -11,8 +11,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "src/base/caller.h"
+#include "src/base/clock.h"
 #include "src/base/error_text.h"
 #include "src/control/operations_json.h"
+#include "src/control/top_answer.h"
 
 namespace memfuse::control {
 namespace {
@@ -177,6 +180,9 @@ HttpResponse Api::Answer(const HttpRequest& request) {
   if (request.path == "/v1/status") {
     return get ? Status(request.peer) : Error(405, "/v1/status can be read only");
   }
+  if (request.path == "/v1/top") {
+    return get ? Top(request.peer) : Error(405, "/v1/top can be read only");
+  }
   if (request.path == "/v1/statistics") {
     return get ? Statistics() : Error(405, "/v1/statistics can be read only");
   }
@@ -229,6 +235,14 @@ HttpResponse Api::Status(const Peer& peer) const {
 HttpResponse Api::Statistics() const {
   return Reply(
       200, {{"uptime_seconds", UptimeSeconds()}, {"operations", OperationsToJson(statistics_())}});
+}
+
+HttpResponse Api::Top(const Peer& peer) const {
+  std::optional<uint32_t> only_uid;
+  if (!IsAdministrator(peer)) only_uid = peer.uid;
+  return Reply(
+      200, TopToJson(recent_requests_(), base::MonotonicNanoseconds(), only_uid, base::FindProcess,
+                     [this](InodeNumber ino) { return fs_.PathOfDirectory(ino); }));
 }
 
 HttpResponse Api::Usage(const Peer& peer) {

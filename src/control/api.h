@@ -2,6 +2,7 @@
 //
 //    GET /v1/status       size, inodes, store, transport, requests, refusals
 //    GET /v1/statistics   requests, errors, latency and bytes of each operation
+//    GET /v1/top      processes, users and directories with the most requests (top_answer.h)
 //    GET /v1/usage        what users and groups store
 //    GET /v1/limits       size, number of inodes, quotas
 //    PUT /v1/limits       changes any of them
@@ -39,14 +40,19 @@ struct ApiFacts {
   absl::Time start;
 };
 
-// Session::Statistics. Called from any thread.
+// Session::Statistics and Session::RecentRequests. Called from any thread.
 using StatisticsSource = std::function<std::vector<OperationStatistics>()>;
+using RecentRequestsSource = std::function<RecentRequestList()>;
 
 // Not synchronised: the server calls it from one thread. The file system must outlive the object.
 class Api {
  public:
-  Api(ApiFacts facts, MemoryFileSystem* fs, StatisticsSource statistics)
-      : facts_(std::move(facts)), fs_(*fs), statistics_(std::move(statistics)) {}
+  Api(ApiFacts facts, MemoryFileSystem* fs, StatisticsSource statistics,
+      RecentRequestsSource recent_requests)
+      : facts_(std::move(facts)),
+        fs_(*fs),
+        statistics_(std::move(statistics)),
+        recent_requests_(std::move(recent_requests)) {}
 
   // Answers a request. Status 200, or 400 (the body), 403 (not an administrator), 404 (no such
   // path), 405 (the method), 409 (more is in use than the new limits allow), 500. The body of an
@@ -59,6 +65,7 @@ class Api {
   int64_t UptimeSeconds() const;
   HttpResponse Status(const Peer& peer) const;
   HttpResponse Statistics() const;
+  HttpResponse Top(const Peer& peer) const;
   HttpResponse Usage(const Peer& peer);
   HttpResponse Limits(const Peer& peer) const;
   HttpResponse SetLimits(const HttpRequest& request);
@@ -66,6 +73,7 @@ class Api {
   const ApiFacts facts_;
   MemoryFileSystem& fs_;
   const StatisticsSource statistics_;
+  const RecentRequestsSource recent_requests_;
   // The last answer of UsageByOwner, which may visit every inode. Any user may ask for it, so it is
   // used again until twenty times the duration of that call have passed.
   std::vector<QuotaUsage> usage_;

@@ -1,6 +1,7 @@
 #include "src/transport/recent_requests.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace memfuse::transport {
 namespace {
@@ -46,7 +47,7 @@ void RecentRequests::Add(const RecentRequest& request) {
   done_.store(number + 1, std::memory_order_release);
 }
 
-void RecentRequests::AppendTo(std::vector<RecentRequest>* requests) const {
+uint64_t RecentRequests::AppendTo(std::vector<RecentRequest>* requests) const {
   const uint64_t end = done_.load(std::memory_order_acquire);
   const uint64_t first = end - std::min<uint64_t>(end, kCapacity);
   const size_t before = requests->size();
@@ -60,9 +61,12 @@ void RecentRequests::AppendTo(std::vector<RecentRequest>* requests) const {
   // Entry n overwrites entry n - kCapacity.
   const uint64_t begun = begun_.load(std::memory_order_relaxed);
   const uint64_t intact = begun - std::min<uint64_t>(begun, kCapacity);
-  if (intact <= first) return;
+  const uint64_t dropped = intact <= first ? 0 : std::min(intact, end) - first;
   const auto begin = requests->begin() + static_cast<std::ptrdiff_t>(before);
-  requests->erase(begin, begin + static_cast<std::ptrdiff_t>(std::min(intact, end) - first));
+  requests->erase(begin, begin + static_cast<std::ptrdiff_t>(dropped));
+  if (first + dropped == 0) return 0;
+  if (requests->size() == before) return std::numeric_limits<uint64_t>::max();
+  return (*requests)[before].end_nanoseconds();
 }
 
 }  // namespace memfuse::transport

@@ -28,8 +28,10 @@ class RecentRequests {
   void Add(const RecentRequest& request);
 
   // Appends the entries that were published before the call and not overwritten during it, in the
-  // order in which they were added. At most kCapacity. Throws std::bad_alloc.
-  void AppendTo(std::vector<RecentRequest>* requests) const;
+  // order in which they were added. At most kCapacity. Returns the moment since when all requests
+  // that ended are among them: the end of the oldest one; 0 if none is missing, and the
+  // largest number if all were overwritten. Throws std::bad_alloc.
+  uint64_t AppendTo(std::vector<RecentRequest>* requests) const;
 
  private:
   using Entry = std::array<std::atomic<uint64_t>, 4>;

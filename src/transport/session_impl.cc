@@ -239,18 +239,26 @@ std::vector<OperationStatistics> SessionImpl::Statistics() const {
   return sums;
 }
 
-std::vector<RecentRequest> SessionImpl::RecentRequests() const {
-  std::vector<RecentRequest> requests;
+RecentRequestList SessionImpl::RecentRequests() const {
+  RecentRequestList list;
+  std::vector<RecentRequest>& requests = list.requests;
   {
     base::MutexLock lock(&mu_);
     for (const std::unique_ptr<Worker>& worker : workers_) {
-      if (worker->statistics() != nullptr) worker->statistics()->recent().AppendTo(&requests);
+      if (worker->statistics() == nullptr) continue;
+      const uint64_t since = worker->statistics()->recent().AppendTo(&requests);
+      list.since_nanoseconds = std::max(list.since_nanoseconds, since);
     }
   }
+  requests.erase(std::remove_if(requests.begin(), requests.end(),
+                                [&list](const RecentRequest& request) {
+                                  return request.end_nanoseconds() < list.since_nanoseconds;
+                                }),
+                 requests.end());
   std::sort(requests.begin(), requests.end(), [](const RecentRequest& a, const RecentRequest& b) {
     return a.start_nanoseconds < b.start_nanoseconds;
   });
-  return requests;
+  return list;
 }
 
 std::vector<uint64_t> SessionImpl::WorkerRequestCounts() const {

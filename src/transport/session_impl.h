@@ -57,7 +57,7 @@ class SessionImpl final : public Session, private BackingFiles {
   bool uses_io_uring() const override { return uses_io_uring_; }
   std::string DescribeTransport() const override { return transport_description_; }
   std::vector<OperationStatistics> Statistics() const override;
-  std::vector<RecentRequest> RecentRequests() const override;
+  RecentRequestList RecentRequests() const override;
   std::vector<uint64_t> WorkerRequestCounts() const override;
   bool WaitFor(absl::Duration timeout) override;
   bool failed() const override { return failed_.load(); }

@@ -39,7 +39,8 @@ class ApiTest : public ::testing::Test {
       return peer.uid == 0 || peer.uid == kAdministrator;
     };
     facts.start = absl::Now() - absl::Seconds(90);
-    api_ = std::make_unique<Api>(facts, fs_.get(), [this] { return statistics_; });
+    api_ = std::make_unique<Api>(
+        facts, fs_.get(), [this] { return statistics_; }, [] { return RecentRequestList(); });
     const test::Caller alice(fs_.get(), 1000, 100);
     const auto made = alice.Create(kRootInode, "file");
     EXPECT_TRUE(made.ok());
@@ -103,6 +104,8 @@ TEST_F(ApiTest, StatisticsOfEachOperation) {
   EXPECT_EQ(latency["buckets"][1][1], 6);
   EXPECT_TRUE(latency["buckets"][23][0].is_null());
   EXPECT_EQ(Request(Of(0), "PUT", "/v1/statistics").status, 405);
+  EXPECT_EQ(Get(Of(77), "/v1/top")["requests"], 0);
+  EXPECT_EQ(Request(Of(0), "PUT", "/v1/top").status, 405);
 }
 
 TEST_F(ApiTest, StatusHasTotalsForEveryUser) {

@@ -165,7 +165,7 @@ TEST(SessionTest, StatisticsAndRecentRequestsAreThoseOfAllWorkers) {
   SocketKernel kernel(kChannels);
   FakeFileSystem fs;
   const std::unique_ptr<Session> session = Adopt(&kernel, kChannels, &fs);
-  EXPECT_TRUE(session->RecentRequests().empty());
+  EXPECT_TRUE(session->RecentRequests().requests.empty());
   for (size_t channel = 0; channel < kChannels; ++channel) {
     kernel.Ask(channel, LookupMessage(1, "missing"));
     kernel.Ask(channel, ReadMessage(FUSE_READ, 2, 100));
@@ -178,10 +178,26 @@ TEST(SessionTest, StatisticsAndRecentRequestsAreThoseOfAllWorkers) {
   EXPECT_EQ(sums[FUSE_LOOKUP].errors, kChannels);
   EXPECT_EQ(sums[FUSE_READ].bytes, kChannels * 100);
   EXPECT_EQ(sums[FUSE_READ].latency.total(), kChannels);
-  const std::vector<RecentRequest> recent = session->RecentRequests();
+  const std::vector<RecentRequest> recent = session->RecentRequests().requests;
   ASSERT_EQ(recent.size(), 2 * kChannels);
   for (size_t i = 1; i < recent.size(); ++i) {
     EXPECT_LE(recent[i - 1].start_nanoseconds, recent[i].start_nanoseconds);
+  }
+}
+
+TEST(SessionTest, TheBusiestWorkerDeterminesHowFarRecentRequestsReachBack) {
+  SocketKernel kernel(2);
+  FakeFileSystem fs;
+  const std::unique_ptr<Session> session = Adopt(&kernel, 2, &fs);
+  kernel.Ask(0, LookupMessage(1, "early"));
+  for (int i = 0; i < 2000; ++i) kernel.Ask(1, GetattrMessage(2));
+  kernel.Ask(0, LookupMessage(1, "late"));
+  session->Stop();
+  const RecentRequestList recent = session->RecentRequests();
+  EXPECT_EQ(recent.requests.size(), 1024u + 1);
+  EXPECT_EQ(recent.requests.back().opcode, uint32_t{FUSE_LOOKUP});
+  for (const RecentRequest& request : recent.requests) {
+    EXPECT_GE(request.end_nanoseconds(), recent.since_nanoseconds);
   }
 }
 
@@ -198,7 +214,7 @@ TEST(SessionTest, CountsNothingIfStatisticsAreSwitchedOff) {
   EXPECT_EQ(kernel.Ask(0, GetattrMessage(1)).error, 0);
   (*session)->Stop();
   EXPECT_EQ((*session)->Statistics()[FUSE_GETATTR].requests, 0u);
-  EXPECT_TRUE((*session)->RecentRequests().empty());
+  EXPECT_TRUE((*session)->RecentRequests().requests.empty());
   EXPECT_THAT((*session)->WorkerRequestCounts(), ElementsAre(0));
 }
 
