@@ -5,12 +5,15 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "memfuse/filesystem.h"
 #include "memfuse/quota.h"
+#include "memfuse/usage.h"
 
 namespace memfuse {
 
@@ -128,6 +131,19 @@ class MemoryFileSystem : public FileSystem {
   // kPassthrough it visits every inode, which takes about a tenth of a second for a million. May
   // throw std::bad_alloc.
   virtual std::vector<QuotaUsage> UsageByOwner() = 0;
+
+  // Returns the usage of the directory at `path` and of everything below it. `path` begins with '/'
+  // and is relative to the root of the file system; symbolic links in it are not followed. Visits
+  // every inode of the tree without blocking requests for more than a few dozen microseconds; see
+  // `walk` for its bounds. Memory: proportional to the depth of the tree and to the number of
+  // inodes with several names. While the tree changes, the result is approximate: what is moved,
+  // made or removed during the walk may count once, not at all or, if it is moved, twice. May be
+  // called from any thread. Errors: EINVAL (no leading '/', or a component that is '.' or '..'),
+  // ENAMETOOLONG (a component), ENOENT, ENOTDIR. Throws std::bad_alloc.
+  virtual Result<TreeUsage> UsageOfTree(std::string_view path, UsageWalk* walk) const = 0;
+  // Returns the inodes without a name; only those of the user `uid`, if it has a value. Visits
+  // every inode, as UsageByOwner does. May be called from any thread. Throws std::bad_alloc.
+  virtual NamelessUsage UsageOfNameless(std::optional<uint32_t> uid, UsageWalk* walk) const = 0;
 
   // Returns the operations that a limit has refused, one entry for each limit, the latest first; at
   // most kMaxRefusals. Writes that the kernel makes by itself (kPassthrough) are not among them.

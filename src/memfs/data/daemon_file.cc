@@ -47,6 +47,15 @@ Result<void> DaemonFile::WithFixedCharges(absl::FunctionRef<Result<void>()> body
 
 uint64_t DaemonFile::ChargedBytes() const {
   mu_.AssertHeld();
+  return ChargeLocked();
+}
+
+uint64_t DaemonFile::CurrentCharge() const {
+  ReaderMutexLock lock(&mu_);
+  return ChargeLocked();
+}
+
+uint64_t DaemonFile::ChargeLocked() const {
   const uint64_t pages = counts_.load(std::memory_order_relaxed) >> kPageCountShift;
   const uint64_t table_cost = table() == nullptr ? 0 : table()->Cost();
   return pages * kPageSize + InlineCost(inline_size()) + table_cost;

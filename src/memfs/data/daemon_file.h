@@ -55,6 +55,7 @@ class DaemonFile final : public FileData {
   Result<void> WithFixedCharges(absl::FunctionRef<Result<void>()> body) override;
   uint64_t ChargedBytes() const override;
   void SetAccount(Account* account) override;
+  uint64_t CurrentCharge() const override;
   Result<void> Open(uint32_t flags, FileOpen* open) override;
   void Close(uint32_t flags) override;
   CacheSeconds SyncFromBackingFile(Times* /*times*/) override { return Validity(); }
@@ -107,6 +108,9 @@ class DaemonFile final : public FileData {
     AccountRef account_;  // the owner of the file may change before the pages are freed
     std::vector<PageNumber> pages_;
   };
+
+  // What the data and the page table are charged now.
+  uint64_t ChargeLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
   // What an inline data buffer of `size` bytes is charged.
   static uint64_t InlineCost(uint32_t size) { return size == 0 ? 0 : (size + 8 + 15) / 16 * 16; }

@@ -25,6 +25,7 @@ class NullFile final : public FileData {
 
   Result<void> WithFixedCharges(absl::FunctionRef<Result<void>()> body) override { return body(); }
   uint64_t ChargedBytes() const override { return 0; }
+  uint64_t CurrentCharge() const override { return 0; }
   void SetAccount(Account* /*account*/) override {}
   // The kernel caches nothing: each read and write is a request.
   Result<void> Open(uint32_t, FileOpen* open) override {

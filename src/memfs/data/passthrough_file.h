@@ -46,6 +46,7 @@ class PassthroughFile final : public FileData {
   uint64_t blocks() const override { return blocks_.load(std::memory_order_acquire); }
   Result<void> WithFixedCharges(absl::FunctionRef<Result<void>()> body) override;
   uint64_t ChargedBytes() const override { return charged_.load(); }
+  uint64_t CurrentCharge() const override { return charged_.load(); }
   void SetAccount(Account* account) override;
   Result<void> Open(uint32_t flags, FileOpen* open) override;
   void Close(uint32_t flags) override;

@@ -11,6 +11,7 @@
 //    access_times.h     times after a read
 //    limits.h           limits and their ioctl(2) commands
 //    store_selection.h  the data store
+//    tree_usage.h       what directories, types and single files store
 //    space_waiter.h     (reclaim) trying again after ENOSPC
 
 #ifndef MEMFUSE_SRC_MEMFS_OPS_MEMFS_H_
@@ -19,7 +20,9 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -51,6 +54,8 @@ class MemFs final : public MemoryFileSystem {
     constexpr uint64_t kMaxEntries = 100'000;
     return directory_paths_.PathOf(ino, kMaxEntries);
   }
+  Result<TreeUsage> UsageOfTree(std::string_view path, UsageWalk* walk) const override;
+  NamelessUsage UsageOfNameless(std::optional<uint32_t> uid, UsageWalk* walk) const override;
   Result<void> SetLimits(uint64_t size_limit, uint64_t inode_limit) override {
     // The calling thread need not belong to a session.
     return limits_.Set(/*observer=*/nullptr, size_limit, inode_limit);

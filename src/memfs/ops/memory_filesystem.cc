@@ -11,6 +11,7 @@
 #include "src/base/clock.h"
 #include "src/base/error_text.h"
 #include "src/memfs/ops/memfs.h"
+#include "src/memfs/ops/tree_usage.h"
 #include "src/memfs/tree/attribute_changes.h"
 #include "src/memfs/tree/changes.h"
 
@@ -157,6 +158,17 @@ std::vector<QuotaUsage> MemFs::UsageByOwner() {
     });
   }
   return tree_quotas_.WithPaths(resources_.accounts.Usage());
+}
+
+Result<TreeUsage> MemFs::UsageOfTree(std::string_view path, UsageWalk* walk) const {
+  return WalkTree(inodes_, path, walk);
+}
+
+NamelessUsage MemFs::UsageOfNameless(std::optional<uint32_t> uid, UsageWalk* walk) const {
+  NamelessUsage usage = FindNameless(inodes_, uid, walk);
+  // Whose data it is, is not known any more.
+  if (!uid.has_value()) usage.being_freed = reclaim_.bytes_in_background();
+  return usage;
 }
 
 void MemFs::ReleaseUnusedMemory() {

@@ -65,6 +65,9 @@ class FileData {
   virtual Result<void> WithFixedCharges(absl::FunctionRef<Result<void>()> body) = 0;
   virtual uint64_t ChargedBytes() const = 0;
   virtual void SetAccount(Account* account) = 0;
+  // The result of ChargedBytes at some time during the call, for statistics. It is called without
+  // the locks of the data and of the attributes, and does not wait for long.
+  virtual uint64_t CurrentCharge() const = 0;
 
   // Handles open(2) with `flags` and sets in `open` how the kernel has to treat the file. Each
   // successful call is followed by a Close with the same flags. Returns ENOMEM, ENOSPC, EMFILE,

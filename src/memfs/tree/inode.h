@@ -87,6 +87,10 @@ class Inode : public base::RefCounted {
   // The caller holds one of them, or the inode is dead or known to the calling thread only.
   Account* account() const { return account_.get(); }
   const Metadata& meta() const ABSL_SHARED_LOCKS_REQUIRED(mu) { return meta_; }
+  // What the inode itself and its extended attributes are charged: all but data and names.
+  uint64_t OwnChargeLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu) {
+    return cost_ + (xattrs_ == nullptr ? 0 : xattrs_->TotalCost());
+  }
   // Returns null if the inode has no extended attributes.
   const Xattrs* xattrs() const ABSL_SHARED_LOCKS_REQUIRED(mu) { return xattrs_.get(); }
 
