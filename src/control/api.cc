@@ -14,6 +14,7 @@
 #include "src/base/caller.h"
 #include "src/base/clock.h"
 #include "src/base/error_text.h"
+#include "src/control/json_reply.h"
 #include "src/control/operations_json.h"
 #include "src/control/top_answer.h"
 
@@ -21,13 +22,6 @@ namespace memfuse::control {
 namespace {
 
 using nlohmann::json;
-
-// Paths and options may contain bytes that are no UTF-8.
-HttpResponse Reply(int status, const json& body) {
-  return {status, body.dump(2, ' ', false, json::error_handler_t::replace) + "\n"};
-}
-
-HttpResponse Error(int status, const std::string& text) { return Reply(status, {{"error", text}}); }
 
 const char* KindName(QuotaKind kind) {
   switch (kind) {
@@ -175,8 +169,11 @@ QuotaRule RuleIn(const json& object, const std::vector<QuotaRule>& rules) {
 
 }  // namespace
 
-HttpResponse Api::Answer(const HttpRequest& request) {
+control::Answer Api::Answer(const HttpRequest& request) {
   const bool get = request.method == "GET";
+  if (!request.query.empty() && request.path != "/v1/usage") {
+    return Error(400, absl::StrCat("'", request.path, "' takes no query"));
+  }
   if (request.path == "/v1/status") {
     return get ? Status(request.peer) : Error(405, "/v1/status can be read only");
   }
@@ -187,7 +184,10 @@ HttpResponse Api::Answer(const HttpRequest& request) {
     return get ? Statistics() : Error(405, "/v1/statistics can be read only");
   }
   if (request.path == "/v1/usage") {
-    return get ? Usage(request.peer) : Error(405, "/v1/usage can be read only");
+    return get ? Usage(request) : Error(405, "/v1/usage can be read only");
+  }
+  if (request.path == "/v1/usage/progress") {
+    return get ? usage_answers_.Progress() : Error(405, "/v1/usage/progress can be read only");
   }
   if (request.path == "/v1/limits") {
     if (get) return Limits(request.peer);
@@ -245,7 +245,16 @@ HttpResponse Api::Top(const Peer& peer) const {
                      [this](InodeNumber ino) { return fs_.PathOfDirectory(ino); }));
 }
 
-HttpResponse Api::Usage(const Peer& peer) {
+control::Answer Api::Usage(const HttpRequest& request) {
+  const absl::StatusOr<UsageQuestion> question = ParseUsageQuery(request.query);
+  if (!question.ok()) return Error(400, std::string(question.status().message()));
+  if (question->kind == UsageQuestion::Kind::kOwners) {
+    return Owners(request.peer, question->owners);
+  }
+  return usage_answers_.Find(*question, request.peer, IsAdministrator(request.peer));
+}
+
+HttpResponse Api::Owners(const Peer& peer, std::optional<QuotaKind> only) {
   json owners = json::array();
   const bool administrator = IsAdministrator(peer);
   constexpr int kShare = 20;
@@ -257,6 +266,7 @@ HttpResponse Api::Usage(const Peer& peer) {
     usage_until_ = end + kShare * (end - begin);
   }
   for (const QuotaUsage& usage : usage_) {
+    if (only.has_value() && usage.kind != *only) continue;
     if (!administrator && !IsOwn(peer, usage.kind, usage.id)) continue;
     json owner = Subject(usage.kind, usage.id, usage.path);
     owner["bytes"] = usage.bytes;

@@ -1,15 +1,19 @@
 // What the control socket answers. memfusectl(1) describes the paths.
 //
-//    GET /v1/status       size, inodes, store, transport, requests, refusals
-//    GET /v1/statistics   requests, errors, latency and bytes of each operation
-//    GET /v1/top      processes, users and directories with the most requests (top_answer.h)
-//    GET /v1/usage        what users and groups store
-//    GET /v1/limits       size, number of inodes, quotas
-//    PUT /v1/limits       changes any of them
+//    GET /v1/status           size, inodes, store, transport, requests, refusals
+//    GET /v1/statistics       requests, errors, latency and bytes of each operation
+//    GET /v1/top              processes, users and directories with the most requests
+//                             (top_answer.h)
+//    GET /v1/usage            what users, groups, directories, types of files, large files and
+//                             deleted files store (usage_answers.h)
+//    GET /v1/usage/progress   of the walk for such an answer
+//    GET /v1/limits           size, number of inodes, quotas
+//    PUT /v1/limits           changes any of them
 //
 // ApiFacts::is_administrator decides who sees everything and may change limits. Others see totals;
 // of usage and quotas the defaults and what concerns their own user and group; and the refusals of
-// their own quota, or that they caused last.
+// their own quota, or that they caused last. They see neither names of files nor deleted files of
+// others.
 
 #ifndef MEMFUSE_SRC_CONTROL_API_H_
 #define MEMFUSE_SRC_CONTROL_API_H_
@@ -18,6 +22,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,6 +31,7 @@
 #include "memfuse/memory_filesystem.h"
 #include "memfuse/statistics.h"
 #include "src/control/http.h"
+#include "src/control/usage_answers.h"
 
 namespace memfuse::control {
 
@@ -44,7 +50,8 @@ struct ApiFacts {
 using StatisticsSource = std::function<std::vector<OperationStatistics>()>;
 using RecentRequestsSource = std::function<RecentRequestList()>;
 
-// Not synchronised: the server calls it from one thread. The file system must outlive the object.
+// Not synchronised: the server calls it from one thread. Long answers may be computed on one other
+// thread; they must be destroyed before the object. The file system must outlive the object.
 class Api {
  public:
   Api(ApiFacts facts, MemoryFileSystem* fs, StatisticsSource statistics,
@@ -52,12 +59,13 @@ class Api {
       : facts_(std::move(facts)),
         fs_(*fs),
         statistics_(std::move(statistics)),
-        recent_requests_(std::move(recent_requests)) {}
+        recent_requests_(std::move(recent_requests)),
+        usage_answers_(fs) {}
 
-  // Answers a request. Status 200, or 400 (the body), 403 (not an administrator), 404 (no such
-  // path), 405 (the method), 409 (more is in use than the new limits allow), 500. The body of an
-  // error is {"error": "one sentence"}. Throws std::bad_alloc.
-  HttpResponse Answer(const HttpRequest& request);
+  // Answers a request. Status 200, or 400 (the body or the query), 403 (not an administrator), 404
+  // (no such path), 405 (the method), 409 (more is in use than the new limits allow), 500. The body
+  // of an error is {"error": "one sentence"}. Throws std::bad_alloc.
+  control::Answer Answer(const HttpRequest& request);
 
  private:
   bool IsAdministrator(const Peer& peer) const { return facts_.is_administrator(peer); }
@@ -66,7 +74,8 @@ class Api {
   HttpResponse Status(const Peer& peer) const;
   HttpResponse Statistics() const;
   HttpResponse Top(const Peer& peer) const;
-  HttpResponse Usage(const Peer& peer);
+  control::Answer Usage(const HttpRequest& request);
+  HttpResponse Owners(const Peer& peer, std::optional<QuotaKind> only);
   HttpResponse Limits(const Peer& peer) const;
   HttpResponse SetLimits(const HttpRequest& request);
 
@@ -78,6 +87,7 @@ class Api {
   // used again until twenty times the duration of that call have passed.
   std::vector<QuotaUsage> usage_;
   absl::Time usage_until_ = absl::InfinitePast();
+  UsageAnswers usage_answers_;
 };
 
 }  // namespace memfuse::control

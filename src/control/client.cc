@@ -33,7 +33,7 @@ absl::StatusOr<HttpResponse> Call(const std::string& path, const HttpRequest& re
   http::request<http::string_body> message;
   message.version(11);
   message.method_string(request.method);
-  message.target(request.path);
+  message.target(request.query.empty() ? request.path : request.path + "?" + request.query);
   message.set(http::field::host, "memfuse");
   message.keep_alive(false);
   message.body() = request.body;

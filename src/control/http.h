@@ -6,7 +6,9 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <variant>
 
 namespace memfuse::control {
 
@@ -23,12 +25,27 @@ struct HttpRequest {
   std::string path;    // without the query, such as "/v1/status"
   std::string body;
   Peer peer;
+  std::string query = {};  // what follows the '?' of the target, as it was sent: percent-encoded
 };
 
 struct HttpResponse {
   int status = 200;  // RFC 9110
   std::string body;  // JSON
 };
+
+// An answer that takes long: more than some milliseconds. The server computes one at a time, on a
+// thread of its own.
+class LongAnswer {
+ public:
+  virtual ~LongAnswer() = default;
+  // Called once, without locks. Throws std::bad_alloc.
+  virtual HttpResponse Compute() = 0;
+  // Called from another thread, before or during Compute: no client waits for the answer any more,
+  // and Compute is to return soon.
+  virtual void Cancel() = 0;
+};
+
+using Answer = std::variant<HttpResponse, std::unique_ptr<LongAnswer>>;
 
 }  // namespace memfuse::control
 

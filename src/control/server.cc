@@ -1,10 +1,12 @@
 #include "src/control/server.h"
 
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <exception>
@@ -12,9 +14,11 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
+#include <variant>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -22,6 +26,7 @@
 #include "src/base/mutex.h"
 #include "src/base/thread_name.h"
 #include "src/control/beast.h"
+#include "src/control/long_answers.h"
 
 namespace memfuse::control {
 namespace {
@@ -59,6 +64,9 @@ class Connections {
     uid_t uid_;
   };
 
+  // Whether the user is no administrator.
+  bool IsOther(uid_t uid) const { return uid != 0 && uid != administrator_; }
+
   // Returns the place of one more connection of the user; none if there are too many. Throws
   // std::bad_alloc.
   std::optional<Place> Admit(uid_t uid) {
@@ -82,7 +90,6 @@ class Connections {
     --total_;
     if (IsOther(uid)) --others_;
   }
-  bool IsOther(uid_t uid) const { return uid != 0 && uid != administrator_; }
 
   const uid_t administrator_;
   std::map<uid_t, unsigned> of_user_;
@@ -94,9 +101,15 @@ class Connections {
 // object.
 class Connection final : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(Local::socket socket, const Peer& peer, Connections::Place place,
-             Server::Handler* handler)
-      : stream_(std::move(socket)), peer_(peer), place_(std::move(place)), handler_(*handler) {
+  // `privileged`: the peer is an administrator.
+  Connection(Local::socket socket, const Peer& peer, bool privileged, Connections::Place place,
+             Server::Handler* handler, LongAnswers* long_answers)
+      : stream_(std::move(socket)),
+        peer_(peer),
+        privileged_(privileged),
+        place_(std::move(place)),
+        handler_(*handler),
+        long_answers_(*long_answers) {
     parser_.header_limit(kMaxHeader);
     parser_.body_limit(kMaxBody);
   }
@@ -119,22 +132,51 @@ class Connection final : public std::enable_shared_from_this<Connection> {
                error != http::error::end_of_stream) {
       Answer({400, "{\"error\":\"this is no request of HTTP\"}\n"});
     } else if (!error) {
-      Answer(Call());
+      AnswerRequest();
     }
   }
 
-  HttpResponse Call() {
+  void AnswerRequest() {
     const auto& message = parser_.get();
     try {
-      const auto target = message.target();
       const auto method = message.method_string();
-      return handler_(
-          {std::string(method.data(), method.size()),
-           std::string(target.data(),
-                       target.find('?') < target.size() ? target.find('?') : target.size()),
-           message.body(), peer_});
+      const std::string target(message.target().data(), message.target().size());
+      const size_t path_end = std::min(target.find('?'), target.size());
+      control::Answer answer =
+          handler_({std::string(method.data(), method.size()), target.substr(0, path_end),
+                    message.body(), peer_, target.substr(std::min(path_end + 1, target.size()))});
+      if (auto* const now = std::get_if<HttpResponse>(&answer)) {
+        Answer(std::move(*now));
+      } else {
+        AnswerLater(std::get<std::unique_ptr<LongAnswer>>(std::move(answer)));
+      }
     } catch (const std::exception&) {
-      return {500, "{\"error\":\"not enough memory\"}\n"};
+      Answer({500, "{\"error\":\"not enough memory\"}\n"});
+    }
+  }
+
+  void AnswerLater(std::unique_ptr<LongAnswer> answer) {
+    stream_.expires_never();
+    job_ = long_answers_.Submit(peer_.uid, privileged_, std::move(answer),
+                                [self = shared_from_this()](HttpResponse response) {
+                                  self->job_ = nullptr;
+                                  beast::error_code ignored;
+                                  self->stream_.socket().cancel(ignored);
+                                  self->Answer(std::move(response));
+                                });
+    if (job_ == nullptr) {
+      return Answer({503, "{\"error\":\"too many of these questions wait; ask again later\"}\n"});
+    }
+    try {
+      // EPOLLHUP: the client has closed its socket, and not only its side of it as shutdown(2)
+      // does.
+      stream_.socket().async_wait(Local::socket::wait_error,
+                                  [self = shared_from_this()](beast::error_code /*error*/) {
+                                    if (self->job_ != nullptr)
+                                      self->long_answers_.Cancel(self->job_);
+                                  });
+    } catch (const std::exception&) {
+      // The answer is computed even if the client leaves.
     }
   }
 
@@ -155,8 +197,11 @@ class Connection final : public std::enable_shared_from_this<Connection> {
 
   beast::basic_stream<Local> stream_;
   const Peer peer_;
+  const bool privileged_;
   const Connections::Place place_;
   Server::Handler& handler_;
+  LongAnswers& long_answers_;
+  LongAnswers::Job* job_ = nullptr;  // the answer that is computed; exists until its Done returns
   beast::flat_buffer buffer_{kMaxHeader + kMaxBody};
   http::request_parser<http::string_body> parser_;
   http::response<http::string_body> response_;
@@ -172,6 +217,7 @@ class ServerImpl final : public Server {
       io_.stop();
       thread_.join();
     }
+    long_answers_.reset();
     if (!listening_) return;
     // The server of a later mount with the same device number may have replaced the socket.
     struct stat now = {};
@@ -185,7 +231,12 @@ class ServerImpl final : public Server {
 
   absl::Status Begin() {
     if (absl::Status listening = Listen(); !listening.ok()) return listening;
+    const int descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (descriptor < 0) return absl::ResourceExhaustedError("no eventfd for the control socket");
+    finished_.assign(descriptor);
+    long_answers_ = std::make_unique<LongAnswers>(descriptor);
     Accept();
+    AwaitFinished();
     try {
       thread_ = std::thread([this] { Run(); });
     } catch (const std::system_error&) {
@@ -240,6 +291,7 @@ class ServerImpl final : public Server {
       } catch (const std::exception&) {
         // A connection found no memory. It is closed, and the others go on.
         if (!accepting_) RetryAccept();
+        if (!awaiting_) RetryAwait();
       }
     }
   }
@@ -268,6 +320,27 @@ class ServerImpl final : public Server {
     }
   }
 
+  // Delivers long answers when there are any.
+  void AwaitFinished() {
+    finished_.async_wait(asio::posix::stream_descriptor::wait_read,
+                         [this](beast::error_code error) {
+                           awaiting_ = false;
+                           if (error) return;
+                           eventfd_t count;
+                           (void)eventfd_read(finished_.native_handle(), &count);
+                           long_answers_->Deliver();
+                           AwaitFinished();
+                         });
+    awaiting_ = true;
+  }
+  void RetryAwait() noexcept {
+    try {
+      AwaitFinished();
+    } catch (const std::exception&) {
+      io_.stop();  // there is no memory at all
+    }
+  }
+
   void Admit(Local::socket socket) {
     ucred credentials = {};
     socklen_t size = sizeof(credentials);
@@ -278,7 +351,8 @@ class ServerImpl final : public Server {
     try {
       std::optional<Connections::Place> place = connections_.Admit(peer.uid);
       if (!place.has_value()) return;
-      std::make_shared<Connection>(std::move(socket), peer, *std::move(place), &handler_)
+      std::make_shared<Connection>(std::move(socket), peer, !connections_.IsOther(peer.uid),
+                                   *std::move(place), &handler_, long_answers_.get())
           ->Receive();
     } catch (const std::bad_alloc&) {
       // The connection is closed.
@@ -292,6 +366,10 @@ class ServerImpl final : public Server {
   asio::io_context io_{1};
   Local::acceptor acceptor_{io_};
   asio::steady_timer retry_{io_};
+  asio::posix::stream_descriptor finished_{io_};  // the eventfd of long_answers_
+  bool awaiting_ = false;
+  // Its jobs refer to connections, and these to members above.
+  std::unique_ptr<LongAnswers> long_answers_;
   bool listening_ = false;
   struct stat socket_ = {};  // of the socket at path_, while listening_
   bool accepting_ = false;

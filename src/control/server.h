@@ -4,6 +4,9 @@
 // connections, of which other users than the administrators have 48 together and 8 each; 8 KiB of
 // header and 64 KiB of body for each; 10 seconds for a request. A connection above these bounds is
 // closed; a body above its bound is answered with status 413.
+//
+// Answers that take long are computed on a second thread (long_answers.h), and cancelled when their
+// client has closed its connection. A question beyond the bounds there is answered with status 503.
 
 #ifndef MEMFUSE_SRC_CONTROL_SERVER_H_
 #define MEMFUSE_SRC_CONTROL_SERVER_H_
@@ -22,8 +25,8 @@ namespace memfuse::control {
 class Server {
  public:
   // Answers one request. It is called from the server's thread, for one request at a time. An
-  // exception becomes the status 500.
-  using Handler = absl::AnyInvocable<HttpResponse(const HttpRequest&)>;
+  // exception becomes the status 500. A LongAnswer that it returns is destroyed before it.
+  using Handler = absl::AnyInvocable<control::Answer(const HttpRequest&)>;
 
   // Makes a socket at `path`, which every user may connect to, and starts the thread. The directory
   // is made if it does not exist (mode 0755); a socket that another server has left there is

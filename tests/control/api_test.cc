@@ -5,10 +5,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -51,7 +53,11 @@ class ApiTest : public ::testing::Test {
   static Peer Of(uid_t uid, gid_t gid = 9) { return {uid, gid, 1}; }
   HttpResponse Request(const Peer& peer, const std::string& method, const std::string& path,
                        const std::string& body = "") {
-    return api_->Answer({method, path, body, peer});
+    const size_t path_end = std::min(path.find('?'), path.size());
+    Answer answer = api_->Answer({method, path.substr(0, path_end), body, peer,
+                                  path.substr(std::min(path_end + 1, path.size()))});
+    if (auto* const now = std::get_if<HttpResponse>(&answer)) return *now;
+    return std::get<std::unique_ptr<LongAnswer>>(answer)->Compute();
   }
   json Get(const Peer& peer, const std::string& path) {
     const HttpResponse response = Request(peer, "GET", path);

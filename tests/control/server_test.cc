@@ -9,14 +9,17 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <memory>
 #include <new>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "src/base/event_count.h"
 #include "src/base/unique_fd.h"
 #include "src/control/client.h"
 
@@ -25,6 +28,57 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
+
+// What happens to long answers, which end when the test says so or when they are cancelled.
+struct Gates {
+  base::EventCount changed;
+  std::atomic<int> begun{0};
+  std::atomic<int> permitted{0};
+  std::atomic<int> cancelled{0};
+
+  void AwaitBegun(int count) {
+    for (;;) {
+      const uint64_t seen = changed.version();
+      if (begun.load() >= count) return;
+      changed.WaitForChange(seen);
+    }
+  }
+  void AwaitCancelled(int count) {
+    for (;;) {
+      const uint64_t seen = changed.version();
+      if (cancelled.load() >= count) return;
+      changed.WaitForChange(seen);
+    }
+  }
+  void Permit(int count) {
+    permitted.fetch_add(count);
+    changed.Notify();
+  }
+};
+
+class Gate final : public LongAnswer {
+ public:
+  explicit Gate(Gates* gates) : gates_(*gates) {}
+  HttpResponse Compute() override {
+    const int number = ++gates_.begun;
+    gates_.changed.Notify();
+    for (;;) {
+      const uint64_t seen = gates_.changed.version();
+      if (cancelled_.load()) return {200, "cancelled"};
+      if (gates_.permitted.load() >= number) return {200, "long " + std::to_string(number)};
+      gates_.changed.WaitForChange(seen);
+    }
+  }
+  void Cancel() override {
+    cancelled_.store(true);
+    ++gates_.cancelled;
+    gates_.changed.Notify();
+  }
+
+ private:
+  Gates& gates_;
+  std::atomic<bool> cancelled_{false};
+};
 
 class ControlServerTest : public ::testing::Test {
  protected:
@@ -42,11 +96,14 @@ class ControlServerTest : public ::testing::Test {
 
   void Restart() {
     server_.reset();
-    auto server = Server::Start(path_, geteuid(), [](const HttpRequest& request) -> HttpResponse {
+    auto server = Server::Start(path_, geteuid(), [this](const HttpRequest& request) -> Answer {
+      if (request.path == "/long") return std::make_unique<Gate>(&gates_);
       if (request.path == "/memory") throw std::bad_alloc();
-      return {request.path == "/teapot" ? 418 : 200,
-              request.method + " " + request.path + " " + request.body + " " +
-                  std::to_string(request.peer.uid) + " " + std::to_string(request.peer.pid)};
+      return HttpResponse{request.path == "/teapot" ? 418 : 200,
+                          request.method + " " + request.path + " " + request.body + " " +
+                              std::to_string(request.peer.uid) + " " +
+                              std::to_string(request.peer.pid) +
+                              (request.query.empty() ? "" : " " + request.query)};
     });
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
@@ -64,6 +121,23 @@ class ControlServerTest : public ::testing::Test {
     const base::UniqueFd connection = Connect();
     (void)!send(connection.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     shutdown(connection.get(), SHUT_WR);
+    return ReadAll(connection);
+  }
+  HttpResponse Get(const std::string& path) const {
+    const auto response = Call(path_, {"GET", path, "", {}});
+    EXPECT_TRUE(response.ok()) << response.status();
+    return response.ok() ? *response : HttpResponse{0, ""};
+  }
+
+  // Sends a request for a long answer.
+  base::UniqueFd AskLong() const {
+    base::UniqueFd connection = Connect();
+    constexpr std::string_view kRequest = "GET /long HTTP/1.1\r\nHost: x\r\n\r\n";
+    EXPECT_EQ(send(connection.get(), kRequest.data(), kRequest.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(kRequest.size()));
+    return connection;
+  }
+  static std::string ReadAll(const base::UniqueFd& connection) {
     std::string answer;
     char buffer[4096];
     ssize_t n;
@@ -72,12 +146,8 @@ class ControlServerTest : public ::testing::Test {
     }
     return answer;
   }
-  HttpResponse Get(const std::string& path) const {
-    const auto response = Call(path_, {"GET", path, "", {}});
-    EXPECT_TRUE(response.ok()) << response.status();
-    return response.ok() ? *response : HttpResponse{0, ""};
-  }
 
+  Gates gates_;
   std::string directory_;
   std::string path_;
   std::unique_ptr<Server> server_;
@@ -136,6 +206,78 @@ TEST_F(ControlServerTest, SilentClientsAreBounded) {
   const absl::Time deadline = absl::Now() + absl::Seconds(20);
   // The server closes further connections until it has noticed that the others ended.
   while (!Call(path_, {"GET", "/", "", {}}).ok()) ASSERT_LT(absl::Now(), deadline);
+}
+
+TEST_F(ControlServerTest, TheQueryIsSeparateFromThePath) {
+  const auto response = Call(path_, {"GET", "/v1/x", "", {}, "a=%20&b=?"});
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_THAT(response->body, StartsWith("GET /v1/x  "));
+  EXPECT_THAT(response->body, ::testing::EndsWith(" a=%20&b=?"));
+  EXPECT_THAT(Exchange("GET /a? HTTP/1.1\r\nHost: x\r\n\r\n"), HasSubstr("GET /a  "));
+}
+
+TEST_F(ControlServerTest, OthersAreServedWhileALongAnswerIsComputed) {
+  const base::UniqueFd first = AskLong();
+  gates_.AwaitBegun(1);
+  const base::UniqueFd second = AskLong();
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(Get("/").status, 200);
+  EXPECT_EQ(gates_.begun.load(), 1) << "one at a time";
+  gates_.Permit(2);
+  EXPECT_THAT(ReadAll(first), HasSubstr("long 1"));
+  EXPECT_THAT(ReadAll(second), HasSubstr("long 2"));
+}
+
+// A client that has sent everything may end its side of the connection.
+TEST_F(ControlServerTest, AHalfClosedConnectionGetsItsLongAnswer) {
+  const base::UniqueFd connection = AskLong();
+  gates_.AwaitBegun(1);
+  shutdown(connection.get(), SHUT_WR);
+  EXPECT_EQ(Get("/").status, 200);
+  gates_.Permit(1);
+  EXPECT_THAT(ReadAll(connection), HasSubstr("long 1"));
+}
+
+TEST_F(ControlServerTest, ALongAnswerIsCancelledWhenItsClientLeaves) {
+  base::UniqueFd running = AskLong();
+  gates_.AwaitBegun(1);
+  base::UniqueFd waiting = AskLong();
+  EXPECT_EQ(Get("/").status, 200);
+  waiting.reset();
+  gates_.AwaitCancelled(1);
+  EXPECT_EQ(gates_.begun.load(), 1);
+  running.reset();
+  gates_.AwaitCancelled(2);
+  const base::UniqueFd next = AskLong();
+  gates_.AwaitBegun(2);
+  gates_.Permit(2);
+  EXPECT_THAT(ReadAll(next), HasSubstr("long 2"));
+}
+
+TEST_F(ControlServerTest, TooManyLongQuestionsAreRefused) {
+  std::vector<base::UniqueFd> asked;
+  asked.push_back(AskLong());
+  gates_.AwaitBegun(1);
+  for (int i = 1; i < 16; ++i) asked.push_back(AskLong());
+  // The server accepts connections in their order.
+  EXPECT_EQ(Get("/").status, 200);
+  EXPECT_EQ(Get("/long").status, 503);
+  gates_.Permit(100);
+  for (const base::UniqueFd& connection : asked) {
+    EXPECT_THAT(ReadAll(connection), HasSubstr("200 OK"));
+  }
+  EXPECT_EQ(Get("/long").status, 200);
+}
+
+TEST_F(ControlServerTest, TheEndOfTheServerCancelsLongAnswers) {
+  const base::UniqueFd running = AskLong();
+  gates_.AwaitBegun(1);
+  const base::UniqueFd waiting = AskLong();
+  EXPECT_EQ(Get("/").status, 200);
+  server_.reset();
+  EXPECT_EQ(gates_.cancelled.load(), 1);
+  EXPECT_EQ(gates_.begun.load(), 1);
+  EXPECT_EQ(ReadAll(running), "");
+  EXPECT_EQ(ReadAll(waiting), "");
 }
 
 TEST_F(ControlServerTest, ReplacesTheSocketOfAnEarlierServer) {
