@@ -1,14 +1,10 @@
 // memfusectl: shows and changes a running memfuse through its control socket.
 
-#include <fcntl.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <exception>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -24,17 +20,17 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
-#include "memfuse/ioctl.h"
 #include "memfuse/quota.h"
 #include "src/base/error_text.h"
 #include "src/base/unique_fd.h"
+#include "src/cli/control_call.h"
 #include "src/cli/help.h"
 #include "src/cli/machine.h"
 #include "src/cli/message.h"
-#include "src/cli/mount_description.h"
 #include "src/cli/quota_rules.h"
 #include "src/cli/size.h"
-#include "src/control/client.h"
+#include "src/cli/terminal_text.h"
+#include "src/cli/usage_command.h"
 
 namespace memfuse::cli {
 namespace {
@@ -44,6 +40,11 @@ using nlohmann::json;
 constexpr char kUsage[] =
     "memfusectl status [DIRECTORY] [--json]   what a mounted memfuse holds and serves\n"
     "memfusectl usage  [DIRECTORY] [--by=uid|gid] [--json]   what users and groups store\n"
+    "memfusectl usage  [DIRECTORY [PATH]] --by=dir|type [--limit=ROWS] [--json]\n"
+    "                                         what the directory's tree stores\n"
+    "memfusectl usage  [DIRECTORY [PATH]] --largest [--limit=ROWS] [--json]   the largest files\n"
+    "memfusectl usage  [DIRECTORY] --deleted [--limit=ROWS] [--json]\n"
+    "                                         files that were deleted and are still in use\n"
     "memfusectl limits [DIRECTORY] [--json]   size, number of inodes and quotas\n"
     "memfusectl limits DIRECTORY [--size=AMOUNT] [--nr_inodes=COUNT] [--quota=RULE,RULE]\n"
     "                                         changes them while the mount is in use\n"
@@ -51,6 +52,7 @@ constexpr char kUsage[] =
     "memfusectl unmount DIRECTORY\n"
     "\n"
     "DIRECTORY is the mount point or below it; without one it is the current directory.\n"
+    "PATH is a directory from the root of the file system; without one it is DIRECTORY.\n"
     "See memfusectl(1).\n";
 
 // The words of the command line.
@@ -58,7 +60,9 @@ struct Arguments {
   std::string command;
   std::vector<std::string> operands;
   bool json_output = false;
-  std::optional<std::string> by, size, nr_inodes, quota;
+  bool deleted = false;
+  bool largest = false;
+  std::optional<std::string> by, limit, size, nr_inodes, quota;
 };
 
 // The text of an option --NAME=VALUE; false: `word` is another option.
@@ -82,7 +86,12 @@ absl::StatusOr<Arguments> ParseArguments(const std::vector<std::string>& words) 
       only_operands = true;
     } else if (word == "--json") {
       arguments.json_output = true;
-    } else if (!Take(word, "--by", &arguments.by) && !Take(word, "--size", &arguments.size) &&
+    } else if (word == "--deleted") {
+      arguments.deleted = true;
+    } else if (word == "--largest") {
+      arguments.largest = true;
+    } else if (!Take(word, "--by", &arguments.by) && !Take(word, "--limit", &arguments.limit) &&
+               !Take(word, "--size", &arguments.size) &&
                !Take(word, "--nr_inodes", &arguments.nr_inodes) &&
                !Take(word, "--quota", &arguments.quota)) {
       return absl::InvalidArgumentError(
@@ -90,53 +99,6 @@ absl::StatusOr<Arguments> ParseArguments(const std::vector<std::string>& words) 
     }
   }
   return arguments;
-}
-
-absl::StatusOr<std::string> FindSocket(const std::string& directory) {
-  const base::UniqueFd root(open(directory.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-  if (!root.valid()) {
-    return absl::NotFoundError(
-        absl::StrCat("cannot open ", directory, ": ", base::ErrorText(errno)));
-  }
-  memfuse_mount_options options = {};
-  if (ioctl(root.get(), MEMFUSE_IOC_GET_OPTIONS, &options) != 0) {
-    return absl::NotFoundError(absl::StrCat("no memfuse is mounted on ", directory));
-  }
-  options.text[sizeof(options.text) - 1] = '\0';
-  std::optional<std::string> path = ValueInDescription(options.text, "control");
-  if (!path.has_value() || path->empty()) {
-    return absl::UnavailableError(
-        absl::StrCat("the memfuse on ", directory, " has no control socket"));
-  }
-  return *std::move(path);
-}
-
-// Sends a request to the daemon of `directory`; returns the JSON of its answer.
-absl::StatusOr<json> Ask(const std::string& directory, const std::string& method,
-                         const std::string& path, const std::string& body = "") {
-  const absl::StatusOr<std::string> socket = FindSocket(directory);
-  if (!socket.ok()) return socket.status();
-  const absl::StatusOr<control::HttpResponse> response =
-      control::Call(*socket, {method, path, body, {}});
-  if (!response.ok()) return response.status();
-  json answer = json::parse(response->body, nullptr, /*allow_exceptions=*/false);
-  if (response->status == 200 && answer.is_object()) return answer;
-  const std::string text = answer.is_object() && answer.value("error", json()).is_string()
-                               ? answer["error"].get<std::string>()
-                               : absl::StrCat("the daemon answers with status ", response->status);
-  if (response->status == 403) return absl::PermissionDeniedError(text);
-  return absl::FailedPreconditionError(text);
-}
-
-int Print(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  return std::fflush(stdout) == 0 ? 0 : Fail("cannot write to standard output");
-}
-
-std::string Count(uint64_t number) {
-  std::string digits = absl::StrCat(number);
-  for (size_t at = digits.size(); at > 3;) digits.insert(at -= 3, ",");
-  return digits;
 }
 
 uint64_t Percent(uint64_t part, uint64_t whole) {
@@ -157,25 +119,11 @@ std::string Duration(int64_t seconds) {
 // "1.0 GiB", or a count of inodes.
 std::string Amount(uint64_t amount, bool bytes) {
   return bytes ? FormatSize(amount)
-               : absl::StrCat(Count(amount), amount == 1 ? " inode" : " inodes");
+               : absl::StrCat(FormatCount(amount), amount == 1 ? " inode" : " inodes");
 }
 
 std::string LimitOf(const json& limit, bool bytes) {
   return limit.is_null() ? "none" : Amount(limit.get<uint64_t>(), bytes);
-}
-
-// The path of a directory with a quota.
-std::string PathText(const json& path) {
-  return path.is_null() ? "(removed)" : OneLine(path.get<std::string>());
-}
-
-// "uid:1000", "gid:*" or "path:/builds".
-std::string SubjectText(const json& subject) {
-  const std::string kind = subject.at("kind");
-  if (kind == "path") return absl::StrCat("path:", PathText(subject.at("path")));
-  const json& id = subject.at("id");
-  return absl::StrCat(kind, ":",
-                      id.is_string() ? id.get<std::string>() : absl::StrCat(id.get<uint64_t>()));
 }
 
 std::string RefusalText(const json& refusal) {
@@ -192,7 +140,7 @@ std::string RefusalText(const json& refusal) {
                       Amount(refusal.at("asked").get<uint64_t>(), bytes), " to process ",
                       refusal.at("pid").get<uint64_t>(), ": ", whose, " had ",
                       Amount(refusal.at("left").get<uint64_t>(), bytes), " left (",
-                      Count(refusal.at("count").get<uint64_t>()), "x)");
+                      FormatCount(refusal.at("count").get<uint64_t>()), "x)");
 }
 
 // The largest counts first.
@@ -205,7 +153,7 @@ std::string RequestsText(const json& by_operation) {
   std::sort(counts.rbegin(), counts.rend());
   std::vector<std::string> parts;
   for (size_t i = 0; i < std::min(kShown, counts.size()); ++i) {
-    parts.push_back(absl::StrCat(counts[i].second, " ", Count(counts[i].first)));
+    parts.push_back(absl::StrCat(counts[i].second, " ", FormatCount(counts[i].first)));
   }
   if (counts.size() > kShown) parts.push_back("...");
   return absl::StrJoin(parts, ", ");
@@ -226,13 +174,13 @@ std::string StatusText(const json& status) {
                   Percent(number(size, "used"), number(size, "limit")), "%): data ",
                   FormatSize(number(size, "data")), ", metadata ",
                   FormatSize(number(size, "metadata")), "\n");
-  absl::StrAppend(&text, "inodes     ", Count(number(inodes, "used")), " of ",
-                  Count(number(inodes, "limit")), " (",
+  absl::StrAppend(&text, "inodes     ", FormatCount(number(inodes, "used")), " of ",
+                  FormatCount(number(inodes, "limit")), " (",
                   Percent(number(inodes, "used"), number(inodes, "limit")), "%)\n");
   absl::StrAppend(&text, "file data  ", status.at("store").get<std::string>(), "\n");
   absl::StrAppend(&text, "requests   ", status.at("transport").get<std::string>(), "\n");
   const json& requests = status.at("requests");
-  absl::StrAppend(&text, "           ", Count(number(requests, "total")), ": ",
+  absl::StrAppend(&text, "           ", FormatCount(number(requests, "total")), ": ",
                   RequestsText(requests.at("by_operation")), "\n");
   const json& refusals = status.at("refusals");
   absl::StrAppend(&text, "refused    ",
@@ -241,41 +189,16 @@ std::string StatusText(const json& status) {
   return text;
 }
 
-std::string UsageText(const json& usage, const std::optional<std::string>& by) {
-  std::vector<json> owners;
-  for (const json& owner : usage.at("owners")) {
-    if (!by.has_value() || owner.at("kind") == *by) owners.push_back(owner);
-  }
-  std::stable_sort(owners.begin(), owners.end(), [](const json& a, const json& b) {
-    if (a.at("kind") != b.at("kind")) return a.at("kind") > b.at("kind");
-    return a.at("bytes").get<uint64_t>() > b.at("bytes").get<uint64_t>();
-  });
-  int width = 14;
-  for (const json& owner : owners) {
-    width = std::max(width, static_cast<int>(SubjectText(owner).size()));
-  }
-  std::string text = absl::StrFormat("%-*s %12s %12s %14s %14s\n", width, "owner", "bytes", "limit",
-                                     "inodes", "limit");
-  for (const json& owner : owners) {
-    const json& inode_limit = owner.at("inode_limit");
-    absl::StrAppendFormat(&text, "%-*s %12s %12s %14s %14s\n", width, SubjectText(owner),
-                          FormatSize(owner.at("bytes").get<uint64_t>()),
-                          LimitOf(owner.at("byte_limit"), true),
-                          Count(owner.at("inodes").get<uint64_t>()),
-                          inode_limit.is_null() ? "none" : Count(inode_limit.get<uint64_t>()));
-  }
-  return text;
-}
-
 std::string LimitsText(const json& limits) {
   std::string text =
       absl::StrCat("size       ", FormatSize(limits.at("size").get<uint64_t>()), "\nnr_inodes  ",
-                   Count(limits.at("nr_inodes").get<uint64_t>()), "\n");
+                   FormatCount(limits.at("nr_inodes").get<uint64_t>()), "\n");
   for (const json& quota : limits.at("quotas")) {
     absl::StrAppend(
         &text, "quota      ", SubjectText(quota), "  bytes ", LimitOf(quota.at("bytes"), true),
         "  inodes ",
-        quota.at("inodes").is_null() ? "none" : Count(quota.at("inodes").get<uint64_t>()), "\n");
+        quota.at("inodes").is_null() ? "none" : FormatCount(quota.at("inodes").get<uint64_t>()),
+        "\n");
   }
   return text;
 }
@@ -322,13 +245,6 @@ absl::StatusOr<json> ChangeOf(const Arguments& arguments, const std::string& dir
   return change;
 }
 
-int Show(const absl::StatusOr<json>& answer, bool as_json,
-         const std::function<std::string(const json&)>& text) {
-  if (!answer.ok()) return Fail(answer.status());
-  return Print(as_json ? answer->dump(2, ' ', false, json::error_handler_t::replace) + "\n"
-                       : text(*answer));
-}
-
 int ShowOrSetLimits(const Arguments& arguments, const std::string& directory) {
   if (!arguments.size.has_value() && !arguments.nr_inodes.has_value() &&
       !arguments.quota.has_value()) {
@@ -341,9 +257,12 @@ int ShowOrSetLimits(const Arguments& arguments, const std::string& directory) {
 }
 
 int Unmount(const std::string& directory) {
-  if (const absl::StatusOr<std::string> socket = FindSocket(directory);
-      !socket.ok() && absl::IsNotFound(socket.status())) {
-    return Fail(socket.status());
+  {
+    // Closed before umount(8) runs.
+    const absl::StatusOr<base::UniqueFd> opened = OpenPath(directory);
+    if (!opened.ok()) return Fail(opened.status());
+    const absl::StatusOr<std::string> socket = FindSocket(opened->get(), directory);
+    if (!socket.ok() && absl::IsNotFound(socket.status())) return Fail(socket.status());
   }
   const bool root = geteuid() == 0;
   if (root) {
@@ -370,8 +289,8 @@ int Main(const std::vector<std::string>& words) {
     return ShowOrSetLimits(*arguments, arguments->operands[0]);
   }
   if (command == "resize") return Fail("'memfusectl resize' needs a directory and a size");
-  if (arguments->operands.size() > 1) {
-    return Fail(absl::StrCat("one directory is expected, but '", arguments->operands[1],
+  if (arguments->operands.size() > (command == "usage" ? 2 : 1)) {
+    return Fail(absl::StrCat("one directory is expected, but '", arguments->operands.back(),
                              "' is given as well"));
   }
   if (arguments->operands.empty() && command == "unmount") {
@@ -382,12 +301,15 @@ int Main(const std::vector<std::string>& words) {
     return Show(Ask(directory, "GET", "/v1/status"), arguments->json_output, StatusText);
   }
   if (command == "usage") {
-    const std::string by = arguments->by.value_or("uid");
-    if (by != "uid" && by != "gid" && by != "path") {
-      return Fail(absl::StrCat("--by: '", by, "' is none of uid, gid and path"));
-    }
-    return Show(Ask(directory, "GET", "/v1/usage"), arguments->json_output,
-                [&](const json& usage) { return UsageText(usage, arguments->by); });
+    UsageArguments usage;
+    usage.directory = directory;
+    if (arguments->operands.size() > 1) usage.path = arguments->operands[1];
+    usage.by = arguments->by;
+    usage.deleted = arguments->deleted;
+    usage.largest = arguments->largest;
+    usage.limit = arguments->limit;
+    usage.json_output = arguments->json_output;
+    return ShowUsage(usage);
   }
   if (command == "limits") return ShowOrSetLimits(*arguments, directory);
   if (command == "unmount") return Unmount(directory);
