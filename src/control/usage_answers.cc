@@ -111,6 +111,16 @@ json NamelessToJson(const NamelessUsage& nameless, size_t limit) {
 
 absl::Status Wrong(const std::string& text) { return absl::InvalidArgumentError(text); }
 
+// Without superfluous '/': results are remembered by path.
+std::string CanonicalPath(const std::string& path) {
+  std::string canonical;
+  for (const char c : path) {
+    if (c != '/' || canonical.empty() || canonical.back() != '/') canonical += c;
+  }
+  if (canonical.size() > 1 && canonical.back() == '/') canonical.pop_back();
+  return canonical;
+}
+
 // A number of rows.
 absl::StatusOr<size_t> ParseRows(const std::string& name, const std::string& text) {
   uint64_t rows = 0;
@@ -162,8 +172,8 @@ absl::StatusOr<UsageQuestion> ParseUsageQuery(const std::string& query) {
       }
     } else if (name == "path") {
       has_path = true;
-      question.path = value;
       if (value.empty() || value[0] != '/') return Wrong("'path' does not begin with '/'");
+      question.path = CanonicalPath(value);
     } else {
       return Wrong(absl::StrCat("the query has the unknown name '", name, "'"));
     }
@@ -198,7 +208,7 @@ class UsageAnswers::Walk final : public LongAnswer {
 Answer UsageAnswers::Find(const UsageQuestion& question, const Peer& peer, bool administrator) {
   // Names may be confidential.
   const bool has_names = question.kind == Kind::kDirectories || question.kind == Kind::kLargest ||
-                         question.path.find_first_not_of('/') != std::string::npos;
+                         question.path != "/";
   if (has_names && !administrator) {
     return Error(403, "only root and the user who runs the daemon may see directories and files");
   }

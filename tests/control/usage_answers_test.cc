@@ -161,6 +161,8 @@ TEST_F(UsageAnswersTest, QueriesAreStrict) {
   EXPECT_EQ(*ParseUsageQuery("by=gid")->owners, QuotaKind::kGroup);
   EXPECT_EQ(ParseUsageQuery("largest=7&path=/a%20b")->limit, 7u);
   EXPECT_EQ(ParseUsageQuery("largest=7&path=/a%20b")->path, "/a b");
+  EXPECT_EQ(ParseUsageQuery("by=type&path=///")->path, "/");
+  EXPECT_EQ(ParseUsageQuery("by=type&path=//a///b/")->path, "/a/b");
   for (const std::string& query : std::vector<std::string>{"by=",
                                                            "by=name",
                                                            "by=dir&by=type",
