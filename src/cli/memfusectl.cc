@@ -39,7 +39,7 @@ using nlohmann::json;
 
 constexpr char kUsage[] =
     "memfusectl status [DIRECTORY] [--json]   what a mounted memfuse holds and serves\n"
-    "memfusectl usage  [DIRECTORY] [--by=uid|gid] [--json]   what users and groups store\n"
+    "memfusectl usage  [DIRECTORY] [--by=uid|gid|path] [--json]   what users and groups store\n"
     "memfusectl usage  [DIRECTORY [PATH]] --by=dir|type [--limit=ROWS] [--json]\n"
     "                                         what the directory's tree stores\n"
     "memfusectl usage  [DIRECTORY [PATH]] --largest [--limit=ROWS] [--json]   the largest files\n"

@@ -159,6 +159,7 @@ TEST_F(UsageAnswersTest, NoWalkIsInProgress) {
 TEST_F(UsageAnswersTest, QueriesAreStrict) {
   EXPECT_EQ(ParseUsageQuery("")->kind, UsageQuestion::Kind::kOwners);
   EXPECT_EQ(*ParseUsageQuery("by=gid")->owners, QuotaKind::kGroup);
+  EXPECT_EQ(*ParseUsageQuery("by=path")->owners, QuotaKind::kTree);
   EXPECT_EQ(ParseUsageQuery("largest=7&path=/a%20b")->limit, 7u);
   EXPECT_EQ(ParseUsageQuery("largest=7&path=/a%20b")->path, "/a b");
   EXPECT_EQ(ParseUsageQuery("by=type&path=///")->path, "/");
