@@ -124,9 +124,9 @@ for preset in asan-ubsan tsan; do
   step "$preset: stress" run_mounting "$preset" stress
 done
 
-# Each fuzzer runs for 60 seconds, both at the same time.
+# Each fuzzer runs for 60 seconds, all at the same time.
 step "fuzz: build" build fuzz fuzzers
-step "fuzz: tests" run_tests fuzz 4 --label-regex fuzz
+step "fuzz: tests" run_tests fuzz 6 --label-regex fuzz
 wrapper=()
 
 step "release: build" build release
