@@ -101,7 +101,8 @@ std::string ReadWholeFile(const std::string& path, int* error) {
 }
 
 // Lines of mountinfo: ID PARENT DEV ROOT MOUNT-POINT OPTIONS [TAGS...] - TYPE SOURCE SUPER-OPTIONS.
-MemoryCgroup::MemoryCgroup(std::string root) : root_(std::move(root)) {
+MemoryCgroup::MemoryCgroup(std::string root, std::string process)
+    : root_(std::move(root)), process_(std::move(process)) {
   const std::string mountinfo = ReadWholeFile(absl::StrCat(root_, "/proc/self/mountinfo"));
   for (absl::string_view line : absl::StrSplit(mountinfo, '\n', absl::SkipEmpty())) {
     const std::vector<absl::string_view> halves =
@@ -119,7 +120,7 @@ MemoryCgroup::MemoryCgroup(std::string root) : root_(std::move(root)) {
 bool MemoryCgroup::ForEach(
     absl::FunctionRef<void(const std::string& directory, bool v2)> visit) const {
   int error = 0;
-  const std::string own = ReadWholeFile(absl::StrCat(root_, "/proc/self/cgroup"), &error);
+  const std::string own = ReadWholeFile(absl::StrCat(root_, "/proc/", process_, "/cgroup"), &error);
   for (const Hierarchy& hierarchy : hierarchies_) {
     const std::optional<std::string> cgroup = OwnCgroup(own, hierarchy.v2);
     if (!cgroup.has_value()) continue;

@@ -20,8 +20,9 @@ std::string ReadWholeFile(const std::string& path, int* error = nullptr);
 // process and the limits, because both can change while a daemon runs.
 class MemoryCgroup {
  public:
-  // Reads ROOT/proc/self/mountinfo. `root` is "" except in tests.
-  explicit MemoryCgroup(std::string root);
+  // Reads ROOT/proc/self/mountinfo. `root` is "" except in tests. The control group is that of
+  // `process`: "self", or the number of another process.
+  explicit MemoryCgroup(std::string root, std::string process = "self");
 
   // The smallest memory limit of the cgroup of this process and the cgroups above it, cgroup v1 or
   // v2 or both (v2: memory.max and memory.high). No value if there is no limit. `complete`, if it
@@ -57,6 +58,7 @@ class MemoryCgroup {
   };
 
   const std::string root_;
+  const std::string process_;
   std::vector<Hierarchy> hierarchies_;
 };
 

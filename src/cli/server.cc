@@ -243,6 +243,21 @@ std::string ControlSocketPath(const std::string& mount_point) {
                       root.stx_dev_minor, ".sock");
 }
 
+// The value of --data that stands for `kind`.
+const char* DataName(DataKind kind) {
+  switch (kind) {
+    case DataKind::kPassthrough:
+      return "passthrough";
+    case DataKind::kDaemon:
+      return "daemon";
+    case DataKind::kNull:
+      return "null";
+    case DataKind::kAuto:
+      break;
+  }
+  return "auto";
+}
+
 // Starts the control socket. A mount without one is usable, so a failure is only logged.
 ControlSocket StartControl(const Options& options, MemoryFileSystem* fs, Session* session) {
   ControlSocket control;
@@ -257,6 +272,10 @@ ControlSocket StartControl(const Options& options, MemoryFileSystem* fs, Session
   facts.mount_point = options.mount.mount_point;
   facts.store = fs->DescribeData();
   facts.transport = session->DescribeTransport();
+  facts.asked_data = DataName(options.filesystem.data);
+  facts.asked_transport = options.require_io_uring   ? "uring"
+                          : options.session.io_uring ? "auto"
+                                                     : "dev";
   facts.threads = options.session.threads;
   facts.is_administrator = [](const control::Peer& peer) {
     if (peer.uid != 0) return peer.uid == geteuid();

@@ -227,6 +227,7 @@ HttpResponse Api::Status(const Peer& peer) const {
                 {"inodes", {{"limit", usage.inode_limit}, {"used", usage.inodes_used}}},
                 {"store", facts_.store},
                 {"transport", facts_.transport},
+                {"asked", {{"data", facts_.asked_data}, {"transport", facts_.asked_transport}}},
                 {"threads", facts_.threads},
                 {"requests", {{"total", total}, {"by_operation", requests}}},
                 {"refusals", refusals}});

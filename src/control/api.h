@@ -41,6 +41,9 @@ struct ApiFacts {
   std::string mount_point;
   std::string store;      // MemoryFileSystem::DescribeData
   std::string transport;  // Session::DescribeTransport
+  // The values of --data and --transport: what the mount should use.
+  std::string asked_data;
+  std::string asked_transport;
   int threads = 0;
   std::function<bool(const Peer& peer)> is_administrator;
   absl::Time start;

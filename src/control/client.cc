@@ -1,7 +1,6 @@
 #include "src/control/client.h"
 
 #include <cerrno>
-#include <chrono>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -11,7 +10,6 @@
 namespace memfuse::control {
 namespace {
 
-constexpr std::chrono::seconds kCallTimeout{30};
 constexpr size_t kMaxResponse = 64 << 20;
 
 absl::Status Unanswered(const std::string& path, const beast::error_code& error) {
@@ -27,7 +25,8 @@ absl::Status Unanswered(const std::string& path, const beast::error_code& error)
 
 }  // namespace
 
-absl::StatusOr<HttpResponse> Call(const std::string& path, const HttpRequest& request) {
+absl::StatusOr<HttpResponse> Call(const std::string& path, const HttpRequest& request,
+                                  absl::Duration timeout) {
   asio::io_context io(1);
   beast::basic_stream<Local> stream(io);
   http::request<http::string_body> message;
@@ -44,7 +43,7 @@ absl::StatusOr<HttpResponse> Call(const std::string& path, const HttpRequest& re
   beast::error_code result;
   try {
     const Local::endpoint endpoint(path);
-    stream.expires_after(kCallTimeout);
+    stream.expires_after(absl::ToChronoMilliseconds(timeout));
     stream.async_connect(endpoint, [&](beast::error_code error) {
       result = error;
       if (error) return;

@@ -37,6 +37,8 @@ class ApiTest : public ::testing::Test {
     ApiFacts facts;
     facts.version = "1.2";
     facts.mount_point = "/mnt/\xff";
+    facts.asked_data = "auto";
+    facts.asked_transport = "uring";
     facts.is_administrator = [](const Peer& peer) {
       return peer.uid == 0 || peer.uid == kAdministrator;
     };
@@ -117,6 +119,8 @@ TEST_F(ApiTest, StatisticsOfEachOperation) {
 TEST_F(ApiTest, StatusHasTotalsForEveryUser) {
   const json status = Get(Of(77), "/v1/status");
   EXPECT_EQ(status["version"], "1.2");
+  EXPECT_EQ(status["asked"]["data"], "auto");
+  EXPECT_EQ(status["asked"]["transport"], "uring");
   EXPECT_EQ(status["size"]["limit"], 8 << 20);
   EXPECT_EQ(status["size"]["used"].get<uint64_t>(), fs_->Usage().bytes_used);
   EXPECT_EQ(status["size"]["data"].get<uint64_t>() + status["size"]["metadata"].get<uint64_t>(),
