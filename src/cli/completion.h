@@ -1,4 +1,4 @@
-// The completion files of bash and zsh for the command line, made from the table of flags.
+// The completion files of bash and zsh, made from the tables of flags and commands.
 
 #ifndef MEMFUSE_SRC_CLI_COMPLETION_H_
 #define MEMFUSE_SRC_CLI_COMPLETION_H_
@@ -12,6 +12,11 @@ std::string BashCompletion();
 
 // A file for a directory of zsh's fpath. Its name must be _memfuse.
 std::string ZshCompletion();
+
+// The same for memfusectl. The name of zsh's file must be _memfusectl. Mount points are those of
+// memfuse in /proc/self/mounts; no file system is asked for them.
+std::string BashControlCompletion();
+std::string ZshControlCompletion();
 
 }  // namespace memfuse::cli
 

@@ -21,7 +21,9 @@ int main(int argc, char** argv) {
   if (argc != 2) return 2;
   const std::string directory = argv[1];
   if (Write(directory + "/memfuse", memfuse::cli::BashCompletion()) &&
-      Write(directory + "/_memfuse", memfuse::cli::ZshCompletion())) {
+      Write(directory + "/_memfuse", memfuse::cli::ZshCompletion()) &&
+      Write(directory + "/memfusectl", memfuse::cli::BashControlCompletion()) &&
+      Write(directory + "/_memfusectl", memfuse::cli::ZshControlCompletion())) {
     return 0;
   }
   std::perror(directory.c_str());

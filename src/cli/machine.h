@@ -22,6 +22,11 @@ struct Machine {
 // The machine this process runs on.
 Machine ThisMachine();
 
+// The value of --threads=0. More workers than eight are not faster in general: requests for one
+// directory wait for each other in the kernel, and each additional idle worker may be woken on a
+// CPU with cold caches.
+inline int DefaultThreads(int cpus) { return cpus < 8 ? cpus : 8; }
+
 // MemTotal of ROOT/proc/meminfo; 0 if it cannot be read. `root` is "" except in tests.
 uint64_t ReadRam(const std::string& root);
 

@@ -21,9 +21,6 @@ namespace memfuse::cli {
 namespace {
 
 constexpr int kMaxThreads = 512;
-// More workers than this are not faster in general: requests for one directory wait for each other
-// in the kernel, and each additional idle worker may be woken on a CPU with cold caches.
-constexpr int kMaxDefaultThreads = 8;
 
 absl::Status Invalid(absl::string_view flag, absl::string_view value, absl::string_view problem) {
   return absl::InvalidArgumentError(absl::StrCat("--", flag, ": '", value, "' ", problem));
@@ -41,7 +38,7 @@ absl::StatusOr<uint32_t> ParseMode(const std::string& text) {
 }
 
 absl::StatusOr<int> ResolveThreads(const Machine& machine) {
-  if (FLAGS_threads == 0) return std::min(machine.cpus, kMaxDefaultThreads);
+  if (FLAGS_threads == 0) return DefaultThreads(machine.cpus);
   if (FLAGS_threads < 0 || FLAGS_threads > kMaxThreads) {
     return Invalid("threads", absl::StrCat(FLAGS_threads), "is not between 1 and 512");
   }
