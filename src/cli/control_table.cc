@@ -181,11 +181,12 @@ std::string ControlHelpText() {
     absl::StrAppend(&text, names.size() > 2 ? absl::StrCat("\n", std::string(30, ' ')) : " ", "(",
                     absl::StrJoin(names, ", "), ")\n");
   }
-  absl::StrAppend(&text,
-                  "\nDIRECTORY is the mount point or below it; without one it is the current\n"
-                  "directory. PATH is a directory from the root of the file system; without one it\n"
-                  "is DIRECTORY. 'doctor' without a mount point examines the machine. See\n"
-                  "memfusectl(1).\n");
+  absl::StrAppend(
+      &text,
+      "\nDIRECTORY is the mount point or below it; without one it is the current\n"
+      "directory. PATH is a directory from the root of the file system; without one it\n"
+      "is DIRECTORY. 'doctor' without a mount point examines the machine. See\n"
+      "memfusectl(1).\n");
   return text;
 }
 

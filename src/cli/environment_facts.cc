@@ -184,7 +184,7 @@ void TakeLook(const std::optional<std::string>& text, MountPointFacts* facts) {
 
 // The path without symbolic links, or the path itself if that cannot be told in time.
 std::string Resolve(const std::string& path) {
-  const std::string absolute = AbsolutePath(path);
+  std::string absolute = AbsolutePath(path);
   if (MountAt(ReadMountTable(), absolute) != nullptr) return absolute;
   const auto resolved = CallInChildren({[&absolute] {
                                          const auto real = ResolveMountPoint(absolute);

@@ -19,6 +19,7 @@
 #include "src/cli/machine.h"
 #include "src/cli/message.h"
 #include "src/cli/mount_helper.h"
+#include "src/cli/mount_list.h"
 #include "src/cli/mount_source.h"
 #include "src/cli/oom_score.h"
 #include "src/cli/options.h"
@@ -61,6 +62,7 @@ int Run(Options options) {
 }
 
 int Main(const std::vector<std::string>& arguments) {
+  if (arguments.empty()) return Print(MountListText(ListMounts()));
   const absl::StatusOr<std::vector<std::string>> operands = ParseCommandLine(arguments);
   if (!FLAGS_foreground) ForgetServiceManager();
   if (!operands.ok()) return Fail(operands.status());

@@ -209,6 +209,7 @@ std::vector<MountState> ReadMountStates(const std::vector<MountEntry>& mounts) {
     return [&mount, ask_file_system] { return Pack(Examine(mount, ask_file_system)); };
   };
   std::vector<std::function<std::string()>> first;
+  first.reserve(mounts.size());
   for (const MountEntry& mount : mounts) first.emplace_back(call(mount, true));
   const auto answers = CallInChildren(first, kAnswerTimeout);
   // Where the file system does not answer, the thread of the control socket may.

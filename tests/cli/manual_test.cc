@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "src/cli/control_table.h"
 #include "src/cli/flag_table.h"
 #include "src/cli/help.h"
 #include "src/cli/unsupported_options.h"
@@ -107,6 +108,35 @@ TEST(ManualTest, MemfuseHasEveryFlagAndNoOther) {
     EXPECT_EQ(expected.count(name), 1u) << "not a flag: " << name;
   for (const std::string& name : expected)
     EXPECT_NE(items[name], "") << "not in the page: " << name;
+}
+
+// SYNOPSIS, which may show a command several times, and the list of commands.
+TEST(ManualTest, MemfusectlHasEveryCommandAndFlagAndNoOther) {
+  const std::string page = ReadPage("memfusectl.1");
+  const size_t begin = page.find(".Sh SYNOPSIS");
+  const std::string synopsis = page.substr(begin, page.find(".Sh DESCRIPTION") - begin);
+  const std::map<std::string, std::string> items = Items(page, "Cm");
+  std::map<std::string, std::string> shown;  // the lines of a command
+  std::string command;
+  for (const absl::string_view line : absl::StrSplit(synopsis, '\n')) {
+    if (line == ".Nm") command.clear();
+    if (command.empty() && absl::StartsWith(line, ".Cm ")) command = std::string(line.substr(4));
+    if (!command.empty()) absl::StrAppend(&shown[command], line, " \n");
+  }
+  EXPECT_EQ(shown.size(), ControlCommands().size());
+  for (const ControlCommand& one : ControlCommands()) {
+    const std::string name(one.name);
+    ASSERT_EQ(shown.count(name), 1u) << "not in SYNOPSIS: " << name;
+    EXPECT_EQ(items.count(name), 1u) << "not described: " << name;
+    for (const ControlFlag& flag : ControlFlags()) {
+      const bool has = absl::StrContains(shown[name], absl::StrCat("Fl -", flag.name, " "));
+      EXPECT_EQ(has, one.has_flag(flag.name)) << name << " " << flag.name;
+      for (const absl::string_view choice : flag.choices()) {
+        EXPECT_TRUE(!has || absl::StrContains(shown[name], absl::StrCat(" ", choice, " ")))
+            << name << " " << flag.name << " " << choice;
+      }
+    }
+  }
 }
 
 TEST(ManualTest, MountHelperHasEveryOptionAndNoOther) {

@@ -51,7 +51,7 @@ TEST_P(BadInputTest, OneLineAndStatusOneAndNothingMounted) {
 INSTANTIATE_TEST_SUITE_P(
     All, BadInputTest,
     testing::Values(
-        BadInput{"NoArguments", {}, "no mount point is given"},
+        BadInput{"FlagsWithoutMountPoint", {"--size=1m"}, "no mount point is given"},
         BadInput{"EmptyMountPoint", {""}, "empty"},
         BadInput{"TwoMountPoints", {"@", "/elsewhere"}, "'/elsewhere'"},
         BadInput{"MountPointMissing", {"@/none"}, "does not exist"},
@@ -89,6 +89,15 @@ INSTANTIATE_TEST_SUITE_P(
         BadInput{"NegativeDescriptor", {"--fuse_fd=-1", "@"}, "--fuse_fd"},
         BadInput{"InTheForegroundToo", {"-f", "@/none"}, "does not exist"}),
     [](const testing::TestParamInfo<BadInput>& input) { return input.param.name; });
+
+// Other tests may have mounts meanwhile.
+TEST(ListTest, WithoutArgumentsItListsTheMounts) {
+  const ProgramResult result = RunMemfuse({});
+  EXPECT_EQ(result.exit_status, 0);
+  EXPECT_THAT(result.out, AnyOf(StartsWith("No memfuse is mounted; 'memfuse DIRECTORY' mounts"),
+                                StartsWith("mount point ")));
+  EXPECT_THAT(result.err, IsEmpty());
+}
 
 // Called as mount(8) does.
 TEST(MountHelperTest, ExitsAsMountDoes) {
