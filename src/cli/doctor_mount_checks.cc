@@ -164,7 +164,8 @@ void CheckDaemon(const MountPointFacts& place, Findings* findings) {
   AddTo(findings, kCheck, Verdict::kProblem,
         absl::StrCat("This user may not look at the mount of user ", place.on_it->user_id(), " on ",
                      place.path, "."),
-        "Ask the user who mounted it to mount with --allow_other.");
+        absl::StrCat("Run memfusectl as user ", place.on_it->user_id(),
+                     ", or mount with --allow_other."));
 }
 
 void CheckControlSocket(const MountPointFacts& place, Findings* findings) {
@@ -341,7 +342,8 @@ Findings ExamineMountPoint(const MachineFacts& machine, const MountPointFacts& p
   }
   const MountState& state = *place.state;
   CheckDaemon(place, &findings);
-  if (state.life == Life::kDied || state.life == Life::kCovered) return findings;
+  // Without any answer nothing else is known.
+  if (state.life != Life::kServes && state.socket != Socket::kAnswers) return findings;
   CheckControlSocket(place, &findings);
   CheckStore(machine, place, asked, &findings);
   CheckTransport(machine, place, asked, &findings);

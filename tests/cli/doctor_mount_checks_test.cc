@@ -140,12 +140,17 @@ TEST_F(DoctorMountTest, NothingIsWrongWithAGoodMount) {
 
 TEST_F(DoctorMountTest, Daemon) {
   ExpectOne(Of(CheckDaemon), Verdict::kOk, "Process 77 serves /mnt/scratch.", "");
+  state().socket = Socket::kUnknown;
   state().life = Life::kDied;
   ExpectOne(Of(CheckDaemon), Verdict::kProblem, "'Transport endpoint is not connected'",
             "umount -l /mnt/scratch");
   EXPECT_THAT(ExamineMountPoint(machine_, place_, {}), SizeIs(1));
   state().life = Life::kSilent;
   ExpectOne(Of(CheckDaemon), Verdict::kProblem, "does not answer", "kill -CONT");
+  EXPECT_THAT(ExamineMountPoint(machine_, place_, {}), SizeIs(1));
+  // The thread of the control socket may answer where the workers do not.
+  state().socket = Socket::kAnswers;
+  EXPECT_THAT(ExamineMountPoint(machine_, place_, {}), SizeIs(testing::Gt(5)));
   state().life = Life::kNoAccess;
   ExpectOne(Of(CheckDaemon), Verdict::kProblem, "may not look at the mount of user 0",
             "--allow_other");

@@ -97,11 +97,12 @@ finds warning space 'The mount is nearly full'
 device=$(stat -c '%Hd:%Ld' "$MOUNT")
 directory=$XDG_RUNTIME_DIR
 if [[ $MODE == root ]]; then directory=/run; fi
-mv "$directory/memfuse/$device.sock" "$WORK/socket"
+socket=$directory/memfuse/$device.sock
+mv "$socket" "$socket.moved"
 examine 1
-finds warning 'control socket' "Nothing answers at the control socket $directory/memfuse/$device.sock"
+finds warning 'control socket' "Nothing answers at the control socket $socket"
 finds ok daemon "A daemon serves $MOUNT."
-mv "$WORK/socket" "$directory/memfuse/$device.sock"
+mv "$socket.moved" "$socket"
 # A daemon that does not answer.
 kill -STOP "$DAEMON"
 before=$SECONDS
@@ -116,7 +117,7 @@ examine 2
 finds problem daemon "has died ('Transport endpoint is not connected')"
 finds problem daemon "'umount -l $MOUNT' as root"
 if [[ $MODE == root ]]; then umount -l "$MOUNT"; else fusermount3 -uz "$MOUNT"; fi
-rm -f "$directory/memfuse/$device.sock"
+rm "$socket"
 
 # Without a control socket.
 start_memfuse "$MOUNT" --size=16m --transport=dev --nocontrol
@@ -146,9 +147,7 @@ if [[ $MODE == user ]]; then
   exit
 fi
 
-# What an unprivileged user finds. broken COMMAND...: runs the command in a mount namespace of its
-# own, and then, as that user, what follows in `probe`. A mount by this user would end as `mounts`
-# says.
+# What an unprivileged user finds.
 user=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 chown 65534:65534 "$MOUNT"
 # as_broken STATUS SCRIPT: breaks with SCRIPT what the user sees, and examines.
