@@ -8,7 +8,7 @@ root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 # shellcheck disable=SC2034
 build_packages=(
   cmake make ninja-build g++ libabsl-dev libgflags-dev libgoogle-glog-dev libgtest-dev libgmock-dev
-  libboost-dev libsystemd-dev liburing-dev nlohmann-json3-dev pkg-config
+  libboost-dev libncurses-dev libsystemd-dev liburing-dev nlohmann-json3-dev pkg-config
   fuse3 ca-certificates
 )
 
@@ -17,7 +17,7 @@ build_packages=(
 test_packages=(
   clang clang-format clang-tidy ccache flake8 libbenchmark-dev libclang-rt-dev shellcheck
   acl attr curl e2fsprogs fio git libcap2-bin man-db mandoc mount procps psmisc python3 python3-yaml
-  rsync sqlite3 strace systemd util-linux zsh
+  rsync sqlite3 strace systemd tmux util-linux zsh
 )
 
 # The tools that make packages, and the additional tools of their test.

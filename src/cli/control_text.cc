@@ -44,20 +44,6 @@ std::string LimitOf(const json& limit, bool bytes) {
   return limit.is_null() ? "none" : Amount(limit.get<uint64_t>(), bytes);
 }
 
-// The path of a directory with a quota.
-std::string PathText(const json& path) {
-  return path.is_null() ? "(removed)" : OneLine(path.get<std::string>());
-}
-
-// "uid:1000", "gid:*" or "path:/builds".
-std::string SubjectText(const json& subject) {
-  const std::string kind = subject.at("kind");
-  if (kind == "path") return absl::StrCat("path:", PathText(subject.at("path")));
-  const json& id = subject.at("id");
-  return absl::StrCat(kind, ":",
-                      id.is_string() ? id.get<std::string>() : absl::StrCat(id.get<uint64_t>()));
-}
-
 std::string RefusalText(const json& refusal) {
   const bool bytes = refusal.at("limit") == "bytes";
   const std::string of = refusal.at("of");

@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "memfuse/quota.h"
@@ -29,6 +30,7 @@
 #include "src/cli/mount_list.h"
 #include "src/cli/quota_rules.h"
 #include "src/cli/size.h"
+#include "src/cli/top.h"
 #include "src/cli/usage_command.h"
 
 namespace memfuse::cli {
@@ -112,6 +114,24 @@ int Unmount(const std::string& directory) {
       absl::StrCat("cannot run ", root ? "umount" : "fusermount3", ": ", base::ErrorText(errno)));
 }
 
+int Top(const ControlCall& call, const std::string& directory) {
+  TopOptions options;
+  if (const std::optional<std::string> text = call.value("interval"); text.has_value()) {
+    constexpr double kMin = 0.1;
+    constexpr double kMax = 3600;
+    double seconds = 0;
+    if (!absl::SimpleAtod(*text, &seconds) || !(seconds >= kMin && seconds <= kMax)) {
+      return Fail(
+          absl::StrCat("--interval: '", *text, "' is no number of seconds from 0.1 to 3600"));
+    }
+    options.interval = absl::Seconds(seconds);
+  }
+  options.once = call.has("once") || isatty(STDIN_FILENO) == 0 || isatty(STDOUT_FILENO) == 0;
+  const absl::Status status = RunTop(
+      [&directory](const std::string& path) { return Ask(directory, "GET", path); }, options);
+  return status.ok() ? 0 : Fail(status);
+}
+
 int List(const ControlCall& call) {
   const std::vector<ListedMount> mounts = ListMounts();
   return Print(call.has("json") ? MountListJson(mounts) : MountListText(mounts));
@@ -163,6 +183,7 @@ int Main(const std::vector<std::string>& words) {
   const std::string directory = call->operands.empty() ? "." : call->operands[0];
   const bool json_output = call->has("json");
   if (command == "unmount") return Unmount(directory);
+  if (command == "top") return Top(*call, directory);
   if (command == "resize") call->flags["size"] = call->operands[1];
   if (command == "resize" || command == "limits") return ShowOrSetLimits(*call, directory);
   if (command == "usage") {

@@ -49,21 +49,27 @@ json OrNull(const std::optional<T>& value) {
   return value.has_value() ? json(*value) : json(nullptr);
 }
 
+// The process, or nothing for processes that have ended; and the user. A process has one user.
+using Requester = std::pair<std::optional<uint32_t>, std::optional<uint32_t>>;
+
 // Adds up the threads of each process.
-std::map<uint32_t, ProcessLoad> ByProcess(const std::map<uint32_t, ProcessLoad>& threads,
-                                          const ProcessFinder& find_process) {
-  std::map<uint32_t, ProcessLoad> processes;
+std::map<Requester, ProcessLoad> ByProcess(const std::map<uint32_t, ProcessLoad>& threads,
+                                           const ProcessFinder& find_process) {
+  std::map<Requester, ProcessLoad> processes;
   size_t count = 0;
   for (const auto& [thread, load] : MostFirst(threads)) {
     std::optional<base::Process> process;
-    if (++count <= kMaxThreads) process = find_process(thread);
-    ProcessLoad& sum = processes[process.has_value() ? process->pid : thread];
-    sum.Add(load);
-    if (!sum.uid.has_value()) sum.uid = load.uid;
+    if (++count <= kMaxThreads && thread != 0) process = find_process(thread);
+    Requester requester{std::nullopt, load.uid};
     if (process.has_value()) {
-      sum.uid = process->uid;
-      sum.name = process->name;
+      requester = {process->pid, process->uid};
+    } else if (thread == 0) {
+      requester.first = 0;
     }
+    ProcessLoad& sum = processes[requester];
+    sum.Add(load);
+    sum.uid = requester.second;
+    if (process.has_value()) sum.name = process->name;
   }
   return processes;
 }
@@ -88,15 +94,15 @@ json TopToJson(const RecentRequestList& recent, uint64_t now, std::optional<uint
     if (request.ino != kNoInode) inodes[request.ino].Add(load);
   }
 
-  const std::map<uint32_t, ProcessLoad> processes = ByProcess(threads, find_process);
+  const std::map<Requester, ProcessLoad> processes = ByProcess(threads, find_process);
   std::map<std::optional<uint32_t>, Load> users;
   json process_rows = json::array();
-  for (const auto& [pid, load] : MostFirst(processes)) {
+  for (const auto& [requester, load] : MostFirst(processes)) {
     users[load.uid].Add(load);
     if (only_uid.has_value() && load.uid != only_uid) continue;
     if (process_rows.size() == kMaxTopRows) continue;
     json row = ToJson(load);
-    row["pid"] = pid;
+    row["pid"] = OrNull(requester.first);
     row["uid"] = OrNull(load.uid);
     row["name"] = OrNull(load.name);
     process_rows.push_back(std::move(row));

@@ -59,10 +59,20 @@ TEST_F(TopAnswerTest, AddsUpByProcessUserAndDirectory) {
   for (int i = 0; i < 2; ++i) Add(20, 5);
   Add(99, 0, kSecond, 3000);  // the process has ended; the kernel told the user
   Add(98, 5);
+  Add(97, 5);
+  Add(0, 7);  // the kernel
   const json top = Top();
-  EXPECT_EQ(top["requests"], 8);
-  EXPECT_NEAR(top["busy_seconds"].get<double>(), 8e-6, 1e-12);
-  ASSERT_THAT(top["processes"], SizeIs(4));
+  EXPECT_EQ(top["requests"], 10);
+  EXPECT_NEAR(top["busy_seconds"].get<double>(), 10e-6, 1e-12);
+  ASSERT_THAT(top["processes"], SizeIs(5));
+  for (const json& process : top["processes"]) {
+    if (process["pid"].is_null() && process["uid"].is_null()) {
+      EXPECT_EQ(process["requests"], 2) << "those that have ended are added up";
+    }
+    if (process["pid"] == 0) {
+      EXPECT_EQ(process["requests"], 1);
+    }
+  }
   const json& make = top["processes"][0];
   EXPECT_EQ(make["pid"], 11);
   EXPECT_EQ(make["name"], "make");
@@ -81,7 +91,7 @@ TEST_F(TopAnswerTest, AddsUpByProcessUserAndDirectory) {
   EXPECT_TRUE(user_is_known && user_is_unknown);
   ASSERT_THAT(top["directories"], SizeIs(1));
   EXPECT_EQ(top["directories"][0]["path"], "/builds");
-  EXPECT_EQ(top["directories"][0]["requests"], 6);
+  EXPECT_EQ(top["directories"][0]["requests"], 7);
 }
 
 TEST_F(TopAnswerTest, OnlyTheLastSecondsCount) {
