@@ -192,16 +192,23 @@ absl::StatusOr<UsageQuestion> ParseUsageQuery(const std::string& query) {
 // One question that waits for the thread.
 class UsageAnswers::Walk final : public LongAnswer {
  public:
-  Walk(UsageAnswers* answers, UsageQuestion question, std::optional<uint32_t> uid)
-      : answers_(*answers), question_(std::move(question)), uid_(uid) {}
+  Walk(UsageAnswers* answers, UsageQuestion question, std::optional<uint32_t> uid,
+       bool administrator)
+      : answers_(*answers),
+        question_(std::move(question)),
+        uid_(uid),
+        administrator_(administrator) {}
 
-  HttpResponse Compute() override { return answers_.Compute(question_, uid_, walk_); }
+  HttpResponse Compute() override {
+    return answers_.Compute(question_, uid_, administrator_, walk_);
+  }
   void Cancel() override { walk_->Cancel(); }
 
  private:
   UsageAnswers& answers_;
   const UsageQuestion question_;
   const std::optional<uint32_t> uid_;
+  const bool administrator_;
   const std::shared_ptr<UsageWalk> walk_ = std::make_shared<UsageWalk>();
 };
 
@@ -213,18 +220,18 @@ Answer UsageAnswers::Find(const UsageQuestion& question, const Peer& peer, bool 
     return Error(403, "only root and the user who runs the daemon may see directories and files");
   }
   const bool only_own = question.kind == Kind::kDeleted && !administrator;
-  return std::make_unique<Walk>(this, question,
-                                only_own ? std::optional<uint32_t>(peer.uid) : std::nullopt);
+  return std::make_unique<Walk>(
+      this, question, only_own ? std::optional<uint32_t>(peer.uid) : std::nullopt, administrator);
 }
 
 HttpResponse UsageAnswers::Compute(const UsageQuestion& question, std::optional<uint32_t> uid,
-                                   const std::shared_ptr<UsageWalk>& walk) {
+                                   bool administrator, const std::shared_ptr<UsageWalk>& walk) {
   const bool deleted = question.kind == Kind::kDeleted;
   // Neither a path nor a number has the first character.
   const std::string key = !deleted          ? question.path
                           : uid.has_value() ? absl::StrCat("uid ", *uid)
                                             : "all";
-  FoundRef found = Remembered(key);
+  FoundRef found = Remembered(key, administrator);
   if (found == nullptr) {
     const Result<FoundRef> walked = WalkNow(question, uid, key, walk);
     if (!walked.ok()) {
@@ -236,7 +243,7 @@ HttpResponse UsageAnswers::Compute(const UsageQuestion& question, std::optional<
     }
     found = *walked;
   }
-  const UsageWalk::Clock::time_point now = UsageWalk::Clock::now();
+  const UsageWalk::Clock::time_point now = now_();
   json answer = {{"complete", deleted ? found->nameless.complete : found->tree.complete},
                  {"age_seconds", Seconds(now - found->end)},
                  {"walk_seconds", Seconds(found->duration)},
@@ -262,10 +269,10 @@ HttpResponse UsageAnswers::Compute(const UsageQuestion& question, std::optional<
   return Reply(200, answer);
 }
 
-UsageAnswers::FoundRef UsageAnswers::Remembered(const std::string& key) const {
+UsageAnswers::FoundRef UsageAnswers::Remembered(const std::string& key, bool administrator) const {
   for (const FoundRef& found : remembered_) {
-    const auto age = UsageWalk::Clock::now() - found->end;
-    if (found->key == key && age < std::min(kShare * found->duration, kMaxAge)) return found;
+    const auto longest = std::min((administrator ? 1 : kShare) * found->duration, kMaxAge);
+    if (found->key == key && now_() - found->end < longest) return found;
   }
   return nullptr;
 }
@@ -274,7 +281,7 @@ Result<UsageAnswers::FoundRef> UsageAnswers::WalkNow(const UsageQuestion& questi
                                                      std::optional<uint32_t> uid,
                                                      const std::string& key,
                                                      const std::shared_ptr<UsageWalk>& walk) {
-  const UsageWalk::Clock::time_point begin = UsageWalk::Clock::now();
+  const UsageWalk::Clock::time_point begin = now_();
   const bool deleted = question.kind == Kind::kDeleted;
   {
     base::MutexLock lock(&mu_);
@@ -295,7 +302,7 @@ Result<UsageAnswers::FoundRef> UsageAnswers::WalkNow(const UsageQuestion& questi
     if (!tree.ok()) return tree.error();
     found->tree = *std::move(tree);
   }
-  found->end = UsageWalk::Clock::now();
+  found->end = now_();
   found->duration = found->end - begin;
   if (!walk->cancelled()) {
     remembered_.erase(std::remove_if(remembered_.begin(), remembered_.end(),
@@ -320,7 +327,7 @@ HttpResponse UsageAnswers::Progress() const {
   json answer = {{"walking", walk != nullptr}, {"visited", 0}, {"inodes", nullptr}, {"seconds", 0}};
   if (walk != nullptr) {
     answer["visited"] = walk->visited();
-    answer["seconds"] = Seconds(UsageWalk::Clock::now() - begin);
+    answer["seconds"] = Seconds(now_() - begin);
     if (visits_all) answer["inodes"] = fs_.Usage().inodes_used;
   }
   return Reply(200, answer);

@@ -6,9 +6,11 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -37,11 +39,12 @@ struct UsageQuestion {
 // superfluous name, or a value that is out of range. May throw std::bad_alloc.
 absl::StatusOr<UsageQuestion> ParseUsageQuery(const std::string& query);
 
-// Answers all questions but kOwners. The last kMaxRemembered results are kept, and used again until
-// kShare times the duration of their walk have passed, at most kMaxAge: users may ask in a loop,
-// and walks then take a bounded part of the time. Each answer has its age.
+// Answers all questions but kOwners. The last kMaxRemembered results are kept, and used again: for
+// administrators until as much time has passed as the walk took, and for others until kShare times
+// that has passed, at most kMaxAge. Users may ask in a loop, and walks then take a bounded part of
+// the time. Each answer has its age.
 //
-// Answer and Progress are called from one thread, the server's. Long answers are computed on one
+// Find and Progress are called from one thread, the server's. Long answers are computed on one
 // other thread, and must be destroyed before this object. The file system must outlive it.
 class UsageAnswers {
  public:
@@ -49,7 +52,11 @@ class UsageAnswers {
   static constexpr int kShare = 20;
   static constexpr UsageWalk::Clock::duration kMaxAge = std::chrono::seconds(60);
 
-  explicit UsageAnswers(const MemoryFileSystem* fs) : fs_(*fs) {}
+  // A monotonic clock; called from both threads.
+  using Now = std::function<UsageWalk::Clock::time_point()>;
+
+  explicit UsageAnswers(const MemoryFileSystem* fs, Now now = UsageWalk::Clock::now)
+      : fs_(*fs), now_(std::move(now)) {}
   UsageAnswers(const UsageAnswers&) = delete;
   UsageAnswers& operator=(const UsageAnswers&) = delete;
 
@@ -75,9 +82,10 @@ class UsageAnswers {
   // Computes the answer; called from the thread for long answers. `uid`: the inodes of this user
   // only.
   HttpResponse Compute(const UsageQuestion& question, std::optional<uint32_t> uid,
-                       const std::shared_ptr<UsageWalk>& walk) ABSL_LOCKS_EXCLUDED(mu_);
+                       bool administrator, const std::shared_ptr<UsageWalk>& walk)
+      ABSL_LOCKS_EXCLUDED(mu_);
   // Returns a result that is young enough, or null.
-  FoundRef Remembered(const std::string& key) const;
+  FoundRef Remembered(const std::string& key, bool administrator) const;
   // Walks, and remembers what it finds unless the walk was cancelled. Returns the errors of
   // MemoryFileSystem::UsageOfTree.
   Result<FoundRef> WalkNow(const UsageQuestion& question, std::optional<uint32_t> uid,
@@ -85,6 +93,7 @@ class UsageAnswers {
       ABSL_LOCKS_EXCLUDED(mu_);
 
   const MemoryFileSystem& fs_;
+  const Now now_;
   // The latest first; used by the thread for long answers only.
   std::vector<FoundRef> remembered_;
 
