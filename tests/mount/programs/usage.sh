@@ -94,7 +94,7 @@ holds_one() {
 check_store daemon
 
 # Wrong questions.
-fails_with "--by: 'x' is none of uid, gid, path, dir and type" "$control" usage "$MOUNT" --by=x
+fails_with "--by: 'x' is none of uid, gid, path, dir" "$control" usage "$MOUNT" --by=x
 fails_with "only one of --by, --largest and --deleted" "$control" usage "$MOUNT" --by=dir --deleted
 fails_with "'limit' is no number from 1 to 1000" "$control" usage "$MOUNT" --by=dir --limit=0
 fails_with "--limit goes with" "$control" usage "$MOUNT" --limit=3
