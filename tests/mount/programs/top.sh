@@ -20,12 +20,15 @@ clean_up_top() {
 }
 trap clean_up_top EXIT
 
-shown() { tmux -S "$server" capture-pane -p -t top >"$WORK/screen" && grep -qE "$1" "$WORK/screen"; }
+shown() {
+  tmux -S "$server" capture-pane -p -t top >"$WORK/screen" 2>"$WORK/ignored" &&
+    grep -qE "$1" "$WORK/screen"
+}
 expect() { wait_until 20 shown "$1" || fail "the screen does not show '$1': $(<"$WORK/screen")"; }
 press() { tmux -S "$server" send-keys -t top "$1"; }
 
 for size in 80x24 160x50; do
-  env TERM=xterm tmux -S "$server" -f /dev/null new-session -d -s top -x "${size%x*}" -y "${size#*x}" \
+  env TERM=xterm SHELL=/bin/sh tmux -S "$server" -f /dev/null new-session -d -s top -x "${size%x*}" -y "${size#*x}" \
     "'$control' top '$MOUNT' --interval=0.2 2>'$WORK/said'"
   expect '^LOOKUP +[0-9.k]+ +[0-9.k]+ +[0-9.]+ [um]s '
   expect '^size   \[[#.]+\] +[0-9]+%  .* of 64\.0 MiB: data '
