@@ -50,8 +50,11 @@ TopReading Reading(double seconds, uint64_t lookups, uint64_t writes) {
                          {"requests", 30 - i},
                          {"busy_seconds", 0.001 * i}});
   }
-  processes.push_back(
-      {{"pid", nullptr}, {"name", nullptr}, {"uid", nullptr}, {"requests", 1}, {"busy_seconds", 0}});
+  processes.push_back({{"pid", nullptr},
+                       {"name", nullptr},
+                       {"uid", nullptr},
+                       {"requests", 1},
+                       {"busy_seconds", 0}});
   reading.top = {{"seconds", 2.0},
                  {"requests", 100},
                  {"processes", processes},
