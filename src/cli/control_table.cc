@@ -78,8 +78,9 @@ absl::Status ReadFlag(const std::string& word, ControlCall* call) {
   const absl::string_view value = text.substr(equals + 1);
   const std::vector<absl::string_view> choices = flag->choices();
   if (!choices.empty() && std::find(choices.begin(), choices.end(), value) == choices.end()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--", name, ": '", value, "' is none of ", absl::StrJoin(choices, ", ")));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--", name, ": '", value, "' is none of ",
+        absl::StrJoin(choices.begin(), choices.end() - 1, ", "), " and ", choices.back()));
   }
   call->flags[std::string(name)] = std::string(value);
   return absl::OkStatus();

@@ -45,7 +45,8 @@ TEST(ControlCallTest, ErrorsComeInTheirOrder) {
   EXPECT_THAT(CallError({"-json", "status"}), HasSubstr("unknown option '-json'"));
   EXPECT_THAT(CallError({"--json=1"}), HasSubstr("--json takes no value"));
   EXPECT_THAT(CallError({"--size"}), HasSubstr("--size needs a value: --size=AMOUNT"));
-  EXPECT_THAT(CallError({"--by=x"}), HasSubstr("--by: 'x' is none of uid, gid, path, dir, type"));
+  EXPECT_THAT(CallError({"--by=x"}),
+              HasSubstr("--by: 'x' is none of uid, gid, path, dir and type"));
   EXPECT_THAT(CallError({"--by=uid"}), HasSubstr("no command is given"));
   EXPECT_THAT(CallError({"frob", "--by=uid"}), HasSubstr("there is no command 'frob'"));
   EXPECT_EQ(CallError({"unmount", "--by=uid"}), "'memfusectl unmount' has no option --by");
