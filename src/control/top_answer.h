@@ -36,11 +36,11 @@ inline constexpr size_t kMaxTopRows = 50;
 //    "directories": [{"path": "/builds", "requests": 400, "busy_seconds": 0.01}, ...]}
 //
 // "seconds" is the time in which the requests ended, at most kTopSeconds. "busy_seconds" is the sum
-// of their latencies. The lists have the most requests first. All processes that have ended, or that
-// the daemon cannot see, are one element, whose pid and name are null, for each user; the user is
-// null where the kernel did not tell it. Requests of the kernel itself have the pid 0 and the name
-// null. A request counts for a directory if it names the directory, as LOOKUP,
-// CREATE and READDIR do.
+// of their latencies. The lists have the most requests first. All processes that have ended, or
+// that the daemon cannot see, are one element, whose pid and name are null, for each user; the user
+// is null where the kernel did not tell it. Requests of the kernel itself have the pid 0 and the
+// name null. A request counts for a directory if it names the directory, as LOOKUP, CREATE and
+// READDIR do.
 //
 // If `only_uid` is set, processes and users with another ID and all directories are left out.
 // Throws std::bad_alloc.

@@ -7,6 +7,7 @@ namespace memfuse::cli {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 Refusal UserBytes(uint64_t count) {

@@ -29,7 +29,8 @@ constexpr std::chrono::seconds kTickTimeout{10};
 void RemoveTree(int parent, const std::string& name) {
   if (unlinkat(parent, name.c_str(), 0) == 0 || errno == ENOENT) return;
   if (unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0) return;
-  fchmodat(parent, name.c_str(), 0700, 0);
+  // A failure to change the mode shows when the directory cannot be opened.
+  [[maybe_unused]] const int ignored = fchmodat(parent, name.c_str(), 0700, 0);
   const UniqueFd fd(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd.valid()) return;
   std::vector<std::string> names;
