@@ -70,6 +70,10 @@ struct MemoryFileSystemUsage {
   uint64_t inode_limit = 0;
   uint64_t inodes_used = 0;  // in the table: linked, looked up or open; including the root
   uint64_t data_bytes = 0;   // part of bytes_used: pages of file data, in bytes
+  // Part of bytes_used and inodes_used: what removed files take until they are freed. statfs(2)
+  // counts it as free.
+  uint64_t removed_bytes = 0;
+  uint64_t removed_inodes = 0;
 };
 
 class MemoryFileSystem : public FileSystem {

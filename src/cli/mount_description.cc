@@ -59,6 +59,8 @@ std::string DescribeMount(const Options& options, absl::string_view data_options
       ",writeback=", Word(options.session.writeback_cache),
       ",allow_other=", Word(options.mount.allow_other), ",fsname=", Escape(options.mount.fsname),
       ",log_dir=", Escape(options.log_dir), ",quota=", Escape(options.quota),
+      ",metrics_listen=", Escape(options.metrics_listen),
+      ",metrics_allow_remote=", Word(options.metrics_allow_remote),
       ",control=", Escape(control_socket));
 }
 

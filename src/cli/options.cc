@@ -95,6 +95,17 @@ absl::Status DisableOptimizations(Options* options) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::optional<ListenAddress>> ResolveMetrics() {
+  if (FLAGS_metrics_listen.empty()) return std::nullopt;
+  absl::StatusOr<ListenAddress> listen = ParseListenAddress(FLAGS_metrics_listen);
+  if (!listen.ok()) return listen.status();
+  if (!listen->loopback && !FLAGS_metrics_allow_remote) {
+    return Invalid("metrics_listen", FLAGS_metrics_listen,
+                   "can be reached from other machines, which only --metrics_allow_remote permits");
+  }
+  return *std::move(listen);
+}
+
 absl::Status CheckOperands(const std::vector<std::string>& operands) {
   if (operands.size() > 1) {
     return absl::InvalidArgumentError(
@@ -160,6 +171,11 @@ absl::StatusOr<Options> ResolveOptions(const std::vector<std::string>& operands,
   options.filesystem = *filesystem;
   options.quota = FLAGS_quota;
   options.control = FLAGS_control;
+  auto metrics = ResolveMetrics();
+  if (!metrics.ok()) return metrics.status();
+  options.metrics = *std::move(metrics);
+  options.metrics_listen = FLAGS_metrics_listen;
+  options.metrics_allow_remote = FLAGS_metrics_allow_remote;
   if (IsFlagSet("size")) {
     std::optional<std::string> warning =
         WarnOfSize(options.filesystem.size_limit, machine.cgroup_limit);

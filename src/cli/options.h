@@ -4,12 +4,14 @@
 #ifndef MEMFUSE_SRC_CLI_OPTIONS_H_
 #define MEMFUSE_SRC_CLI_OPTIONS_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "memfuse/memory_filesystem.h"
 #include "memfuse/session.h"
+#include "src/cli/listen_address.h"
 #include "src/cli/machine.h"
 
 namespace memfuse::cli {
@@ -21,9 +23,12 @@ struct Options {
   int fuse_fd = -1;  // adopted instead of mounting; -1: mount
   bool require_io_uring = false;
   bool foreground = false;
-  std::string log_dir;  // empty: syslog, or stderr in the foreground
-  bool control = true;  // make a control socket
-  std::string quota;    // the text of filesystem.quotas
+  std::string log_dir;                   // empty: syslog, or stderr in the foreground
+  bool control = true;                   // make a control socket
+  std::optional<ListenAddress> metrics;  // where metrics are served
+  std::string metrics_listen;            // the text of `metrics`
+  bool metrics_allow_remote = false;
+  std::string quota;  // the text of filesystem.quotas
   // Warnings for the user about options that are accepted nevertheless, one sentence each.
   std::vector<std::string> warnings;
 };

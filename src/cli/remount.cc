@@ -125,7 +125,9 @@ absl::Status CheckWhatStays(const Mounted& mounted, const Options& options) {
       {"allow_other", word(FLAGS_allow_other)},
       {"fsname", FLAGS_fsname},
       {"log_dir", log_dir},
-      {"quota", FLAGS_quota}};
+      {"quota", FLAGS_quota},
+      {"metrics_listen", FLAGS_metrics_listen},
+      {"metrics_allow_remote", word(FLAGS_metrics_allow_remote)}};
   for (const auto& [flag, value] : kSame) {
     // auto matches any value: the mount chose it.
     if (value == "auto" && absl::string_view(flag) != "fsname") continue;

@@ -42,6 +42,8 @@
 #include "src/cli/service_manager.h"
 #include "src/cli/size.h"
 #include "src/control/api.h"
+#include "src/control/listener.h"
+#include "src/control/metrics.h"
 #include "src/control/server.h"
 #include "src/protocol/negotiation.h"
 
@@ -258,20 +260,13 @@ const char* DataName(DataKind kind) {
   return "auto";
 }
 
-// Starts the control socket. A mount without one is usable, so a failure is only logged.
-ControlSocket StartControl(const Options& options, MemoryFileSystem* fs, Session* session) {
-  ControlSocket control;
-  if (!options.control || options.mount.mount_point.empty()) return control;
-  const std::string path = ControlSocketPath(options.mount.mount_point);
-  if (path.empty()) {
-    LOG(INFO) << "no control socket: XDG_RUNTIME_DIR is not set";
-    return control;
-  }
+control::ApiFacts FactsOf(const Options& options, const MemoryFileSystem& fs,
+                          const Session& session) {
   control::ApiFacts facts;
   facts.version = std::string(VersionNumber());
   facts.mount_point = options.mount.mount_point;
-  facts.store = fs->DescribeData();
-  facts.transport = session->DescribeTransport();
+  facts.store = fs.DescribeData();
+  facts.transport = session.DescribeTransport();
   facts.asked_data = DataName(options.filesystem.data);
   facts.asked_transport = options.require_io_uring   ? "uring"
                           : options.session.io_uring ? "auto"
@@ -284,11 +279,28 @@ ControlSocket StartControl(const Options& options, MemoryFileSystem* fs, Session
     return caller.has_value() && caller->HasCapability(CAP_SYS_ADMIN);
   };
   facts.start = absl::Now();
+  return facts;
+}
+
+// Starts the control socket. A mount without one is usable, so a failure is only logged.
+ControlSocket StartControl(const Options& options, MemoryFileSystem* fs, Session* session) {
+  ControlSocket control;
+  if (!options.control || options.mount.mount_point.empty()) return control;
+  const std::string path = ControlSocketPath(options.mount.mount_point);
+  if (path.empty()) {
+    LOG(INFO) << "no control socket: XDG_RUNTIME_DIR is not set";
+    return control;
+  }
+  auto listener = control::Listener::OnPath(path);
+  if (!listener.ok()) {
+    LOG(WARNING) << listener.status().message();
+    return control;
+  }
   auto api = std::make_unique<control::Api>(
-      std::move(facts), fs, [session] { return session->Statistics(); },
+      FactsOf(options, *fs, *session), fs, [session] { return session->Statistics(); },
       [session] { return session->RecentRequests(); });
   auto server = control::Server::Start(
-      path, geteuid(),
+      *std::move(listener), "memfuse-ctl", geteuid(),
       [api = std::move(api)](const control::HttpRequest& request) { return api->Answer(request); });
   if (!server.ok()) {
     LOG(WARNING) << server.status().message();
@@ -297,6 +309,30 @@ ControlSocket StartControl(const Options& options, MemoryFileSystem* fs, Session
   control.path = path;
   control.server = *std::move(server);
   return control;
+}
+
+// Listens on the metrics port before anything is mounted, since an administrator who asks for
+// metrics must learn that there are none. null: none are wanted.
+absl::StatusOr<std::unique_ptr<control::Listener>> ListenForMetrics(const Options& options) {
+  if (!options.metrics.has_value()) return nullptr;
+  auto listener = control::Listener::OnPort(options.metrics->address, options.metrics->port);
+  if (listener.ok()) return listener;
+  return absl::FailedPreconditionError(
+      absl::StrCat("--metrics_listen: ", listener.status().message()));
+}
+
+// Returns null if there is no listener.
+absl::StatusOr<std::unique_ptr<control::Server>> StartMetrics(
+    const Options& options, std::unique_ptr<control::Listener> listener, MemoryFileSystem* fs,
+    Session* session) {
+  if (listener == nullptr) return nullptr;
+  auto metrics = std::make_unique<control::Metrics>(FactsOf(options, *fs, *session), fs,
+                                                    [session] { return session->Statistics(); });
+  return control::Server::Start(
+      std::move(listener), "memfuse-metrics", geteuid(),
+      [metrics = std::move(metrics)](const control::HttpRequest& request) {
+        return metrics->Answer(request);
+      });
 }
 
 // May throw std::bad_alloc before the report, but never after it.
@@ -308,6 +344,8 @@ int Run(const Options& options, StartupReport& report) {
   const int log_level = std::exchange(FLAGS_minloglevel, google::GLOG_FATAL);
   absl::StatusOr<std::unique_ptr<MemoryFileSystem>> fs = MemoryFileSystem::Make(options.filesystem);
   if (!fs.ok()) return report.Fail(fs.status());
+  auto metrics_listener = ListenForMetrics(options);
+  if (!metrics_listener.ok()) return report.Fail(metrics_listener.status());
   const MemoryCgroup cgroup("");
   const std::optional<uint64_t> cgroup_limit = cgroup.ReadLimit();
   absl::StatusOr<std::unique_ptr<Session>> session =
@@ -321,6 +359,12 @@ int Run(const Options& options, StartupReport& report) {
         "/sys/module/fuse/parameters/enable_uring'");
   }
 
+  const auto metrics =
+      StartMetrics(options, *std::move(metrics_listener), fs->get(), session->get());
+  if (!metrics.ok()) {
+    (void)(*session)->Unmount(absl::ZeroDuration());
+    return report.Fail(metrics.status());
+  }
   FLAGS_minloglevel = log_level;
   const ControlSocket control = StartControl(options, fs->get(), session->get());
   (*fs)->SetMountOptions(
@@ -331,6 +375,9 @@ int Run(const Options& options, StartupReport& report) {
             << options.filesystem.inode_limit
             << " inodes; requests: " << (*session)->DescribeTransport()
             << "; file data: " << (*fs)->DescribeData();
+  if (*metrics != nullptr) {
+    LOG(INFO) << "metrics: http://" << options.metrics_listen << "/metrics";
+  }
   if (options.session.kernel_permissions &&
       !protocol::AllowsIdmappedMounts((*session)->parameters())) {
     LOG(INFO)

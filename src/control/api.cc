@@ -15,6 +15,7 @@
 #include "src/base/clock.h"
 #include "src/base/error_text.h"
 #include "src/control/json_reply.h"
+#include "src/control/names.h"
 #include "src/control/operations_json.h"
 #include "src/control/top_answer.h"
 
@@ -23,42 +24,14 @@ namespace {
 
 using nlohmann::json;
 
-const char* KindName(QuotaKind kind) {
-  switch (kind) {
-    case QuotaKind::kGroup:
-      return "gid";
-    case QuotaKind::kTree:
-      return "path";
-    case QuotaKind::kUser:
-      break;
-  }
-  return "uid";
-}
-
 // null: no limit.
 json LimitOrNull(uint64_t limit) { return limit == kNoQuota ? json(nullptr) : json(limit); }
 
 // null: the directory is removed.
 json PathOrNull(const std::string& path) { return path.empty() ? json(nullptr) : json(path); }
 
-const char* OwnerName(Refusal::Owner owner) {
-  switch (owner) {
-    case Refusal::Owner::kUser:
-      return "uid";
-    case Refusal::Owner::kGroup:
-      return "gid";
-    case Refusal::Owner::kTree:
-      return "path";
-    case Refusal::Owner::kMemory:
-      return "memory";
-    case Refusal::Owner::kFileSystem:
-      break;
-  }
-  return "file system";
-}
-
 json RefusalToJson(const Refusal& refusal) {
-  json entry = {{"limit", refusal.limit == Refusal::Limit::kBytes ? "bytes" : "inodes"},
+  json entry = {{"limit", LimitName(refusal.limit)},
                 {"of", OwnerName(refusal.owner)},
                 {"count", refusal.count},
                 {"asked", refusal.asked},
@@ -170,15 +143,16 @@ QuotaRule RuleIn(const json& object, const std::vector<QuotaRule>& rules) {
 }  // namespace
 
 control::Answer Api::Answer(const HttpRequest& request) {
+  if (!request.peer.has_value()) return Error(403, "the client has no identity");
   const bool get = request.method == "GET";
   if (!request.query.empty() && request.path != "/v1/usage") {
     return Error(400, absl::StrCat("'", request.path, "' takes no query"));
   }
   if (request.path == "/v1/status") {
-    return get ? Status(request.peer) : Error(405, "/v1/status can be read only");
+    return get ? Status(*request.peer) : Error(405, "/v1/status can be read only");
   }
   if (request.path == "/v1/top") {
-    return get ? Top(request.peer) : Error(405, "/v1/top can be read only");
+    return get ? Top(*request.peer) : Error(405, "/v1/top can be read only");
   }
   if (request.path == "/v1/statistics") {
     return get ? Statistics() : Error(405, "/v1/statistics can be read only");
@@ -190,7 +164,7 @@ control::Answer Api::Answer(const HttpRequest& request) {
     return get ? usage_answers_.Progress() : Error(405, "/v1/usage/progress can be read only");
   }
   if (request.path == "/v1/limits") {
-    if (get) return Limits(request.peer);
+    if (get) return Limits(*request.peer);
     if (request.method == "PUT") return SetLimits(request);
     return Error(405, "/v1/limits can be read by GET and changed by PUT");
   }
@@ -250,23 +224,15 @@ control::Answer Api::Usage(const HttpRequest& request) {
   const absl::StatusOr<UsageQuestion> question = ParseUsageQuery(request.query);
   if (!question.ok()) return Error(400, std::string(question.status().message()));
   if (question->kind == UsageQuestion::Kind::kOwners) {
-    return Owners(request.peer, question->owners);
+    return Owners(*request.peer, question->owners);
   }
-  return usage_answers_.Find(*question, request.peer, IsAdministrator(request.peer));
+  return usage_answers_.Find(*question, *request.peer, IsAdministrator(*request.peer));
 }
 
 HttpResponse Api::Owners(const Peer& peer, std::optional<QuotaKind> only) {
   json owners = json::array();
   const bool administrator = IsAdministrator(peer);
-  constexpr int kShare = 20;
-  const absl::Time begin = absl::Now();
-  // A time far ahead means that the clock was set back.
-  if (begin >= usage_until_ || usage_until_ - begin > absl::Minutes(1)) {
-    usage_ = fs_.UsageByOwner();
-    const absl::Time end = absl::Now();
-    usage_until_ = end + kShare * (end - begin);
-  }
-  for (const QuotaUsage& usage : usage_) {
+  for (const QuotaUsage& usage : usage_.Get()) {
     if (only.has_value() && usage.kind != *only) continue;
     if (!administrator && !IsOwn(peer, usage.kind, usage.id)) continue;
     json owner = Subject(usage.kind, usage.id, usage.path);
@@ -295,7 +261,7 @@ HttpResponse Api::Limits(const Peer& peer) const {
 }
 
 HttpResponse Api::SetLimits(const HttpRequest& request) {
-  if (!IsAdministrator(request.peer)) {
+  if (!IsAdministrator(*request.peer)) {
     return Error(403, "only root and the user who runs the daemon may change limits");
   }
   // Copying a JSON value is recursive, so its depth is bounded.
@@ -344,7 +310,7 @@ HttpResponse Api::SetLimits(const HttpRequest& request) {
       return Error(409, TreeQuotaError(rule.path, set.error().value()));
     }
   }
-  return Limits(request.peer);
+  return Limits(*request.peer);
 }
 
 }  // namespace memfuse::control

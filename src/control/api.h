@@ -32,6 +32,7 @@
 #include "memfuse/statistics.h"
 #include "src/control/http.h"
 #include "src/control/usage_answers.h"
+#include "src/control/usage_cache.h"
 
 namespace memfuse::control {
 
@@ -63,11 +64,13 @@ class Api {
         fs_(*fs),
         statistics_(std::move(statistics)),
         recent_requests_(std::move(recent_requests)),
+        usage_(fs),
         usage_answers_(fs) {}
 
   // Answers a request. Status 200, or 400 (the body or the query), 403 (not an administrator), 404
   // (no such path), 405 (the method), 409 (more is in use than the new limits allow), 500. The body
-  // of an error is {"error": "one sentence"}. Throws std::bad_alloc.
+  // of an error is {"error": "one sentence"}. A peer without identity is answered with 403. Throws
+  // std::bad_alloc.
   control::Answer Answer(const HttpRequest& request);
 
  private:
@@ -86,10 +89,7 @@ class Api {
   MemoryFileSystem& fs_;
   const StatisticsSource statistics_;
   const RecentRequestsSource recent_requests_;
-  // The last answer of UsageByOwner, which may visit every inode. Any user may ask for it, so it is
-  // used again until twenty times the duration of that call have passed.
-  std::vector<QuotaUsage> usage_;
-  absl::Time usage_until_ = absl::InfinitePast();
+  UsageCache usage_;  // any user may ask for it
   UsageAnswers usage_answers_;
 };
 

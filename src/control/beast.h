@@ -4,6 +4,8 @@
 #ifndef MEMFUSE_SRC_CONTROL_BEAST_H_
 #define MEMFUSE_SRC_CONTROL_BEAST_H_
 
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -16,6 +18,8 @@ namespace memfuse::control {
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
+// A Unix socket or a TCP socket.
+using Stream = asio::generic::stream_protocol;
 using Local = asio::local::stream_protocol;
 
 }  // namespace memfuse::control

@@ -1,4 +1,4 @@
-// A request to the control socket, and its answer.
+// A request to the control socket or to the metrics port, and its answer.
 
 #ifndef MEMFUSE_SRC_CONTROL_HTTP_H_
 #define MEMFUSE_SRC_CONTROL_HTTP_H_
@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -24,13 +25,15 @@ struct HttpRequest {
   std::string method;  // "GET", "PUT", ...
   std::string path;    // without the query, such as "/v1/status"
   std::string body;
-  Peer peer;
-  std::string query = {};  // what follows the '?' of the target, as it was sent: percent-encoded
+  std::optional<Peer> peer;  // nullopt: on a TCP port, whose clients have no identity
+  std::string query = {};    // what follows the '?' of the target, as it was sent: percent-encoded
 };
 
 struct HttpResponse {
   int status = 200;  // RFC 9110
-  std::string body;  // JSON
+  std::string body;
+  std::string content_type = "application/json";
+  std::string allow = {};  // with status 405: the methods of the path
 };
 
 // An answer that takes long: more than some milliseconds. The server computes one at a time, on a

@@ -1,8 +1,9 @@
 #include "src/control/operations_json.h"
 
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <string>
+
+#include "src/control/names.h"
 
 namespace memfuse::control {
 namespace {
@@ -24,13 +25,6 @@ json LatencyToJson(const LatencyHistogram& latency) {
           {"p50_seconds", latency.Quantile(0.5) * kNanosecond},
           {"p99_seconds", latency.Quantile(0.99) * kNanosecond},
           {"buckets", buckets}};
-}
-
-// "ENOENT". Numbers that the C library does not know are shown as such.
-std::string ErrorName(int number) {
-  if (number == 0) return "other";
-  const char* const name = strerrorname_np(number);
-  return name == nullptr ? std::to_string(number) : name;
 }
 
 }  // namespace

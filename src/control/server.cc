@@ -1,13 +1,12 @@
 #include "src/control/server.h"
 
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <exception>
 #include <map>
@@ -22,9 +21,9 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "src/base/error_text.h"
 #include "src/base/mutex.h"
 #include "src/base/thread_name.h"
+#include "src/base/unique_fd.h"
 #include "src/control/beast.h"
 #include "src/control/long_answers.h"
 
@@ -37,11 +36,8 @@ constexpr unsigned kMaxOfUser = 8;
 constexpr std::chrono::seconds kTimeout{10};
 constexpr uint32_t kMaxHeader = 8 << 10;
 constexpr size_t kMaxBody = 64 << 10;
-
-absl::Status SocketError(const std::string& path, int error) {
-  return absl::FailedPreconditionError(
-      absl::StrCat("no control socket at ", path, ": ", base::ErrorText(error)));
-}
+// No user has this ID. Peers without identity share it in the bounds of long answers.
+constexpr auto kNobody = static_cast<uid_t>(-1);
 
 // The connections of each user. Used by the server's thread only.
 class Connections {
@@ -51,7 +47,8 @@ class Connections {
   // One counted connection.
   class Place {
    public:
-    Place(Connections* connections, uid_t uid) : connections_(connections), uid_(uid) {}
+    Place(Connections* connections, std::optional<uid_t> uid)
+        : connections_(connections), uid_(uid) {}
     Place(Place&& other) noexcept
         : connections_(std::exchange(other.connections_, nullptr)), uid_(other.uid_) {}
     Place& operator=(Place&&) = delete;
@@ -61,19 +58,23 @@ class Connections {
 
    private:
     Connections* connections_;
-    uid_t uid_;
+    std::optional<uid_t> uid_;
   };
 
   // Whether the user is no administrator.
-  bool IsOther(uid_t uid) const { return uid != 0 && uid != administrator_; }
+  bool IsOther(std::optional<uid_t> uid) const {
+    return !uid.has_value() || (*uid != 0 && *uid != administrator_);
+  }
 
-  // Returns the place of one more connection of the user; none if there are too many. Throws
+  // Returns the place of one more connection of the user; none if there are too many. No user: the
+  // identity of the peer is unknown, and the bound for each user does not apply. Throws
   // std::bad_alloc.
-  std::optional<Place> Admit(uid_t uid) {
+  std::optional<Place> Admit(std::optional<uid_t> uid) {
     if (total_ >= kMaxConnections) return std::nullopt;
     if (IsOther(uid)) {
       const auto found = of_user_.find(uid);
-      if (others_ >= kMaxOfOthers || (found != of_user_.end() && found->second >= kMaxOfUser)) {
+      if (others_ >= kMaxOfOthers ||
+          (uid.has_value() && found != of_user_.end() && found->second >= kMaxOfUser)) {
         return std::nullopt;
       }
     }
@@ -84,7 +85,7 @@ class Connections {
   }
 
  private:
-  void Leave(uid_t uid) {
+  void Leave(std::optional<uid_t> uid) {
     const auto found = of_user_.find(uid);
     if (--found->second == 0) of_user_.erase(found);
     --total_;
@@ -92,7 +93,7 @@ class Connections {
   }
 
   const uid_t administrator_;
-  std::map<uid_t, unsigned> of_user_;
+  std::map<std::optional<uid_t>, unsigned> of_user_;
   unsigned total_ = 0;
   unsigned others_ = 0;
 };
@@ -102,8 +103,8 @@ class Connections {
 class Connection final : public std::enable_shared_from_this<Connection> {
  public:
   // `privileged`: the peer is an administrator.
-  Connection(Local::socket socket, const Peer& peer, bool privileged, Connections::Place place,
-             Server::Handler* handler, LongAnswers* long_answers)
+  Connection(Stream::socket socket, std::optional<Peer> peer, bool privileged,
+             Connections::Place place, Server::Handler* handler, LongAnswers* long_answers)
       : stream_(std::move(socket)),
         peer_(peer),
         privileged_(privileged),
@@ -157,20 +158,21 @@ class Connection final : public std::enable_shared_from_this<Connection> {
 
   void AnswerLater(std::unique_ptr<LongAnswer> answer) {
     stream_.expires_never();
-    job_ = long_answers_.Submit(peer_.uid, privileged_, std::move(answer),
-                                [self = shared_from_this()](HttpResponse response) {
-                                  self->job_ = nullptr;
-                                  beast::error_code ignored;
-                                  self->stream_.socket().cancel(ignored);
-                                  self->Answer(std::move(response));
-                                });
+    job_ =
+        long_answers_.Submit(peer_.has_value() ? peer_->uid : kNobody, privileged_,
+                             std::move(answer), [self = shared_from_this()](HttpResponse response) {
+                               self->job_ = nullptr;
+                               beast::error_code ignored;
+                               self->stream_.socket().cancel(ignored);
+                               self->Answer(std::move(response));
+                             });
     if (job_ == nullptr) {
       return Answer({503, "{\"error\":\"too many of these questions wait; ask again later\"}\n"});
     }
     try {
       // EPOLLHUP: the client has closed its socket, and not only its side of it as shutdown(2)
       // does.
-      stream_.socket().async_wait(Local::socket::wait_error,
+      stream_.socket().async_wait(Stream::socket::wait_error,
                                   [self = shared_from_this()](beast::error_code /*error*/) {
                                     if (self->job_ != nullptr)
                                       self->long_answers_.Cancel(self->job_);
@@ -183,20 +185,22 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void Answer(HttpResponse response) {
     response_.version(11);
     response_.result(static_cast<unsigned>(response.status));
-    response_.set(http::field::content_type, "application/json");
+    response_.set(http::field::content_type, response.content_type);
+    if (!response.allow.empty()) response_.set(http::field::allow, response.allow);
     response_.keep_alive(false);
-    response_.body() = std::move(response.body);
-    response_.prepare_payload();
+    response_.content_length(response.body.size());
+    // The answer to HEAD has the header of the answer to GET, and no body (RFC 9110, 9.3.2).
+    if (parser_.get().method() != http::verb::head) response_.body() = std::move(response.body);
     stream_.expires_after(kTimeout);
     http::async_write(stream_, response_,
                       [self = shared_from_this()](beast::error_code /*error*/, size_t /*size*/) {
                         beast::error_code ignored;
-                        self->stream_.socket().shutdown(Local::socket::shutdown_send, ignored);
+                        self->stream_.socket().shutdown(Stream::socket::shutdown_send, ignored);
                       });
   }
 
-  beast::basic_stream<Local> stream_;
-  const Peer peer_;
+  beast::basic_stream<Stream> stream_;
+  const std::optional<Peer> peer_;
   const bool privileged_;
   const Connections::Place place_;
   Server::Handler& handler_;
@@ -209,8 +213,12 @@ class Connection final : public std::enable_shared_from_this<Connection> {
 
 class ServerImpl final : public Server {
  public:
-  ServerImpl(std::string path, uid_t administrator, Handler handler)
-      : path_(std::move(path)), handler_(std::move(handler)), connections_(administrator) {}
+  ServerImpl(std::unique_ptr<Listener> listener, std::string thread_name, uid_t administrator,
+             Handler handler)
+      : listener_(std::move(listener)),
+        thread_name_(std::move(thread_name)),
+        handler_(std::move(handler)),
+        connections_(administrator) {}
 
   ~ServerImpl() override {
     if (thread_.joinable()) {
@@ -218,69 +226,33 @@ class ServerImpl final : public Server {
       thread_.join();
     }
     long_answers_.reset();
-    if (!listening_) return;
-    // The server of a later mount with the same device number may have replaced the socket.
-    struct stat now = {};
-    if (stat(path_.c_str(), &now) == 0 && now.st_dev == socket_.st_dev &&
-        now.st_ino == socket_.st_ino) {
-      unlink(path_.c_str());
-      // Fails while other daemons have sockets there.
-      rmdir(Directory().c_str());
-    }
   }
 
   absl::Status Begin() {
-    if (absl::Status listening = Listen(); !listening.ok()) return listening;
-    const int descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (descriptor < 0) return absl::ResourceExhaustedError("no eventfd for the control socket");
-    finished_.assign(descriptor);
-    long_answers_ = std::make_unique<LongAnswers>(descriptor);
+    // The acceptor closes its descriptor, and the listener closes the other one.
+    base::UniqueFd socket(fcntl(listener_->descriptor(), F_DUPFD_CLOEXEC, 0));
+    const int finished = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (finished >= 0) finished_.assign(finished);
+    if (!socket.valid() || finished < 0) return absl::ResourceExhaustedError("too many open files");
+    beast::error_code error;
+    acceptor_.assign(Stream(listener_->family(), 0), socket.get(), error);
+    if (error) return absl::ResourceExhaustedError("no memory for the server of a socket");
+    (void)socket.release();
+    long_answers_ = std::make_unique<LongAnswers>(finished);
     Accept();
     AwaitFinished();
     try {
       thread_ = std::thread([this] { Run(); });
     } catch (const std::system_error&) {
-      return absl::ResourceExhaustedError("no thread for the control socket");
+      return absl::ResourceExhaustedError(absl::StrCat("no thread for ", thread_name_));
     }
     return absl::OkStatus();
   }
 
  private:
-  std::string Directory() const { return path_.substr(0, path_.rfind('/')); }
-
-  absl::Status Listen() {
-    // Only the server of a mount that does not exist any more has the same path.
-    if (unlink(path_.c_str()) != 0 && errno != ENOENT) return SocketError(path_, errno);
-    beast::error_code error;
-    std::optional<Local::endpoint> endpoint;
-    try {
-      endpoint.emplace(path_);
-    } catch (const boost::system::system_error& too_long) {
-      return SocketError(path_, too_long.code().value());
-    }
-    acceptor_.open(endpoint->protocol(), error);
-    if (error) return SocketError(path_, error.value());
-    // Another daemon may remove the directory in between, when it ends.
-    constexpr int kTries = 10;
-    for (int i = 0; i < kTries; ++i) {
-      if (mkdir(Directory().c_str(), 0755) != 0 && errno != EEXIST) {
-        return SocketError(path_, errno);
-      }
-      acceptor_.bind(*endpoint, error);
-      if (error.value() != ENOENT) break;
-    }
-    if (error) return SocketError(path_, error.value());
-    listening_ = true;
-    if (stat(path_.c_str(), &socket_) != 0 || chmod(path_.c_str(), 0666) != 0)
-      return SocketError(path_, errno);
-    acceptor_.listen(kMaxConnections, error);
-    if (error) return SocketError(path_, error.value());
-    return absl::OkStatus();
-  }
-
   void Run() noexcept {
     base::PrepareThreadForLocks();
-    base::SetThreadName("memfuse-ctl");
+    base::SetThreadName(thread_name_.c_str());
     // Requests of the file system come first. SCHED_IDLE would be too low: the thread takes locks
     // that requests wait for.
     constexpr int kNice = 10;
@@ -297,7 +269,7 @@ class ServerImpl final : public Server {
   }
 
   void Accept() {
-    acceptor_.async_accept([this](beast::error_code error, Local::socket socket) {
+    acceptor_.async_accept([this](beast::error_code error, Stream::socket socket) {
       accepting_ = false;
       if (!error) Admit(std::move(socket));
       if (error) {
@@ -341,17 +313,22 @@ class ServerImpl final : public Server {
     }
   }
 
-  void Admit(Local::socket socket) {
-    ucred credentials = {};
-    socklen_t size = sizeof(credentials);
-    if (getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
-      return;
+  void Admit(Stream::socket socket) {
+    std::optional<Peer> peer;
+    std::optional<uid_t> uid;
+    if (listener_->family() == AF_UNIX) {
+      ucred credentials = {};
+      socklen_t size = sizeof(credentials);
+      if (getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
+        return;
+      }
+      peer = Peer{credentials.uid, credentials.gid, credentials.pid};
+      uid = credentials.uid;
     }
-    const Peer peer{credentials.uid, credentials.gid, credentials.pid};
     try {
-      std::optional<Connections::Place> place = connections_.Admit(peer.uid);
+      std::optional<Connections::Place> place = connections_.Admit(uid);
       if (!place.has_value()) return;
-      std::make_shared<Connection>(std::move(socket), peer, !connections_.IsOther(peer.uid),
+      std::make_shared<Connection>(std::move(socket), peer, !connections_.IsOther(uid),
                                    *std::move(place), &handler_, long_answers_.get())
           ->Receive();
     } catch (const std::bad_alloc&) {
@@ -359,28 +336,29 @@ class ServerImpl final : public Server {
     }
   }
 
-  const std::string path_;
+  const std::unique_ptr<Listener> listener_;
+  const std::string thread_name_;
   // The thread uses the members below from its start to its end.
   Handler handler_;
   Connections connections_;
   asio::io_context io_{1};
-  Local::acceptor acceptor_{io_};
+  asio::basic_socket_acceptor<Stream> acceptor_{io_};
   asio::steady_timer retry_{io_};
   asio::posix::stream_descriptor finished_{io_};  // the eventfd of long_answers_
   bool awaiting_ = false;
   // Its jobs refer to connections, and these to members above.
   std::unique_ptr<LongAnswers> long_answers_;
-  bool listening_ = false;
-  struct stat socket_ = {};  // of the socket at path_, while listening_
   bool accepting_ = false;
   std::thread thread_;
 };
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Server>> Server::Start(const std::string& path, uid_t administrator,
-                                                      Handler handler) {
-  auto server = std::make_unique<ServerImpl>(path, administrator, std::move(handler));
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(std::unique_ptr<Listener> listener,
+                                                      const std::string& thread_name,
+                                                      uid_t administrator, Handler handler) {
+  auto server = std::make_unique<ServerImpl>(std::move(listener), thread_name, administrator,
+                                             std::move(handler));
   if (absl::Status begun = server->Begin(); !begun.ok()) return begun;
   return server;
 }

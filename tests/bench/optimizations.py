@@ -171,6 +171,7 @@ _DEV, _RING = "--transport=dev", "--transport=uring"
 _DAEMON, _PASSTHROUGH = "--data=daemon", "--data=passthrough"
 # As many threads as programs that block them, on every machine.
 _THREADS = "--threads=2"
+_COUNTED = ("create", "open_close", "chmod", "lookup_miss")
 _METADATA = ("create", "open_close", "chmod", "rename", "unlink", "mkdir", "lookup_miss")
 
 PARTS = [
@@ -183,6 +184,9 @@ PARTS = [
     _data_part(
         "spare_workers", "arena-dev", (_DAEMON, _DEV, _THREADS), _sequential_writes("1m", 2)
     ),
+    # The cost of counting every request.
+    _operations_part("request_statistics", "memfuse-dev", (_DEV,), _cells(1, *_COUNTED)),
+    _operations_part("request_statistics", "memfuse-uring", (_RING,), _cells(1, *_COUNTED)),
     _operations_part("idle_scheduling", "memfuse-uring", (_RING,), _cells(1, *_METADATA)),
     _programs_part("idle_scheduling", "memfuse-uring", (_RING,)),
     # The switch has no effect here, so the difference of these rows is the error of measurement.

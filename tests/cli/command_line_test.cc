@@ -186,7 +186,7 @@ TEST_F(CommandLineTest, ProcessFlagsAreNoMountOptions) {
 }
 
 TEST_F(CommandLineTest, FlagsOfLaterVersionsHaveTheirOwnError) {
-  for (const char* flag : {"--load=x", "--save_on_unmount=x", "--metrics_listen=127.0.0.1:1"}) {
+  for (const char* flag : {"--load=x", "--save_on_unmount=x"}) {
     EXPECT_THAT(Error({flag}),
                 AllOf(HasSubstr("is not supported by this version"), Not(HasSubstr("unknown"))));
   }

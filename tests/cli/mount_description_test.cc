@@ -11,10 +11,12 @@ TEST(MountDescriptionTest, ListsTheRemainingOptions) {
   options.mount.allow_other = true;
   options.filesystem.noswap = true;
   options.quota = "uid:1=2m,uid:2=3m";
+  options.metrics_listen = "127.0.0.1:9410";
   EXPECT_EQ(DescribeMount(options, "data=daemon,huge=never", /*io_uring=*/false, "/run/x.sock"),
             "threads=3,data=daemon,huge=never,transport=dev,noswap=true,xattr=true,"
             "strictatime=false,diratime=true,symfollow=true,writeback=false,allow_other=true,"
-            "fsname=memfuse,log_dir=,quota=uid:1=2m\\054uid:2=3m,control=/run/x.sock");
+            "fsname=memfuse,log_dir=,quota=uid:1=2m\\054uid:2=3m,metrics_listen=127.0.0.1:9410,"
+            "metrics_allow_remote=false,control=/run/x.sock");
   EXPECT_EQ(ValueInDescription(DescribeMount(options, "data=null", true, ""), "transport"),
             "uring");
 }

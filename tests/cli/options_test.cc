@@ -224,6 +224,33 @@ TEST_F(OptionsTest, OptimizationsAreDisabledByName) {
             "--disable_optimizations: 'shards' is no optimisation that has a switch");
 }
 
+TEST_F(OptionsTest, MetricsListenOnLoopbackUnlessRemoteIsAllowed) {
+  EXPECT_FALSE(Good({"/mnt"}).metrics.has_value());
+  EXPECT_FALSE(Good({"/mnt", "--metrics_listen="}).metrics.has_value());
+  const Options v4 = Good({"/mnt", "--metrics_listen=127.0.0.1:9410"});
+  ASSERT_TRUE(v4.metrics.has_value());
+  EXPECT_EQ(v4.metrics->address, "127.0.0.1");
+  EXPECT_EQ(v4.metrics->port, 9410);
+  EXPECT_EQ(Good({"/mnt", "--metrics_listen=[::1]:9410"}).metrics->address, "::1");
+  EXPECT_TRUE(Good({"/mnt", "--metrics_listen=127.9.9.9:65535"}).metrics->loopback);
+  for (const char* const text : {"0.0.0.0:9410", "192.0.2.7:1", "[::]:9410", "[2001:db8::1]:80"}) {
+    EXPECT_EQ(
+        Error({"/mnt", std::string("--metrics_listen=") + text}),
+        std::string("--metrics_listen: '") + text +
+            "' can be reached from other machines, which only --metrics_allow_remote permits");
+    EXPECT_FALSE(Good({"/mnt", std::string("--metrics_listen=") + text, "--metrics_allow_remote"})
+                     .metrics->loopback);
+  }
+  for (const char* const text :
+       {"9410", ":9410", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536",
+        "127.0.0.1:-1", "127.0.0.1: 80", "127.0.0.1:+80", "localhost:9410", "::1:9410", "[::1]9410",
+        "[127.0.0.1]:80", "[::1:80", "1.2.3:80"}) {
+    EXPECT_EQ(Error({"/mnt", std::string("--metrics_listen=") + text, "--metrics_allow_remote"}),
+              std::string("--metrics_listen: '") + text +
+                  "' is no address with a port such as 127.0.0.1:9410 or [::1]:9410");
+  }
+}
+
 TEST_F(OptionsTest, OneMountPoint) {
   EXPECT_THAT(Error({}), HasSubstr("no mount point"));
   EXPECT_THAT(Error({""}), HasSubstr("empty"));

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -260,6 +261,12 @@ TEST_F(ApiTest, AWrongChangeChangesNothing) {
   EXPECT_EQ(Put(Of(0), R"({"nr_inodes": 1})").status, 409);
   EXPECT_EQ(fs_->Usage().size_limit, 8u << 20);
   EXPECT_EQ(fs_->Quotas().size(), 1u);
+}
+
+TEST_F(ApiTest, APeerWithoutIdentityIsRefused) {
+  EXPECT_EQ(api_->Answer({"GET", "/v1/status", "", std::nullopt}).status, 403);
+  EXPECT_EQ(api_->Answer({"PUT", "/v1/limits", R"({"size": 16777216})", std::nullopt}).status, 403);
+  EXPECT_EQ(fs_->Usage().size_limit, 8u << 20);
 }
 
 TEST_F(ApiTest, OtherPathsAndMethodsAreErrors) {

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -15,6 +16,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -96,15 +98,24 @@ class ControlServerTest : public ::testing::Test {
 
   void Restart() {
     server_.reset();
-    auto server = Server::Start(path_, geteuid(), [this](const HttpRequest& request) -> Answer {
-      if (request.path == "/long") return std::make_unique<Gate>(&gates_);
-      if (request.path == "/memory") throw std::bad_alloc();
-      return HttpResponse{request.path == "/teapot" ? 418 : 200,
-                          request.method + " " + request.path + " " + request.body + " " +
-                              std::to_string(request.peer.uid) + " " +
-                              std::to_string(request.peer.pid) +
-                              (request.query.empty() ? "" : " " + request.query)};
-    });
+    auto listener = Listener::OnPath(path_);
+    ASSERT_TRUE(listener.ok()) << listener.status();
+    Start(*std::move(listener));
+  }
+  void Start(std::unique_ptr<Listener> listener) {
+    auto server = Server::Start(
+        std::move(listener), "server", geteuid(), [this](const HttpRequest& request) -> Answer {
+          if (request.path == "/long") return std::make_unique<Gate>(&gates_);
+          if (request.path == "/memory") throw std::bad_alloc();
+          if (request.path == "/read-only") return HttpResponse{405, "no", "text/plain", "GET"};
+          const std::string peer =
+              request.peer.has_value()
+                  ? std::to_string(request.peer->uid) + " " + std::to_string(request.peer->pid)
+                  : "nobody";
+          return HttpResponse{request.path == "/teapot" ? 418 : 200,
+                              request.method + " " + request.path + " " + request.body + " " +
+                                  peer + (request.query.empty() ? "" : " " + request.query)};
+        });
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
   }
@@ -117,8 +128,8 @@ class ControlServerTest : public ::testing::Test {
     return connection;
   }
   // Sends the bytes, and returns everything up to the end of the connection.
-  std::string Exchange(const std::string& bytes) const {
-    const base::UniqueFd connection = Connect();
+  std::string Exchange(const std::string& bytes) const { return Exchange(bytes, Connect()); }
+  static std::string Exchange(const std::string& bytes, const base::UniqueFd& connection) {
     (void)!send(connection.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     shutdown(connection.get(), SHUT_WR);
     return ReadAll(connection);
@@ -293,13 +304,72 @@ TEST_F(ControlServerTest, ReplacesTheSocketOfAnEarlierServer) {
   EXPECT_EQ(Get("/").status, 200);
 }
 
+// Connects to the TCP port of a listener.
+base::UniqueFd ConnectTo(const Listener& listener) {
+  sockaddr_storage address = {};
+  socklen_t size = sizeof(address);
+  EXPECT_EQ(getsockname(listener.descriptor(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+  base::UniqueFd connection(socket(listener.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  EXPECT_EQ(connect(connection.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+  return connection;
+}
+
+TEST_F(ControlServerTest, ServesATcpPort) {
+  for (const char* const address : {"127.0.0.1", "::1"}) {
+    auto listener = Listener::OnPort(address, 0);
+    if (!listener.ok() && address[0] == ':') GTEST_SKIP() << "no IPv6: " << listener.status();
+    ASSERT_TRUE(listener.ok()) << listener.status();
+    const Listener& port = **listener;
+    server_.reset();
+    Start(*std::move(listener));
+    EXPECT_THAT(Exchange("GET /x?y=z HTTP/1.1\r\nHost: x\r\n\r\n", ConnectTo(port)),
+                ::testing::AllOf(StartsWith("HTTP/1.1 200"), HasSubstr("Content-Length: 18\r\n"),
+                                 ::testing::EndsWith("\r\n\r\nGET /x  nobody y=z")));
+    // The kernel keeps connections in its queue, so more than the bound can be made. The server
+    // closes those that it does not admit.
+    std::vector<base::UniqueFd> silent;
+    for (int i = 0; i < 100; ++i) silent.push_back(ConnectTo(port));
+    const base::UniqueFd& last = silent.back();
+    char byte;
+    EXPECT_EQ(recv(last.get(), &byte, 1, 0), 0) << "the 100th connection is closed";
+    silent.clear();
+    const absl::Time deadline = absl::Now() + absl::Seconds(20);
+    while (Exchange("GET / HTTP/1.1\r\nHost: x\r\n\r\n", ConnectTo(port)).empty()) {
+      ASSERT_LT(absl::Now(), deadline);
+    }
+  }
+}
+
+TEST_F(ControlServerTest, TheAnswerToHeadIsThatToGetWithoutItsBody) {
+  const std::string answer = Exchange("HEAD /abc HTTP/1.1\r\nHost: x\r\n\r\n");
+  const std::string peer = std::to_string(geteuid()) + " " + std::to_string(getpid());
+  const size_t size = std::string("HEAD /abc  ").size() + peer.size();
+  EXPECT_THAT(answer, HasSubstr("Content-Length: " + std::to_string(size) + "\r\n"));
+  EXPECT_THAT(answer, ::testing::EndsWith("\r\n\r\n"));
+}
+
+TEST_F(ControlServerTest, StatusMethodNotAllowedNamesTheMethods) {
+  EXPECT_THAT(Exchange("GET /read-only HTTP/1.1\r\nHost: x\r\n\r\n"),
+              ::testing::AllOf(StartsWith("HTTP/1.1 405"), HasSubstr("Allow: GET\r\n"),
+                               HasSubstr("Content-Type: text/plain\r\n")));
+}
+
 TEST_F(ControlServerTest, FailsWithASentence) {
-  const auto handler = [](const HttpRequest&) { return HttpResponse(); };
-  EXPECT_THAT(Server::Start("/proc/none/socket", 0, handler).status().message(),
+  EXPECT_THAT(Listener::OnPath("/proc/none/socket").status().message(),
               HasSubstr("no control socket at /proc/none/socket: "));
-  EXPECT_THAT(
-      Server::Start(directory_ + "/" + std::string(200, 'x'), 0, handler).status().message(),
-      HasSubstr("name too long"));
+  EXPECT_THAT(Listener::OnPath(directory_ + "/" + std::string(200, 'x')).status().message(),
+              HasSubstr("name too long"));
+  const auto first = Listener::OnPort("127.0.0.1", 0);
+  ASSERT_TRUE(first.ok());
+  sockaddr_in address = {};
+  socklen_t size = sizeof(address);
+  getsockname((*first)->descriptor(), reinterpret_cast<sockaddr*>(&address), &size);
+  const uint16_t port = ntohs(address.sin_port);
+  EXPECT_EQ(
+      Listener::OnPort("127.0.0.1", port).status().message(),
+      "cannot listen on port " + std::to_string(port) + " of 127.0.0.1: Address already in use");
+  EXPECT_THAT(Listener::OnPort("192.0.2.1", port).status().message(),
+              HasSubstr("Cannot assign requested address"));
   EXPECT_THAT(Call(directory_ + "/nothing", {"GET", "/", "", {}}).status().message(),
               HasSubstr("does not answer: "));
 }

@@ -55,8 +55,11 @@ class Fixture {
     char directory[] = "/tmp/control_fuzzer.XXXXXX";
     if (mkdtemp(directory) == nullptr) fuzz::Fail("no directory in /tmp");
     path_ = std::string(directory) + "/socket";
-    auto server = Server::Start(
-        path_, geteuid(), [this](const HttpRequest& request) { return api_->Answer(request); });
+    auto listener = Listener::OnPath(path_);
+    if (!listener.ok()) fuzz::Fail("%s", std::string(listener.status().message()).c_str());
+    auto server =
+        Server::Start(*std::move(listener), "server", geteuid(),
+                      [this](const HttpRequest& request) { return api_->Answer(request); });
     if (!server.ok()) fuzz::Fail("%s", std::string(server.status().message()).c_str());
     server_ = *std::move(server);
   }

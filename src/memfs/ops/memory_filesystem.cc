@@ -103,7 +103,9 @@ MemoryFileSystemUsage MemFs::Usage() const {
   const DataStore& store = *resources_.store;
   const uint64_t data = store.data_bytes();
   const uint64_t used = budget.bytes_used() + (store.kernel_writes() ? data : 0);
-  return {budget.total(), used, budget.inode_limit(), budget.inodes_used(), data};
+  return {budget.total(),           used, budget.inode_limit(),
+          budget.inodes_used(),     data, reclaim_.pending_bytes(),
+          reclaim_.pending_inodes()};
 }
 
 Result<void> MemFs::MakeDirectories(const std::string& path) {
