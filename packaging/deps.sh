@@ -16,8 +16,8 @@ build_packages=(
 # shellcheck disable=SC2034
 test_packages=(
   clang clang-format clang-tidy ccache flake8 libbenchmark-dev libclang-rt-dev shellcheck
-  acl attr curl e2fsprogs fio git libcap2-bin man-db mandoc mount procps psmisc python3 python3-yaml
-  rsync sqlite3 strace systemd tmux util-linux zsh
+  acl attr curl e2fsprogs fio git libcap2-bin man-db mandoc mount procps prometheus psmisc python3
+  python3-yaml rsync sqlite3 strace systemd tmux util-linux zsh
 )
 
 # The tools that make packages, and the additional tools of their test.
@@ -59,12 +59,26 @@ install_missing() {
 
   say "installing ${missing[*]}"
   for package in "${missing[@]}"; do
+    if [[ " ${masked_services[*]} " == *" $package "* ]]; then mask_service "$package"; fi
+  done
+  for package in "${missing[@]}"; do
     # A fresh machine has no package lists before its first update.
     if [[ -z $(apt-cache madison "$package" 2>/dev/null) ]]; then unknown=true; fi
   done
   if $unknown; then fetch_lists; fi
   # The mirror may have removed a known package since the lists were fetched.
   apt_get install "${missing[@]}" || { fetch_lists && apt_get install "${missing[@]}"; }
+}
+
+# Services of test_packages that must not start on the machine: the tests run the programs themselves.
+masked_services=(prometheus)
+
+# mask_service NAME: keeps the installation of the package from starting its service.
+mask_service() {
+  local unit=/etc/systemd/system/$1.service
+  if [[ -e $unit || -L $unit ]]; then return 0; fi
+  as_root mkdir -p "${unit%/*}"
+  as_root ln -s /dev/null "$unit"
 }
 
 # A machine that has just started may be running its daily updates. apt-get waits for the lock on the
