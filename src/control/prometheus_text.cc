@@ -46,19 +46,17 @@ void PrometheusText::Sample(const Labels& labels, uint64_t value) {
 void PrometheusText::Sample(const Labels& labels, double value) { Line("", labels, Number(value)); }
 
 void PrometheusText::Histogram(const Labels& labels, const LatencyHistogram& latency) {
-  constexpr double kNanosecond = 1e-9;
   Labels with_bound = labels;
   with_bound.emplace_back("le", "");
   uint64_t sum = 0;
   for (size_t i = 0; i < latency.counts.size(); ++i) {
     const uint64_t bound = LatencyHistogram::UpperBound(i);
     sum += latency.counts[i];
-    with_bound.back().second = bound == LatencyHistogram::kUnbounded
-                                   ? "+Inf"
-                                   : Number(static_cast<double>(bound) * kNanosecond);
+    with_bound.back().second =
+        bound == LatencyHistogram::kUnbounded ? "+Inf" : Number(static_cast<double>(bound) * 1e-9);
     Line("_bucket", with_bound, std::to_string(sum));
   }
-  Line("_sum", labels, Number(static_cast<double>(latency.sum_nanoseconds) * kNanosecond));
+  Line("_sum", labels, Number(static_cast<double>(latency.sum_nanoseconds) * 1e-9));
   Line("_count", labels, std::to_string(sum));
 }
 

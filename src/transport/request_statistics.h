@@ -36,7 +36,17 @@ class alignas(64) RequestStatistics {
  public:
   // Counts a request, before it is answered. Numbers beyond the table are counted at index 0, which
   // is not an opcode.
-  void Begin(uint32_t opcode) { operations_[IndexOf(opcode)].requests.Add(1); }
+  void Begin(uint32_t opcode) {
+    Operation& operation = operations_[IndexOf(opcode)];
+    operation.requests.Add(1);
+    // What End writes is fetched while the file system works. This halves the cost of the
+    // statistics of a mount, where the kernel and the client have used the cache since the last
+    // request. Latencies of 8 us to 2 ms are in the second cache line of the operation, and shorter
+    // ones in the first.
+    constexpr int kForWriting = 1;
+    __builtin_prefetch(&operation.latency[4], kForWriting);
+    recent_.Prefetch();
+  }
 
   // Counts the outcome of a request for which Begin was called. `bytes`: the file data that it
   // moved.

@@ -45,6 +45,18 @@ systemctl start memfuse@mnt-both.service
 expect "the size in KiB" 2048 size_of /mnt/both
 systemctl stop memfuse@mnt-both.service
 
+# The sandbox has no network, except with the drop-in for the metrics port.
+port=$(python3 -c 'import socket; print(socket.create_server(("127.0.0.1", 0)).getsockname()[1])')
+echo "MEMFUSE_OPTIONS=--size=1m --metrics_listen=127.0.0.1:$port" >/etc/memfuse/mnt-metrics.conf
+expect_failure systemctl start memfuse@mnt-metrics.service
+wait_until 60 said memfuse@mnt-metrics.service '--metrics_listen: cannot listen on port'
+mkdir /etc/systemd/system/memfuse@mnt-metrics.service.d
+cp /etc/memfuse-metrics.conf /etc/systemd/system/memfuse@mnt-metrics.service.d/
+systemctl daemon-reload
+systemctl start memfuse@mnt-metrics.service
+contains "$(curl --silent "http://127.0.0.1:$port/metrics")" "memfuse_size_bytes 1048576"
+systemctl stop memfuse@mnt-metrics.service
+
 # Files with all kinds of attributes, written by other users.
 dir=/mnt/scratch/work
 mkdir -m 1777 "$dir"
