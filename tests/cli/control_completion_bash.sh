@@ -45,7 +45,7 @@ expect() {
   fi
 }
 
-expect 'memfusectl ' 'status|usage|limits|resize|unmount|list|doctor'
+expect 'memfusectl ' 'status|usage|top|limits|resize|unmount|list|doctor'
 expect 'memfusectl li' 'limits|list'
 expect 'memfusectl --v' '--version'
 expect 'memfusectl status --' '--json'
