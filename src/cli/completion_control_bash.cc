@@ -11,7 +11,7 @@ namespace {
 
 // The part that does not depend on the tables. Kept as in completion_bash.cc: bash replaces only
 // the text after the last character of COMP_WORDBREAKS.
-constexpr absl::string_view kFunction = R"bash(
+constexpr absl::string_view kControlFunction = R"bash(
 # WORD: the mount points of memfuse that begin with the word. The table escapes spaces in octal.
 _memfusectl_mounts() {
   local directory type
@@ -102,7 +102,7 @@ std::string BashControlCompletion() {
       "# COMMAND: what its first operand is.\n_memfusectl_operand() {\n  case $1 in\n",
       operand_cases, "  esac\n}\n\n",
       "# NAME WORD: the values of a flag that begin with the word.\n",
-      "_memfusectl_values() {\n  case $1 in\n", value_cases, "  esac\n}\n", kFunction);
+      "_memfusectl_values() {\n  case $1 in\n", value_cases, "  esac\n}\n", kControlFunction);
 }
 
 }  // namespace memfuse::cli

@@ -13,7 +13,7 @@
 namespace memfuse::cli {
 namespace {
 
-constexpr ControlFlag kFlags[] = {
+constexpr ControlFlag kControlFlags[] = {
     {"json", "", "print JSON"},
     {"by", "uid|gid|path|dir|type", "by whom, or by what"},
     {"largest", "", "the largest files"},
@@ -29,7 +29,7 @@ constexpr ControlFlag kFlags[] = {
     {"allow_other", "", "as --allow_other of memfuse"},
 };
 
-constexpr ControlCommand kCommands[] = {
+constexpr ControlCommand kControlCommands[] = {
     {"status", "[DIRECTORY]", ControlOperand::kDirectory, 0, 1, "json",
      "what a mount holds and serves"},
     {"usage", "[DIRECTORY [PATH]]", ControlOperand::kDirectory, 0, 2,
@@ -47,7 +47,7 @@ constexpr ControlCommand kCommands[] = {
 };
 
 const ControlFlag* FindControlFlag(absl::string_view name) {
-  for (const ControlFlag& flag : kFlags) {
+  for (const ControlFlag& flag : kControlFlags) {
     if (flag.name == name) return &flag;
   }
   return nullptr;
@@ -121,8 +121,8 @@ bool ControlCommand::has_flag(absl::string_view flag_name) const {
   return false;
 }
 
-absl::Span<const ControlCommand> ControlCommands() { return kCommands; }
-absl::Span<const ControlFlag> ControlFlags() { return kFlags; }
+absl::Span<const ControlCommand> ControlCommands() { return kControlCommands; }
+absl::Span<const ControlFlag> ControlFlags() { return kControlFlags; }
 
 std::optional<std::string> ControlCall::value(absl::string_view flag) const {
   const auto found = flags.find(flag);
@@ -146,7 +146,7 @@ absl::StatusOr<ControlCall> ParseControlCall(const std::vector<std::string>& wor
   if (operands.empty()) {
     return absl::InvalidArgumentError(absl::StrCat("no command is given; ", kHint));
   }
-  for (const ControlCommand& command : kCommands) {
+  for (const ControlCommand& command : kControlCommands) {
     if (command.name == operands[0]) call.command = &command;
   }
   if (call.command == nullptr) {
@@ -166,14 +166,14 @@ absl::StatusOr<ControlCall> ParseControlCall(const std::vector<std::string>& wor
 
 std::string ControlHelpText() {
   std::string text = "Usage: memfusectl COMMAND [DIRECTORY] [flags]\n\nCommands:\n";
-  for (const ControlCommand& command : kCommands) {
+  for (const ControlCommand& command : kControlCommands) {
     const std::string left = absl::StrCat(command.name, " ", command.operands);
     absl::StrAppendFormat(&text, "  %-27s %s\n", left, command.help);
   }
   absl::StrAppend(&text, "\nFlags, with the commands that have them:\n");
-  for (const ControlFlag& flag : kFlags) {
+  for (const ControlFlag& flag : kControlFlags) {
     std::vector<absl::string_view> names;
-    for (const ControlCommand& command : kCommands) {
+    for (const ControlCommand& command : kControlCommands) {
       if (command.has_flag(flag.name)) names.push_back(command.name);
     }
     const std::string left = absl::StrCat("--", flag.name, flag.is_switch() ? "" : "=", flag.value);

@@ -62,9 +62,11 @@ std::vector<MountEntry> ParseMountTable(absl::string_view mountinfo) {
     if (halves.size() != 2) continue;
     const std::vector<absl::string_view> mount = absl::StrSplit(halves[0], ' ');
     const std::vector<absl::string_view> type = absl::StrSplit(halves[1], ' ');
-    if (mount.size() < 6 || type.size() < 3) continue;
-    table.push_back({std::string(mount[2]), Decode(mount[4]), std::string(mount[5]),
-                     std::string(type[0]), Decode(type[1]), std::string(type[2])});
+    uint64_t id = 0;
+    if (mount.size() < 6 || type.size() < 3 || !absl::SimpleAtoi(mount[0], &id)) continue;
+    table.push_back({id, std::string(mount[2]), Decode(mount[3]), Decode(mount[4]),
+                     std::string(mount[5]), std::string(type[0]), Decode(type[1]),
+                     std::string(type[2])});
   }
   return table;
 }

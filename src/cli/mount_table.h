@@ -13,7 +13,9 @@
 namespace memfuse::cli {
 
 struct MountEntry {
+  uint64_t id = 0;
   std::string device;       // as in the name of a control socket: "0:52"
+  std::string root;         // the directory of the file system that is mounted; decoded
   std::string mount_point;  // decoded
   std::string options;      // of the mount: "rw,nosuid"
   std::string type;
