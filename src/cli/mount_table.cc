@@ -64,9 +64,9 @@ std::vector<MountEntry> ParseMountTable(absl::string_view mountinfo) {
     const std::vector<absl::string_view> type = absl::StrSplit(halves[1], ' ');
     uint64_t id = 0;
     if (mount.size() < 6 || type.size() < 3 || !absl::SimpleAtoi(mount[0], &id)) continue;
-    table.push_back({id, std::string(mount[2]), Decode(mount[3]), Decode(mount[4]),
-                     std::string(mount[5]), std::string(type[0]), Decode(type[1]),
-                     std::string(type[2])});
+    table.push_back({std::string(mount[2]), Decode(mount[4]), std::string(mount[5]),
+                     std::string(type[0]), Decode(type[1]), std::string(type[2]), Decode(mount[3]),
+                     id});
   }
   return table;
 }

@@ -13,14 +13,14 @@
 namespace memfuse::cli {
 
 struct MountEntry {
-  uint64_t id = 0;
   std::string device;       // as in the name of a control socket: "0:52"
-  std::string root;         // the directory of the file system that is mounted; decoded
   std::string mount_point;  // decoded
   std::string options;      // of the mount: "rw,nosuid"
   std::string type;
   std::string source;         // decoded
   std::string super_options;  // of the file system: "rw,user_id=0,allow_other"
+  std::string root = {};      // the directory of the file system that is mounted; decoded
+  uint64_t id = 0;
 
   bool is_memfuse() const { return type == "fuse.memfuse"; }
   bool is_fuse() const;
