@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <variant>
 #include <vector>
 
@@ -264,8 +265,12 @@ TEST_F(ApiTest, AWrongChangeChangesNothing) {
 }
 
 TEST_F(ApiTest, APeerWithoutIdentityIsRefused) {
-  EXPECT_EQ(api_->Answer({"GET", "/v1/status", "", std::nullopt}).status, 403);
-  EXPECT_EQ(api_->Answer({"PUT", "/v1/limits", R"({"size": 16777216})", std::nullopt}).status, 403);
+  for (const auto& [method, path, body] :
+       {std::tuple("GET", "/v1/status", ""), std::tuple("GET", "/v1/usage", ""),
+        std::tuple("PUT", "/v1/limits", R"({"size": 16777216})")}) {
+    const Answer answer = api_->Answer({method, path, body, std::nullopt});
+    EXPECT_EQ(std::get<HttpResponse>(answer).status, 403) << path;
+  }
   EXPECT_EQ(fs_->Usage().size_limit, 8u << 20);
 }
 
