@@ -155,7 +155,7 @@ TEST(HelpTest, IsNarrowAndSucceeds) {
     std::vector<std::string> lines = absl::StrSplit(result.out, '\n');
     EXPECT_EQ(lines.back(), "") << "the last line ends";
     lines.pop_back();
-    EXPECT_LE(lines.size(), 45u);
+    EXPECT_LE(lines.size(), 50u);
     for (const std::string& line : lines) EXPECT_LE(line.size(), 80u) << line;
   }
 }
