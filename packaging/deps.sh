@@ -20,6 +20,9 @@ test_packages=(
   python3-yaml rsync sqlite3 strace systemd tmux util-linux zsh
 )
 
+# The browser of the page's test. Ubuntu has it as a snap only.
+if grep -qsx 'ID=debian' /etc/os-release; then test_packages+=(chromium); fi
+
 # The tools that make packages, and the additional tools of their test.
 # shellcheck disable=SC2034
 package_packages=(binutils dpkg-dev file gzip rpm xz-utils)

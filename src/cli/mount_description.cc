@@ -61,6 +61,7 @@ std::string DescribeMount(const Options& options, absl::string_view data_options
       ",log_dir=", Escape(options.log_dir), ",quota=", Escape(options.quota),
       ",metrics_listen=", Escape(options.metrics_listen),
       ",metrics_allow_remote=", Word(options.metrics_allow_remote),
+      ",metrics_show_directories=", Word(options.metrics_show_directories),
       ",control=", Escape(control_socket));
 }
 

@@ -176,6 +176,7 @@ absl::StatusOr<Options> ResolveOptions(const std::vector<std::string>& operands,
   options.metrics = *std::move(metrics);
   options.metrics_listen = FLAGS_metrics_listen;
   options.metrics_allow_remote = FLAGS_metrics_allow_remote;
+  options.metrics_show_directories = FLAGS_metrics_show_directories;
   if (IsFlagSet("size")) {
     std::optional<std::string> warning =
         WarnOfSize(options.filesystem.size_limit, machine.cgroup_limit);

@@ -28,6 +28,7 @@ struct Options {
   std::optional<ListenAddress> metrics;  // where metrics are served
   std::string metrics_listen;            // the text of `metrics`
   bool metrics_allow_remote = false;
+  bool metrics_show_directories = false;
   std::string quota;  // the text of filesystem.quotas
   // Warnings for the user about options that are accepted nevertheless, one sentence each.
   std::vector<std::string> warnings;

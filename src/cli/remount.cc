@@ -127,7 +127,8 @@ absl::Status CheckWhatStays(const Mounted& mounted, const Options& options) {
       {"log_dir", log_dir},
       {"quota", FLAGS_quota},
       {"metrics_listen", FLAGS_metrics_listen},
-      {"metrics_allow_remote", word(FLAGS_metrics_allow_remote)}};
+      {"metrics_allow_remote", word(FLAGS_metrics_allow_remote)},
+      {"metrics_show_directories", word(FLAGS_metrics_show_directories)}};
   for (const auto& [flag, value] : kSame) {
     // auto matches any value: the mount chose it.
     if (value == "auto" && absl::string_view(flag) != "fsname") continue;

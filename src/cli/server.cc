@@ -43,8 +43,9 @@
 #include "src/cli/size.h"
 #include "src/control/api.h"
 #include "src/control/listener.h"
-#include "src/control/metrics.h"
 #include "src/control/server.h"
+#include "src/control/usage_history.h"
+#include "src/control/web_port.h"
 #include "src/protocol/negotiation.h"
 
 namespace memfuse::cli {
@@ -159,10 +160,11 @@ MemoryBound BoundByMemory(const MemoryCgroup& cgroup, MemoryFileSystem& fs) {
 }
 
 // Returns when the mount is gone or will be unmounted: the signal that requests it, or 0 if another
-// process ended the connection. Once a second it releases unused memory, checks the limits, and
-// logs what they refused.
+// process ended the connection. Once a second it releases unused memory, checks the limits, logs
+// what they refused, and offers a sample to the history unless that is null.
 int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgroup,
-                  std::optional<uint64_t> cgroup_limit, Session& session, MemoryFileSystem& fs) {
+                  std::optional<uint64_t> cgroup_limit, Session& session, MemoryFileSystem& fs,
+                  control::UsageHistory* history) {
   MemoryFileSystemUsage limits = fs.Usage();
   RefusalLog refusals;
   constexpr absl::Duration kRound = absl::Seconds(1);
@@ -194,7 +196,11 @@ int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgro
     if (now - last_round < kRound) continue;
     last_round = now;
     if (!bound.tight) fs.ReleaseUnusedMemory();
-    const bool new_limits = SayNewLimits(where, fs.Usage(), &limits);
+    const MemoryFileSystemUsage usage = fs.Usage();
+    if (history != nullptr) {
+      history->Offer(now, {absl::ToUnixSeconds(absl::Now()), usage.bytes_used, usage.inodes_used});
+    }
+    const bool new_limits = SayNewLimits(where, usage, &limits);
     base::WithMemory([&] { FollowCgroup(cgroup, limits, new_limits, session, &cgroup_limit); });
     base::WithMemory([&] {
       for (const std::string& line : refusals.NewLines(fs.Refusals(), now)) {
@@ -278,6 +284,7 @@ control::ApiFacts FactsOf(const Options& options, const MemoryFileSystem& fs,
     const auto caller = base::Caller::Find(static_cast<uint32_t>(peer.pid));
     return caller.has_value() && caller->HasCapability(CAP_SYS_ADMIN);
   };
+  facts.show_directories = options.metrics_show_directories;
   facts.start = absl::Now();
   return facts;
 }
@@ -321,18 +328,18 @@ absl::StatusOr<std::unique_ptr<control::Listener>> ListenForMetrics(const Option
       absl::StrCat("--metrics_listen: ", listener.status().message()));
 }
 
-// Returns null if there is no listener.
+// Returns null if there is no listener. The history must outlive the server.
 absl::StatusOr<std::unique_ptr<control::Server>> StartMetrics(
     const Options& options, std::unique_ptr<control::Listener> listener, MemoryFileSystem* fs,
-    Session* session) {
+    Session* session, const control::UsageHistory* history) {
   if (listener == nullptr) return nullptr;
-  auto metrics = std::make_unique<control::Metrics>(FactsOf(options, *fs, *session), fs,
-                                                    [session] { return session->Statistics(); });
-  return control::Server::Start(
-      std::move(listener), "memfuse-metrics", geteuid(),
-      [metrics = std::move(metrics)](const control::HttpRequest& request) {
-        return metrics->Answer(request);
-      });
+  auto port = std::make_unique<control::WebPort>(
+      options.metrics->address, options.metrics_allow_remote, FactsOf(options, *fs, *session), fs,
+      [session] { return session->Statistics(); }, history);
+  return control::Server::Start(std::move(listener), "memfuse-metrics", geteuid(),
+                                [port = std::move(port)](const control::HttpRequest& request) {
+                                  return port->Answer(request);
+                                });
 }
 
 // May throw std::bad_alloc before the report, but never after it.
@@ -359,8 +366,10 @@ int Run(const Options& options, StartupReport& report) {
         "/sys/module/fuse/parameters/enable_uring'");
   }
 
+  const auto history = options.metrics.has_value() ? std::make_unique<control::UsageHistory>()
+                                                   : std::unique_ptr<control::UsageHistory>();
   const auto metrics =
-      StartMetrics(options, *std::move(metrics_listener), fs->get(), session->get());
+      StartMetrics(options, *std::move(metrics_listener), fs->get(), session->get(), history.get());
   if (!metrics.ok()) {
     (void)(*session)->Unmount(absl::ZeroDuration());
     return report.Fail(metrics.status());
@@ -376,7 +385,7 @@ int Run(const Options& options, StartupReport& report) {
             << " inodes; requests: " << (*session)->DescribeTransport()
             << "; file data: " << (*fs)->DescribeData();
   if (*metrics != nullptr) {
-    LOG(INFO) << "metrics: http://" << options.metrics_listen << "/metrics";
+    LOG(INFO) << "page: http://" << options.metrics_listen << "/, metrics: /metrics";
   }
   if (options.session.kernel_permissions &&
       !protocol::AllowsIdmappedMounts((*session)->parameters())) {
@@ -395,7 +404,8 @@ int Run(const Options& options, StartupReport& report) {
       NotifyReady(
           DescribeService(where, options.filesystem.size_limit, options.filesystem.inode_limit));
     });
-    signal = ServeUntilEnd(signals.get(), where, cgroup, cgroup_limit, **session, **fs);
+    signal =
+        ServeUntilEnd(signals.get(), where, cgroup, cgroup_limit, **session, **fs, history.get());
   }
   return End(signal, where, session->get());
 }

@@ -24,9 +24,6 @@ namespace {
 
 using nlohmann::json;
 
-// null: no limit.
-json LimitOrNull(uint64_t limit) { return limit == kNoQuota ? json(nullptr) : json(limit); }
-
 // null: the directory is removed.
 json PathOrNull(const std::string& path) { return path.empty() ? json(nullptr) : json(path); }
 

@@ -47,6 +47,7 @@ struct ApiFacts {
   std::string asked_transport;
   int threads = 0;
   std::function<bool(const Peer& peer)> is_administrator;
+  bool show_directories = false;  // whether the metrics port shows names of directories
   absl::Time start;
 };
 

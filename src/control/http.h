@@ -9,7 +9,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
+#include <vector>
 
 namespace memfuse::control {
 
@@ -27,6 +29,8 @@ struct HttpRequest {
   std::string body;
   std::optional<Peer> peer;  // nullopt: on a TCP port, whose clients have no identity
   std::string query = {};    // what follows the '?' of the target, as it was sent: percent-encoded
+  std::string host = {};     // the field Host; empty without one
+  std::string if_none_match = {};  // the field If-None-Match
 };
 
 struct HttpResponse {
@@ -34,6 +38,7 @@ struct HttpResponse {
   std::string body;
   std::string content_type = "application/json";
   std::string allow = {};  // with status 405: the methods of the path
+  std::vector<std::pair<std::string, std::string>> fields = {};  // further fields of the header
 };
 
 // An answer that takes long: more than some milliseconds. The server computes one at a time, on a

@@ -21,11 +21,6 @@ double Seconds(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
 }
 
-// The path of a directory with a quota, or its inode number if it is removed; otherwise the ID.
-std::string Name(uint64_t id, const std::string& path) {
-  return path.empty() ? std::to_string(id) : path;
-}
-
 // The owners of a kind that store most: at most Metrics::kMaxOwners.
 std::vector<QuotaUsage> Largest(const std::vector<QuotaUsage>& usage, QuotaKind kind) {
   std::vector<QuotaUsage> owners;
@@ -56,6 +51,10 @@ HttpResponse Metrics::Answer(const HttpRequest& request) {
   AddOwners(&text);
   AddRefusals(&text);
   return {200, text.text(), PrometheusText::kContentType};
+}
+
+std::string Metrics::Name(uint64_t id, const std::string& path) const {
+  return facts_.show_directories && !path.empty() ? path : std::to_string(id);
 }
 
 void Metrics::AddProcess(PrometheusText* text) const {

@@ -2,13 +2,16 @@
 // the metrics.
 //
 // A client of a TCP port has no identity, so all clients see the same: the totals, the refusals,
-// and what users and groups store, by ID. No name is among it, except the paths of the mount point
-// and of directories with a quota.
+// and what users, groups and directories with a quota store, by ID. Without
+// ApiFacts::show_directories the ID of a directory is its inode number, and the mount point is the
+// only path.
 
 #ifndef MEMFUSE_SRC_CONTROL_METRICS_H_
 #define MEMFUSE_SRC_CONTROL_METRICS_H_
 
 #include <cstddef>
+#include <cstdint>
+#include <string>
 #include <utility>
 
 #include "memfuse/memory_filesystem.h"
@@ -34,6 +37,9 @@ class Metrics {
   HttpResponse Answer(const HttpRequest& request);
 
  private:
+  // The path of a directory with a quota if it may be shown and the directory is not removed;
+  // otherwise the ID.
+  std::string Name(uint64_t id, const std::string& path) const;
   void AddProcess(PrometheusText* text) const;
   void AddSpace(PrometheusText* text) const;
   void AddRequests(PrometheusText* text) const;

@@ -145,7 +145,8 @@ class Connection final : public std::enable_shared_from_this<Connection> {
       const size_t path_end = std::min(target.find('?'), target.size());
       control::Answer answer =
           handler_({std::string(method.data(), method.size()), target.substr(0, path_end),
-                    message.body(), peer_, target.substr(std::min(path_end + 1, target.size()))});
+                    message.body(), peer_, target.substr(std::min(path_end + 1, target.size())),
+                    Field(http::field::host), Field(http::field::if_none_match)});
       if (auto* const now = std::get_if<HttpResponse>(&answer)) {
         Answer(std::move(*now));
       } else {
@@ -154,6 +155,12 @@ class Connection final : public std::enable_shared_from_this<Connection> {
     } catch (const std::exception&) {
       Answer({500, "{\"error\":\"not enough memory\"}\n"});
     }
+  }
+
+  // The value of a field of the request; empty without one.
+  std::string Field(http::field name) const {
+    const auto value = parser_.get()[name];
+    return std::string(value.data(), value.size());
   }
 
   void AnswerLater(std::unique_ptr<LongAnswer> answer) {
@@ -187,8 +194,14 @@ class Connection final : public std::enable_shared_from_this<Connection> {
     response_.result(static_cast<unsigned>(response.status));
     response_.set(http::field::content_type, response.content_type);
     if (!response.allow.empty()) response_.set(http::field::allow, response.allow);
+    // A browser neither keeps the numbers, nor guesses that they are a program, nor gives them to
+    // the pages of other servers.
+    response_.set(http::field::cache_control, "no-store");
+    response_.set("X-Content-Type-Options", "nosniff");
+    response_.set("Cross-Origin-Resource-Policy", "same-origin");
+    for (const auto& [name, value] : response.fields) response_.set(name, value);
     response_.keep_alive(false);
-    response_.content_length(response.body.size());
+    if (response.status != 304) response_.content_length(response.body.size());
     // The answer to HEAD has the header of the answer to GET, and no body (RFC 9110, 9.3.2).
     if (parser_.get().method() != http::verb::head) response_.body() = std::move(response.body);
     stream_.expires_after(kTimeout);

@@ -49,6 +49,10 @@ double Seconds(UsageWalk::Clock::duration time) {
          1000;
 }
 
+bool IsUtf8(const std::string& text) {
+  return json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::replace)) == text;
+}
+
 // The rows of `directories` that `limit` permits, and the others in one.
 void AddDirectories(const TreeUsage& tree, size_t limit, json* answer) {
   json rows = json::array();
@@ -58,6 +62,7 @@ void AddDirectories(const TreeUsage& tree, size_t limit, json* answer) {
     if (rows.size() < limit) {
       json row = AmountToJson(child.usage);
       row["name"] = child.name;
+      if (!IsUtf8(child.name)) row["encoded"] = EncodeQueryValue(child.name);
       rows.push_back(std::move(row));
     } else {
       other += child.usage;
@@ -222,6 +227,10 @@ Answer UsageAnswers::Find(const UsageQuestion& question, const Peer& peer, bool 
   const bool only_own = question.kind == Kind::kDeleted && !administrator;
   return std::make_unique<Walk>(
       this, question, only_own ? std::optional<uint32_t>(peer.uid) : std::nullopt, administrator);
+}
+
+std::unique_ptr<LongAnswer> UsageAnswers::FindWithNames(const UsageQuestion& question) {
+  return std::make_unique<Walk>(this, question, std::nullopt, /*administrator=*/false);
 }
 
 HttpResponse UsageAnswers::Compute(const UsageQuestion& question, std::optional<uint32_t> uid,

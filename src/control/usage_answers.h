@@ -64,6 +64,9 @@ class UsageAnswers {
   // inodes only. Status 403 else; a LongAnswer otherwise, whose status is 200, 400 (the path), or
   // 404 (there is no such directory).
   Answer Find(const UsageQuestion& question, const Peer& peer, bool administrator);
+  // The same for a client to which all names may be shown, without the freshness that
+  // administrators get. Not for kOwners.
+  std::unique_ptr<LongAnswer> FindWithNames(const UsageQuestion& question);
   // The walk in progress, for GET /v1/usage/progress.
   HttpResponse Progress() const ABSL_LOCKS_EXCLUDED(mu_);
 

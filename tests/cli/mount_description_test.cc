@@ -16,7 +16,7 @@ TEST(MountDescriptionTest, ListsTheRemainingOptions) {
             "threads=3,data=daemon,huge=never,transport=dev,noswap=true,xattr=true,"
             "strictatime=false,diratime=true,symfollow=true,writeback=false,allow_other=true,"
             "fsname=memfuse,log_dir=,quota=uid:1=2m\\054uid:2=3m,metrics_listen=127.0.0.1:9410,"
-            "metrics_allow_remote=false,control=/run/x.sock");
+            "metrics_allow_remote=false,metrics_show_directories=false,control=/run/x.sock");
   EXPECT_EQ(ValueInDescription(DescribeMount(options, "data=null", true, ""), "transport"),
             "uring");
 }

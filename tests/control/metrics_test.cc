@@ -161,18 +161,6 @@ TEST_F(MetricsTest, OnlyTheLargestOwnersAreShown) {
   EXPECT_THAT(text, HasSubstr("id=\"2020\""));
 }
 
-TEST_F(MetricsTest, ADirectoryWithAQuotaHasItsPath) {
-  const test::Caller caller(fs_.get(), 5, 100);
-  ASSERT_TRUE(caller.Mkdir(kRootInode, "tree").ok());
-  QuotaRule rule;
-  rule.kind = QuotaKind::kTree;
-  rule.path = "/tree";
-  rule.bytes = 1 << 20;
-  ASSERT_TRUE(fs_->SetQuota(rule).ok());
-  const std::string text = Text();
-  EXPECT_THAT(text, HasSubstr("\nmemfuse_quota_limit_bytes{kind=\"path\",id=\"/tree\"} 1048576\n"));
-}
-
 TEST_F(MetricsTest, OtherPathsAndMethodsAreErrors) {
   EXPECT_EQ(Request("GET", "/").status, 404);
   EXPECT_EQ(Request("GET", "/v1/limits").status, 404);

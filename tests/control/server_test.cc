@@ -107,6 +107,11 @@ class ControlServerTest : public ::testing::Test {
         std::move(listener), "server", geteuid(), [this](const HttpRequest& request) -> Answer {
           if (request.path == "/long") return std::make_unique<Gate>(&gates_);
           if (request.path == "/memory") throw std::bad_alloc();
+          if (request.path == "/fields") {
+            HttpResponse response{200, request.host + " " + request.if_none_match};
+            response.fields = {{"ETag", "\"c\""}, {"Cache-Control", "no-cache"}};
+            return response;
+          }
           if (request.path == "/read-only") return HttpResponse{405, "no", "text/plain", "GET"};
           const std::string peer =
               request.peer.has_value()
@@ -352,6 +357,15 @@ TEST_F(ControlServerTest, StatusMethodNotAllowedNamesTheMethods) {
   EXPECT_THAT(Exchange("GET /read-only HTTP/1.1\r\nHost: x\r\n\r\n"),
               ::testing::AllOf(StartsWith("HTTP/1.1 405"), HasSubstr("Allow: GET\r\n"),
                                HasSubstr("Content-Type: text/plain\r\n")));
+}
+
+TEST_F(ControlServerTest, FieldsOfTheHeader) {
+  EXPECT_THAT(Exchange("GET /fields HTTP/1.1\r\nHost: a:1\r\nIf-None-Match: \"b\"\r\n\r\n"),
+              ::testing::AllOf(HasSubstr("X-Content-Type-Options: nosniff\r\n"),
+                               HasSubstr("Cache-Control: no-cache\r\n"),
+                               HasSubstr("ETag: \"c\"\r\n"), ::testing::EndsWith("a:1 \"b\"")));
+  EXPECT_THAT(Exchange("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+              HasSubstr("Cache-Control: no-store\r\n"));
 }
 
 TEST_F(ControlServerTest, FailsWithASentence) {
