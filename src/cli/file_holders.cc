@@ -73,6 +73,7 @@ class Process {
     const DirectoryStream descriptors(opendir(absl::StrCat(path_, "/fd").c_str()));
     if (descriptors == nullptr) return !IsRefusal(errno);
     bool may_look = true;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread uses the stream
     while (const dirent* const entry = readdir(descriptors.get())) {
       if (entry->d_name[0] == '.') continue;
       may_look &= FindLink(dirfd(descriptors.get()), entry->d_name, inodes);
@@ -125,6 +126,7 @@ FileHolders FindHoldersOfDeleted(dev_t device, const std::string& proc) {
     holders.complete = false;
     return holders;
   }
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread uses the stream
   while (const dirent* const entry = readdir(processes.get())) {
     pid_t pid = 0;
     if (!absl::SimpleAtoi(entry->d_name, &pid)) continue;
