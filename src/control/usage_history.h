@@ -21,7 +21,7 @@ namespace memfuse::control {
 // jump when the clock of the machine is set, as times do.
 class UsageHistory {
  public:
-  static constexpr size_t kCapacity = 24 * 60;
+  static constexpr size_t kCapacity = size_t{24} * 60;
   static constexpr absl::Duration kInterval = absl::Minutes(1);
 
   struct Sample {
