@@ -15,6 +15,8 @@
 #define NCURSES_NOMACROS
 #include <curses.h>
 
+// NOLINTBEGIN(concurrency-mt-unsafe): the program has one thread.
+
 namespace memfuse::cli {
 namespace {
 
@@ -262,3 +264,5 @@ absl::Status RunTop(const TopQuestion& ask, const TopOptions& options) {
 }
 
 }  // namespace memfuse::cli
+
+// NOLINTEND(concurrency-mt-unsafe)
