@@ -151,6 +151,11 @@ os.mkdir(f"{tree}/yes")
 os.rmdir(f"{tree}/yes")
 assert limit("path:/builds=0/0").returncode == 0
 os.rmdir(tree)
+
+# The log names this directory, which stays.
+with open(f"{top}/moved/inner/file", "wb", buffering=0) as file:
+    file.write(b"i" * (1 << 19))
+    expect(errno.EDQUOT, os.posix_fallocate, file.fileno(), 0, 2 << 20)
 PYTHON
 
 if [[ $MODE == root ]]; then
@@ -165,7 +170,7 @@ for store in daemon passthrough; do
   start_memfuse "$MOUNT" --size=64m --threads=4 --data=$store --quota=path:/builds=8m/40
   timeout 60 python3 "$WORK/steps.py" "$MOUNT" "$control" "${writers[@]}" ||
     fail "quotas of directories with --data=$store"
-  is_logged() { grep -q "the quota of the directory /builds has .* left" "$LOG"; }
+  is_logged() { grep -q "the quota of the directory /moved/inner has .* left" "$LOG"; }
   wait_until 15 is_logged || fail "the log does not name the directory: $(<"$LOG")"
   stop_memfuse "$MOUNT"
 done
