@@ -2,9 +2,10 @@
 # distributions to their static archives: Abseil, gflags, glog and liburing. (Abseil guarantees no
 # stable interface even within one version: a security update of one Debian release added functions to
 # it that the same version in another release lacks.) The libraries that are still loaded are the C and
-# C++ runtime, ncurses for memfusectl (libncursesw.so.6 and libtinfo.so.6 in all distributions since
-# 2015; lintian forbids the archive), and libunwind for glog. libunwind has been libunwind.so.8 in all
-# distributions for ten years, and its archive cannot be linked into a position-independent program.
+# C++ runtime, and libunwind for glog. libunwind has been libunwind.so.8 in all distributions for ten
+# years, and its archive cannot be linked into a position-independent program. The .deb also loads
+# ncurses, whose archive lintian forbids. The .rpm links the archive, because the distributions with
+# rpm give the library's symbols other versions than Debian, or none.
 
 # memfuse_archive_of(VARIABLE LIBRARY): the archive in the directory of a shared library.
 function(memfuse_archive_of variable library)
@@ -36,3 +37,9 @@ find_library(MEMFUSE_LIBURING liburing.a HINTS ${liburing_LIBRARY_DIRS} REQUIRED
 set_property(TARGET glog::glog APPEND PROPERTY INTERFACE_LINK_LIBRARIES
   ${MEMFUSE_LIBUNWIND} ${CMAKE_DL_LIBS})
 set_target_properties(PkgConfig::liburing PROPERTIES INTERFACE_LINK_LIBRARIES ${MEMFUSE_LIBURING})
+if(MEMFUSE_PACKAGE STREQUAL "RPM")
+  find_library(MEMFUSE_LIBNCURSESW libncursesw.a HINTS ${ncursesw_LIBRARY_DIRS} REQUIRED)
+  find_library(MEMFUSE_LIBTINFO libtinfo.a HINTS ${ncursesw_LIBRARY_DIRS} REQUIRED)
+  set_target_properties(PkgConfig::ncursesw PROPERTIES
+    INTERFACE_LINK_LIBRARIES "${MEMFUSE_LIBNCURSESW};${MEMFUSE_LIBTINFO}")
+endif()
