@@ -121,7 +121,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::OnPort(const std::string& ad
   // Connections of an earlier daemon that are still in TIME_WAIT must not keep the port. Two
   // sockets that listen on the same port remain an error.
   (void)setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  // "::" means IPv6 only, whatever the system's default is.
+  // "::" means IPv6 only, regardless of net.ipv6.bindv6only.
   if (!is_v4) (void)setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
   const auto* const name =
       is_v4 ? reinterpret_cast<const sockaddr*>(&v4) : reinterpret_cast<const sockaddr*>(&v6);
