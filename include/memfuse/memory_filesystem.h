@@ -157,7 +157,8 @@ class MemoryFileSystem : public FileSystem {
   virtual std::vector<Refusal> Refusals() = 0;
 
   // Returns the path of a directory from the root of the file system, "/" for the root. Returns an
-  // empty string if there is no such directory, or if its name was not found among 100,000 names.
+  // empty string if there is no such directory, if the path has PATH_MAX bytes or more, or if its
+  // names were not found among 10,000 names.
   // May be called from any thread. May throw std::bad_alloc.
   virtual std::string PathOfDirectory(InodeNumber ino) = 0;
 

@@ -137,6 +137,16 @@ TEST_F(TreeQuotaTest, ADirectoryAboveATreeMayBeRenamed) {
   EXPECT_EQ(fs_->Quotas().back().path, "/elsewhere/inner");
 }
 
+TEST_F(TreeQuotaTest, APathThatNoProgramCanOpenIsNotReported) {
+  InodeNumber at = kRootInode;
+  const std::string name(200, 'n');
+  for (int depth = 1; depth <= 30; ++depth) {
+    at = Ino(me_.Mkdir(at, name));
+    const size_t size = 201 * static_cast<size_t>(depth);
+    EXPECT_EQ(fs_->PathOfDirectory(at).size(), size < 4096 ? size : 0) << depth;
+  }
+}
+
 TEST_F(TreeQuotaTest, AnInnerTreeDoesNotCountInTheOuterOne) {
   const InodeNumber inner = Ino(me_.Mkdir(tree_, "inner"));
   EXPECT_EQ(UsageOf("/tree").inodes, 2u);

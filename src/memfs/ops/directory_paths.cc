@@ -43,13 +43,15 @@ Result<DirectoryRef> DirectoryPaths::Resolve(const std::vector<std::string_view>
 std::string DirectoryPaths::PathOf(InodeNumber ino, uint64_t max_entries) {
   if (ino == kRootInode) return "/";
   std::vector<std::string> names;  // of the directory, its parent, and so on
+  size_t size = 0;
   while (ino != kRootInode) {
     const Result<DirectoryRef> directory = inodes_.FindDirectory(ino);
     if (!directory.ok()) return std::string();
     const Result<DirectoryRef> parent = inodes_.FindDirectory((*directory)->parent());
     if (!parent.ok()) return std::string();
     names.push_back(NameIn(**parent, ino, &max_entries));
-    if (names.back().empty()) return std::string();
+    size += 1 + names.back().size();
+    if (names.back().empty() || size >= PATH_MAX) return std::string();
     ino = (*parent)->ino;
   }
   std::string path;

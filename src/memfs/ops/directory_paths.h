@@ -36,9 +36,10 @@ class DirectoryPaths {
   Result<DirectoryRef> Resolve(const std::vector<std::string_view>& names) const;
 
   // Returns the path from the root of the file system, "/" for the root itself. Returns an empty
-  // string if there is no such directory, if it is removed, or after `max_entries` entries were
-  // searched. It holds the lock of a directory for at most kBatch entries at a time; while
-  // directories are renamed, the path may be one that never existed. Throws std::bad_alloc.
+  // string if there is no such directory, if it is removed, if no program can open the path because
+  // it has PATH_MAX bytes or more, or after `max_entries` entries were searched. It holds the lock
+  // of a directory for at most kBatch entries at a time; while directories are renamed, the path
+  // may be one that never existed. Throws std::bad_alloc.
   std::string PathOf(InodeNumber ino, uint64_t max_entries = std::numeric_limits<uint64_t>::max())
       ABSL_LOCKS_EXCLUDED(mu_);
 

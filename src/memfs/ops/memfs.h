@@ -51,7 +51,7 @@ class MemFs final : public MemoryFileSystem {
   std::vector<Refusal> Refusals() override;
   std::vector<QuotaUsage> UsageByOwner() override;
   std::string PathOfDirectory(InodeNumber ino) override {
-    constexpr uint64_t kMaxEntries = 100'000;
+    constexpr uint64_t kMaxEntries = 10'000;
     return directory_paths_.PathOf(ino, kMaxEntries);
   }
   Result<TreeUsage> UsageOfTree(std::string_view path, UsageWalk* walk) const override;
