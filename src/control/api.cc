@@ -97,6 +97,16 @@ std::string TreeQuotaError(const std::string& path, int error) {
   }
 }
 
+// "/a//b/" becomes "/a/b", as the file system reports the path of a directory.
+std::string WithoutEmptyNames(const std::string& path) {
+  std::string result;
+  for (const char c : path) {
+    if (c != '/' || result.empty() || result.back() != '/') result += c;
+  }
+  if (result.size() > 1 && result.back() == '/') result.pop_back();
+  return result;
+}
+
 // The rule of a quota in the body. Limits that it does not name are those of `rules`.
 QuotaRule RuleIn(const json& object, const std::vector<QuotaRule>& rules) {
   if (!object.is_object()) throw BadChange{"a quota is no object"};
@@ -122,7 +132,7 @@ QuotaRule RuleIn(const json& object, const std::vector<QuotaRule>& rules) {
   }
   if (tree) {
     if (!path.is_string()) throw BadChange{"'path' of a quota is no string"};
-    rule.path = path.get<std::string>();
+    rule.path = WithoutEmptyNames(path.get<std::string>());
   } else if (id.is_number_unsigned() && id.get<uint64_t>() < 0xffffffff) {
     rule.id = id.get<uint64_t>();
   } else if (id != "*") {
@@ -273,7 +283,8 @@ HttpResponse Api::SetLimits(const HttpRequest& request) {
   uint64_t size = 0;
   uint64_t inodes = 0;
   std::vector<QuotaRule> rules;
-  // Everything is checked before the first change.
+  // The body is checked before the first change. A size, or a rule for a directory, may still be
+  // refused after earlier changes.
   try {
     for (const auto& [name, value] : body.items()) {
       if (name != "size" && name != "nr_inodes" && name != "quotas") {

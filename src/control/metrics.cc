@@ -156,9 +156,10 @@ void Metrics::AddRequests(PrometheusText* text) const {
 }
 
 void Metrics::AddOwners(PrometheusText* text) {
+  const std::vector<QuotaUsage>& usage = usage_.Get();
   std::vector<QuotaUsage> owners;
   for (const QuotaKind kind : {QuotaKind::kUser, QuotaKind::kGroup, QuotaKind::kTree}) {
-    const std::vector<QuotaUsage> largest = Largest(usage_.Get(), kind);
+    const std::vector<QuotaUsage> largest = Largest(usage, kind);
     owners.insert(owners.end(), largest.begin(), largest.end());
   }
   const struct {

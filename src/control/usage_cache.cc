@@ -1,16 +1,15 @@
 #include "src/control/usage_cache.h"
 
-#include "absl/time/clock.h"
+#include "src/base/clock.h"
 
 namespace memfuse::control {
 
 const std::vector<QuotaUsage>& UsageCache::Get() {
   constexpr int kShare = 20;
-  const absl::Time begin = absl::Now();
-  // A time far ahead means that the clock was set back.
-  if (begin >= until_ || until_ - begin > absl::Minutes(1)) {
+  const uint64_t begin = base::MonotonicNanoseconds();
+  if (begin >= until_) {
     usage_ = fs_.UsageByOwner();
-    const absl::Time end = absl::Now();
+    const uint64_t end = base::MonotonicNanoseconds();
     until_ = end + kShare * (end - begin);
   }
   return usage_;

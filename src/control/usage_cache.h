@@ -4,9 +4,9 @@
 #ifndef MEMFUSE_SRC_CONTROL_USAGE_CACHE_H_
 #define MEMFUSE_SRC_CONTROL_USAGE_CACHE_H_
 
+#include <cstdint>
 #include <vector>
 
-#include "absl/time/time.h"
 #include "memfuse/memory_filesystem.h"
 
 namespace memfuse::control {
@@ -24,7 +24,7 @@ class UsageCache {
  private:
   MemoryFileSystem& fs_;
   std::vector<QuotaUsage> usage_;
-  absl::Time until_ = absl::InfinitePast();
+  uint64_t until_ = 0;  // on CLOCK_MONOTONIC, in nanoseconds
 };
 
 }  // namespace memfuse::control

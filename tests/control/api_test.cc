@@ -204,6 +204,9 @@ TEST_F(ApiTest, DirectoriesHaveQuotas) {
   ASSERT_EQ(Put(Of(0), R"({"quotas": [{"kind": "path", "path": "/tree", "inodes": 1}]})").status,
             200);
   EXPECT_EQ(fs_->Quotas().back().bytes, 4096u) << "the limit that is not named stays";
+  ASSERT_EQ(Put(Of(0), R"({"quotas": [{"kind": "path", "path": "//tree/", "inodes": 1}]})").status,
+            200);
+  EXPECT_EQ(fs_->Quotas().back().bytes, 4096u) << "the path names the same directory";
 
   const test::Caller alice(fs_.get(), 1000, 100);
   EXPECT_FALSE(alice.Create(tree->ino, "file").ok());
