@@ -9,6 +9,7 @@ declare -A uses=(
   [protocol]="protocol base"
   [memfs]="memfs base"
   [memfs/space]="space"
+  [memfs/records]="records space"
   [memfs/tree]="tree space"
   [memfs/data]="data tree space"
   [memfs/reclaim]="reclaim tree space"

@@ -1,0 +1,156 @@
+// Blocks of memory in a memory file that outlives the process.
+//
+// A file system keeps its records (inodes, names, extended attributes, page tables) in blocks of
+// this file. Another process that has the descriptor can map the file after the process has died,
+// and continues with the same blocks. README.md describes the layout of the file. A block is named
+// by its BlockId, never by its address.
+//
+// What a process derives from the records (hash tables, locks, lists of free blocks) is not in the
+// file. The successor makes it again while it visits all blocks.
+//
+// Changes. A record is changed in a Transaction (transaction.h). If the process dies in the middle,
+// Open() restores what the open transactions had changed.
+//
+// Memory. A block is allocated from a *chunk*: 256 KiB that are divided into blocks of one size.
+// The system's memory is reserved with fallocate(2) before a block is used, so a lack of memory is
+// an error of Allocate and not a SIGBUS. The memory of a chunk goes back to the system when all
+// blocks of the chunk are free.
+
+#ifndef MEMFUSE_SRC_MEMFS_RECORDS_RECORD_FILE_H_
+#define MEMFUSE_SRC_MEMFS_RECORDS_RECORD_FILE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
+#include "src/base/unique_fd.h"
+#include "src/memfs/records/layout.h"
+#include "src/memfs/space/lock_order.h"
+
+namespace memfuse::memfs {
+
+// Thread-safe, except where a method says otherwise.
+class RecordFile {
+ public:
+  // The largest block: an extended attribute with the longest name and value, and its header.
+  static constexpr size_t kMaxBlockBytes = size_t{66} << 10;
+
+  // Makes a record file in `file`, an empty memory file that nothing else uses, or in a new memfd
+  // if `file` is not valid. Up to `journals` threads can have a transaction at the same time.
+  // Returns ResourceExhausted if there is no memory, descriptor or address space.
+  static absl::StatusOr<std::unique_ptr<RecordFile>> Make(uint32_t journals,
+                                                          base::UniqueFd file = {});
+
+  // Opens the record file of a process that has died. Restores what open transactions had changed,
+  // and completes those that were committed. Returns FailedPrecondition, and changes nothing, if
+  // the file has another layout or is damaged; ResourceExhausted as Make. Calling it again after a
+  // death during the call has the same effect as calling it once.
+  static absl::StatusOr<std::unique_ptr<RecordFile>> Open(base::UniqueFd file);
+
+  ~RecordFile();
+  RecordFile(const RecordFile&) = delete;
+  RecordFile& operator=(const RecordFile&) = delete;
+
+  // Returns a block of at least `bytes` bytes (at most kMaxBlockBytes), aligned to 16. Its kind is
+  // BlockKind::kFree, the rest is undefined. The block belongs to the caller, until Free or the
+  // death of the process. Returns null if there is no memory. Use Transaction::Allocate for a block
+  // that is to stay.
+  void* Allocate(size_t bytes) noexcept;
+  // Makes the block free. Requires: no transaction that is open has changed it.
+  void Free(void* block) noexcept;
+
+  // How many bytes Allocate(bytes) takes.
+  static size_t BlockBytes(size_t bytes);
+
+  BlockId IdOf(const void* block) const {
+    return static_cast<BlockId>(OffsetOf(block) / kBlockUnit);
+  }
+  void* At(BlockId id) const { return base_ + uint64_t{id} * kBlockUnit; }
+
+  // Calls `visit` for each block whose kind is not BlockKind::kFree, in the order of their IDs.
+  // `visit` may change and free the block. Requires: no other thread uses the file.
+  void ForEachBlock(absl::FunctionRef<void(BlockHeader* block)> visit);
+
+  // The part of the first page that belongs to the file system: kRootBytes bytes, initially zeros.
+  void* root() const { return base_ + kRootOffset; }
+
+  // The memory file. The object owns it.
+  int descriptor() const { return fd_.get(); }
+  // The system's memory that the blocks and journals take now, in bytes.
+  uint64_t memory_bytes() const ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  friend class Transaction;
+
+  // What the process knows of a chunk. The free blocks before block `end` form a list: the bytes of
+  // a free block after its header hold the index of the next one plus one. All blocks from `end` on
+  // are free as well.
+  struct Chunk {
+    uint8_t size_class = kNoClass;
+    bool open = false;       // in the list of open chunks of its class: it has free blocks
+    uint16_t free_head = 0;  // index of the first block of the list plus one; 0: none
+    uint16_t used = 0;       // number of blocks that are allocated
+    uint16_t end = 0;
+    uint32_t position = 0;  // in the list of open chunks
+  };
+  struct SizeClass {
+    std::vector<uint32_t> open_chunks;  // its capacity is at least `chunks`
+    size_t chunks = 0;
+  };
+
+  explicit RecordFile(base::UniqueFd fd) : fd_(std::move(fd)) {}
+
+  absl::Status Map();
+  absl::Status Format(uint32_t journals);
+  absl::Status CheckLayout() const;
+  // Ends the transactions of the process that has died.
+  void RecoverJournals();
+  // Finds the chunks and their free blocks.
+  void ScanChunks() ABSL_LOCKS_EXCLUDED(mu_);
+
+  uint64_t OffsetOf(const void* address) const {
+    return static_cast<uint64_t>(static_cast<const char*>(address) - base_);
+  }
+  Superblock* superblock() const { return reinterpret_cast<Superblock*>(base_); }
+  ChunkHeader* HeaderOf(uint32_t chunk) const;
+  BlockHeader* BlockAt(uint32_t chunk, const Chunk& state, uint16_t index) const;
+  JournalHeader* JournalAt(uint32_t index) const;
+  // Reserves the system's memory for a range of the file. Returns false if there is none.
+  bool Reserve(uint64_t offset, uint64_t length);
+
+  // Takes a chunk for blocks of this class. Returns false if there is no memory.
+  bool AddChunk(uint8_t size_class) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Add a chunk to the list of open chunks of its class, and remove it.
+  void ListChunk(uint32_t chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void UnlistChunk(uint32_t chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Makes the memory of a chunk without blocks zeros and returns it to the system. Returns how many
+  // bytes it was.
+  uint64_t ClearChunk(uint32_t chunk);
+  // Returns a block of the chunk, or null if the system has no memory for it.
+  BlockHeader* TakeFrom(uint32_t chunk, Chunk* state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // Returns a journal that no other thread uses. Throws std::bad_alloc if there is none.
+  uint32_t AcquireJournal();
+  void ReleaseJournal(uint32_t index) { journals_in_use_[index].store(false); }
+
+  const base::UniqueFd fd_;
+  char* base_ = nullptr;  // constant after Map
+
+  mutable LeafMutex mu_;
+  std::vector<Chunk> chunks_ ABSL_GUARDED_BY(mu_);
+  SizeClass classes_[kSizeClasses] ABSL_GUARDED_BY(mu_);
+  // Chunks of no class, which hold no memory. The capacity is at least that of chunks_.
+  std::vector<uint32_t> free_chunks_ ABSL_GUARDED_BY(mu_);
+  uint64_t reserved_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // see memory_bytes
+
+  std::unique_ptr<std::atomic<bool>[]> journals_in_use_;  // atomic
+};
+
+}  // namespace memfuse::memfs
+
+#endif  // MEMFUSE_SRC_MEMFS_RECORDS_RECORD_FILE_H_

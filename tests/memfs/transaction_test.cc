@@ -1,0 +1,279 @@
+#include "src/memfs/records/transaction.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "tests/testing/stepped_process.h"
+
+namespace memfuse::memfs {
+namespace {
+
+constexpr uint32_t kJournals = 2;
+constexpr auto kKind = BlockKind{1};
+
+struct Record {
+  BlockHeader header;
+  uint64_t values[12];
+};
+
+std::unique_ptr<RecordFile> MakeFile() { return *RecordFile::Make(kJournals); }
+
+Record* NewRecord(RecordFile* file, uint64_t value) {
+  auto* const record = static_cast<Record*>(file->Allocate(sizeof(Record)));
+  std::fill(std::begin(record->values), std::end(record->values), value);
+  record->header.kind = kKind;
+  return record;
+}
+
+void SetAll(Record* record, uint64_t value) {
+  std::fill(std::begin(record->values), std::end(record->values), value);
+}
+
+// The values of all records, one character for each, in the order of their blocks; '?' for a record
+// whose values differ.
+std::string Contents(RecordFile* file) {
+  std::string contents;
+  file->ForEachBlock([&](BlockHeader* block) {
+    const auto* const record = reinterpret_cast<const Record*>(block);
+    char found = static_cast<char>(record->values[0]);
+    for (const uint64_t value : record->values) {
+      if (value != record->values[0]) found = '?';
+    }
+    contents += found;
+  });
+  return contents;
+}
+
+TEST(TransactionTest, ACommittedChangeStays) {
+  const auto file = MakeFile();
+  Record* const a = NewRecord(file.get(), 'a');
+  Record* const b = NewRecord(file.get(), 'b');
+  {
+    Transaction change(file.get());
+    SetAll(change.Edit(a), 'A');
+    change.Free(b);
+    auto* const c = static_cast<Record*>(change.Allocate(sizeof(Record)));
+    SetAll(c, 'c');
+    c->header.kind = kKind;
+    change.Commit();
+  }
+  EXPECT_EQ(Contents(file.get()), "Ac");
+  EXPECT_EQ(file->Allocate(sizeof(Record)), b);
+}
+
+TEST(TransactionTest, WithoutCommitEverythingIsRestored) {
+  const auto file = MakeFile();
+  Record* const a = NewRecord(file.get(), 'a');
+  Record* const b = NewRecord(file.get(), 'b');
+  void* allocated;
+  {
+    Transaction change(file.get());
+    SetAll(change.Edit(a), '1');
+    SetAll(change.Edit(a), '2');
+    change.Free(b);
+    allocated = change.Allocate(sizeof(Record));
+    static_cast<Record*>(allocated)->header.kind = kKind;
+  }
+  EXPECT_EQ(Contents(file.get()), "ab");
+  EXPECT_EQ(file->Allocate(sizeof(Record)), allocated);
+}
+
+TEST(TransactionTest, AJournalThatIsFullRefusesTheNextEditOnly) {
+  const auto file = MakeFile();
+  std::vector<Record*> records;
+  Transaction change(file.get());
+  EXPECT_THROW(
+      for (;;) {
+        records.push_back(NewRecord(file.get(), 'a'));
+        SetAll(change.Edit(records.back()), 'b');
+      },
+      std::bad_alloc);
+  EXPECT_GT(records.size(), kMaxUndoBytes / 2 / sizeof(Record));
+  EXPECT_THROW(change.Save(records[0], kMaxUndoBytes + 1), std::bad_alloc);
+  EXPECT_THROW(change.Allocate(RecordFile::kMaxBlockBytes + 1), std::bad_alloc);
+  change.Commit();
+  EXPECT_EQ(Contents(file.get()), std::string(records.size() - 1, 'b') + "a");
+}
+
+TEST(TransactionTest, MoreTransactionsThanJournalsAreRefused) {
+  const auto file = MakeFile();
+  {
+    std::array<std::optional<Transaction>, kJournals> open;
+    for (auto& transaction : open) transaction.emplace(file.get());
+    EXPECT_THROW(Transaction(file.get()), std::bad_alloc);
+    open[1].reset();
+    Transaction(file.get()).Commit();
+  }
+  Transaction(file.get()).Commit();
+}
+
+TEST(TransactionTest, ThreadsCommitAndAbandonTransactions) {
+  constexpr uint32_t kThreads = 4;
+  const auto file = *RecordFile::Make(kThreads);
+  std::vector<std::thread> threads;
+  std::vector<Record*> owned;
+  for (uint32_t t = 0; t < kThreads; ++t) owned.push_back(NewRecord(file.get(), 0));
+  for (uint32_t t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      uint64_t committed = 0;
+      Record* spare = nullptr;
+      for (uint64_t i = 1; i <= 10'000; ++i) {
+        Transaction change(file.get());
+        SetAll(change.Edit(owned[t]), i);
+        auto* const next = static_cast<Record*>(change.Allocate(sizeof(Record)));
+        SetAll(next, i);
+        next->header.kind = kKind;
+        if (spare != nullptr) change.Free(spare);
+        if (i % 3 == 0) continue;
+        change.Commit();
+        committed = i;
+        spare = next;
+      }
+      ASSERT_EQ(owned[t]->values[5], committed);
+      ASSERT_EQ(spare->values[5], committed);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(Contents(file.get()).size(), 2u * kThreads);
+}
+
+// A copy of the memory file, as a successor finds it.
+class Copy {
+ public:
+  explicit Copy(const RecordFile& file) : content_(kCopied) { Read(file); }
+  // Copies again. Returns whether anything changed.
+  bool Refresh(const RecordFile& file) {
+    std::swap(content_, previous_);
+    content_.resize(kCopied);
+    Read(file);
+    return content_ != previous_;
+  }
+  base::UniqueFd Descriptor() const {
+    base::UniqueFd copy(memfd_create("copy", MFD_CLOEXEC));
+    EXPECT_EQ(pwrite(copy.get(), content_.data(), content_.size(), 0),
+              static_cast<ssize_t>(content_.size()));
+    return copy;
+  }
+
+ private:
+  // The journals, and the memory of the only chunk.
+  static constexpr size_t kCopied = kChunkBytes + kReserveBytes;
+  static_assert(kJournalsOffset + kJournals * kJournalBytes <= kChunkBytes);
+  void Read(const RecordFile& file) {
+    ASSERT_EQ(pread(file.descriptor(), content_.data(), kCopied, 0), static_cast<ssize_t>(kCopied));
+  }
+
+  std::vector<char> content_, previous_;
+};
+
+// Kills a process at each instruction of `change`, as far as the memory differs, and calls `check`
+// with what a successor opens.
+void KillAtEachStep(RecordFile* file, absl::FunctionRef<void()> change,
+                    absl::FunctionRef<void(base::UniqueFd memory)> check) {
+  Copy copy(*file);
+  int states = 0;
+  const uint64_t steps = test::RunInSteps(change, [&] {
+    if (!copy.Refresh(*file)) return;
+    ++states;
+    check(copy.Descriptor());
+  });
+  EXPECT_GT(steps, 0u);
+  EXPECT_GT(states, 10);
+}
+
+std::string ContentsOf(base::UniqueFd memory) {
+  const auto opened = RecordFile::Open(std::move(memory));
+  return opened.ok() ? Contents(opened->get()) : std::string(opened.status().message());
+}
+
+TEST(TransactionKillTest, ASuccessorFindsTheStateBeforeOrAfter) {
+  const auto file = MakeFile();
+  Record* const a = NewRecord(file.get(), 'a');
+  Record* const b = NewRecord(file.get(), 'b');
+  Record* const c = NewRecord(file.get(), 'c');
+  bool after = false;
+  KillAtEachStep(
+      file.get(),
+      [&] {
+        Transaction change(file.get());
+        SetAll(change.Edit(a), 'A');
+        auto* const d = static_cast<Record*>(change.Allocate(sizeof(Record)));
+        SetAll(d, 'd');
+        d->header.kind = kKind;
+        change.Free(b);
+        SetAll(change.Edit(c), 'C');
+        SetAll(change.Edit(a), 'Z');
+        change.Commit();
+      },
+      [&](base::UniqueFd memory) {
+        const std::string found = ContentsOf(std::move(memory));
+        if (found == "ZCd") after = true;
+        // After the commit there is no way back.
+        EXPECT_EQ(found, after ? "ZCd" : "abc");
+      });
+  EXPECT_TRUE(after);
+}
+
+TEST(TransactionKillTest, ATransactionWithoutCommitLeavesNothing) {
+  const auto file = MakeFile();
+  Record* const a = NewRecord(file.get(), 'a');
+  Record* const b = NewRecord(file.get(), 'b');
+  KillAtEachStep(
+      file.get(),
+      [&] {
+        Transaction change(file.get());
+        SetAll(change.Edit(a), 'A');
+        auto* const c = static_cast<Record*>(change.Allocate(sizeof(Record)));
+        SetAll(c, 'c');
+        c->header.kind = kKind;
+        change.Free(b);
+      },
+      [](base::UniqueFd memory) { EXPECT_EQ(ContentsOf(std::move(memory)), "ab"); });
+}
+
+// The successor is killed, too, while it opens the file.
+TEST(TransactionKillTest, AnotherSuccessorCompletesWhatTheFirstOneBegan) {
+  const auto file = MakeFile();
+  Record* const a = NewRecord(file.get(), 'a');
+  Record* const b = NewRecord(file.get(), 'b');
+  // Leaves the transaction open.
+  std::optional<Transaction> change(std::in_place, file.get());
+  SetAll(change->Edit(a), '1');
+  SetAll(change->Edit(a), '2');
+  auto* const c = static_cast<Record*>(change->Allocate(sizeof(Record)));
+  c->header.kind = kKind;
+  change->Free(b);
+  const Copy died(*file);
+  change.reset();
+
+  // Opening a copy in steps; the copy is a record file that only its descriptor refers to.
+  const base::UniqueFd memory = died.Descriptor();
+  std::vector<char> content(kChunkBytes + kReserveBytes), previous;
+  test::RunInSteps(
+      [&] { (void)RecordFile::Open(base::UniqueFd(dup(memory.get()))); },
+      [&] {
+        std::swap(content, previous);
+        content.resize(previous.empty() ? kChunkBytes + kReserveBytes : previous.size());
+        ASSERT_GT(pread(memory.get(), content.data(), content.size(), 0), 0);
+        if (content == previous) return;
+        base::UniqueFd copy(memfd_create("copy", MFD_CLOEXEC));
+        ASSERT_GT(pwrite(copy.get(), content.data(), content.size(), 0), 0);
+        EXPECT_EQ(ContentsOf(std::move(copy)), "ab");
+      });
+}
+
+}  // namespace
+}  // namespace memfuse::memfs
