@@ -31,15 +31,26 @@ struct Record {
 
 std::unique_ptr<RecordFile> MakeFile() { return *RecordFile::Make(kJournals); }
 
-Record* NewRecord(RecordFile* file, uint64_t value) {
-  auto* const record = static_cast<Record*>(file->Allocate(sizeof(Record)));
+void SetAll(Record* record, uint64_t value) {
   std::fill(std::begin(record->values), std::end(record->values), value);
+}
+
+// A block with values and without a kind.
+Record* Allocate(RecordFile* file, uint64_t value) {
+  auto* const record = static_cast<Record*>(file->Allocate(sizeof(Record)));
+  SetAll(record, value);
+  return record;
+}
+
+Record* NewRecord(RecordFile* file, uint64_t value) {
+  Record* const record = Allocate(file, value);
   record->header.kind = kKind;
   return record;
 }
 
-void SetAll(Record* record, uint64_t value) {
-  std::fill(std::begin(record->values), std::end(record->values), value);
+void Publish(Transaction* change, Record* record) { change->Edit(&record->header)->kind = kKind; }
+void Remove(Transaction* change, Record* record) {
+  change->Edit(&record->header)->kind = BlockKind::kFree;
 }
 
 // The values of all records, one character for each, in the order of their blocks; '?' for a record
@@ -61,34 +72,47 @@ TEST(TransactionTest, ACommittedChangeStays) {
   const auto file = MakeFile();
   Record* const a = NewRecord(file.get(), 'a');
   Record* const b = NewRecord(file.get(), 'b');
+  Record* const c = Allocate(file.get(), 'c');
   {
     Transaction change(file.get());
     SetAll(change.Edit(a), 'A');
-    change.Free(b);
-    auto* const c = static_cast<Record*>(change.Allocate(sizeof(Record)));
-    SetAll(c, 'c');
-    c->header.kind = kKind;
+    Remove(&change, b);
+    Publish(&change, c);
     change.Commit();
   }
   EXPECT_EQ(Contents(file.get()), "Ac");
-  EXPECT_EQ(file->Allocate(sizeof(Record)), b);
 }
 
 TEST(TransactionTest, WithoutCommitEverythingIsRestored) {
   const auto file = MakeFile();
   Record* const a = NewRecord(file.get(), 'a');
   Record* const b = NewRecord(file.get(), 'b');
-  void* allocated;
+  Record* const c = Allocate(file.get(), 'c');
   {
     Transaction change(file.get());
     SetAll(change.Edit(a), '1');
     SetAll(change.Edit(a), '2');
-    change.Free(b);
-    allocated = change.Allocate(sizeof(Record));
-    static_cast<Record*>(allocated)->header.kind = kKind;
+    Remove(&change, b);
+    Publish(&change, c);
   }
   EXPECT_EQ(Contents(file.get()), "ab");
-  EXPECT_EQ(file->Allocate(sizeof(Record)), allocated);
+}
+
+TEST(TransactionTest, APartOfARecordIsRestoredAlone) {
+  const auto file = MakeFile();
+  Record* const a = NewRecord(file.get(), 'a');
+  {
+    Transaction change(file.get());
+    *change.Edit(&a->values[1]) = 1;
+    // The lock of another thread guards this one.
+    a->values[0] = 2;
+    a->values[2] = 3;
+    char* const odd = reinterpret_cast<char*>(&a->values[3]) + 1;
+    change.Save(odd, 3);
+    std::memset(odd - 1, 0xff, 8);
+  }
+  EXPECT_THAT(std::vector<uint64_t>(a->values, a->values + 5),
+              testing::ElementsAre(2, 'a', 3, 0xffffffff000000ff, 'a'));
 }
 
 TEST(TransactionTest, AJournalThatIsFullRefusesTheNextEditOnly) {
@@ -103,7 +127,6 @@ TEST(TransactionTest, AJournalThatIsFullRefusesTheNextEditOnly) {
       std::bad_alloc);
   EXPECT_GT(records.size(), kMaxUndoBytes / 2 / sizeof(Record));
   EXPECT_THROW(change.Save(records[0], kMaxUndoBytes + 1), std::bad_alloc);
-  EXPECT_THROW(change.Allocate(RecordFile::kMaxBlockBytes + 1), std::bad_alloc);
   change.Commit();
   EXPECT_EQ(Contents(file.get()), std::string(records.size() - 1, 'b') + "a");
 }
@@ -131,16 +154,19 @@ TEST(TransactionTest, ThreadsCommitAndAbandonTransactions) {
       uint64_t committed = 0;
       Record* spare = nullptr;
       for (uint64_t i = 1; i <= 10'000; ++i) {
-        Transaction change(file.get());
-        SetAll(change.Edit(owned[t]), i);
-        auto* const next = static_cast<Record*>(change.Allocate(sizeof(Record)));
-        SetAll(next, i);
-        next->header.kind = kKind;
-        if (spare != nullptr) change.Free(spare);
-        if (i % 3 == 0) continue;
-        change.Commit();
-        committed = i;
-        spare = next;
+        Record* const next = Allocate(file.get(), i);
+        {
+          Transaction change(file.get());
+          SetAll(change.Edit(owned[t]), i);
+          Publish(&change, next);
+          if (spare != nullptr) Remove(&change, spare);
+          if (i % 3 != 0) {
+            change.Commit();
+            committed = i;
+          }
+        }
+        Record* const unused = committed == i ? std::exchange(spare, next) : next;
+        if (unused != nullptr) file->Free(unused);
       }
       ASSERT_EQ(owned[t]->values[5], committed);
       ASSERT_EQ(spare->values[5], committed);
@@ -208,15 +234,17 @@ TEST(TransactionKillTest, ASuccessorFindsTheStateBeforeOrAfter) {
   KillAtEachStep(
       file.get(),
       [&] {
-        Transaction change(file.get());
-        SetAll(change.Edit(a), 'A');
-        auto* const d = static_cast<Record*>(change.Allocate(sizeof(Record)));
-        SetAll(d, 'd');
-        d->header.kind = kKind;
-        change.Free(b);
-        SetAll(change.Edit(c), 'C');
-        SetAll(change.Edit(a), 'Z');
-        change.Commit();
+        Record* const d = Allocate(file.get(), 'd');
+        {
+          Transaction change(file.get());
+          SetAll(change.Edit(a), 'A');
+          Publish(&change, d);
+          Remove(&change, b);
+          SetAll(change.Edit(c), 'C');
+          SetAll(change.Edit(a), 'Z');
+          change.Commit();
+        }
+        file->Free(b);
       },
       [&](base::UniqueFd memory) {
         const std::string found = ContentsOf(std::move(memory));
@@ -234,12 +262,14 @@ TEST(TransactionKillTest, ATransactionWithoutCommitLeavesNothing) {
   KillAtEachStep(
       file.get(),
       [&] {
-        Transaction change(file.get());
-        SetAll(change.Edit(a), 'A');
-        auto* const c = static_cast<Record*>(change.Allocate(sizeof(Record)));
-        SetAll(c, 'c');
-        c->header.kind = kKind;
-        change.Free(b);
+        Record* const c = Allocate(file.get(), 'c');
+        {
+          Transaction change(file.get());
+          SetAll(change.Edit(a), 'A');
+          Publish(&change, c);
+          Remove(&change, b);
+        }
+        file->Free(c);
       },
       [](base::UniqueFd memory) { EXPECT_EQ(ContentsOf(std::move(memory)), "ab"); });
 }
@@ -253,9 +283,8 @@ TEST(TransactionKillTest, AnotherSuccessorCompletesWhatTheFirstOneBegan) {
   std::optional<Transaction> change(std::in_place, file.get());
   SetAll(change->Edit(a), '1');
   SetAll(change->Edit(a), '2');
-  auto* const c = static_cast<Record*>(change->Allocate(sizeof(Record)));
-  c->header.kind = kKind;
-  change->Free(b);
+  Publish(&*change, Allocate(file.get(), 'c'));
+  Remove(&*change, b);
   const Copy died(*file);
   change.reset();
 

@@ -71,29 +71,17 @@ inline constexpr uint64_t kRootOffset = 64;
 inline constexpr uint64_t kJournalsOffset = 16 << 10;
 inline constexpr uint64_t kRootBytes = kJournalsOffset - kRootOffset;
 
-// The phases of a journal, in the order in which a transaction passes through them.
-enum class JournalPhase : uint32_t {
-  kIdle = 0,
-  kOpen = 1,       // the undo entries are to be applied
-  kCommitted = 2,  // the blocks of the kFree entries are to be made free
-};
-
 struct JournalHeader {
-  JournalPhase phase;
-  uint32_t undo_bytes;  // the size of the entries that are complete
+  // The size of the undo entries that are complete. 0: no transaction is open, or it has not
+  // changed anything yet.
+  uint64_t undo_bytes;
 };
-static_assert(sizeof(JournalHeader) == 8);
 
-// An entry of a journal; `length` bytes of data follow, up to a multiple of 8.
+// What was in a place of the file before it was changed: `length` bytes of data follow the entry,
+// up to a multiple of 8.
 struct UndoEntry {
-  enum class Type : uint32_t {
-    kRestore = 1,   // the data is what was at `offset` before
-    kAllocate = 2,  // the block at `offset` was free before
-    kFree = 3,      // the block at `offset` becomes free when the transaction is committed
-  };
   uint64_t offset;
-  Type type;
-  uint32_t length;
+  uint64_t length;
 };
 static_assert(sizeof(UndoEntry) == 16);
 

@@ -16,7 +16,7 @@
 #include "src/base/error_text.h"
 #include "src/base/thread_number.h"
 #include "src/memfs/records/store_order.h"
-#include "src/memfs/records/undo.h"
+#include "src/memfs/records/transaction.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -145,7 +145,7 @@ absl::Status RecordFile::CheckLayout() const {
 }
 
 void RecordFile::RecoverJournals() {
-  for (uint32_t i = 0; i < superblock()->journals; ++i) EndTransactionOf(JournalAt(i), base_);
+  for (uint32_t i = 0; i < superblock()->journals; ++i) Undo(JournalAt(i), base_);
 }
 
 void RecordFile::ScanChunks() {

@@ -11,6 +11,12 @@
 // Changes. A record is changed in a Transaction (transaction.h). If the process dies in the middle,
 // Open() restores what the open transactions had changed.
 //
+// Ownership. A block that was allocated belongs to the process until Free(). Whether it outlives
+// the process depends on its kind alone: a successor finds the blocks whose kind is not kFree. An
+// operation allocates blocks, fills them, and then gives them a kind, in the same transaction in
+// which it changes other records. To remove a block, a transaction sets its kind to kFree; after
+// the commit, the process calls Free().
+//
 // Memory. A block is allocated from a *chunk*: 256 KiB that are divided into blocks of one size.
 // The system's memory is reserved with fallocate(2) before a block is used, so a lack of memory is
 // an error of Allocate and not a SIGBUS. The memory of a chunk goes back to the system when all
@@ -46,8 +52,8 @@ class RecordFile {
   static absl::StatusOr<std::unique_ptr<RecordFile>> Make(uint32_t journals,
                                                           base::UniqueFd file = {});
 
-  // Opens the record file of a process that has died. Restores what open transactions had changed,
-  // and completes those that were committed. Returns FailedPrecondition, and changes nothing, if
+  // Opens the record file of a process that has died, and restores what open transactions had
+  // changed. Returns FailedPrecondition, and changes nothing, if
   // the file has another layout or is damaged; ResourceExhausted as Make. Calling it again after a
   // death during the call has the same effect as calling it once.
   static absl::StatusOr<std::unique_ptr<RecordFile>> Open(base::UniqueFd file);
@@ -57,11 +63,9 @@ class RecordFile {
   RecordFile& operator=(const RecordFile&) = delete;
 
   // Returns a block of at least `bytes` bytes (at most kMaxBlockBytes), aligned to 16. Its kind is
-  // BlockKind::kFree, the rest is undefined. The block belongs to the caller, until Free or the
-  // death of the process. Returns null if there is no memory. Use Transaction::Allocate for a block
-  // that is to stay.
+  // BlockKind::kFree, the rest is undefined. Returns null if there is no memory.
   void* Allocate(size_t bytes) noexcept;
-  // Makes the block free. Requires: no transaction that is open has changed it.
+  // Makes the block free, regardless of its kind. Requires: no open transaction has changed it.
   void Free(void* block) noexcept;
 
   // How many bytes Allocate(bytes) takes.
@@ -108,7 +112,7 @@ class RecordFile {
   absl::Status Map();
   absl::Status Format(uint32_t journals);
   absl::Status CheckLayout() const;
-  // Ends the transactions of the process that has died.
+  // Undoes the open transactions of the process that has died.
   void RecoverJournals();
   // Finds the chunks and their free blocks.
   void ScanChunks() ABSL_LOCKS_EXCLUDED(mu_);

@@ -5,124 +5,73 @@
 #include <new>
 
 #include "src/memfs/records/store_order.h"
-#include "src/memfs/records/undo.h"
 
 namespace memfuse::memfs {
 namespace {
 
 constexpr size_t kMaxEntries = kMaxUndoBytes / sizeof(UndoEntry);
 
-void Restore(const UndoEntry& entry, const char* data, char* base) {
-  if (entry.offset > kMaxFileBytes - kJournalBytes) return;  // the journal is damaged
-  char* const place = base + entry.offset;
-  switch (entry.type) {
-    case UndoEntry::Type::kRestore:
-      std::memcpy(place, data, entry.length);
-      return;
-    case UndoEntry::Type::kAllocate:
-      reinterpret_cast<BlockHeader*>(place)->kind = BlockKind::kFree;
-      return;
-    case UndoEntry::Type::kFree:
-      return;
+// The size of an entry with `length` bytes of data.
+uint64_t EntryBytes(uint64_t length) { return sizeof(UndoEntry) + (length + 7) / 8 * 8; }
+
+char* EntriesOf(JournalHeader* journal) { return reinterpret_cast<char*>(journal) + kUndoOffset; }
+
+// Copies with stores of a whole word where possible: other threads read some words without a lock.
+void Restore(char* to, const char* from, uint64_t length) {
+  uint64_t at = 0;
+  if (reinterpret_cast<uintptr_t>(to) % sizeof(uint64_t) == 0) {
+    for (; at + sizeof(uint64_t) <= length; at += sizeof(uint64_t)) {
+      uint64_t word;
+      std::memcpy(&word, from + at, sizeof(word));
+      __atomic_store_n(reinterpret_cast<uint64_t*>(to + at), word, __ATOMIC_RELAXED);
+    }
   }
+  for (; at < length; ++at) __atomic_store_n(to + at, from[at], __ATOMIC_RELAXED);
 }
 
 }  // namespace
 
-void ForEachEntry(JournalHeader* journal,
-                  absl::FunctionRef<void(const UndoEntry& entry, const char* data)> visit) {
+void Undo(JournalHeader* journal, char* base) {
+  const uint64_t end = journal->undo_bytes;
+  if (end == 0) return;
   const char* const entries = EntriesOf(journal);
-  const uint32_t end = journal->undo_bytes;
-  for (uint32_t at = 0; at + sizeof(UndoEntry) <= end;) {
-    UndoEntry entry;
+  std::array<uint16_t, kMaxEntries> starts;
+  static_assert(kMaxUndoBytes <= 0xffff);
+  size_t count = 0;
+  UndoEntry entry;
+  for (uint64_t at = 0; at + sizeof(entry) <= end; at += EntryBytes(entry.length)) {
     std::memcpy(&entry, entries + at, sizeof(entry));
-    if (entry.length > end || EntryBytes(entry.length) > end - at) return;
-    visit(entry, entries + at + sizeof(entry));
-    at += EntryBytes(entry.length);
+    if (entry.length > end || EntryBytes(entry.length) > end - at) break;
+    if (entry.offset > kMaxFileBytes - kMaxUndoBytes) break;
+    starts[count++] = static_cast<uint16_t>(at);
   }
+  while (count > 0) {
+    const char* const found = entries + starts[--count];
+    std::memcpy(&entry, found, sizeof(entry));
+    Restore(base + entry.offset, found + sizeof(entry), entry.length);
+  }
+  StoreInOrder(&journal->undo_bytes, uint64_t{0});
 }
 
-void EndTransactionOf(JournalHeader* journal, char* base) {
-  if (journal->phase == JournalPhase::kOpen) {
-    std::array<const char*, kMaxEntries> order;
-    size_t count = 0;
-    ForEachEntry(journal, [&](const UndoEntry&, const char* data) {
-      order[count++] = data - sizeof(UndoEntry);
-    });
-    while (count > 0) {
-      const char* const found = order[--count];
-      UndoEntry entry;
-      std::memcpy(&entry, found, sizeof(entry));
-      Restore(entry, found + sizeof(entry), base);
-    }
-  } else if (journal->phase == JournalPhase::kCommitted) {
-    ForEachEntry(journal, [&](const UndoEntry& entry, const char*) {
-      if (entry.type == UndoEntry::Type::kFree && entry.offset <= kMaxFileBytes - kJournalBytes) {
-        reinterpret_cast<BlockHeader*>(base + entry.offset)->kind = BlockKind::kFree;
-      }
-    });
-  }
-  StoreInOrder(&journal->phase, JournalPhase::kIdle);
-}
-
+// The journal that AcquireJournal returns is idle: its undo_bytes is 0.
 Transaction::Transaction(RecordFile* file)
-    : file_(file), index_(file->AcquireJournal()), journal_(file->JournalAt(index_)) {
-  StoreInOrder(&journal_->undo_bytes, uint32_t{0});
-  StoreInOrder(&journal_->phase, JournalPhase::kOpen);
-}
+    : file_(file), index_(file->AcquireJournal()), journal_(file->JournalAt(index_)) {}
 
 Transaction::~Transaction() {
-  if (open_) {
-    EndTransactionOf(journal_, file_->base_);
-    FreeBlocks(UndoEntry::Type::kAllocate);
-  }
+  Undo(journal_, file_->base_);
   file_->ReleaseJournal(index_);
 }
 
-void Transaction::Append(UndoEntry::Type type, uint64_t offset, const void* data, uint32_t length) {
-  const uint32_t end = journal_->undo_bytes;
-  if (EntryBytes(length) > kMaxUndoBytes - end) throw std::bad_alloc();
-  const UndoEntry entry = {offset, type, length};
+void Transaction::Save(const void* part, size_t bytes) {
+  const uint64_t end = journal_->undo_bytes;
+  if (bytes > kMaxUndoBytes || EntryBytes(bytes) > kMaxUndoBytes - end) throw std::bad_alloc();
+  const UndoEntry entry = {file_->OffsetOf(part), bytes};
   char* const place = EntriesOf(journal_) + end;
   std::memcpy(place, &entry, sizeof(entry));
-  if (length > 0) std::memcpy(place + sizeof(entry), data, length);
-  StoreInOrder(&journal_->undo_bytes, end + EntryBytes(length));
+  std::memcpy(place + sizeof(entry), part, bytes);
+  StoreInOrder(&journal_->undo_bytes, end + EntryBytes(bytes));
 }
 
-void Transaction::Save(const void* part, size_t bytes) {
-  if (bytes > kMaxUndoBytes) throw std::bad_alloc();
-  Append(UndoEntry::Type::kRestore, file_->OffsetOf(part), part, static_cast<uint32_t>(bytes));
-}
-
-void* Transaction::Allocate(size_t bytes) {
-  void* const block = file_->Allocate(bytes);
-  if (block == nullptr) throw std::bad_alloc();
-  // Until the block has a kind, it is free for another process, with or without the entry.
-  try {
-    Append(UndoEntry::Type::kAllocate, file_->OffsetOf(block), nullptr, 0);
-  } catch (const std::bad_alloc&) {
-    file_->Free(block);
-    throw;
-  }
-  return block;
-}
-
-void Transaction::Free(void* block) {
-  Append(UndoEntry::Type::kFree, file_->OffsetOf(block), nullptr, 0);
-}
-
-void Transaction::Commit() noexcept {
-  open_ = false;
-  StoreInOrder(&journal_->phase, JournalPhase::kCommitted);
-  EndTransactionOf(journal_, file_->base_);
-  FreeBlocks(UndoEntry::Type::kFree);
-}
-
-void Transaction::FreeBlocks(UndoEntry::Type type) noexcept {
-  // The journal is idle, so it refers to none of these blocks any more.
-  ForEachEntry(journal_, [&](const UndoEntry& entry, const char*) {
-    if (entry.type == type) file_->Free(file_->base_ + entry.offset);
-  });
-}
+void Transaction::Commit() noexcept { StoreInOrder(&journal_->undo_bytes, uint64_t{0}); }
 
 }  // namespace memfuse::memfs
