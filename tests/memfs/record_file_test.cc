@@ -17,13 +17,14 @@
 #include <utility>
 #include <vector>
 
+#include "src/memfs/records/transaction.h"
+
 namespace memfuse::memfs {
 namespace {
 
-constexpr uint32_t kJournals = 2;
 constexpr auto kKind = BlockKind{1};
 
-std::unique_ptr<RecordFile> MakeFile() { return *RecordFile::Make(kJournals); }
+std::unique_ptr<RecordFile> MakeFile() { return *RecordFile::Make(); }
 
 // Opens the same memory again, as a successor does.
 std::unique_ptr<RecordFile> OpenAgain(const RecordFile& file) {
@@ -165,7 +166,7 @@ TEST(RecordFileTest, AChunkGetsBlocksOfAnotherSizeAfterItWasEmpty) {
 [[noreturn]] void FillAndExit() {
   signal(SIGXFSZ, SIG_IGN);
   const auto file = MakeFile();
-  const rlimit limit = {4 << 20, 4 << 20};
+  const rlimit limit = {kFirstChunk * kChunkBytes + (4 << 20), RLIM_INFINITY};
   if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(2);
   std::vector<BlockHeader*> blocks;
   while (BlockHeader* const block = NewBlock(file.get(), 500)) blocks.push_back(block);
@@ -222,21 +223,22 @@ TEST(RecordFileTest, AnotherLayoutAndDamagedHeadersAreRefused) {
     uint32_t value;
     const char* message;
   };
-  constexpr uint64_t kFirstChunk = kChunkBytes;
+  constexpr uint64_t kChunk = kFirstChunk * kChunkBytes;
   const Damage damages[] = {
       {offsetof(Superblock, version), kLayoutVersion + 1,
        "the records have layout 2; this program reads layout 1"},
       {offsetof(Superblock, journals), 1 << 30, "the records are damaged"},
-      {offsetof(Superblock, first_chunk), 0, "the records are damaged"},
+      {offsetof(Superblock, end_chunk), 0, "the records are damaged"},
       {offsetof(Superblock, end_chunk), ~uint32_t{0}, "the records are damaged"},
       {kJournalsOffset + offsetof(JournalHeader, undo_bytes), 1 << 20, "the records are damaged"},
-      {kFirstChunk + offsetof(ChunkHeader, size_class), 1000, "the records are damaged"},
-      {kFirstChunk + offsetof(ChunkHeader, reserved), 1 << 30, "the records are damaged"},
-      {kFirstChunk + offsetof(ChunkHeader, reserved), 0, "the records are damaged"},
+      {kChunk + offsetof(ChunkHeader, size_class), 1000, "the records are damaged"},
+      {kChunk + offsetof(ChunkHeader, reserved), 1 << 30, "the records are damaged"},
+      {kChunk + offsetof(ChunkHeader, reserved), 0, "the records are damaged"},
   };
   for (const Damage& damage : damages) {
     const auto file = MakeFile();
     NewBlock(file.get(), 64);
+    Transaction(file.get()).Commit();
     ASSERT_EQ(pwrite(file->descriptor(), &damage.value, sizeof(damage.value),
                      static_cast<off_t>(damage.offset)),
               static_cast<ssize_t>(sizeof(damage.value)));

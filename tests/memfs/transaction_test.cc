@@ -21,7 +21,6 @@
 namespace memfuse::memfs {
 namespace {
 
-constexpr uint32_t kJournals = 2;
 constexpr auto kKind = BlockKind{1};
 
 struct Record {
@@ -29,7 +28,7 @@ struct Record {
   uint64_t values[12];
 };
 
-std::unique_ptr<RecordFile> MakeFile() { return *RecordFile::Make(kJournals); }
+std::unique_ptr<RecordFile> MakeFile() { return *RecordFile::Make(); }
 
 void SetAll(Record* record, uint64_t value) {
   std::fill(std::begin(record->values), std::end(record->values), value);
@@ -48,10 +47,8 @@ Record* NewRecord(RecordFile* file, uint64_t value) {
   return record;
 }
 
-void Publish(Transaction* change, Record* record) { change->Edit(&record->header)->kind = kKind; }
-void Remove(Transaction* change, Record* record) {
-  change->Edit(&record->header)->kind = BlockKind::kFree;
-}
+void Publish(Transaction* change, Record* record) { change->Publish(&record->header, kKind); }
+void Remove(Transaction* change, Record* record) { change->Remove(&record->header); }
 
 // The values of all records, one character for each, in the order of their blocks; '?' for a record
 // whose values differ.
@@ -131,21 +128,35 @@ TEST(TransactionTest, AJournalThatIsFullRefusesTheNextEditOnly) {
   EXPECT_EQ(Contents(file.get()), std::string(records.size() - 1, 'b') + "a");
 }
 
-TEST(TransactionTest, MoreTransactionsThanJournalsAreRefused) {
+TEST(TransactionTest, ARemovedBlockIsFreeAfterTheCommit) {
   const auto file = MakeFile();
+  Record* const a = NewRecord(file.get(), 'a');
   {
-    std::array<std::optional<Transaction>, kJournals> open;
-    for (auto& transaction : open) transaction.emplace(file.get());
-    EXPECT_THROW(Transaction(file.get()), std::bad_alloc);
-    open[1].reset();
-    Transaction(file.get()).Commit();
+    Transaction change(file.get());
+    Remove(&change, a);
+    EXPECT_NE(file->Allocate(sizeof(Record)), a);
   }
+  EXPECT_EQ(Contents(file.get()), "a");
+  Transaction change(file.get());
+  Remove(&change, a);
+  change.Commit();
+  EXPECT_EQ(file->Allocate(sizeof(Record)), a);
+}
+
+TEST(TransactionTest, ThereIsABoundOnTransactions) {
+  const auto file = MakeFile();
+  std::vector<std::unique_ptr<Transaction>> open;
+  for (uint32_t i = 0; i < kMaxJournals; ++i) {
+    open.push_back(std::make_unique<Transaction>(file.get()));
+  }
+  EXPECT_THROW(Transaction(file.get()), std::bad_alloc);
+  open.pop_back();
   Transaction(file.get()).Commit();
 }
 
 TEST(TransactionTest, ThreadsCommitAndAbandonTransactions) {
   constexpr uint32_t kThreads = 4;
-  const auto file = *RecordFile::Make(kThreads);
+  const auto file = MakeFile();
   std::vector<std::thread> threads;
   std::vector<Record*> owned;
   for (uint32_t t = 0; t < kThreads; ++t) owned.push_back(NewRecord(file.get(), 0));
@@ -165,8 +176,11 @@ TEST(TransactionTest, ThreadsCommitAndAbandonTransactions) {
             committed = i;
           }
         }
-        Record* const unused = committed == i ? std::exchange(spare, next) : next;
-        if (unused != nullptr) file->Free(unused);
+        if (committed == i) {
+          spare = next;
+        } else {
+          file->Free(next);
+        }
       }
       ASSERT_EQ(owned[t]->values[5], committed);
       ASSERT_EQ(spare->values[5], committed);
@@ -176,30 +190,36 @@ TEST(TransactionTest, ThreadsCommitAndAbandonTransactions) {
   EXPECT_EQ(Contents(file.get()).size(), 2u * kThreads);
 }
 
-// A copy of the memory file, as a successor finds it.
+// A copy of the memory of a record file with one journal and one chunk, as a successor finds it.
 class Copy {
  public:
-  explicit Copy(const RecordFile& file) : content_(kCopied) { Read(file); }
+  explicit Copy(int file) { Read(file); }
   // Copies again. Returns whether anything changed.
-  bool Refresh(const RecordFile& file) {
+  bool Refresh(int file) {
     std::swap(content_, previous_);
-    content_.resize(kCopied);
     Read(file);
     return content_ != previous_;
   }
   base::UniqueFd Descriptor() const {
     base::UniqueFd copy(memfd_create("copy", MFD_CLOEXEC));
-    EXPECT_EQ(pwrite(copy.get(), content_.data(), content_.size(), 0),
-              static_cast<ssize_t>(content_.size()));
+    const char* at = content_.data();
+    for (const auto& [offset, length] : kRanges) {
+      EXPECT_EQ(pwrite(copy.get(), at, length, offset), static_cast<ssize_t>(length));
+      at += length;
+    }
     return copy;
   }
 
  private:
-  // The journals, and the memory of the only chunk.
-  static constexpr size_t kCopied = kChunkBytes + kReserveBytes;
-  static_assert(kJournalsOffset + kJournals * kJournalBytes <= kChunkBytes);
-  void Read(const RecordFile& file) {
-    ASSERT_EQ(pread(file.descriptor(), content_.data(), kCopied, 0), static_cast<ssize_t>(kCopied));
+  static constexpr std::pair<off_t, size_t> kRanges[] = {
+      {0, kJournalsOffset + kJournalBytes}, {kFirstChunk * kChunkBytes, kReserveBytes}};
+  void Read(int file) {
+    content_.resize(kRanges[0].second + kRanges[1].second);
+    char* at = content_.data();
+    for (const auto& [offset, length] : kRanges) {
+      ASSERT_EQ(pread(file, at, length, offset), static_cast<ssize_t>(length));
+      at += length;
+    }
   }
 
   std::vector<char> content_, previous_;
@@ -209,10 +229,11 @@ class Copy {
 // with what a successor opens.
 void KillAtEachStep(RecordFile* file, absl::FunctionRef<void()> change,
                     absl::FunctionRef<void(base::UniqueFd memory)> check) {
-  Copy copy(*file);
+  Transaction(file).Commit();  // makes the journal
+  Copy copy(file->descriptor());
   int states = 0;
   const uint64_t steps = test::RunInSteps(change, [&] {
-    if (!copy.Refresh(*file)) return;
+    if (!copy.Refresh(file->descriptor())) return;
     ++states;
     check(copy.Descriptor());
   });
@@ -244,7 +265,6 @@ TEST(TransactionKillTest, ASuccessorFindsTheStateBeforeOrAfter) {
           SetAll(change.Edit(a), 'Z');
           change.Commit();
         }
-        file->Free(b);
       },
       [&](base::UniqueFd memory) {
         const std::string found = ContentsOf(std::move(memory));
@@ -285,23 +305,18 @@ TEST(TransactionKillTest, AnotherSuccessorCompletesWhatTheFirstOneBegan) {
   SetAll(change->Edit(a), '2');
   Publish(&*change, Allocate(file.get(), 'c'));
   Remove(&*change, b);
-  const Copy died(*file);
+  const Copy died(file->descriptor());
   change.reset();
 
-  // Opening a copy in steps; the copy is a record file that only its descriptor refers to.
   const base::UniqueFd memory = died.Descriptor();
-  std::vector<char> content(kChunkBytes + kReserveBytes), previous;
-  test::RunInSteps(
-      [&] { (void)RecordFile::Open(base::UniqueFd(dup(memory.get()))); },
-      [&] {
-        std::swap(content, previous);
-        content.resize(previous.empty() ? kChunkBytes + kReserveBytes : previous.size());
-        ASSERT_GT(pread(memory.get(), content.data(), content.size(), 0), 0);
-        if (content == previous) return;
-        base::UniqueFd copy(memfd_create("copy", MFD_CLOEXEC));
-        ASSERT_GT(pwrite(copy.get(), content.data(), content.size(), 0), 0);
-        EXPECT_EQ(ContentsOf(std::move(copy)), "ab");
-      });
+  Copy copy(memory.get());
+  const uint64_t steps =
+      test::RunInSteps([&] { (void)RecordFile::Open(base::UniqueFd(dup(memory.get()))); },
+                       [&] {
+                         if (copy.Refresh(memory.get()))
+                           EXPECT_EQ(ContentsOf(copy.Descriptor()), "ab");
+                       });
+  EXPECT_GT(steps, 0u);
 }
 
 }  // namespace

@@ -60,9 +60,9 @@ static_assert(sizeof(ChunkHeader) <= kChunkHeaderBytes);
 struct Superblock {
   uint64_t magic;  // written last
   uint32_t version;
-  uint32_t journals;     // number of journals
-  uint32_t first_chunk;  // number of the first chunk with blocks; the journals lie before it
-  uint32_t end_chunk;    // number of the chunk after the last one that has a header
+  uint32_t journals;   // number of journals that have memory
+  uint32_t end_chunk;  // number of the chunk after the last one that has a header
+  uint32_t unused;
 };
 static_assert(sizeof(Superblock) == 24);
 
@@ -86,8 +86,13 @@ struct UndoEntry {
 static_assert(sizeof(UndoEntry) == 16);
 
 inline constexpr uint64_t kJournalBytes = 32 << 10;
+inline constexpr uint32_t kMaxJournals = 1024;
 inline constexpr uint64_t kUndoOffset = 64;  // of the first entry, in the journal
 inline constexpr uint64_t kMaxUndoBytes = kJournalBytes - kUndoOffset;
+
+// Chunks with blocks follow the journals.
+inline constexpr uint32_t kFirstChunk =
+    (kJournalsOffset + kMaxJournals * kJournalBytes + kChunkBytes - 1) / kChunkBytes;
 
 }  // namespace memfuse::memfs
 

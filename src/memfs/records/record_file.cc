@@ -59,14 +59,12 @@ absl::Status MakeError(int error) {
 static_assert(RecordFile::kMaxBlockBytes == kClassBytes[kSizeClasses - 1]);
 static_assert(kChunkBytes / kClassBytes[0] < 0xffff);  // an index plus one fits into 16 bits
 
-absl::StatusOr<std::unique_ptr<RecordFile>> RecordFile::Make(uint32_t journals,
-                                                             base::UniqueFd file) {
+absl::StatusOr<std::unique_ptr<RecordFile>> RecordFile::Make(base::UniqueFd file) {
   if (!file.valid()) file = base::UniqueFd(memfd_create("memfuse-records", MFD_CLOEXEC));
   if (!file.valid()) return MakeError(errno);
   std::unique_ptr<RecordFile> made(new RecordFile(std::move(file)));
   if (absl::Status mapped = made->Map(); !mapped.ok()) return mapped;
-  if (absl::Status formatted = made->Format(journals); !formatted.ok()) return formatted;
-  made->journals_in_use_ = std::make_unique<std::atomic<bool>[]>(journals);
+  if (absl::Status formatted = made->Format(); !formatted.ok()) return formatted;
   return made;
 }
 
@@ -74,7 +72,6 @@ absl::StatusOr<std::unique_ptr<RecordFile>> RecordFile::Open(base::UniqueFd file
   std::unique_ptr<RecordFile> opened(new RecordFile(std::move(file)));
   if (absl::Status mapped = opened->Map(); !mapped.ok()) return mapped;
   if (absl::Status checked = opened->CheckLayout(); !checked.ok()) return checked;
-  opened->journals_in_use_ = std::make_unique<std::atomic<bool>[]>(opened->superblock()->journals);
   opened->RecoverJournals();
   opened->ScanChunks();
   return opened;
@@ -94,19 +91,15 @@ absl::Status RecordFile::Map() {
   return absl::OkStatus();
 }
 
-absl::Status RecordFile::Format(uint32_t journals) {
-  const uint64_t end_of_journals = kJournalsOffset + journals * kJournalBytes;
-  const uint64_t first_chunk = (end_of_journals + kChunkBytes - 1) / kChunkBytes;
-  if (!Reserve(0, end_of_journals)) return MakeError(errno);
+absl::Status RecordFile::Format() {
+  if (!Reserve(0, kJournalsOffset)) return MakeError(errno);
   Superblock* const block = superblock();
   block->version = kLayoutVersion;
-  block->journals = journals;
-  block->first_chunk = static_cast<uint32_t>(first_chunk);
-  block->end_chunk = block->first_chunk;
+  block->end_chunk = kFirstChunk;
   StoreInOrder(&block->magic, kLayoutMagic);
   MutexLock lock(&mu_);
-  chunks_.resize(first_chunk);
-  reserved_bytes_ = end_of_journals;
+  chunks_.resize(kFirstChunk);
+  reserved_bytes_ = kJournalsOffset;
   return absl::OkStatus();
 }
 
@@ -124,14 +117,14 @@ absl::Status RecordFile::CheckLayout() const {
   }
   const absl::Status damaged = absl::FailedPreconditionError("the records are damaged");
   const uint64_t end_of_journals = kJournalsOffset + block.journals * kJournalBytes;
-  if (end_of_journals > block.first_chunk * kChunkBytes || end_of_journals > size ||
-      block.end_chunk < block.first_chunk || block.end_chunk > kMaxChunks) {
+  if (block.journals > kMaxJournals || end_of_journals > size || block.end_chunk < kFirstChunk ||
+      block.end_chunk > kMaxChunks) {
     return damaged;
   }
   for (uint32_t i = 0; i < block.journals; ++i) {
     if (JournalAt(i)->undo_bytes > kMaxUndoBytes) return damaged;
   }
-  for (uint32_t chunk = block.first_chunk; chunk < block.end_chunk; ++chunk) {
+  for (uint32_t chunk = kFirstChunk; chunk < block.end_chunk; ++chunk) {
     const ChunkHeader& header = *HeaderOf(chunk);
     const uint64_t least = header.size_class == 0 || header.size_class > kSizeClasses
                                ? 0
@@ -145,7 +138,8 @@ absl::Status RecordFile::CheckLayout() const {
 }
 
 void RecordFile::RecoverJournals() {
-  for (uint32_t i = 0; i < superblock()->journals; ++i) Undo(JournalAt(i), base_);
+  journals_.store(superblock()->journals);
+  for (uint32_t i = 0; i < journals_.load(); ++i) Undo(JournalAt(i), base_);
 }
 
 void RecordFile::ScanChunks() {
@@ -154,7 +148,7 @@ void RecordFile::ScanChunks() {
   reserved_bytes_ = kJournalsOffset + block.journals * kJournalBytes;
   chunks_.resize(block.end_chunk);
   free_chunks_.reserve(block.end_chunk);
-  for (uint32_t chunk = block.first_chunk; chunk < block.end_chunk; ++chunk) {
+  for (uint32_t chunk = kFirstChunk; chunk < block.end_chunk; ++chunk) {
     const ChunkHeader& header = *HeaderOf(chunk);
     if (header.size_class == 0) {
       // The process may have died before it cleared the memory.
@@ -335,7 +329,7 @@ void RecordFile::ForEachBlock(absl::FunctionRef<void(BlockHeader* block)> visit)
     MutexLock lock(&mu_);
     end_chunk = static_cast<uint32_t>(chunks_.size());
   }
-  for (uint32_t chunk = superblock()->first_chunk; chunk < end_chunk; ++chunk) {
+  for (uint32_t chunk = kFirstChunk; chunk < end_chunk; ++chunk) {
     // The chunk can become empty, and get another class, while its blocks are freed.
     Chunk state;
     {
@@ -352,13 +346,26 @@ void RecordFile::ForEachBlock(absl::FunctionRef<void(BlockHeader* block)> visit)
 
 uint32_t RecordFile::AcquireJournal() {
   // Threads begin at different journals, so mostly each thread finds its own one free.
-  const uint32_t count = superblock()->journals;
-  const auto first = static_cast<uint32_t>(base::ThreadNumber() % count);
+  const uint32_t count = journals_.load(std::memory_order_acquire);
+  const auto first = static_cast<uint32_t>(base::ThreadNumber());
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t index = (first + i) % count;
     if (!journals_in_use_[index].exchange(true, std::memory_order_acquire)) return index;
   }
-  throw std::bad_alloc();
+  return AddJournal();
+}
+
+uint32_t RecordFile::AddJournal() {
+  MutexLock lock(&mu_);
+  const uint32_t index = journals_.load(std::memory_order_relaxed);
+  if (index == kMaxJournals || !Reserve(OffsetOf(JournalAt(index)), kJournalBytes)) {
+    throw std::bad_alloc();
+  }
+  reserved_bytes_ += kJournalBytes;
+  journals_in_use_[index].store(true, std::memory_order_relaxed);
+  StoreInOrder(&superblock()->journals, index + 1);
+  journals_.store(index + 1, std::memory_order_release);
+  return index;
 }
 
 }  // namespace memfuse::memfs

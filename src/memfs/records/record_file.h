@@ -25,6 +25,7 @@
 #ifndef MEMFUSE_SRC_MEMFS_RECORDS_RECORD_FILE_H_
 #define MEMFUSE_SRC_MEMFS_RECORDS_RECORD_FILE_H_
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -47,10 +48,9 @@ class RecordFile {
   static constexpr size_t kMaxBlockBytes = size_t{66} << 10;
 
   // Makes a record file in `file`, an empty memory file that nothing else uses, or in a new memfd
-  // if `file` is not valid. Up to `journals` threads can have a transaction at the same time.
-  // Returns ResourceExhausted if there is no memory, descriptor or address space.
-  static absl::StatusOr<std::unique_ptr<RecordFile>> Make(uint32_t journals,
-                                                          base::UniqueFd file = {});
+  // if `file` is not valid. Returns ResourceExhausted if there is no memory, descriptor or address
+  // space.
+  static absl::StatusOr<std::unique_ptr<RecordFile>> Make(base::UniqueFd file = {});
 
   // Opens the record file of a process that has died, and restores what open transactions had
   // changed. Returns FailedPrecondition, and changes nothing, if
@@ -110,7 +110,7 @@ class RecordFile {
   explicit RecordFile(base::UniqueFd fd) : fd_(std::move(fd)) {}
 
   absl::Status Map();
-  absl::Status Format(uint32_t journals);
+  absl::Status Format();
   absl::Status CheckLayout() const;
   // Undoes the open transactions of the process that has died.
   void RecoverJournals();
@@ -138,9 +138,14 @@ class RecordFile {
   // Returns a block of the chunk, or null if the system has no memory for it.
   BlockHeader* TakeFrom(uint32_t chunk, Chunk* state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // Returns a journal that no other thread uses. Throws std::bad_alloc if there is none.
-  uint32_t AcquireJournal();
-  void ReleaseJournal(uint32_t index) { journals_in_use_[index].store(false); }
+  // Returns a journal that no other thread uses. Throws std::bad_alloc if kMaxJournals are in use,
+  // or if there is no memory for one more.
+  uint32_t AcquireJournal() ABSL_LOCKS_EXCLUDED(mu_);
+  void ReleaseJournal(uint32_t index) {
+    journals_in_use_[index].store(false, std::memory_order_release);
+  }
+  // Makes one more journal, for the calling thread. Throws std::bad_alloc.
+  uint32_t AddJournal() ABSL_LOCKS_EXCLUDED(mu_);
 
   const base::UniqueFd fd_;
   char* base_ = nullptr;  // constant after Map
@@ -152,7 +157,8 @@ class RecordFile {
   std::vector<uint32_t> free_chunks_ ABSL_GUARDED_BY(mu_);
   uint64_t reserved_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // see memory_bytes
 
-  std::unique_ptr<std::atomic<bool>[]> journals_in_use_;  // atomic
+  std::atomic<uint32_t> journals_{0};                              // as in the superblock
+  std::array<std::atomic<bool>, kMaxJournals> journals_in_use_{};  // atomic
 };
 
 }  // namespace memfuse::memfs

@@ -72,6 +72,16 @@ void Transaction::Save(const void* part, size_t bytes) {
   StoreInOrder(&journal_->undo_bytes, end + EntryBytes(bytes));
 }
 
-void Transaction::Commit() noexcept { StoreInOrder(&journal_->undo_bytes, uint64_t{0}); }
+void Transaction::Remove(BlockHeader* block) {
+  if (removed_count_ == kMaxRemoved) throw std::bad_alloc();
+  Edit(block)->kind = BlockKind::kFree;
+  removed_[removed_count_++] = block;
+}
+
+void Transaction::Commit() noexcept {
+  StoreInOrder(&journal_->undo_bytes, uint64_t{0});
+  for (size_t i = 0; i < removed_count_; ++i) file_->Free(removed_[i]);
+  removed_count_ = 0;
+}
 
 }  // namespace memfuse::memfs

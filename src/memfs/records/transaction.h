@@ -3,7 +3,7 @@
 //   MutexLock lock(&inode->mu);
 //   Transaction change(file);
 //   change.Edit(&record->times)->mtime = now;
-//   change.Edit(&entry->header)->kind = BlockKind::kEntry;  // a block that was just filled
+//   change.Publish(&entry->header, BlockKind::kEntry);  // a block that was just filled
 //   change.Commit();
 //
 // Before a record is changed, Edit() saves its present content in a journal, which is a part of the
@@ -23,6 +23,7 @@
 #ifndef MEMFUSE_SRC_MEMFS_RECORDS_TRANSACTION_H_
 #define MEMFUSE_SRC_MEMFS_RECORDS_TRANSACTION_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -35,7 +36,7 @@ namespace memfuse::memfs {
 // Used by one thread.
 class Transaction {
  public:
-  // Takes a journal of the file. Throws std::bad_alloc if all of them are in use.
+  // Takes a journal of the file. Throws std::bad_alloc if there is none.
   explicit Transaction(RecordFile* file);
   // Unless Commit was called, restores what was changed.
   ~Transaction();
@@ -53,6 +54,14 @@ class Transaction {
   // The same for `bytes` bytes.
   void Save(const void* part, size_t bytes);
 
+  // Gives a block that was filled its kind.
+  void Publish(BlockHeader* block, BlockKind kind) { Edit(block)->kind = kind; }
+  // Removes a block: makes its kind kFree, and frees it when the transaction is committed. No table
+  // of the process refers to it at that time. At most kMaxRemoved blocks. Throws std::bad_alloc if
+  // the journal is full.
+  void Remove(BlockHeader* block);
+  static constexpr size_t kMaxRemoved = 8;
+
   // The changes are permanent from now on. Does not fail. May be called once; nothing may be edited
   // afterwards.
   void Commit() noexcept;
@@ -61,6 +70,8 @@ class Transaction {
   RecordFile* const file_;
   const uint32_t index_;  // of the journal
   JournalHeader* const journal_;
+  size_t removed_count_ = 0;
+  std::array<BlockHeader*, kMaxRemoved> removed_;  // the first removed_count_ elements are set
 };
 
 // Restores what the transaction of a journal had changed, the latest change first, and ends it.
