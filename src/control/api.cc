@@ -11,13 +11,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "src/base/caller.h"
-#include "src/base/clock.h"
 #include "src/base/error_text.h"
 #include "src/control/json_reply.h"
 #include "src/control/names.h"
 #include "src/control/operations_json.h"
-#include "src/control/top_answer.h"
 
 namespace memfuse::control {
 namespace {
@@ -219,12 +216,10 @@ HttpResponse Api::Statistics() const {
       200, {{"uptime_seconds", UptimeSeconds()}, {"operations", OperationsToJson(statistics_())}});
 }
 
-HttpResponse Api::Top(const Peer& peer) const {
+HttpResponse Api::Top(const Peer& peer) {
   std::optional<uint32_t> only_uid;
   if (!IsAdministrator(peer)) only_uid = peer.uid;
-  return Reply(
-      200, TopToJson(recent_requests_(), base::MonotonicNanoseconds(), only_uid, base::FindProcess,
-                     [this](InodeNumber ino) { return fs_.PathOfDirectory(ino); }));
+  return Reply(200, top_.Get(only_uid));
 }
 
 control::Answer Api::Usage(const HttpRequest& request) {

@@ -31,6 +31,7 @@
 #include "memfuse/memory_filesystem.h"
 #include "memfuse/statistics.h"
 #include "src/control/http.h"
+#include "src/control/top_answer.h"
 #include "src/control/usage_answers.h"
 #include "src/control/usage_cache.h"
 
@@ -51,20 +52,20 @@ struct ApiFacts {
   absl::Time start;
 };
 
-// Session::Statistics and Session::RecentRequests. Called from any thread.
+// Session::Statistics. Called from any thread.
 using StatisticsSource = std::function<std::vector<OperationStatistics>()>;
-using RecentRequestsSource = std::function<RecentRequestList()>;
 
 // Not synchronised: the server calls it from one thread. Long answers may be computed on one other
 // thread; they must be destroyed before the object. The file system must outlive the object.
 class Api {
  public:
   Api(ApiFacts facts, MemoryFileSystem* fs, StatisticsSource statistics,
-      RecentRequestsSource recent_requests)
+      RecentRequestsSource recent_requests, OpcodeNamer opcode_name)
       : facts_(std::move(facts)),
         fs_(*fs),
         statistics_(std::move(statistics)),
-        recent_requests_(std::move(recent_requests)),
+        top_({std::move(recent_requests), std::move(opcode_name),
+              [fs](InodeNumber ino) { return fs->PathOfDirectory(ino); }}),
         usage_(fs),
         usage_answers_(fs) {}
 
@@ -80,7 +81,7 @@ class Api {
   int64_t UptimeSeconds() const;
   HttpResponse Status(const Peer& peer) const;
   HttpResponse Statistics() const;
-  HttpResponse Top(const Peer& peer) const;
+  HttpResponse Top(const Peer& peer);
   control::Answer Usage(const HttpRequest& request);
   HttpResponse Owners(const Peer& peer, std::optional<QuotaKind> only);
   HttpResponse Limits(const Peer& peer) const;
@@ -89,7 +90,7 @@ class Api {
   const ApiFacts facts_;
   MemoryFileSystem& fs_;
   const StatisticsSource statistics_;
-  const RecentRequestsSource recent_requests_;
+  TopAnswers top_;
   UsageCache usage_;  // any user may ask for it
   UsageAnswers usage_answers_;
 };

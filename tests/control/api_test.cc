@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <variant>
 #include <vector>
@@ -46,7 +47,8 @@ class ApiTest : public ::testing::Test {
     };
     facts.start = absl::Now() - absl::Seconds(90);
     api_ = std::make_unique<Api>(
-        facts, fs_.get(), [this] { return statistics_; }, [] { return RecentRequestList(); });
+        facts, fs_.get(), [this] { return statistics_; }, [] { return RecentRequestList(); },
+        [](uint32_t) { return std::string_view("LOOKUP"); });
     const test::Caller alice(fs_.get(), 1000, 100);
     const auto made = alice.Create(kRootInode, "file");
     EXPECT_TRUE(made.ok());
