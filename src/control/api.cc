@@ -15,36 +15,32 @@
 #include "src/control/json_reply.h"
 #include "src/control/names.h"
 #include "src/control/operations_json.h"
+#include "src/control/refusal_json.h"
 
 namespace memfuse::control {
 namespace {
 
 using nlohmann::json;
 
-// null: the directory is removed.
-json PathOrNull(const std::string& path) { return path.empty() ? json(nullptr) : json(path); }
-
-json RefusalToJson(const Refusal& refusal) {
-  json entry = {{"limit", LimitName(refusal.limit)},
-                {"of", OwnerName(refusal.owner)},
-                {"count", refusal.count},
-                {"asked", refusal.asked},
-                {"left", refusal.left},
-                {"pid", refusal.pid},
-                {"uid", refusal.uid},
-                {"time", refusal.time.seconds}};
-  if (refusal.owner == Refusal::Owner::kUser || refusal.owner == Refusal::Owner::kGroup) {
-    entry["id"] = refusal.id;
-  } else if (refusal.owner == Refusal::Owner::kTree) {
-    entry["path"] = PathOrNull(refusal.path);
-  }
-  return entry;
-}
-
 // Whether a peer that is no administrator may see what the user or the group stores. Paths may be
 // secret, so such a peer sees no trees.
 bool IsOwn(const Peer& peer, QuotaKind kind, uint64_t id) {
   return kind != QuotaKind::kTree && id == (kind == QuotaKind::kUser ? peer.uid : peer.gid);
+}
+
+// The refusal as a peer that is no administrator may see it; nothing if it may not.
+std::optional<Refusal> AsSeenBy(const Peer& peer, Refusal refusal) {
+  const bool caused = refusal.uid == std::optional<uint32_t>(peer.uid);
+  const bool own_user = refusal.owner == Refusal::Owner::kUser && refusal.id == peer.uid;
+  const bool own_group = refusal.owner == Refusal::Owner::kGroup && refusal.id == peer.gid;
+  // What is left to another user is not shown.
+  const bool of_another_user = refusal.owner == Refusal::Owner::kUser && !own_user;
+  if (of_another_user || !(caused || own_user || own_group)) return std::nullopt;
+  if (refusal.uid.has_value() && !caused) {
+    refusal.pid = 0;
+    refusal.uid.reset();
+  }
+  return refusal;
 }
 
 // A member "path" for trees, otherwise a member "id".
@@ -187,10 +183,10 @@ HttpResponse Api::Status(const Peer& peer) const {
     requests[std::string(operation.name)] = operation.requests;
   }
   json refusals = json::array();
+  const bool administrator = IsAdministrator(peer);
   for (const Refusal& refusal : fs_.Refusals()) {
-    const bool own =
-        refusal.owner == Refusal::Owner::kUser ? refusal.id == peer.uid : refusal.uid == peer.uid;
-    if (IsAdministrator(peer) || own) refusals.push_back(RefusalToJson(refusal));
+    const std::optional<Refusal> seen = administrator ? refusal : AsSeenBy(peer, refusal);
+    if (seen.has_value()) refusals.push_back(RefusalToJson(*seen, /*show_path=*/administrator));
   }
   return Reply(200,
                {{"version", facts_.version},

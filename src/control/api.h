@@ -11,9 +11,10 @@
 //    PUT /v1/limits           changes any of them
 //
 // ApiFacts::is_administrator decides who sees everything and may change limits. Others see totals;
-// of usage and quotas the defaults and what concerns their own user and group; and the refusals of
-// their own quota, or that they caused last. They see neither names of files nor deleted files of
-// others.
+// of usage and quotas the defaults and what concerns their own user and primary group; the last
+// refusal of their own quotas, without the process and the user if it is another user; and the last
+// refusal of any other limit but the quota of another user, if the kernel told that they
+// caused it. They see neither paths, nor names of files, nor deleted files of others.
 
 #ifndef MEMFUSE_SRC_CONTROL_API_H_
 #define MEMFUSE_SRC_CONTROL_API_H_

@@ -14,6 +14,7 @@
 #include "src/control/operations_json.h"
 #include "src/control/page_files.h"
 #include "src/control/query.h"
+#include "src/control/refusal_json.h"
 
 namespace memfuse::control {
 namespace {
@@ -97,18 +98,7 @@ json QuotasToJson(const std::vector<QuotaUsage>& all, bool show_directories) {
 
 json RefusalsToJson(const std::vector<Refusal>& refusals, bool show_directories) {
   json rows = json::array();
-  for (const Refusal& refusal : refusals) {
-    rows.push_back({{"limit", LimitName(refusal.limit)},
-                    {"of", OwnerName(refusal.owner)},
-                    {"id", refusal.id},
-                    {"count", refusal.count},
-                    {"asked", refusal.asked},
-                    {"left", refusal.left},
-                    {"pid", refusal.pid},
-                    {"uid", refusal.uid},
-                    {"time", refusal.time.seconds}});
-    if (show_directories && !refusal.path.empty()) rows.back()["path"] = refusal.path;
-  }
+  for (const Refusal& refusal : refusals) rows.push_back(RefusalToJson(refusal, show_directories));
   return rows;
 }
 

@@ -7,8 +7,9 @@
 //    GET /directories.json        the answer of /v1/usage?by=dir&path=PATH, for "path=PATH" in the
 //                                 query; status 403 without ApiFacts::show_directories
 //
-// A client of a TCP port has no identity, so all clients see the same. Paths are among it only with
-// ApiFacts::show_directories; otherwise a tree with a quota has the inode number of its directory.
+// A client of a TCP port has no identity, so all clients see the same: also the process and the
+// user of the last refusal of each limit. Paths are among it only with ApiFacts::show_directories;
+// otherwise a tree with a quota has the inode number of its directory.
 
 #ifndef MEMFUSE_SRC_CONTROL_PAGE_H_
 #define MEMFUSE_SRC_CONTROL_PAGE_H_

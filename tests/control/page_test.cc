@@ -155,6 +155,7 @@ TEST_F(PageTest, TheStatusHasTheNumbersOfTheFileSystem) {
   EXPECT_EQ(status["quotas"][1]["inode_limit"], json(nullptr));
   ASSERT_THAT(status["refusals"], SizeIs(1));
   EXPECT_EQ(status["refusals"][0]["limit"], "inodes");
+  EXPECT_EQ(status["refusals"][0]["uid"], 0);
   EXPECT_EQ(status["refusals"][0]["left"], 0);
   EXPECT_EQ(status["operations"]["LOOKUP"]["requests"], 9);
 }

@@ -416,9 +416,9 @@ function showOperations(status) {
 function showRefusals(status) {
   const items = status.refusals.map((refusal) => {
     const format = refusal.limit === 'bytes' ? asBytes : asInodes;
-    // The kernel does not always tell the process and the user, which are 0 then.
+    // The kernel does not always tell the process, which is 0 then, and the user, which is null.
     const by = (refusal.pid ? `, by process ${refusal.pid}` : '') +
-      (refusal.uid ? ` of user ${refusal.uid}` : '');
+      (refusal.uid !== null ? ` of user ${refusal.uid}` : '');
     return make('li', {},
       make('div', {}, make('bdi', {}, `${ownerName(refusal.of, refusal.id, refusal.path)}, ${refusal.limit}`),
         make('span', {}, refusal.count === 1 ? 'once' : `${asCount(refusal.count)} times`)),
