@@ -15,6 +15,7 @@
 #include "src/control/json_reply.h"
 #include "src/control/names.h"
 #include "src/control/operations_json.h"
+#include "src/control/path_text.h"
 #include "src/control/refusal_json.h"
 
 namespace memfuse::control {
@@ -60,14 +61,31 @@ struct BadChange {
 };
 
 // A number of the body; nothing if it is missing. Throws BadChange.
-std::optional<uint64_t> NumberIn(const json& object, const char* name, uint64_t null_means) {
+std::optional<uint64_t> NumberIn(const json& object, const char* name) {
   const auto found = object.find(name);
   if (found == object.end()) return std::nullopt;
-  if (found->is_null() && null_means != 0) return null_means;
   if (!found->is_number_unsigned()) {
     throw BadChange{absl::StrCat("'", name, "' is no number of bytes or inodes")};
   }
   return found->get<uint64_t>();
+}
+
+// The limit of a quota, which may be null, in the body.
+std::optional<uint64_t> QuotaIn(const json& object, const char* name) {
+  const auto found = object.find(name);
+  if (found != object.end() && found->is_null()) return kNoQuota;
+  return NumberIn(object, name);
+}
+
+// A limit of the file system in the body. If it is missing, 0, which keeps the limit
+// (MemoryFileSystem::SetLimits). The number 0, which means "unlimited" on tmpfs, is refused. Throws
+// BadChange.
+uint64_t LimitIn(const json& object, const char* name) {
+  const std::optional<uint64_t> limit = NumberIn(object, name);
+  if (limit == uint64_t{0}) {
+    throw BadChange{absl::StrCat("'", name, "' is 0; leave it out to keep the present limit")};
+  }
+  return limit.value_or(0);
 }
 
 // The member of an object, or null.
@@ -88,16 +106,6 @@ std::string TreeQuotaError(const std::string& path, int error) {
     default:
       return absl::StrCat("'", path, "' cannot get a quota: ", base::ErrorText(error));
   }
-}
-
-// "/a//b/" becomes "/a/b", as the file system reports the path of a directory.
-std::string WithoutEmptyNames(const std::string& path) {
-  std::string result;
-  for (const char c : path) {
-    if (c != '/' || result.empty() || result.back() != '/') result += c;
-  }
-  if (result.size() > 1 && result.back() == '/') result.pop_back();
-  return result;
 }
 
 // The rule of a quota in the body. Limits that it does not name are those of `rules`.
@@ -125,7 +133,7 @@ QuotaRule RuleIn(const json& object, const std::vector<QuotaRule>& rules) {
   }
   if (tree) {
     if (!path.is_string()) throw BadChange{"'path' of a quota is no string"};
-    rule.path = WithoutEmptyNames(path.get<std::string>());
+    rule.path = CanonicalPath(path.get<std::string>());
   } else if (id.is_number_unsigned() && id.get<uint64_t>() < 0xffffffff) {
     rule.id = id.get<uint64_t>();
   } else if (id != "*") {
@@ -135,8 +143,8 @@ QuotaRule RuleIn(const json& object, const std::vector<QuotaRule>& rules) {
     const bool same = tree ? present.path == rule.path : present.id == rule.id;
     if (present.kind == rule.kind && same) rule = present;
   }
-  rule.bytes = NumberIn(object, "bytes", kNoQuota).value_or(rule.bytes);
-  rule.inodes = NumberIn(object, "inodes", kNoQuota).value_or(rule.inodes);
+  rule.bytes = QuotaIn(object, "bytes").value_or(rule.bytes);
+  rule.inodes = QuotaIn(object, "inodes").value_or(rule.inodes);
   return rule;
 }
 
@@ -274,16 +282,14 @@ HttpResponse Api::SetLimits(const HttpRequest& request) {
   uint64_t size = 0;
   uint64_t inodes = 0;
   std::vector<QuotaRule> rules;
-  // The body is checked before the first change. A size, or a rule for a directory, may still be
-  // refused after earlier changes.
   try {
     for (const auto& [name, value] : body.items()) {
       if (name != "size" && name != "nr_inodes" && name != "quotas") {
         throw BadChange{absl::StrCat("there is no limit '", name, "'")};
       }
     }
-    size = NumberIn(body, "size", 0).value_or(0);
-    inodes = NumberIn(body, "nr_inodes", 0).value_or(0);
+    size = LimitIn(body, "size");
+    inodes = LimitIn(body, "nr_inodes");
     if (const auto quotas = body.find("quotas"); quotas != body.end()) {
       if (!quotas->is_array()) throw BadChange{"'quotas' is no array"};
       const std::vector<QuotaRule> present = fs_.Quotas();
@@ -291,6 +297,16 @@ HttpResponse Api::SetLimits(const HttpRequest& request) {
     }
   } catch (const BadChange& bad) {
     return Error(400, bad.text);
+  }
+  // Everything is checked before the first change, and what can fail is changed first: the rules
+  // for users and groups cannot fail. A rule for a directory can still fail after the size has been
+  // changed if the directory was changed since the check, or is charged to a quota that is full.
+  std::stable_partition(rules.begin(), rules.end(),
+                        [](const QuotaRule& rule) { return rule.kind == QuotaKind::kTree; });
+  for (const QuotaRule& rule : rules) {
+    if (const Result<void> may = fs_.CheckQuota(rule); !may.ok()) {
+      return Error(409, TreeQuotaError(rule.path, may.error().value()));
+    }
   }
   if (size != 0 || inodes != 0) {
     if (const Result<void> set = fs_.SetLimits(size, inodes); !set.ok()) {
@@ -301,9 +317,6 @@ HttpResponse Api::SetLimits(const HttpRequest& request) {
       return Error(409, "more is in use than the new limits allow");
     }
   }
-  // Only the rules for directories can fail.
-  std::stable_partition(rules.begin(), rules.end(),
-                        [](const QuotaRule& rule) { return rule.kind == QuotaKind::kTree; });
   for (const QuotaRule& rule : rules) {
     if (const Result<void> set = fs_.SetQuota(rule); !set.ok()) {
       return Error(409, TreeQuotaError(rule.path, set.error().value()));

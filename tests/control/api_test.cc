@@ -324,9 +324,35 @@ TEST_F(ApiTest, AWrongChangeChangesNothing) {
     EXPECT_EQ(set.status, 400) << body;
     EXPECT_TRUE(json::parse(set.body)["error"].is_string());
   }
+  for (const char* const name : {"size", "nr_inodes"}) {
+    const HttpResponse set = Put(Of(0), std::string("{\"") + name + "\": 0}");
+    EXPECT_EQ(set.status, 400);
+    EXPECT_THAT(set.body, HasSubstr("' is 0; leave it out to keep the present limit"));
+  }
   EXPECT_EQ(Put(Of(0), R"({"size": 4096})").status, 409);
   EXPECT_EQ(Put(Of(0), R"({"nr_inodes": 1})").status, 409);
   EXPECT_EQ(fs_->Usage().size_limit, 8u << 20);
+  EXPECT_EQ(fs_->Quotas().size(), 1u);
+}
+
+TEST_F(ApiTest, ARefusedDirectoryChangesNothing) {
+  const test::Caller root(fs_.get());
+  ASSERT_TRUE(root.Mkdir(kRootInode, "empty").ok());
+  ASSERT_TRUE(root.Create(root.Mkdir(kRootInode, "full")->ino, "file").ok());
+  const HttpResponse set = Put(Of(0), R"({"size": 16777216, "nr_inodes": 50, "quotas": [
+      {"kind": "uid", "id": 5, "bytes": 4096},
+      {"kind": "path", "path": "/empty", "bytes": 4096},
+      {"kind": "path", "path": "/full", "bytes": 4096}]})");
+  EXPECT_EQ(set.status, 409) << set.body;
+  EXPECT_THAT(set.body, HasSubstr("'/full' is not empty"));
+  EXPECT_EQ(fs_->Usage().size_limit, 8u << 20);
+  EXPECT_EQ(fs_->Usage().inode_limit, 100u);
+  EXPECT_EQ(fs_->Quotas().size(), 1u);
+  // Neither does a refused size.
+  EXPECT_EQ(Put(Of(0), R"({"size": 4096, "quotas": [
+      {"kind": "path", "path": "/empty", "bytes": 4096}]})")
+                .status,
+            409);
   EXPECT_EQ(fs_->Quotas().size(), 1u);
 }
 
