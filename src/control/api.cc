@@ -235,20 +235,22 @@ control::Answer Api::Usage(const HttpRequest& request) {
   return usage_answers_.Find(*question, *request.peer, IsAdministrator(*request.peer));
 }
 
-HttpResponse Api::Owners(const Peer& peer, std::optional<QuotaKind> only) {
-  json owners = json::array();
+control::Answer Api::Owners(const Peer& peer, std::optional<QuotaKind> only) {
   const bool administrator = IsAdministrator(peer);
-  for (const QuotaUsage& usage : usage_.Get()) {
-    if (only.has_value() && usage.kind != *only) continue;
-    if (!administrator && !IsOwn(peer, usage.kind, usage.id)) continue;
-    json owner = Subject(usage.kind, usage.id, usage.path);
-    owner["bytes"] = usage.bytes;
-    owner["inodes"] = usage.inodes;
-    owner["byte_limit"] = LimitOrNull(usage.byte_limit);
-    owner["inode_limit"] = LimitOrNull(usage.inode_limit);
-    owners.push_back(std::move(owner));
-  }
-  return Reply(200, {{"owners", owners}});
+  return usage_.Ask([peer, only, administrator](const UsageCache::Usage& all) {
+    json owners = json::array();
+    for (const QuotaUsage& usage : all) {
+      if (only.has_value() && usage.kind != *only) continue;
+      if (!administrator && !IsOwn(peer, usage.kind, usage.id)) continue;
+      json owner = Subject(usage.kind, usage.id, usage.path);
+      owner["bytes"] = usage.bytes;
+      owner["inodes"] = usage.inodes;
+      owner["byte_limit"] = LimitOrNull(usage.byte_limit);
+      owner["inode_limit"] = LimitOrNull(usage.inode_limit);
+      owners.push_back(std::move(owner));
+    }
+    return Reply(200, {{"owners", owners}});
+  });
 }
 
 HttpResponse Api::Limits(const Peer& peer) const {

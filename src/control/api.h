@@ -57,7 +57,8 @@ struct ApiFacts {
 using StatisticsSource = std::function<std::vector<OperationStatistics>()>;
 
 // Not synchronised: the server calls it from one thread. Long answers may be computed on one other
-// thread; they must be destroyed before the object. The file system must outlive the object.
+// thread of each kind; they must be destroyed before the object. The file system must outlive the
+// object.
 class Api {
  public:
   Api(ApiFacts facts, MemoryFileSystem* fs, StatisticsSource statistics,
@@ -71,9 +72,9 @@ class Api {
         usage_answers_(fs) {}
 
   // Answers a request. Status 200, or 400 (the body or the query), 403 (not an administrator), 404
-  // (no such path), 405 (the method), 409 (more is in use than the new limits allow), 500. The body
-  // of an error is {"error": "one sentence"}. A peer without identity is answered with 403. Throws
-  // std::bad_alloc.
+  // (no such path), 405 (the method), 409 (more is in use than the new limits allow, or a directory
+  // cannot have a quota), 500, 503 (usage_answers.h). The body of an error is {"error": "one
+  // sentence"}. A peer without identity is answered with 403. Throws std::bad_alloc.
   control::Answer Answer(const HttpRequest& request);
 
  private:
@@ -84,7 +85,7 @@ class Api {
   HttpResponse Statistics() const;
   HttpResponse Top(const Peer& peer);
   control::Answer Usage(const HttpRequest& request);
-  HttpResponse Owners(const Peer& peer, std::optional<QuotaKind> only);
+  control::Answer Owners(const Peer& peer, std::optional<QuotaKind> only);
   HttpResponse Limits(const Peer& peer) const;
   HttpResponse SetLimits(const HttpRequest& request);
 

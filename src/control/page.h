@@ -37,8 +37,8 @@ struct PageFile {
 };
 
 // Not synchronised: the server calls it from one thread. Long answers may be computed on one other
-// thread; they must be destroyed before the object. The file system and the history must outlive
-// the object.
+// thread of each kind; they must be destroyed before the object. The file system, `usage` and the
+// history must outlive the object.
 class Page {
  public:
   // How many users, and how many quotas, are shown: those that store most, and those that are
@@ -48,13 +48,13 @@ class Page {
   static constexpr size_t kMaxDirectories = 40;
 
   // ApiFacts::is_administrator is not used.
-  Page(ApiFacts facts, MemoryFileSystem* fs, StatisticsSource statistics,
+  Page(ApiFacts facts, MemoryFileSystem* fs, UsageCache* usage, StatisticsSource statistics,
        const UsageHistory* history)
       : facts_(std::move(facts)),
         fs_(*fs),
+        usage_(*usage),
         statistics_(std::move(statistics)),
         history_(*history),
-        usage_(fs),
         usage_answers_(fs) {}
 
   // Answers a request. Status 200, 304 (the client has the file), 400 (the query), 403 (paths are
@@ -63,14 +63,14 @@ class Page {
   control::Answer Answer(const HttpRequest& request);
 
  private:
-  HttpResponse Status(const std::string& query);
+  control::Answer Status(const std::string& query);
   control::Answer Directories(const std::string& query);
 
   const ApiFacts facts_;
   MemoryFileSystem& fs_;
+  UsageCache& usage_;
   const StatisticsSource statistics_;
   const UsageHistory& history_;
-  UsageCache usage_;
   UsageAnswers usage_answers_;
 };
 
