@@ -128,12 +128,14 @@ class MemoryFileSystem : public FileSystem {
   // through descriptors that were opened before there was a quota, and the rest of a huge page can
   // exceed such a quota; they count from the next look at the file.
   virtual Result<void> SetQuota(const QuotaRule& rule) = 0;
+  // Returns the error of those above that SetQuota would return now, and changes nothing. May be
+  // called from any thread. Throws std::bad_alloc.
+  virtual Result<void> CheckQuota(const QuotaRule& rule) = 0;
   // Returns the rules: the defaults first, then by kind and ID. May throw std::bad_alloc.
   virtual std::vector<QuotaRule> Quotas() = 0;
   // Returns what users, groups and trees store, by kind and ID: all that own an inode or have a
-  // rule. With
-  // kPassthrough it visits every inode, which takes about a tenth of a second for a million. May
-  // throw std::bad_alloc.
+  // rule. With kPassthrough it visits every inode, which takes about a tenth of a second for a
+  // million. May throw std::bad_alloc.
   virtual std::vector<QuotaUsage> UsageByOwner() = 0;
 
   // Returns the usage of the directory at `path` and of everything below it. `path` begins with '/'

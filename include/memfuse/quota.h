@@ -58,12 +58,13 @@ struct Refusal {
   Owner owner = Owner::kFileSystem;
   uint64_t id = 0;     // as in QuotaUsage
   uint64_t count = 0;  // since the file system was made
-  // Of the last one: what it asked for and what was left, in bytes or inodes; the process and the
-  // user that called, 0 where the kernel does not tell.
+  // Of the last one: what it asked for and what was left, in bytes or inodes; the process that
+  // called, 0 where the kernel does not tell; and its user, nullopt where the kernel does not tell
+  // (RequestContext::uid).
   uint64_t asked = 0;
   uint64_t left = 0;
   uint32_t pid = 0;
-  uint32_t uid = 0;
+  std::optional<uint32_t> uid;
   Timestamp time;
   std::string path = {};  // as in QuotaUsage
 };

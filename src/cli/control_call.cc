@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <optional>
@@ -10,6 +11,8 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "memfuse/ioctl.h"
 #include "src/base/error_text.h"
 #include "src/cli/message.h"
@@ -41,10 +44,31 @@ absl::StatusOr<std::string> FindSocket(int descriptor, const std::string& name) 
   return *std::move(path);
 }
 
+namespace {
+
+constexpr absl::Duration kLongestRetry = absl::Seconds(3);
+
+// How long the daemon asks to wait; infinite if the question is answered.
+absl::Duration RetryAfter(int status, const json& answer) {
+  if (status != 503 || !answer.is_object()) return absl::InfiniteDuration();
+  const auto seconds = answer.find("retry_after_seconds");
+  if (seconds == answer.end() || !seconds->is_number()) return absl::InfiniteDuration();
+  return absl::Seconds(std::max(seconds->get<double>(), 0.001));
+}
+
+}  // namespace
+
 absl::StatusOr<json> AskSocket(const std::string& socket, const control::HttpRequest& request) {
-  const absl::StatusOr<control::HttpResponse> response = control::Call(socket, request);
-  if (!response.ok()) return response.status();
-  json answer = json::parse(response->body, nullptr, /*allow_exceptions=*/false);
+  const absl::Time deadline = absl::Now() + kLongestRetry;
+  absl::StatusOr<control::HttpResponse> response = control::Call(socket, request);
+  json answer;
+  for (;; response = control::Call(socket, request)) {
+    if (!response.ok()) return response.status();
+    answer = json::parse(response->body, nullptr, /*allow_exceptions=*/false);
+    const absl::Duration wait = RetryAfter(response->status, answer);
+    if (absl::Now() + wait >= deadline) break;
+    absl::SleepFor(wait);
+  }
   if (response->status == 200 && answer.is_object()) return answer;
   const std::string text = answer.is_object() && answer.value("error", json()).is_string()
                                ? answer["error"].get<std::string>()

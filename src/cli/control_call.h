@@ -20,8 +20,9 @@ absl::StatusOr<base::UniqueFd> OpenPath(const std::string& path);
 // sentences. NotFound (no memfuse), Unavailable (no socket).
 absl::StatusOr<std::string> FindSocket(int descriptor, const std::string& name);
 
-// Sends a request to a control socket; returns the JSON of its answer. PermissionDenied (status
-// 403), FailedPrecondition (any other status than 200), or an error of control::Call.
+// Sends a request to a control socket; returns the JSON of its answer. If the daemon says that the
+// user can ask again within a few seconds, it waits so long and asks again. PermissionDenied
+// (status 403), FailedPrecondition (any other status than 200), or an error of control::Call.
 absl::StatusOr<nlohmann::json> AskSocket(const std::string& socket,
                                          const control::HttpRequest& request);
 

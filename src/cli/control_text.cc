@@ -44,20 +44,28 @@ std::string LimitOf(const json& limit, bool bytes) {
   return limit.is_null() ? "none" : Amount(limit.get<uint64_t>(), bytes);
 }
 
+// The directory of a refusal. Only administrators get its path.
+std::string TreeText(const json& refusal) {
+  const auto path = refusal.find("path");
+  return path != refusal.end()
+             ? absl::StrCat("directory ", PathText(*path))
+             : absl::StrCat("directory with inode ", refusal.at("id").get<uint64_t>());
+}
+
 std::string RefusalText(const json& refusal) {
   const bool bytes = refusal.at("limit") == "bytes";
   const std::string of = refusal.at("of");
   const std::string whose = of == "uid"   ? absl::StrCat("user ", refusal.at("id").get<uint64_t>())
                             : of == "gid" ? absl::StrCat("group ", refusal.at("id").get<uint64_t>())
-                            : of == "path"
-                                ? absl::StrCat("directory ", PathText(refusal.at("path")))
+                            : of == "path"   ? TreeText(refusal)
                             : of == "memory" ? std::string("the control group")
                                              : std::string("the file system");
+  const auto pid = refusal.at("pid").get<uint64_t>();
   const absl::Time time = absl::FromUnixSeconds(refusal.at("time").get<int64_t>());
   return absl::StrCat(absl::FormatTime("%Y-%m-%d %H:%M:%S", time, absl::LocalTimeZone()), "  ",
-                      Amount(refusal.at("asked").get<uint64_t>(), bytes), " to process ",
-                      refusal.at("pid").get<uint64_t>(), ": ", whose, " had ",
-                      Amount(refusal.at("left").get<uint64_t>(), bytes), " left (",
+                      Amount(refusal.at("asked").get<uint64_t>(), bytes), " to ",
+                      pid == 0 ? "an unknown process" : absl::StrCat("process ", pid), ": ", whose,
+                      " had ", Amount(refusal.at("left").get<uint64_t>(), bytes), " left (",
                       FormatCount(refusal.at("count").get<uint64_t>()), "x)");
 }
 

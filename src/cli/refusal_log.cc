@@ -32,9 +32,13 @@ std::string Owner(const Refusal& refusal) {
 }  // namespace
 
 std::string DescribeRefusal(const Refusal& refusal) {
-  return absl::StrCat("refused ", Amount(refusal.asked, refusal.limit), " to process ", refusal.pid,
-                      " of user ", refusal.uid, ": ", Owner(refusal), " has ",
-                      Amount(refusal.left, refusal.limit), " left");
+  // The kernel itself writes pages back, and does not always tell the process and the user.
+  const std::string process =
+      refusal.pid != 0 ? absl::StrCat("process ", refusal.pid) : "an unknown process";
+  const std::string user =
+      refusal.uid.has_value() ? absl::StrCat(" of user ", *refusal.uid) : std::string();
+  return absl::StrCat("refused ", Amount(refusal.asked, refusal.limit), " to ", process, user, ": ",
+                      Owner(refusal), " has ", Amount(refusal.left, refusal.limit), " left");
 }
 
 std::vector<std::string> RefusalLog::NewLines(absl::Span<const Refusal> refusals, absl::Time now) {

@@ -305,7 +305,8 @@ ControlSocket StartControl(const Options& options, MemoryFileSystem* fs, Session
   }
   auto api = std::make_unique<control::Api>(
       FactsOf(options, *fs, *session), fs, [session] { return session->Statistics(); },
-      [session] { return session->RecentRequests(); });
+      [session] { return session->RecentRequests(); },
+      [](uint32_t opcode) { return Session::OpcodeName(opcode); });
   auto server = control::Server::Start(
       *std::move(listener), "memfuse-ctl", geteuid(),
       [api = std::move(api)](const control::HttpRequest& request) { return api->Answer(request); });

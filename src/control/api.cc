@@ -11,43 +11,37 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "src/base/caller.h"
-#include "src/base/clock.h"
 #include "src/base/error_text.h"
 #include "src/control/json_reply.h"
 #include "src/control/names.h"
 #include "src/control/operations_json.h"
-#include "src/control/top_answer.h"
+#include "src/control/path_text.h"
+#include "src/control/refusal_json.h"
 
 namespace memfuse::control {
 namespace {
 
 using nlohmann::json;
 
-// null: the directory is removed.
-json PathOrNull(const std::string& path) { return path.empty() ? json(nullptr) : json(path); }
-
-json RefusalToJson(const Refusal& refusal) {
-  json entry = {{"limit", LimitName(refusal.limit)},
-                {"of", OwnerName(refusal.owner)},
-                {"count", refusal.count},
-                {"asked", refusal.asked},
-                {"left", refusal.left},
-                {"pid", refusal.pid},
-                {"uid", refusal.uid},
-                {"time", refusal.time.seconds}};
-  if (refusal.owner == Refusal::Owner::kUser || refusal.owner == Refusal::Owner::kGroup) {
-    entry["id"] = refusal.id;
-  } else if (refusal.owner == Refusal::Owner::kTree) {
-    entry["path"] = PathOrNull(refusal.path);
-  }
-  return entry;
-}
-
 // Whether a peer that is no administrator may see what the user or the group stores. Paths may be
 // secret, so such a peer sees no trees.
 bool IsOwn(const Peer& peer, QuotaKind kind, uint64_t id) {
   return kind != QuotaKind::kTree && id == (kind == QuotaKind::kUser ? peer.uid : peer.gid);
+}
+
+// The refusal as a peer that is no administrator may see it; nothing if it may not.
+std::optional<Refusal> AsSeenBy(const Peer& peer, Refusal refusal) {
+  const bool caused = refusal.uid == std::optional<uint32_t>(peer.uid);
+  const bool own_user = refusal.owner == Refusal::Owner::kUser && refusal.id == peer.uid;
+  const bool own_group = refusal.owner == Refusal::Owner::kGroup && refusal.id == peer.gid;
+  // What is left to another user is not shown.
+  const bool of_another_user = refusal.owner == Refusal::Owner::kUser && !own_user;
+  if (of_another_user || !(caused || own_user || own_group)) return std::nullopt;
+  if (refusal.uid.has_value() && !caused) {
+    refusal.pid = 0;
+    refusal.uid.reset();
+  }
+  return refusal;
 }
 
 // A member "path" for trees, otherwise a member "id".
@@ -67,14 +61,31 @@ struct BadChange {
 };
 
 // A number of the body; nothing if it is missing. Throws BadChange.
-std::optional<uint64_t> NumberIn(const json& object, const char* name, uint64_t null_means) {
+std::optional<uint64_t> NumberIn(const json& object, const char* name) {
   const auto found = object.find(name);
   if (found == object.end()) return std::nullopt;
-  if (found->is_null() && null_means != 0) return null_means;
   if (!found->is_number_unsigned()) {
     throw BadChange{absl::StrCat("'", name, "' is no number of bytes or inodes")};
   }
   return found->get<uint64_t>();
+}
+
+// The limit of a quota, which may be null, in the body.
+std::optional<uint64_t> QuotaIn(const json& object, const char* name) {
+  const auto found = object.find(name);
+  if (found != object.end() && found->is_null()) return kNoQuota;
+  return NumberIn(object, name);
+}
+
+// A limit of the file system in the body. If it is missing, 0, which keeps the limit
+// (MemoryFileSystem::SetLimits). The number 0, which means "unlimited" on tmpfs, is refused. Throws
+// BadChange.
+uint64_t LimitIn(const json& object, const char* name) {
+  const std::optional<uint64_t> limit = NumberIn(object, name);
+  if (limit == uint64_t{0}) {
+    throw BadChange{absl::StrCat("'", name, "' is 0; leave it out to keep the present limit")};
+  }
+  return limit.value_or(0);
 }
 
 // The member of an object, or null.
@@ -95,16 +106,6 @@ std::string TreeQuotaError(const std::string& path, int error) {
     default:
       return absl::StrCat("'", path, "' cannot get a quota: ", base::ErrorText(error));
   }
-}
-
-// "/a//b/" becomes "/a/b", as the file system reports the path of a directory.
-std::string WithoutEmptyNames(const std::string& path) {
-  std::string result;
-  for (const char c : path) {
-    if (c != '/' || result.empty() || result.back() != '/') result += c;
-  }
-  if (result.size() > 1 && result.back() == '/') result.pop_back();
-  return result;
 }
 
 // The rule of a quota in the body. Limits that it does not name are those of `rules`.
@@ -132,7 +133,7 @@ QuotaRule RuleIn(const json& object, const std::vector<QuotaRule>& rules) {
   }
   if (tree) {
     if (!path.is_string()) throw BadChange{"'path' of a quota is no string"};
-    rule.path = WithoutEmptyNames(path.get<std::string>());
+    rule.path = CanonicalPath(path.get<std::string>());
   } else if (id.is_number_unsigned() && id.get<uint64_t>() < 0xffffffff) {
     rule.id = id.get<uint64_t>();
   } else if (id != "*") {
@@ -142,8 +143,8 @@ QuotaRule RuleIn(const json& object, const std::vector<QuotaRule>& rules) {
     const bool same = tree ? present.path == rule.path : present.id == rule.id;
     if (present.kind == rule.kind && same) rule = present;
   }
-  rule.bytes = NumberIn(object, "bytes", kNoQuota).value_or(rule.bytes);
-  rule.inodes = NumberIn(object, "inodes", kNoQuota).value_or(rule.inodes);
+  rule.bytes = QuotaIn(object, "bytes").value_or(rule.bytes);
+  rule.inodes = QuotaIn(object, "inodes").value_or(rule.inodes);
   return rule;
 }
 
@@ -190,10 +191,10 @@ HttpResponse Api::Status(const Peer& peer) const {
     requests[std::string(operation.name)] = operation.requests;
   }
   json refusals = json::array();
+  const bool administrator = IsAdministrator(peer);
   for (const Refusal& refusal : fs_.Refusals()) {
-    const bool own =
-        refusal.owner == Refusal::Owner::kUser ? refusal.id == peer.uid : refusal.uid == peer.uid;
-    if (IsAdministrator(peer) || own) refusals.push_back(RefusalToJson(refusal));
+    const std::optional<Refusal> seen = administrator ? refusal : AsSeenBy(peer, refusal);
+    if (seen.has_value()) refusals.push_back(RefusalToJson(*seen, /*show_path=*/administrator));
   }
   return Reply(200,
                {{"version", facts_.version},
@@ -219,12 +220,10 @@ HttpResponse Api::Statistics() const {
       200, {{"uptime_seconds", UptimeSeconds()}, {"operations", OperationsToJson(statistics_())}});
 }
 
-HttpResponse Api::Top(const Peer& peer) const {
+HttpResponse Api::Top(const Peer& peer) {
   std::optional<uint32_t> only_uid;
   if (!IsAdministrator(peer)) only_uid = peer.uid;
-  return Reply(
-      200, TopToJson(recent_requests_(), base::MonotonicNanoseconds(), only_uid, base::FindProcess,
-                     [this](InodeNumber ino) { return fs_.PathOfDirectory(ino); }));
+  return Reply(200, top_.Get(only_uid));
 }
 
 control::Answer Api::Usage(const HttpRequest& request) {
@@ -236,20 +235,22 @@ control::Answer Api::Usage(const HttpRequest& request) {
   return usage_answers_.Find(*question, *request.peer, IsAdministrator(*request.peer));
 }
 
-HttpResponse Api::Owners(const Peer& peer, std::optional<QuotaKind> only) {
-  json owners = json::array();
+control::Answer Api::Owners(const Peer& peer, std::optional<QuotaKind> only) {
   const bool administrator = IsAdministrator(peer);
-  for (const QuotaUsage& usage : usage_.Get()) {
-    if (only.has_value() && usage.kind != *only) continue;
-    if (!administrator && !IsOwn(peer, usage.kind, usage.id)) continue;
-    json owner = Subject(usage.kind, usage.id, usage.path);
-    owner["bytes"] = usage.bytes;
-    owner["inodes"] = usage.inodes;
-    owner["byte_limit"] = LimitOrNull(usage.byte_limit);
-    owner["inode_limit"] = LimitOrNull(usage.inode_limit);
-    owners.push_back(std::move(owner));
-  }
-  return Reply(200, {{"owners", owners}});
+  return usage_.Ask([peer, only, administrator](const UsageCache::Usage& all) {
+    json owners = json::array();
+    for (const QuotaUsage& usage : all) {
+      if (only.has_value() && usage.kind != *only) continue;
+      if (!administrator && !IsOwn(peer, usage.kind, usage.id)) continue;
+      json owner = Subject(usage.kind, usage.id, usage.path);
+      owner["bytes"] = usage.bytes;
+      owner["inodes"] = usage.inodes;
+      owner["byte_limit"] = LimitOrNull(usage.byte_limit);
+      owner["inode_limit"] = LimitOrNull(usage.inode_limit);
+      owners.push_back(std::move(owner));
+    }
+    return Reply(200, {{"owners", owners}});
+  });
 }
 
 HttpResponse Api::Limits(const Peer& peer) const {
@@ -283,16 +284,14 @@ HttpResponse Api::SetLimits(const HttpRequest& request) {
   uint64_t size = 0;
   uint64_t inodes = 0;
   std::vector<QuotaRule> rules;
-  // The body is checked before the first change. A size, or a rule for a directory, may still be
-  // refused after earlier changes.
   try {
     for (const auto& [name, value] : body.items()) {
       if (name != "size" && name != "nr_inodes" && name != "quotas") {
         throw BadChange{absl::StrCat("there is no limit '", name, "'")};
       }
     }
-    size = NumberIn(body, "size", 0).value_or(0);
-    inodes = NumberIn(body, "nr_inodes", 0).value_or(0);
+    size = LimitIn(body, "size");
+    inodes = LimitIn(body, "nr_inodes");
     if (const auto quotas = body.find("quotas"); quotas != body.end()) {
       if (!quotas->is_array()) throw BadChange{"'quotas' is no array"};
       const std::vector<QuotaRule> present = fs_.Quotas();
@@ -300,6 +299,16 @@ HttpResponse Api::SetLimits(const HttpRequest& request) {
     }
   } catch (const BadChange& bad) {
     return Error(400, bad.text);
+  }
+  // Everything is checked before the first change, and what can fail is changed first: the rules
+  // for users and groups cannot fail. A rule for a directory can still fail after the size has been
+  // changed if the directory was changed since the check, or is charged to a quota that is full.
+  std::stable_partition(rules.begin(), rules.end(),
+                        [](const QuotaRule& rule) { return rule.kind == QuotaKind::kTree; });
+  for (const QuotaRule& rule : rules) {
+    if (const Result<void> may = fs_.CheckQuota(rule); !may.ok()) {
+      return Error(409, TreeQuotaError(rule.path, may.error().value()));
+    }
   }
   if (size != 0 || inodes != 0) {
     if (const Result<void> set = fs_.SetLimits(size, inodes); !set.ok()) {
@@ -310,9 +319,6 @@ HttpResponse Api::SetLimits(const HttpRequest& request) {
       return Error(409, "more is in use than the new limits allow");
     }
   }
-  // Only the rules for directories can fail.
-  std::stable_partition(rules.begin(), rules.end(),
-                        [](const QuotaRule& rule) { return rule.kind == QuotaKind::kTree; });
   for (const QuotaRule& rule : rules) {
     if (const Result<void> set = fs_.SetQuota(rule); !set.ok()) {
       return Error(409, TreeQuotaError(rule.path, set.error().value()));

@@ -11,9 +11,10 @@
 //    PUT /v1/limits           changes any of them
 //
 // ApiFacts::is_administrator decides who sees everything and may change limits. Others see totals;
-// of usage and quotas the defaults and what concerns their own user and group; and the refusals of
-// their own quota, or that they caused last. They see neither names of files nor deleted files of
-// others.
+// of usage and quotas the defaults and what concerns their own user and primary group; the last
+// refusal of their own quotas, without the process and the user if it is another user; and the last
+// refusal of any other limit but the quota of another user, if the kernel told that they
+// caused it. They see neither paths, nor names of files, nor deleted files of others.
 
 #ifndef MEMFUSE_SRC_CONTROL_API_H_
 #define MEMFUSE_SRC_CONTROL_API_H_
@@ -31,6 +32,7 @@
 #include "memfuse/memory_filesystem.h"
 #include "memfuse/statistics.h"
 #include "src/control/http.h"
+#include "src/control/top_answer.h"
 #include "src/control/usage_answers.h"
 #include "src/control/usage_cache.h"
 
@@ -51,27 +53,28 @@ struct ApiFacts {
   absl::Time start;
 };
 
-// Session::Statistics and Session::RecentRequests. Called from any thread.
+// Session::Statistics. Called from any thread.
 using StatisticsSource = std::function<std::vector<OperationStatistics>()>;
-using RecentRequestsSource = std::function<RecentRequestList()>;
 
 // Not synchronised: the server calls it from one thread. Long answers may be computed on one other
-// thread; they must be destroyed before the object. The file system must outlive the object.
+// thread of each kind; they must be destroyed before the object. The file system must outlive the
+// object.
 class Api {
  public:
   Api(ApiFacts facts, MemoryFileSystem* fs, StatisticsSource statistics,
-      RecentRequestsSource recent_requests)
+      RecentRequestsSource recent_requests, OpcodeNamer opcode_name)
       : facts_(std::move(facts)),
         fs_(*fs),
         statistics_(std::move(statistics)),
-        recent_requests_(std::move(recent_requests)),
+        top_({std::move(recent_requests), std::move(opcode_name),
+              [fs](InodeNumber ino) { return fs->PathOfDirectory(ino); }}),
         usage_(fs),
         usage_answers_(fs) {}
 
   // Answers a request. Status 200, or 400 (the body or the query), 403 (not an administrator), 404
-  // (no such path), 405 (the method), 409 (more is in use than the new limits allow), 500. The body
-  // of an error is {"error": "one sentence"}. A peer without identity is answered with 403. Throws
-  // std::bad_alloc.
+  // (no such path), 405 (the method), 409 (more is in use than the new limits allow, or a directory
+  // cannot have a quota), 500, 503 (usage_answers.h). The body of an error is {"error": "one
+  // sentence"}. A peer without identity is answered with 403. Throws std::bad_alloc.
   control::Answer Answer(const HttpRequest& request);
 
  private:
@@ -80,16 +83,16 @@ class Api {
   int64_t UptimeSeconds() const;
   HttpResponse Status(const Peer& peer) const;
   HttpResponse Statistics() const;
-  HttpResponse Top(const Peer& peer) const;
+  HttpResponse Top(const Peer& peer);
   control::Answer Usage(const HttpRequest& request);
-  HttpResponse Owners(const Peer& peer, std::optional<QuotaKind> only);
+  control::Answer Owners(const Peer& peer, std::optional<QuotaKind> only);
   HttpResponse Limits(const Peer& peer) const;
   HttpResponse SetLimits(const HttpRequest& request);
 
   const ApiFacts facts_;
   MemoryFileSystem& fs_;
   const StatisticsSource statistics_;
-  const RecentRequestsSource recent_requests_;
+  TopAnswers top_;
   UsageCache usage_;  // any user may ask for it
   UsageAnswers usage_answers_;
 };

@@ -41,15 +41,22 @@ struct HttpResponse {
   std::vector<std::pair<std::string, std::string>> fields = {};  // further fields of the header
 };
 
-// An answer that takes long: more than some milliseconds. The server computes one at a time, on a
-// thread of its own.
+// An answer that takes long: more than some milliseconds. The server computes those of each kind
+// one at a time, on a thread of their own.
 class LongAnswer {
  public:
+  enum class Kind : uint8_t {
+    kWalk,     // up to ten seconds
+    kSummary,  // less than a second; does not wait for a walk
+  };
+
   virtual ~LongAnswer() = default;
+  virtual Kind kind() const { return Kind::kWalk; }
   // Called once, without locks. Throws std::bad_alloc.
   virtual HttpResponse Compute() = 0;
-  // Called from another thread, before or during Compute: no client waits for the answer any more,
-  // and Compute is to return soon.
+  // Called from another thread, before or during Compute, which is to return soon: no client waits
+  // for the answer any more, or an administrator waits for another one. In the latter case the
+  // client gets what Compute returns, an answer or status 503.
   virtual void Cancel() = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <exception>
 #include <system_error>
 #include <utility>
@@ -14,7 +15,7 @@ namespace memfuse::control {
 
 class LongAnswers::Job {
  public:
-  Job(uid_t user, bool of_administrator, std::unique_ptr<LongAnswer> work, Done then)
+  Job(std::optional<uid_t> user, bool of_administrator, std::unique_ptr<LongAnswer> work, Done then)
       : uid(user),
         privileged(of_administrator),
         latest(base::MonotonicClock::now() + kMaxWait),
@@ -22,7 +23,7 @@ class LongAnswers::Job {
         done(std::move(then)) {}
 
   // Constant, but `response`, which the thread sets while the job is in running_.
-  const uid_t uid;
+  const std::optional<uid_t> uid;
   const bool privileged;
   const base::MonotonicTime latest;  // at which the computation begins
   const std::unique_ptr<LongAnswer> answer;
@@ -30,7 +31,8 @@ class LongAnswers::Job {
   HttpResponse response;
 };
 
-LongAnswers::LongAnswers(int descriptor) : descriptor_(descriptor) {}
+LongAnswers::LongAnswers(int descriptor, std::string thread_name)
+    : descriptor_(descriptor), thread_name_(std::move(thread_name)) {}
 
 LongAnswers::~LongAnswers() {
   {
@@ -42,7 +44,7 @@ LongAnswers::~LongAnswers() {
   if (thread_.joinable()) thread_.join();
 }
 
-LongAnswers::Job* LongAnswers::Submit(uid_t uid, bool privileged,
+LongAnswers::Job* LongAnswers::Submit(std::optional<uid_t> uid, bool privileged,
                                       std::unique_ptr<LongAnswer> answer, Done done) {
   std::list<Job> made;
   made.emplace_back(uid, privileged, std::move(answer), std::move(done));
@@ -61,12 +63,20 @@ LongAnswers::Job* LongAnswers::Submit(uid_t uid, bool privileged,
     for (const std::list<Job>* const jobs : {&waiting_, &running_}) {
       for (const Job& present : *jobs) {
         if (!present.privileged) ++others;
-        if (present.uid == uid) ++of_user;
+        if (uid.has_value() && present.uid == uid) ++of_user;
       }
     }
     if (waiting_.size() + running_.size() >= kMaxJobs) return nullptr;
     if (!privileged && (others >= kMaxJobs / 2 || of_user >= kMaxOfUser)) return nullptr;
-    waiting_.splice(waiting_.end(), made);
+    auto behind = waiting_.end();
+    if (privileged) {
+      behind = std::find_if(waiting_.begin(), waiting_.end(),
+                            [](const Job& waiting) { return !waiting.privileged; });
+      for (Job& running : running_) {
+        if (!running.privileged) running.answer->Cancel();
+      }
+    }
+    waiting_.splice(behind, made);
   }
   changed_.Notify();
   return job;
@@ -104,7 +114,7 @@ void LongAnswers::Deliver() {
 
 void LongAnswers::Run() noexcept {
   base::PrepareThreadForLocks();
-  base::SetThreadName("memfuse-usage");
+  base::SetThreadName(thread_name_.c_str());
   // Below the server's thread, and far below the workers. SCHED_IDLE would be too low: the thread
   // takes locks that requests wait for.
   constexpr int kNice = 15;

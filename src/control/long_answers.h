@@ -1,8 +1,12 @@
-// The thread that computes long answers, one after the other, beside the server's thread.
+// A thread that computes long answers, one after the other, beside the server's thread.
 //
 // Bounds: at most kMaxJobs answers are waited for or computed, of which those that are not for an
-// administrator are at most half, and at most kMaxOfUser for one user. An answer that has waited
-// for longer than kMaxWait is not computed any more.
+// administrator are at most half, and at most kMaxOfUser for one user. The clients of a TCP port
+// have no identity: only the bound of one half applies to them. An answer that has waited for
+// longer than kMaxWait is not computed any more.
+//
+// Order: the answers for administrators first, and otherwise as they were asked for. An answer for
+// another user that is being computed is cancelled when an administrator waits.
 
 #ifndef MEMFUSE_SRC_CONTROL_LONG_ANSWERS_H_
 #define MEMFUSE_SRC_CONTROL_LONG_ANSWERS_H_
@@ -13,6 +17,8 @@
 #include <cstddef>
 #include <list>
 #include <memory>
+#include <optional>
+#include <string>
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
@@ -38,18 +44,19 @@ class LongAnswers {
   class Job;
 
   // `descriptor` is an eventfd, which becomes readable when Deliver has something to do. It must
-  // outlive the object.
-  explicit LongAnswers(int descriptor);
+  // outlive the object. The name of the thread has at most 15 bytes.
+  LongAnswers(int descriptor, std::string thread_name);
   // Cancels what is computed, and waits for the thread. No Done is called.
   ~LongAnswers();
   LongAnswers(const LongAnswers&) = delete;
   LongAnswers& operator=(const LongAnswers&) = delete;
 
-  // Computes `answer` on the thread, which the first call starts, and has Deliver call `done`.
-  // `privileged`: for an administrator. Returns null, and `done` is destroyed, if there are too
-  // many answers, or no thread can be started. Throws std::bad_alloc.
-  Job* Submit(uid_t uid, bool privileged, std::unique_ptr<LongAnswer> answer, Done done)
-      ABSL_LOCKS_EXCLUDED(mu_);
+  // Computes `answer` on the thread, which the first call starts, and has Deliver call `done`. No
+  // `uid`: the client has no identity. `privileged`: for an administrator. Returns null, and `done`
+  // is destroyed, if there are too many answers, or no thread can be started. Throws
+  // std::bad_alloc.
+  Job* Submit(std::optional<uid_t> uid, bool privileged, std::unique_ptr<LongAnswer> answer,
+              Done done) ABSL_LOCKS_EXCLUDED(mu_);
   // No client waits for the answer any more. `done` is called nevertheless.
   void Cancel(Job* job) ABSL_LOCKS_EXCLUDED(mu_);
   // Calls Done for each answer that is ready. A Done that throws std::bad_alloc is not called
@@ -64,11 +71,12 @@ class LongAnswers {
   void Notify();
 
   const int descriptor_;
+  const std::string thread_name_;
   base::EventCount changed_;  // jobs, or the end; has its own synchronisation
   Mutex mu_;
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
   // Jobs move from list to list by splice, which needs no memory.
-  std::list<Job> waiting_ ABSL_GUARDED_BY(mu_);
+  std::list<Job> waiting_ ABSL_GUARDED_BY(mu_);  // in the order of their computation
   std::list<Job> running_ ABSL_GUARDED_BY(mu_);  // at most one
   std::list<Job> finished_ ABSL_GUARDED_BY(mu_);
   std::thread thread_;  // used by the server's thread only

@@ -37,20 +37,20 @@ std::vector<QuotaUsage> Largest(const std::vector<QuotaUsage>& usage, QuotaKind 
 
 }  // namespace
 
-HttpResponse Metrics::Answer(const HttpRequest& request) {
-  if (request.path != "/metrics") {
-    return {404, "The only path is /metrics.\n", "text/plain; charset=utf-8"};
-  }
+control::Answer Metrics::Answer(const HttpRequest& request) {
   if (request.method != "GET" && request.method != "HEAD") {
-    return {405, "/metrics can be read only.\n", "text/plain; charset=utf-8", "GET, HEAD"};
+    return HttpResponse{405, "/metrics can be read only.\n", "text/plain; charset=utf-8",
+                        "GET, HEAD"};
   }
-  PrometheusText text;
-  AddProcess(&text);
-  AddSpace(&text);
-  AddRequests(&text);
-  AddOwners(&text);
-  AddRefusals(&text);
-  return {200, text.text(), PrometheusText::kContentType};
+  return usage_.Ask([this](const UsageCache::Usage& usage) {
+    PrometheusText text;
+    AddProcess(&text);
+    AddSpace(&text);
+    AddRequests(&text);
+    AddOwners(usage, &text);
+    AddRefusals(&text);
+    return HttpResponse{200, text.text(), PrometheusText::kContentType};
+  });
 }
 
 std::string Metrics::Name(uint64_t id, const std::string& path) const {
@@ -155,8 +155,7 @@ void Metrics::AddRequests(PrometheusText* text) const {
   }
 }
 
-void Metrics::AddOwners(PrometheusText* text) {
-  const std::vector<QuotaUsage>& usage = usage_.Get();
+void Metrics::AddOwners(const UsageCache::Usage& usage, PrometheusText* text) const {
   std::vector<QuotaUsage> owners;
   for (const QuotaKind kind : {QuotaKind::kUser, QuotaKind::kGroup, QuotaKind::kTree}) {
     const std::vector<QuotaUsage> largest = Largest(usage, kind);
@@ -185,7 +184,7 @@ void Metrics::AddOwners(PrometheusText* text) {
   }
 }
 
-void Metrics::AddRefusals(PrometheusText* text) {
+void Metrics::AddRefusals(PrometheusText* text) const {
   text->Family("memfuse_refusals_total", kCounter,
                "Operations that a limit has refused. Only the 32 limits that refused last.");
   for (const Refusal& refusal : fs_.Refusals()) {

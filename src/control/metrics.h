@@ -1,5 +1,5 @@
-// What the metrics port answers: GET /metrics in the text format of Prometheus. memfuse(1) lists
-// the metrics.
+// What the metrics port answers for /metrics: GET /metrics in the text format of Prometheus.
+// memfuse(1) lists the metrics.
 //
 // A client of a TCP port has no identity, so all clients see the same: the totals, the refusals,
 // and what users, groups and directories with a quota store, by ID. Without
@@ -22,19 +22,20 @@
 
 namespace memfuse::control {
 
-// Not synchronised: the server calls it from one thread. The file system must outlive the object.
+// Not synchronised: the server calls it from one thread. Long answers may be computed on one other
+// thread; they must be destroyed before the object. The file system and `usage` must outlive it.
 class Metrics {
  public:
   // How many users, groups and directories are shown of each: those that store most.
   static constexpr size_t kMaxOwners = 100;
 
   // ApiFacts::is_administrator is not used.
-  Metrics(ApiFacts facts, MemoryFileSystem* fs, StatisticsSource statistics)
-      : facts_(std::move(facts)), fs_(*fs), statistics_(std::move(statistics)), usage_(fs) {}
+  Metrics(ApiFacts facts, MemoryFileSystem* fs, UsageCache* usage, StatisticsSource statistics)
+      : facts_(std::move(facts)), fs_(*fs), usage_(*usage), statistics_(std::move(statistics)) {}
 
-  // Answers a request. Status 200, 404 (a path other than /metrics) or 405 (a method other than GET
-  // and HEAD). Throws std::bad_alloc.
-  HttpResponse Answer(const HttpRequest& request);
+  // Answers a request for /metrics. Status 200, or 405 (a method other than GET and HEAD). Throws
+  // std::bad_alloc.
+  control::Answer Answer(const HttpRequest& request);
 
  private:
   // The path of a directory with a quota if it may be shown and the directory is not removed;
@@ -43,13 +44,13 @@ class Metrics {
   void AddProcess(PrometheusText* text) const;
   void AddSpace(PrometheusText* text) const;
   void AddRequests(PrometheusText* text) const;
-  void AddOwners(PrometheusText* text);
-  void AddRefusals(PrometheusText* text);
+  void AddOwners(const UsageCache::Usage& usage, PrometheusText* text) const;
+  void AddRefusals(PrometheusText* text) const;
 
   const ApiFacts facts_;
   MemoryFileSystem& fs_;
+  UsageCache& usage_;
   const StatisticsSource statistics_;
-  UsageCache usage_;
 };
 
 }  // namespace memfuse::control

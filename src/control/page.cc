@@ -14,6 +14,7 @@
 #include "src/control/operations_json.h"
 #include "src/control/page_files.h"
 #include "src/control/query.h"
+#include "src/control/refusal_json.h"
 
 namespace memfuse::control {
 namespace {
@@ -97,18 +98,7 @@ json QuotasToJson(const std::vector<QuotaUsage>& all, bool show_directories) {
 
 json RefusalsToJson(const std::vector<Refusal>& refusals, bool show_directories) {
   json rows = json::array();
-  for (const Refusal& refusal : refusals) {
-    rows.push_back({{"limit", LimitName(refusal.limit)},
-                    {"of", OwnerName(refusal.owner)},
-                    {"id", refusal.id},
-                    {"count", refusal.count},
-                    {"asked", refusal.asked},
-                    {"left", refusal.left},
-                    {"pid", refusal.pid},
-                    {"uid", refusal.uid},
-                    {"time", refusal.time.seconds}});
-    if (show_directories && !refusal.path.empty()) rows.back()["path"] = refusal.path;
-  }
+  for (const Refusal& refusal : refusals) rows.push_back(RefusalToJson(refusal, show_directories));
   return rows;
 }
 
@@ -140,7 +130,7 @@ control::Answer Page::Answer(const HttpRequest& request) {
   return FileResponse(*file, request.if_none_match);
 }
 
-HttpResponse Page::Status(const std::string& query) {
+control::Answer Page::Status(const std::string& query) {
   const auto pairs = ParseQuery(query);
   if (!pairs.ok()) return Error(400, std::string(pairs.status().message()));
   uint64_t from = 0;
@@ -149,33 +139,34 @@ HttpResponse Page::Status(const std::string& query) {
       return Error(400, "the query is not from=NUMBER");
     }
   }
-  const absl::Time now = absl::Now();
-  const MemoryFileSystemUsage usage = fs_.Usage();
-  const std::vector<QuotaUsage>& owners = usage_.Get();
-  const json status = {
-      {"version", facts_.version},
-      {"mount_point", facts_.mount_point},
-      {"store", facts_.store},
-      {"transport", facts_.transport},
-      {"start", absl::ToDoubleSeconds(facts_.start - absl::UnixEpoch())},
-      {"now", absl::ToUnixSeconds(now)},
-      {"uptime", absl::ToDoubleSeconds(now - facts_.start)},
-      {"size",
-       {{"limit", usage.size_limit},
-        {"used", usage.bytes_used},
-        {"data", usage.data_bytes},
-        {"removed", usage.removed_bytes}}},
-      {"inodes",
-       {{"limit", usage.inode_limit >= kMaxInodeLimit ? json(nullptr) : json(usage.inode_limit)},
-        {"used", usage.inodes_used}}},
-      {"users", UsersToJson(owners)},
-      {"quotas", QuotasToJson(owners, facts_.show_directories)},
-      {"refusals", RefusalsToJson(fs_.Refusals(), facts_.show_directories)},
-      {"operations", OperationsToJson(statistics_())},
-      {"history", HistoryToJson(history_.From(from))},
-      {"directories", facts_.show_directories}};
-  // Without the line breaks of Reply, which would double the size.
-  return {200, status.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"};
+  return usage_.Ask([this, from](const UsageCache::Usage& owners) {
+    const absl::Time now = absl::Now();
+    const MemoryFileSystemUsage usage = fs_.Usage();
+    const json status = {
+        {"version", facts_.version},
+        {"mount_point", facts_.mount_point},
+        {"store", facts_.store},
+        {"transport", facts_.transport},
+        {"start", absl::ToDoubleSeconds(facts_.start - absl::UnixEpoch())},
+        {"now", absl::ToUnixSeconds(now)},
+        {"uptime", absl::ToDoubleSeconds(now - facts_.start)},
+        {"size",
+         {{"limit", usage.size_limit},
+          {"used", usage.bytes_used},
+          {"data", usage.data_bytes},
+          {"removed", usage.removed_bytes}}},
+        {"inodes",
+         {{"limit", usage.inode_limit >= kMaxInodeLimit ? json(nullptr) : json(usage.inode_limit)},
+          {"used", usage.inodes_used}}},
+        {"users", UsersToJson(owners)},
+        {"quotas", QuotasToJson(owners, facts_.show_directories)},
+        {"refusals", RefusalsToJson(fs_.Refusals(), facts_.show_directories)},
+        {"operations", OperationsToJson(statistics_())},
+        {"history", HistoryToJson(history_.From(from))},
+        {"directories", facts_.show_directories}};
+    // Without the line breaks of Reply, which would double the size.
+    return HttpResponse{200, status.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"};
+  });
 }
 
 control::Answer Page::Directories(const std::string& query) {

@@ -7,8 +7,9 @@
 //    GET /directories.json        the answer of /v1/usage?by=dir&path=PATH, for "path=PATH" in the
 //                                 query; status 403 without ApiFacts::show_directories
 //
-// A client of a TCP port has no identity, so all clients see the same. Paths are among it only with
-// ApiFacts::show_directories; otherwise a tree with a quota has the inode number of its directory.
+// A client of a TCP port has no identity, so all clients see the same: also the process and the
+// user of the last refusal of each limit. Paths are among it only with ApiFacts::show_directories;
+// otherwise a tree with a quota has the inode number of its directory.
 
 #ifndef MEMFUSE_SRC_CONTROL_PAGE_H_
 #define MEMFUSE_SRC_CONTROL_PAGE_H_
@@ -36,8 +37,8 @@ struct PageFile {
 };
 
 // Not synchronised: the server calls it from one thread. Long answers may be computed on one other
-// thread; they must be destroyed before the object. The file system and the history must outlive
-// the object.
+// thread of each kind; they must be destroyed before the object. The file system, `usage` and the
+// history must outlive the object.
 class Page {
  public:
   // How many users, and how many quotas, are shown: those that store most, and those that are
@@ -47,13 +48,13 @@ class Page {
   static constexpr size_t kMaxDirectories = 40;
 
   // ApiFacts::is_administrator is not used.
-  Page(ApiFacts facts, MemoryFileSystem* fs, StatisticsSource statistics,
+  Page(ApiFacts facts, MemoryFileSystem* fs, UsageCache* usage, StatisticsSource statistics,
        const UsageHistory* history)
       : facts_(std::move(facts)),
         fs_(*fs),
+        usage_(*usage),
         statistics_(std::move(statistics)),
         history_(*history),
-        usage_(fs),
         usage_answers_(fs) {}
 
   // Answers a request. Status 200, 304 (the client has the file), 400 (the query), 403 (paths are
@@ -62,14 +63,14 @@ class Page {
   control::Answer Answer(const HttpRequest& request);
 
  private:
-  HttpResponse Status(const std::string& query);
+  control::Answer Status(const std::string& query);
   control::Answer Directories(const std::string& query);
 
   const ApiFacts facts_;
   MemoryFileSystem& fs_;
+  UsageCache& usage_;
   const StatisticsSource statistics_;
   const UsageHistory& history_;
-  UsageCache usage_;
   UsageAnswers usage_answers_;
 };
 

@@ -36,8 +36,6 @@ constexpr unsigned kMaxOfUser = 8;
 constexpr std::chrono::seconds kTimeout{10};
 constexpr uint32_t kMaxHeader = 8 << 10;
 constexpr size_t kMaxBody = 64 << 10;
-// No user has this ID. Peers without identity share it in the bounds of long answers.
-constexpr auto kNobody = static_cast<uid_t>(-1);
 
 // The connections of each user. Used by the server's thread only.
 class Connections {
@@ -45,15 +43,15 @@ class Connections {
   explicit Connections(uid_t administrator) : administrator_(administrator) {}
 
   // One counted connection.
-  class Place {
+  class Slot {
    public:
-    Place(Connections* connections, std::optional<uid_t> uid)
+    Slot(Connections* connections, std::optional<uid_t> uid)
         : connections_(connections), uid_(uid) {}
-    Place(Place&& other) noexcept
+    Slot(Slot&& other) noexcept
         : connections_(std::exchange(other.connections_, nullptr)), uid_(other.uid_) {}
-    Place& operator=(Place&&) = delete;
-    ~Place() {
-      if (connections_ != nullptr) connections_->Leave(uid_);
+    Slot& operator=(Slot&&) = delete;
+    ~Slot() {
+      if (connections_ != nullptr) connections_->Remove(uid_);
     }
 
    private:
@@ -66,10 +64,10 @@ class Connections {
     return !uid.has_value() || (*uid != 0 && *uid != administrator_);
   }
 
-  // Returns the place of one more connection of the user; none if there are too many. No user: the
-  // identity of the peer is unknown, and the bound for each user does not apply. Throws
-  // std::bad_alloc.
-  std::optional<Place> Admit(std::optional<uid_t> uid) {
+  // Counts one more connection of the user, until the slot is destroyed. Returns nullopt if there
+  // are too many. No user: the identity of the peer is unknown, and the bound for each user does
+  // not apply. Throws std::bad_alloc.
+  std::optional<Slot> TryAdd(std::optional<uid_t> uid) {
     if (total_ >= kMaxConnections) return std::nullopt;
     if (IsOther(uid)) {
       const auto found = of_user_.find(uid);
@@ -81,11 +79,11 @@ class Connections {
     ++of_user_[uid];
     ++total_;
     if (IsOther(uid)) ++others_;
-    return Place(this, uid);
+    return Slot(this, uid);
   }
 
  private:
-  void Leave(std::optional<uid_t> uid) {
+  void Remove(std::optional<uid_t> uid) {
     const auto found = of_user_.find(uid);
     if (--found->second == 0) of_user_.erase(found);
     --total_;
@@ -98,17 +96,37 @@ class Connections {
   unsigned others_ = 0;
 };
 
+// The threads for the kinds of long answers. Each starts with its first answer.
+class LongAnswerThreads {
+ public:
+  // `descriptor`: as for LongAnswers; both share it.
+  explicit LongAnswerThreads(int descriptor)
+      : walks_(descriptor, "memfuse-usage"), summaries_(descriptor, "memfuse-sums") {}
+
+  LongAnswers& Of(LongAnswer::Kind kind) {
+    return kind == LongAnswer::Kind::kSummary ? summaries_ : walks_;
+  }
+  void Deliver() {
+    walks_.Deliver();
+    summaries_.Deliver();
+  }
+
+ private:
+  LongAnswers walks_;
+  LongAnswers summaries_;
+};
+
 // One connection: receives a request, answers it, and ends. The operation in progress keeps the
 // object.
 class Connection final : public std::enable_shared_from_this<Connection> {
  public:
   // `privileged`: the peer is an administrator.
   Connection(Stream::socket socket, std::optional<Peer> peer, bool privileged,
-             Connections::Place place, Server::Handler* handler, LongAnswers* long_answers)
+             Connections::Slot slot, Server::Handler* handler, LongAnswerThreads* long_answers)
       : stream_(std::move(socket)),
         peer_(peer),
         privileged_(privileged),
-        place_(std::move(place)),
+        slot_(std::move(slot)),
         handler_(*handler),
         long_answers_(*long_answers) {
     parser_.header_limit(kMaxHeader);
@@ -165,14 +183,15 @@ class Connection final : public std::enable_shared_from_this<Connection> {
 
   void AnswerLater(std::unique_ptr<LongAnswer> answer) {
     stream_.expires_never();
-    job_ =
-        long_answers_.Submit(peer_.has_value() ? peer_->uid : kNobody, privileged_,
-                             std::move(answer), [self = shared_from_this()](HttpResponse response) {
-                               self->job_ = nullptr;
-                               beast::error_code ignored;
-                               self->stream_.socket().cancel(ignored);
-                               self->Answer(std::move(response));
-                             });
+    job_thread_ = &long_answers_.Of(answer->kind());
+    const auto uid = peer_.has_value() ? std::optional<uid_t>(peer_->uid) : std::nullopt;
+    job_ = job_thread_->Submit(uid, privileged_, std::move(answer),
+                               [self = shared_from_this()](HttpResponse response) {
+                                 self->job_ = nullptr;
+                                 beast::error_code ignored;
+                                 self->stream_.socket().cancel(ignored);
+                                 self->Answer(std::move(response));
+                               });
     if (job_ == nullptr) {
       return Answer({503, "{\"error\":\"too many of these questions wait; ask again later\"}\n"});
     }
@@ -182,7 +201,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
       stream_.socket().async_wait(Stream::socket::wait_error,
                                   [self = shared_from_this()](beast::error_code /*error*/) {
                                     if (self->job_ != nullptr)
-                                      self->long_answers_.Cancel(self->job_);
+                                      self->job_thread_->Cancel(self->job_);
                                   });
     } catch (const std::exception&) {
       // The answer is computed even if the client leaves.
@@ -215,10 +234,11 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   beast::basic_stream<Stream> stream_;
   const std::optional<Peer> peer_;
   const bool privileged_;
-  const Connections::Place place_;
+  const Connections::Slot slot_;
   Server::Handler& handler_;
-  LongAnswers& long_answers_;
-  LongAnswers::Job* job_ = nullptr;  // the answer that is computed; exists until its Done returns
+  LongAnswerThreads& long_answers_;
+  LongAnswers* job_thread_ = nullptr;  // that of job_
+  LongAnswers::Job* job_ = nullptr;    // the answer that is computed; exists until its Done returns
   beast::flat_buffer buffer_{kMaxHeader + kMaxBody};
   http::request_parser<http::string_body> parser_;
   http::response<http::string_body> response_;
@@ -251,7 +271,7 @@ class ServerImpl final : public Server {
     acceptor_.assign(Stream(listener_->family(), 0), socket.get(), error);
     if (error) return absl::ResourceExhaustedError("no memory for the server of a socket");
     (void)socket.release();
-    long_answers_ = std::make_unique<LongAnswers>(finished);
+    long_answers_ = std::make_unique<LongAnswerThreads>(finished);
     Accept();
     AwaitFinished();
     try {
@@ -284,7 +304,7 @@ class ServerImpl final : public Server {
   void Accept() {
     acceptor_.async_accept([this](beast::error_code error, Stream::socket socket) {
       accepting_ = false;
-      if (!error) Admit(std::move(socket));
+      if (!error) AddConnection(std::move(socket));
       if (error) {
         RetryAccept();
       } else {
@@ -326,7 +346,7 @@ class ServerImpl final : public Server {
     }
   }
 
-  void Admit(Stream::socket socket) {
+  void AddConnection(Stream::socket socket) {
     std::optional<Peer> peer;
     std::optional<uid_t> uid;
     if (listener_->family() == AF_UNIX) {
@@ -339,10 +359,10 @@ class ServerImpl final : public Server {
       uid = credentials.uid;
     }
     try {
-      std::optional<Connections::Place> place = connections_.Admit(uid);
-      if (!place.has_value()) return;
+      std::optional<Connections::Slot> slot = connections_.TryAdd(uid);
+      if (!slot.has_value()) return;
       std::make_shared<Connection>(std::move(socket), peer, !connections_.IsOther(uid),
-                                   *std::move(place), &handler_, long_answers_.get())
+                                   *std::move(slot), &handler_, long_answers_.get())
           ->Receive();
     } catch (const std::bad_alloc&) {
       // The connection is closed.
@@ -360,7 +380,7 @@ class ServerImpl final : public Server {
   asio::posix::stream_descriptor finished_{io_};  // the eventfd of long_answers_
   bool awaiting_ = false;
   // Its jobs refer to connections, and these to members above.
-  std::unique_ptr<LongAnswers> long_answers_;
+  std::unique_ptr<LongAnswerThreads> long_answers_;
   bool accepting_ = false;
   std::thread thread_;
 };

@@ -6,8 +6,9 @@
 // closed; a body above its bound is answered with status 413. The clients of a TCP port have no
 // identity, and share the 48 connections of other users.
 //
-// Answers that take long are computed on a second thread (long_answers.h), and cancelled when their
-// client has closed its connection. A question beyond the bounds there is answered with status 503.
+// Answers that take long are computed on two further threads, one for walks and one for summaries
+// (long_answers.h), and cancelled when their client has closed its connection. A question beyond
+// the bounds there is answered with status 503.
 
 #ifndef MEMFUSE_SRC_CONTROL_SERVER_H_
 #define MEMFUSE_SRC_CONTROL_SERVER_H_

@@ -1,10 +1,10 @@
 #include "src/control/top_answer.h"
 
 #include <algorithm>
-#include <map>
+#include <iterator>
 #include <nlohmann/json.hpp>
-#include <utility>
-#include <vector>
+
+#include "src/control/path_text.h"
 
 namespace memfuse::control {
 namespace {
@@ -12,36 +12,20 @@ namespace {
 using nlohmann::json;
 
 constexpr double kSecondsPerNanosecond = 1e-9;
-// Bounds the files of /proc that are read, and the names that are searched. A process or directory
-// beyond it has fewer requests than those before it.
-constexpr size_t kMaxThreads = 256;
+// Bounds the files of /proc that are read: a process beyond it has fewer requests than those before
+// it, and is added to those that have ended.
+constexpr size_t kMaxThreadsSearched = 256;
+// Bounds the names that are searched: a directory beyond it has fewer requests than those before
+// it, and is not shown.
+constexpr size_t kMaxDirectoriesSearched = 256;
 
-struct Load {
-  uint64_t requests = 0;
-  uint64_t nanoseconds = 0;
-  void Add(const Load& other) {
-    requests += other.requests;
-    nanoseconds += other.nanoseconds;
-  }
-};
-
-struct ProcessLoad : Load {
-  std::optional<uint32_t> uid;
-  std::optional<std::string> name;
-};
-
-template <typename Key, typename Value>
-std::vector<std::pair<Key, Value>> MostFirst(const std::map<Key, Value>& loads) {
-  std::vector<std::pair<Key, Value>> sorted(loads.begin(), loads.end());
-  std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
-    return a.second.requests > b.second.requests;
-  });
-  return sorted;
-}
-
-json ToJson(const Load& load) {
-  return {{"requests", load.requests},
-          {"busy_seconds", static_cast<double>(load.nanoseconds) * kSecondsPerNanosecond}};
+// Whether the inode that a request names is a directory, in which it looks up, makes, removes or
+// lists names.
+bool NamesDirectory(std::string_view opcode) {
+  constexpr std::string_view kOpcodes[] = {
+      "LOOKUP", "MKNOD",  "MKDIR",   "SYMLINK", "LINK",    "UNLINK",      "RMDIR",
+      "RENAME", "CREATE", "TMPFILE", "RENAME2", "OPENDIR", "READDIRPLUS", "READDIR"};
+  return std::find(std::begin(kOpcodes), std::end(kOpcodes), opcode) != std::end(kOpcodes);
 }
 
 template <typename T>
@@ -49,17 +33,29 @@ json OrNull(const std::optional<T>& value) {
   return value.has_value() ? json(*value) : json(nullptr);
 }
 
-// The process, or nothing for processes that have ended; and the user. A process has one user.
-using Requester = std::pair<std::optional<uint32_t>, std::optional<uint32_t>>;
+}  // namespace
 
-// Adds up the threads of each process.
-std::map<Requester, ProcessLoad> ByProcess(const std::map<uint32_t, ProcessLoad>& threads,
-                                           const ProcessFinder& find_process) {
+template <typename Key, typename Value>
+std::vector<std::pair<Key, Value>> TopAnswers::MostFirst(const std::map<Key, Value>& loads) {
+  std::vector<std::pair<Key, Value>> sorted(loads.begin(), loads.end());
+  std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
+    return a.second.requests > b.second.requests;
+  });
+  return sorted;
+}
+
+json TopAnswers::ToJson(const Load& load) {
+  return {{"requests", load.requests},
+          {"busy_seconds", static_cast<double>(load.nanoseconds) * kSecondsPerNanosecond}};
+}
+
+std::map<TopAnswers::Requester, TopAnswers::ProcessLoad> TopAnswers::ByProcess(
+    const std::map<uint32_t, ProcessLoad>& threads) const {
   std::map<Requester, ProcessLoad> processes;
-  size_t count = 0;
+  size_t searched = 0;
   for (const auto& [thread, load] : MostFirst(threads)) {
     std::optional<base::Process> process;
-    if (++count <= kMaxThreads && thread != 0) process = find_process(thread);
+    if (thread != 0 && ++searched <= kMaxThreadsSearched) process = sources_.find_process(thread);
     Requester requester{std::nullopt, load.uid};
     if (process.has_value()) {
       requester = {process->pid, process->uid};
@@ -74,33 +70,54 @@ std::map<Requester, ProcessLoad> ByProcess(const std::map<uint32_t, ProcessLoad>
   return processes;
 }
 
-}  // namespace
+std::vector<std::pair<std::string, TopAnswers::Load>> TopAnswers::FindDirectories(
+    const std::vector<std::pair<InodeNumber, Load>>& inodes) const {
+  std::vector<std::pair<std::string, Load>> directories;
+  size_t searched = 0;
+  for (const auto& [ino, load] : inodes) {
+    if (directories.size() == kMaxTopRows || ++searched > kMaxDirectoriesSearched) break;
+    std::string path = sources_.find_path(ino);
+    if (!path.empty()) directories.emplace_back(std::move(path), load);
+  }
+  return directories;
+}
 
-json TopToJson(const RecentRequestList& recent, uint64_t now, std::optional<uint32_t> only_uid,
-               const ProcessFinder& find_process, const PathFinder& find_path) {
+TopAnswers::Sums TopAnswers::AddUp() const {
+  const RecentRequestList recent = sources_.recent_requests();
+  Sums sums;
+  sums.end = sources_.now();
   constexpr auto kWindow = static_cast<uint64_t>(kTopSeconds / kSecondsPerNanosecond);
-  const uint64_t since =
-      std::min(now, std::max(recent.since_nanoseconds, now - std::min(now, kWindow)));
-  Load all;
+  const uint64_t since = std::min(
+      sums.end, std::max(recent.since_nanoseconds, sums.end - std::min(sums.end, kWindow)));
+  sums.seconds = static_cast<double>(sums.end - since) * kSecondsPerNanosecond;
   std::map<uint32_t, ProcessLoad> threads;
   std::map<InodeNumber, Load> inodes;
   for (const RecentRequest& request : recent.requests) {
     if (request.end_nanoseconds() < since) continue;
     const Load load{1, request.latency_nanoseconds};
-    all.Add(load);
+    sums.all.Add(load);
     ProcessLoad& thread = threads[request.pid];
     thread.Add(load);
     if (request.uid.has_value()) thread.uid = request.uid;
-    if (request.ino != kNoInode) inodes[request.ino].Add(load);
+    if (request.ino != kNoInode && NamesDirectory(sources_.opcode_name(request.opcode))) {
+      inodes[request.ino].Add(load);
+    }
   }
-
-  const std::map<Requester, ProcessLoad> processes = ByProcess(threads, find_process);
+  const std::map<Requester, ProcessLoad> processes = ByProcess(threads);
   std::map<std::optional<uint32_t>, Load> users;
+  for (const auto& [requester, load] : processes) users[load.uid].Add(load);
+  sums.processes = MostFirst(processes);
+  sums.users = MostFirst(users);
+  sums.inodes = MostFirst(inodes);
+  return sums;
+}
+
+json TopAnswers::Get(std::optional<uint32_t> only_uid) {
+  if (!sums_.has_value() || sources_.now() - sums_->end >= kMaxAgeNanoseconds) sums_ = AddUp();
   json process_rows = json::array();
-  for (const auto& [requester, load] : MostFirst(processes)) {
-    users[load.uid].Add(load);
+  for (const auto& [requester, load] : sums_->processes) {
     if (only_uid.has_value() && load.uid != only_uid) continue;
-    if (process_rows.size() == kMaxTopRows) continue;
+    if (process_rows.size() == kMaxTopRows) break;
     json row = ToJson(load);
     row["pid"] = OrNull(requester.first);
     row["uid"] = OrNull(load.uid);
@@ -108,7 +125,7 @@ json TopToJson(const RecentRequestList& recent, uint64_t now, std::optional<uint
     process_rows.push_back(std::move(row));
   }
   json user_rows = json::array();
-  for (const auto& [uid, load] : MostFirst(users)) {
+  for (const auto& [uid, load] : sums_->users) {
     if (only_uid.has_value() && uid != only_uid) continue;
     if (user_rows.size() == kMaxTopRows) break;
     json row = ToJson(load);
@@ -117,18 +134,15 @@ json TopToJson(const RecentRequestList& recent, uint64_t now, std::optional<uint
   }
   json directory_rows = json::array();
   if (!only_uid.has_value()) {
-    size_t searched = 0;
-    for (const auto& [ino, load] : MostFirst(inodes)) {
-      if (directory_rows.size() == kMaxTopRows || ++searched > kMaxThreads) break;
-      const std::string path = find_path(ino);
-      if (path.empty()) continue;
+    if (!sums_->directories.has_value()) sums_->directories = FindDirectories(sums_->inodes);
+    for (const auto& [path, load] : *sums_->directories) {
       json row = ToJson(load);
-      row["path"] = path;
+      AddName("path", path, &row);
       directory_rows.push_back(std::move(row));
     }
   }
-  json answer = ToJson(all);
-  answer["seconds"] = static_cast<double>(now - since) * kSecondsPerNanosecond;
+  json answer = ToJson(sums_->all);
+  answer["seconds"] = sums_->seconds;
   answer["processes"] = std::move(process_rows);
   answer["users"] = std::move(user_rows);
   answer["directories"] = std::move(directory_rows);

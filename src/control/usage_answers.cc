@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <map>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "src/base/error_text.h"
 #include "src/control/json_reply.h"
+#include "src/control/path_text.h"
 #include "src/control/query.h"
 
 namespace memfuse::control {
@@ -43,14 +44,13 @@ json AmountToJson(const UsageAmount& amount) {
   return {{"inodes", amount.inodes}, {"bytes", amount.bytes}, {"disk_usage", amount.disk_usage}};
 }
 
+// For the answer to a client that may ask again at once.
+constexpr UsageWalk::Clock::duration kShortestWait = std::chrono::seconds(1);
+
 double Seconds(UsageWalk::Clock::duration time) {
   // Milliseconds are enough, and are short in JSON.
   return static_cast<double>(std::chrono::duration_cast<std::chrono::milliseconds>(time).count()) /
          1000;
-}
-
-bool IsUtf8(const std::string& text) {
-  return json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::replace)) == text;
 }
 
 // The rows of `directories` that `limit` permits, and the others in one.
@@ -61,8 +61,7 @@ void AddDirectories(const TreeUsage& tree, size_t limit, json* answer) {
   for (const TreeUsage::Child& child : tree.children) {
     if (rows.size() < limit) {
       json row = AmountToJson(child.usage);
-      row["name"] = child.name;
-      if (!IsUtf8(child.name)) row["encoded"] = EncodeQueryValue(child.name);
+      AddName("name", child.name, &row);
       rows.push_back(std::move(row));
     } else {
       other += child.usage;
@@ -79,11 +78,10 @@ json LargestToJson(const TreeUsage& tree, size_t limit) {
   json rows = json::array();
   for (const TreeUsage::File& file : tree.largest) {
     if (rows.size() == limit) break;
-    rows.push_back({{"path", file.path},
-                    {"ino", ToInt(file.ino)},
-                    {"size", file.size},
-                    {"bytes", file.bytes},
-                    {"uid", file.uid}});
+    json row = {
+        {"ino", ToInt(file.ino)}, {"size", file.size}, {"bytes", file.bytes}, {"uid", file.uid}};
+    AddName("path", file.path, &row);
+    rows.push_back(std::move(row));
   }
   return rows;
 }
@@ -115,16 +113,6 @@ json NamelessToJson(const NamelessUsage& nameless, size_t limit) {
 }
 
 absl::Status Wrong(const std::string& text) { return absl::InvalidArgumentError(text); }
-
-// Without superfluous '/': results are remembered by path.
-std::string CanonicalPath(const std::string& path) {
-  std::string canonical;
-  for (const char c : path) {
-    if (c != '/' || canonical.empty() || canonical.back() != '/') canonical += c;
-  }
-  if (canonical.size() > 1 && canonical.back() == '/') canonical.pop_back();
-  return canonical;
-}
 
 // A number of rows.
 absl::StatusOr<size_t> ParseRows(const std::string& name, const std::string& text) {
@@ -178,7 +166,7 @@ absl::StatusOr<UsageQuestion> ParseUsageQuery(const std::string& query) {
     } else if (name == "path") {
       has_path = true;
       if (value.empty() || value[0] != '/') return Wrong("'path' does not begin with '/'");
-      question.path = CanonicalPath(value);
+      question.path = CanonicalPath(value);  // results are remembered by path
     } else {
       return Wrong(absl::StrCat("the query has the unknown name '", name, "'"));
     }
@@ -197,23 +185,16 @@ absl::StatusOr<UsageQuestion> ParseUsageQuery(const std::string& query) {
 // One question that waits for the thread.
 class UsageAnswers::Walk final : public LongAnswer {
  public:
-  Walk(UsageAnswers* answers, UsageQuestion question, std::optional<uint32_t> uid,
-       bool administrator)
-      : answers_(*answers),
-        question_(std::move(question)),
-        uid_(uid),
-        administrator_(administrator) {}
+  Walk(UsageAnswers* answers, UsageQuestion question, const Client& client)
+      : answers_(*answers), question_(std::move(question)), client_(client) {}
 
-  HttpResponse Compute() override {
-    return answers_.Compute(question_, uid_, administrator_, walk_);
-  }
+  HttpResponse Compute() override { return answers_.Compute(question_, client_, walk_); }
   void Cancel() override { walk_->Cancel(); }
 
  private:
   UsageAnswers& answers_;
   const UsageQuestion question_;
-  const std::optional<uint32_t> uid_;
-  const bool administrator_;
+  const Client client_;
   const std::shared_ptr<UsageWalk> walk_ = std::make_shared<UsageWalk>();
 };
 
@@ -224,25 +205,28 @@ Answer UsageAnswers::Find(const UsageQuestion& question, const Peer& peer, bool 
   if (has_names && !administrator) {
     return Error(403, "only root and the user who runs the daemon may see directories and files");
   }
-  const bool only_own = question.kind == Kind::kDeleted && !administrator;
-  return std::make_unique<Walk>(
-      this, question, only_own ? std::optional<uint32_t>(peer.uid) : std::nullopt, administrator);
+  Client client{peer.uid, administrator, std::nullopt};
+  if (question.kind == Kind::kDeleted && !administrator) client.only_uid = peer.uid;
+  return std::make_unique<Walk>(this, question, client);
 }
 
 std::unique_ptr<LongAnswer> UsageAnswers::FindWithNames(const UsageQuestion& question) {
-  return std::make_unique<Walk>(this, question, std::nullopt, /*administrator=*/false);
+  return std::make_unique<Walk>(this, question, Client());
 }
 
-HttpResponse UsageAnswers::Compute(const UsageQuestion& question, std::optional<uint32_t> uid,
-                                   bool administrator, const std::shared_ptr<UsageWalk>& walk) {
+HttpResponse UsageAnswers::Compute(const UsageQuestion& question, const Client& client,
+                                   const std::shared_ptr<UsageWalk>& walk) {
   const bool deleted = question.kind == Kind::kDeleted;
   // Neither a path nor a number has the first character.
-  const std::string key = !deleted          ? question.path
-                          : uid.has_value() ? absl::StrCat("uid ", *uid)
-                                            : "all";
-  FoundRef found = Remembered(key, administrator);
+  const std::string key = !deleted                      ? question.path
+                          : client.only_uid.has_value() ? absl::StrCat("uid ", *client.only_uid)
+                                                        : "all";
+  FoundRef found = Remembered(key, client.administrator);
   if (found == nullptr) {
-    const Result<FoundRef> walked = WalkNow(question, uid, key, walk);
+    if (const auto wait = WaitOf(client); wait > UsageWalk::Clock::duration::zero()) {
+      return AskAgain("the walks of a user take at most a twentieth of the time", wait);
+    }
+    const Result<FoundRef> walked = WalkNow(question, client, key, walk);
     if (!walked.ok()) {
       const int error = walked.error().value();
       return Error(error == EINVAL ? 400 : 404, error == EINVAL
@@ -251,9 +235,12 @@ HttpResponse UsageAnswers::Compute(const UsageQuestion& question, std::optional<
                                                                    "': ", base::ErrorText(error)));
     }
     found = *walked;
+    if (walk->cancelled() && !IsComplete(*found)) {
+      return AskAgain("the walk was stopped", std::max(WaitOf(client), kShortestWait));
+    }
   }
   const UsageWalk::Clock::time_point now = now_();
-  json answer = {{"complete", deleted ? found->nameless.complete : found->tree.complete},
+  json answer = {{"complete", IsComplete(*found)},
                  {"age_seconds", Seconds(now - found->end)},
                  {"walk_seconds", Seconds(found->duration)},
                  {"total", AmountToJson(deleted ? found->nameless.total : found->tree.total)}};
@@ -270,7 +257,7 @@ HttpResponse UsageAnswers::Compute(const UsageQuestion& question, std::optional<
       break;
     case Kind::kDeleted:
       answer["inodes"] = NamelessToJson(found->nameless, question.limit);
-      if (!uid.has_value()) answer["being_freed"] = found->nameless.being_freed;
+      if (!client.only_uid.has_value()) answer["being_freed"] = found->nameless.being_freed;
       break;
     case Kind::kOwners:
       break;
@@ -280,17 +267,30 @@ HttpResponse UsageAnswers::Compute(const UsageQuestion& question, std::optional<
 
 UsageAnswers::FoundRef UsageAnswers::Remembered(const std::string& key, bool administrator) const {
   for (const FoundRef& found : remembered_) {
-    const auto longest = std::min((administrator ? 1 : kShare) * found->duration, kMaxAge);
+    const auto longest = (administrator ? 1 : kUsageShare) * found->duration;
     if (found->key == key && now_() - found->end < longest) return found;
   }
   return nullptr;
 }
 
+UsageWalk::Clock::duration UsageAnswers::WaitOf(const Client& client) const {
+  const auto found = client.administrator ? not_before_.end() : not_before_.find(client.user);
+  if (found == not_before_.end()) return UsageWalk::Clock::duration::zero();
+  return found->second - now_();
+}
+
 Result<UsageAnswers::FoundRef> UsageAnswers::WalkNow(const UsageQuestion& question,
-                                                     std::optional<uint32_t> uid,
-                                                     const std::string& key,
+                                                     const Client& client, const std::string& key,
                                                      const std::shared_ptr<UsageWalk>& walk) {
+  auto found = std::make_shared<Found>();
+  found->key = key;
   const UsageWalk::Clock::time_point begin = now_();
+  for (auto it = not_before_.begin(); it != not_before_.end();) {
+    it = it->second <= begin ? not_before_.erase(it) : std::next(it);
+  }
+  // The memory for it is allocated before the walk, which is charged even if it fails.
+  UsageWalk::Clock::time_point* const not_before =
+      client.administrator ? nullptr : &not_before_[client.user];
   const bool deleted = question.kind == Kind::kDeleted;
   {
     base::MutexLock lock(&mu_);
@@ -298,22 +298,22 @@ Result<UsageAnswers::FoundRef> UsageAnswers::WalkNow(const UsageQuestion& questi
     current_begin_ = begin;
     current_visits_all_ = deleted || question.path == "/";
   }
-  const auto end_of_walk = absl::MakeCleanup([this] {
+  auto end_of_walk = absl::MakeCleanup([&] {
+    found->end = now_();
+    found->duration = found->end - begin;
+    if (not_before != nullptr) *not_before = found->end + (kUsageShare - 1) * found->duration;
     base::MutexLock lock(&mu_);
     current_.reset();
   });
-  auto found = std::make_shared<Found>();
-  found->key = key;
   if (deleted) {
-    found->nameless = fs_.UsageOfNameless(uid, walk.get());
+    found->nameless = fs_.UsageOfNameless(client.only_uid, walk.get());
   } else {
     Result<TreeUsage> tree = fs_.UsageOfTree(question.path, walk.get());
     if (!tree.ok()) return tree.error();
     found->tree = *std::move(tree);
   }
-  found->end = now_();
-  found->duration = found->end - begin;
-  if (!walk->cancelled()) {
+  std::move(end_of_walk).Invoke();
+  if (IsComplete(*found) || !walk->cancelled()) {
     remembered_.erase(std::remove_if(remembered_.begin(), remembered_.end(),
                                      [&](const FoundRef& other) { return other->key == key; }),
                       remembered_.end());

@@ -35,7 +35,7 @@ class UsageHistory {
   };
 
   // Keeps the sample if it is the first, or if kInterval has passed since the last one was due. To
-  // be called more often than that; `now` is of a clock that is not set. The oldest sample makes
+  // be called more often than that; `now` is of a monotonic clock. The oldest sample makes
   // room if there are kCapacity.
   void Offer(absl::Time now, const Sample& sample) ABSL_LOCKS_EXCLUDED(mu_);
   // Returns the samples from number `first` on, of those that are still kept: none if `first` is

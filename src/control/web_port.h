@@ -16,6 +16,7 @@
 #include "src/control/http.h"
 #include "src/control/metrics.h"
 #include "src/control/page.h"
+#include "src/control/usage_cache.h"
 #include "src/control/usage_history.h"
 
 namespace memfuse::control {
@@ -35,8 +36,9 @@ class WebPort {
           const StatisticsSource& statistics, const UsageHistory* history)
       : address_(std::move(address)),
         any_host_(any_host),
-        metrics_(facts, fs, statistics),
-        page_(facts, fs, statistics, history) {}
+        usage_(fs),
+        metrics_(facts, fs, &usage_, statistics),
+        page_(facts, fs, &usage_, statistics, history) {}
 
   // Answers a request. Status 421 if it is for another host. Throws std::bad_alloc.
   control::Answer Answer(const HttpRequest& request);
@@ -44,6 +46,7 @@ class WebPort {
  private:
   const std::string address_;
   const bool any_host_;
+  UsageCache usage_;
   Metrics metrics_;
   Page page_;
 };

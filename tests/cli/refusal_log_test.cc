@@ -30,18 +30,21 @@ TEST(RefusalLog, NamesTheLimitAndTheCaller) {
   inodes.limit = Refusal::Limit::kInodes;
   inodes.asked = 1;
   EXPECT_EQ(DescribeRefusal(inodes),
-            "refused 1 inode to process 0 of user 0: the file system has 0 inodes left");
+            "refused 1 inode to an unknown process: the file system has 0 inodes left");
   Refusal memory;
   memory.owner = Refusal::Owner::kMemory;
   memory.asked = 4096;
-  EXPECT_EQ(
-      DescribeRefusal(memory),
-      "refused 4096 bytes to process 0 of user 0: the memory of the control group has 0 bytes "
-      "left");
+  EXPECT_EQ(DescribeRefusal(memory),
+            "refused 4096 bytes to an unknown process: the memory of the control group has 0 bytes "
+            "left");
+  memory.pid = 78;
+  EXPECT_THAT(DescribeRefusal(memory), HasSubstr("to process 78: "));
+  memory.uid = 0;
+  EXPECT_THAT(DescribeRefusal(memory), HasSubstr("to process 78 of user 0: "));
   inodes.owner = Refusal::Owner::kGroup;
   inodes.id = 5;
   EXPECT_EQ(DescribeRefusal(inodes),
-            "refused 1 inode to process 0 of user 0: the quota of group 5 has 0 inodes left");
+            "refused 1 inode to an unknown process: the quota of group 5 has 0 inodes left");
   inodes.owner = Refusal::Owner::kTree;
   EXPECT_THAT(DescribeRefusal(inodes), HasSubstr(": the quota of a removed directory has"));
   inodes.path = "/builds";

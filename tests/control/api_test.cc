@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <variant>
 #include <vector>
@@ -41,12 +42,13 @@ class ApiTest : public ::testing::Test {
     facts.mount_point = "/mnt/\xff";
     facts.asked_data = "auto";
     facts.asked_transport = "uring";
-    facts.is_administrator = [](const Peer& peer) {
-      return peer.uid == 0 || peer.uid == kAdministrator;
+    facts.is_administrator = [this](const Peer& peer) {
+      return (peer.uid == 0 && root_is_administrator_) || peer.uid == kAdministrator;
     };
     facts.start = absl::Now() - absl::Seconds(90);
     api_ = std::make_unique<Api>(
-        facts, fs_.get(), [this] { return statistics_; }, [] { return RecentRequestList(); });
+        facts, fs_.get(), [this] { return statistics_; }, [] { return RecentRequestList(); },
+        [](uint32_t) { return std::string_view("LOOKUP"); });
     const test::Caller alice(fs_.get(), 1000, 100);
     const auto made = alice.Create(kRootInode, "file");
     EXPECT_TRUE(made.ok());
@@ -89,6 +91,7 @@ class ApiTest : public ::testing::Test {
     return operations;
   }
 
+  bool root_is_administrator_ = true;
   const std::vector<OperationStatistics> statistics_ = SomeStatistics();
   std::unique_ptr<MemoryFileSystem> fs_;
   std::unique_ptr<Api> api_;
@@ -143,6 +146,62 @@ TEST_F(ApiTest, RefusalsAreShownToTheirUserAndToAdministrators) {
     EXPECT_EQ(refusals[0]["limit"], "bytes");
     EXPECT_EQ(refusals[0]["asked"], (2 << 20) - 25 * 4096) << "pages exist";
   }
+}
+
+// A user without CAP_SYS_ADMIN is no administrator, also if its ID is 0.
+TEST_F(ApiTest, OtherUsersSeeTheRefusalsThatTheKernelToldToBeTheirs) {
+  root_is_administrator_ = false;
+  const test::Caller root(fs_.get());
+  const auto entry = root.Create(kRootInode, "large");
+  ASSERT_TRUE(entry.ok());
+  test::Caller unknown(fs_.get());
+  unknown.set_thread(77);
+  EXPECT_FALSE(unknown.Fallocate(entry->entry.ino, 0, 0, 16 << 20).ok());
+  EXPECT_THAT(Get(Of(0), "/v1/status")["refusals"], SizeIs(0)) << "the kernel told no user";
+  const json all = Get(Of(kAdministrator), "/v1/status")["refusals"];
+  ASSERT_THAT(all, SizeIs(2));
+  EXPECT_EQ(all[0]["of"], "file system");
+  EXPECT_EQ(all[0]["pid"], 77);
+  EXPECT_TRUE(all[0]["uid"].is_null());
+  EXPECT_EQ(all[1]["uid"], 1000);
+  EXPECT_FALSE(root.Fallocate(entry->entry.ino, 0, 0, 16 << 20).ok());
+  const json own = Get(Of(0), "/v1/status")["refusals"];
+  ASSERT_THAT(own, SizeIs(1));
+  EXPECT_EQ(own[0]["uid"], 0);
+  EXPECT_EQ(own[0]["count"], 2);
+  EXPECT_THAT(Get(Of(1000), "/v1/status")["refusals"], SizeIs(1)) << "of the own quota";
+}
+
+TEST_F(ApiTest, OtherUsersSeeTheRefusalsOfTheirGroupWithoutItsProcesses) {
+  ASSERT_EQ(Put(Of(0), R"({"quotas": [{"kind": "gid", "id": 100, "inodes": 1}]})").status, 200);
+  EXPECT_FALSE(test::Caller(fs_.get(), 1001, 100).Create(kRootInode, "more").ok());
+  const json refusals = Get(Of(77, 100), "/v1/status")["refusals"];
+  ASSERT_THAT(refusals, SizeIs(1));
+  EXPECT_EQ(refusals[0]["of"], "gid");
+  EXPECT_EQ(refusals[0]["id"], 100);
+  EXPECT_EQ(refusals[0]["pid"], 0);
+  EXPECT_TRUE(refusals[0]["uid"].is_null()) << "another member of the group";
+  EXPECT_EQ(Get(Of(1001, 100), "/v1/status")["refusals"][0]["uid"], 1001);
+  EXPECT_EQ(Get(Of(1001, 5), "/v1/status")["refusals"][0]["uid"], 1001) << "caused it";
+  EXPECT_THAT(Get(Of(77, 5), "/v1/status")["refusals"], SizeIs(0));
+}
+
+TEST_F(ApiTest, AQuotaOfAnotherUserIsNotShownToTheUserWhoMetIt) {
+  const test::Caller alice(fs_.get(), 1000, 100);
+  const test::Caller bob(fs_.get(), 1001, 100);
+  const auto file = alice.Lookup(kRootInode, "file");
+  ASSERT_TRUE(file.ok());
+  EXPECT_FALSE(bob.Fallocate(file->ino, 0, 0, 2 << 20).ok());
+  EXPECT_EQ(Get(Of(0), "/v1/status")["refusals"][0]["uid"], 1001);
+  EXPECT_THAT(Get(Of(1001), "/v1/status")["refusals"], SizeIs(0));
+  const json own = Get(Of(1000), "/v1/status")["refusals"];
+  ASSERT_THAT(own, SizeIs(1));
+  EXPECT_TRUE(own[0]["uid"].is_null());
+  // The process is shown as long as it is not known to be that of another user.
+  test::Caller unknown(fs_.get());
+  unknown.set_thread(77);
+  EXPECT_FALSE(unknown.Fallocate(file->ino, 0, 0, 2 << 20).ok());
+  EXPECT_EQ(Get(Of(1000), "/v1/status")["refusals"][0]["pid"], 77);
 }
 
 TEST_F(ApiTest, UsageOfOthersIsForAdministrators) {
@@ -210,7 +269,11 @@ TEST_F(ApiTest, DirectoriesHaveQuotas) {
 
   const test::Caller alice(fs_.get(), 1000, 100);
   EXPECT_FALSE(alice.Create(tree->ino, "file").ok());
-  EXPECT_EQ(Get(Of(1000), "/v1/status")["refusals"][0]["path"], "/tree");
+  EXPECT_EQ(Get(Of(0), "/v1/status")["refusals"][0]["path"], "/tree");
+  const json refusal = Get(Of(1000), "/v1/status")["refusals"][0];
+  EXPECT_EQ(refusal["of"], "path");
+  EXPECT_EQ(refusal["id"], ToInt(tree->ino));
+  EXPECT_EQ(refusal.count("path"), 0u) << "a path may be secret";
   EXPECT_EQ(Get(Of(0), "/v1/usage")["owners"].back()["path"], "/tree");
   const json own = Get(Of(1000, 100), "/v1/usage")["owners"];
   for (const json& owner : own) {
@@ -261,9 +324,35 @@ TEST_F(ApiTest, AWrongChangeChangesNothing) {
     EXPECT_EQ(set.status, 400) << body;
     EXPECT_TRUE(json::parse(set.body)["error"].is_string());
   }
+  for (const char* const name : {"size", "nr_inodes"}) {
+    const HttpResponse set = Put(Of(0), std::string("{\"") + name + "\": 0}");
+    EXPECT_EQ(set.status, 400);
+    EXPECT_THAT(set.body, HasSubstr("' is 0; leave it out to keep the present limit"));
+  }
   EXPECT_EQ(Put(Of(0), R"({"size": 4096})").status, 409);
   EXPECT_EQ(Put(Of(0), R"({"nr_inodes": 1})").status, 409);
   EXPECT_EQ(fs_->Usage().size_limit, 8u << 20);
+  EXPECT_EQ(fs_->Quotas().size(), 1u);
+}
+
+TEST_F(ApiTest, ARefusedDirectoryChangesNothing) {
+  const test::Caller root(fs_.get());
+  ASSERT_TRUE(root.Mkdir(kRootInode, "empty").ok());
+  ASSERT_TRUE(root.Create(root.Mkdir(kRootInode, "full")->ino, "file").ok());
+  const HttpResponse set = Put(Of(0), R"({"size": 16777216, "nr_inodes": 50, "quotas": [
+      {"kind": "uid", "id": 5, "bytes": 4096},
+      {"kind": "path", "path": "/empty", "bytes": 4096},
+      {"kind": "path", "path": "/full", "bytes": 4096}]})");
+  EXPECT_EQ(set.status, 409) << set.body;
+  EXPECT_THAT(set.body, HasSubstr("'/full' is not empty"));
+  EXPECT_EQ(fs_->Usage().size_limit, 8u << 20);
+  EXPECT_EQ(fs_->Usage().inode_limit, 100u);
+  EXPECT_EQ(fs_->Quotas().size(), 1u);
+  // Neither does a refused size.
+  EXPECT_EQ(Put(Of(0), R"({"size": 4096, "quotas": [
+      {"kind": "path", "path": "/empty", "bytes": 4096}]})")
+                .status,
+            409);
   EXPECT_EQ(fs_->Quotas().size(), 1u);
 }
 

@@ -82,6 +82,14 @@ class Gate final : public LongAnswer {
   std::atomic<bool> cancelled_{false};
 };
 
+// A long answer that does not wait for the others.
+class Summary final : public LongAnswer {
+ public:
+  Kind kind() const override { return Kind::kSummary; }
+  HttpResponse Compute() override { return {200, "sum"}; }
+  void Cancel() override {}
+};
+
 class ControlServerTest : public ::testing::Test {
  protected:
   ControlServerTest() {
@@ -106,6 +114,7 @@ class ControlServerTest : public ::testing::Test {
     auto server = Server::Start(
         std::move(listener), "server", geteuid(), [this](const HttpRequest& request) -> Answer {
           if (request.path == "/long") return std::make_unique<Gate>(&gates_);
+          if (request.path == "/summary") return std::make_unique<Summary>();
           if (request.path == "/memory") throw std::bad_alloc();
           if (request.path == "/fields") {
             HttpResponse response{200, request.host + " " + request.if_none_match};
@@ -241,6 +250,14 @@ TEST_F(ControlServerTest, OthersAreServedWhileALongAnswerIsComputed) {
   gates_.Permit(2);
   EXPECT_THAT(ReadAll(first), HasSubstr("long 1"));
   EXPECT_THAT(ReadAll(second), HasSubstr("long 2"));
+}
+
+TEST_F(ControlServerTest, ASummaryDoesNotWaitForAWalk) {
+  const base::UniqueFd walk = AskLong();
+  gates_.AwaitBegun(1);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Get("/summary").body, "sum");
+  gates_.Permit(1);
+  EXPECT_THAT(ReadAll(walk), HasSubstr("long 1"));
 }
 
 // A client that has sent everything may end its side of the connection.

@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <thread>
 
 namespace memfuse::control {
@@ -25,13 +26,17 @@ std::optional<base::Process> FindProcess(uint32_t thread) {
   if (thread == 20) return base::Process{20, 2000, "cc1plus"};
   return std::nullopt;
 }
+constexpr uint32_t kLookup = 1;
+constexpr uint32_t kRead = 15;
+std::string_view OpcodeName(uint32_t opcode) { return opcode == kLookup ? "LOOKUP" : "READ"; }
 std::string FindPath(InodeNumber ino) { return ToInt(ino) == 5 ? "/builds" : std::string(); }
 
 class TopAnswerTest : public ::testing::Test {
  protected:
   void Add(uint32_t thread, uint64_t ino, uint64_t age = kSecond,
-           std::optional<uint32_t> uid = std::nullopt) {
+           std::optional<uint32_t> uid = std::nullopt, uint32_t opcode = kLookup) {
     RecentRequest request;
+    request.opcode = opcode;
     request.pid = thread;
     request.uid = uid;
     request.ino = InodeNumber{ino};
@@ -40,10 +45,15 @@ class TopAnswerTest : public ::testing::Test {
     recent_.requests.push_back(request);
   }
   json Top(std::optional<uint32_t> only_uid = std::nullopt) const {
-    return TopToJson(recent_, kNow, only_uid, FindProcess, FindPath);
+    return Answers().Get(only_uid);
+  }
+  TopAnswers Answers() const {
+    return TopAnswers(
+        {[this] { return recent_; }, OpcodeName, FindPath, FindProcess, [this] { return now_; }});
   }
 
   RecentRequestList recent_;
+  uint64_t now_ = kNow;
 };
 
 TEST_F(TopAnswerTest, NothingHappened) {
@@ -126,6 +136,29 @@ TEST_F(TopAnswerTest, ListsAreBounded) {
   EXPECT_EQ(top["requests"], 2000);
   EXPECT_THAT(top["processes"], SizeIs(kMaxTopRows));
   EXPECT_THAT(top["users"], SizeIs(kMaxTopRows));
+}
+
+TEST_F(TopAnswerTest, FilesThatAreBusierHideNoDirectory) {
+  Add(11, 5);
+  for (uint64_t file = 1000; file < 2000; ++file) {
+    for (int i = 0; i < 2; ++i) Add(11, file, kSecond, std::nullopt, kRead);
+  }
+  const json top = Top();
+  EXPECT_EQ(top["requests"], 2001);
+  ASSERT_THAT(top["directories"], SizeIs(1));
+  EXPECT_EQ(top["directories"][0]["requests"], 1) << "only those that name the directory";
+}
+
+TEST_F(TopAnswerTest, TheSumsOfAShortTimeAreSharedByAllClients) {
+  TopAnswers answers = Answers();
+  EXPECT_EQ(answers.Get(77)["requests"], 0);
+  Add(11, 5);
+  now_ += TopAnswers::kMaxAgeNanoseconds - 1;
+  EXPECT_EQ(answers.Get(std::nullopt)["requests"], 0);
+  EXPECT_THAT(answers.Get(std::nullopt)["directories"], SizeIs(0));
+  ++now_;
+  EXPECT_EQ(answers.Get(77)["requests"], 1);
+  EXPECT_THAT(answers.Get(std::nullopt)["directories"], SizeIs(1));
 }
 
 TEST(FindProcessTest, FindsTheProcessOfAThread) {

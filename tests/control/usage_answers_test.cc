@@ -11,6 +11,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -97,6 +98,7 @@ TEST_F(UsageAnswersTest, TypesAndLargestFiles) {
   const json largest = Get("largest=3")["largest"];
   ASSERT_THAT(largest, SizeIs(1));
   EXPECT_EQ(largest[0]["path"], "/dir/sub/big\n\xef\xbf\xbd") << "U+FFFD for what is no UTF-8";
+  EXPECT_EQ(largest[0]["encoded"], "/dir/sub/big%0A%FF");
   EXPECT_EQ(largest[0]["ino"], ToInt(file_));
   EXPECT_EQ(largest[0]["size"], 100'000);
 }
@@ -136,7 +138,7 @@ TEST_F(UsageAnswersTest, AResultIsUsedAgainForAWhile) {
   const json first = Get("by=dir");
   EXPECT_EQ(first["walk_seconds"], 1);
   ASSERT_TRUE(root_.Mkdir(kRootInode, "new").ok());
-  const json second = Get("by=type", false, 1000);
+  const json second = Get("by=type", false, 1000);  // no walk
   EXPECT_EQ(second["total"], first["total"]);
   EXPECT_GT(second["age_seconds"], first["age_seconds"]);
   EXPECT_EQ(Get("by=dir&path=/empty")["total"]["inodes"], 1) << "another directory";
@@ -148,19 +150,65 @@ TEST_F(UsageAnswersTest, AResultIsUsedAgainForAWhile) {
   EXPECT_EQ(Get("by=type", false, 1000)["total"]["inodes"], 7);
 }
 
-TEST_F(UsageAnswersTest, NoResultIsUsedForLong) {
-  step_ = std::chrono::seconds(100);
-  EXPECT_EQ(Get("by=type", false, 1000)["total"]["inodes"], 5);
-  ASSERT_TRUE(root_.Mkdir(kRootInode, "new").ok());
-  EXPECT_EQ(Get("by=type", false, 1000)["total"]["inodes"], 6);
-}
-
 TEST_F(UsageAnswersTest, ACancelledWalkIsNotUsedAgain) {
   Answer answer = answers_->Find(*ParseUsageQuery("by=dir"), {}, true);
   auto& walk = std::get<std::unique_ptr<LongAnswer>>(answer);
   walk->Cancel();
-  EXPECT_FALSE(json::parse(walk->Compute().body)["complete"]);
+  const HttpResponse cancelled = walk->Compute();
+  EXPECT_EQ(cancelled.status, 503);
+  EXPECT_EQ(json::parse(cancelled.body)["error"], "the walk was stopped; ask again in 1 second");
   EXPECT_EQ(Get("by=dir")["total"]["inodes"], 5);
+}
+
+// Each look at the clock moves it by a second, so a walk takes a second.
+TEST_F(UsageAnswersTest, TheWalksOfAUserTakeATwentiethOfTheTime) {
+  EXPECT_EQ(Get("deleted=1", false, 1000)["total"]["inodes"], 0);
+  const HttpResponse refused = Ask("by=type", false, 1000);
+  EXPECT_EQ(refused.status, 503) << "another question of the same user";
+  EXPECT_EQ(json::parse(refused.body)["retry_after_seconds"], 17.0) << "two looks at the clock";
+  EXPECT_EQ(refused.fields,
+            (std::vector<std::pair<std::string, std::string>>{{"Retry-After", "17"}}));
+  EXPECT_EQ(json::parse(refused.body)["error"],
+            "the walks of a user take at most a twentieth of the time; ask again in 17 seconds");
+  EXPECT_EQ(Get("deleted=1", false, 1000)["walk_seconds"], 1) << "the remembered result";
+  EXPECT_EQ(Get("deleted=1", false, 1001)["walk_seconds"], 1) << "another user";
+  EXPECT_EQ(Get("by=dir&path=/dir")["walk_seconds"], 1) << "an administrator";
+  EXPECT_EQ(Get("by=dir&path=/empty")["walk_seconds"], 1) << "an administrator again";
+  EXPECT_EQ(Ask("by=type", false, 1000).status, 503);
+  now_ += std::chrono::seconds(20);
+  EXPECT_EQ(Get("by=type", false, 1000)["walk_seconds"], 1);
+}
+
+TEST_F(UsageAnswersTest, ACancelledWalkIsCharged) {
+  Answer answer = answers_->Find(*ParseUsageQuery("by=type"), {1000, 1000, 1}, false);
+  auto& walk = std::get<std::unique_ptr<LongAnswer>>(answer);
+  walk->Cancel();
+  EXPECT_EQ(json::parse(walk->Compute().body)["error"],
+            "the walk was stopped; ask again in 18 seconds");
+  EXPECT_EQ(Ask("by=type", false, 1000).status, 503);
+  EXPECT_EQ(Ask("deleted=1", false, 1000).status, 503);
+  EXPECT_EQ(Ask("by=type", false, 1001).status, 200);
+}
+
+// More questions than results that are remembered.
+TEST_F(UsageAnswersTest, AWalkWhoseResultIsForgottenIsCharged) {
+  EXPECT_EQ(Ask("deleted=1", false, 1000).status, 200);
+  for (uid_t uid = 2000; uid < 2000 + UsageAnswers::kMaxRemembered; ++uid) {
+    EXPECT_EQ(Ask("deleted=1", false, uid).status, 200);
+  }
+  EXPECT_EQ(Ask("deleted=1", false, 1000).status, 503);
+}
+
+TEST_F(UsageAnswersTest, ClientsWithoutIdentityCountAsOneUser) {
+  const auto ask = [&](const std::string& query) {
+    return answers_->FindWithNames(*ParseUsageQuery(query))->Compute().status;
+  };
+  EXPECT_EQ(ask("by=dir&path=/none"), 404);
+  EXPECT_EQ(ask("by=dir&path=/dir"), 503) << "also a walk that found nothing is charged";
+  now_ += std::chrono::seconds(20);
+  EXPECT_EQ(ask("by=dir&path=/dir"), 200);
+  EXPECT_EQ(ask("by=dir&path=/empty"), 503);
+  EXPECT_EQ(Ask("by=type", false, 1000).status, 200);
 }
 
 TEST_F(UsageAnswersTest, NoWalkIsInProgress) {

@@ -19,6 +19,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "memfuse/memory_filesystem.h"
 #include "src/base/unique_fd.h"
@@ -51,7 +52,7 @@ class Fixture {
     facts.is_administrator = [this](const Peer&) { return is_administrator_; };
     api_ = std::make_unique<Api>(
         std::move(facts), fs_.get(), [] { return std::vector<OperationStatistics>(); },
-        [] { return RecentRequestList(); });
+        [] { return RecentRequestList(); }, [](uint32_t) { return std::string_view("LOOKUP"); });
     char directory[] = "/tmp/control_fuzzer.XXXXXX";
     if (mkdtemp(directory) == nullptr) fuzz::Fail("no directory in /tmp");
     path_ = std::string(directory) + "/socket";

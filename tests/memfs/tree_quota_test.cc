@@ -81,6 +81,17 @@ TEST_F(TreeQuotaTest, InodesAreLimited) {
   EXPECT_EQ(refusals[0].limit, Refusal::Limit::kInodes);
   EXPECT_EQ(refusals[0].path, "/tree");
   EXPECT_EQ(refusals[0].count, 2u);
+  EXPECT_EQ(refusals[0].uid, 0u);
+}
+
+TEST_F(TreeQuotaTest, ARefusalHasNoUserWhereTheKernelDoesNotTellIt) {
+  const InodeNumber file = Ino(me_.Create(tree_, "file"));
+  test::Caller caller(fs_.get());
+  caller.set_thread(77);
+  EXPECT_THAT(caller.Fallocate(file, 0, 0, 2 << 20), Fails(EDQUOT));
+  ASSERT_EQ(fs_->Refusals().size(), 1u);
+  EXPECT_EQ(fs_->Refusals()[0].uid, std::nullopt);
+  EXPECT_EQ(fs_->Refusals()[0].pid, 77u);
 }
 
 TEST_F(TreeQuotaTest, NamesDoNotCrossTheBoundary) {
@@ -193,19 +204,29 @@ TEST_F(TreeQuotaTest, ChownKeepsTheTree) {
 }
 
 TEST_F(TreeQuotaTest, OnlyAnEmptyDirectoryGetsItsFirstQuota) {
+  // CheckQuota has the same errors.
+  const auto refuses = [&](const std::string& path, int error) {
+    EXPECT_THAT(fs_->CheckQuota(TreeRule(path, 1 << 20)), Fails(error)) << path;
+    EXPECT_THAT(fs_->SetQuota(TreeRule(path, 1 << 20)), Fails(error)) << path;
+  };
   const InodeNumber full = Ino(me_.Mkdir(kRootInode, "full"));
   Ino(me_.Create(full, "file"));
-  EXPECT_THAT(fs_->SetQuota(TreeRule("/full", 1 << 20)), Fails(ENOTEMPTY));
-  EXPECT_THAT(fs_->SetQuota(TreeRule("/full/file", 1 << 20)), Fails(ENOTDIR));
-  EXPECT_THAT(fs_->SetQuota(TreeRule("/full/file/x", 1 << 20)), Fails(ENOTDIR));
-  EXPECT_THAT(fs_->SetQuota(TreeRule("/missing", 1 << 20)), Fails(ENOENT));
-  EXPECT_THAT(fs_->SetQuota(TreeRule("/" + std::string(256, 'n'), 1 << 20)), Fails(ENAMETOOLONG));
-  for (const char* path : {"", "tree", "/", "//", "/./tree", "/tree/..", "/tree/../full"}) {
-    EXPECT_THAT(fs_->SetQuota(TreeRule(path, 1 << 20)), Fails(EINVAL)) << path;
+  refuses("/full", ENOTEMPTY);
+  refuses("/full/file", ENOTDIR);
+  refuses("/full/file/x", ENOTDIR);
+  refuses("/missing", ENOENT);
+  refuses("/" + std::string(256, 'n'), ENAMETOOLONG);
+  for (const char* path : {"", "tree", "/", "//", "/./tree", "/tree/..", "/tree/../full"})
+    refuses(path, EINVAL);
+  for (const char* path : {"/full", "/tree"}) {
+    EXPECT_THAT(fs_->CheckQuota(TreeRule(path, kNoQuota)), Succeeds()) << path;
   }
   EXPECT_THAT(fs_->SetQuota(TreeRule("/full", kNoQuota)), Succeeds());
+  const uint64_t before = UsageOf("/tree").byte_limit;
   // A tree that has a quota gets another one, full or not.
   Ino(me_.Create(tree_, "file"));
+  EXPECT_THAT(fs_->CheckQuota(TreeRule("/tree", 2 << 20)), Succeeds());
+  EXPECT_EQ(UsageOf("/tree").byte_limit, before);
   EXPECT_THAT(fs_->SetQuota(TreeRule("/tree", 2 << 20)), Succeeds());
   EXPECT_EQ(UsageOf("/tree").byte_limit, 2u << 20);
   EXPECT_EQ(UsageOf("/tree").inode_limit, kNoQuota);

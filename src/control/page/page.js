@@ -231,6 +231,7 @@ async function updateDirectories() {
       walkedAt = performance.now();
       if (response.ok) showDirectories(answer);
       else if (response.status === 404 && names.length) descend(names.slice(0, -1));
+      else if (response.status === 503) askLater(answer);
       else setText(byId('walk'), `The daemon says: ${answer.error}.`);
     }
   } catch (error) {
@@ -238,6 +239,14 @@ async function updateDirectories() {
   }
   walking = false;
   if (names !== directory) updateDirectories();
+}
+
+// The walks of all browsers together take at most a twentieth of the time.
+function askLater(answer) {
+  const wait = 1000 * (answer.retry_after_seconds || REFRESH / 1000);
+  walkedAt += wait - WALK_INTERVAL;
+  if (wait >= REFRESH) setText(byId('walk'), `The daemon says: ${answer.error}.`);
+  setTimeout(updateDirectories, wait + 20);
 }
 
 function showDirectories(answer) {
@@ -416,9 +425,9 @@ function showOperations(status) {
 function showRefusals(status) {
   const items = status.refusals.map((refusal) => {
     const format = refusal.limit === 'bytes' ? asBytes : asInodes;
-    // The kernel does not always tell the process and the user, which are 0 then.
+    // The kernel does not always tell the process, which is 0 then, and the user, which is null.
     const by = (refusal.pid ? `, by process ${refusal.pid}` : '') +
-      (refusal.uid ? ` of user ${refusal.uid}` : '');
+      (refusal.uid !== null ? ` of user ${refusal.uid}` : '');
     return make('li', {},
       make('div', {}, make('bdi', {}, `${ownerName(refusal.of, refusal.id, refusal.path)}, ${refusal.limit}`),
         make('span', {}, refusal.count === 1 ? 'once' : `${asCount(refusal.count)} times`)),

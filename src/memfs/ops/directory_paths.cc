@@ -18,24 +18,21 @@ Result<std::vector<std::string_view>> SplitPath(std::string_view path) {
     if (name.size() > kNameMax) return Errno(ENAMETOOLONG);
     names.push_back(name);
   }
-  if (names.empty()) return Errno(EINVAL);
   return names;
 }
 
-Result<DirectoryRef> DirectoryPaths::Resolve(const std::vector<std::string_view>& names) const {
-  MEMFUSE_ASSIGN_OR_RETURN(DirectoryRef directory, inodes_.FindDirectory(kRootInode));
+Result<DirectoryRef> FindByNames(const Inodes& inodes, const std::vector<std::string_view>& names) {
+  MEMFUSE_ASSIGN_OR_RETURN(DirectoryRef directory, inodes.FindDirectory(kRootInode));
   for (const std::string_view name : names) {
-    InodeNumber child;
+    InodeRef child;
     {
       ReaderMutexLock lock(&directory->names_mu);
       const Dentry* const dentry = directory->Find(name);
       if (dentry == nullptr) return Errno(ENOENT);
-      child = dentry->inode->ino;
+      child = InodeRef(dentry->inode);
     }
-    Result<DirectoryRef> next = inodes_.FindDirectory(child);
-    // The name may have been removed since.
-    if (!next.ok()) return Errno(next.error() == ENOTDIR ? ENOTDIR : ENOENT);
-    directory = *std::move(next);
+    if (!child->is_directory()) return Errno(ENOTDIR);
+    directory = DirectoryRef::Adopt(static_cast<Directory*>(child.release()));
   }
   return directory;
 }
@@ -61,7 +58,9 @@ std::string DirectoryPaths::PathOf(InodeNumber ino, uint64_t max_entries) {
 
 std::string DirectoryPaths::NameIn(const Directory& parent, InodeNumber child,
                                    uint64_t* max_entries) {
+  // No memory is allocated or freed under the locks.
   std::string name;
+  name.reserve(kNameMax);
   {
     MutexLock lock(&mu_);
     if (const auto known = names_.find(child); known != names_.end()) name = known->second;
@@ -85,9 +84,16 @@ std::string DirectoryPaths::NameIn(const Directory& parent, InodeNumber child,
     if (dentry == nullptr) return std::string();
     if (dentry->inode->ino == child) name = dentry->name();
   }
+  Names made;
+  made.emplace(child, name);
+  Names forgotten;
   MutexLock lock(&mu_);
-  if (names_.size() >= kMaxRemembered) names_.clear();
-  names_[child] = name;
+  if (names_.size() >= kMaxRemembered) names_.swap(forgotten);
+  if (const auto known = names_.find(child); known != names_.end()) {
+    known->second.swap(made.begin()->second);
+  } else {
+    names_.insert(made.extract(made.begin()));
+  }
   return name;
 }
 

@@ -20,9 +20,14 @@
 
 namespace memfuse::memfs {
 
-// Returns the names of `path`, which views it. Returns EINVAL: the path does not begin with '/',
-// contains "." or "..", or names the root; ENAMETOOLONG.
+// Returns the names of `path`, which views it; none for the root. Superfluous '/' are ignored.
+// Errors, name by name: EINVAL (the path does not begin with '/', or a name is "." or ".."),
+// ENAMETOOLONG. Throws std::bad_alloc.
 Result<std::vector<std::string_view>> SplitPath(std::string_view path);
+
+// Returns the directory with this path from the root. Does not follow symbolic links. Errors:
+// ENOENT, ENOTDIR.
+Result<DirectoryRef> FindByNames(const Inodes& inodes, const std::vector<std::string_view>& names);
 
 // Thread-safe. `inodes` must outlive the object.
 class DirectoryPaths {
@@ -30,10 +35,6 @@ class DirectoryPaths {
   explicit DirectoryPaths(Inodes* inodes) : inodes_(*inodes) {}
   DirectoryPaths(const DirectoryPaths&) = delete;
   DirectoryPaths& operator=(const DirectoryPaths&) = delete;
-
-  // Returns the directory at the path below the root. Does not follow symbolic links. Returns
-  // ENOENT or ENOTDIR.
-  Result<DirectoryRef> Resolve(const std::vector<std::string_view>& names) const;
 
   // Returns the path from the root of the file system, "/" for the root itself. Returns an empty
   // string if there is no such directory, if it is removed, if no program can open the path because
@@ -46,6 +47,7 @@ class DirectoryPaths {
  private:
   static constexpr size_t kBatch = 128;
   static constexpr size_t kMaxRemembered = 4096;
+  using Names = std::map<InodeNumber, std::string>;
 
   // Returns the name of `child` in `parent`, or an empty string. Reduces `max_entries`.
   std::string NameIn(const Directory& parent, InodeNumber child, uint64_t* max_entries)
@@ -54,7 +56,7 @@ class DirectoryPaths {
   Inodes& inodes_;
   LeafMutex mu_;
   // The name under which each directory was found last.
-  std::map<InodeNumber, std::string> names_ ABSL_GUARDED_BY(mu_);
+  Names names_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace memfuse::memfs

@@ -45,6 +45,7 @@ class MemFs final : public MemoryFileSystem {
 
   MemoryFileSystemUsage Usage() const override;
   Result<void> SetQuota(const QuotaRule& rule) override;
+  Result<void> CheckQuota(const QuotaRule& rule) override;
   std::vector<QuotaRule> Quotas() override {
     return tree_quotas_.WithPaths(resources_.accounts.Rules());
   }

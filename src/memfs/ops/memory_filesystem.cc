@@ -142,6 +142,11 @@ Result<void> MemFs::SetQuota(const QuotaRule& rule) {
   return {};
 }
 
+Result<void> MemFs::CheckQuota(const QuotaRule& rule) {
+  if (rule.kind == QuotaKind::kTree) return tree_quotas_.Check(rule);
+  return {};
+}
+
 std::vector<Refusal> MemFs::Refusals() {
   std::vector<Refusal> refusals = resources_.refusals.List();
   for (Refusal& refusal : refusals) {

@@ -11,6 +11,9 @@ bool HasLimit(const Quota& quota) {
   return quota.bytes.limit() != kNoQuota || quota.inodes.limit() != kNoQuota;
 }
 
+// Whether the rule ends a quota.
+bool Lifts(const QuotaRule& rule) { return rule.bytes == kNoQuota && rule.inodes == kNoQuota; }
+
 // What is left below the limit.
 uint64_t FreeOf(const UsageCounter& counter) {
   const uint64_t limit = counter.limit();
@@ -58,12 +61,22 @@ void ApplyTreeLimits(const Inode& inode, FileSystemStatistics* statistics) {
   }
 }
 
-Result<void> TreeQuotas::Set(const QuotaRule& rule) {
+Result<DirectoryRef> TreeQuotas::FindTree(const QuotaRule& rule) const {
   MEMFUSE_ASSIGN_OR_RETURN(const std::vector<std::string_view> names, SplitPath(rule.path));
+  if (names.empty()) return Errno(EINVAL);  // the root
+  return FindByNames(inodes_, names);
+}
+
+Result<void> TreeQuotas::Check(const QuotaRule& rule) const {
+  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef directory, FindTree(rule));
+  if (Lifts(rule)) return {};
+  return AttributeChanges::MayBeTreeRoot(*directory);
+}
+
+Result<void> TreeQuotas::Set(const QuotaRule& rule) {
   MutexLock lock(&mu_);
-  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef directory, paths_.Resolve(names));
-  const bool lifts = rule.bytes == kNoQuota && rule.inodes == kNoQuota;
-  if (lifts) {
+  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef directory, FindTree(rule));
+  if (Lifts(rule)) {
     MutexLock attributes(&directory->mu);
     if (directory->account()->tree() != directory->ino) return {};
   } else {

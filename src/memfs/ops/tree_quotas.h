@@ -41,6 +41,8 @@ class TreeQuotas {
 
   // As MemoryFileSystem::SetQuota for a rule of kind kTree.
   Result<void> Set(const QuotaRule& rule) ABSL_LOCKS_EXCLUDED(mu_);
+  // As MemoryFileSystem::CheckQuota for a rule of kind kTree.
+  Result<void> Check(const QuotaRule& rule) const;
 
   // Sets the paths of all elements that concern a tree, by their IDs. T is QuotaRule or QuotaUsage.
   template <typename T>
@@ -52,6 +54,10 @@ class TreeQuotas {
   }
 
  private:
+  // Returns the directory of a rule. Errors: those of SplitPath, EINVAL (the root), those of
+  // FindByNames.
+  Result<DirectoryRef> FindTree(const QuotaRule& rule) const;
+
   static InodeNumber TreeOf(const QuotaRule& rule) { return InodeNumber{*rule.id}; }
   static InodeNumber TreeOf(const QuotaUsage& usage) { return InodeNumber{usage.id}; }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/hash/hash.h"
+#include "src/memfs/ops/directory_paths.h"
 #include "src/memfs/space/hash_table.h"
 #include "src/memfs/tree/directory.h"
 
@@ -268,38 +269,14 @@ class TreeWalk {
   GrowSafeHashSet<uint64_t, absl::Hash<uint64_t>, std::equal_to<>> seen_;
 };
 
-// Finds the directory at `path`, and sets `canonical` to the path without superfluous '/'.
-Result<DirectoryRef> FindDirectory(const Inodes& inodes, std::string_view path,
-                                   std::string* canonical) {
-  if (path.empty() || path[0] != '/') return Errno(EINVAL);
-  MEMFUSE_ASSIGN_OR_RETURN(DirectoryRef dir, inodes.FindDirectory(kRootInode));
-  while (!path.empty()) {
-    const size_t end = std::min(path.find('/'), path.size());
-    const std::string_view name = path.substr(0, end);
-    path.remove_prefix(std::min(end + 1, path.size()));
-    if (name.empty()) continue;
-    if (name == "." || name == "..") return Errno(EINVAL);
-    MEMFUSE_RETURN_IF_ERROR(CheckName(name));
-    InodeRef child;
-    {
-      ReaderMutexLock lock(&dir->names_mu);
-      const Dentry* const dentry = dir->Find(name);
-      if (dentry == nullptr) return Errno(ENOENT);
-      child = InodeRef(dentry->inode);
-    }
-    if (!child->is_directory()) return Errno(ENOTDIR);
-    dir = DirectoryRef::Adopt(static_cast<Directory*>(child.release()));
-    AddComponent(canonical, name);
-  }
-  return dir;
-}
-
 }  // namespace
 
 Result<TreeUsage> WalkTree(const Inodes& inodes, std::string_view path, UsageWalk* walk) {
   walk->Begin();
+  MEMFUSE_ASSIGN_OR_RETURN(const std::vector<std::string_view> names, SplitPath(path));
+  MEMFUSE_ASSIGN_OR_RETURN(DirectoryRef top, FindByNames(inodes, names));
   std::string canonical;
-  MEMFUSE_ASSIGN_OR_RETURN(DirectoryRef top, FindDirectory(inodes, path, &canonical));
+  for (const std::string_view name : names) AddComponent(&canonical, name);
   return TreeWalk(inodes, std::move(canonical), walk).Run(std::move(top));
 }
 

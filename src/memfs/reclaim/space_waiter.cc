@@ -37,7 +37,7 @@ void SpaceWaiter::NoteRefusal(const RequestContext& context, uint64_t bytes) {
     refusal.owner = Refusal::Owner::kMemory;
   }
   refusal.pid = context.pid;
-  refusal.uid = context.uid.value_or(0);
+  refusal.uid = context.uid;
   refusal.time = base::WallTime();
   resources_.refusals.Add(refusal);
 }

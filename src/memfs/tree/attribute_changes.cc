@@ -127,11 +127,22 @@ Result<void> AttributeChanges::ChangeAccount(Inode* inode, AccountRef account) {
   return {};
 }
 
+Result<void> AttributeChanges::MayBeTreeRootLocked(const Directory& directory) {
+  if (directory.removed) return Errno(ENOENT);
+  if (directory.account()->tree() == directory.ino) return {};
+  if (!directory.empty()) return Errno(ENOTEMPTY);
+  return {};
+}
+
+Result<void> AttributeChanges::MayBeTreeRoot(const Directory& directory) {
+  ReaderMutexLock names(&directory.names_mu);
+  return MayBeTreeRootLocked(directory);
+}
+
 Result<void> AttributeChanges::MakeTreeRoot(Directory* directory) {
   MutexLock names(&directory->names_mu);
-  if (directory->removed) return Errno(ENOENT);
+  MEMFUSE_RETURN_IF_ERROR(MayBeTreeRootLocked(*directory));
   if (directory->account()->tree() == directory->ino) return {};
-  if (!directory->empty()) return Errno(ENOTEMPTY);
   MutexLock lock(&directory->mu);
   return ChangeAccount(directory,
                        directory->resources_->accounts.Find(directory->owner(), directory->ino));

@@ -81,6 +81,9 @@ class AttributeChanges {
   // ENOTEMPTY, EDQUOT; throws std::bad_alloc.
   static Result<void> MakeTreeRoot(Directory* directory)
       ABSL_LOCKS_EXCLUDED(directory->names_mu, directory->mu);
+  // Returns ENOENT or ENOTEMPTY where MakeTreeRoot would, and changes nothing.
+  static Result<void> MayBeTreeRoot(const Directory& directory)
+      ABSL_LOCKS_EXCLUDED(directory.names_mu);
 
   // Sets the FS_*_FL flags. Moves ctime.
   static void SetFlags(Inode* inode, uint32_t flags, Timestamp now) ABSL_LOCKS_EXCLUDED(inode->mu);
@@ -124,6 +127,8 @@ class AttributeChanges {
   // Sets the account, and the owner to that of the account; the same locks and errors.
   static Result<void> ChangeAccount(Inode* inode, AccountRef account)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
+  static Result<void> MayBeTreeRootLocked(const Directory& directory)
+      ABSL_SHARED_LOCKS_REQUIRED(directory.names_mu);
   // As Xattrs::Set and Xattrs::Remove; the inode has an Xattrs object while it has attributes.
   static Result<void> StoreXattr(Inode* inode, std::string_view name, absl::Span<const char> value,
                                  uint32_t flags) ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);

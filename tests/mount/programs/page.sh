@@ -106,7 +106,9 @@ user 1000 mkdir "$MOUNT/limited"
 if user 1000 head -c 9M /dev/zero | user 1000 tee "$MOUNT/limited/file" >/dev/null 2>&1; then
   fail "beyond the quota"
 fi
-[[ $(status_of "$url/directories.json?path=/no%FF%FEutf8") == 200 ]] || fail "a name that is no UTF-8"
+# A walk waits until 19 times the duration of the last one has passed.
+has_no_utf8() { [[ $(status_of "$url/directories.json?path=/no%FF%FEutf8") == 200 ]]; }
+wait_until 60 has_no_utf8 || fail "a name that is no UTF-8"
 
 if $browser; then
   # What the kernel has not forgotten yet is in use on the page, and free for df.

@@ -36,10 +36,13 @@ def expect(error, function, *arguments):
         return
     raise AssertionError(f"{function.__name__}{arguments} succeeded")
 
-def fill(number):
+def fill(number, opened, go):
     """Writes, truncates and removes until the quota is reached; keeps what it has then."""
     path = f"{tree}/writer{number}/file"
     file = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
+    # All writers have their files before one of them fills the tree.
+    os.write(opened, b"o")
+    os.read(go, 1)
     try:
         for turn in range(3):
             os.ftruncate(file, 0)
@@ -58,6 +61,8 @@ def write_page(path):
 
 def run_writers():
     children = []
+    opened, opened_end = os.pipe()
+    go, go_end = os.pipe()
     for number, uid in enumerate(writer_uids):
         os.makedirs(f"{tree}/writer{number}", exist_ok=True)
         if uid != os.getuid():
@@ -70,13 +75,20 @@ def run_writers():
                     os.setgroups([])
                     os.setresgid(uid, uid, uid)
                     os.setresuid(uid, uid, uid)
-                fill(number)
+                os.close(go_end)
+                fill(number, opened_end, go)
                 status = 0
             finally:
                 os._exit(status)
         children.append(child)
+    os.close(opened_end)
+    for child in children:
+        os.read(opened, 1)
+    os.close(go_end)
     for child in children:
         assert os.waitpid(child, 0)[1] == 0
+    os.close(opened)
+    os.close(go)
 
 space = os.statvfs(tree)
 assert space.f_blocks * space.f_frsize == LIMIT, space

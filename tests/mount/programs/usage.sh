@@ -121,11 +121,15 @@ if [[ $MODE == root ]]; then
   fails_with "$refused" "${other[@]}" "$control" usage "$MOUNT" --by=dir
   fails_with "$refused" "${other[@]}" "$control" usage "$MOUNT" --largest
   fails_with "$refused" "${other[@]}" "$control" usage "$MOUNT/a" --by=type
-  "${other[@]}" "$control" usage "$MOUNT" --by=type >/dev/null || fail "types for another user"
+  # A walk of a user waits until 19 times the duration of the last one has passed.
+  wait_until 60 "${other[@]}" "$control" usage "$MOUNT" --by=type >/dev/null ||
+    fail "types for another user"
   exec 7>"$MOUNT/held"
   rm "$MOUNT/held"
-  [[ $("${other[@]}" "$control" usage "$MOUNT" --deleted --json | member total inodes) == 0 ]] ||
-    fail "deleted files of others"
+  # shellcheck disable=SC2317 # wait_until calls it
+  deleted_of_other() { "${other[@]}" "$control" usage "$MOUNT" --deleted --json >"$WORK/deleted"; }
+  wait_until 60 deleted_of_other || fail "deleted files of another user"
+  [[ $(member total inodes <"$WORK/deleted") == 0 ]] || fail "deleted files of others"
   exec 7>&-
 fi
 stop_memfuse "$MOUNT"
