@@ -135,7 +135,7 @@ class MemFs final : public MemoryFileSystem {
   AccessTimes access_times_;
   Limits limits_;
   DirectoryPaths directory_paths_{&inodes_};
-  TreeQuotas tree_quotas_{&inodes_, &directory_paths_};
+  TreeQuotas tree_quotas_{&directory_paths_};
   bool truncates_by_setattr_ = false;  // constant from the first request on: see Connected
 
   // maximum of heap bytes in use since the last malloc_trim(3)

@@ -60,19 +60,13 @@ void ApplyTreeLimits(const Inode& inode, FileSystemStatistics* statistics) {
 
 Result<void> TreeQuotas::Set(const QuotaRule& rule) {
   MEMFUSE_ASSIGN_OR_RETURN(const std::vector<std::string_view> names, SplitPath(rule.path));
-  MutexLock lock(&mu_);
   MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef directory, paths_.Resolve(names));
-  const bool lifts = rule.bytes == kNoQuota && rule.inodes == kNoQuota;
-  if (lifts) {
+  if (rule.bytes == kNoQuota && rule.inodes == kNoQuota) {
+    // A directory that has no limits, and may have names, does not become the root of a tree.
     MutexLock attributes(&directory->mu);
     if (directory->account()->tree() != directory->ino) return {};
-  } else {
-    MEMFUSE_RETURN_IF_ERROR(AttributeChanges::MakeTreeRoot(directory.get()));
   }
-  QuotaRule by_number = rule;
-  by_number.id = ToInt(directory->ino);
-  inodes_.resources()->accounts.SetRule(by_number);
-  return {};
+  return AttributeChanges::SetTreeLimits(directory.get(), rule.bytes, rule.inodes);
 }
 
 }  // namespace memfuse::memfs

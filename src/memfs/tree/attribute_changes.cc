@@ -127,14 +127,21 @@ Result<void> AttributeChanges::ChangeAccount(Inode* inode, AccountRef account) {
   return {};
 }
 
-Result<void> AttributeChanges::MakeTreeRoot(Directory* directory) {
+Result<void> AttributeChanges::SetTreeLimits(Directory* directory, uint64_t bytes,
+                                             uint64_t inodes) {
+  Accounts& accounts = directory->resources_->accounts;
   MutexLock names(&directory->names_mu);
   if (directory->removed) return Errno(ENOENT);
-  if (directory->account()->tree() == directory->ino) return {};
-  if (!directory->empty()) return Errno(ENOTEMPTY);
   MutexLock lock(&directory->mu);
-  return ChangeAccount(directory,
-                       directory->resources_->accounts.Find(directory->owner(), directory->ino));
+  if (directory->account()->tree() != directory->ino) {
+    if (!directory->empty()) return Errno(ENOTEMPTY);
+    MEMFUSE_RETURN_IF_ERROR(
+        ChangeAccount(directory, accounts.Find(directory->owner(), directory->ino)));
+  }
+  // An rmdir(2) that took the lock of the names after this one did would leave a rule without a
+  // directory, which nothing could lift.
+  accounts.SetRule({QuotaKind::kTree, ToInt(directory->ino), bytes, inodes});
+  return {};
 }
 
 AttributesResult AttributeChanges::Apply(Inode* inode, const SetattrRequest& request, bool resized,
