@@ -5,9 +5,7 @@ set -euo pipefail
 source "$WORK/mount.sh"
 need script tmux
 
-control=$(dirname "$MEMFUSE")/memfusectl
-export XDG_RUNTIME_DIR=$WORK/run
-mkdir -p "$XDG_RUNTIME_DIR"
+use_memfusectl
 start_memfuse "$MOUNT" --size=64m --threads=2
 mkdir "$MOUNT/busy"
 # A directory that requests are made in until the case ends.
