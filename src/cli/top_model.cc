@@ -373,7 +373,7 @@ std::vector<TopLine> TopModel::Render(size_t width, size_t height) {
   };
   std::string header = PadRight(title(table.name, 0), name_width);
   for (size_t i = 0; i < table.columns.size(); ++i) {
-    header += PadLeft(title(table.columns[i].name, i + 1), table.columns[i].width);
+    header += ' ' + PadLeft(title(table.columns[i].name, i + 1), table.columns[i].width - 1);
   }
   lines.push_back({TopLine::Style::kHeader, header});
 
@@ -384,7 +384,7 @@ std::vector<TopLine> TopModel::Render(size_t width, size_t height) {
     const Row& row = table.rows[i];
     std::string text = PadRight(Shorten(row.name, name_width - 1), name_width);
     for (size_t column = 0; column < row.cells.size(); ++column) {
-      text += PadLeft(row.cells[column].text, table.columns[column].width);
+      text += ' ' + PadLeft(row.cells[column].text, table.columns[column].width - 1);
     }
     lines.push_back({TopLine::Style::kNormal, text});
   }

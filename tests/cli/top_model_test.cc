@@ -147,6 +147,7 @@ TEST_F(TopModelTest, ASpaceSeparatesColumns) {
     process["uid"] = 4294967295;
     process["busy_seconds"] = 2000;
   }
+  reading.top["directories"] = {{{"path", "/d"}, {"requests", 5}, {"busy_seconds", 1e9}}};
   reading.files = {{"largest",
                     {{{"path", "/f"}, {"bytes", 1048471}, {"size", 1048471}, {"uid", 4294967295}},
                      {{"path", "/g"}, {"bytes", 1}, {"size", 1}, {"uid", nullptr}}}}};
