@@ -125,7 +125,8 @@ struct RecentRequest {
   uint64_t end_nanoseconds() const { return start_nanoseconds + latency_nanoseconds; }
 };
 
-// All requests that ended at or after `since_nanoseconds` (CLOCK_MONOTONIC), by increasing start.
+// All requests that ended between `since_nanoseconds` (CLOCK_MONOTONIC) and the call, by increasing
+// start. A worker that has just answered may not have recorded its last request yet.
 struct RecentRequestList {
   uint64_t since_nanoseconds = 0;
   std::vector<RecentRequest> requests;

@@ -103,7 +103,8 @@ class UsageWalk {
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::seconds kDefaultTime{10};
 
-  // The walk ends after `time`, and its answer is not complete then.
+  // The walk ends after `time`, and its answer is not complete then. It looks at the clock between
+  // inodes: if another thread allocates gigabytes for a file, the walk waits for that first.
   explicit UsageWalk(Clock::duration time = kDefaultTime) : time_(time) {}
 
   // May be called from any thread, before or during the walk: makes it end soon. Its answer is not

@@ -8,7 +8,7 @@
 
 #include <atomic>
 
-#include "absl/time/time.h"
+#include "src/base/deadline.h"
 #include "src/base/unique_fd.h"
 
 namespace memfuse::base {
@@ -27,16 +27,12 @@ class Event {
   int descriptor() const { return descriptor_.get(); }
   bool happened() const { return happened_.load(std::memory_order_acquire); }
   // Waits until the event happens (true) or `deadline` passes (false).
-  bool WaitUntil(absl::Time deadline) const;
+  bool WaitUntil(Deadline deadline) const;
 
  private:
   const UniqueFd descriptor_;
   std::atomic<bool> happened_{false};
 };
-
-// Returns the timeout for a poll(2) that ends at `deadline`: 0 if it has passed, and at most one
-// minute, so that the value fits; callers poll again.
-int PollTimeout(absl::Time deadline);
 
 }  // namespace memfuse::base
 

@@ -8,9 +8,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
-#include "absl/time/clock.h"
-#include "src/base/event.h"
+#include "src/base/deadline.h"
 #include "src/base/unique_fd.h"
 
 namespace memfuse::cli {
@@ -20,10 +20,12 @@ constexpr size_t kMaxChildren = 16;
 constexpr size_t kMaxResult = 1 << 20;
 
 struct Child {
-  pid_t pid = -1;
-  base::UniqueFd result;  // invalid after the end of the result
-  std::string text;
-  bool ended = false;
+  pid_t pid;
+  base::UniqueFd result;
+  std::string text;  // what was read of the result
+  bool ended;        // the result was read to its end
+  size_t index;      // of the function
+  base::Deadline deadline;
 };
 
 [[noreturn]] void RunChild(const std::function<std::string()>& function, int result) {
@@ -52,9 +54,10 @@ struct Child {
   _exit(0);
 }
 
-Child StartChild(const std::function<std::string()>& function) {
-  Child child;
-  child.ended = true;
+// A child that could not be started has ended.
+Child StartChild(const std::function<std::string()>& function, size_t index,
+                 absl::Duration timeout) {
+  Child child = {-1, {}, {}, true, index, base::Deadline::After(timeout)};
   int pipes[2];
   if (pipe2(pipes, O_CLOEXEC) != 0) return child;
   child.result.reset(pipes[0]);
@@ -75,47 +78,55 @@ void ReadResult(Child* child) {
   }
 }
 
-void AwaitEnds(std::vector<Child>* children, absl::Time deadline) {
-  for (;;) {
-    std::vector<pollfd> events;
-    std::vector<Child*> waiting;
-    for (Child& child : *children) {
-      if (child.ended) continue;
-      events.push_back({child.result.get(), POLLIN, 0});
-      waiting.push_back(&child);
-    }
-    if (events.empty()) return;
-    const int timeout = base::PollTimeout(deadline);
-    const int ready = poll(events.data(), events.size(), timeout);
-    if (ready == 0 && timeout == 0) return;
-    for (size_t i = 0; ready > 0 && i < events.size(); ++i) {
-      if (events[i].revents != 0) ReadResult(waiting[i]);
-    }
+// Waits until a child has written something or has ended, or a deadline passes.
+void AwaitOne(std::vector<Child>* children) {
+  std::vector<pollfd> events;
+  base::Deadline first = base::Deadline::Never();
+  for (const Child& child : *children) {
+    events.push_back({child.result.get(), POLLIN, 0});
+    first = std::min(first, child.deadline);
   }
+  if (poll(events.data(), events.size(), first.PollTimeout()) <= 0) return;
+  for (size_t i = 0; i < events.size(); ++i) {
+    if (events[i].revents != 0) ReadResult(&(*children)[i]);
+  }
+}
+
+void Reap(const Child& child) {
+  // A child that has closed its pipe ends by itself.
+  if (!child.ended) kill(child.pid, SIGKILL);
+  pid_t reaped;
+  do {
+    reaped = waitpid(child.pid, nullptr, child.ended ? 0 : WNOHANG);
+  } while (reaped < 0 && errno == EINTR);
 }
 
 }  // namespace
 
 std::vector<std::optional<std::string>> CallInChildren(
     const std::vector<std::function<std::string()>>& functions, absl::Duration timeout) {
-  std::vector<std::optional<std::string>> results;
-  while (results.size() < functions.size()) {
-    std::vector<Child> children;
-    const size_t count = std::min(kMaxChildren, functions.size() - results.size());
-    for (size_t i = 0; i < count; ++i) {
-      children.push_back(StartChild(functions[results.size() + i]));
+  std::vector<std::optional<std::string>> results(functions.size());
+  std::vector<Child> children;
+  size_t next = 0;
+  while (next < functions.size() || !children.empty()) {
+    for (; next < functions.size() && children.size() < kMaxChildren; ++next) {
+      Child child = StartChild(functions[next], next, timeout);
+      if (child.ended) {
+        results[next] = "";
+      } else {
+        children.push_back(std::move(child));
+      }
     }
-    AwaitEnds(&children, absl::Now() + timeout);
-    for (Child& child : children) {
-      results.push_back(child.ended ? std::optional<std::string>(child.text) : std::nullopt);
-      if (child.pid <= 0) continue;
-      // A child that has closed its pipe ends by itself.
-      if (!child.ended) kill(child.pid, SIGKILL);
-      pid_t reaped;
-      do {
-        reaped = waitpid(child.pid, nullptr, child.ended ? 0 : WNOHANG);
-      } while (reaped < 0 && errno == EINTR);
+    if (children.empty()) break;
+    AwaitOne(&children);
+    const auto over = std::stable_partition(
+        children.begin(), children.end(),
+        [](const Child& child) { return !child.ended && !child.deadline.passed(); });
+    for (auto child = over; child != children.end(); ++child) {
+      Reap(*child);
+      if (child->ended) results[child->index] = std::move(child->text);
     }
+    children.erase(over, children.end());
   }
   return results;
 }

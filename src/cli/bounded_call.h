@@ -16,10 +16,12 @@
 
 namespace memfuse::cli {
 
-// Calls each function in a child process of its own, at most 16 at a time, and returns their
-// results in the same order. No value: the function did not return within `timeout`; the child got
-// SIGKILL and ends as soon as it can. An empty string: the function returned it or threw an
-// exception, or there is no memory, no process or no descriptor for a child.
+// Calls each function in a child process of its own, and returns their results in the same order.
+// At most 16 calls are in progress at a time; the next one begins when one of them ends. `timeout`
+// bounds each call from its own begin; n calls together take at most n / 16, rounded up, times as
+// long. No value: the function did not return within `timeout`; the child got SIGKILL and ends as
+// soon as it can. An empty string: the function returned it or threw an exception, or there is no
+// memory, no process or no descriptor for a child.
 //
 // The children have no open descriptor of the caller: a child that hangs keeps no pipe open. Must
 // be called from the only thread of a process. Results above 1 MiB are cut off.

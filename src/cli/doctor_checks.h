@@ -4,6 +4,7 @@
 #ifndef MEMFUSE_SRC_CLI_DOCTOR_CHECKS_H_
 #define MEMFUSE_SRC_CLI_DOCTOR_CHECKS_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 

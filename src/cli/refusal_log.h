@@ -29,7 +29,7 @@ class RefusalLog {
   std::vector<std::string> NewLines(absl::Span<const Refusal> refusals, absl::Time now);
 
  private:
-  using Key = std::tuple<Refusal::Limit, Refusal::Owner, uint32_t>;
+  using Key = std::tuple<Refusal::Limit, Refusal::Owner, uint64_t>;
   struct Logged {
     uint64_t count = 0;
     absl::Time time = absl::InfinitePast();

@@ -9,6 +9,8 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "src/base/clock.h"
+#include "src/base/deadline.h"
 #include "src/cli/top_model.h"
 
 // Last: it defines macros with common names.
@@ -30,15 +32,14 @@ class Reader {
 
   TopReading Read(TopView view) {
     TopReading reading;
-    const absl::Time now = absl::Now();
-    reading.seconds = absl::ToDoubleSeconds(now - start_);
+    reading.seconds = static_cast<double>(base::MonotonicNanoseconds()) / 1e9;
     reading.status = Ask("/v1/status", &reading.error);
     reading.statistics = Ask("/v1/statistics", &reading.error);
     reading.top = Ask("/v1/top", &reading.error);
-    if (view == TopView::kFiles && now >= next_files_) {
+    if (view == TopView::kFiles && next_files_.passed()) {
       std::string not_permitted;
       files_ = Ask("/v1/usage?largest=100", &not_permitted);
-      next_files_ = absl::Now() + kFilesInterval;
+      next_files_ = base::Deadline::After(kFilesInterval);
     }
     reading.files = files_;
     return reading;
@@ -53,8 +54,7 @@ class Reader {
   }
 
   const TopQuestion& ask_;
-  const absl::Time start_ = absl::Now();
-  absl::Time next_files_ = absl::InfinitePast();
+  base::Deadline next_files_ = base::Deadline::After(absl::ZeroDuration());
   nlohmann::json files_;
 };
 
@@ -110,18 +110,16 @@ class Screen {
       init_pair(1, COLOR_RED, -1);
       init_pair(2, COLOR_CYAN, -1);
     }
-    absl::Time next = absl::Now() + interval_;
+    base::Deadline next = base::Deadline::After(interval_);
     for (;;) {
       Draw();
-      const absl::Duration left = next - absl::Now();
-      timeout(left <= absl::ZeroDuration() ? 0
-                                           : static_cast<int>(absl::ToInt64Milliseconds(left)) + 1);
+      timeout(next.PollTimeout());
       const int key = getch();
       if (key != ERR && !Handle(key)) return absl::OkStatus();
-      if (absl::Now() < next && !read_now_) continue;
+      if (!next.passed() && !read_now_) continue;
       read_now_ = false;
       if (!model_.paused()) model_.Update(reader_.Read(model_.view()));
-      next = absl::Now() + interval_;
+      next = base::Deadline::After(interval_);
     }
   }
 

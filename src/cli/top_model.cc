@@ -128,6 +128,11 @@ constexpr std::array<std::pair<TopView, const char*>, 5> kViews = {
      {TopView::kDirectories, "directories"},
      {TopView::kFiles, "files"}}};
 
+// Widths of columns, with the space before them: "rate/s v", "1023.9 KiB", "4294967295".
+constexpr size_t kRateWidth = 9;
+constexpr size_t kBytesWidth = 11;
+constexpr size_t kUserWidth = 11;
+
 constexpr char kKeys[] = "q quit  o p u d f view  s sort  r reverse  / filter  space pause";
 
 }  // namespace
@@ -160,7 +165,9 @@ void TopModel::Scroll(int rows) {
 
 TopModel::Table TopModel::Operations() const {
   Table table;
-  table.columns = {"operation", "rate/s", "errors/s", "p50", "p99", "bytes/s", "total"};
+  table.name = "operation";
+  table.columns = {{"rate/s", kRateWidth},   {"errors/s", 11}, {"p50", 10}, {"p99", 10},
+                   {"bytes/s", kBytesWidth}, {"total", 8}};
   const json& operations = At(last_->statistics, {"operations"});
   if (!operations.is_object()) return table;
   const bool has_earlier = before_last_.has_value();
@@ -195,11 +202,9 @@ TopModel::Table TopModel::Requesters(const char* list) const {
   Table table;
   const bool processes = view_ == TopView::kProcesses;
   const bool directories = view_ == TopView::kDirectories;
-  table.columns = {directories ? "directory"
-                   : processes ? "process"
-                               : "user",
-                   "rate/s", "share", "busy"};
-  if (processes) table.columns.insert(table.columns.end(), {"pid", "user"});
+  table.name = directories ? "directory" : processes ? "process" : "user";
+  table.columns = {{"rate/s", kRateWidth}, {"share", 8}, {"busy", 9}};
+  if (processes) table.columns.insert(table.columns.end(), {{"pid", 9}, {"user", kUserWidth}});
   const double seconds = Number(last_->top, {"seconds"});
   const double all = Number(last_->top, {"requests"});
   const json& rows = At(last_->top, {list});
@@ -233,7 +238,8 @@ TopModel::Table TopModel::Requesters(const char* list) const {
 
 TopModel::Table TopModel::Files() const {
   Table table;
-  table.columns = {"file", "bytes", "size", "user"};
+  table.name = "file";
+  table.columns = {{"bytes", kBytesWidth}, {"size", kBytesWidth}, {"user", kUserWidth}};
   const json& files = At(last_->files, {"largest"});
   for (const json& file : files.is_array() ? files : json::array()) {
     const double bytes = Number(file, {"bytes"});
@@ -284,20 +290,20 @@ std::vector<TopLine> TopModel::Summary(size_t width) const {
   const double used = Number(status, {"size", "used"});
   const double inode_limit = Number(status, {"inodes", "limit"});
   const double inodes = Number(status, {"inodes", "used"});
-  const size_t bar = width >= 100 ? 30 : 10;
+  const size_t bar = width >= 100 ? 30 : 8;
   std::vector<TopLine> lines;
   lines.push_back({TopLine::Style::kTitle,
                    absl::StrCat(Text(At(status, {"mount_point"})), "  memfuse ",
                                 Text(At(status, {"version"})), paused_ ? "  (paused)" : "")});
   lines.push_back(
       {TopLine::Style::kNormal,
-       absl::StrFormat("size   %s %3.0f%%  %s of %s: data %s, metadata %s",
+       absl::StrFormat("size     %s %3.0f%%  %s of %s: data %s, metadata %s",
                        Bar(Share(used, limit), bar), 100 * Share(used, limit), BytesText(used),
                        BytesText(limit), BytesText(Number(status, {"size", "data"})),
                        BytesText(Number(status, {"size", "metadata"})))});
   lines.push_back(
       {TopLine::Style::kNormal,
-       absl::StrFormat("inodes %s %3.0f%%  %s of %s", Bar(Share(inodes, inode_limit), bar),
+       absl::StrFormat("inodes   %s %3.0f%%  %s of %s", Bar(Share(inodes, inode_limit), bar),
                        100 * Share(inodes, inode_limit), CountText(inodes),
                        CountText(inode_limit))});
 
@@ -324,14 +330,14 @@ std::vector<TopLine> TopModel::Summary(size_t width) const {
   };
   lines.push_back(
       {TopLine::Style::kNormal,
-       absl::StrFormat("served %s/s, errors %s/s, read %s/s, written %s/s",
+       absl::StrFormat("served   %s/s, errors %s/s, read %s/s, written %s/s",
                        CountText(Share(requests, seconds)), CountText(Share(errors, seconds)),
                        BytesText(bytes("READ")), BytesText(bytes("WRITE")))});
   if (!last_->error.empty()) {
     lines.push_back({TopLine::Style::kError, QuoteName(last_->error)});
   } else {
     lines.push_back(
-        {TopLine::Style::kNormal, absl::StrCat("by     ", Text(At(status, {"transport"})),
+        {TopLine::Style::kNormal, absl::StrCat("requests ", Text(At(status, {"transport"})),
                                                "; data: ", Text(At(status, {"store"})))});
   }
   return lines;
@@ -348,7 +354,7 @@ std::vector<TopLine> TopModel::Render(size_t width, size_t height) {
   lines.push_back({TopLine::Style::kTabs, tabs});
 
   Table table = MakeTable();
-  sort_column_ %= table.columns.size();
+  sort_column_ %= table.columns.size() + 1;
   const bool by_name = sort_column_ == 0;
   std::stable_sort(table.rows.begin(), table.rows.end(), [&](const Row& a, const Row& b) {
     if (by_name) return reversed_ ? b.name < a.name : a.name < b.name;
@@ -358,14 +364,16 @@ std::vector<TopLine> TopModel::Render(size_t width, size_t height) {
   });
 
   // The names get what the numbers leave.
-  constexpr size_t kCell = 10;
-  const size_t numbers = kCell * (table.columns.size() - 1);
+  size_t numbers = 0;
+  for (const Column& column : table.columns) numbers += column.width;
   const size_t name_width = width > numbers + 12 ? width - numbers : 12;
-  std::string header;
+  const auto title = [this](const char* name, size_t column) {
+    const char* const mark = column != sort_column_ ? "" : reversed_ ? " ^" : " v";
+    return absl::StrCat(name, mark);
+  };
+  std::string header = PadRight(title(table.name, 0), name_width);
   for (size_t i = 0; i < table.columns.size(); ++i) {
-    const std::string column =
-        absl::StrCat(table.columns[i], i == sort_column_ ? (reversed_ ? "^" : "v") : "");
-    header += i == 0 ? PadRight(column, name_width) : PadLeft(column, kCell);
+    header += ' ' + PadLeft(title(table.columns[i].name, i + 1), table.columns[i].width - 1);
   }
   lines.push_back({TopLine::Style::kHeader, header});
 
@@ -375,7 +383,9 @@ std::vector<TopLine> TopModel::Render(size_t width, size_t height) {
   for (size_t i = first_row_; i < std::min(table.rows.size(), first_row_ + room); ++i) {
     const Row& row = table.rows[i];
     std::string text = PadRight(Shorten(row.name, name_width - 1), name_width);
-    for (const Cell& cell : row.cells) text += PadLeft(cell.text, kCell);
+    for (size_t column = 0; column < row.cells.size(); ++column) {
+      text += ' ' + PadLeft(row.cells[column].text, table.columns[column].width - 1);
+    }
     lines.push_back({TopLine::Style::kNormal, text});
   }
   if (height != 0) {

@@ -64,8 +64,15 @@ class TopModel {
     std::string name;
     std::vector<Cell> cells;
   };
+  // A column of numbers. It is wider than each of its texts, and than its name with the mark of the
+  // column that the rows are sorted by.
+  struct Column {
+    const char* name;
+    size_t width;
+  };
   struct Table {
-    std::vector<std::string> columns;  // the first one is the name
+    const char* name;  // of the column of names
+    std::vector<Column> columns;
     std::vector<Row> rows;
     std::string note;  // shown in place of rows if there are none
   };

@@ -3,6 +3,8 @@
 #ifndef MEMFUSE_SRC_MOUNT_DEVICE_H_
 #define MEMFUSE_SRC_MOUNT_DEVICE_H_
 
+#include <cstdint>
+
 #include "absl/status/statusor.h"
 #include "memfuse/errno.h"
 #include "src/base/unique_fd.h"

@@ -18,10 +18,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "src/base/deadline.h"
 #include "src/base/error_text.h"
-#include "src/base/event.h"
 
 extern char** environ;
 
@@ -107,9 +106,9 @@ base::UniqueFd ReceiveDescriptor(int socket) {
 
 // Reads `pipe` until its last writer has closed it, or until read(2) fails. False: the deadline
 // passed first.
-bool ReadAll(int pipe, absl::Time deadline, std::string* text) {
+bool ReadAll(int pipe, base::Deadline deadline, std::string* text) {
   for (;;) {
-    const int timeout = base::PollTimeout(deadline);
+    const int timeout = deadline.PollTimeout();
     pollfd wait = {pipe, POLLIN, 0};
     const int ready = poll(&wait, 1, timeout);
     if (ready == 0 && timeout == 0) return false;
@@ -157,7 +156,8 @@ absl::StatusOr<FusermountResult> RunFusermount(const std::vector<std::string>& a
   error_writer.reset();
 
   FusermountResult result;
-  const bool ended = ReadAll(error_reader.get(), absl::Now() + kHelperTimeout, &result.error_text);
+  const bool ended =
+      ReadAll(error_reader.get(), base::Deadline::After(kHelperTimeout), &result.error_text);
   if (!ended) kill(child, SIGKILL);
   int status = 0;
   pid_t reaped;

@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "src/base/deadline.h"
 #include "src/base/error_text.h"
 #include "src/base/unique_fd.h"
 #include "src/mount/fusermount.h"
@@ -108,14 +109,14 @@ int MountPoint::TryUnmount(bool lazy, std::string* sentence) const {
   return absl::StrContains(helper->error_text, base::ErrorText(EBUSY)) ? EBUSY : EPERM;
 }
 
-absl::Status MountPoint::Unmount(absl::Time busy_until, bool connection_ended) const {
+absl::Status MountPoint::Unmount(base::Deadline busy_until, bool connection_ended) const {
   if (!identity_.known) {
     return absl::InternalError(
         absl::StrCat("cannot tell whether the mount at ", path_, " is the one to unmount"));
   }
   for (;;) {
     if (!IsMounted(connection_ended)) return absl::OkStatus();
-    const bool lazy = absl::Now() >= busy_until;
+    const bool lazy = busy_until.passed();
     std::string sentence;
     const int error = TryUnmount(lazy, &sentence);
     if (error == 0) return absl::OkStatus();
@@ -125,7 +126,7 @@ absl::Status MountPoint::Unmount(absl::Time busy_until, bool connection_ended) c
       return error == EPERM || error == EACCES ? absl::PermissionDeniedError(sentence)
                                                : absl::InternalError(sentence);
     }
-    absl::SleepFor(std::min(kBusyInterval, busy_until - absl::Now()));
+    absl::SleepFor(std::min(kBusyInterval, busy_until.Left()));
   }
 }
 

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/time/time.h"
+#include "src/base/deadline.h"
 
 namespace memfuse::mount {
 
@@ -55,7 +55,7 @@ class MountPoint {
   // Unmounts. If the mount is in use, tries again until `busy_until` and then detaches it: the
   // mount disappears from the tree at once, and ends with its last user. Success if the mount no
   // longer exists. Errors: PermissionDenied, Internal.
-  absl::Status Unmount(absl::Time busy_until, bool connection_ended) const;
+  absl::Status Unmount(base::Deadline busy_until, bool connection_ended) const;
 
  private:
   MountPoint(std::string path, bool by_helper) : path_(std::move(path)), by_helper_(by_helper) {}

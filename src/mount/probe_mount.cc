@@ -4,18 +4,19 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "src/base/deadline.h"
 
 namespace memfuse::mount {
 
 int ProbeMount(const std::string& path, int flags, struct statx* attributes) {
-  const absl::Time deadline = absl::Now() + absl::Seconds(2);
+  const base::Deadline deadline = base::Deadline::After(absl::Seconds(2));
   for (;;) {
     if (statx(AT_FDCWD, path.c_str(), flags | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, attributes) ==
         0) {
       return 0;
     }
     const int error = errno;
-    if ((error != ECONNABORTED && error != ECANCELED) || absl::Now() >= deadline) return error;
+    if ((error != ECONNABORTED && error != ECANCELED) || deadline.passed()) return error;
     absl::SleepFor(absl::Milliseconds(1));
   }
 }

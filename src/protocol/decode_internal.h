@@ -3,6 +3,7 @@
 #ifndef MEMFUSE_SRC_PROTOCOL_DECODE_INTERNAL_H_
 #define MEMFUSE_SRC_PROTOCOL_DECODE_INTERNAL_H_
 
+#include <cstdint>
 #include <cstring>
 #include <string_view>
 #include <type_traits>

@@ -3,6 +3,7 @@
 #ifndef MEMFUSE_SRC_TRANSPORT_DEVICE_NOTIFIER_H_
 #define MEMFUSE_SRC_TRANSPORT_DEVICE_NOTIFIER_H_
 
+#include <cstdint>
 #include <string_view>
 
 #include "absl/types/span.h"

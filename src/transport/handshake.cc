@@ -8,7 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "src/base/event.h"
+#include "src/base/deadline.h"
 #include "src/protocol/decode.h"
 #include "src/transport/dispatcher.h"
 #include "src/transport/reply.h"
@@ -16,9 +16,9 @@
 namespace memfuse::transport {
 namespace {
 
-absl::Status WaitForMessage(DeviceChannel* channel, absl::Time deadline) {
+absl::Status WaitForMessage(DeviceChannel* channel, base::Deadline deadline) {
   for (;;) {
-    const int timeout = base::PollTimeout(deadline);
+    const int timeout = deadline.PollTimeout();
     pollfd wait = {channel->descriptor(), POLLIN, 0};
     if (poll(&wait, 1, timeout) > 0) break;
     if (timeout == 0) {
@@ -66,7 +66,7 @@ std::optional<absl::StatusOr<ConnectionParameters>> AnswerOne(
 
 absl::StatusOr<ConnectionParameters> AnswerInit(DeviceChannel* channel,
                                                 const protocol::RequestedCapabilities& requested,
-                                                absl::Time deadline) {
+                                                base::Deadline deadline) {
   for (;;) {
     if (absl::Status received = WaitForMessage(channel, deadline); !received.ok()) return received;
     if (auto result = AnswerOne(channel, requested); result.has_value()) return *std::move(result);

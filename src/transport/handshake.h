@@ -4,8 +4,8 @@
 #define MEMFUSE_SRC_TRANSPORT_HANDSHAKE_H_
 
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "memfuse/connection.h"
+#include "src/base/deadline.h"
 #include "src/protocol/negotiation.h"
 #include "src/transport/device_channel.h"
 
@@ -18,7 +18,7 @@ namespace memfuse::transport {
 // accept the answer).
 absl::StatusOr<ConnectionParameters> AnswerInit(DeviceChannel* channel,
                                                 const protocol::RequestedCapabilities& requested,
-                                                absl::Time deadline);
+                                                base::Deadline deadline);
 
 }  // namespace memfuse::transport
 

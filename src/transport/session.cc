@@ -13,8 +13,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "src/base/deadline.h"
 #include "src/base/unique_fd.h"
 #include "src/mount/mount.h"
 #include "src/protocol/opcodes.h"
@@ -58,10 +58,11 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Mount(const MountOptions& moun
   std::vector<base::UniqueFd> descriptors;
   descriptors.push_back(std::move(mounted->descriptor));
   const absl::Status started =
-      session->Start(std::move(descriptors), options, {}, absl::Now() + kInitTimeout);
+      session->Start(std::move(descriptors), options, {}, base::Deadline::After(kInitTimeout));
   if (!started.ok()) {
     session->Stop();
-    (void)mounted->mount_point.Unmount(absl::InfinitePast(), /*connection_ended=*/false);
+    (void)mounted->mount_point.Unmount(base::Deadline::After(absl::ZeroDuration()),
+                                       /*connection_ended=*/false);
     return started;
   }
   mounted->mount_point.TuneCache();
@@ -90,7 +91,7 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Adopt(const AdoptOptions& adop
   }
   auto session = std::make_unique<transport::SessionImpl>(fs);
   const absl::Status started = session->Start(std::move(descriptors), options, initialized,
-                                              absl::Now() + adopt.init_timeout);
+                                              base::Deadline::After(adopt.init_timeout));
   if (!started.ok()) return started;
   if (!adopt.mount_point.empty()) {
     session->SetMountPoint(

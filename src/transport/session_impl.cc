@@ -10,8 +10,9 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/clock.h"
 #include "absl/types/span.h"
+#include "src/base/clock.h"
+#include "src/base/deadline.h"
 #include "src/base/memory_guard.h"
 #include "src/mount/device.h"
 #include "src/protocol/negotiation.h"
@@ -55,7 +56,8 @@ SessionImpl::~SessionImpl() {
 // worker runs.
 absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
                                 const SessionOptions& options,
-                                const ConnectionParameters& initialized, absl::Time init_deadline) {
+                                const ConnectionParameters& initialized,
+                                base::Deadline init_deadline) {
   const absl::Cleanup leave = [this] { Leave(); };
   if (!ended_.valid() || !closed_.valid()) {
     return absl::ResourceExhaustedError("too many open files");
@@ -295,8 +297,8 @@ void SessionImpl::WorkerLeft(ReceiveStatus why) {
   spare_workers_.Close();
   if (why == ReceiveStatus::kAborted || why == ReceiveStatus::kUnmounted ||
       why == ReceiveStatus::kClosed) {
-    int64_t goes_on = 0;
-    over_since_.compare_exchange_strong(goes_on, absl::GetCurrentTimeNanos());
+    uint64_t goes_on = 0;
+    over_since_.compare_exchange_strong(goes_on, base::MonotonicNanoseconds());
   }
   // An abort or an error is logged once. An unmount or a stop was requested and is not logged.
   if ((why == ReceiveStatus::kAborted || why == ReceiveStatus::kFailed) &&
@@ -316,9 +318,9 @@ void SessionImpl::WorkerLeft(ReceiveStatus why) {
 }
 
 bool SessionImpl::WaitFor(absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const base::Deadline deadline = base::Deadline::After(timeout);
   for (;;) {
-    const absl::Time look = std::min(deadline, absl::Now() + kLag);
+    const base::Deadline look = std::min(deadline, base::Deadline::After(kLag));
     if (ended_.WaitUntil(look)) return true;
     HurryLaggards();
     if (look == deadline) return false;
@@ -326,9 +328,12 @@ bool SessionImpl::WaitFor(absl::Duration timeout) {
 }
 
 void SessionImpl::HurryLaggards() {
-  const int64_t since = over_since_.load();
+  const uint64_t since = over_since_.load();
   const bool failed = failed_.load();
-  if (!failed && (since == 0 || absl::Now() - absl::FromUnixNanos(since) < kLag)) return;
+  const auto lag = [since] {
+    return absl::Nanoseconds(static_cast<int64_t>(base::MonotonicNanoseconds() - since));
+  };
+  if (!failed && (since == 0 || lag() < kLag)) return;
   base::MutexLock lock(&mu_);
   // The thread that stops the session does the same, and also joins the threads.
   if (state_ != State::kServing) return;
@@ -351,10 +356,10 @@ bool SessionImpl::BeginStop() {
 
 absl::Status SessionImpl::Unmount(absl::Duration timeout) {
   if (!BeginStop()) {
-    closed_.WaitUntil(absl::InfiniteFuture());
+    closed_.WaitUntil(base::Deadline::Never());
     return absl::OkStatus();
   }
-  const absl::Time deadline = absl::Now() + timeout;
+  const base::Deadline deadline = base::Deadline::After(timeout);
   absl::Status status;
   // If no worker serves any more, unmounting would wait for replies until the connection is closed.
   // The connection is therefore closed first. The same applies after one worker has failed, because
@@ -364,8 +369,8 @@ absl::Status SessionImpl::Unmount(absl::Duration timeout) {
   if (mount_point_.has_value()) {
     // Workers still serve, because unmounting makes the kernel write back what it has cached.
     try {
-      status =
-          mount_point_->Unmount(std::min(absl::Now() + kBusyTimeout, deadline), ended_.happened());
+      status = mount_point_->Unmount(std::min(base::Deadline::After(kBusyTimeout), deadline),
+                                     ended_.happened());
     } catch (const std::bad_alloc&) {
       status = DetachWithoutMemory();
     }
@@ -381,7 +386,7 @@ absl::Status SessionImpl::Unmount(absl::Duration timeout) {
 absl::Status SessionImpl::DetachWithoutMemory() {
   // Error texts need memory. A lazy unmount that succeeds needs none.
   try {
-    return mount_point_->Unmount(absl::InfinitePast(), ended_.happened());
+    return mount_point_->Unmount(base::Deadline::After(absl::ZeroDuration()), ended_.happened());
   } catch (const std::bad_alloc&) {
     return absl::Status(absl::StatusCode::kResourceExhausted, "");
   }
@@ -392,7 +397,7 @@ void SessionImpl::Stop() {
     FinishStop();
     closed_.Set();
   } else {
-    closed_.WaitUntil(absl::InfiniteFuture());
+    closed_.WaitUntil(base::Deadline::Never());
   }
 }
 
@@ -407,16 +412,16 @@ void SessionImpl::FinishStop() {
     base::MutexLock lock(&mu_);
     workers = absl::MakeConstSpan(workers_);
   }
-  const absl::Time slow = absl::Now() + kSlowStop;
+  const base::Deadline slow = base::Deadline::After(kSlowStop);
   bool said = false;
   while (!ended_.happened()) {
     for (const std::unique_ptr<Worker>& worker : workers) worker->Interrupt();
-    if (!said && absl::Now() > slow) {
+    if (!said && slow.passed()) {
       base::WithMemory(
           [] { LOG(WARNING) << "a worker is still busy with a request; waiting for it"; });
       said = true;
     }
-    ended_.WaitUntil(absl::Now() + kSignalInterval);
+    ended_.WaitUntil(base::Deadline::After(kSignalInterval));
   }
   for (const std::unique_ptr<Worker>& worker : workers) worker->Join();
   if (connected_) fs_->Disconnected();

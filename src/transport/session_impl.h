@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -15,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "memfuse/session.h"
+#include "src/base/deadline.h"
 #include "src/base/event.h"
 #include "src/base/mutex.h"
 #include "src/base/unique_fd.h"
@@ -42,7 +44,7 @@ class SessionImpl final : public Session, private BackingFiles {
   // all workers are started. After an error no request is guaranteed to be served, and workers that
   // were already started run until Stop or the destructor, which also close the descriptors.
   absl::Status Start(std::vector<base::UniqueFd> descriptors, const SessionOptions& options,
-                     const ConnectionParameters& initialized, absl::Time init_deadline);
+                     const ConnectionParameters& initialized, base::Deadline init_deadline);
 
   // After this call Unmount and the destructor unmount this mount. `own`: this session made the
   // mount and configures the kernel's cache for it. Requires: the session is not shared yet.
@@ -129,12 +131,12 @@ class SessionImpl final : public Session, private BackingFiles {
   std::atomic<int> inside_{1};                    // atomic; workers in their loops, and Start
   std::atomic<bool> end_logged_{false};           // atomic
   std::atomic<bool> failed_{false};               // atomic
-  std::atomic<int64_t> over_since_{0};        // atomic; nanoseconds since the epoch, 0: connected
-  SpareWorkers spare_workers_;                // own lock; for the workers on the device
-  WorkerBlockingObserver blocking_observer_;  // has no state of its own
-  std::optional<DeviceNotifier> notifier_;    // constant after Start
-  base::Event ended_;                         // own synchronisation; all workers have ended
-  base::Event closed_;                        // own synchronisation; the session is closed
+  std::atomic<uint64_t> over_since_{0};           // atomic; MonotonicNanoseconds, 0: connected
+  SpareWorkers spare_workers_;                    // own lock; for the workers on the device
+  WorkerBlockingObserver blocking_observer_;      // has no state of its own
+  std::optional<DeviceNotifier> notifier_;        // constant after Start
+  base::Event ended_;                             // own synchronisation; all workers have ended
+  base::Event closed_;                            // own synchronisation; the session is closed
 
   mutable Lock mu_;
   State state_ ABSL_GUARDED_BY(mu_) = State::kServing;

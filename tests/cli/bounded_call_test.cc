@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <functional>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "src/base/unique_fd.h"
+#include "tests/cli/temporary_directory.h"
 
 namespace memfuse::cli {
 namespace {
@@ -38,6 +40,26 @@ TEST(BoundedCallTest, AFunctionThatHangsHasNoResultAndDelaysNoOther) {
       CallInChildren({Hang, [] { return std::string("ended"); }}, absl::Milliseconds(500));
   EXPECT_EQ(results[0], std::nullopt);
   EXPECT_EQ(results[1], "ended");
+}
+
+// The first call waits for the last one, which begins only when others have ended.
+TEST(BoundedCallTest, ASlowCallDoesNotHoldBackTheNextOnes) {
+  const TemporaryDirectory directory;
+  const std::string fifo = directory.path() + "/fifo";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  std::vector<std::function<std::string()>> functions(40, [] { return std::string("quick"); });
+  functions.front() = [&fifo] {
+    const base::UniqueFd reader(open(fifo.c_str(), O_RDONLY));
+    return std::string(reader.valid() ? "met" : "failed");
+  };
+  functions.back() = [&fifo] {
+    const base::UniqueFd writer(open(fifo.c_str(), O_WRONLY));
+    return std::string(writer.valid() ? "met" : "failed");
+  };
+  const auto results = CallInChildren(functions, absl::Seconds(30));
+  EXPECT_EQ(results.front(), "met");
+  EXPECT_EQ(results[20], "quick");
+  EXPECT_EQ(results.back(), "met");
 }
 
 TEST(BoundedCallTest, AnExceptionIsAnEmptyResult) {

@@ -3,6 +3,9 @@
 # on a terminal.
 set -euo pipefail
 
+# shellcheck source=tests/cli/completion_checks.sh
+source "$(dirname "$(readlink -f "$0")")/completion_checks.sh"
+
 file=$(readlink -f "$1")
 status=0
 directory=$(mktemp -d)
@@ -30,16 +33,6 @@ answers() {
   COMPREPLY=()
   _memfuse memfuse "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
   echo "${COMPREPLY[*]}"
-}
-
-# expect LINE ANSWERS
-expect() {
-  local got
-  got=$(answers "$1")
-  if [[ $got != "$2" ]]; then
-    echo "'$1' is completed to '$got', not '$2'" >&2
-    status=1
-  fi
 }
 
 expect 'memfuse --si' '--size='
@@ -78,8 +71,5 @@ typed=$(
     'memfuse -o si\t4g,thr\t8 --tra\tur\t al\t\nexit\n' |
     HOME=$directory timeout 120 script -qec 'bash --norc --noprofile -i' /dev/null 2>&1
 )
-if [[ $typed != *'<-o><size=4g,threads=8><--transport=uring><alpha/>'* ]]; then
-  echo "typed: $typed" >&2
-  status=1
-fi
+expect_shown "$typed" '<-o><size=4g,threads=8><--transport=uring><alpha/>'
 exit "$status"

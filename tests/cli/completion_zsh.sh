@@ -5,6 +5,8 @@ set -euo pipefail
 
 file=$(readlink -f "$1")
 here=$(dirname "$(readlink -f "$0")")
+# shellcheck source=tests/cli/completion_checks.sh
+source "$here/completion_checks.sh"
 zsh -n "$file"
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
@@ -16,11 +18,6 @@ shown=$(TERM=dumb HOME=$directory timeout 240 zsh -f "$here/complete.zsh" "$dire
   $'memfuse --transport=ur\t -o nosy\t,data=pass\t al\t' $'memfuse --noxa\t --huge=wi\t be\t')
 
 status=0
-for expected in '<--transport=uring><-o><nosymfollow,data=passthrough><alpha>' \
-  '<--noxattr><--huge=within_size><beta>'; do
-  if [[ $shown != *"$expected"* ]]; then
-    echo "expected $expected; shown: $shown" >&2
-    status=1
-  fi
-done
+expect_shown "$shown" '<--transport=uring><-o><nosymfollow,data=passthrough><alpha>' \
+  '<--noxattr><--huge=within_size><beta>'
 exit "$status"

@@ -3,6 +3,9 @@
 # and in a real shell on a terminal.
 set -euo pipefail
 
+# shellcheck source=tests/cli/completion_checks.sh
+source "$(dirname "$(readlink -f "$0")")/completion_checks.sh"
+
 file=$(readlink -f "$1")
 status=0
 directory=$(mktemp -d)
@@ -35,16 +38,6 @@ answers() {
   echo "${COMPREPLY[*]}"
 }
 
-# expect LINE ANSWERS
-expect() {
-  local got
-  got=$(answers "$1")
-  if [[ $got != "$2" ]]; then
-    echo "'$1' is completed to '$got', not '$2'" >&2
-    status=1
-  fi
-}
-
 expect 'memfusectl ' 'status|usage|top|limits|resize|unmount|list|doctor'
 expect 'memfusectl li' 'limits|list'
 expect 'memfusectl --v' '--version'
@@ -73,10 +66,5 @@ typed=$(
     "$file" "$directory" 'memfusectl doc\t--tra\tur\t al\t\nmemfusectl unm\t/mnt/w\t\nexit\n' |
     HOME=$directory timeout 120 script -qec 'bash --norc --noprofile -i' /dev/null 2>&1
 )
-for expected in '<doctor><--transport=uring><alpha/>' '<unmount></mnt/with space>'; do
-  if [[ $typed != *"$expected"* ]]; then
-    echo "expected $expected; typed: $typed" >&2
-    status=1
-  fi
-done
+expect_shown "$typed" '<doctor><--transport=uring><alpha/>' '<unmount></mnt/with space>'
 exit "$status"

@@ -5,6 +5,8 @@ set -euo pipefail
 
 file=$(readlink -f "$1")
 here=$(dirname "$(readlink -f "$0")")
+# shellcheck source=tests/cli/completion_checks.sh
+source "$here/completion_checks.sh"
 zsh -n "$file"
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
@@ -21,11 +23,6 @@ shown=$(_memfusectl_table=$directory/table TERM=dumb HOME=$directory \
   $'memfusectl doc\t --tra\tur\t al\t' $'memfusectl unm\t /srv/wi\t' $'memfusectl usa\t --by=g\t be\t')
 
 status=0
-for expected in '<doctor><--transport=uring><alpha>' '<unmount></srv/with space>' \
-  '<usage><--by=gid><beta>'; do
-  if [[ $shown != *"$expected"* ]]; then
-    echo "expected $expected; shown: $shown" >&2
-    status=1
-  fi
-done
+expect_shown "$shown" '<doctor><--transport=uring><alpha>' '<unmount></srv/with space>' \
+  '<usage><--by=gid><beta>'
 exit "$status"

@@ -3,6 +3,8 @@
 #ifndef MEMFUSE_TESTS_CLI_DOCTOR_FACTS_H_
 #define MEMFUSE_TESTS_CLI_DOCTOR_FACTS_H_
 
+#include <cstdint>
+
 #include "src/cli/environment_facts.h"
 
 namespace memfuse::cli {

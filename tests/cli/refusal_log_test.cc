@@ -67,6 +67,17 @@ TEST(RefusalLog, OneLineForALimitInTenSeconds) {
               ElementsAre(DescribeRefusal(UserBytes(9)) + "; 4 more since the last such line"));
 }
 
+// The ID of a tree is an inode number, which has 64 bits.
+TEST(RefusalLog, TreesWithLargeNumbersAreToldApart) {
+  RefusalLog log;
+  Refusal tree = UserBytes(1);
+  tree.owner = Refusal::Owner::kTree;
+  tree.id = 7;
+  Refusal other = tree;
+  other.id += uint64_t{1} << 32;
+  EXPECT_EQ(log.NewLines({tree, other}, absl::FromUnixSeconds(1000)).size(), 2u);
+}
+
 TEST(RefusalLog, ALimitThatWasForgottenCountsAnew) {
   RefusalLog log;
   const absl::Time start = absl::FromUnixSeconds(1000);

@@ -10,10 +10,15 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+
 namespace memfuse::cli {
 namespace {
 
 using nlohmann::json;
+using ::testing::AnyOf;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
@@ -99,8 +104,8 @@ TEST_F(TopModelTest, RatesAreThoseBetweenTheLastTwoReadings) {
   EXPECT_THAT(rows[1], HasSubstr(" 20 "));
   EXPECT_THAT(rows[1], HasSubstr(" 3 us "));  // the middle of 2.048 to 4.096 us
   EXPECT_THAT(rows[1], HasSubstr(" 80.0 KiB "));
-  EXPECT_THAT(Text(), HasSubstr("served 2020/s, errors 1000/s, read 0/s, written 80.0 KiB/s"));
-  EXPECT_THAT(Text(), HasSubstr("size   [#####.....]  50%"));
+  EXPECT_THAT(Text(), HasSubstr("served   2020/s, errors 1000/s, read 0/s, written 80.0 KiB/s"));
+  EXPECT_THAT(Text(), HasSubstr("size     [####....]  50%"));
 }
 
 TEST_F(TopModelTest, TheFirstReadingShowsAveragesSinceTheMount) {
@@ -109,7 +114,7 @@ TEST_F(TopModelTest, TheFirstReadingShowsAveragesSinceTheMount) {
   model.Update(Reading(10, 1000, 100));
   std::string text;
   for (const TopLine& line : model.Render(80, 24)) text += line.text + "\n";
-  EXPECT_THAT(text, HasSubstr("served 11/s"));  // 1,100 in 100 s
+  EXPECT_THAT(text, HasSubstr("served   11/s"));  // 1,100 in 100 s
 }
 
 TEST_F(TopModelTest, FillsTheScreenAndNoMore) {
@@ -128,6 +133,60 @@ TEST_F(TopModelTest, FillsTheScreenAndNoMore) {
     }
   }
   EXPECT_THAT(model_.Render(80, 24).back().text, StartsWith("q quit"));
+}
+
+// The mark of the column that the rows are sorted by touches neither its name nor another column.
+TEST_F(TopModelTest, ASpaceSeparatesColumns) {
+  TopReading reading = Reading(1000000, 900'000'000, 5'000'000'000);
+  for (json& operation : reading.statistics["operations"]) {
+    operation["bytes"] = uint64_t{1023} << 50;
+    operation["errors"] = operation["requests"];
+  }
+  for (json& process : reading.top["processes"]) {
+    process["pid"] = 4194304;
+    process["uid"] = 4294967295;
+    process["busy_seconds"] = 2000;
+  }
+  reading.top["directories"] = {{{"path", "/d"}, {"requests", 5}, {"busy_seconds", 1e9}}};
+  reading.files = {{"largest",
+                    {{{"path", "/f"}, {"bytes", 1048471}, {"size", 1048471}, {"uid", 4294967295}},
+                     {{"path", "/g"}, {"bytes", 1}, {"size", 1}, {"uid", nullptr}}}}};
+  model_.Update(reading);
+  for (const TopView view : {TopView::kOperations, TopView::kProcesses, TopView::kUsers,
+                             TopView::kDirectories, TopView::kFiles}) {
+    model_.set_view(view);
+    const auto header = [&] {
+      const std::vector<TopLine> lines = model_.Render(80, 24);
+      const auto found = std::find_if(lines.begin(), lines.end(), [](const TopLine& line) {
+        return line.style == TopLine::Style::kHeader;
+      });
+      return found == lines.end() ? std::string() : found->text;
+    };
+    const auto words = [](const std::string& line) {
+      const std::vector<std::string> parts = absl::StrSplit(line, ' ', absl::SkipEmpty());
+      return parts.size();
+    };
+    const size_t columns = words(header()) - 1;  // without the mark
+    for (size_t sorted = 0; sorted < columns; ++sorted) {
+      EXPECT_EQ(words(header()), columns + 1) << header();
+      EXPECT_THAT(header(), AnyOf(HasSubstr(" v "), EndsWith(" v")));
+      model_.ReverseSort();
+      EXPECT_THAT(header(), AnyOf(HasSubstr(" ^ "), EndsWith(" ^")));
+      model_.NextSortColumn();
+    }
+    for (const std::string& row : Rows()) {
+      const std::string one_word_each = absl::StrReplaceAll(row, {{" us", "us"},
+                                                                  {" ms", "ms"},
+                                                                  {" s", "s"},
+                                                                  {" KiB", "KiB"},
+                                                                  {" MiB", "MiB"},
+                                                                  {" GiB", "GiB"},
+                                                                  {" TiB", "TiB"},
+                                                                  {" B", "B"},
+                                                                  {"ended processes", "ended"}});
+      EXPECT_EQ(words(one_word_each), columns) << row;
+    }
+  }
 }
 
 TEST_F(TopModelTest, SortsByAnyColumn) {
@@ -180,7 +239,7 @@ TEST_F(TopModelTest, ADaemonThatIsGoneIsShownWithTheLastNumbers) {
   gone.error = "no daemon answers";
   model_.Update(gone);
   EXPECT_THAT(Text(), HasSubstr("no daemon answers"));
-  EXPECT_THAT(Text(), HasSubstr("served 2020/s"));
+  EXPECT_THAT(Text(), HasSubstr("served   2020/s"));
 }
 
 TEST_F(TopModelTest, MissingMembersAreZero) {

@@ -100,6 +100,17 @@ TEST_F(InodeTableTest, GivesEachNumberOnceAcrossThreads) {
   EXPECT_GT(all.front(), kRootInode);
 }
 
+TEST_F(InodeTableTest, AVisitEndsWhenItsVisitorReturnsFalse) {
+  for (int i = 0; i < 3000; ++i) table_.Insert(Make(table_.NewNumber()));
+  size_t visited = 0;
+  table_.ForEach([&](const InodeRef&) { return ++visited < 10; });
+  EXPECT_EQ(visited, 10u);
+  visited = 0;
+  table_.ForEach([&](const InodeRef&) { return ++visited != 0; });
+  EXPECT_EQ(visited, 3000u);
+  table_.Clear();
+}
+
 TEST_F(InodeTableTest, FindsWhileOthersInsertAndErase) {
   std::atomic<bool> done{false};
   const InodeRef lasting = Make(table_.NewNumber());

@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#include <cstdint>
 #include <string>
 
 #include "tests/memfs/fake_backing_files.h"

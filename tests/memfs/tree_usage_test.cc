@@ -200,6 +200,40 @@ TEST_F(TreeUsageTest, ALongPathIsCutAtItsBeginning) {
   EXPECT_GT(path.size(), kMaxUsagePath - 202);
 }
 
+// A walk keeps no path beyond kMaxUsagePath while it is deeper.
+TEST_F(TreeUsageTest, PathsAreRightAboveAndBelowTheLengthThatIsKept) {
+  const auto name = [](size_t depth) {
+    std::string text = std::to_string(depth) + "_";
+    return text + std::string(250 - text.size(), 'n');
+  };
+  std::vector<std::string> paths = {""};
+  InodeNumber dir = kRootInode;
+  for (size_t depth = 1; depth <= 40; ++depth) {
+    // The newest entry is visited first: one file before the walk goes down, and one after it.
+    MakeFile(dir, "after", 10 * depth);
+    const InodeNumber next = Ino(me_.Mkdir(dir, name(depth)));
+    MakeFile(dir, "before", 10 * depth + 5);
+    paths.push_back(paths.back() + "/" + name(depth));
+    dir = next;
+  }
+  for (const std::string& top : {std::string("/"), paths[3], paths[20]}) {
+    const TreeUsage usage = At(top);
+    EXPECT_FALSE(usage.largest.empty());
+    for (const TreeUsage::File& file : usage.largest) {
+      const std::string full =
+          paths[file.size / 10 - 1] + (file.size % 10 == 0 ? "/after" : "/before");
+      if (full.size() <= kMaxUsagePath) {
+        EXPECT_EQ(file.path, full);
+        continue;
+      }
+      ASSERT_THAT(file.path, StartsWith(".../"));
+      EXPECT_THAT(full, ::testing::EndsWith(file.path.substr(3)));
+      EXPECT_LE(file.path.size(), kMaxUsagePath);
+      EXPECT_GT(file.path.size(), kMaxUsagePath - 252);
+    }
+  }
+}
+
 TEST_F(TreeUsageTest, ADeepTreeNeedsNoStack) {
   constexpr uint64_t kDepth = 100'000;
   InodeNumber dir = kRootInode;

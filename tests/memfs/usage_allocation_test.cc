@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <new>
 #include <optional>
 #include <string>
@@ -62,6 +63,26 @@ TEST_F(UsageAllocationTest, WalksThrowAndReleaseWhatTheyHold) {
   me_.Forget(held.entry.ino);
   EXPECT_EQ(fs_->Usage().inodes_used, 41u);
   ExpectSumsAgree();
+}
+
+// Long names of a deep tree are not collected: the largest block is that of the frames.
+TEST_F(UsageAllocationTest, TheMemoryOfAWalkDoesNotGrowWithTheLengthOfNames) {
+  constexpr size_t kDepth = 2000;
+  InodeNumber dir = kRootInode;
+  for (size_t depth = 0; depth < kDepth; ++depth) {
+    dir = Ino(me_.Mkdir(dir, std::string(kNameMax, 'd')));
+  }
+  Ino(me_.Mknod(dir, "file"));
+  size_t largest = 0;
+  const auto note = [&](size_t size) { largest = std::max(largest, size); };
+  const test::AllocationObserver::Function function = note;
+  UsageWalk walk;
+  {
+    const test::AllocationObserver observer(function);
+    const Result<TreeUsage> usage = fs_->UsageOfTree("/", &walk);
+    EXPECT_EQ(usage->total.inodes, kDepth + 2);
+  }
+  EXPECT_LT(largest, kDepth * kNameMax / 2);
 }
 
 }  // namespace

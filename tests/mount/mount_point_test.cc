@@ -8,6 +8,7 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "src/base/deadline.h"
 #include "tests/transport/mount_fixture.h"
 
 namespace memfuse::mount {
@@ -22,7 +23,8 @@ class MountPointTest : public transport::MountFixture {
     ASSERT_EQ(::mount(name, directory().c_str(), "tmpfs", 0, nullptr), 0);
   }
   static absl::Status Unmount(const MountPoint& mount_point) {
-    return mount_point.Unmount(absl::InfinitePast(), /*connection_ended=*/false);
+    return mount_point.Unmount(base::Deadline::After(absl::ZeroDuration()),
+                               /*connection_ended=*/false);
   }
 };
 

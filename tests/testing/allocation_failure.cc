@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
 #define MEMFUSE_INTERPOSES_MALLOC 0
@@ -25,8 +26,13 @@ struct State {
   bool happened;
 };
 thread_local State state;
+thread_local const memfuse::test::AllocationObserver::Function* observer;
 
-bool Fails() {
+bool Fails(size_t size) {
+  if (const auto* const function = std::exchange(observer, nullptr); function != nullptr) {
+    (*function)(size);
+    observer = function;
+  }
   if (state.until_failure == 0) return false;
   if (state.until_failure > 1) {
     --state.until_failure;
@@ -49,25 +55,25 @@ void* __libc_realloc(void* block, size_t size);
 void* __libc_memalign(size_t alignment, size_t size);
 
 void* malloc(size_t size) noexcept {
-  if (!Fails()) return __libc_malloc(size);
+  if (!Fails(size)) return __libc_malloc(size);
   errno = ENOMEM;
   return nullptr;
 }
 
 void* calloc(size_t count, size_t size) noexcept {
-  if (!Fails()) return __libc_calloc(count, size);
+  if (!Fails(count * size)) return __libc_calloc(count, size);
   errno = ENOMEM;
   return nullptr;
 }
 
 void* realloc(void* block, size_t size) noexcept {
-  if (!Fails()) return __libc_realloc(block, size);
+  if (!Fails(size)) return __libc_realloc(block, size);
   errno = ENOMEM;
   return nullptr;
 }
 
 void* aligned_alloc(size_t alignment, size_t size) noexcept {
-  if (!Fails()) return __libc_memalign(alignment, size);
+  if (!Fails(size)) return __libc_memalign(alignment, size);
   errno = ENOMEM;
   return nullptr;
 }
@@ -78,12 +84,12 @@ void* aligned_alloc(size_t alignment, size_t size) noexcept {
 
 // NOLINTBEGIN(misc-definitions-in-headers)
 void* operator new(size_t size) {
-  void* const block = Fails() ? nullptr : std::malloc(size == 0 ? 1 : size);
+  void* const block = Fails(size) ? nullptr : std::malloc(size == 0 ? 1 : size);
   if (block == nullptr) throw std::bad_alloc();
   return block;
 }
 void* operator new(size_t size, const std::nothrow_t&) noexcept {
-  return Fails() ? nullptr : std::malloc(size == 0 ? 1 : size);
+  return Fails(size) ? nullptr : std::malloc(size == 0 ? 1 : size);
 }
 void* operator new[](size_t size) { return operator new(size); }
 void* operator new[](size_t size, const std::nothrow_t& tag) noexcept {
@@ -110,5 +116,9 @@ AllocationFailure::~AllocationFailure() { state = {}; }
 bool AllocationFailure::InterposesMalloc() { return MEMFUSE_INTERPOSES_MALLOC != 0; }
 
 bool AllocationFailure::happened() const { return state.happened; }
+
+AllocationObserver::AllocationObserver(const Function& function) { observer = &function; }
+
+AllocationObserver::~AllocationObserver() { observer = nullptr; }
 
 }  // namespace memfuse::test

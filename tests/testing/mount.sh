@@ -1,6 +1,7 @@
 # Functions for bash scripts that use memfuse on a real mount. To be sourced; the script sets
 #   MEMFUSE  the program
 #   LOG      a file for what the daemons say
+#   WORK     a directory, if it calls use_memfusectl
 # and calls force_clean_up in its EXIT trap.
 # shellcheck shell=bash
 
@@ -15,6 +16,21 @@ need() {
     command -v "$tool" >/dev/null || fail "$tool is not installed"
   done
 }
+
+# Sets `control` to memfusectl, and lets the daemons of users make their sockets below $WORK.
+use_memfusectl() {
+  # The scripts that source this file use it.
+  # shellcheck disable=SC2034
+  control=$(dirname "$MEMFUSE")/memfusectl
+  export XDG_RUNTIME_DIR=$WORK/run
+  mkdir -p "$XDG_RUNTIME_DIR"
+}
+
+# member NAME...: a member of the JSON on standard input; a number is the index of an array.
+member() { python3 -c 'import json, sys
+value = json.load(sys.stdin)
+for name in sys.argv[1:]: value = value[int(name) if isinstance(value, list) else name]
+print(value)' "$@"; }
 
 # wait_until SECONDS COMMAND...: waits until the command succeeds; fails after SECONDS. The command is
 # repeated, because bash can wait for the exit of a child or for input, but for no other event.

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 
 #include <cstring>
+#include <string>
 
 #include "memfuse/errno.h"
 

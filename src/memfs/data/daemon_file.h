@@ -5,8 +5,10 @@
 #define MEMFUSE_SRC_MEMFS_DATA_DAEMON_FILE_H_
 
 #include <atomic>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "src/memfs/data/arena.h"

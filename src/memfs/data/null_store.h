@@ -6,7 +6,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "src/memfs/space/budget.h"

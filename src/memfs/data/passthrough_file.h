@@ -26,6 +26,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 
 #include "src/base/unique_fd.h"
 #include "src/memfs/data/backing_times.h"

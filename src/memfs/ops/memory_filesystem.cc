@@ -162,6 +162,7 @@ std::vector<QuotaUsage> MemFs::UsageByOwner() {
     // Looks at the files that the kernel may have written to since the last look.
     inodes_.table()->ForEach([](const InodeRef& inode) {
       if (inode->is_regular()) (void)static_cast<RegularFile*>(inode.get())->DataBytes();
+      return true;
     });
   }
   return tree_quotas_.WithPaths(resources_.accounts.Usage());

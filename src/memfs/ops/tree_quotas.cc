@@ -74,18 +74,13 @@ Result<void> TreeQuotas::Check(const QuotaRule& rule) const {
 }
 
 Result<void> TreeQuotas::Set(const QuotaRule& rule) {
-  MutexLock lock(&mu_);
   MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef directory, FindTree(rule));
   if (Lifts(rule)) {
+    // A directory that has no limits, and may have names, does not become the root of a tree.
     MutexLock attributes(&directory->mu);
     if (directory->account()->tree() != directory->ino) return {};
-  } else {
-    MEMFUSE_RETURN_IF_ERROR(AttributeChanges::MakeTreeRoot(directory.get()));
   }
-  QuotaRule by_number = rule;
-  by_number.id = ToInt(directory->ino);
-  inodes_.resources()->accounts.SetRule(by_number);
-  return {};
+  return AttributeChanges::SetTreeLimits(directory.get(), rule.bytes, rule.inodes);
 }
 
 }  // namespace memfuse::memfs

@@ -32,15 +32,15 @@ Result<void> MayRemoveTree(const Inode& inode) ABSL_LOCKS_EXCLUDED(inode.mu);
 void ApplyTreeLimits(const Inode& inode, FileSystemStatistics* statistics)
     ABSL_LOCKS_EXCLUDED(inode.mu);
 
-// Thread-safe. The objects that the constructor gets must outlive this one.
+// Thread-safe. `inodes` and `paths` must outlive the object.
 class TreeQuotas {
  public:
-  TreeQuotas(Inodes* inodes, DirectoryPaths* paths) : inodes_(*inodes), paths_(*paths) {}
+  TreeQuotas(const Inodes* inodes, DirectoryPaths* paths) : inodes_(*inodes), paths_(*paths) {}
   TreeQuotas(const TreeQuotas&) = delete;
   TreeQuotas& operator=(const TreeQuotas&) = delete;
 
   // As MemoryFileSystem::SetQuota for a rule of kind kTree.
-  Result<void> Set(const QuotaRule& rule) ABSL_LOCKS_EXCLUDED(mu_);
+  Result<void> Set(const QuotaRule& rule);
   // As MemoryFileSystem::CheckQuota for a rule of kind kTree.
   Result<void> Check(const QuotaRule& rule) const;
 
@@ -61,9 +61,8 @@ class TreeQuotas {
   static InodeNumber TreeOf(const QuotaRule& rule) { return InodeNumber{*rule.id}; }
   static InodeNumber TreeOf(const QuotaUsage& usage) { return InodeNumber{usage.id}; }
 
-  Inodes& inodes_;
+  const Inodes& inodes_;
   DirectoryPaths& paths_;
-  LimitsMutex mu_;  // held while limits are changed
 };
 
 }  // namespace memfuse::memfs

@@ -3,7 +3,9 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <functional>
+#include <iterator>
 #include <limits>
 #include <string>
 #include <utility>
@@ -131,7 +133,7 @@ class TreeWalk {
   struct Frame {
     DirectoryRef dir;
     uint64_t cookie = std::numeric_limits<uint64_t>::max();  // of the last entry that was taken
-    size_t path_size = 0;                                    // of the path of its parent
+    size_t path_size = 0;  // of the path of its parent, in path_size_
   };
   // An entry of a batch. Its name ends at `name_end` in names_.
   struct Item {
@@ -144,14 +146,18 @@ class TreeWalk {
   bool IsTooDeep() const { return frames_.size() > inodes_.resources()->budget.inodes_used() + 1; }
 
   void Enter(DirectoryRef dir, std::string_view name) {
-    const size_t before = path_.size();
-    if (!frames_.empty()) AddComponent(&path_, name);
+    const size_t before = path_size_;
+    if (!frames_.empty()) {
+      path_size_ += 1 + name.size();
+      if (path_size_ <= kMaxUsagePath) AddComponent(&path_, name);
+    }
     frames_.push_back({std::move(dir), std::numeric_limits<uint64_t>::max(), before});
   }
 
   void Leave() {
     if (frames_.size() == 2) FinishChild();
-    path_.resize(frames_.back().path_size);
+    path_size_ = frames_.back().path_size;
+    if (frames_.size() > 1) path_.resize(std::min(path_.size(), path_size_));
     frames_.pop_back();
   }
 
@@ -159,6 +165,7 @@ class TreeWalk {
   // before the entries that follow it.
   void Step() {
     const size_t depth = frames_.size();
+    end_of_path_.clear();
     TakeBatch();
     if (items_.empty()) return Leave();
     size_t name_begin = 0;
@@ -236,19 +243,47 @@ class TreeWalk {
     }
   }
 
-  std::string PathOf(std::string_view name) const {
-    const std::string_view parent = path_;
+  // The path of an entry of the innermost directory.
+  std::string PathOf(std::string_view name) {
     std::string path;
-    if (parent.size() + 1 + name.size() <= kMaxUsagePath) {
-      path = parent;
+    if (path_size_ + 1 + name.size() <= kMaxUsagePath) {
+      path = path_;
     } else {
       constexpr std::string_view kCut = "...";
-      const size_t begin = parent.size() + 1 + name.size() + kCut.size() - kMaxUsagePath;
+      if (end_of_path_.empty()) FindEndOfPath();
+      const std::string_view parent = end_of_path_;
+      const size_t room = kMaxUsagePath - kCut.size() - 1 - name.size();
+      const size_t begin = parent.size() - std::min(parent.size(), room);
       path = kCut;
       path += parent.substr(std::min(parent.find('/', begin), parent.size()));
     }
     AddComponent(&path, name);
     return path;
+  }
+
+  // Sets end_of_path_. If a directory is removed or renamed meanwhile, the path begins below it.
+  void FindEndOfPath() {
+    std::string reversed;
+    size_t frame = frames_.size() - 1;
+    for (; frame != 0 && reversed.size() < kMaxUsagePath; --frame) {
+      std::array<char, kNameMax> name;
+      size_t size = 0;
+      const Frame& parent = frames_[frame - 1];
+      {
+        ReaderMutexLock lock(&parent.dir->names_mu);
+        // The walk entered the directory from the last entry that it took.
+        const Dentry* const dentry = parent.dir->Before(parent.cookie + 1);
+        if (dentry != nullptr && dentry->cookie == parent.cookie) {
+          size = dentry->name().copy(name.data(), name.size());
+        }
+      }
+      if (size == 0) break;
+      reversed.append(std::make_reverse_iterator(name.begin() + size),
+                      std::make_reverse_iterator(name.begin()));
+      reversed += '/';
+    }
+    if (frame == 0) reversed.append(path_.rbegin() + (path_.size() - top_size_), path_.rend());
+    end_of_path_.assign(reversed.rbegin(), reversed.rend());
   }
 
   const Inodes& inodes_;
@@ -259,9 +294,16 @@ class TreeWalk {
   // The child of the top that is being walked.
   std::string child_name_;
   UsageAmount child_;
-  // The directories from the top to the innermost one, and the path of the latter.
+  // The directories from the top to the innermost one.
   std::vector<Frame> frames_;
+  // The path of the innermost directory, or of the last one on the way to it whose path has at most
+  // kMaxUsagePath bytes: a deep tree of long names takes no memory for its paths.
   std::string path_;
+  // The size of the path of the top, and of that of the innermost directory.
+  const size_t top_size_ = path_.size();
+  size_t path_size_ = top_size_;
+  // Empty, or at least the last kMaxUsagePath bytes of the path of the innermost directory.
+  std::string end_of_path_;
   // The batch.
   std::vector<Item> items_;
   std::string names_;
@@ -285,12 +327,7 @@ NamelessUsage FindNameless(const Inodes& inodes, std::optional<uint32_t> uid, Us
   NamelessUsage result;
   LargestRows<NamelessInode> rows;
   size_t visited = 0;
-  inodes.table()->ForEach([&](const InodeRef& inode) {
-    if (!result.complete) return;
-    if (++visited % kUsageBatch == 0) {
-      walk->Visit(kUsageBatch);
-      if (walk->Ended()) result.complete = false;
-    }
+  const auto visit = [&](const InodeRef& inode) {
     NamelessInode found;
     {
       MutexLock lock(&inode->mu);
@@ -310,6 +347,14 @@ NamelessUsage FindNameless(const Inodes& inodes, std::optional<uint32_t> uid, Us
     found.uid = owner.uid;
     found.gid = owner.gid;
     (void)rows.Add(found);
+  };
+  inodes.table()->ForEach([&](const InodeRef& inode) {
+    if (++visited % kUsageBatch == 0) {
+      walk->Visit(kUsageBatch);
+      result.complete = !walk->Ended();
+    }
+    if (result.complete) visit(inode);
+    return result.complete;
   });
   result.inodes = rows.Take();
   return result;

@@ -2,10 +2,11 @@
 // have no name (memfuse/usage.h).
 //
 // A walk over a tree needs no recursion: it keeps one frame for each directory between the top and
-// the present place, which consists of a reference and the cookie of the last entry. It holds the
-// lock of one directory at a time, as a reader, for at most kUsageBatch entries or up to the next
-// directory, and no lock while it looks at these inodes. No listing returns an entry that was made
-// after the listing began (directory.h), so the walk ends also while names are made.
+// the present place, which consists of a reference and two numbers. It keeps no path that is longer
+// than kMaxUsagePath; the end of a longer one is found from the frames when it is needed. It holds
+// the lock of one directory at a time, as a reader, for at most kUsageBatch entries or up to the
+// next directory, and no lock while it looks at these inodes. No listing returns an entry that was
+// made after the listing began (directory.h), so the walk ends also while names are made.
 //
 // Both functions may be called from any thread, without locks. They look at the clock of `walk`
 // after every batch.

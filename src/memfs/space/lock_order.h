@@ -3,7 +3,7 @@
 //   limits                 Limits::mu_             one per file system; changes of its limits
 //   rename lock            Inodes::rename_mu       one per file system; renames between two parents
 //   `- directory           Directory::names_mu     reader/writer; the names in one directory
-//      `- file data        FileData's lock         reader/writer; the bytes of one file
+//      `- file data        FileData's lock         reader/writer; bytes, or charge, of a file
 //         `- attributes    Inode::mu               short; mode, owner, times, counts, xattrs
 //            `- leaves     InodeTable shards, Arena, PassthroughStore and its BackingIdCache,
 //                          Accounts, Reclaim; below them base::EventCount

@@ -14,12 +14,12 @@
 namespace memfuse::memfs {
 
 // Keeps one entry for each limit in bytes and each limit in inodes: those of the file system, of
-// the memory, and of each user and group. If there are more than kMaxRefusals, the entry whose last
-// refusal is oldest is replaced. Thread-safe;
-// allocates nothing except in List.
+// the memory, and of each user, group and tree. If there are more than kMaxRefusals, the entry
+// whose last refusal is oldest is replaced. Thread-safe. It allocates nothing except in List.
 class RefusalList {
  public:
-  // Counts a refusal. `refusal.count` is ignored.
+  // Counts a refusal. `refusal.count` is ignored. `refusal.path` is empty: it is found when it is
+  // shown.
   void Add(const Refusal& refusal) ABSL_LOCKS_EXCLUDED(mu_);
   // Returns the entries, the latest first. May throw std::bad_alloc.
   std::vector<Refusal> List() const ABSL_LOCKS_EXCLUDED(mu_);

@@ -139,13 +139,20 @@ Result<void> AttributeChanges::MayBeTreeRoot(const Directory& directory) {
   return MayBeTreeRootLocked(directory);
 }
 
-Result<void> AttributeChanges::MakeTreeRoot(Directory* directory) {
+Result<void> AttributeChanges::SetTreeLimits(Directory* directory, uint64_t bytes,
+                                             uint64_t inodes) {
+  Accounts& accounts = directory->resources_->accounts;
   MutexLock names(&directory->names_mu);
   MEMFUSE_RETURN_IF_ERROR(MayBeTreeRootLocked(*directory));
-  if (directory->account()->tree() == directory->ino) return {};
   MutexLock lock(&directory->mu);
-  return ChangeAccount(directory,
-                       directory->resources_->accounts.Find(directory->owner(), directory->ino));
+  if (directory->account()->tree() != directory->ino) {
+    MEMFUSE_RETURN_IF_ERROR(
+        ChangeAccount(directory, accounts.Find(directory->owner(), directory->ino)));
+  }
+  // An rmdir(2) that took the lock of the names after this one did would leave a rule without a
+  // directory, which nothing could lift.
+  accounts.SetRule({QuotaKind::kTree, ToInt(directory->ino), bytes, inodes});
+  return {};
 }
 
 AttributesResult AttributeChanges::Apply(Inode* inode, const SetattrRequest& request, bool resized,

@@ -76,12 +76,14 @@ class AttributeChanges {
                                                 std::optional<uint32_t> loses_setgid = {})
       ABSL_LOCKS_EXCLUDED(inode->mu);
 
-  // Makes an empty directory the root of a tree (account.h): moves its charges to an account of the
-  // new tree. Does nothing if it is one already. Moves no time. Returns ENOENT (removed),
-  // ENOTEMPTY, EDQUOT; throws std::bad_alloc.
-  static Result<void> MakeTreeRoot(Directory* directory)
+  // Sets the limits of the tree (account.h) of which the directory is the root. An empty directory
+  // that is no root yet becomes one: its charges move to an account of the new tree. The limits are
+  // set under the lock of the names: a directory that is removed has no limits, and one that has
+  // limits is not removed (MayRemoveTree). Moves no time. Returns ENOENT (removed), ENOTEMPTY (no
+  // root yet), EDQUOT; throws std::bad_alloc.
+  static Result<void> SetTreeLimits(Directory* directory, uint64_t bytes, uint64_t inodes)
       ABSL_LOCKS_EXCLUDED(directory->names_mu, directory->mu);
-  // Returns ENOENT or ENOTEMPTY where MakeTreeRoot would, and changes nothing.
+  // Returns ENOENT or ENOTEMPTY where SetTreeLimits would, and changes nothing.
   static Result<void> MayBeTreeRoot(const Directory& directory)
       ABSL_LOCKS_EXCLUDED(directory.names_mu);
 

@@ -66,7 +66,8 @@ class FileData {
   virtual uint64_t ChargedBytes() const = 0;
   virtual void SetAccount(Account* account) = 0;
   // The result of ChargedBytes at some time during the call, for statistics. It is called without
-  // the locks of the data and of the attributes, and does not wait for long.
+  // the locks of the data and of the attributes. It may wait until another thread has changed the
+  // data: for seconds if that allocates gigabytes.
   virtual uint64_t CurrentCharge() const = 0;
 
   // Handles open(2) with `flags` and sets in `open` how the kernel has to treat the file. Each

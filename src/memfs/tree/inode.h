@@ -83,8 +83,9 @@ class Inode : public base::RefCounted {
   // May be called without the lock. It changes under the lock.
   Owner owner() const { return owner_.load(std::memory_order_relaxed); }
   // The account to which the inode, its data and its names are charged. It changes together with
-  // the owner, and only under all locks of the inode: that of the names or of the data, and `mu`.
-  // The caller holds one of them, or the inode is dead or known to the calling thread only.
+  // the owner or the tree, and only under all locks of the inode: that of the names or of the data,
+  // and `mu`. The caller holds one of them, or the inode is dead or known to the calling thread
+  // only.
   Account* account() const { return account_.get(); }
   const Metadata& meta() const ABSL_SHARED_LOCKS_REQUIRED(mu) { return meta_; }
   // What the inode itself and its extended attributes are charged: all but data and names.

@@ -35,14 +35,16 @@ void InodeTable::Erase(InodeNumber ino) {
   shard.inodes.Erase(it);
 }
 
-void InodeTable::ForEach(absl::FunctionRef<void(const InodeRef& inode)> visit) const {
+void InodeTable::ForEach(absl::FunctionRef<bool(const InodeRef& inode)> visit) const {
   for (const Shard& shard : shards_) {
     std::vector<InodeRef> inodes;
     {
       ReaderMutexLock lock(&shard.mu);
       inodes.assign(shard.inodes.begin(), shard.inodes.end());
     }
-    for (const InodeRef& inode : inodes) visit(inode);
+    for (const InodeRef& inode : inodes) {
+      if (!visit(inode)) return;
+    }
   }
 }
 

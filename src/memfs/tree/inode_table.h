@@ -41,9 +41,9 @@ class InodeTable {
   // Drops the table's reference. The caller must hold another one.
   void Erase(InodeNumber ino);
 
-  // Calls `visit` for each inode, without locks. Inodes that are inserted or erased during the call
-  // may or may not be visited. May throw std::bad_alloc.
-  void ForEach(absl::FunctionRef<void(const InodeRef& inode)> visit) const;
+  // Calls `visit` for each inode, without locks, until it returns false. Inodes that are inserted
+  // or erased during the call may or may not be visited. May throw std::bad_alloc.
+  void ForEach(absl::FunctionRef<bool(const InodeRef& inode)> visit) const;
 
   // Drops all references, when the file system is destroyed.
   void Clear();

@@ -6,13 +6,7 @@ set -euo pipefail
 source "$WORK/mount.sh"
 need curl python3 setpriv
 
-control=$(dirname "$MEMFUSE")/memfusectl
-export XDG_RUNTIME_DIR=$WORK/run
-mkdir -p "$XDG_RUNTIME_DIR"
-number() { python3 -c 'import json, sys
-value = json.load(sys.stdin)
-for name in sys.argv[1:]: value = value[int(name) if isinstance(value, list) else name]
-print(value)' "$@"; }
+use_memfusectl
 
 start_memfuse "$MOUNT" --size=64m --nr_inodes=1000 --threads=3 --quota=uid:1001=8m
 chmod 0777 "$MOUNT"
@@ -26,14 +20,14 @@ grep -qE '^size +5\.[0-9] MiB of 64\.0 MiB \(7%\): data 5\.0 MiB, metadata' "$WO
 grep -qE '^inodes +2 of 1,000' "$WORK/status" || fail "$(<"$WORK/status")"
 (($(awk '{ if (length > widest) widest = length } END { print widest }' "$WORK/status") <= 120)) ||
   fail "long lines: $(<"$WORK/status")"
-[[ $("$control" status "$MOUNT" --json | number server_pid) == "$DAEMON" ]] || fail "the pid"
+[[ $("$control" status "$MOUNT" --json | member server_pid) == "$DAEMON" ]] || fail "the pid"
 (cd "$MOUNT" && "$control" status >/dev/null) || fail "without a directory"
 device=$(stat -c '%Hd:%Ld' "$MOUNT")
 directory=$XDG_RUNTIME_DIR
 if [[ $MODE == root ]]; then directory=/run; fi
 socket=$directory/memfuse/$device.sock
 [[ -S $socket ]] || fail "there is no $socket"
-[[ $(curl --silent --unix-socket "$socket" http://memfuse/v1/status | number threads) == 3 ]] ||
+[[ $(curl --silent --unix-socket "$socket" http://memfuse/v1/status | member threads) == 3 ]] ||
   fail "curl"
 
 # Live changes.
@@ -41,7 +35,7 @@ socket=$directory/memfuse/$device.sock
 [[ $(df --block-size=1 --output=size "$MOUNT" | tail -n 1) == $((128 << 20)) ]] || fail "resize"
 "$control" limits "$MOUNT" --nr_inodes=50 "--quota=uid:*=1m/10,uid:1001=2m" >"$WORK/limits"
 grep -qE '^quota +uid:\*  bytes 1.0 MiB  inodes 10$' "$WORK/limits" || fail "$(<"$WORK/limits")"
-[[ $("$control" limits "$MOUNT" --json | number nr_inodes) == 50 ]] || fail "nr_inodes"
+[[ $("$control" limits "$MOUNT" --json | member nr_inodes) == 50 ]] || fail "nr_inodes"
 "$control" usage "$MOUNT" >"$WORK/usage"
 grep -qE "^uid:$(id -u) +5\.[0-9] MiB +" "$WORK/usage" || fail "$(<"$WORK/usage")"
 if "$control" resize "$MOUNT" 1m 2>"$WORK/said"; then fail "a size below the use"; fi
@@ -58,11 +52,11 @@ done
 if [[ $MODE == root ]]; then
   other=(setpriv --reuid=1001 --regid=2001 --clear-groups)
   chmod 0755 "$WORK" "$(dirname "$WORK")"
-  [[ $("${other[@]}" "$control" status "$MOUNT" --json | number size limit) == $((128 << 20)) ]] ||
+  [[ $("${other[@]}" "$control" status "$MOUNT" --json | member size limit) == $((128 << 20)) ]] ||
     fail "another user's status"
   "${other[@]}" sh -c "head -c 100000 /dev/zero >$MOUNT/other"
   "${other[@]}" "$control" usage "$MOUNT" --json >"$WORK/usage"
-  [[ $(number owners 0 id <"$WORK/usage") == 1001 ]] || fail "own usage: $(<"$WORK/usage")"
+  [[ $(member owners 0 id <"$WORK/usage") == 1001 ]] || fail "own usage: $(<"$WORK/usage")"
   if grep -q '"id": 0' "$WORK/usage"; then fail "usage of others: $(<"$WORK/usage")"; fi
   if "${other[@]}" "$control" resize "$MOUNT" 64m 2>"$WORK/said"; then fail "another user resizes"; fi
   grep -q '^memfusectl: only root and the user' "$WORK/said" || fail "$(<"$WORK/said")"

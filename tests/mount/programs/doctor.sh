@@ -6,9 +6,7 @@ set -euo pipefail
 source "$WORK/mount.sh"
 need python3 prlimit setpriv unshare
 
-control=$(dirname "$MEMFUSE")/memfusectl
-export XDG_RUNTIME_DIR=$WORK/run
-mkdir -p "$XDG_RUNTIME_DIR"
+use_memfusectl
 chmod 0755 "$WORK" "$(dirname "$WORK")" "$(dirname "$MOUNT")"
 
 # examine STATUS [COMMAND...]: expects this exit status of doctor, which the command runs with the

@@ -5,9 +5,7 @@ set -euo pipefail
 source "$WORK/mount.sh"
 need python3
 
-control=$(dirname "$MEMFUSE")/memfusectl
-export XDG_RUNTIME_DIR=$WORK/run
-mkdir -p "$XDG_RUNTIME_DIR"
+use_memfusectl
 
 # row DIRECTORY: its row, which is the same from both programs.
 row() {

@@ -6,9 +6,7 @@ set -euo pipefail
 source "$WORK/mount.sh"
 need curl prometheus promtool python3
 
-control=$(dirname "$MEMFUSE")/memfusectl
-export XDG_RUNTIME_DIR=$WORK/run
-mkdir -p "$XDG_RUNTIME_DIR"
+use_memfusectl
 read -r port server_port < <(python3 -c '
 import socket
 sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
@@ -76,12 +74,7 @@ done
 
 # The values are those of df and of memfusectl.
 field() { df --block-size=1 --output="$1" "$MOUNT" | tail -n 1 | tr -d ' '; }
-status() {
-  "$control" status "$MOUNT" --json | python3 -c 'import json, sys
-value = json.load(sys.stdin)
-for name in sys.argv[1:]: value = value[name]
-print(value)' "$@"
-}
+status() { "$control" status "$MOUNT" --json | member "$@"; }
 has_value memfuse_size_bytes "$(field size)" || fail "the size"
 has_value memfuse_inodes_limit "$(field itotal)" || fail "the limit on inodes"
 has_value "memfuse_quota_limit_bytes{kind=\"uid\",id=\"$me\"}" $((32 << 20)) || fail "the quota"

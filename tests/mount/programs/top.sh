@@ -5,9 +5,7 @@ set -euo pipefail
 source "$WORK/mount.sh"
 need script tmux
 
-control=$(dirname "$MEMFUSE")/memfusectl
-export XDG_RUNTIME_DIR=$WORK/run
-mkdir -p "$XDG_RUNTIME_DIR"
+use_memfusectl
 start_memfuse "$MOUNT" --size=64m --threads=2
 mkdir "$MOUNT/busy"
 # A directory that requests are made in until the case ends.
@@ -31,7 +29,9 @@ for size in 80x24 160x50; do
   env TERM=xterm SHELL=/bin/sh tmux -S "$server" -f /dev/null new-session -d -s top -x "${size%x*}" -y "${size#*x}" \
     "'$control' top '$MOUNT' --interval=0.2 2>'$WORK/said'"
   expect '^LOOKUP +[0-9.k]+ +[0-9.k]+ +[0-9.]+ [um]s '
-  expect '^size   \[[#.]+\] +[0-9]+%  .* of 64\.0 MiB: data '
+  expect '^size +\[[#.]+\] +[0-9]+%  .* of 64\.0 MiB: data '
+  expect '^operation +rate/s v +errors/s '
+  expect '^requests (/dev/fuse|io_uring)'
   (($(wc -l <"$WORK/screen") == ${size#*x})) || fail "not $size: $(<"$WORK/screen")"
   grep -q '^q quit' <(tail -n 1 "$WORK/screen") || fail "no last line: $(<"$WORK/screen")"
   press d

@@ -7,9 +7,7 @@ set -euo pipefail
 source "$WORK/mount.sh"
 need python3
 
-control=$(dirname "$MEMFUSE")/memfusectl
-export XDG_RUNTIME_DIR=$WORK/run
-mkdir -p "$XDG_RUNTIME_DIR"
+use_memfusectl
 
 cat >"$WORK/steps.py" <<'PYTHON'
 import errno, json, os, shutil, subprocess, sys, threading

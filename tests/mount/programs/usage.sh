@@ -6,15 +6,7 @@ set -euo pipefail
 source "$WORK/mount.sh"
 need curl python3 setpriv
 
-control=$(dirname "$MEMFUSE")/memfusectl
-export XDG_RUNTIME_DIR=$WORK/run
-mkdir -p "$XDG_RUNTIME_DIR"
-
-# member NAME...: a member of the JSON on standard input.
-member() { python3 -c 'import json, sys
-value = json.load(sys.stdin)
-for name in sys.argv[1:]: value = value[int(name) if isinstance(value, list) else name]
-print(value)' "$@"; }
+use_memfusectl
 
 # fails_with SENTENCE WORD...
 fails_with() {

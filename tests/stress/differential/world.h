@@ -3,6 +3,7 @@
 #ifndef MEMFUSE_TESTS_STRESS_DIFFERENTIAL_WORLD_H_
 #define MEMFUSE_TESTS_STRESS_DIFFERENTIAL_WORLD_H_
 
+#include <cstdint>
 #include <string>
 
 #include "src/base/unique_fd.h"
