@@ -5,7 +5,7 @@ include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 
 set(memfuse_libraries memfuse_base memfuse_protocol memfuse_mount memfuse_transport
-    memfuse_memfs_space memfuse_memfs_tree memfuse_memfs_data memfuse_memfs_reclaim memfuse_memfs)
+    memfuse_memfs_space memfuse_memfs_records memfuse_memfs_tree memfuse_memfs_data memfuse_memfs_reclaim memfuse_memfs)
 foreach(library IN LISTS memfuse_libraries ITEMS memfuse_options)
   string(REPLACE memfuse_ "" name ${library})
   set_target_properties(${library} PROPERTIES EXPORT_NAME ${name})

@@ -93,7 +93,7 @@ TEST(Acl, RejectsUnknownTagsPermissionsAndIds) {
 
 TEST(Acl, ChmodSetsTheMaskAndLeavesTheGroupEntry) {
   std::string bytes = WithNamedUser();
-  Acl::SetMode(0640, absl::MakeSpan(bytes));
+  Acl::SetMode(0640, absl::MakeSpan(bytes), [](absl::Span<const char>) {});
   const Acl acl = Parsed(bytes);
   EXPECT_EQ(acl.Mode(), 0640u);
   EXPECT_EQ(
@@ -103,7 +103,7 @@ TEST(Acl, ChmodSetsTheMaskAndLeavesTheGroupEntry) {
 
 TEST(Acl, ChmodSetsTheGroupEntryWhereThereIsNoMask) {
   std::string bytes = AclBytes({kOwner, kGroup, kOther});
-  Acl::SetMode(0624, absl::MakeSpan(bytes));
+  Acl::SetMode(0624, absl::MakeSpan(bytes), [](absl::Span<const char>) {});
   EXPECT_EQ(bytes, AclBytes({{kAclUserObj, 6}, {kAclGroupObj, 2}, {kAclOther, 4}}));
 }
 

@@ -46,15 +46,14 @@ class AttributeChangesTest : public ::testing::Test {
     attributes.owner = {kNewOwner, kNewGroup};
     ASSERT_THAT(AttributeChanges::Init(inode, attributes, kBorn), Succeeds());
   }
-  static Metadata MetaOf(const Inode& inode) {
+  static InodeAttributes MetaOf(const Inode& inode) {
     MutexLock lock(&inode.mu);
     return inode.meta();
   }
   static std::string XattrOf(const Inode& inode, std::string_view name) {
     MutexLock lock(&inode.mu);
-    const std::string* const value =
-        inode.xattrs() == nullptr ? nullptr : inode.xattrs()->Find(name);
-    return value == nullptr ? std::string() : *value;
+    if (inode.xattrs() == nullptr) return "";
+    return std::string(inode.xattrs()->Find(name).value_or(""));
   }
   static Result<void> SetXattr(Inode* inode, std::string_view name, std::string_view value,
                                Timestamp now) {
@@ -73,7 +72,7 @@ class AttributeChangesTest : public ::testing::Test {
     return moved;
   }
 
-  Resources resources_{uint64_t{1} << 20, 100};
+  Resources resources_{uint64_t{1} << 20, 100, MakeRecords()};
   base::RefPtr<RegularFile> file_;
   base::RefPtr<Directory> dir_;
 };

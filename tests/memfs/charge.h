@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "src/memfs/tree/inode.h"
+#include "tests/memfs/records.h"
 
 namespace memfuse::memfs {
 

@@ -242,9 +242,7 @@ TEST_F(FullCreateTest, EndsAtTheLimitOfInodes) {
 
 TEST_F(FullCreateTest, EndsAtTheLimitOfBytes) {
   const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
-  ASSERT_THAT(me_.Setxattr(file, "user.fill",
-                           std::string(20000 - 96 - 9 - 64 - fs_->Usage().bytes_used, 'x')),
-              Succeeds());
+  Fill(file, /*left=*/64);
   const MemoryFileSystemUsage used = fs_->Usage();
   AgeTimes(kRootInode);
   EXPECT_THAT(me_.Mkdir(kRootInode, "dir"), Fails(ENOSPC));
@@ -269,8 +267,7 @@ TEST_F(FullCreateTest, AnAclWithoutSpaceLeavesNothing) {
   const uint64_t cost = fs_->Usage().bytes_used - before;
   me_.Forget(dir);
   ASSERT_THAT(me_.Rmdir(kRootInode, "dir"), Succeeds());
-  const uint64_t fill = 20000 - before - cost - 96 - 9 + 1;
-  ASSERT_THAT(me_.Setxattr(kRootInode, "user.fill", std::string(fill, 'x')), Succeeds());
+  Fill(kRootInode, cost - 64);
   const MemoryFileSystemUsage used = fs_->Usage();
   EXPECT_THAT(me_.Mkdir(kRootInode, "dir"), Fails(ENOSPC));
   EXPECT_EQ(fs_->Usage().bytes_used, used.bytes_used);

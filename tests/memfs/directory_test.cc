@@ -29,15 +29,19 @@ class DirectoryTest : public ::testing::Test {
   }
 
   Dentry* Insert(const std::string& name) {
-    EXPECT_TRUE(directory_->account()->ReserveBytes(Dentry::Cost(name)).ok());
-    Dentry* const dentry = Dentry::New(name, child_.get());
+    EXPECT_TRUE(directory_->account()->ReserveBytes(DentryCost(name)).ok());
+    Dentry* const dentry = NewDentry(resources_.records.get(), name, child_.get()).release();
     MutexLock lock(&directory_->names_mu);
     directory_->Insert(dentry);
     return dentry;
   }
   void Erase(const std::string& name) {
     MutexLock lock(&directory_->names_mu);
-    directory_->Erase(directory_->Find(name));
+    Dentry* const dentry = directory_->Find(name);
+    Transaction change(resources_.records.get());
+    change.Remove(&dentry->header);
+    directory_->Erase(dentry);
+    change.Commit();
   }
   Dentry* Find(const std::string& name) const {
     ReaderMutexLock lock(&directory_->names_mu);
@@ -58,7 +62,7 @@ class DirectoryTest : public ::testing::Test {
     return directory_->empty();
   }
 
-  Resources resources_{uint64_t{64} << 20, 1};
+  Resources resources_{uint64_t{64} << 20, 1, MakeRecords()};
   base::RefPtr<Directory> directory_;
   InodeRef child_;
 };
@@ -77,7 +81,7 @@ TEST_F(DirectoryTest, FindsNamesAsBytes) {
     Dentry* const dentry = Insert(name);
     EXPECT_EQ(Find(name), dentry);
     EXPECT_EQ(dentry->name(), name);
-    EXPECT_EQ(dentry->inode, child_.get());
+    EXPECT_EQ(dentry->inode(), child_.get());
   }
   EXPECT_EQ(Find(longest.substr(1)), nullptr);
   EXPECT_EQ(Find(""), nullptr);
@@ -119,10 +123,9 @@ TEST_F(DirectoryTest, ContinuesAfterARemovedEntry) {
 TEST_F(DirectoryTest, ReleasesTheBytesChargedForEntries) {
   Insert("a");
   Insert(std::string(200, 'x'));
-  EXPECT_EQ(resources_.budget.bytes_used(),
-            Dentry::Cost("a") + Dentry::Cost(std::string(200, 'x')));
+  EXPECT_EQ(resources_.budget.bytes_used(), DentryCost("a") + DentryCost(std::string(200, 'x')));
   Erase("a");
-  EXPECT_EQ(resources_.budget.bytes_used(), Dentry::Cost(std::string(200, 'x')));
+  EXPECT_EQ(resources_.budget.bytes_used(), DentryCost(std::string(200, 'x')));
   Insert("b");
   directory_->Clear();
   EXPECT_EQ(resources_.budget.bytes_used(), 0u);

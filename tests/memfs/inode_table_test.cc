@@ -24,7 +24,7 @@ class InodeTableTest : public ::testing::Test {
   }
   uint64_t Alive() const { return resources_.budget.bytes_used() / kCost; }
 
-  Resources resources_{uint64_t{1} << 30, 1};
+  Resources resources_{uint64_t{1} << 30, 1, MakeRecords()};
   InodeTable table_;
 };
 

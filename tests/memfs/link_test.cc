@@ -90,8 +90,7 @@ TEST_F(FullLinkTest, NoSpaceComesLast) {
   const InodeNumber nameless = Ino(me_.Mknod(kRootInode, "nameless"));
   const InodeNumber file = Ino(me_.Mknod(kRootInode, "file"));
   ASSERT_THAT(me_.Unlink(kRootInode, "nameless"), Succeeds());
-  const uint64_t fill = 20000 - fs_->Usage().bytes_used - 96 - 9;
-  ASSERT_THAT(me_.Setxattr(file, "user.fill", std::string(fill, 'x')), Succeeds());
+  Fill(file, /*left=*/0);
   EXPECT_THAT(me_.Link(nameless, kRootInode, "new"), Fails(ENOENT));
   EXPECT_THAT(me_.Link(kRootInode, kRootInode, "new"), Fails(EPERM));
   EXPECT_THAT(me_.Link(file, kRootInode, "new"), Fails(ENOSPC));

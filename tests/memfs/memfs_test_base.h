@@ -104,6 +104,26 @@ class MemFsTest : public ::testing::Test {
       EXPECT_EQ(inodes[kind], all.inodes_used);
     }
   }
+  // Sets extended attributes of `ino` until between `left` and `left` + 47 bytes are free: the
+  // smallest attribute takes 48 bytes.
+  void Fill(InodeNumber ino, uint64_t left) const {
+    const auto free_bytes = [this] {
+      const MemoryFileSystemUsage usage = fs_->Usage();
+      return usage.size_limit - usage.bytes_used;
+    };
+    int number = 0;
+    for (const size_t size : {size_t{4000}, size_t{1000}, size_t{100}, size_t{20}, size_t{0}}) {
+      for (;;) {
+        const std::string name = "user." + std::to_string(number++);
+        if (!me_.Setxattr(ino, name, std::string(size, 'x')).ok()) break;
+        if (free_bytes() >= left) continue;
+        ASSERT_TRUE(me_.Removexattr(ino, name).ok());
+        break;
+      }
+    }
+    ASSERT_GE(free_bytes(), left);
+    ASSERT_LT(free_bytes(), left + 48);
+  }
   // Expects that only the root is left.
   void ExpectEmpty() const {
     const MemoryFileSystemUsage usage = fs_->Usage();

@@ -11,6 +11,7 @@
 
 #include "src/base/clock.h"
 #include "src/memfs/data/null_store.h"
+#include "src/memfs/tree/changes.h"
 #include "tests/memfs/charge.h"
 #include "tests/testing/result_matchers.h"
 
@@ -33,7 +34,7 @@ class NewInodeTest : public ::testing::Test {
   Result<void> Make(NewInode* inode) { return inode->Make(context_, *parent_, node_, base::Now()); }
   bool InTable(InodeNumber ino) const { return inodes_.Find(ino).ok(); }
 
-  Resources resources_{uint64_t{1} << 20, 2};
+  Resources resources_{uint64_t{1} << 20, 2, MakeRecords()};
   Reclaim reclaim_{&resources_.removed};
   Inodes inodes_{&resources_, &reclaim_, /*generation=*/5};
   DirectoryRef parent_;
@@ -65,39 +66,43 @@ TEST_F(NewInodeTest, EachStepIsUndone) {
   }
 }
 
-TEST_F(NewInodeTest, CommitWithLookupGivesTheKernelALookupAndAnOpen) {
+TEST_F(NewInodeTest, CountLookupGivesTheKernelALookupAndAnOpen) {
   std::optional<NewInode> inode(std::in_place, &inodes_);
   OpenResult open;
   ASSERT_THAT(Make(&*inode), Succeeds());
   ASSERT_THAT(inode->Open(O_RDWR, &open), Succeeds());
+  inode->CountLookup();
   inode->Insert();
-  const Entry entry = inode->CommitWithLookup();
+  AddNameless(inode->get());
+  inode->Commit();
+  const Entry entry = inode->FirstEntry();
   inode.reset();
   EXPECT_EQ(entry.generation, 5u);
   EXPECT_EQ(entry.attributes.uid, 1u);
   const Result<InodeRef> found = inodes_.Find(entry.ino);
   ASSERT_THAT(found, Succeeds());
   MutexLock lock(&(*found)->mu);
-  EXPECT_EQ((*found)->lookups, 1u);
-  EXPECT_EQ((*found)->opens, 1u);
-  EXPECT_EQ((*found)->write_opens, 1u);
+  EXPECT_EQ((*found)->meta().lookups, 1u);
+  EXPECT_EQ((*found)->meta().opens, 1u);
+  EXPECT_EQ((*found)->meta().write_opens, 1u);
   EXPECT_EQ(resources_.budget.inodes_used(), 1u);
 }
 
-TEST_F(NewInodeTest, CommitAddsNoLookup) {
+TEST_F(NewInodeTest, WithoutCountLookupThereIsNoLookup) {
   node_.mode = S_IFCHR;
   InodeNumber ino;
   {
     NewInode inode(&inodes_);
     ASSERT_THAT(Make(&inode), Succeeds());
     inode.Insert();
+    AddNameless(inode.get());
     inode.Commit();
     ino = inode->ino;
   }
   const Result<InodeRef> found = inodes_.Find(ino);
   ASSERT_THAT(found, Succeeds());
   MutexLock lock(&(*found)->mu);
-  EXPECT_EQ((*found)->lookups, 0u);
+  EXPECT_EQ((*found)->meta().lookups, 0u);
 }
 
 TEST_F(NewInodeTest, ChecksTheCallerBeforeSpaceAndSpaceBeforeTheInodeLimit) {

@@ -84,7 +84,7 @@ class ReclaimTest : public testing::Test {
     return base::MonotonicClock::now() - begin;
   }
 
-  Resources resources_{kLimit, 100};
+  Resources resources_{kLimit, 100, MakeRecords()};
   Reclaim reclaim_{&resources_.removed};
   BlockingThread thread_;
 
@@ -132,7 +132,9 @@ TEST_F(ReclaimTest, AnAcceptedFileCountsOnceAsPending) {
   const base::RefPtr<Inode> file = NewFile(Reclaim::kLargeFile);
   {
     MutexLock lock(&file->mu);
-    file->NoteRemovedLocked();
+    Transaction change(resources_.records.get());
+    file->NoteRemovedLocked(&change);
+    change.Commit();
   }
   EXPECT_EQ(reclaim_.pending_inodes(), 1u);
   EXPECT_GE(reclaim_.pending_bytes(), Reclaim::kLargeFile);

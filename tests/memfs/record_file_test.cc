@@ -18,13 +18,10 @@
 #include <vector>
 
 #include "src/memfs/records/transaction.h"
+#include "tests/memfs/records.h"
 
 namespace memfuse::memfs {
 namespace {
-
-constexpr auto kKind = BlockKind{1};
-
-std::unique_ptr<RecordFile> MakeFile() { return *RecordFile::Make(); }
 
 // Opens the same memory again, as a successor does.
 std::unique_ptr<RecordFile> OpenAgain(const RecordFile& file) {
@@ -35,7 +32,7 @@ BlockHeader* NewBlock(RecordFile* file, size_t bytes, BlockId owner = kNoBlock) 
   auto* const block = static_cast<BlockHeader*>(file->Allocate(bytes));
   if (block == nullptr) return nullptr;
   block->owner = owner;
-  block->kind = kKind;
+  block->kind = kTestKind;
   return block;
 }
 
@@ -52,7 +49,7 @@ uint64_t SystemMemory(const RecordFile& file) {
 }
 
 TEST(RecordFileTest, BlocksAreAlignedAndDoNotOverlap) {
-  const auto file = MakeFile();
+  const auto file = MakeRecords();
   std::map<char*, size_t> blocks;
   for (size_t bytes = sizeof(BlockHeader); bytes <= RecordFile::kMaxBlockBytes;
        bytes += bytes / 7 + 1) {
@@ -73,12 +70,12 @@ TEST(RecordFileTest, BlocksAreAlignedAndDoNotOverlap) {
 }
 
 TEST(RecordFileTest, ABlockThatIsTooLargeIsRefused) {
-  const auto file = MakeFile();
+  const auto file = MakeRecords();
   EXPECT_EQ(file->Allocate(RecordFile::kMaxBlockBytes + 1), nullptr);
 }
 
 TEST(RecordFileTest, ANewBlockIsFreeForASuccessorUntilItHasAKind) {
-  const auto file = MakeFile();
+  const auto file = MakeRecords();
   void* const block = file->Allocate(64);
   EXPECT_EQ(static_cast<BlockHeader*>(block)->kind, BlockKind::kFree);
   const auto successor = OpenAgain(*file);
@@ -87,7 +84,7 @@ TEST(RecordFileTest, ANewBlockIsFreeForASuccessorUntilItHasAKind) {
 }
 
 TEST(RecordFileTest, AFreeBlockIsUsedAgain) {
-  const auto file = MakeFile();
+  const auto file = MakeRecords();
   BlockHeader* const first = NewBlock(file.get(), 64);
   NewBlock(file.get(), 64);
   file->Free(first);
@@ -96,7 +93,7 @@ TEST(RecordFileTest, AFreeBlockIsUsedAgain) {
 }
 
 TEST(RecordFileTest, ASuccessorFindsTheBlocksAndTheirContent) {
-  const auto file = MakeFile();
+  const auto file = MakeRecords();
   std::memcpy(file->root(), "root", 4);
   std::map<BlockId, uint32_t> expected;
   std::vector<BlockHeader*> blocks;
@@ -129,7 +126,7 @@ TEST(RecordFileTest, ASuccessorFindsTheBlocksAndTheirContent) {
 }
 
 TEST(RecordFileTest, MemoryIsReservedBeforeABlockIsUsedAndGoesBack) {
-  const auto file = MakeFile();
+  const auto file = MakeRecords();
   const uint64_t empty = SystemMemory(*file);
   EXPECT_EQ(file->memory_bytes(), empty);
   std::vector<BlockHeader*> blocks;
@@ -144,7 +141,7 @@ TEST(RecordFileTest, MemoryIsReservedBeforeABlockIsUsedAndGoesBack) {
 }
 
 TEST(RecordFileTest, AChunkGetsBlocksOfAnotherSizeAfterItWasEmpty) {
-  const auto file = MakeFile();
+  const auto file = MakeRecords();
   for (int round = 0; round < 3; ++round) {
     for (const size_t bytes : {48, 4000, 300}) {
       std::vector<BlockHeader*> blocks;
@@ -165,7 +162,7 @@ TEST(RecordFileTest, AChunkGetsBlocksOfAnotherSizeAfterItWasEmpty) {
 // cannot grow beyond it. It is a limit of the process.
 [[noreturn]] void FillAndExit() {
   signal(SIGXFSZ, SIG_IGN);
-  const auto file = MakeFile();
+  const auto file = MakeRecords();
   const rlimit limit = {kFirstChunk * kChunkBytes + (4 << 20), RLIM_INFINITY};
   if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(2);
   std::vector<BlockHeader*> blocks;
@@ -182,7 +179,7 @@ TEST(RecordFileTest, WithoutMemoryAllocateReturnsNullAndEverythingStays) {
 }
 
 TEST(RecordFileTest, ThreadsGetDifferentBlocks) {
-  const auto file = MakeFile();
+  const auto file = MakeRecords();
   constexpr uint32_t kThreads = 4;
   std::vector<std::thread> threads;
   for (uint32_t t = 0; t < kThreads; ++t) {
@@ -236,7 +233,7 @@ TEST(RecordFileTest, AnotherLayoutAndDamagedHeadersAreRefused) {
       {kChunk + offsetof(ChunkHeader, reserved), 0, "the records are damaged"},
   };
   for (const Damage& damage : damages) {
-    const auto file = MakeFile();
+    const auto file = MakeRecords();
     NewBlock(file.get(), 64);
     Transaction(file.get()).Commit();
     ASSERT_EQ(pwrite(file->descriptor(), &damage.value, sizeof(damage.value),

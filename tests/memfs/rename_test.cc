@@ -190,8 +190,7 @@ TEST_F(FullRenameTest, NoSpaceComesLastAndChangesNothing) {
   const InodeNumber dir = Ino(me_.Mkdir(kRootInode, "dir"));
   ASSERT_THAT(me_.Mknod(dir, "inside"), Succeeds());
   ASSERT_THAT(me_.Mkdir(kRootInode, "other"), Succeeds());
-  const uint64_t fill = 20000 - fs_->Usage().bytes_used - 96 - 9;
-  ASSERT_THAT(me_.Setxattr(file, "user.fill", std::string(fill, 'x')), Succeeds());
+  Fill(file, /*left=*/0);
   const MemoryFileSystemUsage used = fs_->Usage();
   AgeTimes(kRootInode);
   EXPECT_THAT(me_.Rename(kRootInode, "file", dir, "new"), Fails(ENOSPC));

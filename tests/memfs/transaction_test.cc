@@ -16,19 +16,16 @@
 #include <utility>
 #include <vector>
 
+#include "tests/memfs/records.h"
 #include "tests/testing/stepped_process.h"
 
 namespace memfuse::memfs {
 namespace {
 
-constexpr auto kKind = BlockKind{1};
-
 struct Record {
   BlockHeader header;
   uint64_t values[12];
 };
-
-std::unique_ptr<RecordFile> MakeFile() { return *RecordFile::Make(); }
 
 void SetAll(Record* record, uint64_t value) {
   std::fill(std::begin(record->values), std::end(record->values), value);
@@ -43,11 +40,11 @@ Record* Allocate(RecordFile* file, uint64_t value) {
 
 Record* NewRecord(RecordFile* file, uint64_t value) {
   Record* const record = Allocate(file, value);
-  record->header.kind = kKind;
+  record->header.kind = kTestKind;
   return record;
 }
 
-void Publish(Transaction* change, Record* record) { change->Publish(&record->header, kKind); }
+void Publish(Transaction* change, Record* record) { change->Publish(&record->header, kTestKind); }
 void Remove(Transaction* change, Record* record) { change->Remove(&record->header); }
 
 // The values of all records, one character for each, in the order of their blocks; '?' for a record
@@ -66,7 +63,7 @@ std::string Contents(RecordFile* file) {
 }
 
 TEST(TransactionTest, ACommittedChangeStays) {
-  const auto file = MakeFile();
+  const auto file = MakeRecords();
   Record* const a = NewRecord(file.get(), 'a');
   Record* const b = NewRecord(file.get(), 'b');
   Record* const c = Allocate(file.get(), 'c');
@@ -81,7 +78,7 @@ TEST(TransactionTest, ACommittedChangeStays) {
 }
 
 TEST(TransactionTest, WithoutCommitEverythingIsRestored) {
-  const auto file = MakeFile();
+  const auto file = MakeRecords();
   Record* const a = NewRecord(file.get(), 'a');
   Record* const b = NewRecord(file.get(), 'b');
   Record* const c = Allocate(file.get(), 'c');
@@ -96,7 +93,7 @@ TEST(TransactionTest, WithoutCommitEverythingIsRestored) {
 }
 
 TEST(TransactionTest, APartOfARecordIsRestoredAlone) {
-  const auto file = MakeFile();
+  const auto file = MakeRecords();
   Record* const a = NewRecord(file.get(), 'a');
   {
     Transaction change(file.get());
@@ -113,7 +110,7 @@ TEST(TransactionTest, APartOfARecordIsRestoredAlone) {
 }
 
 TEST(TransactionTest, AJournalThatIsFullRefusesTheNextEditOnly) {
-  const auto file = MakeFile();
+  const auto file = MakeRecords();
   std::vector<Record*> records;
   Transaction change(file.get());
   EXPECT_THROW(
@@ -129,7 +126,7 @@ TEST(TransactionTest, AJournalThatIsFullRefusesTheNextEditOnly) {
 }
 
 TEST(TransactionTest, ARemovedBlockIsFreeAfterTheCommit) {
-  const auto file = MakeFile();
+  const auto file = MakeRecords();
   Record* const a = NewRecord(file.get(), 'a');
   {
     Transaction change(file.get());
@@ -144,7 +141,7 @@ TEST(TransactionTest, ARemovedBlockIsFreeAfterTheCommit) {
 }
 
 TEST(TransactionTest, ThereIsABoundOnTransactions) {
-  const auto file = MakeFile();
+  const auto file = MakeRecords();
   std::vector<std::unique_ptr<Transaction>> open;
   for (uint32_t i = 0; i < kMaxJournals; ++i) {
     open.push_back(std::make_unique<Transaction>(file.get()));
@@ -156,7 +153,7 @@ TEST(TransactionTest, ThereIsABoundOnTransactions) {
 
 TEST(TransactionTest, ThreadsCommitAndAbandonTransactions) {
   constexpr uint32_t kThreads = 4;
-  const auto file = MakeFile();
+  const auto file = MakeRecords();
   std::vector<std::thread> threads;
   std::vector<Record*> owned;
   for (uint32_t t = 0; t < kThreads; ++t) owned.push_back(NewRecord(file.get(), 0));
@@ -247,7 +244,7 @@ std::string ContentsOf(base::UniqueFd memory) {
 }
 
 TEST(TransactionKillTest, ASuccessorFindsTheStateBeforeOrAfter) {
-  const auto file = MakeFile();
+  const auto file = MakeRecords();
   Record* const a = NewRecord(file.get(), 'a');
   Record* const b = NewRecord(file.get(), 'b');
   Record* const c = NewRecord(file.get(), 'c');
@@ -276,7 +273,7 @@ TEST(TransactionKillTest, ASuccessorFindsTheStateBeforeOrAfter) {
 }
 
 TEST(TransactionKillTest, ATransactionWithoutCommitLeavesNothing) {
-  const auto file = MakeFile();
+  const auto file = MakeRecords();
   Record* const a = NewRecord(file.get(), 'a');
   Record* const b = NewRecord(file.get(), 'b');
   KillAtEachStep(
@@ -296,7 +293,7 @@ TEST(TransactionKillTest, ATransactionWithoutCommitLeavesNothing) {
 
 // The successor is killed, too, while it opens the file.
 TEST(TransactionKillTest, AnotherSuccessorCompletesWhatTheFirstOneBegan) {
-  const auto file = MakeFile();
+  const auto file = MakeRecords();
   Record* const a = NewRecord(file.get(), 'a');
   Record* const b = NewRecord(file.get(), 'b');
   // Leaves the transaction open.

@@ -61,8 +61,15 @@ Result<AttributesResult> ChangeAttributes(const Inodes& inodes, bool truncates_b
 
 Result<AttributesResult> MemFs::Getattr(const RequestContext&, const GetattrRequest& request) {
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
+  return ReadAttributes(inode.get());
+}
+
+AttributesResult MemFs::ReadAttributes(Inode* inode) {
   MutexLock lock(&inode->mu);
-  return inode->AttributesLocked();
+  Transaction change(resources_.records.get());
+  const AttributesResult result = inode->AttributesLocked(&change);
+  change.Commit();
+  return result;
 }
 
 Result<StatxResult> MemFs::Statx(const RequestContext&, const StatxRequest& request) {
@@ -71,8 +78,7 @@ Result<StatxResult> MemFs::Statx(const RequestContext&, const StatxRequest& requ
   // The kernel sets the other attribute bits; the daemon does not have them.
   result.attribute_flags_mask = kStatxFlags;
   result.attribute_flags = inode->flags() & kStatxFlags;
-  MutexLock lock(&inode->mu);
-  const AttributesResult found = inode->AttributesLocked();
+  const AttributesResult found = ReadAttributes(inode.get());
   result.attributes = found.attributes;
   result.attributes_valid = found.attributes_valid;
   return result;

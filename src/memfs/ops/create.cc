@@ -2,9 +2,6 @@
 
 #include <limits.h>
 
-#include <limits>
-#include <new>
-
 #include "src/base/clock.h"
 #include "src/memfs/ops/memfs.h"
 #include "src/memfs/ops/new_inode.h"
@@ -36,17 +33,19 @@ Result<Entry> MakeNode(Inodes* inodes, const RequestContext& context, InodeNumbe
   if (node.mode == S_IFLNK && node.target.empty()) return Errno(ENOENT);
 
   Reservation space;
-  MEMFUSE_RETURN_IF_ERROR(space.Reserve(dir->account(), Dentry::Cost(name)));
+  MEMFUSE_RETURN_IF_ERROR(space.Reserve(dir->account(), DentryCost(name)));
   const Timestamp now = base::Now();
   MEMFUSE_RETURN_IF_ERROR(inode.Make(context, *dir, node, now));
-  DentryHolder dentry(Dentry::New(name, inode.get()));
+  DentryHolder dentry = NewDentry(inodes->resources()->records.get(), name, inode.get());
   if (open != nullptr) MEMFUSE_RETURN_IF_ERROR(inode.Open(open->flags, &open->result));
+  inode.CountLookup();
   inode.Insert();
   AddEntry(dir.get(), dentry.get(), now);
   // No step below can fail.
   (void)dentry.release();
   space.Keep();
-  return inode.CommitWithLookup();
+  inode.Commit();
+  return inode.FirstEntry();
 }
 
 // Makes a regular file without a name, one lookup and an open.
@@ -58,12 +57,11 @@ Result<Entry> MakeTmpfile(Inodes* inodes, const RequestContext& context, InodeNu
   NewInode inode(inodes);
   MEMFUSE_RETURN_IF_ERROR(inode.Make(context, *dir, node, base::Now()));
   MEMFUSE_RETURN_IF_ERROR(inode.Open(open->flags, &open->result));
+  inode.CountLookup(/*linkable=*/true);
   inode.Insert();
-  {
-    MutexLock lock(&inode->mu);
-    inode->linkable = true;
-  }
-  return inode.CommitWithLookup();
+  AddNameless(inode.get());
+  inode.Commit();
+  return inode.FirstEntry();
 }
 
 // LINK.
@@ -82,34 +80,16 @@ Result<Entry> MakeLink(Inodes* inodes, const LinkRequest& request) {
   if (inode->is_directory()) return Errno(EPERM);
 
   Reservation space;
-  const Result<void> reserved = space.Reserve(dir->account(), Dentry::Cost(request.new_name));
-  DentryHolder dentry(Dentry::New(request.new_name, inode.get()));
-  {
-    // The lookup count, which is decremented below, keeps the inode alive between the check and the
-    // link: another thread may remove its last name in another directory at the same time.
-    MutexLock lock(&inode->mu);
-    if (inode->dead || (inode->meta().nlink == 0 && !inode->linkable)) return Errno(ENOENT);
-    if (inode->meta().nlink == std::numeric_limits<uint32_t>::max()) return Errno(EMLINK);
-    MEMFUSE_RETURN_IF_ERROR(reserved);
-    ++inode->lookups;  // held by this call
-  }
-  try {
-    AddEntry(dir.get(), dentry.get(), base::Now());
-  } catch (const std::bad_alloc&) {
-    bool dead;
-    {
-      MutexLock lock(&inode->mu);
-      --inode->lookups;
-      dead = inode->MarkDeadIfUnusedLocked();
-    }
-    if (dead) inodes->Evict(inode);
-    return Errno(ENOMEM);
-  }
+  const Result<void> reserved = space.Reserve(dir->account(), DentryCost(request.new_name));
+  MEMFUSE_RETURN_IF_ERROR(CheckLinkable(*inode));
+  MEMFUSE_RETURN_IF_ERROR(reserved);
+  DentryHolder dentry =
+      NewDentry(inodes->resources()->records.get(), request.new_name, inode.get());
+  MEMFUSE_ASSIGN_OR_RETURN(const Entry entry,
+                           AddLink(dir.get(), dentry.get(), inodes->generation(), base::Now()));
   (void)dentry.release();
   space.Keep();
-  MutexLock lock(&inode->mu);
-  --inode->lookups;
-  return inode->AddLookupLocked(inodes->generation());
+  return entry;
 }
 
 // The inode that CREATE and TMPFILE make.

@@ -29,7 +29,7 @@ Result<DirectoryRef> FindByNames(const Inodes& inodes, const std::vector<std::st
       ReaderMutexLock lock(&directory->names_mu);
       const Dentry* const dentry = directory->Find(name);
       if (dentry == nullptr) return Errno(ENOENT);
-      child = InodeRef(dentry->inode);
+      child = InodeRef(dentry->inode());
     }
     if (!child->is_directory()) return Errno(ENOTDIR);
     directory = DirectoryRef::Adopt(static_cast<Directory*>(child.release()));
@@ -68,21 +68,21 @@ std::string DirectoryPaths::NameIn(const Directory& parent, InodeNumber child,
   if (!name.empty()) {
     ReaderMutexLock lock(&parent.names_mu);
     const Dentry* const dentry = parent.Find(name);
-    if (dentry != nullptr && dentry->inode->ino == child) return name;
+    if (dentry != nullptr && dentry->inode()->ino == child) return name;
     name.clear();
   }
   uint64_t cookie = std::numeric_limits<uint64_t>::max();
   while (name.empty()) {
     ReaderMutexLock lock(&parent.names_mu);
     const Dentry* dentry = parent.Before(cookie);
-    for (size_t i = 0; i < kBatch && dentry != nullptr && dentry->inode->ino != child; ++i) {
+    for (size_t i = 0; i < kBatch && dentry != nullptr && dentry->inode()->ino != child; ++i) {
       if (*max_entries == 0) return std::string();
       --*max_entries;
       cookie = dentry->cookie;
       dentry = parent.Before(cookie);
     }
     if (dentry == nullptr) return std::string();
-    if (dentry->inode->ino == child) name = dentry->name();
+    if (dentry->inode()->ino == child) name = dentry->name();
   }
   Names made;
   made.emplace(child, name);

@@ -95,7 +95,7 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
     // The kernel checks whether a program is running only after it has sent the request with
     // O_TRUNC, unless the file is opened for writing too.
     MutexLock lock(&file->mu);
-    if (file->executions > 0) return Errno(ETXTBSY);
+    if (file->meta().executions > 0) return Errno(ETXTBSY);
   }
   if (truncates) {
     const ScopedBlockingCall blocking(resources_.host.blocking_observer,
@@ -114,15 +114,17 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
   {
     MutexLock lock(&file->mu);
     if (!file->dead) {
-      file->AddOpenLocked(request.flags);
+      Transaction change(resources_.records.get());
+      file->AddOpenLocked(&change, request.flags, request.executes);
+      change.Commit();
       file->EndRemovedLocked();
-      if (request.executes) ++file->executions;
       // A program that has the file open for writing may be in write(2) for any length of time, for
       // example because it waits for a page of another file system. The kernel holds the lock of
       // the backing file during that time, and utimensat(2) here would wait for it. If there is no
       // such open, no such write(2) can begin before this lock is released, because the open(2)
       // that it needs takes the lock.
-      if (file->write_opens == 0) file->data()->SetBackingTimes(file->meta(), /*chosen=*/false);
+      if (file->meta().write_opens == 0)
+        file->data()->SetBackingTimes(file->meta(), /*chosen=*/false);
       opened = true;
     }
   }
@@ -140,14 +142,11 @@ Result<void> MemFs::Release(const RequestContext&, const ReleaseRequest& request
   bool dead;
   {
     MutexLock lock(&inode->mu);
-    inode->RemoveOpenLocked(request.flags);
-    if (inode->is_regular() && request.executes) {
-      auto* const file = static_cast<RegularFile*>(inode.get());
-      file->mu.AssertHeld();
-      if (file->executions > 0) --file->executions;
-    }
+    Transaction change(resources_.records.get());
+    inode->RemoveOpenLocked(&change, request.flags, request.executes);
     dead = inode->MarkDeadIfUnusedLocked();
-    inode->NoteRemovedLocked();
+    inode->NoteRemovedLocked(&change);
+    change.Commit();
   }
   if (dead) inodes_.Evict(inode);
   return {};

@@ -1,7 +1,5 @@
 // LOOKUP, FORGET, READLINK.
 
-#include <algorithm>
-
 #include "src/memfs/ops/memfs.h"
 
 namespace memfuse::memfs {
@@ -18,16 +16,23 @@ Result<Entry> MemFs::Lookup(const RequestContext&, const LookupRequest& request)
     if (inode->dead) return Errno(ESTALE);
     // A removed inode whose FORGET is under way does not exist any more for a client that uses a
     // file handle of it.
-    if (itself && inode->meta().nlink == 0 && inode->opens == 0) return Errno(ESTALE);
-    return inode->AddLookupLocked(inodes_.generation());
+    if (itself && inode->meta().nlink == 0 && inode->meta().opens == 0) return Errno(ESTALE);
+    return CountLookup(inode.get());
   }
   MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, inodes_.FindDirectory(request.parent));
   MEMFUSE_RETURN_IF_ERROR(CheckName(request.name));
   ReaderMutexLock names(&dir->names_mu);
   const Dentry* const dentry = dir->Find(request.name);
   if (dentry == nullptr) return Errno(ENOENT);
-  MutexLock lock(&dentry->inode->mu);
-  return dentry->inode->AddLookupLocked(inodes_.generation());
+  MutexLock lock(&dentry->inode()->mu);
+  return CountLookup(dentry->inode());
+}
+
+Entry MemFs::CountLookup(Inode* inode) {
+  Transaction change(resources_.records.get());
+  const Entry entry = inode->AddLookupLocked(&change, inodes_.generation());
+  change.Commit();
+  return entry;
 }
 
 void MemFs::Forget(const ForgetRequest& request) {
@@ -36,8 +41,10 @@ void MemFs::Forget(const ForgetRequest& request) {
   bool dead;
   {
     MutexLock lock(&inode->mu);
-    inode->lookups -= std::min(inode->lookups, request.count);
+    Transaction change(resources_.records.get());
+    inode->RemoveLookupsLocked(&change, request.count);
     dead = inode->MarkDeadIfUnusedLocked();
+    change.Commit();
   }
   if (dead) inodes_.Evict(inode);
 }
@@ -46,7 +53,7 @@ Result<std::string> MemFs::Readlink(const RequestContext&, const ReadlinkRequest
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
   if (inode->type != S_IFLNK) return Errno(EINVAL);
   access_times_.NoteAccess(inode.get());
-  return static_cast<const class Symlink*>(inode.get())->target;
+  return std::string(inode->target());
 }
 
 }  // namespace memfuse::memfs

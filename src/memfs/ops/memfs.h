@@ -122,8 +122,12 @@ class MemFs final : public MemoryFileSystem {
   Result<IoctlResult> Ioctl(const RequestContext& context, const IoctlRequest& request) override;
 
  private:
-  explicit MemFs(const MemoryFileSystemOptions& options);
+  MemFs(const MemoryFileSystemOptions& options, std::unique_ptr<RecordFile> records);
 
+  // Counts a lookup of the inode, and returns the entry for the kernel.
+  Entry CountLookup(Inode* inode) ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
+  // The attributes for the kernel.
+  AttributesResult ReadAttributes(Inode* inode) ABSL_LOCKS_EXCLUDED(inode->mu);
   // Makes the directories of the path that do not exist.
   Result<void> MakeDirectories(const std::string& path);
 

@@ -27,7 +27,9 @@ absl::StatusOr<std::unique_ptr<MemoryFileSystem>> MemoryFileSystem::Make(
 namespace memfs {
 
 absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Make(const MemoryFileSystemOptions& options) {
-  std::unique_ptr<MemFs> fs(new MemFs(options));
+  absl::StatusOr<std::unique_ptr<RecordFile>> records = RecordFile::Make();
+  if (!records.ok()) return records.status();
+  std::unique_ptr<MemFs> fs(new MemFs(options, *std::move(records)));
   std::vector<QuotaRule> trees;
   for (const QuotaRule& rule : options.quotas) {
     if (rule.kind == QuotaKind::kTree) {
@@ -38,7 +40,7 @@ absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Make(const MemoryFileSystemOptions
   }
   const Owner owner{options.root_uid, options.root_gid};
   const AccountRef account = fs->resources_.accounts.Find(owner);
-  constexpr uint32_t kRootCost = sizeof(Directory) + 64;
+  constexpr uint32_t kRootCost = sizeof(Directory) + sizeof(InodeRecord) + 64;
   Reservation charge;
   const Result<void> charged = charge.Reserve(account.get(), kRootCost);
   if (options.size_limit == 0 || (!charged.ok() && charged.error() == ENOSPC)) {
@@ -76,9 +78,9 @@ absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Make(const MemoryFileSystemOptions
   return fs;
 }
 
-MemFs::MemFs(const MemoryFileSystemOptions& options)
+MemFs::MemFs(const MemoryFileSystemOptions& options, std::unique_ptr<RecordFile> records)
     : options_(options),
-      resources_(options.size_limit, options.inode_limit),
+      resources_(options.size_limit, options.inode_limit, std::move(records)),
       inodes_(&resources_, &reclaim_,
               /*generation=*/static_cast<uint64_t>(base::Now().seconds) & 0xffffffff),
       access_times_(options),

@@ -7,18 +7,18 @@
 namespace memfuse::memfs {
 namespace {
 
-// The memory that an inode of this type takes: the object and its slot in the table.
+// The memory that an inode of this type takes: the object, the record, and its slot in the table.
 uint32_t InodeCost(uint32_t type, std::string_view target, const DataStore& store) {
   constexpr uint32_t kTableSlot = 32;
+  const auto record =
+      static_cast<uint32_t>(RecordFile::BlockBytes(sizeof(InodeRecord) + target.size()));
   switch (type) {
     case S_IFREG:
-      return store.file_cost() + kTableSlot;
+      return store.file_cost() + record + kTableSlot;
     case S_IFDIR:
-      return sizeof(Directory) + kTableSlot;
-    case S_IFLNK:
-      return static_cast<uint32_t>(sizeof(Symlink) + target.size()) + kTableSlot;
+      return sizeof(Directory) + record + kTableSlot;
     default:
-      return sizeof(Device) + kTableSlot;
+      return sizeof(Inode) + record + kTableSlot;
   }
 }
 
@@ -98,11 +98,11 @@ void NewInode::Commit() {
   inserted_ = false;
 }
 
-Entry NewInode::CommitWithLookup() {
+void NewInode::CountLookup(bool linkable) { inode_->InitCounts(open_flags_, linkable); }
+
+Entry NewInode::FirstEntry() const {
   MutexLock lock(&inode_->mu);
-  if (open_flags_.has_value()) inode_->AddOpenLocked(*open_flags_);
-  Commit();
-  return inode_->AddFirstLookupLocked(inodes_.generation());
+  return inode_->FirstEntryLocked(inodes_.generation());
 }
 
 }  // namespace memfuse::memfs

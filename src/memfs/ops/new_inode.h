@@ -24,11 +24,12 @@ struct NewNode {
 };
 
 // An inode that a request makes: first an inode that only the calling thread knows, without a name.
-// The destructor undoes Make, Open and Insert, unless Commit or CommitWithLookup was called. So an
-// operation can stop after any step, also by an exception.
+// The destructor undoes Make, Open and Insert, unless Commit was called. So an operation can stop
+// after any step before the inode is permanent, also by an exception.
 //
-// The steps are, in this order: Make; Open, if the request also opens the file; Insert; a name, if
-// the inode gets one (changes.h); and Commit or CommitWithLookup, which cannot fail.
+// The steps are, in this order: Make; Open, if the request also opens the file; CountLookup, if the
+// kernel gets an entry for it; Insert; AddEntry, AddNameless or MoveEntry (changes.h), which make
+// the inode permanent; and Commit, which cannot fail.
 class NewInode {
  public:
   explicit NewInode(Inodes* inodes) : inodes_(*inodes) {}
@@ -43,12 +44,15 @@ class NewInode {
                     Timestamp now) ABSL_LOCKS_EXCLUDED(parent.mu);
   // Opens the regular file that Make has made. Returns the errors of FileData::Open.
   Result<void> Open(uint32_t flags, OpenResult* open);
+  // Counts a lookup, and the open of Open. `linkable`: see InodeAttributes.
+  void CountLookup(bool linkable = false);
   // Adds the inode to the table. Throws std::bad_alloc.
   void Insert();
 
-  // The inode stays. With a lookup, the kernel gets an entry for it; an open is counted.
+  // The inode stays.
   void Commit();
-  Entry CommitWithLookup();
+  // The entry for the kernel, after CountLookup and Commit.
+  Entry FirstEntry() const;
 
   Inode* get() const { return inode_.get(); }
   Inode* operator->() const { return inode_.get(); }

@@ -33,7 +33,7 @@ Result<void> MemFs::Readdir(const RequestContext&, const ReaddirRequest& request
   for (;;) {
     const Dentry* const dentry = dir->Before(cookie);
     if (dentry == nullptr || !sink->HasRoomFor(dentry->name())) return {};
-    Inode* const inode = dentry->inode;
+    Inode* const inode = dentry->inode();
     cookie = dentry->cookie;
     entry.name = dentry->name();
     entry.ino = inode->ino;
@@ -46,7 +46,7 @@ Result<void> MemFs::Readdir(const RequestContext&, const ReaddirRequest& request
       // Receiving attributes that it already has costs the kernel more than receiving the name
       // alone.
       if (!inode->IsKnownToKernelLocked()) {
-        found = inode->AddLookupLocked(inodes_.generation());
+        found = CountLookup(inode);
         entry.entry = &found;
       }
     }

@@ -18,9 +18,9 @@ Result<void> MemFs::Unlink(const RequestContext&, const UnlinkRequest& request) 
     if (request.name == "." || request.name == "..") return Errno(EISDIR);
     Dentry* const dentry = dir->Find(request.name);
     if (dentry == nullptr) return Errno(ENOENT);
-    MEMFUSE_RETURN_IF_ERROR(MayRemove(*dir, *dentry->inode));
-    if (dentry->inode->is_directory()) return Errno(EISDIR);
-    inode = InodeRef(dentry->inode);
+    MEMFUSE_RETURN_IF_ERROR(MayRemove(*dir, *dentry->inode()));
+    if (dentry->inode()->is_directory()) return Errno(EISDIR);
+    inode = InodeRef(dentry->inode());
     dead = RemoveEntry(dir.get(), dentry, base::Now());
   }
   if (dead) inodes_.Evict(inode);
@@ -38,9 +38,9 @@ Result<void> MemFs::Rmdir(const RequestContext&, const RmdirRequest& request) {
     MutexLock names(&dir->names_mu);
     Dentry* const dentry = dir->Find(request.name);
     if (dentry == nullptr) return Errno(ENOENT);
-    MEMFUSE_RETURN_IF_ERROR(MayRemove(*dir, *dentry->inode));
-    if (!dentry->inode->is_directory()) return Errno(ENOTDIR);
-    victim = DirectoryRef(static_cast<Directory*>(dentry->inode));
+    MEMFUSE_RETURN_IF_ERROR(MayRemove(*dir, *dentry->inode()));
+    if (!dentry->inode()->is_directory()) return Errno(ENOTDIR);
+    victim = DirectoryRef(static_cast<Directory*>(dentry->inode()));
     MutexLock victim_names(&victim->names_mu);
     MEMFUSE_RETURN_IF_ERROR(MayRemoveTree(*victim));
     if (!victim->empty()) return Errno(ENOTEMPTY);

@@ -80,8 +80,8 @@ Result<void> RenameLocked(Inodes* inodes, const RequestContext& context,
   if (move.source == nullptr) return Errno(ENOENT);
   if (exchange && move.target == nullptr) return Errno(ENOENT);
   if ((request.flags & RENAME_NOREPLACE) != 0 && move.target != nullptr) return Errno(EEXIST);
-  Inode* const source = move.source->inode;
-  Inode* const target = move.target != nullptr ? move.target->inode : nullptr;
+  Inode* const source = move.source->inode();
+  Inode* const target = move.target != nullptr ? move.target->inode() : nullptr;
   if (source->ino == away) return Errno(EINVAL);
   if (target != nullptr && target->ino == back) return Errno(exchange ? EINVAL : ENOTEMPTY);
   if (source == target) return {};
@@ -118,8 +118,8 @@ Result<void> RenameLocked(Inodes* inodes, const RequestContext& context,
 
   if (target == nullptr) {
     Reservation space;
-    MEMFUSE_RETURN_IF_ERROR(space.Reserve(to->account(), Dentry::Cost(request.new_name)));
-    DentryHolder fresh(Dentry::New(request.new_name, source));
+    MEMFUSE_RETURN_IF_ERROR(space.Reserve(to->account(), DentryCost(request.new_name)));
+    DentryHolder fresh = NewDentry(inodes->resources()->records.get(), request.new_name, source);
     move.fresh = fresh.get();
     (void)MoveEntry(from, to, move, now);  // no inode is replaced, so none becomes dead
     (void)fresh.release();

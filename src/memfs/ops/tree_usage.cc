@@ -191,8 +191,8 @@ class TreeWalk {
         if (dentry == nullptr) break;
         frame.cookie = dentry->cookie;
         names_.append(dentry->name());
-        items_.push_back({InodeRef(dentry->inode), names_.size()});
-        if (dentry->inode->is_directory()) break;
+        items_.push_back({InodeRef(dentry->inode()), names_.size()});
+        if (dentry->inode()->is_directory()) break;
       }
     }
     if (names_cost != 0) Count(FileType::kDirectory, {0, names_cost, 0});
@@ -332,8 +332,8 @@ NamelessUsage FindNameless(const Inodes& inodes, std::optional<uint32_t> uid, Us
     {
       MutexLock lock(&inode->mu);
       if (inode->meta().nlink != 0 || inode->dead) return;
-      found.opens = inode->opens;
-      found.lookups = inode->lookups;
+      found.opens = inode->meta().opens;
+      found.lookups = inode->meta().lookups;
     }
     const Owner owner = inode->owner();
     if (uid.has_value() && owner.uid != *uid) return;

@@ -68,10 +68,10 @@ Result<std::string> MemFs::Getxattr(const RequestContext&, const GetxattrRequest
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
   MEMFUSE_RETURN_IF_ERROR(CheckXattrName(*inode, request.name));
   MutexLock lock(&inode->mu);
-  const std::string* const value =
-      inode->xattrs() == nullptr ? nullptr : inode->xattrs()->Find(request.name);
-  if (value == nullptr) return Errno(ENODATA);
-  return *value;
+  if (inode->xattrs() == nullptr) return Errno(ENODATA);
+  const std::optional<std::string_view> value = inode->xattrs()->Find(request.name);
+  if (!value.has_value()) return Errno(ENODATA);
+  return std::string(*value);
 }
 
 Result<std::string> MemFs::Listxattr(const RequestContext& context,

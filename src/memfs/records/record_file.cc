@@ -14,7 +14,6 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "src/base/error_text.h"
-#include "src/base/thread_number.h"
 #include "src/memfs/records/store_order.h"
 #include "src/memfs/records/transaction.h"
 
@@ -344,15 +343,18 @@ void RecordFile::ForEachBlock(absl::FunctionRef<void(BlockHeader* block)> visit)
   }
 }
 
+// A thread tries the journal that it used last. If another thread is using that one, it takes
+// another one, and stays there: threads that run at the same time soon have journals of their own,
+// whose cache lines they do not share.
 uint32_t RecordFile::AcquireJournal() {
-  // Threads begin at different journals, so mostly each thread finds its own one free.
+  thread_local uint32_t last = 0;
   const uint32_t count = journals_.load(std::memory_order_acquire);
-  const auto first = static_cast<uint32_t>(base::ThreadNumber());
   for (uint32_t i = 0; i < count; ++i) {
-    const uint32_t index = (first + i) % count;
-    if (!journals_in_use_[index].exchange(true, std::memory_order_acquire)) return index;
+    const uint32_t index = (last + i) % count;
+    if (journal_uses_[index].in_use.exchange(true, std::memory_order_acquire)) continue;
+    return last = index;
   }
-  return AddJournal();
+  return last = AddJournal();
 }
 
 uint32_t RecordFile::AddJournal() {
@@ -362,7 +364,7 @@ uint32_t RecordFile::AddJournal() {
     throw std::bad_alloc();
   }
   reserved_bytes_ += kJournalBytes;
-  journals_in_use_[index].store(true, std::memory_order_relaxed);
+  journal_uses_[index].in_use.store(true, std::memory_order_relaxed);
   StoreInOrder(&superblock()->journals, index + 1);
   journals_.store(index + 1, std::memory_order_release);
   return index;

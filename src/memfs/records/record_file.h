@@ -142,7 +142,7 @@ class RecordFile {
   // or if there is no memory for one more.
   uint32_t AcquireJournal() ABSL_LOCKS_EXCLUDED(mu_);
   void ReleaseJournal(uint32_t index) {
-    journals_in_use_[index].store(false, std::memory_order_release);
+    journal_uses_[index].in_use.store(false, std::memory_order_release);
   }
   // Makes one more journal, for the calling thread. Throws std::bad_alloc.
   uint32_t AddJournal() ABSL_LOCKS_EXCLUDED(mu_);
@@ -157,8 +157,12 @@ class RecordFile {
   std::vector<uint32_t> free_chunks_ ABSL_GUARDED_BY(mu_);
   uint64_t reserved_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // see memory_bytes
 
-  std::atomic<uint32_t> journals_{0};                              // as in the superblock
-  std::array<std::atomic<bool>, kMaxJournals> journals_in_use_{};  // atomic
+  std::atomic<uint32_t> journals_{0};  // as in the superblock
+  // In cache lines of their own, because each thread mostly uses one of them.
+  struct alignas(64) JournalUse {
+    std::atomic<bool> in_use{false};
+  };
+  std::array<JournalUse, kMaxJournals> journal_uses_;  // atomic
 };
 
 }  // namespace memfuse::memfs

@@ -37,8 +37,8 @@
 
 namespace memfuse::memfs {
 
-// The user and the group that own an inode.
-struct Owner {
+// The user and the group that own an inode. The alignment makes a read of both one load.
+struct alignas(8) Owner {
   uint32_t uid = 0;
   uint32_t gid = 0;
 };
@@ -245,6 +245,8 @@ class Reservation {
   }
   // The account of the successful Reserve, or null.
   Account* account() const { return account_.get(); }
+  // What is reserved; 0 after Keep.
+  uint64_t bytes() const { return bytes_; }
   // Ends the reservation without releasing the bytes: another object accounts for them now. Returns
   // how many they are.
   uint64_t Keep() { return std::exchange(bytes_, 0); }

@@ -6,7 +6,7 @@
 //      `- file data        FileData's lock         reader/writer; bytes, or charge, of a file
 //         `- attributes    Inode::mu               short; mode, owner, times, counts, xattrs
 //            `- leaves     InodeTable shards, Arena, PassthroughStore and its BackingIdCache,
-//                          Accounts, Reclaim; below them base::EventCount
+//                          Accounts, Reclaim, RecordFile; below them base::EventCount
 //
 // A thread takes locks only downwards in this tree. Within a rank:
 //
@@ -17,7 +17,7 @@
 //                 downward path (parent, then child), and a parent that is locked keeps its child
 //                 in place.
 //   file data     One at a time.
-//   attributes    One at a time.
+//   attributes    The smaller inode number first. Only the functions of changes.h lock several.
 //   leaves        One at a time.
 //
 // No cycle of waiting threads can form: a thread that waits for a directory holds only directories
@@ -34,7 +34,7 @@
 // made under locks.
 //
 // base::Mutex checks the ranks in debug builds, and that a thread holds one lock of a rank at a
-// time, except for directories.
+// time, except for directories and attributes.
 
 #ifndef MEMFUSE_SRC_MEMFS_SPACE_LOCK_ORDER_H_
 #define MEMFUSE_SRC_MEMFS_SPACE_LOCK_ORDER_H_
@@ -47,7 +47,7 @@ using LimitsMutex = base::Mutex<5>;
 using RenameMutex = base::Mutex<10>;
 using DirectoryMutex = base::Mutex<20, base::SameRank::kAllowed>;
 using DataMutex = base::Mutex<30>;
-using AttributeMutex = base::Mutex<40>;
+using AttributeMutex = base::Mutex<40, base::SameRank::kAllowed>;
 using LeafMutex = base::Mutex<50>;
 
 using base::MutexLock;

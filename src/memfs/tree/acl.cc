@@ -89,10 +89,12 @@ uint32_t Acl::Mode() const {
          Find(kOther)->permissions;
 }
 
-void Acl::SetMode(uint32_t mode, absl::Span<char> bytes) {
+void Acl::SetMode(uint32_t mode, absl::Span<char> bytes,
+                  absl::FunctionRef<void(absl::Span<const char> part)> save) {
   char* group = nullptr;  // permissions of the mask, which comes after the group, or of the group
-  const auto set = [](char* place, uint32_t bits) {
+  const auto set = [&save](char* place, uint32_t bits) {
     const auto permissions = static_cast<uint16_t>(bits & 7);
+    save(absl::MakeConstSpan(place, sizeof(permissions)));
     std::memcpy(place, &permissions, sizeof(permissions));
   };
   for (size_t at = kHeaderSize; at + kEntrySize <= bytes.size(); at += kEntrySize) {

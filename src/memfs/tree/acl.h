@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
 #include "memfuse/errno.h"
 
@@ -34,8 +35,10 @@ class Acl {
   uint32_t Mode() const;
   // Applies chmod(2) to `bytes`, a list in the binary form that Parse accepts: the owner, the mask
   // (or the group, if there is no mask) and the other entry get the bits of `mode`. The size of the
-  // list does not change. The function allocates nothing and cannot fail.
-  static void SetMode(uint32_t mode, absl::Span<char> bytes);
+  // list does not change. Calls `save` with each part of `bytes` before it changes the part. The
+  // function allocates nothing and cannot fail.
+  static void SetMode(uint32_t mode, absl::Span<char> bytes,
+                      absl::FunctionRef<void(absl::Span<const char> part)> save);
   // Turns the default ACL of a parent directory into the access ACL of a new inode: permissions
   // that are missing from `mode`, the mode of the creating call, are removed from the entries.
   void RestrictTo(uint32_t mode);

@@ -38,7 +38,7 @@ Result<NewAttributes> InheritFrom(const Directory& parent, uint32_t mode, uint32
       if (type == S_IFDIR) result.permissions |= S_ISGID;
     }
     if (parent.xattrs() != nullptr && type != S_IFLNK) {
-      if (const std::string* acl = parent.xattrs()->Find(kDefaultAclName)) default_acl = *acl;
+      default_acl = parent.xattrs()->Find(kDefaultAclName).value_or("");
     }
   }
   if (type == S_IFLNK) {
@@ -56,16 +56,21 @@ Result<NewAttributes> InheritFrom(const Directory& parent, uint32_t mode, uint32
 }
 
 Result<void> AttributeChanges::Init(Inode* inode, const NewAttributes& attributes, Timestamp now) {
-  inode->flags_.store(attributes.flags, std::memory_order_relaxed);
   MutexLock lock(&inode->mu);
-  inode->meta_ = Metadata(now, attributes.permissions, /*links=*/0);
+  // Another process does not find the record yet, so no transaction is needed.
+  InodeAttributes& made = inode->record_->attributes;
+  made.flags = attributes.flags;
+  made.permissions = static_cast<uint16_t>(attributes.permissions);
+  made.atime = now;
+  made.mtime = now;
+  made.ctime = now;
   if (!attributes.access_acl.empty()) {
     MEMFUSE_RETURN_IF_ERROR(
-        StoreXattr(inode, kAccessAclName, absl::MakeConstSpan(attributes.access_acl), 0));
+        StoreXattr(nullptr, inode, kAccessAclName, absl::MakeConstSpan(attributes.access_acl), 0));
   }
   if (!attributes.default_acl.empty()) {
-    MEMFUSE_RETURN_IF_ERROR(
-        StoreXattr(inode, kDefaultAclName, absl::MakeConstSpan(attributes.default_acl), 0));
+    MEMFUSE_RETURN_IF_ERROR(StoreXattr(nullptr, inode, kDefaultAclName,
+                                       absl::MakeConstSpan(attributes.default_acl), 0));
   }
   return {};
 }
@@ -76,40 +81,48 @@ Result<AttributesResult> AttributeChanges::SetAttributes(Inode* inode,
                                                          std::optional<uint32_t> loses_setgid) {
   if (!request.uid.has_value() && !request.gid.has_value()) {
     MutexLock lock(&inode->mu);
-    if (loses_setgid == inode->owner().gid) inode->meta_.permissions &= ~uint32_t{S_ISGID};
-    return Apply(inode, request, resized, now);
+    Transaction change(RecordsOf(*inode));
+    if (loses_setgid == inode->owner().gid) RemovePermissions(&change, inode, S_ISGID);
+    const AttributesResult result = Apply(&change, inode, request, resized, now);
+    change.Commit();
+    return result;
   }
   AttributesResult result;
   // The owner and the other attributes change in one critical section: no other thread may see the
   // new owner together with set-id bits.
-  const auto change = [&]() -> Result<void> {
+  const auto apply = [&]() -> Result<void> {
     MutexLock lock(&inode->mu);
+    Transaction change(RecordsOf(*inode));
     const uint32_t group = inode->owner().gid;
-    MEMFUSE_RETURN_IF_ERROR(ChangeOwner(inode, request));
-    if (loses_setgid == group) inode->meta_.permissions &= ~uint32_t{S_ISGID};
-    result = Apply(inode, request, resized, now);
+    MEMFUSE_RETURN_IF_ERROR(ChangeOwner(&change, inode, request));
+    if (loses_setgid == group) RemovePermissions(&change, inode, S_ISGID);
+    result = Apply(&change, inode, request, resized, now);
+    change.Commit();
     return {};
   };
   if (inode->is_directory()) {
     MutexLock names(&static_cast<Directory*>(inode)->names_mu);
-    MEMFUSE_RETURN_IF_ERROR(change());
+    MEMFUSE_RETURN_IF_ERROR(apply());
   } else if (inode->is_regular()) {
-    MEMFUSE_RETURN_IF_ERROR(static_cast<RegularFile*>(inode)->data()->WithFixedCharges(change));
+    MEMFUSE_RETURN_IF_ERROR(static_cast<RegularFile*>(inode)->data()->WithFixedCharges(apply));
   } else {
-    MEMFUSE_RETURN_IF_ERROR(change());
+    MEMFUSE_RETURN_IF_ERROR(apply());
   }
   return result;
 }
 
-Result<void> AttributeChanges::ChangeOwner(Inode* inode, const SetattrRequest& request) {
+Result<void> AttributeChanges::ChangeOwner(Transaction* change, Inode* inode,
+                                           const SetattrRequest& request) {
   const Owner old = inode->owner();
   const Owner owner{request.uid.value_or(old.uid), request.gid.value_or(old.gid)};
   if (owner == old) return {};
-  return ChangeAccount(inode, inode->resources_->accounts.Find(owner, inode->account()->tree()));
+  return ChangeAccount(change, inode,
+                       inode->resources_->accounts.Find(owner, inode->account()->tree()));
 }
 
-Result<void> AttributeChanges::ChangeAccount(Inode* inode, AccountRef account) {
-  const Owner owner = account->owner();
+Result<void> AttributeChanges::ChangeAccount(Transaction* change, Inode* inode,
+                                             AccountRef account) {
+  InodeAttributes* const attributes = inode->EditLocked(change);
   uint64_t bytes = inode->cost_;
   if (inode->xattrs_ != nullptr) bytes += inode->xattrs_->TotalCost();
   if (inode->is_directory()) {
@@ -123,7 +136,9 @@ Result<void> AttributeChanges::ChangeAccount(Inode* inode, AccountRef account) {
   if (inode->xattrs_ != nullptr) inode->xattrs_->set_account(account.get());
   if (data != nullptr) data->SetAccount(account.get());
   inode->account_ = std::move(account);
-  inode->owner_.store(owner, std::memory_order_relaxed);
+  Owner owner = inode->account_->owner();
+  __atomic_store(&attributes->owner, &owner, __ATOMIC_RELAXED);
+  attributes->tree = ToInt(inode->account_->tree());
   return {};
 }
 
@@ -146,8 +161,10 @@ Result<void> AttributeChanges::SetTreeLimits(Directory* directory, uint64_t byte
   MEMFUSE_RETURN_IF_ERROR(MayBeTreeRootLocked(*directory));
   MutexLock lock(&directory->mu);
   if (directory->account()->tree() != directory->ino) {
+    Transaction change(RecordsOf(*directory));
     MEMFUSE_RETURN_IF_ERROR(
-        ChangeAccount(directory, accounts.Find(directory->owner(), directory->ino)));
+        ChangeAccount(&change, directory, accounts.Find(directory->owner(), directory->ino)));
+    change.Commit();
   }
   // An rmdir(2) that took the lock of the names after this one did would leave a rule without a
   // directory, which nothing could lift.
@@ -155,19 +172,20 @@ Result<void> AttributeChanges::SetTreeLimits(Directory* directory, uint64_t byte
   return {};
 }
 
-AttributesResult AttributeChanges::Apply(Inode* inode, const SetattrRequest& request, bool resized,
+AttributesResult AttributeChanges::Apply(Transaction* change, Inode* inode,
+                                         const SetattrRequest& request, bool resized,
                                          Timestamp now) {
   const bool owner_changes = request.uid.has_value() || request.gid.has_value();
   const bool times_change = request.atime.kind != TimeChange::Kind::kKeep ||
                             request.mtime.kind != TimeChange::Kind::kKeep;
-  const CacheSeconds valid = inode->SyncFromBackingLocked();
-  Metadata& meta = inode->meta_;
+  const CacheSeconds valid = inode->SyncFromBackingLocked(change);
+  InodeAttributes& meta = *inode->EditLocked(change);
   bool changed = resized || (request.kill_suidgid && !request.size.has_value());
   if (resized || owner_changes || request.kill_suidgid) {
-    const bool killed = KillPrivileges(inode, owner_changes || request.kill_suidgid);
+    const bool killed = KillPrivileges(change, inode, owner_changes || request.kill_suidgid);
     changed |= killed && (resized || !request.size.has_value());
   }
-  if (request.mode.has_value()) SetPermissions(inode, *request.mode & 07777);
+  if (request.mode.has_value()) SetPermissions(change, inode, *request.mode & 07777);
   if (resized) meta.mtime = inode->StampLocked(now);
   meta.atime = NewTime(request.atime, meta.atime, now);
   meta.mtime = NewTime(request.mtime, meta.mtime, now);
@@ -185,28 +203,34 @@ AttributesResult AttributeChanges::Apply(Inode* inode, const SetattrRequest& req
 
 void AttributeChanges::SetFlags(Inode* inode, uint32_t flags, Timestamp now) {
   MutexLock lock(&inode->mu);
-  inode->flags_.store(flags, std::memory_order_relaxed);
-  inode->ChangedLocked(now);
+  Transaction change(RecordsOf(*inode));
+  __atomic_store_n(&inode->EditLocked(&change)->flags, flags, __ATOMIC_RELAXED);
+  inode->ChangedLocked(&change, now);
+  change.Commit();
 }
 
 Result<void> AttributeChanges::SetXattr(Inode* inode, const SetxattrRequest& request,
                                         Timestamp now) {
   MutexLock lock(&inode->mu);
+  Transaction change(RecordsOf(*inode));
   if (IsAclName(request.name)) {
-    MEMFUSE_RETURN_IF_ERROR(SetAcl(inode, request));
+    MEMFUSE_RETURN_IF_ERROR(SetAcl(&change, inode, request));
   } else {
-    MEMFUSE_RETURN_IF_ERROR(StoreXattr(inode, request.name, request.value, request.flags));
+    MEMFUSE_RETURN_IF_ERROR(StoreXattr(&change, inode, request.name, request.value, request.flags));
   }
-  inode->ChangedLocked(now);
+  inode->ChangedLocked(&change, now);
+  change.Commit();
   return {};
 }
 
 Result<void> AttributeChanges::RemoveXattr(Inode* inode, std::string_view name, Timestamp now) {
   MutexLock lock(&inode->mu);
-  const bool present = inode->xattrs_ != nullptr && inode->xattrs_->Find(name) != nullptr;
+  const bool present = inode->xattrs_ != nullptr && inode->xattrs_->Find(name).has_value();
   if (!present && !IsAclName(name)) return Errno(ENODATA);
-  DropXattr(inode, name);
-  inode->ChangedLocked(now);
+  Transaction change(RecordsOf(*inode));
+  inode->ChangedLocked(&change, now);
+  DropXattr(&change, inode, name);
+  change.Commit();
   return {};
 }
 
@@ -214,83 +238,101 @@ bool AttributeChanges::NoteDataChange(RegularFile* file, bool kill_suidgid,
                                       std::optional<Timestamp> time) {
   Timestamp now = time.has_value() ? *time : base::Now();
   MutexLock lock(&file->mu);
-  (void)KillPrivileges(file, kill_suidgid);
-  (void)file->SyncFromBackingLocked();
+  Transaction change(RecordsOf(*file));
+  (void)KillPrivileges(&change, file, kill_suidgid);
+  (void)file->SyncFromBackingLocked(&change);
   // If the kernel stamps two different files within a tick, it may give the second the same time
   // as the first. A program that looked at this file in between must see a later time.
-  if (time.has_value() && now <= file->meta_.ctime) now = base::Now();
-  file->meta_.mtime = file->StampLocked(now);
-  file->ChangedLocked(now);
-  return kill_suidgid && (file->meta_.permissions & S_ISGID) != 0;
+  if (time.has_value() && now <= file->meta().ctime) now = base::Now();
+  file->EditLocked(&change)->mtime = file->StampLocked(now);
+  file->ChangedLocked(&change, now);
+  change.Commit();
+  return kill_suidgid && (file->meta().permissions & S_ISGID) != 0;
 }
 
 void AttributeChanges::NoteAccess(Inode* inode, bool strict) {
   const Timestamp now = base::WallTime();
   MutexLock lock(&inode->mu);
+  Transaction change(RecordsOf(*inode));
   inode->kernel_attrs_valid_ = false;  // the kernel drops the atime of a file that it reads
-  (void)inode->SyncFromBackingLocked();
-  if (strict || RelatimeIsDue(inode->meta_, now)) inode->meta_.atime = base::Now();
+  (void)inode->SyncFromBackingLocked(&change);
+  if (strict || RelatimeIsDue(inode->meta(), now)) {
+    inode->EditLocked(&change)->atime = base::Now();
+  }
+  change.Commit();
 }
 
 void AttributeChanges::RemoveSetGid(Inode* inode, uint32_t gid) {
   MutexLock lock(&inode->mu);
-  if (inode->owner().gid == gid) inode->meta_.permissions &= ~uint32_t{S_ISGID};
+  if (inode->owner().gid != gid) return;
+  Transaction change(RecordsOf(*inode));
+  RemovePermissions(&change, inode, S_ISGID);
+  change.Commit();
 }
 
-Result<void> AttributeChanges::StoreXattr(Inode* inode, std::string_view name,
+RecordFile* AttributeChanges::RecordsOf(const Inode& inode) {
+  return inode.resources_->records.get();
+}
+
+void AttributeChanges::RemovePermissions(Transaction* change, Inode* inode, uint32_t permissions) {
+  InodeAttributes* const attributes = inode->EditLocked(change);
+  attributes->permissions = static_cast<uint16_t>(attributes->permissions & ~permissions);
+}
+
+Result<void> AttributeChanges::StoreXattr(Transaction* change, Inode* inode, std::string_view name,
                                           absl::Span<const char> value, uint32_t flags) {
-  if (inode->xattrs_ != nullptr) return inode->xattrs_->Set(name, value, flags);
-  auto made = std::make_unique<Xattrs>(inode->account());
-  MEMFUSE_RETURN_IF_ERROR(made->Set(name, value, flags));
+  if (inode->xattrs_ != nullptr) return inode->xattrs_->Set(change, name, value, flags);
+  auto made = std::make_unique<Xattrs>(RecordsOf(*inode), inode->account(), inode->record_id());
+  MEMFUSE_RETURN_IF_ERROR(made->Set(change, name, value, flags));
   inode->xattrs_ = std::move(made);
   return {};
 }
 
-void AttributeChanges::DropXattr(Inode* inode, std::string_view name) {
+void AttributeChanges::DropXattr(Transaction* change, Inode* inode, std::string_view name) {
   if (inode->xattrs_ == nullptr) return;
-  inode->xattrs_->Remove(name);
+  inode->xattrs_->Remove(change, name);
   if (inode->xattrs_->empty()) inode->xattrs_.reset();
 }
 
-Result<void> AttributeChanges::SetAcl(Inode* inode, const SetxattrRequest& request) {
+Result<void> AttributeChanges::SetAcl(Transaction* change, Inode* inode,
+                                      const SetxattrRequest& request) {
   const bool access = request.name == kAccessAclName;
   if (request.value.empty()) {
-    DropXattr(inode, request.name);
+    DropXattr(change, inode, request.name);
     return {};
   }
   if (!access && !inode->is_directory()) return Errno(EACCES);
   MEMFUSE_ASSIGN_OR_RETURN(
       const Acl acl, Acl::Parse(std::string_view(request.value.data(), request.value.size())));
   if (access && acl.EquivalentToMode()) {
-    DropXattr(inode, request.name);
+    DropXattr(change, inode, request.name);
   } else {
-    MEMFUSE_RETURN_IF_ERROR(StoreXattr(inode, request.name, request.value, 0));
+    MEMFUSE_RETURN_IF_ERROR(StoreXattr(change, inode, request.name, request.value, 0));
   }
   if (access) {
-    inode->meta_.permissions = (inode->meta_.permissions & 07000) | acl.Mode();
-    if (request.kill_sgid) inode->meta_.permissions &= ~uint32_t{S_ISGID};
+    InodeAttributes* const attributes = inode->EditLocked(change);
+    attributes->permissions = static_cast<uint16_t>((attributes->permissions & 07000) | acl.Mode());
+    if (request.kill_sgid) RemovePermissions(change, inode, S_ISGID);
   }
   return {};
 }
 
-void AttributeChanges::SetPermissions(Inode* inode, uint32_t permissions) {
-  std::string* const acl =
-      inode->xattrs_ == nullptr ? nullptr : inode->xattrs_->Find(kAccessAclName);
-  if (acl != nullptr) Acl::SetMode(permissions, absl::MakeSpan(*acl));
-  inode->meta_.permissions = permissions;
+void AttributeChanges::SetPermissions(Transaction* change, Inode* inode, uint32_t permissions) {
+  if (inode->xattrs_ != nullptr) inode->xattrs_->SetAclMode(change, permissions);
+  inode->EditLocked(change)->permissions = static_cast<uint16_t>(permissions);
 }
 
-bool AttributeChanges::KillPrivileges(Inode* inode, bool kill_suidgid) {
+bool AttributeChanges::KillPrivileges(Transaction* change, Inode* inode, bool kill_suidgid) {
   if (inode->is_directory()) return false;
   // An empty value grants nothing and is kept, as on tmpfs.
-  const std::string* const capability =
-      inode->xattrs_ == nullptr ? nullptr : inode->xattrs_->Find(kCapabilityName);
-  if (capability != nullptr && !capability->empty()) DropXattr(inode, kCapabilityName);
+  if (inode->xattrs_ != nullptr && !inode->xattrs_->Find(kCapabilityName).value_or("").empty()) {
+    DropXattr(change, inode, kCapabilityName);
+  }
   if (!kill_suidgid) return false;
   uint32_t kill = S_ISUID;
-  if ((inode->meta_.permissions & S_IXGRP) != 0) kill |= S_ISGID;
-  if ((inode->meta_.permissions & kill) == 0) return false;
-  inode->meta_.permissions &= ~kill;
+  if ((inode->meta().permissions & S_IXGRP) != 0) kill |= S_ISGID;
+  if ((inode->meta().permissions & kill) == 0) return false;
+  RemovePermissions(change, inode, kill);
   return true;
 }
 

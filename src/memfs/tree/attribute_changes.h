@@ -119,32 +119,37 @@ class AttributeChanges {
 
  private:
   // The part of SetAttributes that cannot fail.
-  static AttributesResult Apply(Inode* inode, const SetattrRequest& request, bool resized,
-                                Timestamp now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
+  static AttributesResult Apply(Transaction* change, Inode* inode, const SetattrRequest& request,
+                                bool resized, Timestamp now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
   // Sets the owner, and moves the charges of the inode to the account of the new owner. The caller
   // also holds the lock of the names or of the data. Returns EDQUOT, and nothing is changed then;
   // throws std::bad_alloc.
-  static Result<void> ChangeOwner(Inode* inode, const SetattrRequest& request)
+  static Result<void> ChangeOwner(Transaction* change, Inode* inode, const SetattrRequest& request)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
   // Sets the account, and the owner to that of the account; the same locks and errors.
-  static Result<void> ChangeAccount(Inode* inode, AccountRef account)
+  static Result<void> ChangeAccount(Transaction* change, Inode* inode, AccountRef account)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
+  static RecordFile* RecordsOf(const Inode& inode);
+  static void RemovePermissions(Transaction* change, Inode* inode, uint32_t permissions)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
   static Result<void> MayBeTreeRootLocked(const Directory& directory)
       ABSL_SHARED_LOCKS_REQUIRED(directory.names_mu);
   // As Xattrs::Set and Xattrs::Remove; the inode has an Xattrs object while it has attributes.
-  static Result<void> StoreXattr(Inode* inode, std::string_view name, absl::Span<const char> value,
-                                 uint32_t flags) ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
-  static void DropXattr(Inode* inode, std::string_view name)
+  static Result<void> StoreXattr(Transaction* change, Inode* inode, std::string_view name,
+                                 absl::Span<const char> value, uint32_t flags)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
-  static Result<void> SetAcl(Inode* inode, const SetxattrRequest& request)
+  static void DropXattr(Transaction* change, Inode* inode, std::string_view name)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
+  static Result<void> SetAcl(Transaction* change, Inode* inode, const SetxattrRequest& request)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
   // chmod(2): changes the access ACL accordingly. Cannot fail.
-  static void SetPermissions(Inode* inode, uint32_t permissions)
+  static void SetPermissions(Transaction* change, Inode* inode, uint32_t permissions)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
   // Called when the data or the owner changed. Removes file capabilities, and set-id bits if
   // `kill_suidgid` is set. S_ISGID is removed only if the group may execute the file; otherwise the
   // bit meant mandatory locking. Returns whether set-id bits were removed.
-  static bool KillPrivileges(Inode* inode, bool kill_suidgid)
+  static bool KillPrivileges(Transaction* change, Inode* inode, bool kill_suidgid)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
 };
 

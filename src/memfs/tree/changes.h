@@ -7,9 +7,10 @@
 // other attributes are in attribute_changes.h.
 //
 // All functions have these preconditions: the caller holds the locks of the directories exclusively
-// and holds no attribute lock; it has checked the entries and inodes; and it has done everything
-// that may fail (memory, budget) before. The functions do not fail, except that AddEntry and
-// MoveEntry may throw std::bad_alloc before they have changed anything.
+// and holds no attribute lock; it has checked the entries and inodes; and it has charged what is
+// added. Each function holds the attribute locks of all inodes that it changes and makes one
+// transaction, so another process finds the state before it or the state after it. A function that
+// finds no memory throws std::bad_alloc and has changed nothing.
 //
 // Times: mtime of each directory whose entries change moves to `now`. ctime of that directory, and
 // of each inode whose names change, moves to `now` unless it is shortly after `now`.
@@ -25,9 +26,23 @@ namespace memfuse::memfs {
 // knows `root`.
 void AddRoot(Directory* root, Timestamp now);
 
-// Adds the name `dentry` for dentry->inode to `dir`. The link count of the inode grows by 1, or by
-// 2 for a new directory. The link count of `dir` grows by 1 if the inode is a directory.
+// Makes an inode without a name permanent: from now on another process finds it. Only the calling
+// thread knows it.
+void AddNameless(Inode* inode);
+
+// Makes dentry->inode(), which only the calling thread knows, permanent, and adds its name `dentry`
+// to `dir`. The link count of the inode grows by 1, or by 2 for a directory. The link count of
+// `dir` grows by 1 if the inode is a directory. The directory owns `dentry` from then on.
 void AddEntry(Directory* dir, Dentry* dentry, Timestamp now)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(dir->names_mu);
+
+// Returns ENOENT if the inode, which is no directory, has no name and must not get one, and EMLINK.
+Result<void> CheckLinkable(const Inode& inode) ABSL_LOCKS_EXCLUDED(inode.mu);
+
+// Adds one more name to dentry->inode(), which is no directory, and counts a lookup. The directory
+// owns `dentry` then. Returns the errors of CheckLinkable, which other threads may cause after the
+// caller has checked.
+Result<Entry> AddLink(Directory* dir, Dentry* dentry, uint64_t generation, Timestamp now)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(dir->names_mu);
 
 // Removes a name. A directory loses all its links at once; the caller also holds that directory's
@@ -45,7 +60,7 @@ struct MoveSpec {
   Dentry* target = nullptr;
   Dentry* fresh = nullptr;
   // The inode that gets the old name of the source (RENAME_WHITEOUT), or null: the old name is
-  // removed.
+  // removed. Only the calling thread knows the inode; it becomes permanent.
   Inode* whiteout = nullptr;
 };
 // Returns true if the replaced inode is dead now, as RemoveEntry does.

@@ -8,15 +8,14 @@
 
 namespace memfuse::memfs {
 
-Dentry* Dentry::New(std::string_view name, Inode* inode) {
-  void* const block = std::malloc(sizeof(Dentry) + name.size());
+DentryHolder NewDentry(RecordFile* records, std::string_view name, Inode* inode) {
+  void* const block = records->Allocate(Dentry::Bytes(name.size()));
   if (block == nullptr) throw std::bad_alloc();
-  auto* const dentry = new (block) Dentry{0, inode, static_cast<uint8_t>(name.size())};
-  std::memcpy(static_cast<char*>(block) + sizeof(Dentry), name.data(), name.size());
-  return dentry;
+  auto* const dentry = new (block) Dentry();
+  dentry->target = {inode, inode->record_id(), static_cast<uint8_t>(name.size()), {}};
+  std::memcpy(static_cast<char*>(block) + Dentry::kNameOffset, name.data(), name.size());
+  return DentryHolder(dentry, DentryDeleter{records});
 }
-
-void Dentry::Delete(Dentry* dentry) noexcept { std::free(dentry); }
 
 Dentry* Directory::Find(std::string_view name) const {
   const auto it = by_name_.find(name);
@@ -25,22 +24,22 @@ Dentry* Directory::Find(std::string_view name) const {
 
 void Directory::Insert(Dentry* dentry) {
   dentry->cookie = next_cookie_;
+  dentry->header.owner = record_id();
   const NodeReserve reserve(by_cookie_.size());
   by_name_.Insert(dentry);
   by_cookie_.insert(by_cookie_.end(), dentry);  // cannot fail, because of the NodeReserve
   ++next_cookie_;
   entry_count_.store(by_name_.size(), std::memory_order_relaxed);
-  names_cost_ += Dentry::Cost(dentry->name());
+  names_cost_ += DentryCost(dentry->name());
 }
 
 void Directory::Erase(Dentry* dentry) {
   by_name_.Erase(by_name_.find(dentry));
   by_cookie_.erase(by_cookie_.find(dentry));
   entry_count_.store(by_name_.size(), std::memory_order_relaxed);
-  const uint64_t cost = Dentry::Cost(dentry->name());
+  const uint64_t cost = DentryCost(dentry->name());
   names_cost_ -= cost;
   account()->ReleaseBytes(cost);
-  Dentry::Delete(dentry);
 }
 
 const Dentry* Directory::Before(uint64_t cookie) const {
@@ -50,7 +49,7 @@ const Dentry* Directory::Before(uint64_t cookie) const {
 
 void Directory::Clear() {
   MutexLock lock(&names_mu);
-  for (Dentry* dentry : by_cookie_) Dentry::Delete(dentry);
+  for (Dentry* dentry : by_cookie_) resources_->records->Free(dentry);
   by_name_.Clear();
   by_cookie_.clear();
   account()->ReleaseBytes(std::exchange(names_cost_, 0));

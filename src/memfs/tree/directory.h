@@ -29,47 +29,41 @@ inline constexpr size_t kNameMax = 255;
 // The smallest cookie of an entry. Smaller offsets in a listing belong to "." and "..".
 inline constexpr uint64_t kFirstCookie = 3;
 
-// One name. The bytes of the name follow the struct in the same heap block. A name keeps its inode
-// live (nlink), so the pointer to the inode is not counted as a reference.
-struct Dentry {
-  uint64_t cookie;
-  Inode* inode;
-  uint8_t name_size;
-
-  std::string_view name() const {
-    return {reinterpret_cast<const char*>(this) + sizeof(Dentry), name_size};
-  }
-
-  // What an entry is charged: its heap block, and its places in the hash table and in the order of
-  // cookies.
-  static uint64_t Cost(std::string_view name) {
-    return (sizeof(Dentry) + name.size() + 15) / 16 * 16 + 32;
-  }
-
-  // name.size() <= kNameMax. Throws std::bad_alloc.
-  static Dentry* New(std::string_view name, Inode* inode);
-  static void Delete(Dentry* dentry) noexcept;
-};
+// What an entry is charged: its block, and its places in the hash table and in the order of
+// cookies.
+inline uint64_t DentryCost(std::string_view name) {
+  return RecordFile::BlockBytes(Dentry::Bytes(name.size())) + 32;
+}
 
 // A name that is not in a directory yet.
 struct DentryDeleter {
-  void operator()(Dentry* dentry) const noexcept { Dentry::Delete(dentry); }
+  RecordFile* records;
+  void operator()(Dentry* dentry) const noexcept { records->Free(dentry); }
 };
 using DentryHolder = std::unique_ptr<Dentry, DentryDeleter>;
+
+// name.size() <= kNameMax. Throws std::bad_alloc.
+DentryHolder NewDentry(RecordFile* records, std::string_view name, Inode* inode);
 
 class Directory final : public Inode {
  public:
   Directory(Resources* resources, InodeNumber number, InodeNumber parent, Timestamp born,
             Reservation charge)
-      : Inode(resources, number, S_IFDIR, born, std::move(charge)), parent_(ToInt(parent)) {}
+      : Inode(resources, number, S_IFDIR, born, std::move(charge)) {
+    record()->parent = ToInt(parent);
+  }
 
   // The size that tmpfs reports: 40 bytes, and 20 bytes for each entry.
   uint64_t size() const override { return 40 + 20 * entry_count_.load(std::memory_order_relaxed); }
 
   // The directory that ".." names. It changes only in a rename between two parents, under the
   // rename lock.
-  InodeNumber parent() const { return InodeNumber{parent_.load(std::memory_order_relaxed)}; }
-  void set_parent(InodeNumber parent) { parent_.store(ToInt(parent), std::memory_order_relaxed); }
+  InodeNumber parent() const {
+    return InodeNumber{__atomic_load_n(&record()->parent, __ATOMIC_RELAXED)};
+  }
+  void SetParent(Transaction* change, InodeNumber parent) {
+    __atomic_store_n(change->Edit(&record()->parent), ToInt(parent), __ATOMIC_RELAXED);
+  }
 
   // Returns nullptr if there is no such name.
   Dentry* Find(std::string_view name) const ABSL_SHARED_LOCKS_REQUIRED(names_mu);
@@ -78,7 +72,8 @@ class Directory final : public Inode {
   // entry and its charge. Throws std::bad_alloc, and nothing is
   // changed then.
   void Insert(Dentry* dentry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mu);
-  // Frees the entry and releases its charge.
+  // Removes the entry from the tables and releases its charge. The caller removes the block in its
+  // transaction.
   void Erase(Dentry* dentry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mu);
   // Returns the entry with the largest cookie below `cookie`, or nullptr.
   const Dentry* Before(uint64_t cookie) const ABSL_SHARED_LOCKS_REQUIRED(names_mu);
@@ -121,7 +116,6 @@ class Directory final : public Inode {
 
   ~Directory() override;
 
-  std::atomic<uint64_t> parent_;
   // written under names_mu; stat(2) reads it without names_mu
   std::atomic<uint64_t> entry_count_{0};
   GrowSafeHashSet<Dentry*, NameHash, NameEq> by_name_ ABSL_GUARDED_BY(names_mu);

@@ -6,9 +6,11 @@
 // that uses an inode holds a reference to it for that time, or holds a lock that keeps a name of
 // the inode in place.
 //
-// Attributes. Mode, owner, link count, times, flags and extended attributes are private. They are
-// changed by the functions of attribute_changes.h and changes.h only, except for times that the
-// kernel has changed (SyncFromBackingLocked).
+// Attributes. What has to outlive the process lies in the inode's record (tree_records.h), which
+// the object owns. Mode, owner, link count, times, flags and extended attributes are changed by the
+// functions of attribute_changes.h and changes.h only, except for times that the kernel has changed
+// (SyncFromBackingLocked). All changes are made in a transaction (records/transaction.h); the
+// caller commits it before it releases the attribute lock.
 
 #ifndef MEMFUSE_SRC_MEMFS_TREE_INODE_H_
 #define MEMFUSE_SRC_MEMFS_TREE_INODE_H_
@@ -19,12 +21,15 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <string>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "memfuse/filesystem.h"
 #include "memfuse/host.h"
 #include "src/base/ref_ptr.h"
+#include "src/memfs/records/record_file.h"
+#include "src/memfs/records/transaction.h"
 #include "src/memfs/space/account.h"
 #include "src/memfs/space/budget.h"
 #include "src/memfs/space/lock_order.h"
@@ -33,13 +38,16 @@
 #include "src/memfs/tree/data_store.h"
 #include "src/memfs/tree/file_data.h"
 #include "src/memfs/tree/times.h"
+#include "src/memfs/tree/tree_records.h"
 #include "src/memfs/tree/xattrs.h"
 
 namespace memfuse::memfs {
 
 // The resources that inodes use. The object must outlive all inodes.
 struct Resources {
-  Resources(uint64_t byte_limit, uint64_t inode_limit) : budget(byte_limit, inode_limit) {}
+  Resources(uint64_t byte_limit, uint64_t inode_limit, std::unique_ptr<RecordFile> record_file)
+      : records(std::move(record_file)), budget(byte_limit, inode_limit) {}
+  const std::unique_ptr<RecordFile> records;  // not null
   Budget budget;
   Accounts accounts{&budget};
   std::atomic<uint64_t> ceiling{~uint64_t{0}};  // the last one of DataStore::SetCeiling
@@ -55,39 +63,27 @@ struct Resources {
   }
 };
 
-// Mode, link count and times of an inode, which are changed together.
-struct Metadata : PackedTimes {
-  Metadata() = default;
-  Metadata(Timestamp now, uint32_t mode, uint32_t links)
-      : PackedTimes(Times{now, now, now}), permissions(mode), nlink(links) {}
-
-  uint32_t permissions = 0;  // 07777
-  uint32_t nlink = 0;
-};
-
 class Inode : public base::RefCounted {
  public:
   // `file_type` is one of the values of S_IFMT. `charge` is what the inode is charged, less than
   // 64 KiB, and its account determines the owner. The inode owns the charge from then on, also if
-  // the constructor of a derived class throws.
+  // the constructor of a derived class throws. Makes a record, which no successor finds before
+  // PublishLocked. `target` is that of a symbolic link. Throws std::bad_alloc.
   Inode(Resources* resources, InodeNumber number, uint32_t file_type, Timestamp born,
-        Reservation charge)
-      : type(static_cast<uint16_t>(file_type)),
-        cost_(static_cast<uint16_t>(charge.Keep())),
-        ino(number),
-        btime(born),
-        owner_(charge.account()->owner()),
-        account_(charge.account()),
-        resources_(resources) {}
+        Reservation charge, std::string_view target = {});
 
   // May be called without the lock. It changes under the lock.
-  Owner owner() const { return owner_.load(std::memory_order_relaxed); }
+  Owner owner() const {
+    Owner owner;
+    __atomic_load(&record_->attributes.owner, &owner, __ATOMIC_RELAXED);
+    return owner;
+  }
   // The account to which the inode, its data and its names are charged. It changes together with
   // the owner or the tree, and only under all locks of the inode: that of the names or of the data,
   // and `mu`. The caller holds one of them, or the inode is dead or known to the calling thread
   // only.
   Account* account() const { return account_.get(); }
-  const Metadata& meta() const ABSL_SHARED_LOCKS_REQUIRED(mu) { return meta_; }
+  const InodeAttributes& meta() const ABSL_SHARED_LOCKS_REQUIRED(mu) { return record_->attributes; }
   // What the inode itself and its extended attributes are charged: all but data and names.
   uint64_t OwnChargeLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu) {
     return cost_ + (xattrs_ == nullptr ? 0 : xattrs_->TotalCost());
@@ -97,29 +93,37 @@ class Inode : public base::RefCounted {
 
   // Updates size, blocks and times with what happened without a request, and returns how long they
   // stay valid. It is called before any of them is read or changed.
-  virtual CacheSeconds SyncFromBackingLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+  virtual CacheSeconds SyncFromBackingLocked(Transaction* /*change*/)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
     return kCacheForever;
   }
+
+  // The same, in a transaction of its own.
+  CacheSeconds SyncFromBackingLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
   // How long the attributes of a new inode stay valid, judged without a look.
   virtual CacheSeconds FirstValidity() const { return kCacheForever; }
 
   virtual uint64_t size() const { return 0; }
   virtual uint64_t blocks() const { return 0; }
-  virtual uint32_t rdev() const { return 0; }
 
   bool is_directory() const { return type == S_IFDIR; }
   bool is_regular() const { return type == S_IFREG; }
 
-  // The flags of chattr(1): FS_*_FL.
-  uint32_t flags() const { return flags_.load(std::memory_order_relaxed); }
+  // The flags of chattr(1): FS_*_FL. May be called without the lock; they change under the lock.
+  uint32_t flags() const { return __atomic_load_n(&record_->attributes.flags, __ATOMIC_RELAXED); }
+  // The target of a symbolic link; otherwise empty.
+  std::string_view target() const { return record_->target(); }
+
+  // The number of the inode's record.
+  BlockId record_id() const { return resources_->records->IdOf(record_); }
 
   // The attributes that are sent to the kernel: AttributesLocked updates them first,
   // KnownAttributesLocked does not.
-  AttributesResult AttributesLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
-    const CacheSeconds valid = SyncFromBackingLocked();
+  AttributesResult AttributesLocked(Transaction* change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+    const CacheSeconds valid = SyncFromBackingLocked(change);
     // The kernel changes the attributes through an open file.
-    kernel_attrs_valid_ = valid != 0 && opens == 0;
+    kernel_attrs_valid_ = valid != 0 && meta().opens == 0;
     return {KnownAttributesLocked(), valid};
   }
   Attributes KnownAttributesLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu);
@@ -127,18 +131,27 @@ class Inode : public base::RefCounted {
   // to omit attributes. If the result is wrongly true, the kernel sends a request for them.
   bool IsKnownToKernelLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu) {
     // If the inode has several names, the kernel may know it by another name only.
-    return kernel_attrs_valid_ && lookups != 0 && (meta_.nlink == 1 || is_directory());
+    return kernel_attrs_valid_ && meta().lookups != 0 && (meta().nlink == 1 || is_directory());
   }
   // AttributesLocked in the form of a reply to LOOKUP and similar requests. Counts the lookup.
-  Entry AddLookupLocked(uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  // The same for an inode that only the calling thread knows: the attributes with which it was made
-  // are valid.
-  Entry AddFirstLookupLocked(uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  Entry AddLookupLocked(Transaction* change, uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // Removes at most `count` lookups.
+  void RemoveLookupsLocked(Transaction* change, uint64_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // The reply for an inode whose first lookup was counted, and that only the calling thread knows:
+  // the attributes with which it was made are valid.
+  Entry FirstEntryLocked(uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+
+  // Sets the counts of an inode that only the calling thread knows and that has no name yet: one
+  // lookup, and one open with `open_flags` if it is set. `linkable`: see InodeAttributes.
+  void InitCounts(std::optional<uint32_t> open_flags, bool linkable) ABSL_LOCKS_EXCLUDED(mu);
 
   // Called for each successful open(2) and for its RELEASE. A RELEASE without an open is ignored.
   // The kernel may change an open file, so the attributes that it has are not valid any more.
-  void AddOpenLocked(uint32_t flags) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  void RemoveOpenLocked(uint32_t flags) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // `executes`: the open is part of an execve(2).
+  void AddOpenLocked(Transaction* change, uint32_t flags, bool executes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void RemoveOpenLocked(Transaction* change, uint32_t flags, bool executes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
   // Returns true once, when no name, lookup or open keeps the inode. The caller then removes it
   // from the table, without holding locks.
@@ -148,7 +161,7 @@ class Inode : public base::RefCounted {
   // inode, and no mapping may remain, the inode counts as unlinked, awaiting FORGET
   // (removed_inodes.h), until it is destroyed, its data is handed to the reclaim thread, or it gets
   // a name or an open again.
-  void NoteRemovedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void NoteRemovedLocked(Transaction* change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Ends the state 'unlinked, awaiting FORGET'.
   void EndRemovedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void EndRemoved() ABSL_LOCKS_EXCLUDED(mu);
@@ -163,23 +176,17 @@ class Inode : public base::RefCounted {
  public:
   const InodeNumber ino;
   mutable AttributeMutex mu;
-  uint64_t lookups ABSL_GUARDED_BY(mu) = 0;
   RemovedInodes::Ticket removal ABSL_GUARDED_BY(mu);  // false: not 'unlinked, awaiting FORGET'
-  uint32_t opens ABSL_GUARDED_BY(mu) = 0;
-  uint32_t write_opens ABSL_GUARDED_BY(mu) = 0;  // part of `opens`: opens for writing
-  // Regular files: the number of opens by execve(2), a part of `opens`. The file is a program that
-  // is running or is about to run.
-  uint32_t executions ABSL_GUARDED_BY(mu) = 0;
-  const PackedTime btime;
   bool dead ABSL_GUARDED_BY(mu) = false;
-  // The inode was made by O_TMPFILE: it may get its first name although nlink is 0.
-  bool linkable ABSL_GUARDED_BY(mu) = false;
 
  protected:
   ~Inode() override;
 
   // Takes over the times that the data store reports: the kernel changed the file by itself.
-  void TakeBackingTimesLocked(const Times& times) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void TakeBackingTimesLocked(Transaction* change, const Times& times)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+
+  InodeRecord* record() const { return record_; }
 
  private:
   friend class AttributeChanges;  // attribute_changes.h
@@ -189,18 +196,26 @@ class Inode : public base::RefCounted {
   // different order than they got their times, and the kernel may have written since. In these
   // cases the result is the inode's ctime, which programs cannot set.
   Timestamp StampLocked(Timestamp now) const ABSL_SHARED_LOCKS_REQUIRED(mu) {
-    return IsShortlyBefore(now, meta_.ctime) ? Timestamp(meta_.ctime) : now;
+    return IsShortlyBefore(now, meta().ctime) ? Timestamp(meta().ctime) : now;
+  }
+  // Returns the attributes for changes in the transaction.
+  InodeAttributes* EditLocked(Transaction* change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+    return change->Edit(&record_->attributes);
   }
   // Records that the inode changed at `now`: moves ctime.
-  void ChangedLocked(Timestamp now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void ChangedLocked(Transaction* change, Timestamp now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // A successor finds the inode once the transaction is committed.
+  void PublishLocked(Transaction* change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+    change->Publish(&record_->header, kInodeKind);
+    if (xattrs_ != nullptr) xattrs_->Publish(change);
+  }
+  bool IsPublished() const { return record_->header.kind == kInodeKind; }
 
   // The attributes that the kernel has are valid: they were sent in a reply, and as far as the
   // daemon knows they have not changed since.
   bool kernel_attrs_valid_ ABSL_GUARDED_BY(mu) = false;
-  std::atomic<uint32_t> flags_{0};
-  std::atomic<Owner> owner_;
-  AccountRef account_;  // see account()
-  Metadata meta_ ABSL_GUARDED_BY(mu);
+  InodeRecord* const record_;                           // `mu` guards record_->attributes
+  AccountRef account_;                                  // see account()
   std::unique_ptr<Xattrs> xattrs_ ABSL_GUARDED_BY(mu);  // null: none
 
  protected:
@@ -212,7 +227,9 @@ class RegularFile : public Inode {
   RegularFile(Resources* resources, InodeNumber number, Timestamp born, Reservation charge)
       : Inode(resources, number, S_IFREG, born, std::move(charge)) {}
 
-  CacheSeconds SyncFromBackingLocked() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  using Inode::SyncFromBackingLocked;
+  CacheSeconds SyncFromBackingLocked(Transaction* change) override
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   CacheSeconds FirstValidity() const override { return data()->Validity(); }
   uint64_t size() const override { return data()->size(); }
   uint64_t blocks() const override { return data()->blocks(); }
@@ -244,23 +261,18 @@ class Device final : public Inode {
  public:
   Device(Resources* resources, InodeNumber number, uint32_t file_type, uint32_t device,
          Timestamp born, Reservation charge)
-      : Inode(resources, number, file_type, born, std::move(charge)), rdev_(device) {}
-
-  uint32_t rdev() const override { return rdev_; }
-
- private:
-  const uint32_t rdev_;
+      : Inode(resources, number, file_type, born, std::move(charge)) {
+    record()->rdev = device;
+  }
 };
 
 class Symlink final : public Inode {
  public:
   Symlink(Resources* resources, InodeNumber number, Timestamp born, Reservation charge,
           std::string_view path)
-      : Inode(resources, number, S_IFLNK, born, std::move(charge)), target(path) {}
+      : Inode(resources, number, S_IFLNK, born, std::move(charge), path) {}
 
-  uint64_t size() const override { return target.size(); }
-
-  const std::string target;
+  uint64_t size() const override { return target().size(); }
 };
 
 }  // namespace memfuse::memfs

@@ -3,7 +3,12 @@
 #include <linux/limits.h>
 #include <sys/xattr.h>
 
+#include <cstring>
+#include <new>
 #include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "src/memfs/tree/acl.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -14,63 +19,94 @@ bool IsTrusted(std::string_view name) { return name.substr(0, kTrusted.size()) =
 
 }  // namespace
 
-Xattrs::~Xattrs() { account_->ReleaseBytes(TotalCost()); }
+Xattrs::~Xattrs() {
+  account_->ReleaseBytes(TotalCost());
+  for (XattrRecord* const xattr : set_) records_.Free(xattr);
+}
 
 uint64_t Xattrs::TotalCost() const {
   uint64_t cost = 0;
-  for (const auto& [name, value] : map_) cost += Cost(name, value.size());
+  for (const XattrRecord* const xattr : set_) cost += Cost(xattr->name(), xattr->value_size);
   return cost;
 }
 
-Result<void> Xattrs::Set(std::string_view name, absl::Span<const char> value, uint32_t flags) {
-  const auto it = map_.find(name);
-  if (it != map_.end() && (flags & XATTR_CREATE) != 0) return Errno(EEXIST);
-  if (it == map_.end() && (flags & XATTR_REPLACE) != 0) return Errno(ENODATA);
+Result<void> Xattrs::Set(Transaction* change, std::string_view name, absl::Span<const char> value,
+                         uint32_t flags) {
+  const auto it = set_.find(name);
+  XattrRecord* const old = it == set_.end() ? nullptr : *it;
+  if (old != nullptr && (flags & XATTR_CREATE) != 0) return Errno(EEXIST);
+  if (old == nullptr && (flags & XATTR_REPLACE) != 0) return Errno(ENODATA);
   // Replacing a value charges only the difference, so the content of a full file system can still
   // be changed.
   const uint64_t cost = Cost(name, value.size());
-  const uint64_t old_cost = it == map_.end() ? 0 : Cost(name, it->second.size());
+  const uint64_t old_cost = old == nullptr ? 0 : Cost(name, old->value_size);
   Reservation space;
   if (cost > old_cost) MEMFUSE_RETURN_IF_ERROR(space.Reserve(account_, cost - old_cost));
-  std::string copy(value.data(), value.size());
-  if (it == map_.end()) {
-    std::string key(name);
-    const NodeReserve reserve(map_.size());
-    map_.emplace(std::move(key), std::move(copy));
-  } else {
-    it->second = std::move(copy);
+
+  void* const block = records_.Allocate(XattrRecord::Bytes(name.size(), value.size()));
+  if (block == nullptr) throw std::bad_alloc();
+  absl::Cleanup free_block = [&] { records_.Free(block); };
+  auto* const made = new (block) XattrRecord();
+  made->header.owner = owner_;
+  made->value_size = static_cast<uint32_t>(value.size());
+  made->name_size = static_cast<uint8_t>(name.size());
+  char* const bytes = static_cast<char*>(block) + XattrRecord::kNameOffset;
+  std::memcpy(bytes, name.data(), name.size());
+  if (!value.empty()) std::memcpy(bytes + name.size(), value.data(), value.size());
+
+  const NodeReserve reserve(set_.size());
+  if (change != nullptr) {
+    change->Publish(&made->header, kXattrKind);
+    if (old != nullptr) change->Remove(&old->header);
   }
+  // No step below can fail.
+  if (old != nullptr) set_.erase(it);
+  set_.insert(made);
+  if (old != nullptr && change == nullptr) records_.Free(old);
+  std::move(free_block).Cancel();
   space.Keep();
   if (cost < old_cost) account_->ReleaseBytes(old_cost - cost);
   return {};
 }
 
-const std::string* Xattrs::Find(std::string_view name) const {
-  const auto it = map_.find(name);
-  return it == map_.end() ? nullptr : &it->second;
+std::optional<std::string_view> Xattrs::Find(std::string_view name) const {
+  const auto it = set_.find(name);
+  if (it == set_.end()) return std::nullopt;
+  return (*it)->value();
 }
 
-std::string* Xattrs::Find(std::string_view name) {
-  const auto it = map_.find(name);
-  return it == map_.end() ? nullptr : &it->second;
-}
-
-bool Xattrs::Remove(std::string_view name) {
-  const auto it = map_.find(name);
-  if (it == map_.end()) return false;
-  account_->ReleaseBytes(Cost(name, it->second.size()));
-  map_.erase(it);
+bool Xattrs::Remove(Transaction* change, std::string_view name) {
+  const auto it = set_.find(name);
+  if (it == set_.end()) return false;
+  XattrRecord* const xattr = *it;
+  change->Remove(&xattr->header);
+  account_->ReleaseBytes(Cost(name, xattr->value_size));
+  set_.erase(it);
   return true;
 }
 
+void Xattrs::SetAclMode(Transaction* change, uint32_t permissions) {
+  const auto it = set_.find(kAccessAclName);
+  if (it == set_.end()) return;
+  const std::string_view value = (*it)->value();
+  Acl::SetMode(
+      permissions, absl::MakeSpan(const_cast<char*>(value.data()), value.size()),
+      [change](absl::Span<const char> bytes) { change->Save(bytes.data(), bytes.size()); });
+}
+
+void Xattrs::Publish(Transaction* change) {
+  for (XattrRecord* const xattr : set_) change->Publish(&xattr->header, kXattrKind);
+}
+
 bool Xattrs::HasTrusted() const {
-  const auto it = map_.lower_bound(kTrusted);
-  return it != map_.end() && IsTrusted(it->first);
+  const auto it = set_.lower_bound(kTrusted);
+  return it != set_.end() && IsTrusted((*it)->name());
 }
 
 std::string Xattrs::List(bool with_trusted) const {
   std::string names;
-  for (const auto& [name, value] : map_) {
+  for (const XattrRecord* const xattr : set_) {
+    const std::string_view name = xattr->name();
     if (!with_trusted && IsTrusted(name)) continue;
     names.append(name);
     names.push_back('\0');

@@ -1,0 +1,117 @@
+// The records of the tree: what another process has to know of inodes, names and extended
+// attributes. They lie in blocks of a record file (records/record_file.h), and change in
+// transactions (records/transaction.h).
+//
+// A change of a struct in this file, or of its meaning, needs a new kLayoutVersion.
+//
+// A pointer in a record is valid only in the process that has written it. A successor replaces all
+// of them before it uses any.
+
+#ifndef MEMFUSE_SRC_MEMFS_TREE_TREE_RECORDS_H_
+#define MEMFUSE_SRC_MEMFS_TREE_TREE_RECORDS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "memfuse/types.h"
+#include "src/memfs/records/layout.h"
+#include "src/memfs/space/account.h"
+#include "src/memfs/tree/times.h"
+
+namespace memfuse::memfs {
+
+class Inode;
+
+inline constexpr auto kInodeKind = BlockKind{1};
+inline constexpr auto kDentryKind = BlockKind{2};
+inline constexpr auto kXattrKind = BlockKind{3};
+
+// The attributes of an inode and the counts of what keeps it live. Guarded by Inode::mu as a whole.
+struct InodeAttributes : PackedTimes {
+  uint32_t nlink;
+  uint64_t lookups;
+  uint32_t opens;
+  uint32_t write_opens;  // part of `opens`: opens for writing
+  // Regular files: the number of opens by execve(2), a part of `opens`. The file is a program that
+  // is running or is about to run.
+  uint32_t executions;
+  uint32_t flags;  // those of chattr(1): FS_*_FL; read without the lock as well
+  Owner owner;     // read without the lock as well
+  // The directory at the root of the tree to which the inode belongs (account.h), or kNoInode.
+  uint64_t tree;
+  uint16_t permissions;  // 07777
+  // The inode was made by O_TMPFILE: it may get its first name although nlink is 0.
+  bool linkable;
+  uint8_t unused[5];
+};
+static_assert(sizeof(InodeAttributes) == 88);
+
+struct InodeRecord {
+  BlockHeader header;
+  uint64_t ino;
+  PackedTime btime;
+  uint16_t type;  // one of the values of S_IFMT
+  // Symbolic links: the length of the target, which follows the record.
+  uint16_t target_size;
+  InodeAttributes attributes;
+  union {
+    // Directories: the directory that ".." names. Guarded by the rename lock; read without it.
+    uint64_t parent;
+    uint64_t rdev;  // devices
+  };
+
+  std::string_view target() const {
+    return {reinterpret_cast<const char*>(this) + sizeof(InodeRecord), target_size};
+  }
+};
+static_assert(sizeof(InodeRecord) == 128);
+
+// One name of an inode in a directory. It keeps the inode live (nlink), so its pointer is not
+// counted as a reference. The lock of the names in the directory guards it.
+struct Dentry {
+  struct Target {
+    Inode* inode;
+    BlockId record;  // that of the inode
+    uint8_t name_size;
+    char name[3];  // the rest of the name follows the struct
+  };
+
+  BlockHeader header;  // owner: the record of the directory
+  uint64_t cookie;     // see directory.h
+  Target target;
+
+  Inode* inode() const { return target.inode; }
+  std::string_view name() const {
+    return {reinterpret_cast<const char*>(this) + kNameOffset, target.name_size};
+  }
+
+  static constexpr size_t kNameOffset = 29;
+  static constexpr size_t Bytes(size_t name_size) { return kNameOffset + name_size; }
+};
+static_assert(sizeof(Dentry) == 32 && Dentry::kNameOffset == 16 + offsetof(Dentry::Target, name));
+
+// One extended attribute. Inode::mu guards it. The rest of the name and the value follow the
+// struct.
+struct XattrRecord {
+  BlockHeader header;  // owner: the record of the inode
+  uint32_t value_size;
+  uint8_t name_size;
+  char name_bytes[3];
+
+  std::string_view name() const {
+    return {reinterpret_cast<const char*>(this) + kNameOffset, name_size};
+  }
+  std::string_view value() const { return {name().data() + name_size, value_size}; }
+
+  static constexpr size_t kNameOffset = 13;
+  static constexpr size_t Bytes(size_t name_size, size_t value_size) {
+    return kNameOffset + name_size + value_size;
+  }
+};
+static_assert(sizeof(XattrRecord) == 16 &&
+              offsetof(XattrRecord, name_bytes) == XattrRecord::kNameOffset);
+
+}  // namespace memfuse::memfs
+
+#endif  // MEMFUSE_SRC_MEMFS_TREE_TREE_RECORDS_H_
