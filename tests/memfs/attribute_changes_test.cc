@@ -32,10 +32,11 @@ class AttributeChangesTest : public ::testing::Test {
   void SetUp() override {
     resources_.store = std::make_unique<NullStore>(&resources_.budget);
     file_ = base::RefPtr<RegularFile>::Adopt(resources_.store->NewRegularFile(
-        &resources_, InodeNumber{100}, kBorn, ChargeFor(&resources_, 0, {kNewOwner, kNewGroup})));
-    dir_ = base::RefPtr<Directory>::Adopt(
-        new Directory(&resources_, InodeNumber{101}, kRootInode, kBorn,
-                      ChargeFor(&resources_, 0, {kNewOwner, kNewGroup})));
+        &resources_, NewInodeRecord(resources_.records.get(), InodeNumber{100}, S_IFREG, kBorn),
+        ChargeFor(&resources_, 0, {kNewOwner, kNewGroup})));
+    dir_ = base::RefPtr<Directory>::Adopt(new Directory(
+        &resources_, DirectoryRecord(&resources_, InodeNumber{101}, kRootInode, kBorn),
+        ChargeFor(&resources_, 0, {kNewOwner, kNewGroup})));
     Init(file_.get(), 0644);
     Init(dir_.get(), 0755);
   }
@@ -189,7 +190,8 @@ TEST_F(AttributeChangesTest, ADefaultAclTakesThePlaceOfTheUmask) {
   EXPECT_EQ(made->permissions, 0770u);
   EXPECT_EQ(made->default_acl, acl);
   const auto child = base::RefPtr<Directory>::Adopt(
-      new Directory(&resources_, InodeNumber{102}, dir_->ino, kBorn, ChargeFor(&resources_)));
+      new Directory(&resources_, DirectoryRecord(&resources_, InodeNumber{102}, dir_->ino, kBorn),
+                    ChargeFor(&resources_)));
   ASSERT_THAT(AttributeChanges::Init(child.get(), *made, kBorn), Succeeds());
   EXPECT_EQ(XattrOf(*child, kDefaultAclName), acl);
   EXPECT_EQ(XattrOf(*child, kAccessAclName), made->access_acl);

@@ -19,6 +19,14 @@ inline Reservation ChargeFor(Resources* resources, uint64_t bytes = 0, Owner own
   return charge;
 }
 
+// Returns the record of a directory, for its constructor.
+inline InodeRecordHolder DirectoryRecord(Resources* resources, InodeNumber ino, InodeNumber parent,
+                                         Timestamp born = {}) {
+  InodeRecordHolder record = NewInodeRecord(resources->records.get(), ino, S_IFDIR, born);
+  record->parent = ToInt(parent);
+  return record;
+}
+
 }  // namespace memfuse::memfs
 
 #endif  // MEMFUSE_TESTS_MEMFS_CHARGE_H_

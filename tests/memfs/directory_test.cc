@@ -22,10 +22,13 @@ using ::testing::ElementsAreArray;
 class DirectoryTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    directory_ = base::RefPtr<Directory>::Adopt(new Directory(
-        &resources_, InodeNumber{100}, kRootInode, Timestamp{}, ChargeFor(&resources_)));
+    directory_ = base::RefPtr<Directory>::Adopt(
+        new Directory(&resources_, DirectoryRecord(&resources_, InodeNumber{100}, kRootInode),
+                      ChargeFor(&resources_)));
     child_ = InodeRef::Adopt(
-        new Inode(&resources_, InodeNumber{101}, S_IFIFO, Timestamp{}, ChargeFor(&resources_)));
+        new Inode(&resources_,
+                  NewInodeRecord(resources_.records.get(), InodeNumber{101}, S_IFIFO, Timestamp{}),
+                  ChargeFor(&resources_)));
   }
 
   Dentry* Insert(const std::string& name) {

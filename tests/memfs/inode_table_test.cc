@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <thread>
 #include <vector>
@@ -20,12 +21,14 @@ class InodeTableTest : public ::testing::Test {
   // Charges kCost bytes during its lifetime.
   InodeRef Make(InodeNumber ino) {
     return InodeRef::Adopt(
-        new Inode(&resources_, ino, S_IFIFO, Timestamp{}, ChargeFor(&resources_, kCost)));
+        new Inode(&resources_, NewInodeRecord(resources_.records.get(), ino, S_IFIFO, Timestamp{}),
+                  ChargeFor(&resources_, kCost)));
   }
   uint64_t Alive() const { return resources_.budget.bytes_used() / kCost; }
 
   Resources resources_{uint64_t{1} << 30, 1, MakeRecords()};
-  InodeTable table_;
+  std::array<uint64_t, InodeTable::kShards> assigned_{};
+  InodeTable table_{assigned_.data()};
 };
 
 TEST_F(InodeTableTest, FindsInsertedInodes) {

@@ -25,8 +25,9 @@ class NewInodeTest : public ::testing::Test {
  protected:
   NewInodeTest() {
     resources_.store = std::make_unique<NullStore>(&resources_.budget);
-    parent_ = DirectoryRef::Adopt(
-        new Directory(&resources_, kRootInode, kRootInode, Timestamp{}, ChargeFor(&resources_)));
+    parent_ = DirectoryRef::Adopt(new Directory(
+        &resources_, DirectoryRecord(&resources_, kRootInode, kRootInode), ChargeFor(&resources_)));
+    static_cast<RootRecord*>(resources_.records->root())->generation = 5;
     context_.uid = 1;
     context_.gid = 2;
     node_.mode = S_IFREG | 0644;
@@ -36,7 +37,7 @@ class NewInodeTest : public ::testing::Test {
 
   Resources resources_{uint64_t{1} << 20, 2, MakeRecords()};
   Reclaim reclaim_{&resources_.removed};
-  Inodes inodes_{&resources_, &reclaim_, /*generation=*/5};
+  Inodes inodes_{&resources_, &reclaim_};
   DirectoryRef parent_;
   RequestContext context_;
   NewNode node_;

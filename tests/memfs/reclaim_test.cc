@@ -46,9 +46,10 @@ class ReclaimTest : public testing::Test {
   }
 
   base::RefPtr<Inode> NewFile() {
-    return base::RefPtr<Inode>::Adopt(
-        resources_.store->NewRegularFile(&resources_, InodeNumber{++last_ino_}, base::Now(),
-                                         ChargeFor(&resources_, resources_.store->file_cost())));
+    return base::RefPtr<Inode>::Adopt(resources_.store->NewRegularFile(
+        &resources_,
+        NewInodeRecord(resources_.records.get(), InodeNumber{++last_ino_}, S_IFREG, base::Now()),
+        ChargeFor(&resources_, resources_.store->file_cost())));
   }
   static FileData* DataOf(const base::RefPtr<Inode>& file) {
     return static_cast<RegularFile*>(file.get())->data();

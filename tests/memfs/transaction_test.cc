@@ -310,8 +310,8 @@ TEST(TransactionKillTest, AnotherSuccessorCompletesWhatTheFirstOneBegan) {
   const uint64_t steps =
       test::RunInSteps([&] { (void)RecordFile::Open(base::UniqueFd(dup(memory.get()))); },
                        [&] {
-                         if (copy.Refresh(memory.get()))
-                           EXPECT_EQ(ContentsOf(copy.Descriptor()), "ab");
+                         if (!copy.Refresh(memory.get())) return;
+                         EXPECT_EQ(ContentsOf(copy.Descriptor()), "ab");
                        });
   EXPECT_GT(steps, 0u);
 }

@@ -1,9 +1,17 @@
 #include "tests/testing/stepped_process.h"
 
+#include <elf.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <fstream>
+#include <string>
 
 namespace memfuse::test {
 namespace {
@@ -11,9 +19,66 @@ namespace {
 // The system calls by which the child marks the beginning and the end of `body`.
 void Mark() { raise(SIGSTOP); }
 
+// Whether the process is about to execute an instruction of the kernel's code in user space (vDSO).
+// It reads the clock there, and begins again if the clock has moved in between. It would never end
+// if each step took long.
+class Vdso {
+ public:
+  Vdso() {
+    std::ifstream maps("/proc/self/maps");
+    for (std::string line; std::getline(maps, line);) {
+      if (line.find("[vdso]") == std::string::npos) continue;
+      begin_ = std::stoull(line, nullptr, 16);
+      end_ = std::stoull(line.substr(line.find('-') + 1), nullptr, 16);
+    }
+  }
+  bool Contains(pid_t process) const {
+    user_regs_struct registers = {};
+    iovec where = {&registers, sizeof(registers)};
+    if (ptrace(PTRACE_GETREGSET, process, NT_PRSTATUS, &where) != 0) return false;
+#if defined(__aarch64__)
+    const uint64_t instruction = registers.pc;
+#else
+    const uint64_t instruction = registers.rip;
+#endif
+    return instruction >= begin_ && instruction < end_;
+  }
+
+ private:
+  uint64_t begin_ = 0;
+  uint64_t end_ = 0;
+};
+
 bool WaitForStop(pid_t child, int* status) {
   return waitpid(child, status, 0) == child && WIFSTOPPED(*status);
 }
+
+// While it exists, this process and its children run on the present CPU only, before other
+// processes if the user may request this. Each step switches between the two processes. Two CPUs
+// that wake each other take several times longer for it, and other processes on the CPU would run
+// in between.
+class FastSwitches {
+ public:
+  FastSwitches() {
+    cpu_set_t here;
+    CPU_ZERO(&here);
+    CPU_SET(sched_getcpu(), &here);
+    sched_getaffinity(0, sizeof(cpus_), &cpus_);
+    sched_setaffinity(0, sizeof(here), &here);
+    nice_ = getpriority(PRIO_PROCESS, 0);
+    setpriority(PRIO_PROCESS, 0, -20);
+  }
+  ~FastSwitches() {
+    setpriority(PRIO_PROCESS, 0, nice_);
+    sched_setaffinity(0, sizeof(cpus_), &cpus_);
+  }
+  FastSwitches(const FastSwitches&) = delete;
+  FastSwitches& operator=(const FastSwitches&) = delete;
+
+ private:
+  cpu_set_t cpus_;
+  int nice_;
+};
 
 void Kill(pid_t child) {
   kill(child, SIGKILL);
@@ -23,6 +88,7 @@ void Kill(pid_t child) {
 }  // namespace
 
 uint64_t RunInSteps(absl::FunctionRef<void()> body, absl::FunctionRef<void()> look) {
+  const FastSwitches fast_switches;
   const pid_t child = fork();
   if (child < 0) return 0;
   if (child == 0) {
@@ -36,6 +102,7 @@ uint64_t RunInSteps(absl::FunctionRef<void()> body, absl::FunctionRef<void()> lo
     Mark();
     _exit(0);
   }
+  const Vdso vdso;
   int status = 0;
   if (!WaitForStop(child, &status)) return 0;
   uint64_t steps = 0;
@@ -47,7 +114,7 @@ uint64_t RunInSteps(absl::FunctionRef<void()> body, absl::FunctionRef<void()> lo
     }
     if (WSTOPSIG(status) == SIGSTOP) break;
     ++steps;
-    look();
+    if (!vdso.Contains(child)) look();
   }
   Kill(child);
   return steps;

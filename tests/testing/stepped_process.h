@@ -11,10 +11,10 @@
 namespace memfuse::test {
 
 // Forks. The child runs `body`, and stops after each instruction; the calling process calls
-// `look` each time. The child sees a copy of the caller's memory, except for shared mappings, which
-// are the same memory in both. Returns the number of instructions, or 0 if `body` threw an
-// exception or the child died. The caller has one thread that matters to `body`: the child has no
-// other.
+// `look` each time, except within a read of the clock. The child sees a copy of the caller's
+// memory, except for shared mappings, which are the same memory in both. Returns the number of
+// instructions, or 0 if `body` threw an exception or the child died. The caller has one thread that
+// matters to `body`: the child has no other.
 uint64_t RunInSteps(absl::FunctionRef<void()> body, absl::FunctionRef<void()> look);
 
 }  // namespace memfuse::test

@@ -34,9 +34,9 @@ class DaemonStore final : public DataStore {
   static absl::StatusOr<std::unique_ptr<DaemonStore>> Make(const DaemonStoreOptions& options,
                                                            Budget* budget);
 
-  RegularFile* NewRegularFile(Resources* resources, InodeNumber ino, Timestamp born,
+  RegularFile* NewRegularFile(Resources* resources, InodeRecordHolder record,
                               Reservation charge) override {
-    return new FileOf<DaemonFile>(resources, ino, born, std::move(charge), arena_.get());
+    return new FileOf<DaemonFile>(resources, std::move(record), std::move(charge), arena_.get());
   }
   uint32_t file_cost() const override { return sizeof(FileOf<DaemonFile>); }
   uint64_t data_bytes() const override { return arena_->pages_in_use() * kPageSize; }

@@ -88,9 +88,9 @@ class NullStore final : public DataStore {
  public:
   explicit NullStore(Budget* budget) : budget_(budget) {}
 
-  RegularFile* NewRegularFile(Resources* resources, InodeNumber ino, Timestamp born,
+  RegularFile* NewRegularFile(Resources* resources, InodeRecordHolder record,
                               Reservation charge) override {
-    return new FileOf<NullFile>(resources, ino, born, std::move(charge));
+    return new FileOf<NullFile>(resources, std::move(record), std::move(charge));
   }
   uint32_t file_cost() const override { return sizeof(FileOf<NullFile>); }
   uint64_t data_bytes() const override { return 0; }

@@ -124,9 +124,10 @@ absl::Status PassthroughStore::UseBackingFiles(BackingFiles* backing) {
   return absl::OkStatus();
 }
 
-RegularFile* PassthroughStore::NewRegularFile(Resources* resources, InodeNumber ino, Timestamp born,
+RegularFile* PassthroughStore::NewRegularFile(Resources* resources, InodeRecordHolder record,
                                               Reservation charge) {
-  return new FileOf<PassthroughFile>(resources, ino, born, std::move(charge), this, ino);
+  const InodeNumber ino{record->ino};
+  return new FileOf<PassthroughFile>(resources, std::move(record), std::move(charge), this, ino);
 }
 
 uint32_t PassthroughStore::file_cost() const {

@@ -61,7 +61,7 @@ class PassthroughStore final : public DataStore, private SpaceSource {
   // Backing IDs of files that are closed.
   BackingIdCache* backing_id_cache() { return &backing_id_cache_; }
 
-  RegularFile* NewRegularFile(Resources* resources, InodeNumber ino, Timestamp born,
+  RegularFile* NewRegularFile(Resources* resources, InodeRecordHolder record,
                               Reservation charge) override;
   uint32_t file_cost() const override;
   bool kernel_writes() const override { return true; }

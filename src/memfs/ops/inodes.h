@@ -22,8 +22,12 @@ using RegularFileRef = base::RefPtr<RegularFile>;
 // Thread-safe. The objects that the constructor gets must outlive this one.
 class Inodes {
  public:
-  Inodes(Resources* resources, Reclaim* reclaim, uint64_t generation)
-      : resources_(resources), reclaim_(reclaim), generation_(generation) {}
+  // The root of the record file has the generation and the numbers that were assigned.
+  Inodes(Resources* resources, Reclaim* reclaim)
+      : resources_(resources),
+        reclaim_(reclaim),
+        root_(static_cast<RootRecord*>(resources->records->root())),
+        table_(root_->assigned) {}
   Inodes(const Inodes&) = delete;
   Inodes& operator=(const Inodes&) = delete;
   // Names hold no references, so the depth of recursive destructor calls does not depend on the
@@ -42,7 +46,7 @@ class Inodes {
 
   // The value of Entry::generation. It distinguishes this mount from an earlier one at the same
   // place.
-  uint64_t generation() const { return generation_; }
+  uint64_t generation() const { return root_->generation; }
 
   Resources* resources() const { return resources_; }
   InodeTable* table() { return &table_; }
@@ -54,7 +58,7 @@ class Inodes {
  private:
   Resources* const resources_;
   Reclaim* const reclaim_;
-  const uint64_t generation_;
+  RootRecord* const root_;
   InodeTable table_;
 };
 

@@ -42,6 +42,14 @@ namespace memfuse::memfs {
 class MemFs final : public MemoryFileSystem {
  public:
   static absl::StatusOr<std::unique_ptr<MemFs>> Make(const MemoryFileSystemOptions& options);
+  // Makes the file system again from the record file of a process that has died: names, attributes,
+  // extended attributes, and the lookups and opens of the kernel. File data is not recovered yet:
+  // the content of regular files is lost. A limit that is below the present usage becomes the
+  // usage. Returns the errors of RecordFile::Open, RebuildTree and Make. Throws std::bad_alloc.
+  static absl::StatusOr<std::unique_ptr<MemFs>> Recover(const MemoryFileSystemOptions& options,
+                                                        base::UniqueFd records);
+  // The record file, for a successor. The object owns it.
+  int record_descriptor() const { return resources_.records->descriptor(); }
 
   MemoryFileSystemUsage Usage() const override;
   Result<void> SetQuota(const QuotaRule& rule) override;
@@ -122,7 +130,12 @@ class MemFs final : public MemoryFileSystem {
   Result<IoctlResult> Ioctl(const RequestContext& context, const IoctlRequest& request) override;
 
  private:
-  MemFs(const MemoryFileSystemOptions& options, std::unique_ptr<RecordFile> records);
+  MemFs(const MemoryFileSystemOptions& options, std::unique_ptr<RecordFile> records,
+        uint64_t size_limit, uint64_t inode_limit);
+
+  // Makes the root directory and the store. Returns InvalidArgument (a limit is too small) or the
+  // errors of StoreSelection::Make.
+  absl::Status MakeRoot();
 
   // Counts a lookup of the inode, and returns the entry for the kernel.
   Entry CountLookup(Inode* inode) ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);

@@ -1,6 +1,7 @@
 #include "memfuse/memory_filesystem.h"
 
 #include <malloc.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <string_view>
@@ -14,6 +15,8 @@
 #include "src/memfs/ops/tree_usage.h"
 #include "src/memfs/tree/attribute_changes.h"
 #include "src/memfs/tree/changes.h"
+#include "src/memfs/tree/make_inode.h"
+#include "src/memfs/tree/rebuild.h"
 
 namespace memfuse {
 
@@ -29,7 +32,8 @@ namespace memfs {
 absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Make(const MemoryFileSystemOptions& options) {
   absl::StatusOr<std::unique_ptr<RecordFile>> records = RecordFile::Make();
   if (!records.ok()) return records.status();
-  std::unique_ptr<MemFs> fs(new MemFs(options, *std::move(records)));
+  std::unique_ptr<MemFs> fs(
+      new MemFs(options, *std::move(records), options.size_limit, options.inode_limit));
   std::vector<QuotaRule> trees;
   for (const QuotaRule& rule : options.quotas) {
     if (rule.kind == QuotaKind::kTree) {
@@ -38,32 +42,7 @@ absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Make(const MemoryFileSystemOptions
       (void)fs->SetQuota(rule);  // cannot fail
     }
   }
-  const Owner owner{options.root_uid, options.root_gid};
-  const AccountRef account = fs->resources_.accounts.Find(owner);
-  constexpr uint32_t kRootCost = sizeof(Directory) + sizeof(InodeRecord) + 64;
-  Reservation charge;
-  const Result<void> charged = charge.Reserve(account.get(), kRootCost);
-  if (options.size_limit == 0 || (!charged.ok() && charged.error() == ENOSPC)) {
-    return absl::InvalidArgumentError("the size is too small for even an empty file system");
-  }
-  if (!charged.ok()) {
-    return absl::InvalidArgumentError("a quota is too small for the root directory");
-  }
-  if (absl::Status made = fs->store_selection_.Make(); !made.ok()) return made;
-  InodeReservation slot;
-  if (!slot.Reserve(account.get()).ok()) {
-    return absl::InvalidArgumentError("the number of inodes has to be at least 1, also in a quota");
-  }
-  const Timestamp now = base::Now();
-  const auto root = DirectoryRef::Adopt(
-      new Directory(&fs->resources_, kRootInode, /*parent=*/kRootInode, now, std::move(charge)));
-  NewAttributes attributes;
-  attributes.permissions = options.root_mode & 07777;
-  attributes.owner = owner;
-  (void)AttributeChanges::Init(root.get(), attributes, now);  // cannot fail without an ACL
-  AddRoot(root.get(), now);
-  fs->inodes_.table()->Insert(InodeRef(root.get()));
-  slot.Keep();
+  if (absl::Status made = fs->MakeRoot(); !made.ok()) return made;
   // A directory is made the root of a tree before there is anything in it.
   std::sort(trees.begin(), trees.end(),
             [](const QuotaRule& a, const QuotaRule& b) { return a.path < b.path; });
@@ -78,11 +57,62 @@ absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Make(const MemoryFileSystemOptions
   return fs;
 }
 
-MemFs::MemFs(const MemoryFileSystemOptions& options, std::unique_ptr<RecordFile> records)
+absl::Status MemFs::MakeRoot() {
+  const Owner owner{options_.root_uid, options_.root_gid};
+  const AccountRef account = resources_.accounts.Find(owner);
+  Reservation charge;
+  const Result<void> charged =
+      charge.Reserve(account.get(), InodeCost(S_IFDIR, /*target_size=*/0, /*store=*/nullptr));
+  if (options_.size_limit == 0 || (!charged.ok() && charged.error() == ENOSPC)) {
+    return absl::InvalidArgumentError("the size is too small for even an empty file system");
+  }
+  if (!charged.ok()) {
+    return absl::InvalidArgumentError("a quota is too small for the root directory");
+  }
+  if (absl::Status made = store_selection_.Make(); !made.ok()) return made;
+  InodeReservation slot;
+  if (!slot.Reserve(account.get()).ok()) {
+    return absl::InvalidArgumentError("the number of inodes has to be at least 1, also in a quota");
+  }
+  const Timestamp now = base::Now();
+  static_cast<RootRecord*>(resources_.records->root())->generation =
+      static_cast<uint64_t>(now.seconds) & 0xffffffff;
+  InodeRecordHolder record = NewInodeRecord(resources_.records.get(), kRootInode, S_IFDIR, now);
+  record->parent = ToInt(kRootInode);
+  const auto root =
+      DirectoryRef::Adopt(new Directory(&resources_, std::move(record), std::move(charge)));
+  NewAttributes attributes;
+  attributes.permissions = options_.root_mode & 07777;
+  attributes.owner = owner;
+  (void)AttributeChanges::Init(root.get(), attributes, now);  // cannot fail without an ACL
+  AddRoot(root.get(), now);
+  inodes_.table()->Insert(InodeRef(root.get()));
+  slot.Keep();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Recover(const MemoryFileSystemOptions& options,
+                                                      base::UniqueFd records) {
+  absl::StatusOr<std::unique_ptr<RecordFile>> opened = RecordFile::Open(std::move(records));
+  if (!opened.ok()) return opened.status();
+  // Nothing that exists may be refused, regardless of the limits.
+  std::unique_ptr<MemFs> fs(new MemFs(options, *std::move(opened), kMaxSizeLimit, kMaxInodeLimit));
+  if (absl::Status made = fs->store_selection_.Make(); !made.ok()) return made;
+  const absl::StatusOr<RebuiltTree> rebuilt = RebuildTree(&fs->resources_, fs->inodes_.table());
+  if (!rebuilt.ok()) return rebuilt.status();
+  const MemoryFileSystemUsage usage = fs->Usage();
+  const Result<void> limited = fs->SetLimits(std::max(options.size_limit, usage.bytes_used),
+                                             std::max(options.inode_limit, usage.inodes_used));
+  if (!limited.ok()) return absl::ResourceExhaustedError("the limits cannot be set");
+  for (const QuotaRule& rule : options.quotas) (void)fs->SetQuota(rule);
+  return fs;
+}
+
+MemFs::MemFs(const MemoryFileSystemOptions& options, std::unique_ptr<RecordFile> records,
+             uint64_t size_limit, uint64_t inode_limit)
     : options_(options),
-      resources_(options.size_limit, options.inode_limit, std::move(records)),
-      inodes_(&resources_, &reclaim_,
-              /*generation=*/static_cast<uint64_t>(base::Now().seconds) & 0xffffffff),
+      resources_(size_limit, inode_limit, std::move(records)),
+      inodes_(&resources_, &reclaim_),
       access_times_(options),
       limits_(&resources_, &reclaim_, &access_times_, options.administrator) {}
 

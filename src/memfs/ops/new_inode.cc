@@ -3,24 +3,10 @@
 #include <utility>
 
 #include "src/memfs/tree/attribute_changes.h"
+#include "src/memfs/tree/make_inode.h"
 
 namespace memfuse::memfs {
 namespace {
-
-// The memory that an inode of this type takes: the object, the record, and its slot in the table.
-uint32_t InodeCost(uint32_t type, std::string_view target, const DataStore& store) {
-  constexpr uint32_t kTableSlot = 32;
-  const auto record =
-      static_cast<uint32_t>(RecordFile::BlockBytes(sizeof(InodeRecord) + target.size()));
-  switch (type) {
-    case S_IFREG:
-      return store.file_cost() + record + kTableSlot;
-    case S_IFDIR:
-      return sizeof(Directory) + record + kTableSlot;
-    default:
-      return sizeof(Inode) + record + kTableSlot;
-  }
-}
 
 // Most inodes have the owner of their directory, and need no look into the table of accounts.
 AccountRef FindAccount(Resources& resources, const Directory& parent, Owner owner) {
@@ -51,8 +37,8 @@ Result<void> NewInode::Make(const RequestContext& context, const Directory& pare
   Resources& resources = *inodes_.resources();
   const AccountRef account = FindAccount(resources, parent, attributes.owner);
   Reservation space;
-  MEMFUSE_RETURN_IF_ERROR(
-      space.Reserve(account.get(), InodeCost(node.mode & S_IFMT, node.target, *resources.store)));
+  MEMFUSE_RETURN_IF_ERROR(space.Reserve(
+      account.get(), InodeCost(node.mode & S_IFMT, node.target.size(), resources.store.get())));
   inode_ = InodeRef::Adopt(NewObject(parent, node, now, std::move(space)));
   MEMFUSE_RETURN_IF_ERROR(AttributeChanges::Init(inode_.get(), attributes, now));
   return slot_.Reserve(account.get());
@@ -61,21 +47,12 @@ Result<void> NewInode::Make(const RequestContext& context, const Directory& pare
 Inode* NewInode::NewObject(const Directory& parent, const NewNode& node, Timestamp now,
                            Reservation space) {
   Resources* const resources = inodes_.resources();
-  const InodeNumber ino = inodes_.table()->NewNumber();
   const uint32_t type = node.mode & S_IFMT;
-  switch (type) {
-    case S_IFREG:
-      return resources->store->NewRegularFile(resources, ino, now, std::move(space));
-    case S_IFDIR:
-      return new Directory(resources, ino, parent.ino, now, std::move(space));
-    case S_IFLNK:
-      return new Symlink(resources, ino, now, std::move(space), node.target);
-    case S_IFCHR:
-    case S_IFBLK:
-      return new Device(resources, ino, type, node.rdev, now, std::move(space));
-    default:
-      return new Inode(resources, ino, type, now, std::move(space));
-  }
+  InodeRecordHolder record = NewInodeRecord(resources->records.get(), inodes_.table()->NewNumber(),
+                                            type, now, node.target);
+  if (type == S_IFDIR) record->parent = ToInt(parent.ino);
+  if (type == S_IFCHR || type == S_IFBLK) record->rdev = node.rdev;
+  return MakeInode(resources, std::move(record), std::move(space));
 }
 
 Result<void> NewInode::Open(uint32_t flags, OpenResult* open) {

@@ -114,7 +114,7 @@ absl::Status RecordFile::CheckLayout() const {
     return absl::FailedPreconditionError(absl::StrCat(
         "the records have layout ", block.version, "; this program reads layout ", kLayoutVersion));
   }
-  const absl::Status damaged = absl::FailedPreconditionError("the records are damaged");
+  absl::Status damaged = absl::FailedPreconditionError("the records are damaged");
   const uint64_t end_of_journals = kJournalsOffset + block.journals * kJournalBytes;
   if (block.journals > kMaxJournals || end_of_journals > size || block.end_chunk < kFirstChunk ||
       block.end_chunk > kMaxChunks) {

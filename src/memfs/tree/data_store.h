@@ -14,8 +14,9 @@
 
 #include "memfuse/errno.h"
 #include "memfuse/types.h"
-#include "src/memfs/space/budget.h"
+#include "src/memfs/space/account.h"
 #include "src/memfs/tree/file_data.h"
+#include "src/memfs/tree/tree_records.h"
 
 namespace memfuse::memfs {
 
@@ -27,9 +28,9 @@ class DataStore {
  public:
   virtual ~DataStore() = default;
 
-  // Makes a new regular file with the given arguments of RegularFile's constructor. May throw
+  // Makes a regular file with the given arguments of RegularFile's constructor. May throw
   // std::bad_alloc.
-  virtual RegularFile* NewRegularFile(Resources* resources, InodeNumber ino, Timestamp born,
+  virtual RegularFile* NewRegularFile(Resources* resources, InodeRecordHolder record,
                                       Reservation charge) = 0;
   // What an empty file is charged.
   virtual uint32_t file_cost() const = 0;

@@ -1,6 +1,6 @@
 #include "src/memfs/tree/directory.h"
 
-#include <cstdlib>
+#include <algorithm>
 #include <cstring>
 #include <iterator>
 #include <new>
@@ -14,7 +14,7 @@ DentryHolder NewDentry(RecordFile* records, std::string_view name, Inode* inode)
   auto* const dentry = new (block) Dentry();
   dentry->target = {inode, inode->record_id(), static_cast<uint8_t>(name.size()), {}};
   std::memcpy(static_cast<char*>(block) + Dentry::kNameOffset, name.data(), name.size());
-  return DentryHolder(dentry, DentryDeleter{records});
+  return DentryHolder(dentry, RecordDeleter{records});
 }
 
 Dentry* Directory::Find(std::string_view name) const {
@@ -25,10 +25,22 @@ Dentry* Directory::Find(std::string_view name) const {
 void Directory::Insert(Dentry* dentry) {
   dentry->cookie = next_cookie_;
   dentry->header.owner = record_id();
+  AddToTables(dentry);
+}
+
+Result<void> Directory::Adopt(Dentry* dentry) {
+  Reservation space;
+  MEMFUSE_RETURN_IF_ERROR(space.Reserve(account(), DentryCost(dentry->name())));
+  AddToTables(dentry);
+  space.Keep();
+  return {};
+}
+
+void Directory::AddToTables(Dentry* dentry) {
   const NodeReserve reserve(by_cookie_.size());
   by_name_.Insert(dentry);
   by_cookie_.insert(by_cookie_.end(), dentry);  // cannot fail, because of the NodeReserve
-  ++next_cookie_;
+  next_cookie_ = std::max(next_cookie_, dentry->cookie + 1);
   entry_count_.store(by_name_.size(), std::memory_order_relaxed);
   names_cost_ += DentryCost(dentry->name());
 }

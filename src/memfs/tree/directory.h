@@ -36,22 +36,15 @@ inline uint64_t DentryCost(std::string_view name) {
 }
 
 // A name that is not in a directory yet.
-struct DentryDeleter {
-  RecordFile* records;
-  void operator()(Dentry* dentry) const noexcept { records->Free(dentry); }
-};
-using DentryHolder = std::unique_ptr<Dentry, DentryDeleter>;
+using DentryHolder = std::unique_ptr<Dentry, RecordDeleter>;
 
 // name.size() <= kNameMax. Throws std::bad_alloc.
 DentryHolder NewDentry(RecordFile* records, std::string_view name, Inode* inode);
 
 class Directory final : public Inode {
  public:
-  Directory(Resources* resources, InodeNumber number, InodeNumber parent, Timestamp born,
-            Reservation charge)
-      : Inode(resources, number, S_IFDIR, born, std::move(charge)) {
-    record()->parent = ToInt(parent);
-  }
+  // The record has the number of the parent directory.
+  using Inode::Inode;
 
   // The size that tmpfs reports: 40 bytes, and 20 bytes for each entry.
   uint64_t size() const override { return 40 + 20 * entry_count_.load(std::memory_order_relaxed); }
@@ -72,6 +65,9 @@ class Directory final : public Inode {
   // entry and its charge. Throws std::bad_alloc, and nothing is
   // changed then.
   void Insert(Dentry* dentry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mu);
+  // Adds an entry that another process has left, with its cookie, and charges it. Returns EDQUOT or
+  // ENOSPC; throws std::bad_alloc.
+  Result<void> Adopt(Dentry* dentry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mu);
   // Removes the entry from the tables and releases its charge. The caller removes the block in its
   // transaction.
   void Erase(Dentry* dentry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mu);
@@ -115,6 +111,9 @@ class Directory final : public Inode {
   };
 
   ~Directory() override;
+
+  // Throws std::bad_alloc, and nothing is changed then.
+  void AddToTables(Dentry* dentry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mu);
 
   // written under names_mu; stat(2) reads it without names_mu
   std::atomic<uint64_t> entry_count_{0};

@@ -14,30 +14,29 @@ constexpr uint32_t kBlockSize = 4096;
 // The unit of st_blocks.
 constexpr uint64_t kSectorBytes = 512;
 
-// Returns a record of kind kFree. Throws std::bad_alloc.
-InodeRecord* NewRecord(RecordFile* records, std::string_view target) {
+}  // namespace
+
+InodeRecordHolder NewInodeRecord(RecordFile* records, InodeNumber number, uint32_t file_type,
+                                 Timestamp born, std::string_view target) {
   void* const block = records->Allocate(sizeof(InodeRecord) + target.size());
   if (block == nullptr) throw std::bad_alloc();
   auto* const record = new (block) InodeRecord();
+  record->ino = ToInt(number);
+  record->btime = born;
+  record->type = static_cast<uint16_t>(file_type);
   record->target_size = static_cast<uint16_t>(target.size());
   std::copy(target.begin(), target.end(), static_cast<char*>(block) + sizeof(InodeRecord));
-  return record;
+  return InodeRecordHolder(record, RecordDeleter{records});
 }
 
-}  // namespace
-
-Inode::Inode(Resources* resources, InodeNumber number, uint32_t file_type, Timestamp born,
-             Reservation charge, std::string_view target)
-    : type(static_cast<uint16_t>(file_type)),
+Inode::Inode(Resources* resources, InodeRecordHolder record, Reservation charge)
+    : type(record->type),
       cost_(static_cast<uint16_t>(charge.bytes())),
-      ino(number),
-      record_(NewRecord(resources->records.get(), target)),
+      ino{record->ino},
+      record_(record.release()),
       account_(charge.account()),
       resources_(resources) {
   (void)charge.Keep();
-  record_->ino = ToInt(number);
-  record_->btime = born;
-  record_->type = type;
   record_->attributes.owner = account_->owner();
   record_->attributes.tree = ToInt(account_->tree());
 }
@@ -139,6 +138,14 @@ void Inode::RemoveOpenLocked(Transaction* change, uint32_t flags, bool executes)
   decrement(&attributes->opens);
   if ((flags & O_ACCMODE) != O_RDONLY) decrement(&attributes->write_opens);
   if (executes) decrement(&attributes->executions);
+}
+
+Result<void> Inode::AdoptXattr(XattrRecord* xattr) {
+  MutexLock lock(&mu);
+  if (xattrs_ == nullptr) {
+    xattrs_ = std::make_unique<Xattrs>(resources_->records.get(), account(), record_id());
+  }
+  return xattrs_->Adopt(xattr);
 }
 
 bool Inode::MarkDeadIfUnusedLocked() {

@@ -63,14 +63,19 @@ struct Resources {
   }
 };
 
+// Makes the record of an inode. `file_type` is one of the values of S_IFMT; `target` is that of a
+// symbolic link. The caller sets `parent` or `rdev`. Another process does not find the record
+// before it is published (changes.h). Throws std::bad_alloc.
+InodeRecordHolder NewInodeRecord(RecordFile* records, InodeNumber number, uint32_t file_type,
+                                 Timestamp born, std::string_view target = {});
+
 class Inode : public base::RefCounted {
  public:
-  // `file_type` is one of the values of S_IFMT. `charge` is what the inode is charged, less than
-  // 64 KiB, and its account determines the owner. The inode owns the charge from then on, also if
-  // the constructor of a derived class throws. Makes a record, which no successor finds before
-  // PublishLocked. `target` is that of a symbolic link. Throws std::bad_alloc.
-  Inode(Resources* resources, InodeNumber number, uint32_t file_type, Timestamp born,
-        Reservation charge, std::string_view target = {});
+  // The inode of a record: one that NewInodeRecord has made, or one that another process has left.
+  // `charge` is what the inode is charged, less than 64 KiB, and its account determines the owner
+  // and the tree. The inode owns the record and the charge from then on, also if the constructor of
+  // a derived class throws. `resources` must outlive it.
+  Inode(Resources* resources, InodeRecordHolder record, Reservation charge);
 
   // May be called without the lock. It changes under the lock.
   Owner owner() const {
@@ -104,7 +109,7 @@ class Inode : public base::RefCounted {
   // How long the attributes of a new inode stay valid, judged without a look.
   virtual CacheSeconds FirstValidity() const { return kCacheForever; }
 
-  virtual uint64_t size() const { return 0; }
+  virtual uint64_t size() const { return target().size(); }
   virtual uint64_t blocks() const { return 0; }
 
   bool is_directory() const { return type == S_IFDIR; }
@@ -152,6 +157,10 @@ class Inode : public base::RefCounted {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void RemoveOpenLocked(Transaction* change, uint32_t flags, bool executes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+
+  // Adds an extended attribute that another process has left, and charges it. Returns EDQUOT or
+  // ENOSPC; throws std::bad_alloc.
+  Result<void> AdoptXattr(XattrRecord* xattr) ABSL_LOCKS_EXCLUDED(mu);
 
   // Returns true once, when no name, lookup or open keeps the inode. The caller then removes it
   // from the table, without holding locks.
@@ -224,8 +233,7 @@ class Inode : public base::RefCounted {
 
 class RegularFile : public Inode {
  public:
-  RegularFile(Resources* resources, InodeNumber number, Timestamp born, Reservation charge)
-      : Inode(resources, number, S_IFREG, born, std::move(charge)) {}
+  using Inode::Inode;
 
   using Inode::SyncFromBackingLocked;
   CacheSeconds SyncFromBackingLocked(Transaction* change) override
@@ -246,33 +254,15 @@ template <typename Data>
 class FileOf final : public RegularFile {
  public:
   template <typename... Arguments>
-  FileOf(Resources* resources, InodeNumber number, Timestamp born, Reservation charge,
+  FileOf(Resources* resources, InodeRecordHolder record, Reservation charge,
          Arguments&&... arguments)
-      : RegularFile(resources, number, born, std::move(charge)),
+      : RegularFile(resources, std::move(record), std::move(charge)),
         data_(account(), std::forward<Arguments>(arguments)...) {}
 
   FileData* data() const override { return &data_; }
 
  private:
   mutable Data data_;
-};
-
-class Device final : public Inode {
- public:
-  Device(Resources* resources, InodeNumber number, uint32_t file_type, uint32_t device,
-         Timestamp born, Reservation charge)
-      : Inode(resources, number, file_type, born, std::move(charge)) {
-    record()->rdev = device;
-  }
-};
-
-class Symlink final : public Inode {
- public:
-  Symlink(Resources* resources, InodeNumber number, Timestamp born, Reservation charge,
-          std::string_view path)
-      : Inode(resources, number, S_IFLNK, born, std::move(charge), path) {}
-
-  uint64_t size() const override { return target().size(); }
 };
 
 }  // namespace memfuse::memfs

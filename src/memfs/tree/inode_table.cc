@@ -9,7 +9,9 @@ namespace memfuse::memfs {
 InodeNumber InodeTable::NewNumber() {
   thread_local size_t cursor = base::ThreadNumber() * (kShards / 64);
   const size_t shard = cursor++ % kShards;
-  return InodeNumber{shards_[shard].next.fetch_add(1, std::memory_order_relaxed) * kShards + shard};
+  // 0 and 1 are no numbers of new inodes.
+  const uint64_t count = __atomic_add_fetch(&assigned_[shard], 1, __ATOMIC_RELAXED);
+  return InodeNumber{count * kShards + shard};
 }
 
 void InodeTable::Insert(const InodeRef& inode) {

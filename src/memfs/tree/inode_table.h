@@ -24,7 +24,9 @@ using InodeRef = base::RefPtr<Inode>;
 // Thread-safe.
 class InodeTable {
  public:
-  InodeTable() = default;
+  // `assigned` has kShards elements and outlives the table: how many numbers of each shard were
+  // assigned.
+  explicit InodeTable(uint64_t* assigned) : assigned_(assigned) {}
   InodeTable(const InodeTable&) = delete;
   InodeTable& operator=(const InodeTable&) = delete;
 
@@ -48,9 +50,9 @@ class InodeTable {
   // Drops all references, when the file system is destroyed.
   void Clear();
 
- private:
-  static constexpr size_t kShards = 1024;
+  static constexpr size_t kShards = RootRecord::kNumbers;
 
+ private:
   // The set is keyed by the number in the inode: a pointer takes half as much memory as a number
   // and a pointer.
   struct NumberHash {
@@ -71,12 +73,12 @@ class InodeTable {
   struct alignas(64) Shard {
     mutable LeafMutex mu;
     GrowSafeHashSet<InodeRef, NumberHash, NumberEq> inodes ABSL_GUARDED_BY(mu);
-    std::atomic<uint64_t> next{1};  // atomic; the next number of this shard, divided by kShards
   };
 
   Shard& ShardOf(InodeNumber ino) { return shards_[ToInt(ino) % kShards]; }
   const Shard& ShardOf(InodeNumber ino) const { return shards_[ToInt(ino) % kShards]; }
 
+  uint64_t* const assigned_;  // the elements are atomic
   std::array<Shard, kShards> shards_;
 };
 

@@ -12,10 +12,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 #include "memfuse/types.h"
 #include "src/memfs/records/layout.h"
+#include "src/memfs/records/record_file.h"
 #include "src/memfs/space/account.h"
 #include "src/memfs/tree/times.h"
 
@@ -66,6 +68,25 @@ struct InodeRecord {
   }
 };
 static_assert(sizeof(InodeRecord) == 128);
+
+// A record that no object owns yet.
+struct RecordDeleter {
+  RecordFile* records;
+  void operator()(void* record) const noexcept { records->Free(record); }
+};
+using InodeRecordHolder = std::unique_ptr<InodeRecord, RecordDeleter>;
+
+// The root of the record file (RecordFile::root).
+struct RootRecord {
+  static constexpr size_t kNumbers = 1024;  // the shards of the inode table
+
+  // The value of Entry::generation. It distinguishes this file system from an earlier one at the
+  // same place.
+  uint64_t generation;
+  // For each shard, how many inode numbers were assigned. They change without a transaction.
+  uint64_t assigned[kNumbers];
+};
+static_assert(sizeof(RootRecord) <= kRootBytes);
 
 // One name of an inode in a directory. It keeps the inode live (nlink), so its pointer is not
 // counted as a reference. The lock of the names in the directory guards it.

@@ -69,6 +69,15 @@ Result<void> Xattrs::Set(Transaction* change, std::string_view name, absl::Span<
   return {};
 }
 
+Result<void> Xattrs::Adopt(XattrRecord* xattr) {
+  Reservation space;
+  MEMFUSE_RETURN_IF_ERROR(space.Reserve(account_, Cost(xattr->name(), xattr->value_size)));
+  const NodeReserve reserve(set_.size());
+  set_.insert(xattr);
+  space.Keep();
+  return {};
+}
+
 std::optional<std::string_view> Xattrs::Find(std::string_view name) const {
   const auto it = set_.find(name);
   if (it == set_.end()) return std::nullopt;

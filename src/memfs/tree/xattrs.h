@@ -45,6 +45,9 @@ class Xattrs {
   // caller must commit `change` after a success.
   Result<void> Set(Transaction* change, std::string_view name, absl::Span<const char> value,
                    uint32_t flags);
+  // Adds an attribute that another process has left, and charges it. Returns EDQUOT or ENOSPC;
+  // throws std::bad_alloc.
+  Result<void> Adopt(XattrRecord* xattr);
   // Returns nullopt if there is no such attribute. The value is valid until it is changed.
   std::optional<std::string_view> Find(std::string_view name) const;
   // Returns whether the attribute existed. The caller must commit `change`.

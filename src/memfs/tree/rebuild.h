@@ -1,0 +1,36 @@
+// Rebuilding the tree from the records of a process that has died: the objects of the inodes, the
+// tables of the directories, and all charges.
+
+#ifndef MEMFUSE_SRC_MEMFS_TREE_REBUILD_H_
+#define MEMFUSE_SRC_MEMFS_TREE_REBUILD_H_
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "src/memfs/tree/inode.h"
+#include "src/memfs/tree/inode_table.h"
+
+namespace memfuse::memfs {
+
+struct RebuiltTree {
+  uint64_t inodes = 0;
+  uint64_t names = 0;
+  uint64_t xattrs = 0;
+  // Inodes that no name, lookup or open keeps, and what belongs to them: the process died before it
+  // had freed them. Their records are free now.
+  uint64_t unused = 0;
+};
+
+// Makes an object for each inode in the records and inserts it into `table`, which is empty; adds
+// the names to the directories, and the extended attributes to the inodes. Charges everything to
+// the accounts, regardless of the limit: the caller sets the limits afterwards.
+//
+// Requires: RecordFile::Open has returned resources->records; the store is made; the budget has no
+// limit that matters; nothing else uses any of these. Returns FailedPrecondition if the records are
+// damaged: there is no root directory, or a name or a type cannot be. The objects that were made
+// are in the table then. Throws std::bad_alloc.
+absl::StatusOr<RebuiltTree> RebuildTree(Resources* resources, InodeTable* table);
+
+}  // namespace memfuse::memfs
+
+#endif  // MEMFUSE_SRC_MEMFS_TREE_REBUILD_H_

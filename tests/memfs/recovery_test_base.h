@@ -1,0 +1,137 @@
+// For tests that make a file system again from the records of a process that has died.
+
+#ifndef MEMFUSE_TESTS_MEMFS_RECOVERY_TEST_BASE_H_
+#define MEMFUSE_TESTS_MEMFS_RECOVERY_TEST_BASE_H_
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "tests/memfs/acl_bytes.h"
+#include "tests/memfs/memfs_test_base.h"
+
+namespace memfuse::memfs {
+
+inline MemoryFileSystemOptions RecoveryOptions() {
+  MemoryFileSystemOptions options;
+  options.data = DataKind::kNull;  // file data is not recovered yet
+  return options;
+}
+
+// The memory of a record file, as a successor finds it.
+class Memory {
+ public:
+  explicit Memory(const MemFs& fs) : file_(fs.record_descriptor()) { Refresh(); }
+
+  // Reads the memory again. Returns whether it has changed.
+  bool Refresh() {
+    std::map<off_t, std::string> now;
+    for (off_t end = 0;;) {
+      const off_t begin = lseek(file_, end, SEEK_DATA);
+      if (begin < 0) break;
+      end = lseek(file_, begin, SEEK_HOLE);
+      std::string& part = now[begin];
+      part.resize(static_cast<size_t>(end - begin));
+      EXPECT_EQ(pread(file_, part.data(), part.size(), begin), end - begin);
+    }
+    size_ = lseek(file_, 0, SEEK_END);
+    if (now == parts_) return false;
+    parts_.swap(now);
+    return true;
+  }
+
+  std::unique_ptr<MemFs> Recover(const MemoryFileSystemOptions& options = RecoveryOptions()) const {
+    base::UniqueFd copy(memfd_create("copy", MFD_CLOEXEC));
+    EXPECT_EQ(ftruncate(copy.get(), size_), 0);
+    for (const auto& [begin, part] : parts_) {
+      EXPECT_EQ(pwrite(copy.get(), part.data(), part.size(), begin),
+                static_cast<ssize_t>(part.size()));
+    }
+    absl::StatusOr<std::unique_ptr<MemFs>> fs = MemFs::Recover(options, std::move(copy));
+    EXPECT_TRUE(fs.ok()) << fs.status();
+    return fs.ok() ? *std::move(fs) : nullptr;
+  }
+
+ private:
+  const int file_;
+  off_t size_ = 0;
+  std::map<off_t, std::string> parts_;  // by offset; the rest of the file is a hole
+};
+
+inline std::string Text(Timestamp time) {
+  return std::to_string(time.seconds) + "." + std::to_string(time.nanoseconds);
+}
+
+// Everything that programs see of the tree, except for the size of files and access times.
+inline void Describe(MemFs* fs, InodeNumber ino, const std::string& path, std::string* text) {
+  const Caller me(fs);
+  const Attributes a = Must(me.Getattr(ino)).attributes;
+  *text += path + " ino " + std::to_string(ToInt(ino)) + " mode " + std::to_string(a.mode) +
+           " nlink " + std::to_string(a.nlink) + " owner " + std::to_string(a.uid) + ":" +
+           std::to_string(a.gid) + " rdev " + std::to_string(a.rdev) + " mtime " + Text(a.mtime) +
+           " ctime " + Text(a.ctime) + " btime " + Text(a.btime);
+  if (S_ISLNK(a.mode)) *text += " to " + Must(me.Readlink(ino));
+  const std::string xattrs = Must(me.Listxattr(ino));
+  for (size_t at = 0; at < xattrs.size(); at += std::strlen(&xattrs[at]) + 1) {
+    *text += std::string(" ") + &xattrs[at] + "=" + Must(me.Getxattr(ino, &xattrs[at]));
+  }
+  *text += "\n";
+  if (!S_ISDIR(a.mode)) return;
+  Listing listing;
+  EXPECT_THAT(me.Readdir(ino, 0, /*plus=*/false, &listing), Succeeds());
+  for (const auto& entry : listing.items) {
+    if (entry.name == "." || entry.name == "..") continue;
+    Describe(fs, entry.ino, path + "/" + entry.name, text);
+  }
+}
+
+inline std::string Describe(MemFs* fs) {
+  std::string text;
+  Describe(fs, kRootInode, "", &text);
+  const MemoryFileSystemUsage usage = fs->Usage();
+  return text + std::to_string(usage.bytes_used) + " bytes, " + std::to_string(usage.inodes_used) +
+         " inodes\n";
+}
+
+// What most cases start with.
+struct Tree {
+  explicit Tree(const Caller& me)
+      : dir(Ino(me.Mkdir(kRootInode, "dir", 0755))),
+        other(Ino(me.Mkdir(kRootInode, "other", 02775))),
+        file(Ino(me.Mknod(dir, "file", 06755))),
+        nameless(Ino(me.Tmpfile(dir))) {
+    Must(me.Link(file, kRootInode, "hard link"));
+    Must(me.Mkdir(other, "empty"));
+    Must(me.Mknod(other, "single"));
+    Must(me.Symlink(dir, "link", "a target"));
+    for (const InodeNumber ino : {dir, file}) {
+      EXPECT_THAT(me.Setxattr(ino, "user.name", "value"), Succeeds());
+    }
+    EXPECT_THAT(me.Setxattr(file, kAccessAclName,
+                            AclBytes({{kAclUserObj, 7},
+                                      {kAclUser, 7, 1000},
+                                      {kAclGroupObj, 5},
+                                      {kAclMask, 7},
+                                      {kAclOther, 0}})),
+                Succeeds());
+    EXPECT_THAT(me.Setxattr(dir, kDefaultAclName,
+                            AclBytes({{kAclUserObj, 7},
+                                      {kAclUser, 7, 1000},
+                                      {kAclGroupObj, 5},
+                                      {kAclMask, 7},
+                                      {kAclOther, 0}})),
+                Succeeds());
+  }
+  const InodeNumber dir, other, file, nameless;
+};
+
+}  // namespace memfuse::memfs
+
+#endif  // MEMFUSE_TESTS_MEMFS_RECOVERY_TEST_BASE_H_
