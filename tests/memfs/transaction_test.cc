@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -140,15 +141,21 @@ TEST(TransactionTest, ARemovedBlockIsFreeAfterTheCommit) {
   EXPECT_EQ(file->Allocate(sizeof(Record)), a);
 }
 
-TEST(TransactionTest, ThereIsABoundOnTransactions) {
+TEST(TransactionTest, ATransactionWaitsUntilAJournalIsFree) {
   const auto file = MakeRecords();
   std::vector<std::unique_ptr<Transaction>> open;
   for (uint32_t i = 0; i < kMaxJournals; ++i) {
     open.push_back(std::make_unique<Transaction>(file.get()));
   }
-  EXPECT_THROW(Transaction(file.get()), std::bad_alloc);
+  std::atomic<bool> begun{false};
+  std::thread other([&] {
+    const Transaction change(file.get());
+    begun.store(true);
+  });
+  EXPECT_FALSE(begun.load());
   open.pop_back();
-  Transaction(file.get()).Commit();
+  other.join();
+  EXPECT_TRUE(begun.load());
 }
 
 TEST(TransactionTest, ThreadsCommitAndAbandonTransactions) {

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <thread>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -91,14 +92,17 @@ absl::Status RecordFile::Map() {
 }
 
 absl::Status RecordFile::Format() {
-  if (!Reserve(0, kJournalsOffset)) return MakeError(errno);
+  // With one journal, AcquireJournal cannot fail.
+  if (!Reserve(0, kJournalsOffset + kJournalBytes)) return MakeError(errno);
   Superblock* const block = superblock();
   block->version = kLayoutVersion;
+  block->journals = 1;
   block->end_chunk = kFirstChunk;
   StoreInOrder(&block->magic, kLayoutMagic);
   MutexLock lock(&mu_);
   chunks_.resize(kFirstChunk);
-  reserved_bytes_ = kJournalsOffset;
+  reserved_bytes_ = kJournalsOffset + kJournalBytes;
+  journals_.store(1);
   return absl::OkStatus();
 }
 
@@ -116,8 +120,8 @@ absl::Status RecordFile::CheckLayout() const {
   }
   absl::Status damaged = absl::FailedPreconditionError("the records are damaged");
   const uint64_t end_of_journals = kJournalsOffset + block.journals * kJournalBytes;
-  if (block.journals > kMaxJournals || end_of_journals > size || block.end_chunk < kFirstChunk ||
-      block.end_chunk > kMaxChunks) {
+  if (block.journals == 0 || block.journals > kMaxJournals || end_of_journals > size ||
+      block.end_chunk < kFirstChunk || block.end_chunk > kMaxChunks) {
     return damaged;
   }
   for (uint32_t i = 0; i < block.journals; ++i) {
@@ -346,22 +350,30 @@ void RecordFile::ForEachBlock(absl::FunctionRef<void(BlockHeader* block)> visit)
 // A thread tries the journal that it used last. If another thread is using that one, it takes
 // another one, and stays there: threads that run at the same time soon have journals of their own,
 // whose cache lines they do not share.
-uint32_t RecordFile::AcquireJournal() {
+//
+// The wait ends: there is at least one journal, and a thread that uses a journal already holds all
+// locks that it needs except leaves (lock_order.h), of which this thread holds none.
+uint32_t RecordFile::AcquireJournal() noexcept {
   thread_local uint32_t last = 0;
-  const uint32_t count = journals_.load(std::memory_order_acquire);
-  for (uint32_t i = 0; i < count; ++i) {
-    const uint32_t index = (last + i) % count;
-    if (journal_uses_[index].in_use.exchange(true, std::memory_order_acquire)) continue;
-    return last = index;
+  for (;;) {
+    const uint32_t count = journals_.load(std::memory_order_acquire);
+    for (uint32_t i = 0; i < count; ++i) {
+      const uint32_t index = (last + i) % count;
+      if (journal_uses_[index].in_use.exchange(true, std::memory_order_acquire)) continue;
+      return last = index;
+    }
+    if (const std::optional<uint32_t> added = AddJournal(); added.has_value()) {
+      return last = *added;
+    }
+    std::this_thread::yield();
   }
-  return last = AddJournal();
 }
 
-uint32_t RecordFile::AddJournal() {
+std::optional<uint32_t> RecordFile::AddJournal() noexcept {
   MutexLock lock(&mu_);
   const uint32_t index = journals_.load(std::memory_order_relaxed);
   if (index == kMaxJournals || !Reserve(OffsetOf(JournalAt(index)), kJournalBytes)) {
-    throw std::bad_alloc();
+    return std::nullopt;
   }
   reserved_bytes_ += kJournalBytes;
   journal_uses_[index].in_use.store(true, std::memory_order_relaxed);

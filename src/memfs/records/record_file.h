@@ -30,6 +30,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -138,14 +140,15 @@ class RecordFile {
   // Returns a block of the chunk, or null if the system has no memory for it.
   BlockHeader* TakeFrom(uint32_t chunk, Chunk* state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // Returns a journal that no other thread uses. Throws std::bad_alloc if kMaxJournals are in use,
-  // or if there is no memory for one more.
-  uint32_t AcquireJournal() ABSL_LOCKS_EXCLUDED(mu_);
+  // Returns a journal that no other thread uses. If all are in use, and kMaxJournals exist or there
+  // is no memory for one more, waits until a thread releases one.
+  uint32_t AcquireJournal() noexcept ABSL_LOCKS_EXCLUDED(mu_);
   void ReleaseJournal(uint32_t index) {
     journal_uses_[index].in_use.store(false, std::memory_order_release);
   }
-  // Makes one more journal, for the calling thread. Throws std::bad_alloc.
-  uint32_t AddJournal() ABSL_LOCKS_EXCLUDED(mu_);
+  // Makes one more journal, for the calling thread. Returns nullopt if kMaxJournals exist, or if
+  // there is no memory.
+  std::optional<uint32_t> AddJournal() noexcept ABSL_LOCKS_EXCLUDED(mu_);
 
   const base::UniqueFd fd_;
   char* base_ = nullptr;  // constant after Map

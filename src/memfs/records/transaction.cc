@@ -54,7 +54,7 @@ void Undo(JournalHeader* journal, char* base) {
 }
 
 // The journal that AcquireJournal returns is idle: its undo_bytes is 0.
-Transaction::Transaction(RecordFile* file)
+Transaction::Transaction(RecordFile* file) noexcept
     : file_(file), index_(file->AcquireJournal()), journal_(file->JournalAt(index_)) {}
 
 Transaction::~Transaction() {

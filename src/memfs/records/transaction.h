@@ -33,11 +33,12 @@
 
 namespace memfuse::memfs {
 
-// Used by one thread.
+// Used by one thread, which has at most one at a time.
 class Transaction {
  public:
-  // Takes a journal of the file. Throws std::bad_alloc if there is none.
-  explicit Transaction(RecordFile* file);
+  // Takes a journal of the file. Waits if there is none: the caller already holds all locks that it
+  // takes before the destructor, except leaves (lock_order.h), and holds no leaf.
+  explicit Transaction(RecordFile* file) noexcept;
   // Unless Commit was called, restores what was changed.
   ~Transaction();
   Transaction(const Transaction&) = delete;
