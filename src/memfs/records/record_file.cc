@@ -172,7 +172,7 @@ void RecordFile::ScanChunks() {
       }
     }
     SizeClass& owner = classes_[state.size_class];
-    owner.open_chunks.reserve(++owner.chunks);
+    Grow(&owner.open_chunks, ++owner.chunks);
     if (state.used < BlocksWithin(state.size_class, kChunkBytes)) ListChunk(chunk);
   }
 }

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -78,7 +79,8 @@ class Rebuilder {
       return false;
     }
     const auto index = static_cast<BlockId>(inodes_.size());
-    inodes_.reserve(inodes_.size() + 1);
+    // Nothing may fail once the inode is in the table.
+    if (index == inodes_.capacity()) inodes_.reserve(std::max<size_t>(64, 2 * inodes_.size()));
     auto inode = InodeRef::Adopt(MakeInode(
         &resources_, InodeRecordHolder(record, RecordDeleter{&records_}), std::move(charge)));
     table_.Insert(inode);
