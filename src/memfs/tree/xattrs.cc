@@ -56,8 +56,10 @@ Result<void> Xattrs::Set(Transaction* change, std::string_view name, absl::Span<
 
   const NodeReserve reserve(set_.size());
   if (change != nullptr) {
-    change->Publish(&made->header, kXattrKind);
     if (old != nullptr) change->Remove(&old->header);
+    // The last step that can fail: if a later one failed, the block would become free while the
+    // journal still has its header.
+    change->Publish(&made->header, kXattrKind);
   }
   // No step below can fail.
   if (old != nullptr) set_.erase(it);
