@@ -142,9 +142,10 @@ Result<Entry> AddLink(Directory* dir, Dentry* dentry, uint64_t generation, Times
   change.Publish(&dentry->header, kDentryKind);
   LinkChanges::GainLink(&change, inode, now);
   LinkChanges::TouchDirectory(&change, dir, /*subdirectories=*/0, now);
+  // The last step that can fail.
+  dir->Insert(dentry);
   inode->mu.AssertHeld();
   const Entry entry = inode->AddLookupLocked(&change, generation);
-  dir->Insert(dentry);
   inode->EndRemovedLocked();
   change.Commit();
   return entry;
