@@ -95,6 +95,9 @@ class LinkChanges {
 
   static Result<void> CheckLinkable(const Inode& inode) {
     inode.mu.AssertHeld();
+    // Another thread is still making an inode that is in the table and is not permanent: a
+    // successor would find a name without an inode.
+    if (!inode.IsPublished()) return Errno(ENOENT);
     if (inode.dead || (inode.meta().nlink == 0 && !inode.meta().linkable)) return Errno(ENOENT);
     if (inode.meta().nlink == std::numeric_limits<uint32_t>::max()) return Errno(EMLINK);
     return {};

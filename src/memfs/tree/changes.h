@@ -36,7 +36,8 @@ void AddNameless(Inode* inode);
 void AddEntry(Directory* dir, Dentry* dentry, Timestamp now)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(dir->names_mu);
 
-// Returns ENOENT if the inode, which is no directory, has no name and must not get one, and EMLINK.
+// Returns ENOENT if the inode, which is no directory, has no name and must not get one, or is not
+// permanent yet; and EMLINK.
 Result<void> CheckLinkable(const Inode& inode) ABSL_LOCKS_EXCLUDED(inode.mu);
 
 // Adds one more name to dentry->inode(), which is no directory, and counts a lookup. The directory

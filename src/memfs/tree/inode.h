@@ -218,7 +218,10 @@ class Inode : public base::RefCounted {
     change->Publish(&record_->header, kInodeKind);
     if (xattrs_ != nullptr) xattrs_->Publish(change);
   }
-  bool IsPublished() const { return record_->header.kind == kInodeKind; }
+  // Whether it is permanent.
+  bool IsPublished() const ABSL_SHARED_LOCKS_REQUIRED(mu) {
+    return record_->header.kind == kInodeKind;
+  }
 
   // The attributes that the kernel has are valid: they were sent in a reply, and as far as the
   // daemon knows they have not changed since.
