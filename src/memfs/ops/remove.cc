@@ -44,8 +44,8 @@ Result<void> MemFs::Rmdir(const RequestContext&, const RmdirRequest& request) {
     MutexLock victim_names(&victim->names_mu);
     MEMFUSE_RETURN_IF_ERROR(MayRemoveTree(*victim));
     if (!victim->empty()) return Errno(ENOTEMPTY);
-    victim->removed = true;
     dead = RemoveEntry(dir.get(), dentry, base::Now());
+    victim->removed = true;
   }
   if (dead) inodes_.Evict(InodeRef(victim.get()));
   return {};

@@ -11,8 +11,9 @@
 // rename lock, and the move is made before the lock is released, so the result is still valid when
 // it is used. A rename within one directory does not change any path to the root.
 //
-// No directory is lost. A directory that is replaced is empty and is marked `removed` under its own
-// lock before it loses its name. An operation that comes later to add an entry sees the mark.
+// No directory is lost. A directory that is replaced is empty, and loses its name and is marked
+// `removed` in one critical section of its own lock. An operation that comes later to add an entry
+// sees the mark.
 
 #include <linux/fs.h>
 
@@ -134,8 +135,8 @@ Result<void> RenameLocked(Inodes* inodes, const RequestContext& context,
     MutexLock names(&victim->names_mu);
     MEMFUSE_RETURN_IF_ERROR(MayRemoveTree(*victim));
     if (!victim->empty()) return Errno(ENOTEMPTY);
-    victim->removed = true;
     died = MoveEntry(from, to, move, now);
+    victim->removed = true;
   } else {
     died = MoveEntry(from, to, move, now);
   }

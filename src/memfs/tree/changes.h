@@ -47,9 +47,10 @@ Result<Entry> AddLink(Directory* dir, Dentry* dentry, uint64_t generation, Times
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(dir->names_mu);
 
 // Removes a name. A directory loses all its links at once; the caller also holds that directory's
-// own lock, and the directory is empty and marked as removed. Returns true if no name, lookup or
-// open keeps the inode: the inode was marked dead, and the caller, which holds a reference to it,
-// removes it from the inode table after it has released the locks.
+// own lock, the directory is empty, and the caller marks it as removed before it releases that
+// lock. Returns true if no name, lookup or open keeps the inode: the inode was marked dead, and the
+// caller, which holds a reference to it, removes it from the inode table after it has released the
+// locks.
 [[nodiscard]] bool RemoveEntry(Directory* dir, Dentry* dentry, Timestamp now)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(dir->names_mu);
 
