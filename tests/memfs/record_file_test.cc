@@ -203,6 +203,49 @@ TEST(RecordFileTest, ThreadsGetDifferentBlocks) {
   EXPECT_THAT(Blocks(file.get()), testing::IsEmpty());
 }
 
+// Each thread has two chunks of blocks, which become empty while other threads take chunks.
+TEST(RecordFileTest, ThreadsFillAndEmptyChunks) {
+  const auto file = MakeRecords();
+  const uint64_t empty = file->memory_bytes();
+  constexpr size_t kBytes = 60'000;
+  std::vector<std::thread> threads;
+  for (int t = 1; t <= 4; ++t) {
+    threads.emplace_back([&file, t] {
+      for (int i = 0; i < 200; ++i) {
+        std::vector<BlockHeader*> blocks;
+        for (int n = 0; n < 6; ++n) {
+          blocks.push_back(static_cast<BlockHeader*>(file->Allocate(kBytes)));
+          ASSERT_NE(blocks.back(), nullptr);
+          ASSERT_EQ(blocks.back()->kind, BlockKind::kFree);
+          std::memset(static_cast<void*>(blocks.back()), t, kBytes);
+        }
+        for (BlockHeader* block : blocks) {
+          const char* const bytes = reinterpret_cast<const char*>(block);
+          ASSERT_EQ(bytes[0], t);
+          ASSERT_EQ(std::memcmp(bytes, bytes + 1, kBytes - 1), 0);
+          file->Free(block);
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_THAT(Blocks(file.get()), testing::IsEmpty());
+  EXPECT_LE(file->memory_bytes(), empty + kChunkBytes);
+}
+
+TEST(RecordFileTest, VisitorsFreeAllBlocksOfAChunk) {
+  const auto file = MakeRecords();
+  std::vector<BlockHeader*> blocks;
+  // Two chunks of the class. The blocks of the second half of each stay free.
+  const size_t of_chunk = (kChunkBytes - kChunkHeaderBytes) / 160;
+  for (size_t i = 0; i < 2 * of_chunk; ++i) blocks.push_back(NewBlock(file.get(), 160));
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    if (i % of_chunk >= of_chunk / 2) file->Free(blocks[i]);
+  }
+  file->ForEachBlock([&](BlockHeader* block) { file->Free(block); });
+  EXPECT_EQ(file->memory_bytes(), SystemMemory(*file));
+}
+
 TEST(RecordFileTest, AFileWithoutRecordsIsRefused) {
   const auto refused = [](base::UniqueFd file) {
     return RecordFile::Open(std::move(file)).status();

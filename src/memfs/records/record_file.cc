@@ -206,7 +206,11 @@ uint64_t RecordFile::ClearChunk(uint32_t chunk) {
     // The header is zeros as well now. Reading it takes a page again, until the chunk is used.
     return reserved;
   }
-  std::memset(base_ + offset, 0, reserved);
+  // The header comes last: until then, a successor that clears the chunk again finds its size.
+  if (reserved > 0) {
+    std::memset(base_ + offset + sizeof(ChunkHeader), 0, reserved - sizeof(ChunkHeader));
+    StoreInOrder(&HeaderOf(chunk)->reserved, uint32_t{0});
+  }
   return reserved;
 }
 
@@ -303,6 +307,8 @@ void RecordFile::Free(void* block) noexcept {
     const uint64_t within = OffsetOf(block) % kChunkBytes - kChunkHeaderBytes;
     const auto index = static_cast<uint16_t>(within / kClassBytes[state.size_class]);
     header->kind = BlockKind::kFree;
+    // A block with a kind has its content.
+    std::atomic_signal_fence(std::memory_order_seq_cst);
     *NextFree(header) = std::exchange(state.free_head, static_cast<uint16_t>(index + 1));
     --state.used;
     if (!state.open) ListChunk(chunk);
@@ -333,7 +339,7 @@ void RecordFile::ForEachBlock(absl::FunctionRef<void(BlockHeader* block)> visit)
     end_chunk = static_cast<uint32_t>(chunks_.size());
   }
   for (uint32_t chunk = kFirstChunk; chunk < end_chunk; ++chunk) {
-    // The chunk can become empty, and get another class, while its blocks are freed.
+    // The chunk can become empty while its blocks are freed.
     Chunk state;
     {
       MutexLock lock(&mu_);
@@ -342,7 +348,11 @@ void RecordFile::ForEachBlock(absl::FunctionRef<void(BlockHeader* block)> visit)
     if (state.size_class == kNoClass) continue;
     for (uint16_t index = 0; index < state.end; ++index) {
       BlockHeader* const block = BlockAt(chunk, state, index);
-      if (block->kind != BlockKind::kFree) visit(block);
+      if (block->kind == BlockKind::kFree) continue;
+      visit(block);
+      // A chunk without blocks has no memory. Reading it would take a page again.
+      MutexLock lock(&mu_);
+      if (chunks_[chunk].size_class == kNoClass) break;
     }
   }
 }

@@ -79,7 +79,8 @@ class RecordFile {
   void* At(BlockId id) const { return base_ + uint64_t{id} * kBlockUnit; }
 
   // Calls `visit` for each block whose kind is not BlockKind::kFree, in the order of their IDs.
-  // `visit` may change and free the block. Requires: no other thread uses the file.
+  // `visit` may change and free the block, but not allocate one. Requires: no other thread uses the
+  // file.
   void ForEachBlock(absl::FunctionRef<void(BlockHeader* block)> visit);
 
   // The part of the first page that belongs to the file system: kRootBytes bytes, initially zeros.
