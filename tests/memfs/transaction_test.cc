@@ -233,7 +233,6 @@ class Copy {
 // with what a successor opens.
 void KillAtEachStep(RecordFile* file, absl::FunctionRef<void()> change,
                     absl::FunctionRef<void(base::UniqueFd memory)> check) {
-  Transaction(file).Commit();  // makes the journal
   Copy copy(file->descriptor());
   int states = 0;
   const uint64_t steps = test::RunInSteps(change, [&] {

@@ -213,9 +213,9 @@ NamelessUsage MemFs::UsageOfNameless(std::optional<uint32_t> uid, UsageWalk* wal
 
 void MemFs::ReleaseUnusedMemory() {
   resources_.store->ReleaseUnused(/*all=*/false);
-  // The heap contains everything except the pages of files. The high-water mark since the last
-  // malloc_trim(3) shows whether enough was freed to justify the next one, which takes the locks of
-  // the heap.
+  // What is charged, except the pages of files, lies in the heap or in the record file, which gives
+  // its memory back by itself. The high-water mark since the last malloc_trim(3) shows whether
+  // enough was freed to justify the next one, which takes the locks of the heap.
   constexpr uint64_t kWorthwhile = 4 << 20;
   const MemoryFileSystemUsage usage = Usage();
   const uint64_t heap =

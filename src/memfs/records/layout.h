@@ -56,7 +56,7 @@ struct ChunkHeader {
 };
 static_assert(sizeof(ChunkHeader) <= kChunkHeaderBytes);
 
-// The first page of the file.
+// The first bytes of the file.
 struct Superblock {
   uint64_t magic;  // written last
   uint32_t version;

@@ -1,9 +1,9 @@
 // Blocks of memory in a memory file that outlives the process.
 //
-// A file system keeps its records (inodes, names, extended attributes, page tables) in blocks of
-// this file. Another process that has the descriptor can map the file after the process has died,
-// and continues with the same blocks. README.md describes the layout of the file. A block is named
-// by its BlockId, never by its address.
+// A file system keeps its records (inodes, names, extended attributes) in blocks of this file.
+// Another process that has the descriptor can map the file after the process has died, and
+// continues with the same blocks. README.md describes the layout of the file. A block is named by
+// its BlockId, never by its address.
 //
 // What a process derives from the records (hash tables, locks, lists of free blocks) is not in the
 // file. The successor makes it again while it visits all blocks.
@@ -51,13 +51,13 @@ class RecordFile {
 
   // Makes a record file in `file`, an empty memory file that nothing else uses, or in a new memfd
   // if `file` is not valid. Returns ResourceExhausted if there is no memory, descriptor or address
-  // space.
+  // space. Throws std::bad_alloc.
   static absl::StatusOr<std::unique_ptr<RecordFile>> Make(base::UniqueFd file = {});
 
   // Opens the record file of a process that has died, and restores what open transactions had
-  // changed. Returns FailedPrecondition, and changes nothing, if
-  // the file has another layout or is damaged; ResourceExhausted as Make. Calling it again after a
-  // death during the call has the same effect as calling it once.
+  // changed. Returns FailedPrecondition, and changes nothing, if the file has another layout or is
+  // damaged; ResourceExhausted as Make. Throws std::bad_alloc. Calling it again after a failure or
+  // a death during the call has the same effect as calling it once.
   static absl::StatusOr<std::unique_ptr<RecordFile>> Open(base::UniqueFd file);
 
   ~RecordFile();
@@ -83,7 +83,8 @@ class RecordFile {
   // file.
   void ForEachBlock(absl::FunctionRef<void(BlockHeader* block)> visit);
 
-  // The part of the first page that belongs to the file system: kRootBytes bytes, initially zeros.
+  // The part before the journals that belongs to the file system: kRootBytes bytes, initially
+  // zeros.
   void* root() const { return base_ + kRootOffset; }
 
   // The memory file. The object owns it.
