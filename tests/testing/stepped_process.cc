@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <fstream>
 #include <string>
 
@@ -49,8 +50,13 @@ class Vdso {
   uint64_t end_ = 0;
 };
 
+// Returns false if the child has ended.
 bool WaitForStop(pid_t child, int* status) {
-  return waitpid(child, status, 0) == child && WIFSTOPPED(*status);
+  pid_t found;
+  do {
+    found = waitpid(child, status, 0);
+  } while (found < 0 && errno == EINTR);
+  return found == child && WIFSTOPPED(*status);
 }
 
 // While it exists, this process and its children run on the present CPU only, before other
@@ -109,9 +115,11 @@ uint64_t RunInSteps(absl::FunctionRef<void()> body, absl::FunctionRef<void()> lo
   for (;;) {
     // Other signals than those of the steps (SIGTRAP) and of the marks go on to the child.
     const int signal = steps == 0 || WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
-    if (ptrace(PTRACE_SINGLESTEP, child, nullptr, signal) != 0 || !WaitForStop(child, &status)) {
+    if (ptrace(PTRACE_SINGLESTEP, child, nullptr, signal) != 0) {
+      Kill(child);
       return 0;
     }
+    if (!WaitForStop(child, &status)) return 0;
     if (WSTOPSIG(status) == SIGSTOP) break;
     ++steps;
     if (!vdso.Contains(child)) look();
