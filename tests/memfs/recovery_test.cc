@@ -76,6 +76,30 @@ TEST(RecoveryTest, RecordsWithoutARootAreRefused) {
   EXPECT_EQ(fs.status().message(), "the records of the files are damaged");
 }
 
+TEST(RecoveryTest, AnAttemptThatFailsLeavesTheRecords) {
+  const auto fs = MakeMemFs(RecoveryOptions());
+  const Tree tree{Caller(fs.get())};
+  const base::UniqueFd memory = Memory(*fs).Copy();
+  const auto recover = [&memory] {
+    return MemFs::Recover(RecoveryOptions(), base::UniqueFd(dup(memory.get())));
+  };
+  // Makes the last name of the file empty, or gives it its length again.
+  const auto set_name_size = [&memory](uint8_t size) {
+    const auto records = *RecordFile::Open(base::UniqueFd(dup(memory.get())));
+    Dentry* last = nullptr;
+    records->ForEachBlock([&last](BlockHeader* block) {
+      if (block->kind == kDentryKind) last = reinterpret_cast<Dentry*>(block);
+    });
+    return std::exchange(last->target.name_size, size);
+  };
+  const uint8_t size = set_name_size(0);
+  EXPECT_EQ(recover().status().code(), absl::StatusCode::kFailedPrecondition);
+  set_name_size(size);
+  const auto successor = recover();
+  ASSERT_TRUE(successor.ok()) << successor.status();
+  EXPECT_EQ(Describe(successor->get()), Describe(fs.get()));
+}
+
 // Random operations. It keeps the lookups and opens that the kernel would have.
 class RandomClient {
  public:

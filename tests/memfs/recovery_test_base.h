@@ -47,14 +47,19 @@ class Memory {
     return true;
   }
 
-  std::unique_ptr<MemFs> Recover(const MemoryFileSystemOptions& options = RecoveryOptions()) const {
+  // A memory file with this content.
+  base::UniqueFd Copy() const {
     base::UniqueFd copy(memfd_create("copy", MFD_CLOEXEC));
     EXPECT_EQ(ftruncate(copy.get(), size_), 0);
     for (const auto& [begin, part] : parts_) {
       EXPECT_EQ(pwrite(copy.get(), part.data(), part.size(), begin),
                 static_cast<ssize_t>(part.size()));
     }
-    absl::StatusOr<std::unique_ptr<MemFs>> fs = MemFs::Recover(options, std::move(copy));
+    return copy;
+  }
+
+  std::unique_ptr<MemFs> Recover(const MemoryFileSystemOptions& options = RecoveryOptions()) const {
+    absl::StatusOr<std::unique_ptr<MemFs>> fs = MemFs::Recover(options, Copy());
     EXPECT_TRUE(fs.ok()) << fs.status();
     return fs.ok() ? *std::move(fs) : nullptr;
   }

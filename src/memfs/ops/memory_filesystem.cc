@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "src/base/clock.h"
@@ -97,6 +98,8 @@ absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Recover(const MemoryFileSystemOpti
   if (!opened.ok()) return opened.status();
   // Nothing that exists may be refused, regardless of the limits.
   std::unique_ptr<MemFs> fs(new MemFs(options, *std::move(opened), kMaxSizeLimit, kMaxInodeLimit));
+  // After a failure the file still has all records, for another attempt.
+  absl::Cleanup abandon = [&fs] { fs->resources_.records->SetAbandoned(true); };
   if (absl::Status made = fs->store_selection_.Make(); !made.ok()) return made;
   const absl::StatusOr<RebuiltTree> rebuilt = RebuildTree(&fs->resources_, fs->inodes_.table());
   if (!rebuilt.ok()) return rebuilt.status();
@@ -105,6 +108,7 @@ absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Recover(const MemoryFileSystemOpti
                                              std::max(options.inode_limit, usage.inodes_used));
   if (!limited.ok()) return absl::ResourceExhaustedError("the limits cannot be set");
   for (const QuotaRule& rule : options.quotas) (void)fs->SetQuota(rule);
+  std::move(abandon).Cancel();
   return fs;
 }
 

@@ -299,6 +299,7 @@ void* RecordFile::Allocate(size_t bytes) noexcept {
 }
 
 void RecordFile::Free(void* block) noexcept {
+  if (abandoned_) return;
   const auto chunk = static_cast<uint32_t>(OffsetOf(block) / kChunkBytes);
   auto* const header = static_cast<BlockHeader*>(block);
   {

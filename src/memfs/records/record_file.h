@@ -70,6 +70,10 @@ class RecordFile {
   // Makes the block free, regardless of its kind. Requires: no open transaction has changed it.
   void Free(void* block) noexcept;
 
+  // Sets whether Free does nothing from now on, because the file is left to another process as it
+  // is. It is called while no other thread uses the file.
+  void SetAbandoned(bool abandoned) { abandoned_ = abandoned; }
+
   // How many bytes Allocate(bytes) takes.
   static size_t BlockBytes(size_t bytes);
 
@@ -153,7 +157,8 @@ class RecordFile {
   std::optional<uint32_t> AddJournal() noexcept ABSL_LOCKS_EXCLUDED(mu_);
 
   const base::UniqueFd fd_;
-  char* base_ = nullptr;  // constant after Map
+  char* base_ = nullptr;    // constant after Map
+  bool abandoned_ = false;  // constant while several threads use the file
 
   mutable LeafMutex mu_;
   std::vector<Chunk> chunks_ ABSL_GUARDED_BY(mu_);

@@ -81,9 +81,12 @@ class Rebuilder {
     const auto index = static_cast<BlockId>(inodes_.size());
     // Nothing may fail once the inode is in the table.
     if (index == inodes_.capacity()) inodes_.reserve(std::max<size_t>(64, 2 * inodes_.size()));
+    // If one of these fails, the inode does not take its record with it.
+    records_.SetAbandoned(true);
     auto inode = InodeRef::Adopt(MakeInode(
         &resources_, InodeRecordHolder(record, RecordDeleter{&records_}), std::move(charge)));
     table_.Insert(inode);
+    records_.SetAbandoned(false);
     slot.Keep();
     record->header.owner = index;
     inodes_.push_back(std::move(inode));
