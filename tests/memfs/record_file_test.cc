@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <random>
@@ -176,6 +177,27 @@ TEST(RecordFileTest, AChunkGetsBlocksOfAnotherSizeAfterItWasEmpty) {
 
 TEST(RecordFileTest, WithoutMemoryAllocateReturnsNullAndEverythingStays) {
   EXPECT_EXIT(FillAndExit(), testing::ExitedWithCode(0), "");
+}
+
+// Limits the address space to a gigabyte more than is mapped now, and fills what can be mapped.
+[[noreturn]] void FillLimitedAddressSpaceAndExit() {
+  std::ifstream statm("/proc/self/statm");
+  uint64_t pages = 0;
+  statm >> pages;
+  const rlim_t bytes = pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) + (rlim_t{1} << 30);
+  const rlimit limit = {bytes, bytes};
+  if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(2);
+  const auto file = RecordFile::Make();
+  if (!file.ok()) _exit(3);
+  uint64_t allocated = 0;
+  while ((*file)->Allocate(RecordFile::kMaxBlockBytes) != nullptr) {
+    allocated += RecordFile::kMaxBlockBytes;
+  }
+  _exit(allocated > (150 << 20) && allocated < (uint64_t{1} << 30) ? 0 : 1);
+}
+
+TEST(RecordFileTest, ALimitedAddressSpaceLimitsTheBlocks) {
+  EXPECT_EXIT(FillLimitedAddressSpaceAndExit(), testing::ExitedWithCode(0), "");
 }
 
 TEST(RecordFileTest, ThreadsGetDifferentBlocks) {

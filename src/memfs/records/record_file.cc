@@ -78,17 +78,24 @@ absl::StatusOr<std::unique_ptr<RecordFile>> RecordFile::Open(base::UniqueFd file
 }
 
 RecordFile::~RecordFile() {
-  if (base_ != nullptr) munmap(base_, kMaxFileBytes);
+  if (base_ != nullptr) munmap(base_, mapped_bytes_);
 }
 
 absl::Status RecordFile::Map() {
-  void* const mapping = mmap(nullptr, kMaxFileBytes, PROT_READ | PROT_WRITE,
-                             MAP_SHARED | MAP_NORESERVE, fd_.get(), 0);
-  if (mapping == MAP_FAILED) return MakeError(errno);
-  // A core file of the daemon must not contain the data of users.
-  madvise(mapping, kMaxFileBytes, MADV_DONTDUMP);
-  base_ = static_cast<char*>(mapping);
-  return absl::OkStatus();
+  struct stat file;
+  if (fstat(fd_.get(), &file) != 0) return MakeError(errno);
+  const uint64_t least = std::max<uint64_t>(static_cast<uint64_t>(file.st_size), kMinMappedBytes);
+  for (uint64_t bytes = kMaxFileBytes; bytes >= least; bytes /= 4) {
+    void* const mapping =
+        mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd_.get(), 0);
+    if (mapping == MAP_FAILED) continue;
+    // A core file of the daemon must not contain the data of users.
+    madvise(mapping, bytes, MADV_DONTDUMP);
+    base_ = static_cast<char*>(mapping);
+    mapped_bytes_ = bytes;
+    return absl::OkStatus();
+  }
+  return MakeError(ENOMEM);
 }
 
 absl::Status RecordFile::Format() {
@@ -236,7 +243,7 @@ bool RecordFile::AddChunk(uint8_t size_class) {
   // Lists that may have to grow do so before anything is changed.
   SizeClass& owner = classes_[size_class];
   const bool reused = !free_chunks_.empty();
-  if (!reused && chunks_.size() >= kMaxChunks) return false;
+  if (!reused && (chunks_.size() + 1) * kChunkBytes > mapped_bytes_) return false;
   try {
     Grow(&owner.open_chunks, owner.chunks + 1);
     if (!reused) {

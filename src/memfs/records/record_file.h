@@ -117,7 +117,10 @@ class RecordFile {
 
   explicit RecordFile(base::UniqueFd fd) : fd_(std::move(fd)) {}
 
+  // Maps kMaxFileBytes of the file, or less where the address space is limited (RLIMIT_AS), but at
+  // least the bytes that the file has and kMinMappedBytes.
   absl::Status Map();
+  static constexpr uint64_t kMinMappedBytes = uint64_t{256} << 20;
   absl::Status Format();
   absl::Status CheckLayout() const;
   // Undoes the open transactions of the process that has died.
@@ -157,8 +160,9 @@ class RecordFile {
   std::optional<uint32_t> AddJournal() noexcept ABSL_LOCKS_EXCLUDED(mu_);
 
   const base::UniqueFd fd_;
-  char* base_ = nullptr;    // constant after Map
-  bool abandoned_ = false;  // constant while several threads use the file
+  char* base_ = nullptr;       // constant after Map
+  uint64_t mapped_bytes_ = 0;  // constant after Map
+  bool abandoned_ = false;     // constant while several threads use the file
 
   mutable LeafMutex mu_;
   std::vector<Chunk> chunks_ ABSL_GUARDED_BY(mu_);
