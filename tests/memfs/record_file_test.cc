@@ -141,6 +141,29 @@ TEST(RecordFileTest, MemoryIsReservedBeforeABlockIsUsedAndGoesBack) {
   EXPECT_EQ(file->memory_bytes(), SystemMemory(*file));
 }
 
+TEST(RecordFileTest, MemoryIsBoundedRegardlessOfWhichBlocksAreFreed) {
+  constexpr uint64_t kMax = 64 << 20;
+  const auto file = MakeRecords();
+  file->SetMaxBytes(kMax);
+  // One block of each chunk is kept, so no chunk can get blocks of another size.
+  std::vector<BlockHeader*> kept;
+  for (const size_t bytes : {32, 48, 64, 80, 96, 112, 128, 160, 192}) {
+    std::vector<BlockHeader*> blocks;
+    while (BlockHeader* const block = NewBlock(file.get(), bytes)) blocks.push_back(block);
+    EXPECT_LE(SystemMemory(*file), kMax);
+    EXPECT_EQ(file->memory_bytes(), SystemMemory(*file));
+    std::map<BlockId, BlockHeader*> first;
+    for (BlockHeader* block : blocks) {
+      const auto chunk = static_cast<BlockId>(file->IdOf(block) / (kChunkBytes / kBlockUnit));
+      if (!first.emplace(chunk, block).second) file->Free(block);
+    }
+    for (const auto& [chunk, block] : first) kept.push_back(block);
+  }
+  EXPECT_GE(SystemMemory(*file), kMax - kChunkBytes);
+  for (BlockHeader* block : kept) file->Free(block);
+  EXPECT_NE(file->Allocate(4000), nullptr);
+}
+
 TEST(RecordFileTest, AChunkGetsBlocksOfAnotherSizeAfterItWasEmpty) {
   const auto file = MakeRecords();
   for (int round = 0; round < 3; ++round) {

@@ -55,6 +55,25 @@ TEST(RecoveryTest, ADirectoryThatWasRemovedTakesNoNames) {
   EXPECT_EQ(successor->Usage().inodes_used, 1u);
 }
 
+TEST(RecoveryTest, CookiesOfRemovedEntriesAreNotUsedAgain) {
+  const auto fs = MakeMemFs(RecoveryOptions());
+  const Caller me(fs.get());
+  Must(me.Mknod(kRootInode, "a"));
+  Must(me.Mknod(kRootInode, "b"));
+  Listing before;
+  ASSERT_THAT(me.Readdir(kRootInode, 0, /*plus=*/false, &before), Succeeds());
+  ASSERT_THAT(me.Unlink(kRootInode, "b"), Succeeds());
+  const auto successor = Memory(*fs).Recover();
+  ASSERT_NE(successor, nullptr);
+  const Caller next(successor.get());
+  Must(next.Mknod(kRootInode, "c"));
+  Listing after;
+  ASSERT_THAT(next.Readdir(kRootInode, 0, /*plus=*/false, &after), Succeeds());
+  // ".", "..", the newest entry
+  ASSERT_EQ(after.items[2].name, "c");
+  EXPECT_GT(after.items[2].next_offset, before.items[2].next_offset);
+}
+
 TEST(RecoveryTest, LimitsBelowTheUsageBecomeTheUsage) {
   const auto fs = MakeMemFs(RecoveryOptions());
   const Caller me(fs.get());

@@ -89,6 +89,7 @@ Result<void> Limits::TrySet(uint64_t size_limit, uint64_t inode_limit) {
       if (fewer_inodes) (void)budget.SetInodeLimit(inodes_before);
       return set;
     }
+    resources_.BoundRecords(size_limit);
   }
   if (inode_limit > inodes_before) (void)budget.SetInodeLimit(inode_limit);
   return {};

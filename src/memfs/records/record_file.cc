@@ -239,6 +239,14 @@ void RecordFile::UnlistChunk(uint32_t chunk) {
   chunks_[chunk].open = false;
 }
 
+bool RecordFile::ReserveForBlocks(uint64_t offset, uint64_t length) {
+  const uint64_t max = max_bytes_.load(std::memory_order_relaxed);
+  if (reserved_bytes_ > max || length > max - reserved_bytes_) return false;
+  if (!Reserve(offset, length)) return false;
+  reserved_bytes_ += length;
+  return true;
+}
+
 bool RecordFile::AddChunk(uint8_t size_class) {
   // Lists that may have to grow do so before anything is changed.
   SizeClass& owner = classes_[size_class];
@@ -255,8 +263,7 @@ bool RecordFile::AddChunk(uint8_t size_class) {
   }
   const uint32_t chunk = reused ? free_chunks_.back() : static_cast<uint32_t>(chunks_.size());
   const uint64_t first = std::max(kReserveBytes, EndOfBlock(size_class, 0));
-  if (!Reserve(chunk * kChunkBytes, first)) return false;
-  reserved_bytes_ += first;
+  if (!ReserveForBlocks(chunk * kChunkBytes, first)) return false;
   ChunkHeader* const header = HeaderOf(chunk);
   header->reserved = static_cast<uint32_t>(first);
   if (reused) {
@@ -283,8 +290,7 @@ BlockHeader* RecordFile::TakeFrom(uint32_t chunk, Chunk* state) {
     if (end > header->reserved) {
       const uint64_t more =
           std::min(std::max(kReserveBytes, end - header->reserved), kChunkBytes - header->reserved);
-      if (!Reserve(chunk * kChunkBytes + header->reserved, more)) return nullptr;
-      reserved_bytes_ += more;
+      if (!ReserveForBlocks(chunk * kChunkBytes + header->reserved, more)) return nullptr;
       StoreInOrder(&header->reserved, static_cast<uint32_t>(header->reserved + more));
     }
     block = BlockAt(chunk, *state, state->end++);

@@ -74,6 +74,12 @@ class RecordFile {
   // is. It is called while no other thread uses the file.
   void SetAbandoned(bool abandoned) { abandoned_ = abandoned; }
 
+  // Bounds memory_bytes(): Allocate returns null where a block would need more. Initially there is
+  // no bound. A bound below the present memory keeps the memory that is there. Blocks that are
+  // charged to a budget need the bound too: a chunk keeps its memory while one of its blocks is in
+  // use.
+  void SetMaxBytes(uint64_t bytes) { max_bytes_.store(bytes, std::memory_order_relaxed); }
+
   // How many bytes Allocate(bytes) takes.
   static size_t BlockBytes(size_t bytes);
 
@@ -146,7 +152,9 @@ class RecordFile {
   // Makes the memory of a chunk without blocks zeros and returns it to the system. Returns how many
   // bytes it was.
   uint64_t ClearChunk(uint32_t chunk);
-  // Returns a block of the chunk, or null if the system has no memory for it.
+  // Reserve for blocks. Returns false if there is no memory or the bound does not permit it.
+  bool ReserveForBlocks(uint64_t offset, uint64_t length) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Returns a block of the chunk, or null if there is no memory for it.
   BlockHeader* TakeFrom(uint32_t chunk, Chunk* state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // Returns a journal that no other thread uses. If all are in use, and kMaxJournals exist or there
@@ -170,6 +178,7 @@ class RecordFile {
   // Chunks of no class, which hold no memory. The capacity is at least that of chunks_.
   std::vector<uint32_t> free_chunks_ ABSL_GUARDED_BY(mu_);
   uint64_t reserved_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // see memory_bytes
+  std::atomic<uint64_t> max_bytes_{~uint64_t{0}};     // atomic
 
   std::atomic<uint32_t> journals_{0};  // as in the superblock
   // In cache lines of their own, because each thread mostly uses one of them.

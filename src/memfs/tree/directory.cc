@@ -26,12 +26,14 @@ void Directory::Insert(Dentry* dentry) {
   dentry->cookie = next_cookie_;
   dentry->header.owner = record_id();
   AddToTables(dentry);
+  ++next_cookie_;
 }
 
 Result<void> Directory::Adopt(Dentry* dentry) {
   Reservation space;
   MEMFUSE_RETURN_IF_ERROR(space.Reserve(account(), DentryCost(dentry->name())));
   AddToTables(dentry);
+  next_cookie_ = std::max(next_cookie_, dentry->cookie + kCookieStep);
   space.Keep();
   return {};
 }
@@ -40,7 +42,6 @@ void Directory::AddToTables(Dentry* dentry) {
   const NodeReserve reserve(by_cookie_.size());
   by_name_.Insert(dentry);
   by_cookie_.insert(by_cookie_.end(), dentry);  // cannot fail, because of the NodeReserve
-  next_cookie_ = std::max(next_cookie_, dentry->cookie + 1);
   entry_count_.store(by_name_.size(), std::memory_order_relaxed);
   names_cost_ += DentryCost(dentry->name());
 }

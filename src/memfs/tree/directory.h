@@ -65,8 +65,9 @@ class Directory final : public Inode {
   // entry and its charge. Throws std::bad_alloc, and nothing is
   // changed then.
   void Insert(Dentry* dentry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mu);
-  // Adds an entry that another process has left, with its cookie, and charges it. Returns EDQUOT or
-  // ENOSPC; throws std::bad_alloc.
+  // Adds an entry that another process has left, with its cookie, and charges it. The entries that
+  // were removed are not known, so new cookies begin kCookieStep above those of all entries that
+  // were adopted. Returns EDQUOT or ENOSPC; throws std::bad_alloc.
   Result<void> Adopt(Dentry* dentry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mu);
   // Removes the entry from the tables and releases its charge. The caller removes the block in its
   // transaction.
@@ -84,6 +85,8 @@ class Directory final : public Inode {
   mutable DirectoryMutex names_mu;
   // The directory was removed by rmdir(2) or replaced by rename(2); no entry can be added any more.
   bool removed ABSL_GUARDED_BY(names_mu) = false;
+
+  static constexpr uint64_t kCookieStep = 1 << 20;
 
  private:
   struct NameHash {

@@ -46,7 +46,15 @@ namespace memfuse::memfs {
 // The resources that inodes use. The object must outlive all inodes.
 struct Resources {
   Resources(uint64_t byte_limit, uint64_t inode_limit, std::unique_ptr<RecordFile> record_file)
-      : records(std::move(record_file)), budget(byte_limit, inode_limit) {}
+      : records(std::move(record_file)), budget(byte_limit, inode_limit) {
+    BoundRecords(byte_limit);
+  }
+  // Bounds the memory of the records by the limit on bytes. What is charged for records is less
+  // than their memory if many blocks were freed between blocks that are in use. So the system's
+  // memory that the file system takes is at most twice the limit, and kRecordSlack.
+  void BoundRecords(uint64_t byte_limit) { records->SetMaxBytes(byte_limit + kRecordSlack); }
+  static constexpr uint64_t kRecordSlack = 32 << 20;
+
   const std::unique_ptr<RecordFile> records;  // not null
   Budget budget;
   Accounts accounts{&budget};
