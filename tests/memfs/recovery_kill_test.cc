@@ -1,6 +1,7 @@
 // A process is killed at any instruction of an operation; its successor finds the tree as it was
 // before or as it is after the operation.
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/fs.h>
 #include <sys/wait.h>
@@ -20,16 +21,14 @@ namespace {
 // Stops `change` after each instruction, and expects that a successor finds the tree before it or
 // the tree after it. The process ends without destroying the file system, whose memory the changes
 // of its child have made inconsistent.
-[[noreturn]] void KillAtEachStepAndExit(
-    const std::function<void(const Caller& me, const Tree& tree)>& change) {
+[[noreturn]] void KillAtEachStepAndExit(const std::function<void(const Tree& tree)>& change) {
   const auto fs = MakeMemFs(RecoveryOptions());
-  const Caller me(fs.get());
-  const Tree tree(me);
+  const Tree tree(fs.get());
   Memory memory(*fs);
   const std::string before = Describe(memory.Recover().get());
   std::string last = before;
   int transitions = 0;
-  const uint64_t steps = test::RunInSteps([&] { change(me, tree); },
+  const uint64_t steps = test::RunInSteps([&] { change(tree); },
                                           [&] {
                                             if (!memory.Refresh()) return;
                                             const auto successor = memory.Recover();
@@ -47,7 +46,7 @@ namespace {
 
 struct KillCase {
   const char* name;
-  std::function<void(const Caller& me, const Tree& tree)> change;
+  std::function<void(const Tree& tree)> change;
 };
 
 class RecoveryKillTest : public testing::TestWithParam<KillCase> {};
@@ -62,53 +61,66 @@ TEST_P(RecoveryKillTest, TheTreeIsAsBeforeOrAsAfter) {
 }
 
 const KillCase kCases[] = {
-    {"Mkdir", [](const Caller& me, const Tree& t) { (void)me.Mkdir(t.dir, "new"); }},
-    {"Create", [](const Caller& me, const Tree& t) { (void)me.Create(t.other, "new"); }},
-    {"Mknod", [](const Caller& me,
-                 const Tree& t) { (void)me.Mknod(t.other, "new", S_IFBLK | 0600, 0, 0x801); }},
-    {"Symlink", [](const Caller& me, const Tree& t) { (void)me.Symlink(t.other, "new", "to"); }},
-    {"Link", [](const Caller& me, const Tree& t) { (void)me.Link(t.file, t.other, "new"); }},
-    {"LinkOfTmpfile",
-     [](const Caller& me, const Tree& t) { (void)me.Link(t.nameless, t.other, "new"); }},
-    {"Tmpfile", [](const Caller& me, const Tree& t) { (void)me.Tmpfile(t.other); }},
-    {"Unlink", [](const Caller& me, const Tree& t) { (void)me.Unlink(t.dir, "link"); }},
-    {"UnlinkOneOfTwo", [](const Caller& me, const Tree& t) { (void)me.Unlink(t.dir, "file"); }},
-    {"Rmdir", [](const Caller& me, const Tree& t) { (void)me.Rmdir(t.other, "empty"); }},
-    {"Rename",
-     [](const Caller& me, const Tree& t) { (void)me.Rename(t.dir, "link", t.dir, "new"); }},
+    {"Mkdir", [](const Tree& t) { (void)t.me.Mkdir(t.dir, "new"); }},
+    {"Create", [](const Tree& t) { (void)t.me.Create(t.other, "new"); }},
+    {"Mknod", [](const Tree& t) { (void)t.me.Mknod(t.other, "new", S_IFBLK | 0600, 0, 0x801); }},
+    {"Symlink", [](const Tree& t) { (void)t.me.Symlink(t.other, "new", "to"); }},
+    {"Link", [](const Tree& t) { (void)t.me.Link(t.file, t.other, "new"); }},
+    {"LinkOfTmpfile", [](const Tree& t) { (void)t.me.Link(t.nameless, t.other, "new"); }},
+    {"Tmpfile", [](const Tree& t) { (void)t.me.Tmpfile(t.other); }},
+    {"Unlink", [](const Tree& t) { (void)t.me.Unlink(t.dir, "link"); }},
+    {"UnlinkOneOfTwo", [](const Tree& t) { (void)t.me.Unlink(t.dir, "file"); }},
+    {"Rmdir", [](const Tree& t) { (void)t.me.Rmdir(t.other, "empty"); }},
+    {"Rename", [](const Tree& t) { (void)t.me.Rename(t.dir, "link", t.dir, "new"); }},
     {"RenameOfADirectory",
-     [](const Caller& me, const Tree& t) { (void)me.Rename(kRootInode, "dir", t.other, "new"); }},
+     [](const Tree& t) { (void)t.me.Rename(kRootInode, "dir", t.other, "new"); }},
     {"RenameReplacesAFile",
-     [](const Caller& me, const Tree& t) { (void)me.Rename(t.dir, "link", t.other, "single"); }},
+     [](const Tree& t) { (void)t.me.Rename(t.dir, "link", t.other, "single"); }},
     {"RenameReplacesADirectory",
-     [](const Caller& me, const Tree& t) { (void)me.Rename(kRootInode, "dir", t.other, "empty"); }},
+     [](const Tree& t) { (void)t.me.Rename(kRootInode, "dir", t.other, "empty"); }},
     {"RenameExchange",
-     [](const Caller& me, const Tree& t) {
-       (void)me.Rename(kRootInode, "dir", t.other, "single", RENAME_EXCHANGE);
+     [](const Tree& t) {
+       (void)t.me.Rename(kRootInode, "dir", t.other, "single", RENAME_EXCHANGE);
      }},
     {"RenameWhiteout",
-     [](const Caller& me, const Tree& t) {
-       (void)me.Rename(t.dir, "link", t.other, "single", RENAME_WHITEOUT);
-     }},
-    {"Chmod", [](const Caller& me, const Tree& t) { (void)me.Chmod(t.file, 0711); }},
-    {"Chown", [](const Caller& me, const Tree& t) { (void)me.Chown(t.file, 1, 2); }},
-    {"SetxattrNew",
-     [](const Caller& me, const Tree& t) { (void)me.Setxattr(t.file, "user.new", "1"); }},
+     [](const Tree& t) { (void)t.me.Rename(t.dir, "link", t.other, "single", RENAME_WHITEOUT); }},
+    {"Chmod", [](const Tree& t) { (void)t.me.Chmod(t.file, 0711); }},
+    {"Chown", [](const Tree& t) { (void)t.me.Chown(t.file, 1, 2); }},
+    {"SetxattrNew", [](const Tree& t) { (void)t.me.Setxattr(t.file, "user.new", "1"); }},
     {"SetxattrReplaces",
-     [](const Caller& me, const Tree& t) {
-       (void)me.Setxattr(t.file, "user.name", std::string(300, 'x'));
-     }},
-    {"Removexattr",
-     [](const Caller& me, const Tree& t) { (void)me.Removexattr(t.file, "user.name"); }},
+     [](const Tree& t) { (void)t.me.Setxattr(t.file, "user.name", std::string(300, 'x')); }},
+    {"Removexattr", [](const Tree& t) { (void)t.me.Removexattr(t.file, "user.name"); }},
     {"SetxattrOfAnAcl",
-     [](const Caller& me, const Tree& t) {
-       (void)me.Setxattr(t.dir, kAccessAclName,
-                         AclBytes({{kAclUserObj, 6},
-                                   {kAclUser, 4, 1},
-                                   {kAclGroupObj, 4},
-                                   {kAclMask, 4},
-                                   {kAclOther, 4}}));
+     [](const Tree& t) {
+       (void)t.me.Setxattr(t.dir, kAccessAclName,
+                           AclBytes({{kAclUserObj, 6},
+                                     {kAclUser, 4, 1},
+                                     {kAclGroupObj, 4},
+                                     {kAclMask, 4},
+                                     {kAclOther, 4}}));
      }},
+    {"SetTimes",
+     [](const Tree& t) {
+       SetattrRequest request;
+       request.ino = t.file;
+       request.atime = {TimeChange::Kind::kSet, {1, 2}};
+       request.mtime = {TimeChange::Kind::kSet, {3, 4}};
+       (void)t.me.Setattr(request);
+     }},
+    {"SetFlags",
+     [](const Tree& t) {
+       const uint32_t flags = FS_NODUMP_FL;
+       IoctlRequest request{};
+       request.ino = t.file;
+       request.command = FS_IOC_SETFLAGS;
+       request.input = {reinterpret_cast<const char*>(&flags), sizeof(flags)};
+       (void)t.fs->Ioctl(t.me.context(), request);
+     }},
+    // Lookups and opens are seen of inodes without a name.
+    {"Lookup", [](const Tree& t) { (void)t.me.Lookup(t.nameless, "."); }},
+    {"Open", [](const Tree& t) { (void)t.me.Open(t.nameless, O_RDWR); }},
+    {"Release", [](const Tree& t) { (void)t.me.Release(t.nameless); }},
+    {"Forget", [](const Tree& t) { t.me.Forget(t.nameless); }},
 };
 
 INSTANTIATE_TEST_SUITE_P(Operations, RecoveryKillTest, testing::ValuesIn(kCases),

@@ -21,7 +21,7 @@ namespace {
 TEST(RecoveryTest, ASuccessorFindsTheTree) {
   const auto fs = MakeMemFs(RecoveryOptions());
   const Caller me(fs.get());
-  const Tree tree(me);
+  const Tree tree(fs.get());
   Must(me.Mknod(tree.other, "device", S_IFCHR | 0600, 0, 0x1234));
   Must(me.Mknod(tree.other, "fifo", S_IFIFO | 0600));
   EXPECT_THAT(me.Setxattr(tree.dir, "user.large", std::string(65536, 'x')), Succeeds());
@@ -77,7 +77,7 @@ TEST(RecoveryTest, CookiesOfRemovedEntriesAreNotUsedAgain) {
 TEST(RecoveryTest, LimitsBelowTheUsageBecomeTheUsage) {
   const auto fs = MakeMemFs(RecoveryOptions());
   const Caller me(fs.get());
-  const Tree tree(me);
+  const Tree tree(fs.get());
   MemoryFileSystemOptions small = RecoveryOptions();
   small.size_limit = 4096;
   small.inode_limit = 2;
@@ -97,7 +97,7 @@ TEST(RecoveryTest, RecordsWithoutARootAreRefused) {
 
 TEST(RecoveryTest, AnAttemptThatFailsLeavesTheRecords) {
   const auto fs = MakeMemFs(RecoveryOptions());
-  const Tree tree{Caller(fs.get())};
+  const Tree tree(fs.get());
   const base::UniqueFd memory = Memory(*fs).Copy();
   const auto recover = [&memory] {
     return MemFs::Recover(RecoveryOptions(), base::UniqueFd(dup(memory.get())));

@@ -4,6 +4,7 @@
 #define MEMFUSE_TESTS_MEMFS_RECOVERY_TEST_BASE_H_
 
 #include <gtest/gtest.h>
+#include <linux/fs.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -74,6 +76,17 @@ inline std::string Text(Timestamp time) {
   return std::to_string(time.seconds) + "." + std::to_string(time.nanoseconds);
 }
 
+inline uint32_t FlagsOf(MemFs* fs, InodeNumber ino) {
+  IoctlRequest request{};
+  request.ino = ino;
+  request.command = FS_IOC_GETFLAGS;
+  request.output_size = sizeof(uint32_t);
+  const IoctlResult result = Must(fs->Ioctl(Caller(fs).context(), request));
+  uint32_t flags = 0;
+  std::memcpy(&flags, result.output.data(), sizeof(flags));
+  return flags;
+}
+
 // Everything that programs see of the tree, except for the size of files and access times.
 inline void Describe(MemFs* fs, InodeNumber ino, const std::string& path, std::string* text) {
   const Caller me(fs);
@@ -81,7 +94,8 @@ inline void Describe(MemFs* fs, InodeNumber ino, const std::string& path, std::s
   *text += path + " ino " + std::to_string(ToInt(ino)) + " mode " + std::to_string(a.mode) +
            " nlink " + std::to_string(a.nlink) + " owner " + std::to_string(a.uid) + ":" +
            std::to_string(a.gid) + " rdev " + std::to_string(a.rdev) + " mtime " + Text(a.mtime) +
-           " ctime " + Text(a.ctime) + " btime " + Text(a.btime);
+           " ctime " + Text(a.ctime) + " btime " + Text(a.btime) + " flags " +
+           std::to_string(FlagsOf(fs, ino));
   if (S_ISLNK(a.mode)) *text += " to " + Must(me.Readlink(ino));
   const std::string xattrs = Must(me.Listxattr(ino));
   for (size_t at = 0; at < xattrs.size(); at += std::strlen(&xattrs[at]) + 1) {
@@ -100,6 +114,11 @@ inline void Describe(MemFs* fs, InodeNumber ino, const std::string& path, std::s
 inline std::string Describe(MemFs* fs) {
   std::string text;
   Describe(fs, kRootInode, "", &text);
+  UsageWalk walk;
+  for (const NamelessInode& inode : fs->UsageOfNameless(std::nullopt, &walk).inodes) {
+    text += "nameless " + std::to_string(ToInt(inode.ino)) + " opens " +
+            std::to_string(inode.opens) + " lookups " + std::to_string(inode.lookups) + "\n";
+  }
   const MemoryFileSystemUsage usage = fs->Usage();
   return text + std::to_string(usage.bytes_used) + " bytes, " + std::to_string(usage.inodes_used) +
          " inodes\n";
@@ -107,8 +126,10 @@ inline std::string Describe(MemFs* fs) {
 
 // What most cases start with.
 struct Tree {
-  explicit Tree(const Caller& me)
-      : dir(Ino(me.Mkdir(kRootInode, "dir", 0755))),
+  explicit Tree(MemFs* file_system)
+      : fs(file_system),
+        me(fs),
+        dir(Ino(me.Mkdir(kRootInode, "dir", 0755))),
         other(Ino(me.Mkdir(kRootInode, "other", 02775))),
         file(Ino(me.Mknod(dir, "file", 06755))),
         nameless(Ino(me.Tmpfile(dir))) {
@@ -134,6 +155,8 @@ struct Tree {
                                       {kAclOther, 0}})),
                 Succeeds());
   }
+  MemFs* const fs;
+  const Caller me;
   const InodeNumber dir, other, file, nameless;
 };
 
