@@ -140,20 +140,10 @@ struct Tree {
     for (const InodeNumber ino : {dir, file}) {
       EXPECT_THAT(me.Setxattr(ino, "user.name", "value"), Succeeds());
     }
-    EXPECT_THAT(me.Setxattr(file, kAccessAclName,
-                            AclBytes({{kAclUserObj, 7},
-                                      {kAclUser, 7, 1000},
-                                      {kAclGroupObj, 5},
-                                      {kAclMask, 7},
-                                      {kAclOther, 0}})),
-                Succeeds());
-    EXPECT_THAT(me.Setxattr(dir, kDefaultAclName,
-                            AclBytes({{kAclUserObj, 7},
-                                      {kAclUser, 7, 1000},
-                                      {kAclGroupObj, 5},
-                                      {kAclMask, 7},
-                                      {kAclOther, 0}})),
-                Succeeds());
+    const std::string acl = AclBytes(
+        {{kAclUserObj, 7}, {kAclUser, 7, 1000}, {kAclGroupObj, 5}, {kAclMask, 7}, {kAclOther, 0}});
+    EXPECT_THAT(me.Setxattr(file, kAccessAclName, acl), Succeeds());
+    EXPECT_THAT(me.Setxattr(dir, kDefaultAclName, acl), Succeeds());
   }
   MemFs* const fs;
   const Caller me;
