@@ -41,9 +41,9 @@ struct UsageQuestion {
 // superfluous name, or a value that is out of range. May throw std::bad_alloc.
 absl::StatusOr<UsageQuestion> ParseUsageQuery(const std::string& query);
 
-// Answers all questions but kOwners. The last kMaxRemembered results are kept, and used again: for
-// administrators until as much time has passed as the walk took, and for others until kUsageShare
-// times that has passed. Each answer has its age.
+// Answers all questions but kOwners. The last kMaxRemembered results are kept. A result is used
+// again for administrators for as long as the walk took, and for others for kUsageShare times that.
+// Each answer has its age.
 //
 // The walks of one user who is no administrator take at most the share 1 / kUsageShare of the time:
 // after a walk that took the time t, whether it was cancelled, failed or was completed, no walk of

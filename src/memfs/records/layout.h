@@ -1,6 +1,7 @@
 // The layout of a record file: what another process finds in it. README.md describes it.
 //
 // A change of a struct in this file, or of its meaning, needs a new kLayoutVersion.
+// tree/tree_records.h has more structs of the layout.
 
 #ifndef MEMFUSE_SRC_MEMFS_RECORDS_LAYOUT_H_
 #define MEMFUSE_SRC_MEMFS_RECORDS_LAYOUT_H_
@@ -10,7 +11,7 @@
 
 namespace memfuse::memfs {
 
-// "memfuse" and a format number, as the first bytes of the file.
+// "memfuse" and a byte of value 1, as the first bytes of the file. It never changes.
 inline constexpr uint64_t kLayoutMagic = 0x01657375666d656d;
 inline constexpr uint32_t kLayoutVersion = 1;
 

@@ -55,9 +55,10 @@ class RecordFile {
   static absl::StatusOr<std::unique_ptr<RecordFile>> Make(base::UniqueFd file = {});
 
   // Opens the record file of a process that has died, and restores what open transactions had
-  // changed. Returns FailedPrecondition, and changes nothing, if the file has another layout or is
-  // damaged; ResourceExhausted as Make. Throws std::bad_alloc. Calling it again after a failure or
-  // a death during the call has the same effect as calling it once.
+  // changed. Returns FailedPrecondition, and changes nothing, if the file has another layout, or if
+  // its headers are damaged; the content of journals and blocks is not checked; ResourceExhausted
+  // as Make. Throws std::bad_alloc. Calling it again after a failure or a death during the call has
+  // the same effect as calling it once.
   static absl::StatusOr<std::unique_ptr<RecordFile>> Open(base::UniqueFd file);
 
   ~RecordFile();
@@ -74,10 +75,10 @@ class RecordFile {
   // is. It is called while no other thread uses the file.
   void SetAbandoned(bool abandoned) { abandoned_ = abandoned; }
 
-  // Bounds memory_bytes(): Allocate returns null where a block would need more. Initially there is
-  // no bound. A bound below the present memory keeps the memory that is there. Blocks that are
-  // charged to a budget need the bound too: a chunk keeps its memory while one of its blocks is in
-  // use.
+  // Bounds memory_bytes(), as far as blocks are concerned: Allocate returns null where a block
+  // would need more. Initially there is no bound. A bound below the present memory keeps the memory
+  // that is there. Blocks that are charged to a budget need the bound too: a chunk keeps its memory
+  // while one of its blocks is in use.
   void SetMaxBytes(uint64_t bytes) { max_bytes_.store(bytes, std::memory_order_relaxed); }
 
   // How many bytes Allocate(bytes) takes.

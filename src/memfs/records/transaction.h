@@ -8,8 +8,8 @@
 //
 // Before a record is changed, Edit() saves its present content in a journal, which is a part of the
 // record file. If the process dies before Commit(), RecordFile::Open() restores what was saved. If
-// Commit() was not called, the destructor does the same, so an operation that fails halfway leaves
-// nothing behind.
+// Commit() was not called, the destructor does the same. Only the record file is restored: tables
+// and charges in the heap change after the last step that can fail.
 //
 // Locks. The caller holds the locks of everything that it edits, from Edit() until Commit() has
 // returned or the object is destroyed. Otherwise restoring could undo the change of another thread.
@@ -36,8 +36,9 @@ namespace memfuse::memfs {
 // Used by one thread, which has at most one at a time.
 class Transaction {
  public:
-  // Takes a journal of the file. Waits if there is none: the caller already holds all locks that it
-  // takes before the destructor, except leaves (lock_order.h), and holds no leaf.
+  // Takes a journal of the file, and waits until a thread releases one if there is none. Requires:
+  // the caller holds no leaf (lock_order.h), and already holds all other locks that it needs until
+  // the destructor.
   explicit Transaction(RecordFile* file) noexcept;
   // Unless Commit was called, restores what was changed.
   ~Transaction();

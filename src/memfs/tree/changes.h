@@ -2,9 +2,10 @@
 // them.
 //
 // No other code in memfs inserts or removes directory entries or changes nlink, so code that has to
-// follow changes (images, eviction, replacing a running server) can find them all here. There is
-// one exception: Directory::Clear drops all entries of a directory that is destroyed. Changes of
-// other attributes are in attribute_changes.h.
+// follow changes (images, eviction, replacing a running server) can find them all here. There are
+// two exceptions: Directory::Adopt adds the entries that another process has left, and
+// Directory::Clear drops all entries of a directory that is destroyed. Changes of other attributes
+// are in attribute_changes.h.
 //
 // All functions have these preconditions: the caller holds the locks of the directories exclusively
 // and holds no attribute lock; it has checked the entries and inodes; and it has charged what is
@@ -26,13 +27,13 @@ namespace memfuse::memfs {
 // knows `root`.
 void AddRoot(Directory* root, Timestamp now);
 
-// Makes an inode without a name permanent: from now on another process finds it. Only the calling
-// thread knows it.
+// Makes an inode without a name permanent: from now on another process finds it. The inode
+// is new and may be in the inode table.
 void AddNameless(Inode* inode);
 
-// Makes dentry->inode(), which only the calling thread knows, permanent, and adds its name `dentry`
-// to `dir`. The link count of the inode grows by 1, or by 2 for a directory. The link count of
-// `dir` grows by 1 if the inode is a directory. The directory owns `dentry` from then on.
+// Makes dentry->inode(), which is new and may be in the inode table, permanent, and adds its name
+// `dentry` to `dir`. The link count of the inode grows by 1, or by 2 for a directory. The link
+// count of `dir` grows by 1 if the inode is a directory. The directory owns `dentry` from then on.
 void AddEntry(Directory* dir, Dentry* dentry, Timestamp now)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(dir->names_mu);
 

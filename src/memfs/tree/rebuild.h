@@ -16,8 +16,8 @@ struct RebuiltTree {
   uint64_t inodes = 0;
   uint64_t names = 0;
   uint64_t xattrs = 0;
-  // Inodes that no name, lookup or open keeps, and what belongs to them: the process died before it
-  // had freed them. Their records are free now.
+  // Inodes that no name, lookup or open keeps: the process died before it had freed them. Their
+  // records are free now, and so are their extended attributes, which are not counted.
   uint64_t unused = 0;
 };
 
@@ -27,7 +27,7 @@ struct RebuiltTree {
 //
 // Requires: RecordFile::Open has returned resources->records; the store is made; the budget has no
 // limit that matters; nothing else uses any of these. Returns FailedPrecondition if the records are
-// damaged: there is no root directory, or a name or a type cannot be. Throws std::bad_alloc. If it
+// damaged: there is no root directory, or a name or a type is invalid. Throws std::bad_alloc. If it
 // fails, the objects that were made are in the table, and the records can be read again: the caller
 // calls RecordFile::SetAbandoned before it destroys the objects.
 absl::StatusOr<RebuiltTree> RebuildTree(Resources* resources, InodeTable* table);

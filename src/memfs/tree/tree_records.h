@@ -2,7 +2,8 @@
 // attributes. They lie in blocks of a record file (records/record_file.h), and change in
 // transactions (records/transaction.h).
 //
-// A change of a struct in this file, or of its meaning, needs a new kLayoutVersion.
+// A change of a struct in this file, of PackedTimes (times.h) or of Owner (account.h), or of their
+// meaning, needs a new kLayoutVersion.
 //
 // A pointer in a record is valid only in the process that has written it. A successor replaces all
 // of them before it uses any.
@@ -83,7 +84,8 @@ struct RootRecord {
   // The value of Entry::generation. It distinguishes this file system from an earlier one at the
   // same place.
   uint64_t generation;
-  // For each shard, how many inode numbers were assigned. They change without a transaction.
+  // For each shard, how many inode numbers were assigned. They change without a transaction: a
+  // number that was assigned and not used is skipped.
   uint64_t assigned[kNumbers];
 };
 static_assert(sizeof(RootRecord) <= kRootBytes);
