@@ -32,6 +32,31 @@ TEST_F(PassthroughTest, AttributesFollowTheKernelsWrites) {
   EXPECT_EQ(Must(me_.Read(file, 5, 4)), "data");
 }
 
+TEST_F(PassthroughTest, AChangeOfOwnerChargesTheKernelsLastWrites) {
+  constexpr uint32_t kUid = 1000;
+  EXPECT_THAT(fs_->SetQuota({QuotaKind::kUser, kUid, 32 * kPageSize, kNoQuota}), Succeeds());
+  const CreateResult made = Create("file", O_WRONLY);
+  const InodeNumber file = made.entry.ino;
+  const UniqueFd served = Serve(made.open, O_WRONLY);
+  Write(served, 0, std::string(64 * kPageSize, 'x'));
+  EXPECT_THAT(me_.Chown(file, kUid, 0), Fails(EDQUOT));
+  EXPECT_EQ(Stat(file).uid, 0u);
+  ASSERT_EQ(ftruncate(served.get(), 16 * kPageSize), 0);
+  EXPECT_THAT(me_.Chown(file, kUid, 0), Succeeds());
+}
+
+// The times of the kernel's last write stay when the quota refuses a change of owner.
+TEST_F(PassthroughTest, ARefusedChangeOfOwnerKeepsTheTimesOfTheKernelsLastWrite) {
+  EXPECT_THAT(fs_->SetQuota({QuotaKind::kUser, 1000, kPageSize, kNoQuota}), Succeeds());
+  const CreateResult made = Create("file", O_WRONLY);
+  const InodeNumber file = made.entry.ino;
+  AgeTimes(file);
+  const UniqueFd served = Serve(made.open, O_WRONLY);
+  Write(served, 0, std::string(4 * kPageSize, 'x'));
+  EXPECT_THAT(me_.Chown(file, 1000, 0), Fails(EDQUOT));
+  EXPECT_EQ(MovedTimes(file), "mc");
+}
+
 TEST_F(PassthroughTest, AttributesAreNotCachedWhileAFileMayBeMapped) {
   const CreateResult made = Create("file", O_RDWR);
   const InodeNumber file = made.entry.ino;

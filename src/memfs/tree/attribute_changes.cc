@@ -92,6 +92,10 @@ Result<AttributesResult> AttributeChanges::SetAttributes(Inode* inode,
   // new owner together with set-id bits.
   const auto apply = [&]() -> Result<void> {
     MutexLock lock(&inode->mu);
+    // The kernel may have written to a passed-through file after the last look at its charge. This
+    // is a transaction of its own: the times of the backing file stay if the quota refuses the
+    // change.
+    (void)inode->SyncFromBackingLocked();
     Transaction change(RecordsOf(*inode));
     const uint32_t group = inode->owner().gid;
     MEMFUSE_RETURN_IF_ERROR(ChangeOwner(&change, inode, request));
