@@ -105,10 +105,11 @@ def reserve():
     except OSError as error:
         assert error.errno == errno.EDQUOT, error
     os.posix_fallocate(file, 0, LIMIT // 2)
+    # What is left after fill() need not suffice for an inode.
+    copy = os.open(f"{top}/copy", os.O_CREAT | os.O_WRONLY, 0o600)
     fill(f"{top}/rest")
     for offset in range(0, LIMIT // 2, 1 << 20):
         assert os.pwrite(file, b"d" * (1 << 20), offset) == 1 << 20
-    copy = os.open(f"{top}/copy", os.O_CREAT | os.O_WRONLY, 0o600)
     try:
         if os.copy_file_range(file, copy, LIMIT // 2) > 16 * PAGE:
             return 2
