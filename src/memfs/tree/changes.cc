@@ -1,6 +1,5 @@
 #include "src/memfs/tree/changes.h"
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
@@ -16,12 +15,9 @@ class AttributeLocks {
  public:
   AttributeLocks(std::initializer_list<Inode*> inodes) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     for (Inode* const inode : inodes) {
-      if (inode != nullptr) inodes_[count_++] = inode;
+      if (inode != nullptr) Add(inode);
     }
-    std::sort(inodes_.begin(), inodes_.begin() + count_,
-              [](const Inode* a, const Inode* b) { return ToInt(a->ino) < ToInt(b->ino); });
-    count_ = std::unique(inodes_.begin(), inodes_.begin() + count_) - inodes_.begin();
-    for (ptrdiff_t i = 0; i < count_; ++i) inodes_[i]->mu.Lock();
+    for (size_t i = 0; i < count_; ++i) inodes_[i]->mu.Lock();
   }
   ~AttributeLocks() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     while (count_ > 0) inodes_[--count_]->mu.Unlock();
@@ -30,8 +26,18 @@ class AttributeLocks {
   AttributeLocks& operator=(const AttributeLocks&) = delete;
 
  private:
+  // Keeps inodes_ in the order of the numbers, each inode once.
+  void Add(Inode* inode) {
+    size_t place = count_;
+    while (place > 0 && ToInt(inodes_[place - 1]->ino) > ToInt(inode->ino)) --place;
+    if (place > 0 && inodes_[place - 1] == inode) return;
+    for (size_t i = count_; i > place; --i) inodes_[i] = inodes_[i - 1];
+    inodes_[place] = inode;
+    ++count_;
+  }
+
   std::array<Inode*, 5> inodes_;
-  ptrdiff_t count_ = 0;
+  size_t count_ = 0;
 };
 
 void SetParent(Transaction* change, Inode* inode, const Directory* parent) {
