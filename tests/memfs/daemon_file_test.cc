@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "src/base/clock.h"
 #include "src/memfs/space/account.h"
+#include "tests/memfs/records.h"
 #include "tests/testing/read_sinks.h"
 #include "tests/testing/result_matchers.h"
 
@@ -26,7 +27,7 @@ using test::StringSink;
 using test::Succeeds;
 
 // The bytes charged for the page table of a file whose pages are all below number four.
-constexpr uint64_t kSmallTable = 40 + 4 * 4;
+constexpr uint64_t kSmallTable = 40 + 32;
 
 // While it exists, files of this process cannot be written to from byte `bytes` on (RLIMIT_FSIZE).
 class MemoryFileLimit {
@@ -58,7 +59,20 @@ class DaemonFileTest : public ::testing::Test {
     ASSERT_TRUE(arena.ok());
     arena_ = *std::move(arena);
     arena_->set_huge_pages(true);  // ReadTo sends pieces only with huge pages
-    file_ = std::make_unique<DaemonFile>(account_.get(), arena_.get());
+    storage_ = {arena_.get(), records_.get()};
+    file_ = NewFile();
+  }
+
+  std::unique_ptr<DaemonFile> NewFile() {
+    return std::make_unique<DaemonFile>(account_.get(), NewFileRecord(records_.get()), &storage_);
+  }
+
+  // Makes the memory for small page tables and inline data available, for tests with a
+  // MemoryFileLimit, which bounds the file of the records too.
+  void PrepareRecords() {
+    for (size_t bytes = 32; bytes <= 2080; bytes += 16) {
+      records_->Free(records_->Allocate(bytes));
+    }
   }
 
   // Reserves all but `bytes` of the budget.
@@ -85,7 +99,9 @@ class DaemonFileTest : public ::testing::Test {
   Budget budget_{uint64_t{64} << 20, 1};
   Accounts accounts_{&budget_};
   AccountRef account_ = accounts_.Find({});
+  const std::unique_ptr<RecordFile> records_ = MakeRecords();
   std::unique_ptr<Arena> arena_;
+  DaemonStorage storage_ = {};
   std::unique_ptr<DaemonFile> file_;
 };
 
@@ -109,11 +125,11 @@ TEST_F(DaemonFileTest, KeepsInlineDataOutsideTheArena) {
   EXPECT_EQ(Write(0, "hello"), 5u);
   EXPECT_EQ(arena_->pages_in_use(), 0u);
   EXPECT_EQ(file_->blocks(), 1u);
-  EXPECT_EQ(Used(), 16u);
+  EXPECT_EQ(Used(), 32u);
   Write(0, std::string(DaemonFile::kMaxInlineSize, 'x'));
   EXPECT_EQ(arena_->pages_in_use(), 0u);
   EXPECT_EQ(file_->blocks(), DaemonFile::kMaxInlineSize / 512);
-  EXPECT_EQ(Used(), DaemonFile::kMaxInlineSize + 16);
+  EXPECT_EQ(Used(), 2080u);
 }
 
 TEST_F(DaemonFileTest, MovesInlineDataToAPageWhenItExceedsTheLimit) {
@@ -330,7 +346,7 @@ TEST_F(DaemonFileTest, SmallReadsReadsAtTheEndAndReadsWithoutPiecesAreCopied) {
 
 TEST_F(DaemonFileTest, TheLargestReadOfNoncontiguousPagesFitsASend) {
   // Two files alternate in the arena, so no two pages of a file are contiguous.
-  DaemonFile other(account_.get(), arena_.get());
+  DaemonFile other(account_.get(), NewFileRecord(records_.get()), &storage_);
   for (uint64_t page = 0; page < 300; ++page) {
     Write(page * kPageSize, std::string(kPageSize, static_cast<char>('a' + page % 26)));
     ASSERT_THAT(other.Write(page * kPageSize, std::string(kPageSize, '-')), Succeeds());
@@ -344,7 +360,7 @@ TEST_F(DaemonFileTest, TheLargestReadOfNoncontiguousPagesFitsASend) {
 }
 
 TEST_F(DaemonFileTest, MorePiecesThanASendAcceptsAreCopied) {
-  DaemonFile other(account_.get(), arena_.get());
+  DaemonFile other(account_.get(), NewFileRecord(records_.get()), &storage_);
   constexpr uint64_t kPages = ReadSink::kMaxPieces + 10;
   for (uint64_t page = 0; page < kPages; ++page) {
     Write(page * kPageSize, std::string(kPageSize, static_cast<char>('a' + page % 26)));
@@ -366,7 +382,7 @@ TEST_F(DaemonFileTest, AReadAllocatesNoMemoryForReservedPages) {
   Write(40 * kPageSize, std::string(kPageSize, 'x'));
   EXPECT_EQ(*file_->SeekData(0), 0u);
   EXPECT_EQ(*file_->SeekHole(0), 32 * kPageSize);
-  DaemonFile copy(account_.get(), arena_.get());
+  DaemonFile copy(account_.get(), NewFileRecord(records_.get()), &storage_);
   ASSERT_THAT(copy.CopyFrom(file_.get(), 0, 0, 64 * kPageSize), Succeeds());
   struct stat before, after;
   ASSERT_EQ(fstat(arena_->descriptor(), &before), 0);
@@ -389,6 +405,7 @@ TEST_F(DaemonFileTest, AWriteThatTheMemoryFileCutsIsShort) {
   Result<size_t> written = size_t{0}, none = size_t{0};
   {
     // Page 1 of the arena is used. Page 2 fits, and ten bytes of page 3.
+    PrepareRecords();
     const MemoryFileLimit limit(3 * kPageSize + 10);
     written = TryWrite(kPageSize, std::string(4 * kPageSize, 'b'));
     none = TryWrite(8 * kPageSize, std::string(4 * kPageSize, 'b'));
@@ -398,7 +415,7 @@ TEST_F(DaemonFileTest, AWriteThatTheMemoryFileCutsIsShort) {
   EXPECT_THAT(none, Fails(ENOSPC));
   EXPECT_EQ(file_->size(), 2 * kPageSize + 10);
   EXPECT_EQ(arena_->pages_in_use(), 3u);
-  EXPECT_EQ(Used(), 40 + 16 * 4 + 3 * kPageSize);  // the table has slots for twelve pages
+  EXPECT_EQ(Used(), 40 + 80 + 3 * kPageSize);  // the table has slots for twelve pages
   ASSERT_THAT(file_->Truncate(4 * kPageSize), Succeeds());
   EXPECT_EQ(Read(0, 1 << 20), std::string(kPageSize, 'a') + std::string(kPageSize + 10, 'b') +
                                   std::string(2 * kPageSize - 10, '\0'));
@@ -410,6 +427,7 @@ TEST_F(DaemonFileTest, AShortWriteLeavesNothingInReservedPages) {
   ASSERT_THAT(file_->Allocate(0, 4 * kPageSize, /*keep_size=*/true), Succeeds());
   Result<size_t> written = size_t{0};
   {
+    PrepareRecords();
     const MemoryFileLimit limit(2 * kPageSize + 10);
     written = TryWrite(0, std::string(3 * kPageSize, 'x'));
   }
@@ -423,13 +441,14 @@ TEST_F(DaemonFileTest, AShortWriteLeavesNothingInReservedPages) {
 TEST_F(DaemonFileTest, AShortWriteKeepsSharedPagesThatItDidNotFill) {
   const std::string old(4 * kPageSize, 'o');
   Write(0, old);
-  DaemonFile other(account_.get(), arena_.get());
+  DaemonFile other(account_.get(), NewFileRecord(records_.get()), &storage_);
   ASSERT_THAT(other.CopyFrom(file_.get(), 0, 0, old.size()), Succeeds());
   const uint64_t used = Used();
   Result<size_t> written = size_t{0};
   {
     // Pages 1 to 4 of the arena are shared. All of the data of pages 0 and 1 of the file is
     // written, to pages 5 and 6, and only ten bytes of page 2.
+    PrepareRecords();
     const MemoryFileLimit limit(7 * kPageSize + 10);
     written = TryWrite(100, std::string(4 * kPageSize - 100, 'x'));
   }
@@ -452,7 +471,8 @@ TEST_F(DaemonFileTest, ZeroRangeFailsIfAPageCannotBeCleared) {
   auto arena = Arena::Make(std::move(file));
   ASSERT_TRUE(arena.ok());
   arena_ = *std::move(arena);
-  file_ = std::make_unique<DaemonFile>(account_.get(), arena_.get());
+  storage_ = {arena_.get(), records_.get()};
+  file_ = NewFile();
   Write(0, std::string(3 * kPageSize, 'x'));
   ASSERT_EQ(fcntl(descriptor, F_ADD_SEALS, F_SEAL_FUTURE_WRITE), 0);
   EXPECT_THAT(file_->ZeroRange(0, 3 * kPageSize, /*keep_size=*/false), Fails(ENOSPC));
@@ -467,7 +487,7 @@ TEST_F(DaemonFileTest, ReleasesEverythingAtTheEnd) {
   file_.reset();
   EXPECT_EQ(Used(), 0u);
   EXPECT_EQ(arena_->pages_in_use(), 0u);
-  file_ = std::make_unique<DaemonFile>(account_.get(), arena_.get());
+  file_ = NewFile();
   Write(7, "tiny");
   file_.reset();
   EXPECT_EQ(Used(), 0u);

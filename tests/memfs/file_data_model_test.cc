@@ -16,6 +16,7 @@
 #include "src/memfs/space/account.h"
 #include "tests/memfs/file_model.h"
 #include "tests/memfs/passthrough_store_test_base.h"
+#include "tests/memfs/records.h"
 #include "tests/testing/read_sinks.h"
 #include "tests/testing/result_matchers.h"
 
@@ -45,14 +46,16 @@ class FileDataModelTest : public ::testing::TestWithParam<std::tuple<Kind, Setti
       ASSERT_TRUE(arena.ok());
       arena_ = *std::move(arena);
       arena_->set_huge_pages(true);  // large reads are gathered
-      file_ = std::make_unique<DaemonFile>(account_.get(), arena_.get());
+      storage_ = {arena_.get(), records_.get()};
+      file_ =
+          std::make_unique<DaemonFile>(account_.get(), NewFileRecord(records_.get()), &storage_);
     } else {
       ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
       auto store = PassthroughStore::Make(PassthroughLimit(kLimit), &budget_);
       ASSERT_TRUE(store.ok()) << store.status();
       passthrough_store_ = *std::move(store);
-      file_ = std::make_unique<PassthroughFile>(account_.get(), passthrough_store_.get(),
-                                                InodeNumber{7});
+      file_ = std::make_unique<PassthroughFile>(
+          account_.get(), NewFileRecord(records_.get(), InodeNumber{7}), passthrough_store_.get());
     }
   }
   static Kind kind() { return std::get<Kind>(GetParam()); }
@@ -180,6 +183,8 @@ class FileDataModelTest : public ::testing::TestWithParam<std::tuple<Kind, Setti
   Budget budget_{kLimit, 1};
   Accounts accounts_{&budget_};
   AccountRef account_ = accounts_.Find({});
+  const std::unique_ptr<RecordFile> records_ = MakeRecords();
+  DaemonStorage storage_ = {};
   std::unique_ptr<Arena> arena_;
   std::unique_ptr<PassthroughStore> passthrough_store_;
   std::unique_ptr<FileData> file_;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "tests/memfs/records.h"
 #include "tests/testing/result_matchers.h"
 
 namespace memfuse::memfs {
@@ -25,9 +26,11 @@ class NullStoreTest : public ::testing::Test {
     return out;
   }
 
+  const std::unique_ptr<RecordFile> records_ = MakeRecords();
   Budget budget_{1000, 1};
   NullStore store_{&budget_};
-  const std::unique_ptr<FileData> file_ = std::make_unique<NullFile>(nullptr);
+  const std::unique_ptr<FileData> file_ =
+      std::make_unique<NullFile>(nullptr, NewFileRecord(records_.get()));
 };
 
 TEST_F(NullStoreTest, KeepsTheSizeAndNoData) {
@@ -68,7 +71,7 @@ TEST_F(NullStoreTest, ChangesTheSizeAsAFileDoes) {
   EXPECT_EQ(file_->size(), 300u);
   ASSERT_THAT(file_->PunchHole(0, 1000), Succeeds());
   EXPECT_EQ(file_->size(), 300u);
-  NullFile copy(nullptr);
+  NullFile copy(nullptr, NewFileRecord(records_.get()));
   EXPECT_EQ(*copy.CopyFrom(file_.get(), 0, 50, 300), 300u);
   EXPECT_EQ(copy.size(), 350u);
 }

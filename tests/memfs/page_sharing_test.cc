@@ -15,6 +15,7 @@
 #include "src/memfs/data/arena.h"
 #include "src/memfs/data/daemon_file.h"
 #include "src/memfs/space/account.h"
+#include "tests/memfs/records.h"
 #include "tests/testing/result_matchers.h"
 
 namespace memfuse::memfs {
@@ -31,10 +32,11 @@ class PageSharingTest : public ::testing::Test {
     auto arena = Arena::Make();
     ASSERT_TRUE(arena.ok());
     arena_ = *std::move(arena);
+    storage_ = {arena_.get(), records_.get()};
   }
 
   std::unique_ptr<DaemonFile> NewFile() {
-    return std::make_unique<DaemonFile>(account_.get(), arena_.get());
+    return std::make_unique<DaemonFile>(account_.get(), NewFileRecord(records_.get()), &storage_);
   }
   std::unique_ptr<DaemonFile> NewFile(const std::string& content) {
     auto file = NewFile();
@@ -66,6 +68,8 @@ class PageSharingTest : public ::testing::Test {
   Budget budget_{kSharingLimit, 1};
   Accounts accounts_{&budget_};
   AccountRef account_ = accounts_.Find({});
+  const std::unique_ptr<RecordFile> records_ = MakeRecords();
+  DaemonStorage storage_ = {};
   std::unique_ptr<Arena> arena_;
 };
 

@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <memory>
 #include <random>
 #include <set>
 #include <vector>
+
+#include "tests/memfs/records.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -15,9 +18,13 @@ using ::testing::ElementsAre;
 using ::testing::UnorderedElementsAreArray;
 
 constexpr uint64_t kLastIndex = (uint64_t{1} << 51) - 1;
-constexpr uint64_t kSlot = sizeof(PageSlot);
-// The bytes charged for a map entry of the table, without its slots.
+constexpr BlockId kOwner = 7;
+// The bytes charged for a map entry of the table, without its record.
 constexpr uint64_t kChunk = 40;
+// The blocks of records with this number of slots.
+constexpr uint64_t kSlots4 = 32;
+constexpr uint64_t kSlots8 = 48;
+constexpr uint64_t kSlots512 = 2080;
 
 TEST(PageSlot, HoldsNumberAndState) {
   EXPECT_TRUE(PageSlot().hole());
@@ -45,7 +52,8 @@ TEST(PageSlot, HoldsNumberAndState) {
 }
 
 TEST(PageTable, AnEmptyTableHasOnlyHolesAndCostsNothing) {
-  const PageTable table;
+  const auto records = MakeRecords();
+  const PageTable table(records.get(), kOwner);
   EXPECT_TRUE(table.empty());
   EXPECT_EQ(table.Cost(), 0u);
   EXPECT_TRUE(table.Get(0).hole());
@@ -56,22 +64,24 @@ TEST(PageTable, AnEmptyTableHasOnlyHolesAndCostsNothing) {
 }
 
 TEST(PageTable, CostsFollowTheHighestSlotOfAChunk) {
-  PageTable table;
+  const auto records = MakeRecords();
+  PageTable table(records.get(), kOwner);
   table.Set(2, PageSlot(1, true));
-  EXPECT_EQ(table.Cost(), kChunk + 4 * kSlot);
+  EXPECT_EQ(table.Cost(), kChunk + kSlots4);
   table.Set(3, PageSlot(2, true));
-  EXPECT_EQ(table.Cost(), kChunk + 4 * kSlot);
+  EXPECT_EQ(table.Cost(), kChunk + kSlots4);
   table.Set(4, PageSlot(3, true));
-  EXPECT_EQ(table.Cost(), kChunk + 8 * kSlot);
+  EXPECT_EQ(table.Cost(), kChunk + kSlots8);
   table.Set(511, PageSlot(4, true));
-  EXPECT_EQ(table.Cost(), kChunk + 512 * kSlot);
+  EXPECT_EQ(table.Cost(), kChunk + kSlots512);
   table.Set(512, PageSlot(5, true));
-  EXPECT_EQ(table.Cost(), 2 * kChunk + (512 + 4) * kSlot);
+  EXPECT_EQ(table.Cost(), 2 * kChunk + kSlots512 + kSlots4);
   EXPECT_EQ(table.Get(4).page(), 3u);
 }
 
 TEST(PageTable, PrepareCostsItsEstimateAndSetAddsNothing) {
-  PageTable table;
+  const auto records = MakeRecords();
+  PageTable table(records.get(), kOwner);
   table.Set(700, PageSlot(1, true));
   const uint64_t before = table.Cost();
   const uint64_t promised = table.PrepareCost(100, 1600);
@@ -83,7 +93,8 @@ TEST(PageTable, PrepareCostsItsEstimateAndSetAddsNothing) {
 }
 
 TEST(PageTable, RemovesEverythingUpToNone) {
-  PageTable table;
+  const auto records = MakeRecords();
+  PageTable table(records.get(), kOwner);
   for (const uint64_t i : {uint64_t{0}, uint64_t{5}, uint64_t{511}, uint64_t{512}, kLastIndex}) {
     table.Set(i, PageSlot(static_cast<PageNumber>(i % 1000 + 1), true));
   }
@@ -99,7 +110,8 @@ TEST(PageTable, RemovesEverythingUpToNone) {
 }
 
 TEST(PageTable, CountsUpToNone) {
-  PageTable table;
+  const auto records = MakeRecords();
+  PageTable table(records.get(), kOwner);
   table.Set(3, PageSlot(1, true));
   table.Set(kLastIndex, PageSlot(2, false));
   EXPECT_EQ(table.CountPresent(0, PageTable::kNone), 2u);
@@ -107,15 +119,16 @@ TEST(PageTable, CountsUpToNone) {
 }
 
 TEST(PageTable, DropsPreparedUnusedSlots) {
-  PageTable table;
+  const auto records = MakeRecords();
+  PageTable table(records.get(), kOwner);
   table.Prepare(0, 2000);
   table.Set(600, PageSlot(1, true));
   table.DropUnused(0, PageTable::kNone);
-  EXPECT_EQ(table.Cost(), kChunk + 512 * kSlot);
+  EXPECT_EQ(table.Cost(), kChunk + kSlots512);
   EXPECT_EQ(table.Get(600).page(), 1u);
   table.Prepare(0, 0);
   table.DropUnused(512, 2000);
-  EXPECT_EQ(table.Cost(), 2 * kChunk + (512 + 4) * kSlot);
+  EXPECT_EQ(table.Cost(), 2 * kChunk + kSlots512 + kSlots4);
   EXPECT_EQ(table.PrepareCost(0, 0), 0u);
 }
 
@@ -219,7 +232,7 @@ class Model {
     for (const auto& [chunk, top] : tops_) {
       uint64_t capacity = 4;
       while (capacity <= top) capacity *= 2;
-      cost += kChunk + capacity * kSlot;
+      cost += kChunk + RecordFile::BlockBytes(PageTableRecord::Bytes(capacity));
     }
     EXPECT_EQ(table_.Cost(), cost);
     EXPECT_EQ(table_.empty(), model_.empty());
@@ -239,7 +252,8 @@ class Model {
   }
 
   std::mt19937 random_;
-  PageTable table_;
+  const std::unique_ptr<RecordFile> records_ = MakeRecords();
+  PageTable table_{records_.get(), kOwner};
   std::map<uint64_t, PageSlot> model_;
   std::map<uint64_t, uint64_t> tops_;  // chunk -> highest slot that was ever set
 };

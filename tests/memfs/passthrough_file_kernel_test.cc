@@ -55,8 +55,11 @@ TEST_F(PassthroughFileKernelTest, ANewerEntryEvictsABackingFile) {
   const uint64_t ino = ToInt(last_ino());
   const int32_t first = Open(O_RDONLY);
   file_->Close(O_RDONLY);
-  PassthroughFile neighbour(account_.get(), store_.get(), InodeNumber{ino + 1});
-  PassthroughFile rival(account_.get(), store_.get(), InodeNumber{ino + BackingIdCache::kPlaces});
+  PassthroughFile neighbour(account_.get(), NewFileRecord(records_.get(), InodeNumber{ino + 1}),
+                            store_.get());
+  PassthroughFile rival(account_.get(),
+                        NewFileRecord(records_.get(), InodeNumber{ino + BackingIdCache::kPlaces}),
+                        store_.get());
   FileOpen open;
   ASSERT_THAT(neighbour.Open(O_RDONLY, &open), Succeeds());
   neighbour.Close(O_RDONLY);

@@ -19,6 +19,7 @@
 #include "src/memfs/data/passthrough_store.h"
 #include "src/memfs/space/account.h"
 #include "src/memfs/space/budget.h"
+#include "tests/memfs/records.h"
 #include "tests/testing/result_matchers.h"
 
 namespace memfuse::memfs {
@@ -53,8 +54,8 @@ class PassthroughTestBase : public ::testing::Test {
   }
 
   std::unique_ptr<FileData> NewFile() {
-    return std::make_unique<PassthroughFile>(account_.get(), store_.get(),
-                                             InodeNumber{++last_ino_});
+    return std::make_unique<PassthroughFile>(
+        account_.get(), NewFileRecord(records_.get(), InodeNumber{++last_ino_}), store_.get());
   }
   // The name of the file that was made last.
   InodeNumber last_ino() const { return InodeNumber{last_ino_}; }
@@ -70,6 +71,7 @@ class PassthroughTestBase : public ::testing::Test {
   Budget budget_{kLimit, 1};
   Accounts accounts_{&budget_};
   AccountRef account_ = accounts_.Find({});
+  const std::unique_ptr<RecordFile> records_ = MakeRecords();
   std::unique_ptr<PassthroughStore> store_;
 
  private:

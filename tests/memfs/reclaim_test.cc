@@ -40,7 +40,7 @@ class ReclaimTest : public testing::Test {
   static constexpr uint64_t kLimit = uint64_t{256} << 20;
 
   void SetUp() override {
-    auto store = DaemonStore::Make({"never", false}, &resources_.budget);
+    auto store = DaemonStore::Make({"never", false}, resources_.records.get(), &resources_.budget);
     ASSERT_TRUE(store.ok()) << store.status();
     resources_.store = *std::move(store);
   }

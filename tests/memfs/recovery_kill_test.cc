@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,7 +12,9 @@
 #include <functional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "src/memfs/data/arena.h"
 #include "tests/memfs/recovery_test_base.h"
 #include "tests/testing/stepped_process.h"
 
@@ -40,6 +43,58 @@ namespace {
                                           });
   EXPECT_GT(steps, 0u);
   EXPECT_EQ(transitions, 1) << "before:\n" << before << "after:\n" << last;
+  std::fflush(nullptr);
+  _exit(testing::Test::HasFailure() ? 1 : 0);
+}
+
+// What the file `data` of the case has, for changes of data.
+std::string DataOf(MemFs* fs) {
+  return DescribeData(fs, Ino(Caller(fs).Lookup(kRootInode, "data")));
+}
+
+// Removes all files that a case has and returns what the kernel holds. Returns what remains.
+std::string Remains(MemFs* fs, const std::vector<InodeNumber>& files) {
+  const Caller me(fs);
+  for (const char* const name : {"data", "source"}) {
+    EXPECT_THAT(me.Unlink(kRootInode, name), Succeeds());
+  }
+  for (const InodeNumber ino : files) me.Forget(ino);
+  const MemoryFileSystemUsage usage = fs->Usage();
+  return std::to_string(usage.bytes_used) + " bytes, " + std::to_string(usage.inodes_used) +
+         " inodes, " + std::to_string(usage.data_bytes) + " of data";
+}
+
+// As KillAtEachStepAndExit, for a change of the data of the file `file`. A write is not one step
+// together with its times, and space may be reserved before it is used. So the content and the size
+// have to be as before or as after, and all space must be free when the files are gone.
+[[noreturn]] void KillDataAtEachStepAndExit(
+    const std::function<void(const Caller& me, InodeNumber file)>& prepare,
+    const std::function<void(const Caller& me, InodeNumber file, InodeNumber source)>& change) {
+  const auto fs = MakeMemFs(RecoveryOptions());
+  const Caller me(fs.get());
+  const std::string empty = std::to_string(fs->Usage().bytes_used) + " bytes, 1 inodes, 0 of data";
+  const InodeNumber file = Ino(me.Mknod(kRootInode, "data"));
+  const InodeNumber source = Ino(me.Mknod(kRootInode, "source"));
+  Must(me.Write(source, 0, std::string(3 * kPageSize, 's')));
+  prepare(me, file);
+  Memory memory(*fs);
+  const std::string before = DataOf(memory.Recover().get());
+  std::string last = before;
+  int transitions = 0;
+  const uint64_t steps =
+      test::RunInSteps([&] { change(me, file, source); },
+                       [&] {
+                         if (!memory.Refresh()) return;
+                         const auto successor = memory.Recover();
+                         if (successor == nullptr) return;
+                         std::string found = DataOf(successor.get());
+                         EXPECT_EQ(Remains(successor.get(), {file, source, file}), empty);
+                         if (found == last) return;
+                         ++transitions;
+                         last = std::move(found);
+                       });
+  EXPECT_GT(steps, 0u);
+  EXPECT_EQ(transitions, 1) << "before: " << before << "\nafter: " << last;
   std::fflush(nullptr);
   _exit(testing::Test::HasFailure() ? 1 : 0);
 }
@@ -122,6 +177,109 @@ const KillCase kCases[] = {
     {"Release", [](const Tree& t) { (void)t.me.Release(t.nameless); }},
     {"Forget", [](const Tree& t) { t.me.Forget(t.nameless); }},
 };
+
+struct KillDataCase {
+  const char* name;
+  std::function<void(const Caller& me, InodeNumber file)> prepare;
+  std::function<void(const Caller& me, InodeNumber file, InodeNumber source)> change;
+};
+
+class RecoveryKillDataTest : public testing::TestWithParam<KillDataCase> {};
+
+TEST_P(RecoveryKillDataTest, TheDataIsAsBeforeOrAsAfter) {
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) KillDataAtEachStepAndExit(GetParam().prepare, GetParam().change);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+std::function<void(const Caller& me, InodeNumber file)> Written(size_t size) {
+  return [size](const Caller& me, InodeNumber file) {
+    if (size > 0) Must(me.Write(file, 0, std::string(size, 'o')));
+  };
+}
+
+std::function<void(const Caller&, InodeNumber, InodeNumber)> Writes(uint64_t offset, size_t size) {
+  return [=](const Caller& me, InodeNumber file, InodeNumber /*source*/) {
+    (void)me.Write(file, offset, std::string(size, 'n'));
+  };
+}
+
+std::function<void(const Caller&, InodeNumber, InodeNumber)> Truncates(uint64_t size) {
+  return [size](const Caller& me, InodeNumber file, InodeNumber /*source*/) {
+    (void)me.Truncate(file, size);
+  };
+}
+
+std::function<void(const Caller&, InodeNumber, InodeNumber)> Fallocates(uint32_t mode,
+                                                                        uint64_t offset,
+                                                                        uint64_t length) {
+  return [=](const Caller& me, InodeNumber file, InodeNumber /*source*/) {
+    (void)me.Fallocate(file, mode, offset, length);
+  };
+}
+
+std::function<void(const Caller&, InodeNumber, InodeNumber)> Copies(uint64_t offset,
+                                                                    uint64_t length) {
+  return [=](const Caller& me, InodeNumber file, InodeNumber source) {
+    (void)me.Copy(source, 0, file, offset, length);
+  };
+}
+
+const KillDataCase kDataCases[] = {
+    {"FirstInlineData", Written(0), Writes(0, 10)},
+    {"InlineDataGrowsInPlace", Written(10), Writes(10, 5)},
+    {"InlineDataGrowsIntoALargerBlock", Written(10), Writes(10, 500)},
+    {"InlineDataMovesToAPage", Written(1000), Writes(1000, 3000)},
+    {"InlineDataMovesToAPageByFallocate", Written(1000), Fallocates(0, 0, 5000)},
+    {"InlineDataIsCut", Written(1000), Truncates(10)},
+    {"InlineDataIsRemoved", Written(1000), Truncates(0)},
+    {"FirstPages", Written(0), Writes(0, 3 * kPageSize)},
+    {"WriteBehindTheEndOfAPage", Written(3000), Writes(3000, 1000)},
+    {"WriteOverTheEndOfTwoPages", Written(5000), Writes(5000, 4000)},
+    {"WriteIntoAPage", Written(3 * kPageSize), Writes(5000, 100)},
+    {"TheTableGrows", Written(4 * kPageSize), Writes(4 * kPageSize, kPageSize)},
+    {"TheTableGetsAChunk", Written(kPageSize), Writes(300 * kPageSize, 10)},
+    {"PagesAreCut", Written(10 * kPageSize), Truncates(5000)},
+    {"PagesAreRemoved", Written(10 * kPageSize), Truncates(0)},
+    {"TruncateExtends", Written(100), Truncates(100000)},
+    {"FallocateExtends", Written(kPageSize), Fallocates(0, 0, 5 * kPageSize)},
+    {"APageIsPunched", Written(3 * kPageSize),
+     Fallocates(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, kPageSize, kPageSize)},
+    {"APageIsZeroed", Written(3 * kPageSize),
+     Fallocates(FALLOC_FL_ZERO_RANGE, kPageSize, kPageSize)},
+    {"CopyToAnEmptyFile", Written(0), Copies(0, 3 * kPageSize)},
+    // The inline data is the begin of what is copied: the data and the size do not change together.
+    {"CopyReplacesInlineData",
+     [](const Caller& me, InodeNumber file) { Must(me.Write(file, 0, std::string(1000, 's'))); },
+     Copies(0, kPageSize)},
+    {"CopyBehindTheEnd", Written(5000), Copies(4 * kPageSize, 3 * kPageSize)},
+    {"WriteIntoASharedPage",
+     [](const Caller& me, InodeNumber file) {
+       const InodeNumber source = Ino(me.Lookup(kRootInode, "source"));
+       me.Forget(source);
+       Must(me.Copy(source, 0, file, 0, 3 * kPageSize));
+     },
+     Writes(5000, 100)},
+    {"ASharedPageIsCut",
+     [](const Caller& me, InodeNumber file) {
+       const InodeNumber source = Ino(me.Lookup(kRootInode, "source"));
+       me.Forget(source);
+       Must(me.Copy(source, 0, file, 0, 3 * kPageSize));
+     },
+     Truncates(5000)},
+    {"WriteIntoReservedSpaceBehindTheEnd",
+     [](const Caller& me, InodeNumber file) {
+       Must(me.Write(file, 0, std::string(5000, 'o')));
+       EXPECT_THAT(me.Fallocate(file, FALLOC_FL_KEEP_SIZE, 0, 10 * kPageSize), Succeeds());
+     },
+     Writes(2 * kPageSize, 100)},
+};
+
+INSTANTIATE_TEST_SUITE_P(Data, RecoveryKillDataTest, testing::ValuesIn(kDataCases),
+                         [](const auto& test) { return std::string(test.param.name); });
 
 INSTANTIATE_TEST_SUITE_P(Operations, RecoveryKillTest, testing::ValuesIn(kCases),
                          [](const auto& test) { return std::string(test.param.name); });

@@ -1,7 +1,9 @@
 // A file system that is made again from the records of a process that has died.
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <unistd.h>
 
@@ -13,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include "src/memfs/data/data_records.h"
+#include "tests/memfs/passthrough_store_test_base.h"
 #include "tests/memfs/recovery_test_base.h"
 
 namespace memfuse::memfs {
@@ -78,10 +82,17 @@ TEST(RecoveryTest, LimitsBelowTheUsageBecomeTheUsage) {
   const auto fs = MakeMemFs(RecoveryOptions());
   const Caller me(fs.get());
   const Tree tree(fs.get());
-  MemoryFileSystemOptions small = RecoveryOptions();
-  small.size_limit = 4096;
-  small.inode_limit = 2;
-  const auto successor = Memory(*fs).Recover(small);
+  // Only a damaged root has such limits.
+  MemFs::FilesOfPredecessor files = Memory(*fs).Copy();
+  {
+    const auto records = *RecordFile::Open(base::UniqueFd(dup(files.records.get())));
+    auto* const root = static_cast<RootRecord*>(records->root());
+    root->size_limit = 4096;
+    root->inode_limit = 2;
+  }
+  auto recovered = MemFs::Recover(RecoveryOptions(), std::move(files));
+  ASSERT_TRUE(recovered.ok()) << recovered.status();
+  const auto successor = *std::move(recovered);
   ASSERT_NE(successor, nullptr);
   EXPECT_EQ(successor->Usage().inode_limit, successor->Usage().inodes_used);
   EXPECT_THAT(Caller(successor.get()).Mkdir(kRootInode, "new"), Fails(ENOSPC));
@@ -90,21 +101,103 @@ TEST(RecoveryTest, LimitsBelowTheUsageBecomeTheUsage) {
 
 TEST(RecoveryTest, RecordsWithoutARootAreRefused) {
   const auto records = *RecordFile::Make();
-  const auto fs = MemFs::Recover(RecoveryOptions(), base::UniqueFd(dup(records->descriptor())));
+  static_cast<RootRecord*>(records->root())->store = StoreKind::kNull;
+  const auto fs =
+      MemFs::Recover(RecoveryOptions(), {base::UniqueFd(dup(records->descriptor())), {}});
   EXPECT_EQ(fs.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(fs.status().message(), "the records of the files are damaged");
+}
+
+TEST(RecoveryTest, RecordsWithoutAStoreAreRefused) {
+  const auto records = *RecordFile::Make();
+  const auto fs =
+      MemFs::Recover(RecoveryOptions(), {base::UniqueFd(dup(records->descriptor())), {}});
+  EXPECT_EQ(fs.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(fs.status().message(), "the records name no store for file data");
+}
+
+TEST(RecoveryTest, TheLimitsThatWereSetLastHold) {
+  const auto fs = MakeMemFs(RecoveryOptions());
+  ASSERT_THAT(fs->SetLimits(uint64_t{10} << 20, 77), Succeeds());
+  const auto successor = Memory(*fs).Recover();
+  ASSERT_NE(successor, nullptr);
+  EXPECT_EQ(successor->Usage().size_limit, uint64_t{10} << 20);
+  EXPECT_EQ(successor->Usage().inode_limit, 77u);
+}
+
+TEST(RecoveryTest, ASuccessorSharesPages) {
+  const auto fs = MakeMemFs(RecoveryOptions());
+  const Caller me(fs.get());
+  const InodeNumber first = Ino(me.Mknod(kRootInode, "first"));
+  const InodeNumber second = Ino(me.Mknod(kRootInode, "second"));
+  const std::string data(10 * kPageSize, 'a');
+  Must(me.Write(first, 0, data));
+  ASSERT_EQ(Must(me.Copy(first, 0, second, 0, data.size())), data.size());
+  const auto successor = Memory(*fs).Recover();
+  ASSERT_NE(successor, nullptr);
+  EXPECT_EQ(Describe(successor.get()), Describe(fs.get()));
+  // A write to one file does not change the other, and each page is freed with its last owner.
+  const Caller next(successor.get());
+  Must(next.Write(second, kPageSize, "b"));
+  EXPECT_EQ(Must(next.Read(first, 0, 1 << 20)), data);
+  ASSERT_THAT(next.Unlink(kRootInode, "first"), Succeeds());
+  next.Forget(first);
+  EXPECT_EQ(Must(next.Read(second, 0, kPageSize + 2)), std::string(kPageSize, 'a') + "ba");
+  EXPECT_EQ(successor->Usage().data_bytes, data.size());
+  ASSERT_THAT(next.Unlink(kRootInode, "second"), Succeeds());
+  next.Forget(second);
+  EXPECT_EQ(successor->Usage().data_bytes, 0u);
+}
+
+// A page that has two owners, of which one would write to it without asking.
+TEST(RecoveryTest, PagesOfTwoFilesAreRefused) {
+  const auto fs = MakeMemFs(RecoveryOptions());
+  const Caller me(fs.get());
+  for (const char* const name : {"first", "second"}) {
+    Must(me.Write(Ino(me.Mknod(kRootInode, name)), 0, std::string(kPageSize, 'x')));
+  }
+  MemFs::FilesOfPredecessor files = Memory(*fs).Copy();
+  {
+    const auto records = *RecordFile::Open(base::UniqueFd(dup(files.records.get())));
+    records->ForEachBlock([](BlockHeader* block) {
+      if (block->kind != kPageTableKind) return;
+      PageSlot::Store(reinterpret_cast<PageTableRecord*>(block)->slots(), PageSlot(1, true));
+    });
+  }
+  const auto successor = MemFs::Recover(RecoveryOptions(), std::move(files));
+  EXPECT_EQ(successor.status().message(), "the records of the files are damaged");
+}
+
+// The kernel may have stored into any page of a file that is open for reading and writing.
+TEST(RecoveryTest, HolesOfAFileThatMayBeMappedCountAsData) {
+  const auto fs = MakeMemFs(RecoveryOptions());
+  const Caller me(fs.get());
+  const CreateResult made = Must(me.Create(kRootInode, "file", 0644, 0, O_RDWR));
+  const InodeNumber file = made.entry.ino;
+  EXPECT_THAT(me.Truncate(file, 10 * kPageSize), Succeeds());
+  const auto successor = Memory(*fs).Recover();
+  ASSERT_NE(successor, nullptr);
+  const Caller next(successor.get());
+  EXPECT_EQ(Must(next.Lseek(file, 0, SEEK_DATA)), 0u);
+  EXPECT_EQ(Must(next.Getattr(file)).attributes_valid, 0u);
+  EXPECT_THAT(next.Release(file, O_RDWR), Succeeds());
+  EXPECT_THAT(next.Lseek(file, 0, SEEK_DATA), Fails(ENXIO));
+  EXPECT_NE(Must(next.Getattr(file)).attributes_valid, 0u);
+  // What the kernel has cached of the file may include such holes.
+  EXPECT_FALSE(Must(next.Open(file, O_RDWR)).keep_cache);
 }
 
 TEST(RecoveryTest, AnAttemptThatFailsLeavesTheRecords) {
   const auto fs = MakeMemFs(RecoveryOptions());
   const Tree tree(fs.get());
-  const base::UniqueFd memory = Memory(*fs).Copy();
+  const MemFs::FilesOfPredecessor memory = Memory(*fs).Copy();
   const auto recover = [&memory] {
-    return MemFs::Recover(RecoveryOptions(), base::UniqueFd(dup(memory.get())));
+    return MemFs::Recover(RecoveryOptions(), {base::UniqueFd(dup(memory.records.get())),
+                                              base::UniqueFd(dup(memory.data.get()))});
   };
   // Makes the last name of the file empty, or gives it its length again.
   const auto set_name_size = [&memory](uint8_t size) {
-    const auto records = *RecordFile::Open(base::UniqueFd(dup(memory.get())));
+    const auto records = *RecordFile::Open(base::UniqueFd(dup(memory.records.get())));
     Dentry* last = nullptr;
     records->ForEachBlock([&last](BlockHeader* block) {
       if (block->kind == kDentryKind) last = reinterpret_cast<Dentry*>(block);
@@ -127,7 +220,7 @@ class RandomClient {
   void Step(const Caller& me, std::mt19937* random) {
     const auto pick = [&] { return inodes_[(*random)() % inodes_.size()]; };
     const auto name = [&] { return std::string(1 + (*random)() % 40, "abc"[(*random)() % 3]); };
-    switch ((*random)() % 16) {
+    switch ((*random)() % 24) {
       case 0:
         Keep(me.Mkdir(pick(), name()));
         break;
@@ -178,6 +271,22 @@ class RandomClient {
         if (me.Open(ino).ok()) ++opens_[ino];
         break;
       }
+      case 15:
+      case 16:
+        (void)me.Write(pick(), Offset(random), std::string(Length(random), Letter(random)));
+        break;
+      case 17:
+        (void)me.Truncate(pick(), Offset(random));
+        break;
+      case 18:
+        (void)me.Fallocate(pick(), Mode(random), Offset(random), Length(random));
+        break;
+      case 19:
+        (void)me.Copy(pick(), Offset(random), pick(), Offset(random), Length(random));
+        break;
+      case 20:
+        Keep(me.Mknod(pick(), name()));
+        break;
       default:
         Forget(me, (*random)() % inodes_.size());
     }
@@ -197,6 +306,19 @@ class RandomClient {
   }
 
  private:
+  static uint64_t Offset(std::mt19937* random) {
+    const uint64_t offset = (*random)() % (100 * kPageSize);
+    return (*random)() % 2 == 0 ? offset / kPageSize * kPageSize : offset % 3000;
+  }
+  static uint64_t Length(std::mt19937* random) {
+    return (*random)() % 2 == 0 ? kPageSize * (1 + (*random)() % 20) : 1 + (*random)() % 3000;
+  }
+  static char Letter(std::mt19937* random) { return static_cast<char>('a' + (*random)() % 26); }
+  static uint32_t Mode(std::mt19937* random) {
+    constexpr uint32_t kModes[] = {
+        0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, FALLOC_FL_ZERO_RANGE};
+    return kModes[(*random)() % 4];
+  }
   void Keep(const Result<Entry>& entry) {
     if (entry.ok()) inodes_.push_back(entry->ino);
   }
@@ -239,6 +361,60 @@ TEST(RecoveryTest, GenerationsOfServersShareATree) {
   client.RemoveAll(Caller(fs.get()));
   EXPECT_EQ(fs->Usage().inodes_used, 1u);
   EXPECT_EQ(fs->Usage().bytes_used, empty);
+  EXPECT_EQ(fs->Usage().data_bytes, 0u);
+}
+
+// The same with the passthrough store, whose files cannot be copied: each server gives its own
+// away.
+TEST(RecoveryTest, GenerationsOfServersShareAPrivateTmpfs) {
+  ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
+  MemoryFileSystemOptions options = RecoveryOptions();
+  options.data = DataKind::kPassthrough;
+  options.size_limit = uint64_t{256} << 20;
+  auto fs = MakeMemFs(options);
+  const uint64_t empty = fs->Usage().bytes_used;
+  RandomClient client;
+  std::mt19937 random(4);
+  for (int generation = 0; generation < 20; ++generation) {
+    const Caller me(fs.get());
+    for (int i = 0; i < 300; ++i) client.Step(me, &random);
+    const std::string before = Describe(fs.get());
+    MemFs::FilesOfPredecessor files{base::UniqueFd(dup(fs->record_descriptor())),
+                                    base::UniqueFd(dup(fs->data_descriptor()))};
+    fs->Abandon();
+    fs.reset();
+    auto successor = MemFs::Recover(options, std::move(files));
+    ASSERT_TRUE(successor.ok()) << successor.status();
+    fs = *std::move(successor);
+    ASSERT_EQ(Describe(fs.get()), before) << generation;
+    EXPECT_EQ(fs->Usage().size_limit, options.size_limit);
+  }
+  client.RemoveAll(Caller(fs.get()));
+  EXPECT_EQ(fs->Usage().inodes_used, 1u);
+  EXPECT_EQ(fs->Usage().bytes_used, empty);
+  EXPECT_EQ(fs->Usage().data_bytes, 0u);
+}
+
+// A backing file whose inode was never published, or is gone.
+TEST(RecoveryTest, BackingFilesWithoutAnInodeAreRemoved) {
+  ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
+  MemoryFileSystemOptions options = RecoveryOptions();
+  options.data = DataKind::kPassthrough;
+  options.size_limit = uint64_t{16} << 20;
+  auto fs = MakeMemFs(options);
+  MemFs::FilesOfPredecessor files{base::UniqueFd(dup(fs->record_descriptor())),
+                                  base::UniqueFd(dup(fs->data_descriptor()))};
+  fs->Abandon();
+  fs.reset();
+  const base::UniqueFd left(
+      openat(files.data.get(), "5/12345", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600));
+  ASSERT_TRUE(left.valid());
+  ASSERT_EQ(pwrite(left.get(), "data", 4, 0), 4);
+  const auto successor = MemFs::Recover(options, std::move(files));
+  ASSERT_TRUE(successor.ok()) << successor.status();
+  struct stat found;
+  ASSERT_EQ(fstat(left.get(), &found), 0);
+  EXPECT_EQ(found.st_nlink, 0u);
 }
 
 }  // namespace

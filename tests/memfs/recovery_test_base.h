@@ -9,7 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -23,14 +25,15 @@ namespace memfuse::memfs {
 
 inline MemoryFileSystemOptions RecoveryOptions() {
   MemoryFileSystemOptions options;
-  options.data = DataKind::kNull;  // file data is not recovered yet
+  options.data = DataKind::kDaemon;
+  options.huge = "never";
   return options;
 }
 
-// The memory of a record file, as a successor finds it.
-class Memory {
+// The content of a memory file, as a successor finds it.
+class MemoryFileContent {
  public:
-  explicit Memory(const MemFs& fs) : file_(fs.record_descriptor()) { Refresh(); }
+  explicit MemoryFileContent(int file) : file_(file) { Refresh(); }
 
   // Reads the memory again. Returns whether it has changed.
   bool Refresh() {
@@ -60,6 +63,25 @@ class Memory {
     return copy;
   }
 
+ private:
+  const int file_;
+  off_t size_ = 0;
+  std::map<off_t, std::string> parts_;  // by offset; the rest of the file is a hole
+};
+
+// The memory files of a file system with the daemon store.
+class Memory {
+ public:
+  explicit Memory(const MemFs& fs)
+      : records_(fs.record_descriptor()), data_(fs.data_descriptor()) {}
+
+  // Reads the memory again. Returns whether it has changed.
+  bool Refresh() {
+    const bool records = records_.Refresh();
+    return data_.Refresh() || records;
+  }
+  MemFs::FilesOfPredecessor Copy() const { return {records_.Copy(), data_.Copy()}; }
+
   std::unique_ptr<MemFs> Recover(const MemoryFileSystemOptions& options = RecoveryOptions()) const {
     absl::StatusOr<std::unique_ptr<MemFs>> fs = MemFs::Recover(options, Copy());
     EXPECT_TRUE(fs.ok()) << fs.status();
@@ -67,9 +89,8 @@ class Memory {
   }
 
  private:
-  const int file_;
-  off_t size_ = 0;
-  std::map<off_t, std::string> parts_;  // by offset; the rest of the file is a hole
+  MemoryFileContent records_;
+  MemoryFileContent data_;
 };
 
 inline std::string Text(Timestamp time) {
@@ -87,7 +108,21 @@ inline uint32_t FlagsOf(MemFs* fs, InodeNumber ino) {
   return flags;
 }
 
-// Everything that programs see of the tree, except for the size of files and access times.
+// The size and the content of a regular file, up to its last byte that is not 0 within a mebibyte.
+inline std::string DescribeData(MemFs* fs, InodeNumber ino) {
+  const Caller me(fs);
+  const uint64_t size = Must(me.Getattr(ino)).attributes.size;
+  std::string data = Must(me.Read(ino, 0, static_cast<size_t>(std::min<uint64_t>(size, 1 << 20))));
+  const size_t end = data.find_last_not_of('\0');
+  data.resize(end == std::string::npos ? 0 : end + 1);
+  if (data.size() > 100) data = "hash " + std::to_string(std::hash<std::string>()(data));
+  for (char& c : data) {
+    if (c < ' ') c = '.';
+  }
+  return "size " + std::to_string(size) + " data " + data;
+}
+
+// Everything that programs see of the tree, except for access times and the places of holes.
 inline void Describe(MemFs* fs, InodeNumber ino, const std::string& path, std::string* text) {
   const Caller me(fs);
   const Attributes a = Must(me.Getattr(ino)).attributes;
@@ -97,6 +132,7 @@ inline void Describe(MemFs* fs, InodeNumber ino, const std::string& path, std::s
            " ctime " + Text(a.ctime) + " btime " + Text(a.btime) + " flags " +
            std::to_string(FlagsOf(fs, ino));
   if (S_ISLNK(a.mode)) *text += " to " + Must(me.Readlink(ino));
+  if (S_ISREG(a.mode)) *text += " " + DescribeData(fs, ino);
   const std::string xattrs = Must(me.Listxattr(ino));
   for (size_t at = 0; at < xattrs.size(); at += std::strlen(&xattrs[at]) + 1) {
     *text += std::string(" ") + &xattrs[at] + "=" + Must(me.Getxattr(ino, &xattrs[at]));
@@ -117,7 +153,11 @@ inline std::string Describe(MemFs* fs) {
   UsageWalk walk;
   for (const NamelessInode& inode : fs->UsageOfNameless(std::nullopt, &walk).inodes) {
     text += "nameless " + std::to_string(ToInt(inode.ino)) + " opens " +
-            std::to_string(inode.opens) + " lookups " + std::to_string(inode.lookups) + "\n";
+            std::to_string(inode.opens) + " lookups " + std::to_string(inode.lookups);
+    if (S_ISREG(Must(Caller(fs).Getattr(inode.ino)).attributes.mode)) {
+      text += " " + DescribeData(fs, inode.ino);
+    }
+    text += "\n";
   }
   const MemoryFileSystemUsage usage = fs->Usage();
   return text + std::to_string(usage.bytes_used) + " bytes, " + std::to_string(usage.inodes_used) +

@@ -44,6 +44,76 @@ absl::StatusOr<std::unique_ptr<Arena>> Arena::Make(base::UniqueFd file) {
   return std::unique_ptr<Arena>(new Arena(std::move(file)));
 }
 
+absl::StatusOr<std::unique_ptr<Arena>> Arena::Adopt(base::UniqueFd file) {
+  struct stat found;
+  if (fstat(file.get(), &found) != 0) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("cannot examine the memory file for file data: ", base::ErrorText(errno)));
+  }
+  std::unique_ptr<Arena> arena(new Arena(std::move(file)));
+  const auto pages =
+      std::min<uint64_t>(static_cast<uint64_t>(found.st_size) / kPageSize, kMaxPages);
+  MutexLock lock(&arena->mu_);
+  arena->groups_.resize(pages / kGroupPages);
+  arena->open_groups_.reserve(arena->groups_.size());
+  for (size_t i = 0; i < arena->groups_.size(); ++i) {
+    MarkAllFree(i, &arena->groups_[i]);
+    arena->MapWindowOf(i * kGroupPages);
+  }
+  return arena;
+}
+
+bool Arena::AdoptPage(PageNumber page, bool shared) {
+  MutexLock lock(&mu_);
+  if (page == 0 || page / kGroupPages >= groups_.size()) return false;
+  if (IsFree(page)) {
+    Group& group = groups_[page / kGroupPages];
+    group.free_bits[page % kGroupPages / 64] &= ~(uint64_t{1} << (page % 64));
+    --group.free_count;
+    group.used = true;
+  } else {
+    if (!shared) return false;
+    const auto it = shares_.find(page);
+    if (it == shares_.end()) {
+      shares_.Insert({page, 1});
+    } else {
+      ++it->others;
+    }
+  }
+  in_use_.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+Result<void> Arena::FreeUnowned() {
+  off_t data = 0;
+  off_t hole = 0;
+  while ((data = lseek(fd_.get(), hole, SEEK_DATA)) >= 0) {
+    hole = lseek(fd_.get(), data, SEEK_HOLE);
+    if (hole < 0) break;
+    const auto end = static_cast<uint64_t>(hole) / kPageSize;
+    for (uint64_t page = static_cast<uint64_t>(data) / kPageSize; page < end;) {
+      uint64_t count = 0;
+      {
+        MutexLock lock(&mu_);
+        while (page + count < end && page + count < groups_.size() * kGroupPages &&
+               IsFree(static_cast<PageNumber>(page + count))) {
+          ++count;
+        }
+      }
+      if (count > 0) {
+        MEMFUSE_RETURN_IF_ERROR(Clear(static_cast<PageNumber>(page), static_cast<size_t>(count)));
+      }
+      page += count + 1;
+    }
+  }
+  MutexLock lock(&mu_);
+  for (size_t i = 0; i < groups_.size(); ++i) {
+    groups_[i].listed = groups_[i].free_count > 0;
+    if (groups_[i].listed) open_groups_.push_back(static_cast<uint32_t>(i));
+  }
+  return {};
+}
+
 void Arena::MarkAllFree(size_t group_index, Group* group) {
   std::fill(std::begin(group->free_bits), std::end(group->free_bits), ~uint64_t{0});
   if (group_index == 0) group->free_bits[0] &= ~uint64_t{1};

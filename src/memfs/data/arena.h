@@ -68,6 +68,17 @@ class Arena {
   // `file` is not valid. Returns ResourceExhausted if memfd_create(2) fails.
   static absl::StatusOr<std::unique_ptr<Arena>> Make(base::UniqueFd file = {});
 
+  // Makes an arena on the memory file of a process that has died. All its pages are free at first.
+  // AdoptPage is called for each owner of each page, then FreeUnowned once, before any other
+  // method. Returns ResourceExhausted if the file cannot be examined. Throws std::bad_alloc.
+  static absl::StatusOr<std::unique_ptr<Arena>> Adopt(base::UniqueFd file);
+  // Adds an owner to a page. `shared` says whether the owner knows that the page may have other
+  // owners. Returns false if there is no such page, or if it has an owner already and `shared` is
+  // false. Throws std::bad_alloc.
+  [[nodiscard]] bool AdoptPage(PageNumber page, bool shared);
+  // Returns the memory of all pages without an owner to the system. Returns the errors of Clear.
+  Result<void> FreeUnowned();
+
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -209,6 +220,10 @@ class Arena {
   void DropShare(SharedPages::const_iterator share) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   Result<void> Grow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool IsFree(PageNumber page) const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    const Group& group = groups_[page / kGroupPages];
+    return (group.free_bits[page % kGroupPages / 64] >> (page % 64) & 1) != 0;
+  }
   // Maps the window that contains page `page`, if it is not mapped yet. A failure is ignored: Map
   // then returns an empty range.
   void MapWindowOf(uint64_t page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

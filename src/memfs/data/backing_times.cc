@@ -17,6 +17,23 @@ void BackingTimes::NoteOpen(uint32_t flags) {
   if (IsWritableMapper(flags)) writable_opens_.fetch_add(1);
 }
 
+void BackingTimes::Adopt(const BackingState& found, PackedTimes* times, uint32_t opens,
+                         uint32_t writable_opens) {
+  opens_.store(opens);
+  writable_opens_.store(writable_opens);
+  maybe_mapped_.store(true);
+  dirty_.store(true);
+  uncached_ = true;
+  looked_at_ = true;
+  last_times_ = PackedTimes(found.times);
+  const auto take_later = [](Timestamp from, PackedTime* to) {
+    if (Timestamp(*to) < from) *to = from;
+  };
+  take_later(found.times.atime, &times->atime);
+  take_later(found.times.mtime, &times->mtime);
+  take_later(found.times.ctime, &times->ctime);
+}
+
 void BackingTimes::NoteClose(uint32_t flags) {
   if (IsWritableMapper(flags)) {
     // The order matters: a look between the two statements sees at least one of the two states.

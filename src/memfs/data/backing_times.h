@@ -63,6 +63,12 @@ class BackingTimes {
   // same open(2) flags.
   void NoteOpen(uint32_t flags);
   void NoteClose(uint32_t flags);
+  // Takes over a file of another process, in the state `found`, that has this number of opens.
+  // Where a time of the backing file is later than that of the inode, copies it to `times`. It is
+  // not known whether a mapping remains, so the state is 'maybe mapped'. Requires: no other thread
+  // uses the object, which is new.
+  void Adopt(const BackingState& found, PackedTimes* times, uint32_t opens,
+             uint32_t writable_opens);
   // The daemon itself changed the file.
   void NoteChange() { dirty_.store(true); }
 

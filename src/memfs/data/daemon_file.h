@@ -1,27 +1,35 @@
 // File data of the daemon store: whole pages of the arena, identified by number. The data of a
-// small file is stored on the heap instead (inline data), in a buffer of its exact size.
+// small file is stored in a record instead (inline data). A successor finds the size, the inline
+// data and the page table in the records (data_records.h).
 
 #ifndef MEMFUSE_SRC_MEMFS_DATA_DAEMON_FILE_H_
 #define MEMFUSE_SRC_MEMFS_DATA_DAEMON_FILE_H_
 
 #include <atomic>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "src/memfs/data/arena.h"
 #include "src/memfs/data/cached_holes.h"
+#include "src/memfs/data/data_records.h"
 #include "src/memfs/data/page_table.h"
 #include "src/memfs/space/account.h"
 #include "src/memfs/space/lock_order.h"
 #include "src/memfs/tree/file_data.h"
+#include "src/memfs/tree/tree_records.h"
 
 namespace memfuse::memfs {
 
-// Page 0 of the file is in one of three states: a hole; inline data (its first inline_size_ bytes
-// are on the heap and the rest of it is zeros); or a page of the arena. A file gets inline data
+// What the files of a store share.
+struct DaemonStorage {
+  Arena* arena;
+  RecordFile* records;
+};
+
+// Page 0 of the file is in one of three states: a hole; inline data (its first inline_size() bytes
+// are in a record and the rest of it is zeros); or a page of the arena. A file gets inline data
 // when a write into an empty page 0 ends within kMaxInlineSize. The inline data moves to a page
 // when a write goes further or when fallocate(2) reserves page 0.
 //
@@ -44,11 +52,13 @@ class DaemonFile final : public FileData {
   // Above this size, a page is cheaper than heap blocks that grow by copying.
   static constexpr uint32_t kMaxInlineSize = 2048;
 
-  // The arena must outlive the file, and so must the account, or SetAccount must replace it.
-  DaemonFile(Account* account, Arena* arena) : arena_(arena), account_(account) {}
+  // The file of a new record, which is empty, or of one that another process has left: Adopt and
+  // Repair follow then. `record` and `storage` must outlive the file, and so must the account, or
+  // SetAccount must replace it. Throws std::bad_alloc.
+  DaemonFile(Account* account, InodeRecord* record, const DaemonStorage* storage);
   ~DaemonFile() override;
 
-  uint64_t size() const override { return size_.load(std::memory_order_acquire); }
+  uint64_t size() const override { return __atomic_load_n(&record_->size, __ATOMIC_RELAXED); }
   uint64_t blocks() const override {
     const uint64_t counts = counts_.load(std::memory_order_acquire);
     return WithUnknownData((counts >> kPageCountShift) * kBlocksPerPage +
@@ -58,6 +68,8 @@ class DaemonFile final : public FileData {
   uint64_t ChargedBytes() const override;
   void SetAccount(Account* account) override;
   uint64_t CurrentCharge() const override;
+  bool Adopt(BlockHeader* block) override;
+  Result<void> Repair() override;
   Result<void> Open(uint32_t flags, FileOpen* open) override;
   void Close(uint32_t flags) override;
   CacheSeconds SyncFromBackingFile(Times* /*times*/) override { return Validity(); }
@@ -114,12 +126,17 @@ class DaemonFile final : public FileData {
   // What the data and the page table are charged now.
   uint64_t ChargeLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
-  // What an inline data buffer of `size` bytes is charged.
-  static uint64_t InlineCost(uint32_t size) { return size == 0 ? 0 : (size + 8 + 15) / 16 * 16; }
+  // What the inline data is charged now.
+  uint64_t InlineCost() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return inline_record() == nullptr ? 0 : inline_record()->block_bytes;
+  }
 
-  // Changes the size of the inline data buffer to `size` bytes; new bytes are zeros. Returns
-  // EDQUOT, ENOSPC or ENOMEM. Making the buffer smaller cannot fail.
+  // Changes the size of the inline data to `size` bytes; new bytes are zeros. Returns EDQUOT,
+  // ENOSPC or ENOMEM. Making the inline data smaller cannot fail.
   Result<void> ResizeInline(uint32_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Moves the inline data to a new block for `size` bytes, which are zeros behind the present data;
+  // `block_bytes` is BlockBytes for it. Returns ENOMEM.
+  Result<void> MoveInline(uint32_t size, uint16_t block_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // Copies a page of the arena. Returns ENOSPC, ENOMEM or EIO.
   Result<void> CopyPage(PageNumber from, PageNumber to);
@@ -167,6 +184,21 @@ class DaemonFile final : public FileData {
   // behind it.
   Result<size_t> WritePages(uint64_t offset, absl::Span<const char> data)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // While it exists, a successor expects what `change` describes.
+  class ScopedDataChange {
+   public:
+    ScopedDataChange(InodeRecord* record, DataChange change) : record_(record) { Set(change); }
+    ~ScopedDataChange() { Set(DataChange::kNone); }
+    ScopedDataChange(const ScopedDataChange&) = delete;
+    ScopedDataChange& operator=(const ScopedDataChange&) = delete;
+
+   private:
+    void Set(DataChange change) {
+      StoreInOrder(&record_->data_change, static_cast<uint16_t>(change));
+    }
+    InodeRecord* const record_;
+  };
+
   // Where the kernel may hold data that it has not written back.
   enum class UnknownData : uint8_t { kNone, kInCachedHoles, kAnywhere };
 
@@ -197,6 +229,9 @@ class DaemonFile final : public FileData {
   void TrimTable(uint64_t first, uint64_t last) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Reserves pages for all holes in [first, last], or for none. Returns EDQUOT, ENOSPC or ENOMEM.
   Result<void> FillHoles(uint64_t first, uint64_t last) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Makes the pages without data read as zeros, which a killed write may have written to. Returns
+  // as Arena::Clear does.
+  Result<void> ClearUnwritten() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Writes zeros to [from, to), which lies within one page, if the page has data there. Returns as
   // BreakCow and Arena::Write do.
   Result<void> ZeroWithinPage(uint64_t from, uint64_t to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -213,8 +248,9 @@ class DaemonFile final : public FileData {
 
   // The content of a file that has, or had, a page table.
   struct Large {
+    Large(RecordFile* records, BlockId owner) : table(records, owner) {}
     PageTable table;
-    char* inline_data = nullptr;
+    InlineDataRecord* inline_record = nullptr;
     std::unique_ptr<CachedHoles> cached_holes;  // only while dirtying_opens_ > 0; null: none
   };
 
@@ -233,17 +269,23 @@ class DaemonFile final : public FileData {
   }
   // Returns false if there is no memory.
   bool MakeTable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // A malloc(3) block, or null.
-  char* inline_data() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+  // Null if there is no inline data.
+  InlineDataRecord* inline_record() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
     Large* const found = large();
+    if (found != nullptr) return found->inline_record;
     // NOLINTNEXTLINE(performance-no-int-to-ptr): as above
-    return found == nullptr ? reinterpret_cast<char*>(content_ & ~kFlags) : found->inline_data;
+    return reinterpret_cast<InlineDataRecord*>(content_ & ~kFlags);
   }
-  void set_inline_data(char* inline_data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+  char* inline_data() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    InlineDataRecord* const found = inline_record();
+    return found == nullptr ? nullptr
+                            : reinterpret_cast<char*>(found) + InlineDataRecord::kDataOffset;
+  }
+  void set_inline_record(InlineDataRecord* record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (Large* const found = large()) {
-      found->inline_data = inline_data;
+      found->inline_record = record;
     } else {
-      content_ = reinterpret_cast<uintptr_t>(inline_data) | (content_ & kFlags);
+      content_ = reinterpret_cast<uintptr_t>(record) | (content_ & kFlags);
     }
   }
   const CachedHoles* cached_holes() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
@@ -257,6 +299,11 @@ class DaemonFile final : public FileData {
     const uint64_t counts = counts_.load(std::memory_order_relaxed);
     counts_.store((counts & ~kInlineSizeMask) | size, std::memory_order_release);
   }
+  void set_size(uint64_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    StoreInOrder(&record_->size, size);
+  }
+  Arena& arena() const { return *storage_->arena; }
+  RecordFile& records() const { return *storage_->records; }
   void AddPages(int64_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     const uint64_t counts = counts_.load(std::memory_order_relaxed);
     counts_.store(counts + (static_cast<uint64_t>(count) << kPageCountShift),
@@ -273,17 +320,18 @@ class DaemonFile final : public FileData {
   static constexpr uintptr_t kHolesWereRead = 2;
   static constexpr uintptr_t kFlags = kLarge | kHolesWereRead;
 
-  Arena* const arena_;
-  // These are written under mu_. stat(2) reads them without mu_.
-  std::atomic<uint64_t> size_{0};
-  // the number of arena pages, and in the low kPageCountShift bits the size of the inline data
+  const DaemonStorage* const storage_;
+  InodeRecord* const
+      record_;  // mu_ guards `size` and `data_change`; stat(2) reads `size` without it
+  // Written under mu_; stat(2) reads it without mu_: the number of arena pages, and in the low
+  // kPageCountShift bits the size of the inline data
   std::atomic<uint64_t> counts_{0};
   std::atomic<UnknownData> unknown_data_{UnknownData::kNone};  // written under mu_, read without it
 
   mutable DataMutex mu_;
   Account* account_ ABSL_GUARDED_BY(mu_);
   uint32_t dirtying_opens_ ABSL_GUARDED_BY(mu_) = 0;  // opens that let the kernel hold dirty pages
-  uintptr_t content_ ABSL_GUARDED_BY(mu_) = 0;  // pointer to inline data or to a Large, and flags
+  uintptr_t content_ ABSL_GUARDED_BY(mu_) = 0;        // InlineDataRecord* or Large*, and flags
 };
 
 }  // namespace memfuse::memfs

@@ -10,7 +10,7 @@ namespace memfuse::memfs {
 
 Result<size_t> DaemonFile::ShareRange(uint64_t first, uint64_t end, absl::Span<PageNumber> pages) {
   MutexLock lock(&mu_);
-  const uint64_t size = size_.load(std::memory_order_relaxed);
+  const uint64_t size = this->size();
   // A page contains zeros behind the end of the file, so the last page can be shared if the range
   // covers the file up to its end.
   const uint64_t limit = size <= end ? size : end / kPageSize * kPageSize;
@@ -20,7 +20,7 @@ Result<size_t> DaemonFile::ShareRange(uint64_t first, uint64_t end, absl::Span<P
     if (!slot.has_memory()) break;
     pages[count] = slot.page();
   }
-  MEMFUSE_RETURN_IF_ERROR(arena_->Share(pages.first(count)));
+  MEMFUSE_RETURN_IF_ERROR(arena().Share(pages.first(count)));
   for (size_t i = 0; i < count; ++i) {
     table()->Set(first + i, PageSlot(pages[i], /*written=*/true, /*shared=*/true));
   }
@@ -36,8 +36,9 @@ Result<size_t> DaemonFile::InsertShared(uint64_t first, uint64_t end,
   Result<void> result;
   {
     MutexLock lock(&mu_);
+    const ScopedDataChange change(record_, DataChange::kWrite);
     // A last page that is not whole must not replace data that the file has behind `end`.
-    if (PageStart(first + pages.size()) > end && size_.load(std::memory_order_relaxed) > end) {
+    if (PageStart(first + pages.size()) > end && size() > end) {
       --usable;
     }
     if (usable > 0) result = PrepareTable(first, first + usable - 1);
@@ -49,19 +50,19 @@ Result<size_t> DaemonFile::InsertShared(uint64_t first, uint64_t end,
         result = account_->ReserveBytes(kPageSize);
         if (!result.ok()) break;
         AddPages(1);
-        if (first + taken == 0 && inline_data() != nullptr) (void)ResizeInline(0);
       }
       table()->Set(first + taken, PageSlot(pages[taken], /*written=*/true, /*shared=*/true));
+      if (first + taken == 0 && inline_data() != nullptr) (void)ResizeInline(0);
     }
     if (taken < usable && table() != nullptr) TrimTable(first, first + usable - 1);
     if (taken > 0) {
       const uint64_t reach = std::min(end, PageStart(first + taken));
-      if (reach > size_.load(std::memory_order_relaxed)) {
-        size_.store(reach, std::memory_order_release);
+      if (reach > size()) {
+        set_size(reach);
       }
     }
   }
-  arena_->Free(absl::MakeSpan(replaced.data(), replaced_count));
+  arena().Free(absl::MakeSpan(replaced.data(), replaced_count));
   if (taken == 0 && !result.ok()) return result.error();
   return taken;
 }
@@ -77,7 +78,7 @@ Result<uint64_t> DaemonFile::Reflink(DaemonFile* source, uint64_t offset_in, uin
   size_t taken = 0;
   // This also runs if an exception is thrown, because no other object refers to the shared pages.
   const absl::Cleanup free_others = [&] {
-    arena_->Free(absl::MakeSpan(pages.data() + taken, lent - taken));
+    arena().Free(absl::MakeSpan(pages.data() + taken, lent - taken));
   };
   if (lent == 0) return uint64_t{0};
   MEMFUSE_ASSIGN_OR_RETURN(taken, InsertShared(PageOf(offset_out), offset_out + length,

@@ -25,7 +25,7 @@ Result<void> DaemonFile::Open(uint32_t flags, FileOpen* open) {
   if (!MakesDirtyPages(flags)) return {};
   MutexLock lock(&mu_);
   if (++dirtying_opens_ > 1) return {};
-  if (arena_->writeback_cache()) {
+  if (arena().writeback_cache()) {
     unknown_data_.store(UnknownData::kAnywhere);
     open->attributes_stale = true;
   } else if ((content_ & kHolesWereRead) != 0) {
@@ -71,7 +71,7 @@ DaemonFile::Run DaemonFile::RunAt(uint64_t offset, size_t length) const {
 }
 
 size_t DaemonFile::LengthWithin(uint64_t offset, size_t length) const {
-  const uint64_t size = size_.load(std::memory_order_relaxed);
+  const uint64_t size = this->size();
   return offset >= size ? 0 : static_cast<size_t>(std::min<uint64_t>(length, size - offset));
 }
 
@@ -80,7 +80,7 @@ Result<void> DaemonFile::CopyOut(uint64_t offset, absl::Span<char> out) const {
     const Run run = RunAt(offset, out.size());
     const absl::Span<char> to = out.first(run.length);
     if (run.page != 0) {
-      MEMFUSE_RETURN_IF_ERROR(arena_->Read(run.page, offset % kPageSize, to));
+      MEMFUSE_RETURN_IF_ERROR(arena().Read(run.page, offset % kPageSize, to));
     } else if (run.heap != nullptr) {
       std::memcpy(to.data(), run.heap, to.size());
     } else {
@@ -100,7 +100,7 @@ bool DaemonFile::SendMapped(uint64_t offset, size_t length, ReadSink* sink) cons
     const Run run = RunAt(offset, length);
     ReadSink::Piece& piece = pieces[count++];
     if (run.page != 0) {
-      piece = arena_->Map(run.page, offset % kPageSize, run.length);
+      piece = arena().Map(run.page, offset % kPageSize, run.length);
       if (piece.empty()) return false;
     } else {
       piece = {run.heap != nullptr ? run.heap : kZeros, run.length};
@@ -128,7 +128,7 @@ Result<size_t> DaemonFile::ReadTo(uint64_t offset, ReadSink* sink, bool to_page_
       ReaderMutexLock lock(&mu_);
       const size_t length = LengthWithin(offset, buffer.size());
       if (!to_page_cache || !HasHoleToNote(offset, length)) {
-        const bool gather = length >= kMinGather && arena_->huge_pages() && sink->gathers();
+        const bool gather = length >= kMinGather && arena().huge_pages() && sink->gathers();
         if (gather && SendMapped(offset, length, sink)) return length;
         MEMFUSE_RETURN_IF_ERROR(CopyOut(offset, buffer.first(length)));
         return length;
@@ -147,12 +147,12 @@ Result<size_t> DaemonFile::ReadTo(uint64_t offset, ReadSink* sink, bool to_page_
 
 bool DaemonFile::MakesDirtyPages(uint32_t flags) const {
   const uint32_t mode = flags & O_ACCMODE;
-  return mode == O_RDWR || (mode == O_WRONLY && arena_->writeback_cache());
+  return mode == O_RDWR || (mode == O_WRONLY && arena().writeback_cache());
 }
 
 bool DaemonFile::HasHoleToNote(uint64_t offset, size_t length) const {
   if (length == 0) return false;
-  if (dirtying_opens_ == 0 ? (content_ & kHolesWereRead) != 0 : arena_->writeback_cache())
+  if (dirtying_opens_ == 0 ? (content_ & kHolesWereRead) != 0 : arena().writeback_cache())
     return false;
   const uint64_t last = PageOf(offset + length - 1);
   for (uint64_t page = PageOf(offset); page <= last;) {
@@ -195,8 +195,8 @@ uint64_t DaemonFile::WithUnknownData(uint64_t blocks) const {
 
 Result<uint64_t> DaemonFile::SeekData(uint64_t offset) {
   ReaderMutexLock lock(&mu_);
-  if (dirtying_opens_ > 0 && arena_->writeback_cache()) return Errno(EINVAL);
-  const uint64_t size = size_.load(std::memory_order_relaxed);
+  if (dirtying_opens_ > 0 && arena().writeback_cache()) return Errno(EINVAL);
+  const uint64_t size = this->size();
   if (offset >= size) return Errno(ENXIO);
   if (PageOf(offset) == 0 && inline_data() != nullptr) return offset;
   uint64_t next = table() == nullptr ? PageTable::kNone : table()->NextWritten(PageOf(offset));
@@ -209,8 +209,8 @@ Result<uint64_t> DaemonFile::SeekData(uint64_t offset) {
 
 Result<uint64_t> DaemonFile::SeekHole(uint64_t offset) {
   ReaderMutexLock lock(&mu_);
-  if (dirtying_opens_ > 0 && arena_->writeback_cache()) return Errno(EINVAL);
-  const uint64_t size = size_.load(std::memory_order_relaxed);
+  if (dirtying_opens_ > 0 && arena().writeback_cache()) return Errno(EINVAL);
+  const uint64_t size = this->size();
   if (offset >= size) return Errno(ENXIO);
   uint64_t page = PageOf(offset);
   if (page == 0 && inline_data() != nullptr) page = 1;

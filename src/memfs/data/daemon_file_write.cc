@@ -22,13 +22,13 @@ Result<size_t> DaemonFile::WritePages(uint64_t offset, absl::Span<const char> da
   for (uint64_t i = 0; i < count; ++i) {
     const PageSlot slot = SlotAt(first + i);
     holes += slot.hole() ? 1 : 0;
-    target[i] = slot.shared() && arena_->IsShared(slot.page()) ? 0 : slot.page();
+    target[i] = slot.shared() && arena().IsShared(slot.page()) ? 0 : slot.page();
     wanted += target[i] == 0 ? 1 : 0;
   }
   std::array<PageNumber, kBatchPages> fresh;
-  MEMFUSE_RETURN_IF_ERROR(arena_->Allocate(absl::MakeSpan(fresh.data(), wanted)));
+  MEMFUSE_RETURN_IF_ERROR(arena().Allocate(absl::MakeSpan(fresh.data(), wanted)));
   if (Result<void> ready = PrepareTable(first, first + count - 1); !ready.ok()) {
-    arena_->Free(absl::MakeSpan(fresh.data(), wanted));
+    arena().Free(absl::MakeSpan(fresh.data(), wanted));
     return ready.error();
   }
   const Result<uint64_t> reserved = account_->ReserveUpTo(holes, kPageSize);
@@ -43,7 +43,7 @@ Result<size_t> DaemonFile::WritePages(uint64_t offset, absl::Span<const char> da
     left -= hole ? 1 : 0;
     target[backed] = fresh[used++];
   }
-  if (used < wanted) arena_->Free(absl::MakeSpan(fresh.data() + used, wanted - used));
+  if (used < wanted) arena().Free(absl::MakeSpan(fresh.data() + used, wanted - used));
   if (backed == 0) return reserved.error();
 
   // New pages get the part of the old content that the write does not replace.
@@ -53,7 +53,7 @@ Result<size_t> DaemonFile::WritePages(uint64_t offset, absl::Span<const char> da
   };
   Result<void> result;
   if (first == 0 && inline_data() != nullptr) {
-    result = arena_->Write(target[0], 0, absl::MakeConstSpan(inline_data(), inline_size()));
+    result = arena().Write(target[0], 0, absl::MakeConstSpan(inline_data(), inline_size()));
   }
   // Only the first and the last page can be covered in part.
   for (uint64_t i = 0; i < backed; i += std::max<uint64_t>(backed - 1, 1)) {
@@ -72,7 +72,7 @@ Result<size_t> DaemonFile::WritePages(uint64_t offset, absl::Span<const char> da
     const auto piece =
         static_cast<size_t>(std::min<uint64_t>(length - done, run * kPageSize - at % kPageSize));
     size_t written = 0;
-    result = arena_->Write(target[i], at % kPageSize, data.subspan(done, piece), &written);
+    result = arena().Write(target[i], at % kPageSize, data.subspan(done, piece), &written);
     done += written;
   }
   if (done < length && (offset + done) % kPageSize != 0) {
@@ -106,7 +106,7 @@ Result<size_t> DaemonFile::WritePages(uint64_t offset, absl::Span<const char> da
   AddPages(static_cast<int64_t>(filled));
   account_->ReleaseBytes((granted - filled) * kPageSize);
   if (first == 0 && written > 0 && inline_data() != nullptr) (void)ResizeInline(0);
-  arena_->Free(absl::MakeSpan(fresh.data(), unused));
+  arena().Free(absl::MakeSpan(fresh.data(), unused));
   if (done == 0) return result.error();
   return done;
 }
@@ -118,6 +118,7 @@ Result<size_t> DaemonFile::WriteAndStamp(uint64_t offset, absl::Span<const char>
   if (EndsTooFar(offset, size)) return Errno(EFBIG);
   MutexLock lock(&mu_);
   size_t done = 0;
+  const ScopedDataChange change(record_, DataChange::kWrite);
   const bool in_pages = offset + size > kMaxInlineSize || !FirstPageIsHole();
   if (!in_pages) {
     const auto end = static_cast<uint32_t>(offset + size);
@@ -141,10 +142,10 @@ Result<size_t> DaemonFile::WriteAndStamp(uint64_t offset, absl::Span<const char>
       if (*written < length) break;  // no space
     }
   }
-  if (offset + done > size_.load(std::memory_order_relaxed)) {
-    size_.store(offset + done, std::memory_order_release);
+  if (offset + done > this->size()) {
+    set_size(offset + done);
   }
-  if (in_pages) *time = arena_->LastWriteTime();
+  if (in_pages) *time = arena().LastWriteTime();
   return done;
 }
 

@@ -29,14 +29,19 @@ struct DaemonStoreOptions {
 
 class DaemonStore final : public DataStore {
  public:
-  // `budget` must outlive the store. Returns the errors of MakePrivateFile, if the options need a
-  // private file, and those of Arena::Make.
+  // `records` and `budget` must outlive the store. Returns the errors of MakePrivateFile, if the
+  // options need a private file, and those of Arena::Make.
   static absl::StatusOr<std::unique_ptr<DaemonStore>> Make(const DaemonStoreOptions& options,
-                                                           Budget* budget);
+                                                           RecordFile* records, Budget* budget);
+  // Makes the store again from the memory file of a process that has died, with the value of huge()
+  // that it had. Returns the errors of Arena::Adopt. Throws std::bad_alloc.
+  static absl::StatusOr<std::unique_ptr<DaemonStore>> Adopt(const DaemonStoreOptions& options,
+                                                            base::UniqueFd file,
+                                                            RecordFile* records, Budget* budget);
 
   RegularFile* NewRegularFile(Resources* resources, InodeRecordHolder record,
                               Reservation charge) override {
-    return new FileOf<DaemonFile>(resources, std::move(record), std::move(charge), arena_.get());
+    return new FileOf<DaemonFile>(resources, std::move(record), std::move(charge), &storage_);
   }
   uint32_t file_cost() const override { return sizeof(FileOf<DaemonFile>); }
   uint64_t data_bytes() const override { return arena_->pages_in_use() * kPageSize; }
@@ -46,6 +51,10 @@ class DaemonStore final : public DataStore {
     return {};
   }
   void SetCeiling(uint64_t bytes) override { budget_->SetCeiling(bytes); }
+  int descriptor() const override { return arena_->descriptor(); }
+  Result<void> FinishAdoption(absl::FunctionRef<FileData*(InodeNumber)> /*find*/) override {
+    return arena_->FreeUnowned();
+  }
   void ReleaseUnused(bool all) override {
     if (all) return;
     // The memory that is released below does not count as used in the budget, so a call for all of
@@ -58,10 +67,11 @@ class DaemonStore final : public DataStore {
   const std::string& huge() const { return huge_; }
 
  private:
-  DaemonStore(std::unique_ptr<Arena> arena, Budget* budget, std::string huge)
-      : arena_(std::move(arena)), budget_(budget), huge_(std::move(huge)) {}
+  DaemonStore(std::unique_ptr<Arena> arena, const DaemonStoreOptions& options, std::string huge,
+              RecordFile* records, Budget* budget);
 
   const std::unique_ptr<Arena> arena_;
+  const DaemonStorage storage_;
   Budget* const budget_;
   const std::string huge_;
 };

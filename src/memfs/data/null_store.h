@@ -5,7 +5,6 @@
 #define MEMFUSE_SRC_MEMFS_DATA_NULL_STORE_H_
 
 #include <algorithm>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -21,9 +20,9 @@ namespace memfuse::memfs {
 // There is no lock, because the size is atomic.
 class NullFile final : public FileData {
  public:
-  explicit NullFile(Account* /*account*/) {}
+  NullFile(Account* /*account*/, InodeRecord* record) : record_(record) {}
 
-  uint64_t size() const override { return size_.load(std::memory_order_relaxed); }
+  uint64_t size() const override { return __atomic_load_n(&record_->size, __ATOMIC_RELAXED); }
   uint64_t blocks() const override { return 0; }
 
   Result<void> WithFixedCharges(absl::FunctionRef<Result<void>()> body) override { return body(); }
@@ -57,7 +56,7 @@ class NullFile final : public FileData {
   }
   Result<Resized> Truncate(uint64_t size) override {
     if (size > kMaxFileSize) return Errno(EFBIG);
-    return Resized{size_.exchange(size) != size, false};
+    return Resized{__atomic_exchange_n(&record_->size, size, __ATOMIC_RELAXED) != size, false};
   }
   Result<void> Allocate(uint64_t offset, uint64_t length, bool keep_size) override {
     if (EndsTooFar(offset, length)) return Errno(EFBIG);
@@ -76,12 +75,13 @@ class NullFile final : public FileData {
 
  private:
   void Extend(uint64_t end) {
-    uint64_t now = size_.load();
-    while (now < end && !size_.compare_exchange_weak(now, end)) {
+    uint64_t now = size();
+    while (now < end && !__atomic_compare_exchange_n(&record_->size, &now, end, /*weak=*/true,
+                                                     __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
   }
 
-  std::atomic<uint64_t> size_{0};
+  InodeRecord* const record_;
 };
 
 class NullStore final : public DataStore {

@@ -1,64 +1,36 @@
 // The map from the pages of a file to pages of the arena: a sparse map. It takes four bytes per
-// page where the file is dense, and at most 2 KiB and 40 bytes per 2 MiB of the file elsewhere.
+// page where the file is dense, and at most 2 KiB and 56 bytes per 2 MiB of the file elsewhere.
 //
 // Not thread-safe: the lock of the file guards it. The map stores page numbers only. Its user
 // allocates and frees the pages, and charges the memory of the map to the budget with the help of
 // Cost().
+//
+// The slots lie in records (data_records.h), where a successor finds them. The heap contains an
+// index of the records.
 
 #ifndef MEMFUSE_SRC_MEMFS_DATA_PAGE_TABLE_H_
 #define MEMFUSE_SRC_MEMFS_DATA_PAGE_TABLE_H_
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <utility>
 
 #include "absl/container/btree_map.h"
 #include "absl/functional/function_ref.h"
-#include "src/memfs/data/arena.h"
+#include "src/memfs/data/data_records.h"
+#include "src/memfs/records/record_file.h"
 #include "src/memfs/space/node_reserve.h"
 
 namespace memfuse::memfs {
 
-// The state of one page of a file.
-class PageSlot {
- public:
-  PageSlot() = default;
-  PageSlot(PageNumber page, bool written, bool shared = false)
-      : bits_(page | (written ? 0 : kUnwritten) | (shared ? kShared : 0)) {}
-
-  // A page that lseek(2) reports as data although nothing was written to it: it was reserved by
-  // fallocate(2) twice.
-  static PageSlot PreallocatedAsData(PageNumber page) {
-    PageSlot slot;
-    slot.bits_ = page | kPreallocatedAsData;
-    return slot;
-  }
-
-  bool hole() const { return bits_ == 0; }
-  PageNumber page() const { return bits_ & (kShared - 1); }
-  // False if the page was reserved by fallocate(2) and was not written: it reads as zeros and
-  // counts as a hole for lseek(2).
-  bool written() const { return (bits_ & kPreallocatedAsData) != kUnwritten; }
-  // Whether there may be memory behind the page. A page without memory reads as zeros.
-  bool has_memory() const { return bits_ != 0 && (bits_ & kUnwritten) == 0; }
-  // The page had other owners at some time, and may still have them. A caller must ask the arena
-  // (IsShared) before it writes to the page.
-  bool shared() const { return (bits_ & kPreallocatedAsData) == kShared; }
-
- private:
-  static constexpr uint32_t kShared = Arena::kMaxPages;
-  static constexpr uint32_t kUnwritten = kShared << 1;
-  // Only written pages are shared, so this combination of bits is unused otherwise.
-  static constexpr uint32_t kPreallocatedAsData = kShared | kUnwritten;
-  uint32_t bits_ = 0;
-};
-
 class PageTable {
  public:
-  static constexpr uint64_t kChunkPages = 512;
+  static constexpr uint64_t kChunkPages = PageTableRecord::kChunkPages;
 
-  PageTable() = default;
+  // `owner` is the record of the file in `records`, which must outlive the table.
+  PageTable(RecordFile* records, BlockId owner) : records_(*records), owner_(owner) {}
+  // Frees the records, but no page.
+  ~PageTable();
   PageTable(const PageTable&) = delete;
   PageTable& operator=(const PageTable&) = delete;
 
@@ -76,6 +48,9 @@ class PageTable {
   // Releases the memory that Prepare(first, last) allocated and that no Set used.
   void DropUnused(uint64_t first, uint64_t last);
 
+  // Calls `visit` for each slot that is no hole, in order.
+  void ForEachPresent(absl::FunctionRef<void(PageSlot)> visit) const;
+
   // Returns how many pages of [first, last] are not holes.
   uint64_t CountPresent(uint64_t first, uint64_t last) const;
 
@@ -86,6 +61,12 @@ class PageTable {
   // Looks no further than `last`: if there is none, the result is any number above `last`.
   uint64_t NextUnwritten(uint64_t from, uint64_t last = kNone) const;
 
+  // Takes over a record that another process has left in a table that was empty initially. Calls
+  // `add` for each slot that is no hole. A record without such slots is freed. Returns false if the
+  // record is damaged, belongs to a chunk that the table has already, or `add` returns false.
+  // Throws std::bad_alloc.
+  [[nodiscard]] bool Adopt(PageTableRecord* record, absl::FunctionRef<bool(PageSlot)> add);
+
   bool empty() const { return chunks_.empty(); }
   // The number of bytes that the table itself takes now.
   uint64_t Cost() const { return cost_; }
@@ -93,18 +74,31 @@ class PageTable {
   uint64_t PrepareCost(uint64_t first, uint64_t last) const;
 
  private:
-  // The slots of 512 pages. The array is as long as the largest index that was set requires,
+  // The slots of 512 pages. The record is as long as the largest index that was set requires,
   // rounded up to a power of two.
   struct Chunk {
-    std::unique_ptr<PageSlot[]> slots;
-    uint16_t capacity = 0;
+    PageTableRecord* record = nullptr;
+    uint16_t capacity = 0;  // that of the record; 0: there is no record
     uint16_t present = 0;
+
+    PageSlot Get(uint64_t slot) const { return record->slots()[slot]; }
+    void Set(uint64_t slot, PageSlot value) { PageSlot::Store(&record->slots()[slot], value); }
   };
   static constexpr uint64_t kChunkCost = 40;  // map node and allocator overhead
 
   static uint64_t ChunkOf(uint64_t index) { return index / kChunkPages; }
   static uint16_t CapacityFor(uint64_t slot);
+  // What a record takes; 0 for capacity 0.
+  static uint64_t RecordCost(uint64_t capacity) {
+    return capacity == 0 ? 0 : RecordFile::BlockBytes(PageTableRecord::Bytes(capacity));
+  }
+  // Replaces the record of a chunk by `larger`, a block with this capacity.
+  void Grow(uint64_t number, Chunk* chunk, PageTableRecord* larger, uint16_t capacity);
+  // Releases the memory of a chunk that has no present slots.
+  void Release(Chunk* chunk);
 
+  RecordFile& records_;
+  const BlockId owner_;
   absl::btree_map<uint64_t, Chunk, std::less<>, NodeAllocator<std::pair<const uint64_t, Chunk>>>
       chunks_;
   uint64_t cost_ = 0;

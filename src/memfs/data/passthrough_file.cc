@@ -68,11 +68,22 @@ Result<void> Fallocate(int descriptor, int mode, uint64_t offset, uint64_t lengt
 PassthroughFile::~PassthroughFile() {
   if (exists_.load()) {
     // The memory of a backing file is not freed while the file is registered.
-    Unregister(store_->backing_id_cache()->Take(ino_));
-    store_->RemoveFile(ino_);
+    Unregister(store_->backing_id_cache()->Take(ino()));
+    store_->RemoveFile(ino());
   }
   account_->ReleaseKernelBytes(charged_.load());
   store_->ReleaseUnused(/*all=*/false);
+}
+
+void PassthroughFile::AdoptBackingFile(const BackingState& found) {
+  exists_.store(true);
+  // It is not known whether there are any.
+  reserved_beyond_end_.store(true);
+  size_.store(found.size, std::memory_order_release);
+  blocks_.store(found.blocks, std::memory_order_release);
+  (void)SetCharge(account_, 0, found.blocks * kBlockBytes);
+  state_.Adopt(found, &record_->attributes, record_->attributes.opens,
+               record_->attributes.read_write_opens);
 }
 
 Result<void> PassthroughFile::WithFixedCharges(absl::FunctionRef<Result<void>()> body) {
@@ -158,17 +169,17 @@ void PassthroughFile::Unregister(int32_t id) {
 }
 
 Result<base::UniqueFd> PassthroughFile::DescriptorLocked(int flags) {
-  if (exists_.load(std::memory_order_relaxed)) return store_->OpenFile(ino_, flags);
+  if (exists_.load(std::memory_order_relaxed)) return store_->OpenFile(ino(), flags);
   // O_PATH cannot create a file. The descriptor that is registered must not count as a writer of
   // the file.
   const bool place_only = (flags & O_PATH) != 0;
-  Result<base::UniqueFd> made = store_->CreateFile(ino_, place_only ? O_RDONLY : flags);
+  Result<base::UniqueFd> made = store_->CreateFile(ino(), place_only ? O_RDONLY : flags);
   if (made.ok()) exists_.store(true);
   return made;
 }
 
 Result<base::UniqueFd> PassthroughFile::Descriptor(int flags) {
-  if (exists_.load()) return store_->OpenFile(ino_, flags);
+  if (exists_.load()) return store_->OpenFile(ino(), flags);
   MutexLock lock(&mu_);
   return DescriptorLocked(flags);
 }
@@ -191,7 +202,7 @@ Result<void> PassthroughFile::Open(uint32_t flags, FileOpen* open) {
     return {};
   }
   MutexLock lock(&mu_);
-  if (backing_id_ == 0) backing_id_ = store_->backing_id_cache()->Take(ino_);
+  if (backing_id_ == 0) backing_id_ = store_->backing_id_cache()->Take(ino());
   if (backing_id_ == 0) {
     // The registered descriptor only identifies the file: the kernel opens the backing file anew
     // for each open(2).
@@ -221,7 +232,7 @@ void PassthroughFile::Close(uint32_t flags) {
     if (!state_.open()) {
       const int32_t id = std::exchange(backing_id_, 0);
       const bool valid = id != 0 && store_->backing_files() != nullptr;
-      if (valid) unused = store_->backing_id_cache()->Put(ino_, id);
+      if (valid) unused = store_->backing_id_cache()->Put(ino(), id);
     }
   }
   Unregister(unused);
@@ -229,11 +240,11 @@ void PassthroughFile::Close(uint32_t flags) {
 
 CacheSeconds PassthroughFile::SyncFromBackingFile(Times* times) {
   if (!exists_.load()) return kCacheForever;
-  if (!state_.BeginLook([this] { return store_->HasWriters(ino_); })) return kCacheForever;
+  if (!state_.BeginLook([this] { return store_->HasWriters(ino()); })) return kCacheForever;
   // A charged write changes charged_ before it changes the file, and settles the charge itself.
   const uint64_t charged = charged_.load();
   const bool settles = charged_writes_.load() == 0;
-  const Result<BackingState> found = store_->StatFile(ino_);
+  const Result<BackingState> found = store_->StatFile(ino());
   if (!found.ok()) {
     state_.NoteChange();  // the next call looks again
     return 0;
@@ -254,8 +265,8 @@ void PassthroughFile::SetBackingTimes(const Times& times, bool chosen) {
   // mtime of the backing file may be that of a write that was not looked at yet, so it is changed
   // only if it was chosen.
   const Timestamp* const mtime = chosen ? &times.mtime : nullptr;
-  store_->SetFileTimes(ino_, times.atime, mtime);
-  const Result<BackingState> found = store_->StatFile(ino_);
+  store_->SetFileTimes(ino(), times.atime, mtime);
+  const Result<BackingState> found = store_->StatFile(ino());
   if (found.ok()) state_.NoteTimesSet(*found, mtime);
 }
 

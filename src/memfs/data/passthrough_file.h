@@ -33,14 +33,16 @@
 #include "src/memfs/data/passthrough_store.h"
 #include "src/memfs/space/lock_order.h"
 #include "src/memfs/tree/file_data.h"
+#include "src/memfs/tree/tree_records.h"
 
 namespace memfuse::memfs {
 
 class PassthroughFile final : public FileData {
  public:
-  // The store must outlive the file, and so must the account, or SetAccount must replace it.
-  PassthroughFile(Account* account, PassthroughStore* store, InodeNumber ino)
-      : store_(store), ino_(ino), account_(account) {}
+  // `record` and the store must outlive the file, and so must the account, or SetAccount must
+  // replace it.
+  PassthroughFile(Account* account, InodeRecord* record, PassthroughStore* store)
+      : store_(store), record_(record), account_(account) {}
   ~PassthroughFile() override;
 
   uint64_t size() const override { return size_.load(std::memory_order_acquire); }
@@ -49,6 +51,11 @@ class PassthroughFile final : public FileData {
   uint64_t ChargedBytes() const override { return charged_.load(); }
   uint64_t CurrentCharge() const override { return charged_.load(); }
   void SetAccount(Account* account) override;
+  // Takes over a backing file that another process has left, with the opens in the record, and
+  // charges its blocks. The times of the inode become those of the backing file where these are
+  // later: the kernel has changed the file since the other process looked at it. Requires: no other
+  // thread uses the file.
+  void AdoptBackingFile(const BackingState& found);
   Result<void> Open(uint32_t flags, FileOpen* open) override;
   void Close(uint32_t flags) override;
   // Guarantees that size(), blocks() and `times` include everything that the kernel had recorded in
@@ -102,8 +109,10 @@ class PassthroughFile final : public FileData {
   // Makes the charge `bytes`, if it is `before` now. Returns false if it is not.
   bool SetCharge(Account* account, uint64_t before, uint64_t bytes);
 
+  InodeNumber ino() const { return InodeNumber{record_->ino}; }
+
   PassthroughStore* const store_;
-  const InodeNumber ino_;
+  InodeRecord* const record_;
 
   std::atomic<uint64_t> size_{0};
   std::atomic<uint64_t> blocks_{0};

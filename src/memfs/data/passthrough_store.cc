@@ -1,5 +1,6 @@
 #include "src/memfs/data/passthrough_store.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -10,8 +11,10 @@
 #include <cerrno>
 #include <cinttypes>
 #include <cstdio>
+#include <cstdlib>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "src/base/error_text.h"
 #include "src/memfs/data/arena.h"
@@ -72,21 +75,63 @@ absl::StatusOr<std::unique_ptr<PassthroughStore>> PassthroughStore::Make(
   absl::StatusOr<base::UniqueFd> mount = MountPrivateTmpfs(options);
   if (!mount.ok()) return mount.status();
   std::unique_ptr<PassthroughStore> store(new PassthroughStore(options, budget, *std::move(mount)));
-  for (size_t i = 0; i < kDirectories; ++i) {
-    const std::string name = absl::StrCat(i);
-    if (mkdirat(store->mount_.get(), name.c_str(), 0700) != 0) {
-      return FromErrno("a private tmpfs cannot be filled", errno);
-    }
-    store->directories_[i] =
-        base::UniqueFd(openat(store->mount_.get(), name.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!store->directories_[i].valid()) {
-      return FromErrno("a private tmpfs cannot be opened", errno);
-    }
-  }
+  if (absl::Status opened = store->OpenDirectories(/*make=*/true); !opened.ok()) return opened;
   if (!store->AttachBudget()) {
     return absl::ResourceExhaustedError("a private tmpfs does not take its limit");
   }
   return store;
+}
+
+absl::StatusOr<std::unique_ptr<PassthroughStore>> PassthroughStore::Adopt(
+    const PrivateTmpfsOptions& options, base::UniqueFd mount, Budget* budget) {
+  std::unique_ptr<PassthroughStore> store(new PassthroughStore(options, budget, std::move(mount)));
+  if (absl::Status opened = store->OpenDirectories(/*make=*/false); !opened.ok()) return opened;
+  return store;
+}
+
+absl::Status PassthroughStore::OpenDirectories(bool make) {
+  for (size_t i = 0; i < kDirectories; ++i) {
+    const std::string name = absl::StrCat(i);
+    if (make && mkdirat(mount_.get(), name.c_str(), 0700) != 0) {
+      return FromErrno("a private tmpfs cannot be filled", errno);
+    }
+    directories_[i] =
+        base::UniqueFd(openat(mount_.get(), name.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (directories_[i].valid()) continue;
+    if (errno == ENOENT || errno == ENOTDIR) {
+      return absl::FailedPreconditionError("the private tmpfs does not have the files' data");
+    }
+    return FromErrno("a private tmpfs cannot be opened", errno);
+  }
+  return absl::OkStatus();
+}
+
+Result<void> PassthroughStore::FinishAdoption(absl::FunctionRef<FileData*(InodeNumber)> find) {
+  for (const base::UniqueFd& place : directories_) {
+    const int descriptor = openat(place.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) return OpenError(errno);
+    DIR* const directory = fdopendir(descriptor);
+    if (directory == nullptr) {
+      close(descriptor);
+      return Errno(ENOMEM);
+    }
+    const absl::Cleanup close_directory = [directory] { closedir(directory); };
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread uses this DIR
+    while (const dirent* const entry = readdir(directory)) {
+      if (entry->d_name[0] == '.') continue;
+      const InodeNumber ino{std::strtoull(entry->d_name, nullptr, 16)};
+      FileData* const data = find(ino);
+      if (data == nullptr) {
+        RemoveFile(ino);
+        continue;
+      }
+      MEMFUSE_ASSIGN_OR_RETURN(const BackingState found, StatFile(ino));
+      static_cast<PassthroughFile*>(data)->AdoptBackingFile(found);
+    }
+  }
+  // The caller sets the limit again, with regard to what the files take.
+  (void)AttachBudget();
+  return {};
 }
 
 bool PassthroughStore::AttachBudget() {
@@ -95,7 +140,7 @@ bool PassthroughStore::AttachBudget() {
   budget_->UseSource(this);
   reserved_ = RoundUp(used, kPageSize);
   budget_->RaiseLimit(reserved_ - used);
-  return Resize(size_limit_ - reserved_).ok();
+  return Resize(size_limit_ - std::min(size_limit_, reserved_)).ok();
 }
 
 PassthroughStore::PassthroughStore(const PrivateTmpfsOptions& options, Budget* budget,
@@ -126,8 +171,7 @@ absl::Status PassthroughStore::UseBackingFiles(BackingFiles* backing) {
 
 RegularFile* PassthroughStore::NewRegularFile(Resources* resources, InodeRecordHolder record,
                                               Reservation charge) {
-  const InodeNumber ino{record->ino};
-  return new FileOf<PassthroughFile>(resources, std::move(record), std::move(charge), this, ino);
+  return new FileOf<PassthroughFile>(resources, std::move(record), std::move(charge), this);
 }
 
 uint32_t PassthroughStore::file_cost() const {

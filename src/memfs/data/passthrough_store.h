@@ -46,6 +46,12 @@ class PassthroughStore final : public DataStore, private SpaceSource {
   // ResourceExhausted.
   static absl::StatusOr<std::unique_ptr<PassthroughStore>> Make(const PrivateTmpfsOptions& options,
                                                                 Budget* budget);
+  // Makes the store again from the mount of a process that has died. `options.size_limit` counts
+  // from FinishAdoption on. Returns FailedPrecondition if the mount does not have the directories
+  // of a store; ResourceExhausted.
+  static absl::StatusOr<std::unique_ptr<PassthroughStore>> Adopt(const PrivateTmpfsOptions& options,
+                                                                 base::UniqueFd mount,
+                                                                 Budget* budget);
   ~PassthroughStore() override;
 
   // Called before the first request: opens are served from backing files from then on. If it fails,
@@ -61,6 +67,10 @@ class PassthroughStore final : public DataStore, private SpaceSource {
   // Backing IDs of files that are closed.
   BackingIdCache* backing_id_cache() { return &backing_id_cache_; }
 
+  int descriptor() const override { return mount_.get(); }
+  // Gives each backing file to its PassthroughFile, and removes those that belong to no file.
+  Result<void> FinishAdoption(absl::FunctionRef<FileData*(InodeNumber)> find) override;
+  void Abandon() override { ended_.store(true); }
   RegularFile* NewRegularFile(Resources* resources, InodeRecordHolder record,
                               Reservation charge) override;
   uint32_t file_cost() const override;
@@ -97,6 +107,9 @@ class PassthroughStore final : public DataStore, private SpaceSource {
 
   PassthroughStore(const PrivateTmpfsOptions& options, Budget* budget, base::UniqueFd mount);
 
+  // Opens the directories, after making them if `make` is true. Returns FailedPrecondition if there
+  // is none, or ResourceExhausted.
+  absl::Status OpenDirectories(bool make);
   bool AttachBudget();
   // What files and the budget may take together now.
   uint64_t limit() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
@@ -120,7 +133,7 @@ class PassthroughStore final : public DataStore, private SpaceSource {
   const base::UniqueFd mount_;
   std::array<base::UniqueFd, kDirectories> directories_;  // constant after Make
   std::atomic<BackingFiles*> backing_{nullptr};
-  std::atomic<bool> ended_{false};
+  std::atomic<bool> ended_{false};  // backing files are not removed any more
   BackingIdCache backing_id_cache_;
 
   mutable LeafMutex mu_;

@@ -92,6 +92,7 @@ Result<void> Limits::TrySet(uint64_t size_limit, uint64_t inode_limit) {
     resources_.BoundRecords(size_limit);
   }
   if (inode_limit > inodes_before) (void)budget.SetInodeLimit(inode_limit);
+  resources_.RecordLimits();
   return {};
 }
 

@@ -42,14 +42,25 @@ namespace memfuse::memfs {
 class MemFs final : public MemoryFileSystem {
  public:
   static absl::StatusOr<std::unique_ptr<MemFs>> Make(const MemoryFileSystemOptions& options);
-  // Makes the file system again from the record file of a process that has died: names, attributes,
-  // extended attributes, and the lookups and opens of the kernel. File data is not recovered yet:
-  // the content of regular files is lost. A limit that is below the present usage becomes the
-  // usage. Returns the errors of RecordFile::Open, RebuildTree and Make. Throws std::bad_alloc.
+  // What a process that has died, or that gives its file system away, leaves to its successor.
+  struct FilesOfPredecessor {
+    base::UniqueFd records;  // record_descriptor()
+    base::UniqueFd data;     // data_descriptor(); not valid if that is -1
+  };
+  // Makes the file system again from these files: names, attributes, extended attributes, file
+  // data, limits, and the lookups and opens of the kernel. The rules of quotas are those of the
+  // options. The other options have to be those of the predecessor, except for the limits, which
+  // are those that were set last. A limit that is below the present usage becomes the usage.
+  // Returns the errors of RecordFile::Open, RebuildTree and StoreSelection::Adopt. Throws
+  // std::bad_alloc. If it fails, it can be called again.
   static absl::StatusOr<std::unique_ptr<MemFs>> Recover(const MemoryFileSystemOptions& options,
-                                                        base::UniqueFd records);
-  // The record file, for a successor. The object owns it.
+                                                        FilesOfPredecessor files);
+  // The files for a successor, or -1. The object owns them.
   int record_descriptor() const { return resources_.records->descriptor(); }
+  int data_descriptor() const { return resources_.store->descriptor(); }
+  // The destructor frees nothing that a successor needs. Called while no other thread uses the
+  // object.
+  void Abandon();
 
   MemoryFileSystemUsage Usage() const override;
   Result<void> SetQuota(const QuotaRule& rule) override;

@@ -76,8 +76,8 @@ absl::Status MemFs::MakeRoot() {
     return absl::InvalidArgumentError("the number of inodes has to be at least 1, also in a quota");
   }
   const Timestamp now = base::Now();
-  static_cast<RootRecord*>(resources_.records->root())->generation =
-      static_cast<uint64_t>(now.seconds) & 0xffffffff;
+  resources_.root()->generation = static_cast<uint64_t>(now.seconds) & 0xffffffff;
+  resources_.RecordLimits();
   InodeRecordHolder record = NewInodeRecord(resources_.records.get(), kRootInode, S_IFDIR, now);
   record->parent = ToInt(kRootInode);
   const auto root =
@@ -93,23 +93,34 @@ absl::Status MemFs::MakeRoot() {
 }
 
 absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Recover(const MemoryFileSystemOptions& options,
-                                                      base::UniqueFd records) {
-  absl::StatusOr<std::unique_ptr<RecordFile>> opened = RecordFile::Open(std::move(records));
+                                                      FilesOfPredecessor files) {
+  absl::StatusOr<std::unique_ptr<RecordFile>> opened = RecordFile::Open(std::move(files.records));
   if (!opened.ok()) return opened.status();
+  const auto* const root = static_cast<const RootRecord*>((*opened)->root());
+  const uint64_t size_limit = root->size_limit;
+  const uint64_t inode_limit = root->inode_limit;
   // Nothing that exists may be refused, regardless of the limits.
   std::unique_ptr<MemFs> fs(new MemFs(options, *std::move(opened), kMaxSizeLimit, kMaxInodeLimit));
   // After a failure the file still has all records, for another attempt.
-  absl::Cleanup abandon = [&fs] { fs->resources_.records->SetAbandoned(true); };
-  if (absl::Status made = fs->store_selection_.Make(); !made.ok()) return made;
+  absl::Cleanup abandon = [&fs] { fs->Abandon(); };
+  if (absl::Status made = fs->store_selection_.Adopt(std::move(files.data), size_limit);
+      !made.ok()) {
+    return made;
+  }
   const absl::StatusOr<RebuiltTree> rebuilt = RebuildTree(&fs->resources_, fs->inodes_.table());
   if (!rebuilt.ok()) return rebuilt.status();
   const MemoryFileSystemUsage usage = fs->Usage();
-  const Result<void> limited = fs->SetLimits(std::max(options.size_limit, usage.bytes_used),
-                                             std::max(options.inode_limit, usage.inodes_used));
+  const Result<void> limited = fs->SetLimits(std::max(size_limit, usage.bytes_used),
+                                             std::max(inode_limit, usage.inodes_used));
   if (!limited.ok()) return absl::ResourceExhaustedError("the limits cannot be set");
   for (const QuotaRule& rule : options.quotas) (void)fs->SetQuota(rule);
   std::move(abandon).Cancel();
   return fs;
+}
+
+void MemFs::Abandon() {
+  resources_.records->SetAbandoned(true);
+  if (resources_.store != nullptr) resources_.store->Abandon();
 }
 
 MemFs::MemFs(const MemoryFileSystemOptions& options, std::unique_ptr<RecordFile> records,

@@ -4,12 +4,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "src/memfs/data/daemon_store.h"
 #include "src/memfs/data/null_store.h"
+#include "src/memfs/records/store_order.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -33,23 +35,80 @@ bool MayRegisterBackingFiles() {
 absl::Status StoreSelection::Make() {
   switch (options_.data) {
     case DataKind::kPassthrough:
-      return UsePassthroughStore();
+      if (absl::Status used = UsePassthroughStore(); !used.ok()) return used;
+      Selected(StoreKind::kPassthrough, TmpfsHuge(options_.huge),
+               "private tmpfs, without passthrough");
+      return absl::OkStatus();
     case DataKind::kNull:
       resources_.store = std::make_unique<NullStore>(&resources_.budget);
-      description_ = "none: writes vanish";
-      chosen_options_ = "data=null";
+      Selected(StoreKind::kNull, "", "none: writes vanish");
       return absl::OkStatus();
     case DataKind::kAuto:
     case DataKind::kDaemon:
       break;
   }
-  absl::StatusOr<std::unique_ptr<DaemonStore>> daemon_store = DaemonStore::Make(
-      {options_.huge, options_.noswap, options_.writeback_cache}, &resources_.budget);
+  absl::StatusOr<std::unique_ptr<DaemonStore>> daemon_store =
+      DaemonStore::Make({options_.huge, options_.noswap, options_.writeback_cache},
+                        resources_.records.get(), &resources_.budget);
   if (!daemon_store.ok()) return daemon_store.status();
-  description_ = absl::StrCat("daemon, huge=", (*daemon_store)->huge());
-  chosen_options_ = absl::StrCat("data=daemon,huge=", (*daemon_store)->huge());
+  const std::string huge = (*daemon_store)->huge();
   resources_.store = *std::move(daemon_store);
+  Selected(StoreKind::kDaemon, huge, absl::StrCat("daemon, huge=", huge));
   return absl::OkStatus();
+}
+
+absl::Status StoreSelection::Adopt(base::UniqueFd data, uint64_t size_limit) {
+  const RootRecord* const root = resources_.root();
+  const std::string huge(root->huge, strnlen(root->huge, sizeof(root->huge)));
+  switch (const StoreKind kind = root->store; kind) {
+    case StoreKind::kNull:
+      resources_.store = std::make_unique<NullStore>(&resources_.budget);
+      Selected(kind, "", "none: writes vanish");
+      return absl::OkStatus();
+    case StoreKind::kDaemon: {
+      absl::StatusOr<std::unique_ptr<DaemonStore>> store =
+          DaemonStore::Adopt({huge, options_.noswap, options_.writeback_cache}, std::move(data),
+                             resources_.records.get(), &resources_.budget);
+      if (!store.ok()) return store.status();
+      resources_.store = *std::move(store);
+      Selected(kind, huge, absl::StrCat("daemon, huge=", huge));
+      return absl::OkStatus();
+    }
+    case StoreKind::kPassthrough: {
+      const PrivateTmpfsOptions options = {size_limit, huge, options_.noswap, options_.noatime,
+                                           options_.strictatime};
+      absl::StatusOr<std::unique_ptr<PassthroughStore>> store =
+          PassthroughStore::Adopt(options, std::move(data), &resources_.budget);
+      if (!store.ok()) return store.status();
+      passthrough_store_ = store->get();
+      resources_.store = *std::move(store);
+      Selected(kind, huge, "private tmpfs, without passthrough");
+      return absl::OkStatus();
+    }
+    case StoreKind::kNone:
+      break;
+  }
+  return absl::FailedPreconditionError("the records name no store for file data");
+}
+
+void StoreSelection::Selected(StoreKind kind, const std::string& huge, std::string description) {
+  RootRecord* const root = resources_.root();
+  std::memset(root->huge, 0, sizeof(root->huge));
+  huge.copy(root->huge, sizeof(root->huge) - 1);
+  StoreInOrder(&root->store, kind);
+  description_ = std::move(description);
+  switch (kind) {
+    case StoreKind::kNull:
+      chosen_options_ = "data=null";
+      break;
+    case StoreKind::kPassthrough:
+      chosen_options_ = absl::StrCat("data=passthrough,huge=", huge);
+      break;
+    case StoreKind::kDaemon:
+    case StoreKind::kNone:
+      chosen_options_ = absl::StrCat("data=daemon,huge=", huge);
+      break;
+  }
 }
 
 absl::Status StoreSelection::UsePassthroughStore() {
@@ -60,7 +119,6 @@ absl::Status StoreSelection::UsePassthroughStore() {
   if (!store.ok()) return store.status();
   passthrough_store_ = store->get();
   resources_.store = *std::move(store);
-  description_ = "private tmpfs, without passthrough";
   return absl::OkStatus();
 }
 
@@ -94,8 +152,8 @@ absl::Status StoreSelection::Connected(BackingFiles* backing) {
     status = passthrough_store_->UseBackingFiles(backing);
   }
   if (status.ok()) {
-    description_ = absl::StrCat("passthrough, huge=", TmpfsHuge(options_.huge));
-    chosen_options_ = absl::StrCat("data=passthrough,huge=", TmpfsHuge(options_.huge));
+    const std::string huge = TmpfsHuge(options_.huge);
+    Selected(StoreKind::kPassthrough, huge, absl::StrCat("passthrough, huge=", huge));
     return status;
   }
   if (options_.data == DataKind::kPassthrough) {

@@ -26,6 +26,12 @@ class StoreSelection {
   // errors of DaemonStore::Make and PassthroughStore::Make.
   absl::Status Make();
 
+  // Makes the store again that another process has selected, as the root of the records says, from
+  // its descriptor(). The options that concern the store are those of that process. Returns the
+  // errors of DaemonStore::Adopt and PassthroughStore::Adopt, and FailedPrecondition if the root
+  // names no store. Throws std::bad_alloc.
+  absl::Status Adopt(base::UniqueFd data, uint64_t size_limit);
+
   // As the methods of MemoryFileSystem.
   bool wants_backing_files() const;
   const std::string& description() const { return description_; }
@@ -38,6 +44,9 @@ class StoreSelection {
   void Disconnected();
 
  private:
+  // Writes to the root of the records which store was selected, and describes it.
+  void Selected(StoreKind kind, const std::string& huge, std::string description);
+
   // Makes a private tmpfs, which holds file data from then on. It is called while there are no
   // files. Returns the errors of PassthroughStore::Make.
   absl::Status UsePassthroughStore();

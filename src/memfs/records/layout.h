@@ -36,8 +36,9 @@ struct BlockHeader {
 static_assert(sizeof(BlockHeader) == 8);
 
 // The size classes of blocks, in bytes. The steps are fine where most blocks are: inodes and names.
+// Some classes are those of page tables (data/data_records.h).
 inline constexpr uint32_t kClassBytes[] = {32,   48,   64,   80,   96,   112,   128,   144,  160,
-                                           192,  224,  256,  288,  320,  384,   512,   768,  1024,
+                                           192,  224,  256,  288,  320,  384,   528,   768,  1040,
                                            1536, 2080, 3072, 4352, 8448, 16640, 33024, 67584};
 inline constexpr size_t kSizeClasses = sizeof(kClassBytes) / sizeof(kClassBytes[0]);
 inline constexpr uint8_t kNoClass = 0xff;

@@ -74,6 +74,8 @@ class RecordFile {
   // Sets whether Free does nothing from now on, because the file is left to another process as it
   // is. It is called while no other thread uses the file.
   void SetAbandoned(bool abandoned) { abandoned_ = abandoned; }
+  // Objects that are destroyed then leave the files of their data as they are, too.
+  bool abandoned() const { return abandoned_; }
 
   // Bounds memory_bytes(), as far as blocks are concerned: Allocate returns null where a block
   // would need more. Initially there is no bound. A bound below the present memory keeps the memory

@@ -14,7 +14,7 @@ template <typename T>
 void StoreInOrder(T* place, T value) {
   static_assert(sizeof(T) <= sizeof(void*));
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  __atomic_store_n(place, value, __ATOMIC_RELAXED);
+  __atomic_store(place, &value, __ATOMIC_RELAXED);
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 

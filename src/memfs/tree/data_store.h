@@ -12,6 +12,7 @@
 
 #include <cstdint>
 
+#include "absl/functional/function_ref.h"
 #include "memfuse/errno.h"
 #include "memfuse/types.h"
 #include "src/memfs/space/account.h"
@@ -38,6 +39,19 @@ class DataStore {
   // Whether data lies in files of the kernel. The kernel then counts the data, which the budget
   // does not, and may write to the files without a request.
   virtual bool kernel_writes() const { return false; }
+
+  // The file or mount that a successor needs to continue with the data, or -1 if there is none. The
+  // store owns the descriptor.
+  virtual int descriptor() const { return -1; }
+  // The last step when a store was made again from that descriptor: all files have been made, and
+  // have got their blocks (FileData::Adopt). Frees what belongs to no file. `find` returns the data
+  // of a regular file, or null if there is no such file. Returns ENOSPC, ENOMEM or EIO.
+  virtual Result<void> FinishAdoption(absl::FunctionRef<FileData*(InodeNumber)> /*find*/) {
+    return {};
+  }
+
+  // Called before all files are destroyed and left to a successor: what they have must stay.
+  virtual void Abandon() {}
 
   // Bytes that the data of files takes now, in whole pages.
   virtual uint64_t data_bytes() const = 0;

@@ -22,6 +22,7 @@
 #include "memfuse/read_sink.h"
 #include "memfuse/requests.h"
 #include "memfuse/types.h"
+#include "src/memfs/records/layout.h"
 #include "src/memfs/space/account.h"
 #include "src/memfs/tree/times.h"
 
@@ -69,6 +70,13 @@ class FileData {
   // the locks of the data and of the attributes. It may wait until another thread has changed the
   // data: for seconds if that allocates gigabytes.
   virtual uint64_t CurrentCharge() const = 0;
+
+  // A successor calls these two for the files that it finds (tree/rebuild.h), before it serves
+  // requests. Adopt takes over a block that belongs to the file, and charges the account. It
+  // returns false if the block is damaged, and throws std::bad_alloc. Repair removes what a killed
+  // thread has left, after DataStore::FinishAdoption. It returns ENOSPC, ENOMEM or EIO.
+  [[nodiscard]] virtual bool Adopt(BlockHeader* /*block*/) { return false; }
+  virtual Result<void> Repair() { return {}; }
 
   // Handles open(2) with `flags` and sets in `open` how the kernel has to treat the file. Each
   // successful call is followed by a Close with the same flags. Returns ENOMEM, ENOSPC, EMFILE,

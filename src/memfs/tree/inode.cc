@@ -120,6 +120,7 @@ void Inode::InitCounts(std::optional<uint32_t> open_flags, bool linkable) {
   if (!open_flags.has_value()) return;
   attributes.opens = 1;
   attributes.write_opens = (*open_flags & O_ACCMODE) == O_RDONLY ? 0 : 1;
+  attributes.read_write_opens = (*open_flags & O_ACCMODE) == O_RDWR ? 1 : 0;
 }
 
 void Inode::AddOpenLocked(Transaction* change, uint32_t flags, bool executes) {
@@ -127,6 +128,7 @@ void Inode::AddOpenLocked(Transaction* change, uint32_t flags, bool executes) {
   kernel_attrs_valid_ = false;
   ++attributes->opens;
   if ((flags & O_ACCMODE) != O_RDONLY) ++attributes->write_opens;
+  if ((flags & O_ACCMODE) == O_RDWR) ++attributes->read_write_opens;
   if (executes) ++attributes->executions;
 }
 
@@ -137,6 +139,7 @@ void Inode::RemoveOpenLocked(Transaction* change, uint32_t flags, bool executes)
   };
   decrement(&attributes->opens);
   if ((flags & O_ACCMODE) != O_RDONLY) decrement(&attributes->write_opens);
+  if ((flags & O_ACCMODE) == O_RDWR) decrement(&attributes->read_write_opens);
   if (executes) decrement(&attributes->executions);
 }
 

@@ -29,6 +29,7 @@
 #include "memfuse/host.h"
 #include "src/base/ref_ptr.h"
 #include "src/memfs/records/record_file.h"
+#include "src/memfs/records/store_order.h"
 #include "src/memfs/records/transaction.h"
 #include "src/memfs/space/account.h"
 #include "src/memfs/space/budget.h"
@@ -54,6 +55,13 @@ struct Resources {
   // memory that the file system takes is at most twice the limit, and kRecordSlack.
   void BoundRecords(uint64_t byte_limit) { records->SetMaxBytes(byte_limit + kRecordSlack); }
   static constexpr uint64_t kRecordSlack = 32 << 20;
+
+  RootRecord* root() const { return static_cast<RootRecord*>(records->root()); }
+  // Makes the present limits those that a successor finds.
+  void RecordLimits() const {
+    StoreInOrder(&root()->size_limit, budget.total());
+    StoreInOrder(&root()->inode_limit, budget.inode_limit());
+  }
 
   const std::unique_ptr<RecordFile> records;  // not null
   Budget budget;
@@ -260,7 +268,7 @@ class RegularFile : public Inode {
 };
 
 // A regular file whose FileData object lies in the same heap block. The constructor of Data takes
-// the account of the file, and then `arguments`.
+// the account of the file, its record, which outlives the object, and then `arguments`.
 template <typename Data>
 class FileOf final : public RegularFile {
  public:
@@ -268,7 +276,7 @@ class FileOf final : public RegularFile {
   FileOf(Resources* resources, InodeRecordHolder record, Reservation charge,
          Arguments&&... arguments)
       : RegularFile(resources, std::move(record), std::move(charge)),
-        data_(account(), std::forward<Arguments>(arguments)...) {}
+        data_(account(), this->record(), std::forward<Arguments>(arguments)...) {}
 
   FileData* data() const override { return &data_; }
 

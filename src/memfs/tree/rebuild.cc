@@ -36,27 +36,54 @@ class Rebuilder {
       : resources_(*resources), records_(*resources->records), table_(*table) {}
 
   absl::StatusOr<RebuiltTree> Run() {
-    // Names and attributes refer to inodes, so all inodes come first.
-    ForEach(kInodeKind, [this](BlockHeader* block) {
-      return MakeObject(reinterpret_cast<InodeRecord*>(block));
+    // All other blocks refer to inodes, so these come first.
+    ForEachBlock([this](BlockHeader* block) {
+      return block->kind != kInodeKind || MakeObject(reinterpret_cast<InodeRecord*>(block));
     });
-    ForEach(kDentryKind,
-            [this](BlockHeader* block) { return AddName(reinterpret_cast<Dentry*>(block)); });
-    ForEach(kXattrKind,
-            [this](BlockHeader* block) { return AddXattr(reinterpret_cast<XattrRecord*>(block)); });
+    ForEachBlock([this](BlockHeader* block) { return Add(block); });
     if (!table_.Find(kRootInode)) damaged_ = true;
     if (damaged_) return absl::FailedPreconditionError("the records of the files are damaged");
-    for (const InodeRef& inode : inodes_) NoteRemoved(inode.get());
+    const auto data_of = [this](InodeNumber number) -> FileData* {
+      const InodeRef inode = table_.Find(number);
+      return inode && inode->is_regular() ? DataOf(inode.get()) : nullptr;
+    };
+    if (!resources_.store->FinishAdoption(data_of).ok()) return NoData();
+    for (const InodeRef& inode : inodes_) {
+      if (inode->is_regular() && !DataOf(inode.get())->Repair().ok()) return NoData();
+      NoteRemoved(inode.get());
+    }
     return result_;
   }
 
  private:
-  // Calls `add` with each block of the kind, until it returns false.
+  static FileData* DataOf(Inode* inode) { return static_cast<RegularFile*>(inode)->data(); }
+  static absl::Status NoData() {
+    return absl::ResourceExhaustedError("the data of the files cannot be taken over");
+  }
+
+  // Calls `add` with each block, until it returns false.
   template <typename Add>
-  void ForEach(BlockKind kind, Add add) {
+  void ForEachBlock(Add add) {
     records_.ForEachBlock([&](BlockHeader* block) {
-      if (!damaged_ && block->kind == kind && !add(block)) damaged_ = true;
+      if (!damaged_ && !add(block)) damaged_ = true;
     });
+  }
+
+  bool Add(BlockHeader* block) {
+    const BlockKind kind = block->kind;
+    if (kind == kInodeKind) return true;
+    if (kind == kDentryKind) return AddName(reinterpret_cast<Dentry*>(block));
+    Inode* const inode = InodeOf(block->owner);
+    if (inode == nullptr) {
+      // The inode was unused.
+      records_.Free(block);
+      return true;
+    }
+    if (kind == kXattrKind) {
+      ++result_.xattrs;
+      return inode->AdoptXattr(reinterpret_cast<XattrRecord*>(block)).ok();
+    }
+    return inode->is_regular() && DataOf(inode)->Adopt(block);
   }
 
   bool MakeObject(InodeRecord* record) {
@@ -74,7 +101,7 @@ class Rebuilder {
     if (!slot.Reserve(account.get()).ok() ||
         !charge
              .Reserve(account.get(),
-                      InodeCost(record->type, record->target_size, resources_.store.get()))
+                      InodeCost(record->type, record->target().size(), resources_.store.get()))
              .ok()) {
       return false;
     }
@@ -112,17 +139,6 @@ class Rebuilder {
     if (dentry->target.name_size == 0 || owner->Find(dentry->name()) != nullptr) return false;
     ++result_.names;
     return owner->Adopt(dentry).ok();
-  }
-
-  bool AddXattr(XattrRecord* xattr) {
-    Inode* const inode = InodeOf(xattr->header.owner);
-    if (inode == nullptr) {
-      // The inode was unused.
-      records_.Free(xattr);
-      return true;
-    }
-    ++result_.xattrs;
-    return inode->AdoptXattr(xattr).ok();
   }
 
   void NoteRemoved(Inode* inode) {

@@ -11,6 +11,8 @@
 #ifndef MEMFUSE_SRC_MEMFS_TREE_TREE_RECORDS_H_
 #define MEMFUSE_SRC_MEMFS_TREE_TREE_RECORDS_H_
 
+#include <sys/stat.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -46,7 +48,8 @@ struct InodeAttributes : PackedTimes {
   uint16_t permissions;  // 07777
   // The inode was made by O_TMPFILE: it may get its first name although nlink is 0.
   bool linkable;
-  uint8_t unused[5];
+  uint8_t unused;
+  uint32_t read_write_opens;  // part of `write_opens`: opens for reading and writing
 };
 static_assert(sizeof(InodeAttributes) == 88);
 
@@ -55,17 +58,27 @@ struct InodeRecord {
   uint64_t ino;
   PackedTime btime;
   uint16_t type;  // one of the values of S_IFMT
-  // Symbolic links: the length of the target, which follows the record.
-  uint16_t target_size;
+  union {
+    // Symbolic links: the length of the target, which follows the record.
+    uint16_t target_size;
+    // Regular files: what a change of the data that has begun may leave behind. The data store
+    // gives it a meaning; 0 means that no change has begun. The lock of the data guards it.
+    uint16_t data_change;
+  };
   InodeAttributes attributes;
   union {
     // Directories: the directory that ".." names. Guarded by the rename lock; read without it.
     uint64_t parent;
     uint64_t rdev;  // devices
+    // Regular files: the size, unless a backing file has it. It changes under the lock of the data;
+    // read without it.
+    uint64_t size;
   };
 
+  // Empty unless the inode is a symbolic link.
   std::string_view target() const {
-    return {reinterpret_cast<const char*>(this) + sizeof(InodeRecord), target_size};
+    const char* const begin = reinterpret_cast<const char*>(this) + sizeof(InodeRecord);
+    return {begin, type == S_IFLNK ? size_t{target_size} : 0};
   }
 };
 static_assert(sizeof(InodeRecord) == 128);
@@ -77,6 +90,10 @@ struct RecordDeleter {
 };
 using InodeRecordHolder = std::unique_ptr<InodeRecord, RecordDeleter>;
 
+// The store that has the data of the files (ops/store_selection.h). The numbers are part of the
+// layout.
+enum class StoreKind : uint32_t { kNone = 0, kDaemon = 1, kPassthrough = 2, kNull = 3 };
+
 // The root of the record file (RecordFile::root).
 struct RootRecord {
   static constexpr size_t kNumbers = 1024;  // the shards of the inode table
@@ -87,6 +104,12 @@ struct RootRecord {
   // For each shard, how many inode numbers were assigned. They change without a transaction: a
   // number that was assigned and not used is skipped.
   uint64_t assigned[kNumbers];
+  // The limits that were set last, in bytes and inodes. They change without a transaction, one
+  // after the other.
+  uint64_t size_limit;
+  uint64_t inode_limit;
+  StoreKind store;
+  char huge[12];  // the option huge= of the store, with a zero at the end
 };
 static_assert(sizeof(RootRecord) <= kRootBytes);
 
