@@ -125,6 +125,45 @@ TEST(RecoveryTest, TheLimitsThatWereSetLastHold) {
   EXPECT_EQ(successor->Usage().inode_limit, 77u);
 }
 
+std::string RulesOf(MemFs* fs) {
+  std::string text;
+  for (const QuotaRule& rule : fs->Quotas()) {
+    text += std::to_string(static_cast<int>(rule.kind)) + " of " +
+            (rule.id.has_value() ? std::to_string(*rule.id) : "all") + " " + rule.path + ": " +
+            std::to_string(rule.bytes) + " bytes, " + std::to_string(rule.inodes) + " inodes\n";
+  }
+  return text;
+}
+
+TEST(RecoveryTest, TheRulesThatWereSetLastHold) {
+  MemoryFileSystemOptions options = RecoveryOptions();
+  options.quotas = {{QuotaKind::kUser, 1000, 1 << 20, kNoQuota}};
+  const auto fs = MakeMemFs(options);
+  const Caller me(fs.get());
+  Must(me.Mkdir(kRootInode, "tree"));
+  Must(me.Mkdir(kRootInode, "not empty"));
+  Must(me.Mknod(Ino(me.Lookup(kRootInode, "not empty")), "name"));
+  const auto set = [&fs](const QuotaRule& rule) { return fs->SetQuota(rule); };
+  EXPECT_THAT(set({QuotaKind::kTree, std::nullopt, 1 << 20, 10, "/tree"}), Succeeds());
+  EXPECT_THAT(set({QuotaKind::kUser, 1000, 2 << 20, 5}), Succeeds());
+  EXPECT_THAT(set({QuotaKind::kUser, 1001, 3 << 20, kNoQuota}), Succeeds());
+  EXPECT_THAT(set({QuotaKind::kUser, 1001, kNoQuota, kNoQuota}), Succeeds());
+  EXPECT_THAT(set({QuotaKind::kGroup, std::nullopt, 4 << 20, 7}), Succeeds());
+  EXPECT_THAT(set({QuotaKind::kTree, std::nullopt, 1 << 20, 10, "/not empty"}), Fails(ENOTEMPTY));
+  const auto successor = Memory(*fs).Recover();
+  ASSERT_NE(successor, nullptr);
+  EXPECT_EQ(RulesOf(successor.get()), RulesOf(fs.get()));
+  const Caller next(successor.get());
+  EXPECT_THAT(next.Rmdir(kRootInode, "tree"), Fails(EBUSY));
+  // A rule that is lifted is not found by the next one.
+  EXPECT_THAT(successor->SetQuota({QuotaKind::kTree, std::nullopt, kNoQuota, kNoQuota, "/tree"}),
+              Succeeds());
+  const auto third = Memory(*successor).Recover();
+  ASSERT_NE(third, nullptr);
+  EXPECT_EQ(RulesOf(third.get()), RulesOf(successor.get()));
+  EXPECT_THAT(Caller(third.get()).Rmdir(kRootInode, "tree"), Succeeds());
+}
+
 TEST(RecoveryTest, ASuccessorSharesPages) {
   const auto fs = MakeMemFs(RecoveryOptions());
   const Caller me(fs.get());

@@ -48,11 +48,11 @@ class MemFs final : public MemoryFileSystem {
     base::UniqueFd data;     // data_descriptor(); not valid if that is -1
   };
   // Makes the file system again from these files: names, attributes, extended attributes, file
-  // data, limits, and the lookups and opens of the kernel. The rules of quotas are those of the
-  // options. The other options have to be those of the predecessor, except for the limits, which
-  // are those that were set last. A limit that is below the present usage becomes the usage.
-  // Returns the errors of RecordFile::Open, RebuildTree and StoreSelection::Adopt. Throws
-  // std::bad_alloc. If it fails, it can be called again.
+  // data, limits, rules of quotas, and the lookups and opens of the kernel. The limits and rules
+  // are those that were set last; the other options have to be those of the predecessor. A limit
+  // that is below the present usage becomes the usage. Returns the errors of RecordFile::Open,
+  // RebuildTree and StoreSelection::Adopt. Throws std::bad_alloc. If it fails, it can be called
+  // again.
   static absl::StatusOr<std::unique_ptr<MemFs>> Recover(const MemoryFileSystemOptions& options,
                                                         FilesOfPredecessor files);
   // The files for a successor, or -1. The object owns them.
@@ -165,6 +165,7 @@ class MemFs final : public MemoryFileSystem {
   Limits limits_;
   DirectoryPaths directory_paths_{&inodes_};
   TreeQuotas tree_quotas_{&inodes_, &directory_paths_};
+  LimitsMutex quotas_mu_;              // held while a rule is set; guards resources_.quota_records
   bool truncates_by_setattr_ = false;  // constant from the first request on: see Connected
 
   // maximum of heap bytes in use since the last malloc_trim(3)

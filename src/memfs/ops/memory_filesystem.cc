@@ -113,7 +113,8 @@ absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Recover(const MemoryFileSystemOpti
   const Result<void> limited = fs->SetLimits(std::max(size_limit, usage.bytes_used),
                                              std::max(inode_limit, usage.inodes_used));
   if (!limited.ok()) return absl::ResourceExhaustedError("the limits cannot be set");
-  for (const QuotaRule& rule : options.quotas) (void)fs->SetQuota(rule);
+  fs->resources_.quota_records.ForEach(
+      [&fs](const QuotaRule& rule) { fs->resources_.accounts.SetRule(rule); });
   std::move(abandon).Cancel();
   return fs;
 }
@@ -184,8 +185,20 @@ Result<void> MemFs::MakeDirectories(const std::string& path) {
 }
 
 Result<void> MemFs::SetQuota(const QuotaRule& rule) {
-  if (rule.kind == QuotaKind::kTree) return tree_quotas_.Set(rule);
-  resources_.accounts.SetRule(rule);
+  QuotaRule recorded = rule;
+  DirectoryRef directory;
+  if (rule.kind == QuotaKind::kTree) {
+    MEMFUSE_ASSIGN_OR_RETURN(directory, tree_quotas_.Find(rule));
+    recorded.id = ToInt(directory->ino);
+  }
+  MutexLock lock(&quotas_mu_);
+  QuotaRecords::Prepared record = resources_.quota_records.Prepare(recorded);
+  if (directory) {
+    MEMFUSE_RETURN_IF_ERROR(TreeQuotas::Set(directory.get(), rule));
+  } else {
+    resources_.accounts.SetRule(rule);
+  }
+  record.Store(recorded);
   return {};
 }
 

@@ -61,26 +61,25 @@ void ApplyTreeLimits(const Inode& inode, FileSystemStatistics* statistics) {
   }
 }
 
-Result<DirectoryRef> TreeQuotas::FindTree(const QuotaRule& rule) const {
+Result<DirectoryRef> TreeQuotas::Find(const QuotaRule& rule) const {
   MEMFUSE_ASSIGN_OR_RETURN(const std::vector<std::string_view> names, SplitPath(rule.path));
   if (names.empty()) return Errno(EINVAL);  // the root
   return FindByNames(inodes_, names);
 }
 
 Result<void> TreeQuotas::Check(const QuotaRule& rule) const {
-  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef directory, FindTree(rule));
+  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef directory, Find(rule));
   if (Lifts(rule)) return {};
   return AttributeChanges::MayBeTreeRoot(*directory);
 }
 
-Result<void> TreeQuotas::Set(const QuotaRule& rule) {
-  MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef directory, FindTree(rule));
+Result<void> TreeQuotas::Set(Directory* directory, const QuotaRule& rule) {
   if (Lifts(rule)) {
     // A directory that has no limits, and may have names, does not become the root of a tree.
     MutexLock attributes(&directory->mu);
     if (directory->account()->tree() != directory->ino) return {};
   }
-  return AttributeChanges::SetTreeLimits(directory.get(), rule.bytes, rule.inodes);
+  return AttributeChanges::SetTreeLimits(directory, rule.bytes, rule.inodes);
 }
 
 }  // namespace memfuse::memfs

@@ -39,8 +39,11 @@ class TreeQuotas {
   TreeQuotas(const TreeQuotas&) = delete;
   TreeQuotas& operator=(const TreeQuotas&) = delete;
 
-  // As MemoryFileSystem::SetQuota for a rule of kind kTree.
-  Result<void> Set(const QuotaRule& rule);
+  // Returns the directory of a rule of kind kTree. Errors: those of SplitPath, EINVAL (the root),
+  // those of FindByNames.
+  Result<DirectoryRef> Find(const QuotaRule& rule) const;
+  // As MemoryFileSystem::SetQuota for a rule of kind kTree, whose directory Find has returned.
+  static Result<void> Set(Directory* directory, const QuotaRule& rule);
   // As MemoryFileSystem::CheckQuota for a rule of kind kTree.
   Result<void> Check(const QuotaRule& rule) const;
 
@@ -54,10 +57,6 @@ class TreeQuotas {
   }
 
  private:
-  // Returns the directory of a rule. Errors: those of SplitPath, EINVAL (the root), those of
-  // FindByNames.
-  Result<DirectoryRef> FindTree(const QuotaRule& rule) const;
-
   static InodeNumber TreeOf(const QuotaRule& rule) { return InodeNumber{*rule.id}; }
   static InodeNumber TreeOf(const QuotaUsage& usage) { return InodeNumber{usage.id}; }
 

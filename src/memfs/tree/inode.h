@@ -38,6 +38,7 @@
 #include "src/memfs/space/removed_inodes.h"
 #include "src/memfs/tree/data_store.h"
 #include "src/memfs/tree/file_data.h"
+#include "src/memfs/tree/quota_records.h"
 #include "src/memfs/tree/times.h"
 #include "src/memfs/tree/tree_records.h"
 #include "src/memfs/tree/xattrs.h"
@@ -64,6 +65,7 @@ struct Resources {
   }
 
   const std::unique_ptr<RecordFile> records;  // not null
+  QuotaRecords quota_records{records.get()};  // MemFs synchronises its use
   Budget budget;
   Accounts accounts{&budget};
   std::atomic<uint64_t> ceiling{~uint64_t{0}};  // the last one of DataStore::SetCeiling

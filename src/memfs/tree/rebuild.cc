@@ -73,6 +73,9 @@ class Rebuilder {
     const BlockKind kind = block->kind;
     if (kind == kInodeKind) return true;
     if (kind == kDentryKind) return AddName(reinterpret_cast<Dentry*>(block));
+    if (kind == kQuotaKind) {
+      return resources_.quota_records.Adopt(reinterpret_cast<QuotaRecord*>(block));
+    }
     Inode* const inode = InodeOf(block->owner);
     if (inode == nullptr) {
       // The inode was unused.

@@ -23,8 +23,8 @@ struct RebuiltTree {
 
 // Makes an object for each inode in the records and inserts it into `table`, which is empty; adds
 // the names to the directories, the extended attributes to the inodes, and the data to the files.
-// Charges everything to the accounts, regardless of the limit: the caller sets the limits
-// afterwards.
+// Charges everything to the accounts, regardless of the limit: the caller sets the limits and
+// applies the rules afterwards.
 //
 // Requires: RecordFile::Open has returned resources->records; the store is made; the budget has no
 // limit that matters; nothing else uses any of these. Returns FailedPrecondition if the records are

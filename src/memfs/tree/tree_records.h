@@ -18,6 +18,7 @@
 #include <memory>
 #include <string_view>
 
+#include "memfuse/quota.h"
 #include "memfuse/types.h"
 #include "src/memfs/records/layout.h"
 #include "src/memfs/records/record_file.h"
@@ -31,6 +32,8 @@ class Inode;
 inline constexpr auto kInodeKind = BlockKind{1};
 inline constexpr auto kDentryKind = BlockKind{2};
 inline constexpr auto kXattrKind = BlockKind{3};
+// 4 and 5 are kinds of file data (data/data_records.h).
+inline constexpr auto kQuotaKind = BlockKind{6};
 
 // The attributes of an inode and the counts of what keeps it live. Guarded by Inode::mu as a whole.
 struct InodeAttributes : PackedTimes {
@@ -157,6 +160,20 @@ struct XattrRecord {
 };
 static_assert(sizeof(XattrRecord) == 16 &&
               offsetof(XattrRecord, name_bytes) == XattrRecord::kNameOffset);
+
+// One rule of a quota. It has no owner.
+struct QuotaRecord {
+  struct Limits {
+    int64_t id;  // uid, gid or inode number; -1 for a default
+    uint64_t bytes;
+    uint64_t inodes;
+  };
+  BlockHeader header;
+  QuotaKind quota_kind;
+  uint8_t unused[7];
+  Limits limits;
+};
+static_assert(sizeof(QuotaRecord) == 40);
 
 }  // namespace memfuse::memfs
 
