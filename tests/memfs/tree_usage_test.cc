@@ -337,7 +337,7 @@ TEST_F(TreeUsageTest, WalksDuringChangesEnd) {
     writers.emplace_back([&, t] {
       const Caller caller(fs_.get());
       const std::string name = "n" + std::to_string(t);
-      for (int i = 0; !stop.load(); ++i) {
+      while (!stop.load()) {
         const InodeNumber dir = Ino(caller.Mkdir(a, name));
         const InodeNumber file = Ino(caller.Mknod(dir, "f"));
         EXPECT_THAT(caller.Write(file, 0, std::string(5000, 'x')), Succeeds());
