@@ -20,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <new>
+#include <regex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -296,6 +297,8 @@ int ErrorOrShort(const Result<T>& result, uint64_t expected) {
 struct Operation {
   const char* name;
   std::function<int(Subject&)> run;
+  // If there is no memory for inline data, the operation may use a page instead.
+  bool may_take_a_page = false;
 };
 
 std::string FlagBytes(uint32_t flags) {
@@ -470,8 +473,10 @@ std::vector<Operation> Operations() {
       {"Read small", [](Subject& s) { return ErrorOf(s.me().Read(s["tiny"], 10, 1000)); }},
       {"Read gathered",
        [](Subject& s) { return ErrorOf(s.me().Read(s["sparse"], 0, 64 * kPageSize)); }},
-      {"Write small", [](Subject& s) { return Write(s, "empty", 5, FewBytes()); }},
-      {"Write small further", [](Subject& s) { return Write(s, "tiny", 90, FewBytes()); }},
+      {"Write small", [](Subject& s) { return Write(s, "empty", 5, FewBytes()); },
+       /*may_take_a_page=*/true},
+      {"Write small further", [](Subject& s) { return Write(s, "tiny", 90, FewBytes()); },
+       /*may_take_a_page=*/true},
       {"Write small to page", [](Subject& s) { return Write(s, "tiny", 4000, FewBytes()); }},
       {"Write pages over small", [](Subject& s) { return Write(s, "tiny", 0, FourPages()); }},
       {"Write into small", [](Subject& s) { return Write(s, "tiny", 50, FourPages()); }},
@@ -586,6 +591,12 @@ std::vector<Operation> Operations() {
   };
 }
 
+// A description without the space that files take.
+std::string WithoutSpace(const std::string& description) {
+  return std::regex_replace(description, std::regex(" blocks \\d+|bytes \\d+ of \\d+, data \\d+"),
+                            "");
+}
+
 // Encodes the answer as the dispatcher does.
 int Answer(const Operation& operation, Subject& subject) {
   try {
@@ -622,7 +633,12 @@ class AllocationFailureTest : public ::testing::TestWithParam<DataKind> {
         happened = failure.happened();
       }
       if (answer == expected) {
-        EXPECT_EQ(subject.Describe(/*exact=*/false), after);
+        const std::string found = subject.Describe(/*exact=*/false);
+        if (operation.may_take_a_page) {
+          EXPECT_EQ(WithoutSpace(found), WithoutSpace(after));
+        } else {
+          EXPECT_EQ(found, after);
+        }
       } else if (answer != kShort) {
         EXPECT_TRUE(answer == ENOMEM || answer == ENOSPC) << answer;
         EXPECT_TRUE(happened);

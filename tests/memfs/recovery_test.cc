@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "src/memfs/data/data_records.h"
+#include "tests/memfs/fake_backing_files.h"
 #include "tests/memfs/passthrough_store_test_base.h"
 #include "tests/memfs/recovery_test_base.h"
 
@@ -403,13 +404,29 @@ TEST(RecoveryTest, GenerationsOfServersShareATree) {
   EXPECT_EQ(fs->Usage().data_bytes, 0u);
 }
 
-// The same with the passthrough store, whose files cannot be copied: each server gives its own
-// away.
-TEST(RecoveryTest, GenerationsOfServersShareAPrivateTmpfs) {
-  ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
+MemoryFileSystemOptions PassthroughOptions() {
   MemoryFileSystemOptions options = RecoveryOptions();
   options.data = DataKind::kPassthrough;
   options.size_limit = uint64_t{256} << 20;
+  return options;
+}
+
+// Destroys the file system, and makes it again from what it leaves. A private tmpfs cannot be
+// copied.
+std::unique_ptr<MemFs> GiveAway(std::unique_ptr<MemFs> fs, const MemoryFileSystemOptions& options) {
+  MemFs::FilesOfPredecessor files{base::UniqueFd(dup(fs->record_descriptor())),
+                                  base::UniqueFd(dup(fs->data_descriptor()))};
+  fs->Abandon();
+  fs.reset();
+  auto successor = MemFs::Recover(options, std::move(files));
+  EXPECT_TRUE(successor.ok()) << successor.status();
+  return successor.ok() ? *std::move(successor) : nullptr;
+}
+
+// The same with the passthrough store.
+TEST(RecoveryTest, GenerationsOfServersShareAPrivateTmpfs) {
+  ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
+  const MemoryFileSystemOptions options = PassthroughOptions();
   auto fs = MakeMemFs(options);
   const uint64_t empty = fs->Usage().bytes_used;
   RandomClient client;
@@ -418,13 +435,8 @@ TEST(RecoveryTest, GenerationsOfServersShareAPrivateTmpfs) {
     const Caller me(fs.get());
     for (int i = 0; i < 300; ++i) client.Step(me, &random);
     const std::string before = Describe(fs.get());
-    MemFs::FilesOfPredecessor files{base::UniqueFd(dup(fs->record_descriptor())),
-                                    base::UniqueFd(dup(fs->data_descriptor()))};
-    fs->Abandon();
-    fs.reset();
-    auto successor = MemFs::Recover(options, std::move(files));
-    ASSERT_TRUE(successor.ok()) << successor.status();
-    fs = *std::move(successor);
+    fs = GiveAway(std::move(fs), options);
+    ASSERT_NE(fs, nullptr);
     ASSERT_EQ(Describe(fs.get()), before) << generation;
     EXPECT_EQ(fs->Usage().size_limit, options.size_limit);
   }
@@ -434,12 +446,63 @@ TEST(RecoveryTest, GenerationsOfServersShareAPrivateTmpfs) {
   EXPECT_EQ(fs->Usage().data_bytes, 0u);
 }
 
+TEST(RecoveryTest, ALimitBelowTheUsageOfATmpfsBecomesTheUsage) {
+  ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
+  for (const bool with_data : {false, true}) {
+    auto fs = MakeMemFs(PassthroughOptions());
+    const InodeNumber file = Ino(Caller(fs.get()).Mknod(kRootInode, "file"));
+    if (with_data) Must(Caller(fs.get()).Write(file, 0, std::string(1 << 20, 'x')));
+    // Only a damaged root has such a limit.
+    constexpr uint64_t kTooSmall = kPageSize;
+    ASSERT_EQ(pwrite(fs->record_descriptor(), &kTooSmall, sizeof(kTooSmall),
+                     static_cast<off_t>(kRootOffset + offsetof(RootRecord, size_limit))),
+              static_cast<ssize_t>(sizeof(kTooSmall)));
+    fs = GiveAway(std::move(fs), PassthroughOptions());
+    ASSERT_NE(fs, nullptr);
+    EXPECT_LE(fs->Usage().size_limit, fs->Usage().bytes_used + 3 * kPageSize);
+  }
+}
+
+// The backing file is younger than the times that a program has set before.
+TEST(RecoveryTest, TheTimesOfAFileThatWasOnlyOpenedStay) {
+  ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
+  FakeBackingFiles backing;
+  auto fs = MakeMemFs(PassthroughOptions());
+  ASSERT_TRUE(fs->Connected({&backing}).ok());
+  const Caller me(fs.get());
+  SetattrRequest request;
+  request.ino = Ino(me.Mknod(kRootInode, "file"));
+  request.mtime = {TimeChange::Kind::kSet, {3, 4}};
+  Must(me.Setattr(request));
+  Must(me.Open(request.ino, O_RDONLY));
+  EXPECT_THAT(me.Release(request.ino, O_RDONLY), Succeeds());
+  const std::string before = Describe(fs.get());
+  fs->Disconnected();
+  fs = GiveAway(std::move(fs), PassthroughOptions());
+  ASSERT_NE(fs, nullptr);
+  EXPECT_EQ(Describe(fs.get()), before);
+}
+
+TEST(RecoveryTest, AStoreWithFilesIsNotReplaced) {
+  ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
+  MemoryFileSystemOptions options = RecoveryOptions();
+  options.data = DataKind::kAuto;
+  FakeBackingFiles backing;
+  const auto fs = MakeMemFs(options);
+  const InodeNumber file = Ino(Caller(fs.get()).Mknod(kRootInode, "file"));
+  Must(Caller(fs.get()).Write(file, 0, std::string(3 * kPageSize, 'x')));
+  const auto successor = Memory(*fs).Recover(options);
+  ASSERT_NE(successor, nullptr);
+  ASSERT_TRUE(successor->Connected({&backing}).ok());
+  EXPECT_EQ(Must(Caller(successor.get()).Read(file, 0, 1 << 20)), std::string(3 * kPageSize, 'x'));
+  EXPECT_EQ(successor->DescribeData(), "daemon, huge=never");
+  successor->Disconnected();
+}
+
 // A backing file whose inode was never published, or is gone.
 TEST(RecoveryTest, BackingFilesWithoutAnInodeAreRemoved) {
   ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
-  MemoryFileSystemOptions options = RecoveryOptions();
-  options.data = DataKind::kPassthrough;
-  options.size_limit = uint64_t{16} << 20;
+  const MemoryFileSystemOptions options = PassthroughOptions();
   auto fs = MakeMemFs(options);
   MemFs::FilesOfPredecessor files{base::UniqueFd(dup(fs->record_descriptor())),
                                   base::UniqueFd(dup(fs->data_descriptor()))};

@@ -26,7 +26,10 @@ void BackingTimes::Adopt(const BackingState& found, PackedTimes* times, uint32_t
   uncached_ = true;
   looked_at_ = true;
   last_times_ = PackedTimes(found.times);
-  const auto take_later = [](Timestamp from, PackedTime* to) {
+  const bool has_data = found.size != 0 || found.blocks != 0;
+  const auto take_later = [&](Timestamp from, PackedTime* to) {
+    // The time at which the backing file was made is no change of the inode.
+    if (from == found.btime && !has_data) return;
     if (Timestamp(*to) < from) *to = from;
   };
   take_later(found.times.atime, &times->atime);

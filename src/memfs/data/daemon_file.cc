@@ -50,7 +50,7 @@ bool DaemonFile::Adopt(BlockHeader* block) {
     auto* const found = reinterpret_cast<InlineDataRecord*>(block);
     if (inline_record() != nullptr || found->size == 0 || found->size > kMaxInlineSize ||
         found->block_bytes < InlineDataRecord::Bytes(found->size) ||
-        found->block_bytes > RecordFile::BlockBytes(InlineDataRecord::Bytes(kMaxInlineSize)) ||
+        found->block_bytes != records().SizeOf(found) ||
         !account_->ReserveBytes(found->block_bytes).ok()) {
       return false;
     }
@@ -76,12 +76,12 @@ Result<void> DaemonFile::Repair() {
   MutexLock lock(&mu_);
   // A write that moves the inline data to a page stores the slot first.
   if (inline_record() != nullptr && !FirstPageIsHole()) (void)ResizeInline(0);
-  const auto change = static_cast<DataChange>(record_->data_change);
+  const DataChange change = ChangeOf(record_->data_change);
   if (change == DataChange::kNone) return {};
   if (inline_size() > size()) (void)ResizeInline(static_cast<uint32_t>(size()));
   if (table() != nullptr) {
     const uint64_t first_behind = (size() + kPageSize - 1) / kPageSize;
-    if (change == DataChange::kTruncate) {
+    if (change == DataChange::kTruncate || (record_->data_change & kReservedBehindEnd) == 0) {
       RemovePages(first_behind, PageTable::kNone, &deferred);
     } else {
       // Space that was reserved behind the end stays reserved.
@@ -93,13 +93,13 @@ Result<void> DaemonFile::Repair() {
           table()->Set(i, PageSlot(slot.page(), /*written=*/false));
         }
       }
-      MEMFUSE_RETURN_IF_ERROR(ClearUnwritten());
     }
+    MEMFUSE_RETURN_IF_ERROR(ClearUnwritten());
     if (size() % kPageSize != 0) {
       MEMFUSE_RETURN_IF_ERROR(ZeroWithinPage(size(), PageStart(PageOf(size()) + 1)));
     }
   }
-  StoreInOrder(&record_->data_change, static_cast<uint16_t>(DataChange::kNone));
+  SetDataChange(record_, DataChange::kNone);
   return {};
 }
 
@@ -275,17 +275,18 @@ Result<void> DaemonFile::BreakCow(uint64_t index) {
   const PageSlot slot = table()->Get(index);
   if (!slot.shared()) return {};
   PageNumber page = slot.page();
-  if (arena().IsShared(page)) {
-    // The page that is given up was charged; the charge passes to the new page.
-    PageNumber own;
-    MEMFUSE_RETURN_IF_ERROR(arena().Allocate(absl::MakeSpan(&own, 1)));
-    const Result<void> copied = CopyPage(page, own);
-    arena().Free(absl::MakeSpan(copied.ok() ? &page : &own, 1));
-    MEMFUSE_RETURN_IF_ERROR(copied);
-    page = own;
+  if (!arena().IsShared(page)) {
+    table()->Set(index, PageSlot(page, slot.written()));
+    return {};
   }
-  table()->Set(index, PageSlot(page, slot.written()));
-  return {};
+  // The page that is given up was charged; the charge passes to the new page.
+  PageNumber own;
+  MEMFUSE_RETURN_IF_ERROR(arena().Allocate(absl::MakeSpan(&own, 1)));
+  const Result<void> copied = CopyPage(page, own);
+  // Another file may write to the page as soon as it is given up.
+  if (copied.ok()) table()->Set(index, PageSlot(own, slot.written()));
+  arena().Free(absl::MakeSpan(copied.ok() ? &page : &own, 1));
+  return copied;
 }
 
 Result<void> DaemonFile::BreakCowAtEdges(uint64_t offset, uint64_t end) {
@@ -339,6 +340,7 @@ Result<Resized> DaemonFile::Truncate(uint64_t size) {
     }
     if (size < inline_size()) (void)ResizeInline(static_cast<uint32_t>(size));
     RemovePages((size + kPageSize - 1) / kPageSize, PageTable::kNone, &deferred);
+    NoteReservedBehindEnd(false);
   }
   return result;
 }
@@ -382,6 +384,7 @@ Result<void> DaemonFile::FillHoles(uint64_t first, uint64_t last) {
 Result<void> DaemonFile::Allocate(uint64_t offset, uint64_t length, bool keep_size) {
   if (EndsTooFar(offset, length)) return Errno(EFBIG);
   MutexLock lock(&mu_);
+  if (keep_size) NoteReservedBehindEnd(true);
   MEMFUSE_RETURN_IF_ERROR(FillHoles(PageOf(offset), PageOf(offset + length - 1)));
   if (!keep_size && offset + length > size()) {
     set_size(offset + length);
@@ -424,6 +427,7 @@ Result<void> DaemonFile::ZeroRange(uint64_t offset, uint64_t length, bool keep_s
   const uint64_t first_whole = (offset + kPageSize - 1) / kPageSize;
   const uint64_t end_whole = PageOf(end);  // exclusive
   // Steps that may need space or memory come before the first change.
+  if (keep_size) NoteReservedBehindEnd(true);
   MEMFUSE_RETURN_IF_ERROR(BreakCowAtEdges(offset, end));
   MEMFUSE_RETURN_IF_ERROR(AllocateForShared(first_whole, end_whole, &replaced));
   MEMFUSE_RETURN_IF_ERROR(FillHoles(PageOf(offset), PageOf(end - 1)));

@@ -187,15 +187,14 @@ class DaemonFile final : public FileData {
   // While it exists, a successor expects what `change` describes.
   class ScopedDataChange {
    public:
-    ScopedDataChange(InodeRecord* record, DataChange change) : record_(record) { Set(change); }
-    ~ScopedDataChange() { Set(DataChange::kNone); }
+    ScopedDataChange(InodeRecord* record, DataChange change) : record_(record) {
+      SetDataChange(record_, change);
+    }
+    ~ScopedDataChange() { SetDataChange(record_, DataChange::kNone); }
     ScopedDataChange(const ScopedDataChange&) = delete;
     ScopedDataChange& operator=(const ScopedDataChange&) = delete;
 
    private:
-    void Set(DataChange change) {
-      StoreInOrder(&record_->data_change, static_cast<uint16_t>(change));
-    }
     InodeRecord* const record_;
   };
 
@@ -298,6 +297,12 @@ class DaemonFile final : public FileData {
   void set_inline_size(uint32_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     const uint64_t counts = counts_.load(std::memory_order_relaxed);
     counts_.store((counts & ~kInlineSizeMask) | size, std::memory_order_release);
+  }
+  // Records whether pages may be reserved behind the end of the file.
+  void NoteReservedBehindEnd(bool reserved) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    const uint16_t others = record_->data_change & static_cast<uint16_t>(~kReservedBehindEnd);
+    StoreInOrder(&record_->data_change,
+                 static_cast<uint16_t>(others | (reserved ? kReservedBehindEnd : 0)));
   }
   void set_size(uint64_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     StoreInOrder(&record_->size, size);

@@ -119,10 +119,14 @@ Result<size_t> DaemonFile::WriteAndStamp(uint64_t offset, absl::Span<const char>
   MutexLock lock(&mu_);
   size_t done = 0;
   const ScopedDataChange change(record_, DataChange::kWrite);
-  const bool in_pages = offset + size > kMaxInlineSize || !FirstPageIsHole();
+  bool in_pages = offset + size > kMaxInlineSize || !FirstPageIsHole();
+  if (!in_pages && offset + size > inline_size()) {
+    const Result<void> resized = ResizeInline(static_cast<uint32_t>(offset + size));
+    // The memory of the records may be fragmented. A page can be had then.
+    if (!resized.ok() && resized.error() != ENOMEM) return resized.error();
+    in_pages = !resized.ok();
+  }
   if (!in_pages) {
-    const auto end = static_cast<uint32_t>(offset + size);
-    if (end > inline_size()) MEMFUSE_RETURN_IF_ERROR(ResizeInline(end));
     std::memcpy(inline_data() + offset, data.data(), size);
     done = size;
   } else {

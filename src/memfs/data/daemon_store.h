@@ -52,7 +52,8 @@ class DaemonStore final : public DataStore {
   }
   void SetCeiling(uint64_t bytes) override { budget_->SetCeiling(bytes); }
   int descriptor() const override { return arena_->descriptor(); }
-  Result<void> FinishAdoption(absl::FunctionRef<FileData*(InodeNumber)> /*find*/) override {
+  Result<void> FinishAdoption(RecordFile* /*records*/,
+                              absl::FunctionRef<FileData*(InodeNumber)> /*find*/) override {
     return arena_->FreeUnowned();
   }
   void ReleaseUnused(bool all) override {

@@ -1,14 +1,14 @@
-// The records of the daemon store: which pages of the arena a file has, and the data of small files.
-// They lie in blocks of a record file (records/record_file.h). The owner of a block is the record of
-// the file (tree/tree_records.h), which has the size.
+// The records of the daemon store: which pages of the arena a file has, and the data of small
+// files. They lie in blocks of a record file (records/record_file.h). The owner of a block is the
+// record of the file (tree/tree_records.h), which has the size.
 //
 // A change of a struct in this file, or of its meaning, needs a new kLayoutVersion
 // (records/layout.h).
 //
 // Order of the stores. The data of a page is written before the slot of the page is stored, and a
-// page is freed after its slot was stored. A slot is one store, and so is the size. So each slot that
-// a successor finds is that of a page with the data that it should have. What a killed thread can
-// leave behind the end of the file, or in pages that read as zeros, is described by DataChange.
+// page is freed after its slot was stored. A slot is one store, and so is the size. So each slot
+// that a successor finds is that of a page with the data that it should have. What a killed thread
+// can leave behind the end of the file, or in pages that read as zeros, is described by DataChange.
 
 #ifndef MEMFUSE_SRC_MEMFS_DATA_DATA_RECORDS_H_
 #define MEMFUSE_SRC_MEMFS_DATA_DATA_RECORDS_H_
@@ -19,6 +19,7 @@
 #include "src/memfs/data/arena.h"
 #include "src/memfs/records/layout.h"
 #include "src/memfs/records/store_order.h"
+#include "src/memfs/tree/tree_records.h"
 
 namespace memfuse::memfs {
 
@@ -95,8 +96,9 @@ struct InlineDataRecord {
 static_assert(sizeof(InlineDataRecord) == 16 &&
               offsetof(InlineDataRecord, bytes) == InlineDataRecord::kDataOffset);
 
-// What a thread that was killed in a change of the data may have left (InodeRecord::data_change).
-enum class DataChange : uint16_t {
+// What a thread that was killed in a change of the data may have left: the low byte of
+// InodeRecord::data_change.
+enum class DataChange : uint8_t {
   kNone = 0,
   // Data behind the end of the file, or in pages that are not `written`: it does not belong to the
   // file yet and must read as zeros.
@@ -104,6 +106,16 @@ enum class DataChange : uint16_t {
   // Pages and data behind the end of the file that belong to the file no longer.
   kTruncate = 2,
 };
+// A flag in InodeRecord::data_change: fallocate(2) may have reserved pages behind the end.
+inline constexpr uint16_t kReservedBehindEnd = 0x100;
+
+inline DataChange ChangeOf(uint16_t data_change) {
+  return static_cast<DataChange>(data_change & 0xff);
+}
+inline void SetDataChange(InodeRecord* record, DataChange change) {
+  const uint16_t flags = record->data_change & uint16_t{0xff00};
+  StoreInOrder(&record->data_change, static_cast<uint16_t>(flags | static_cast<uint16_t>(change)));
+}
 
 }  // namespace memfuse::memfs
 

@@ -101,7 +101,10 @@ void PageTable::Release(Chunk* chunk) {
 bool PageTable::Adopt(PageTableRecord* record, absl::FunctionRef<bool(PageSlot)> add) {
   const auto capacity = static_cast<uint16_t>(record->capacity);
   const bool valid = capacity >= 4 && capacity <= kChunkPages && (capacity & (capacity - 1)) == 0;
-  if (!valid || record->chunk > PageTableRecord::kMaxChunk) return false;
+  if (!valid || record->chunk > PageTableRecord::kMaxChunk ||
+      PageTableRecord::Bytes(capacity) > records_.SizeOf(record)) {
+    return false;
+  }
   uint16_t present = 0;
   for (uint64_t i = 0; i < capacity; ++i) {
     const PageSlot slot = record->slots()[i];

@@ -1,5 +1,5 @@
 // The map from the pages of a file to pages of the arena: a sparse map. It takes four bytes per
-// page where the file is dense, and at most 2 KiB and 56 bytes per 2 MiB of the file elsewhere.
+// page where the file is dense, and at most 2 KiB and 72 bytes per 2 MiB of the file elsewhere.
 //
 // Not thread-safe: the lock of the file guards it. The map stores page numbers only. Its user
 // allocates and frees the pages, and charges the memory of the map to the budget with the help of

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/fs.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 
 #include "src/base/clock.h"
 #include "src/memfs/data/arena.h"
+#include "src/memfs/records/transaction.h"
 
 namespace memfuse::memfs {
 namespace {
@@ -75,15 +77,21 @@ PassthroughFile::~PassthroughFile() {
   store_->ReleaseUnused(/*all=*/false);
 }
 
-void PassthroughFile::AdoptBackingFile(const BackingState& found) {
+void PassthroughFile::AdoptBackingFile(RecordFile* records, const BackingState& found) {
   exists_.store(true);
   // It is not known whether there are any.
   reserved_beyond_end_.store(true);
   size_.store(found.size, std::memory_order_release);
   blocks_.store(found.blocks, std::memory_order_release);
   (void)SetCharge(account_, 0, found.blocks * kBlockBytes);
-  state_.Adopt(found, &record_->attributes, record_->attributes.opens,
-               record_->attributes.read_write_opens);
+  const InodeAttributes& counts = record_->attributes;
+  Transaction change(records);
+  PackedTimes* const times = change.Edit(&record_->attributes);
+  const PackedTime atime = times->atime;
+  state_.Adopt(found, times, counts.opens, counts.read_write_opens);
+  // The store does not know the flag of chattr(1) +A.
+  if ((counts.flags & FS_NOATIME_FL) != 0) times->atime = atime;
+  change.Commit();
 }
 
 Result<void> PassthroughFile::WithFixedCharges(absl::FunctionRef<Result<void>()> body) {

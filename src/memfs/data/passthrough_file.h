@@ -53,9 +53,9 @@ class PassthroughFile final : public FileData {
   void SetAccount(Account* account) override;
   // Takes over a backing file that another process has left, with the opens in the record, and
   // charges its blocks. The times of the inode become those of the backing file where these are
-  // later: the kernel has changed the file since the other process looked at it. Requires: no other
-  // thread uses the file.
-  void AdoptBackingFile(const BackingState& found);
+  // later: the kernel has changed the file since the other process looked at it. `records` has the
+  // record. Requires: no other thread uses the file.
+  void AdoptBackingFile(RecordFile* records, const BackingState& found);
   Result<void> Open(uint32_t flags, FileOpen* open) override;
   void Close(uint32_t flags) override;
   // Guarantees that size(), blocks() and `times` include everything that the kernel had recorded in

@@ -106,7 +106,8 @@ absl::Status PassthroughStore::OpenDirectories(bool make) {
   return absl::OkStatus();
 }
 
-Result<void> PassthroughStore::FinishAdoption(absl::FunctionRef<FileData*(InodeNumber)> find) {
+Result<void> PassthroughStore::FinishAdoption(RecordFile* records,
+                                              absl::FunctionRef<FileData*(InodeNumber)> find) {
   for (const base::UniqueFd& place : directories_) {
     const int descriptor = openat(place.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (descriptor < 0) return OpenError(errno);
@@ -116,8 +117,12 @@ Result<void> PassthroughStore::FinishAdoption(absl::FunctionRef<FileData*(InodeN
       return Errno(ENOMEM);
     }
     const absl::Cleanup close_directory = [directory] { closedir(directory); };
-    // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread uses this DIR
-    while (const dirent* const entry = readdir(directory)) {
+    for (;;) {
+      errno = 0;
+      // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread uses this DIR
+      const dirent* const entry = readdir(directory);
+      if (entry == nullptr && errno != 0) return OpenError(errno);
+      if (entry == nullptr) break;
       if (entry->d_name[0] == '.') continue;
       const InodeNumber ino{std::strtoull(entry->d_name, nullptr, 16)};
       FileData* const data = find(ino);
@@ -126,7 +131,7 @@ Result<void> PassthroughStore::FinishAdoption(absl::FunctionRef<FileData*(InodeN
         continue;
       }
       MEMFUSE_ASSIGN_OR_RETURN(const BackingState found, StatFile(ino));
-      static_cast<PassthroughFile*>(data)->AdoptBackingFile(found);
+      static_cast<PassthroughFile*>(data)->AdoptBackingFile(records, found);
     }
   }
   // The caller sets the limit again, with regard to what the files take.
@@ -269,6 +274,8 @@ Result<void> PassthroughStore::KeepAccessTimes(bool keep) {
 }
 
 void PassthroughStore::ReleaseUnused(bool all) {
+  // A successor may use the tmpfs.
+  if (ended_.load()) return;
   // Raising and lowering the limit alternately would cost two system calls each time.
   const uint64_t step = step_;
   const uint64_t least = all ? kPageSize : 3 * step;

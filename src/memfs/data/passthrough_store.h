@@ -69,7 +69,8 @@ class PassthroughStore final : public DataStore, private SpaceSource {
 
   int descriptor() const override { return mount_.get(); }
   // Gives each backing file to its PassthroughFile, and removes those that belong to no file.
-  Result<void> FinishAdoption(absl::FunctionRef<FileData*(InodeNumber)> find) override;
+  Result<void> FinishAdoption(RecordFile* records,
+                              absl::FunctionRef<FileData*(InodeNumber)> find) override;
   void Abandon() override { ended_.store(true); }
   RegularFile* NewRegularFile(Resources* resources, InodeRecordHolder record,
                               Reservation charge) override;

@@ -147,6 +147,9 @@ class MemFs final : public MemoryFileSystem {
   // Makes the root directory and the store. Returns InvalidArgument (a limit is too small) or the
   // errors of StoreSelection::Make.
   absl::Status MakeRoot();
+  // Sets the limits, or where they are below the present usage, this as the limit. Returns as
+  // SetLimits does.
+  Result<void> SetLimitsAbove(uint64_t size_limit, uint64_t inode_limit);
 
   // Counts a lookup of the inode, and returns the entry for the kernel.
   Entry CountLookup(Inode* inode) ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);

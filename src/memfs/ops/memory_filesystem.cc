@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "src/base/clock.h"
 #include "src/base/error_text.h"
+#include "src/memfs/data/arena.h"
 #include "src/memfs/ops/memfs.h"
 #include "src/memfs/ops/tree_usage.h"
 #include "src/memfs/tree/attribute_changes.h"
@@ -109,14 +110,28 @@ absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Recover(const MemoryFileSystemOpti
   }
   const absl::StatusOr<RebuiltTree> rebuilt = RebuildTree(&fs->resources_, fs->inodes_.table());
   if (!rebuilt.ok()) return rebuilt.status();
-  const MemoryFileSystemUsage usage = fs->Usage();
-  const Result<void> limited = fs->SetLimits(std::max(size_limit, usage.bytes_used),
-                                             std::max(inode_limit, usage.inodes_used));
-  if (!limited.ok()) return absl::ResourceExhaustedError("the limits cannot be set");
+  if (!fs->SetLimitsAbove(size_limit, inode_limit).ok()) {
+    return absl::ResourceExhaustedError("the limits cannot be set");
+  }
   fs->resources_.quota_records.ForEach(
       [&fs](const QuotaRule& rule) { fs->resources_.accounts.SetRule(rule); });
   std::move(abandon).Cancel();
   return fs;
+}
+
+Result<void> MemFs::SetLimitsAbove(uint64_t size_limit, uint64_t inode_limit) {
+  // The kernel may write to files of the passthrough store after the usage was counted.
+  constexpr int kTries = 3;
+  Result<void> set;
+  for (int i = 0; i < kTries; ++i) {
+    const MemoryFileSystemUsage usage = Usage();
+    // The passthrough store needs a page for data besides what is charged, in whole pages.
+    const uint64_t least =
+        resources_.store->kernel_writes() ? usage.bytes_used + 2 * kPageSize : usage.bytes_used;
+    set = SetLimits(std::max(size_limit, least), std::max(inode_limit, usage.inodes_used));
+    if (set.ok() || set.error() != EINVAL) break;
+  }
+  return set;
 }
 
 void MemFs::Abandon() {

@@ -63,16 +63,16 @@ absl::Status StoreSelection::Adopt(base::UniqueFd data, uint64_t size_limit) {
   switch (const StoreKind kind = root->store; kind) {
     case StoreKind::kNull:
       resources_.store = std::make_unique<NullStore>(&resources_.budget);
-      Selected(kind, "", "none: writes vanish");
-      return absl::OkStatus();
+      Describe(kind, "", "none: writes vanish");
+      break;
     case StoreKind::kDaemon: {
       absl::StatusOr<std::unique_ptr<DaemonStore>> store =
           DaemonStore::Adopt({huge, options_.noswap, options_.writeback_cache}, std::move(data),
                              resources_.records.get(), &resources_.budget);
       if (!store.ok()) return store.status();
       resources_.store = *std::move(store);
-      Selected(kind, huge, absl::StrCat("daemon, huge=", huge));
-      return absl::OkStatus();
+      Describe(kind, huge, absl::StrCat("daemon, huge=", huge));
+      break;
     }
     case StoreKind::kPassthrough: {
       const PrivateTmpfsOptions options = {size_limit, huge, options_.noswap, options_.noatime,
@@ -82,13 +82,15 @@ absl::Status StoreSelection::Adopt(base::UniqueFd data, uint64_t size_limit) {
       if (!store.ok()) return store.status();
       passthrough_store_ = store->get();
       resources_.store = *std::move(store);
-      Selected(kind, huge, "private tmpfs, without passthrough");
-      return absl::OkStatus();
+      Describe(kind, huge, "private tmpfs, without passthrough");
+      break;
     }
     case StoreKind::kNone:
-      break;
+    default:
+      return absl::FailedPreconditionError("the records name no store for file data");
   }
-  return absl::FailedPreconditionError("the records name no store for file data");
+  adopted_ = true;
+  return absl::OkStatus();
 }
 
 void StoreSelection::Selected(StoreKind kind, const std::string& huge, std::string description) {
@@ -96,6 +98,10 @@ void StoreSelection::Selected(StoreKind kind, const std::string& huge, std::stri
   std::memset(root->huge, 0, sizeof(root->huge));
   huge.copy(root->huge, sizeof(root->huge) - 1);
   StoreInOrder(&root->store, kind);
+  Describe(kind, huge, std::move(description));
+}
+
+void StoreSelection::Describe(StoreKind kind, const std::string& huge, std::string description) {
   description_ = std::move(description);
   switch (kind) {
     case StoreKind::kNull:
@@ -133,6 +139,8 @@ absl::Status StoreSelection::Connected(BackingFiles* backing) {
   if (options_.data != DataKind::kAuto && options_.data != DataKind::kPassthrough) {
     return absl::OkStatus();
   }
+  // Another store has no files.
+  if (adopted_ && passthrough_store_ == nullptr) return absl::OkStatus();
   absl::Status status;
   const std::string daemon_description = description_;
   if (backing == nullptr) {
@@ -152,8 +160,13 @@ absl::Status StoreSelection::Connected(BackingFiles* backing) {
     status = passthrough_store_->UseBackingFiles(backing);
   }
   if (status.ok()) {
-    const std::string huge = TmpfsHuge(options_.huge);
-    Selected(StoreKind::kPassthrough, huge, absl::StrCat("passthrough, huge=", huge));
+    const std::string huge = adopted_ ? resources_.root()->huge : TmpfsHuge(options_.huge);
+    const std::string description = absl::StrCat("passthrough, huge=", huge);
+    if (adopted_) {
+      Describe(StoreKind::kPassthrough, huge, description);
+    } else {
+      Selected(StoreKind::kPassthrough, huge, description);
+    }
     return status;
   }
   if (options_.data == DataKind::kPassthrough) {

@@ -44,7 +44,9 @@ class StoreSelection {
   void Disconnected();
 
  private:
-  // Writes to the root of the records which store was selected, and describes it.
+  // Sets description() and options().
+  void Describe(StoreKind kind, const std::string& huge, std::string description);
+  // The same, and writes to the root of the records which store was selected.
   void Selected(StoreKind kind, const std::string& huge, std::string description);
 
   // Makes a private tmpfs, which holds file data from then on. It is called while there are no
@@ -57,6 +59,7 @@ class StoreSelection {
   std::string description_;
   std::string chosen_options_;
   PassthroughStore* passthrough_store_ = nullptr;  // the store, if it is a PassthroughStore
+  bool adopted_ = false;                           // the store has the files of another process
 };
 
 }  // namespace memfuse::memfs

@@ -221,6 +221,11 @@ uint64_t RecordFile::ClearChunk(uint32_t chunk) {
   return reserved;
 }
 
+size_t RecordFile::SizeOf(const void* block) const {
+  return kClassBytes[HeaderOf(static_cast<uint32_t>(OffsetOf(block) / kChunkBytes))->size_class -
+                     1];
+}
+
 size_t RecordFile::BlockBytes(size_t bytes) { return kClassBytes[ClassFor(bytes)]; }
 
 void RecordFile::ListChunk(uint32_t chunk) {

@@ -86,6 +86,9 @@ class RecordFile {
   // How many bytes Allocate(bytes) takes.
   static size_t BlockBytes(size_t bytes);
 
+  // The size of a block, as the header of its chunk says.
+  size_t SizeOf(const void* block) const;
+
   BlockId IdOf(const void* block) const {
     return static_cast<BlockId>(OffsetOf(block) / kBlockUnit);
   }

@@ -30,12 +30,12 @@
 // its file, whose pages must not change until the kernel has copied them (read_sink.h). That
 // write(2) to /dev/fuse does not wait for another thread, and the code that it wakes up takes none
 // of these locks. Pages of a file are freed after the lock is released, except where DaemonFile
-// replaces a shared page in a write, where a call fails, or where memory for the list of pages is
-// short. System calls on backing files and on the private tmpfs (statx(2), utimensat(2),
-// fsconfig(2)) are made under locks, and so is fallocate(2) of the record file: RecordFile::mu_ is
-// held while memory for more blocks is reserved, and the locks of an operation while a chunk that
-// its commit has emptied is freed. A thread that begins a transaction may wait for another
-// transaction to end. The thread of that one waits for leaves only.
+// replaces a page that is shared with another file, where a call fails, or where memory for the
+// list of pages is short. System calls on backing files and on the private tmpfs (statx(2),
+// utimensat(2), fsconfig(2)) are made under locks, and so is fallocate(2) of the record file:
+// RecordFile::mu_ is held while memory for more blocks is reserved, and the locks of an operation
+// while a chunk that its commit has emptied is freed. A thread that begins a transaction may wait
+// for another transaction to end. The thread of that one waits for leaves only.
 //
 // base::Mutex checks the ranks in debug builds, and that a thread holds one lock of a rank at a
 // time, except for directories and attributes.

@@ -46,7 +46,8 @@ class DataStore {
   // The last step when a store was made again from that descriptor: all files have been made, and
   // have got their blocks (FileData::Adopt). Frees what belongs to no file. `find` returns the data
   // of a regular file, or null if there is no such file. Returns ENOSPC, ENOMEM or EIO.
-  virtual Result<void> FinishAdoption(absl::FunctionRef<FileData*(InodeNumber)> /*find*/) {
+  virtual Result<void> FinishAdoption(RecordFile* /*records*/,
+                                      absl::FunctionRef<FileData*(InodeNumber)> /*find*/) {
     return {};
   }
 

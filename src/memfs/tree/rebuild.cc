@@ -47,7 +47,7 @@ class Rebuilder {
       const InodeRef inode = table_.Find(number);
       return inode && inode->is_regular() ? DataOf(inode.get()) : nullptr;
     };
-    if (!resources_.store->FinishAdoption(data_of).ok()) return NoData();
+    if (!resources_.store->FinishAdoption(&records_, data_of).ok()) return NoData();
     for (const InodeRef& inode : inodes_) {
       if (inode->is_regular() && !DataOf(inode.get())->Repair().ok()) return NoData();
       NoteRemoved(inode.get());

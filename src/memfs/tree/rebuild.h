@@ -29,9 +29,9 @@ struct RebuiltTree {
 // Requires: RecordFile::Open has returned resources->records; the store is made; the budget has no
 // limit that matters; nothing else uses any of these. Returns FailedPrecondition if the records are
 // damaged: there is no root directory, or a name, a type or a page is invalid; ResourceExhausted if
-// the data of the files cannot be taken over. Throws std::bad_alloc. If it
-// fails, the objects that were made are in the table, and the records can be read again: the caller
-// calls RecordFile::SetAbandoned before it destroys the objects.
+// the data of the files cannot be taken over. Throws std::bad_alloc. If it fails, the objects that
+// were made are in the table, and the records can be read again: the caller calls
+// RecordFile::SetAbandoned and DataStore::Abandon before it destroys the objects.
 absl::StatusOr<RebuiltTree> RebuildTree(Resources* resources, InodeTable* table);
 
 }  // namespace memfuse::memfs
