@@ -52,16 +52,14 @@ json TopAnswers::ToJson(const Load& load) {
 std::map<TopAnswers::Requester, TopAnswers::ProcessLoad> TopAnswers::ByProcess(
     const std::map<uint32_t, ProcessLoad>& threads) const {
   std::map<Requester, ProcessLoad> processes;
+  const std::optional<uint32_t> process_zero = 0;
   size_t searched = 0;
   for (const auto& [thread, load] : MostFirst(threads)) {
     std::optional<base::Process> process;
     if (thread != 0 && ++searched <= kMaxThreadsSearched) process = sources_.find_process(thread);
-    Requester requester{std::nullopt, load.uid};
-    if (process.has_value()) {
-      requester = {process->pid, process->uid};
-    } else if (thread == 0) {
-      requester.first = 0;
-    }
+    const Requester requester =
+        process.has_value() ? Requester(process->pid, process->uid)
+                            : Requester(thread == 0 ? process_zero : std::nullopt, load.uid);
     ProcessLoad& sum = processes[requester];
     sum.Add(load);
     sum.uid = requester.second;
