@@ -26,15 +26,18 @@ void BackingTimes::Adopt(const BackingState& found, PackedTimes* times, uint32_t
   uncached_ = true;
   looked_at_ = true;
   last_times_ = PackedTimes(found.times);
+  // The time at which the backing file was made is no change of the inode. It is that of a write if
+  // the file has data.
   const bool has_data = found.size != 0 || found.blocks != 0;
-  const auto take_later = [&](Timestamp from, PackedTime* to) {
-    // The time at which the backing file was made is no change of the inode.
-    if (from == found.btime && !has_data) return;
-    if (Timestamp(*to) < from) *to = from;
-  };
-  take_later(found.times.atime, &times->atime);
-  take_later(found.times.mtime, &times->mtime);
-  take_later(found.times.ctime, &times->ctime);
+  const bool written =
+      Timestamp(times->mtime) < found.times.mtime && (has_data || found.times.mtime != found.btime);
+  const bool read = Timestamp(times->atime) < found.times.atime && found.times.atime != found.btime;
+  if (read) times->atime = found.times.atime;
+  if (!written) return;
+  times->mtime = found.times.mtime;
+  // The daemon moves the ctime of the backing file too, when it sets times, so a later ctime alone
+  // means nothing.
+  if (Timestamp(times->ctime) < found.times.ctime) times->ctime = found.times.ctime;
 }
 
 void BackingTimes::NoteClose(uint32_t flags) {

@@ -64,7 +64,9 @@ class BackingTimes {
   void NoteOpen(uint32_t flags);
   void NoteClose(uint32_t flags);
   // Takes over a file of another process, in the state `found`, that has this number of opens.
-  // Where a time of the backing file is later than that of the inode, copies it to `times`. It is
+  // Copies to `times` what the kernel has done since the other process looked at the file: mtime
+  // and ctime if mtime is later than that of the inode, and atime if it is later. The time at which
+  // the backing file was made is not that of a read, nor that of a write if there is no data. It is
   // not known whether a mapping remains, so the state is 'maybe mapped'. Requires: no other thread
   // uses the object, which is new.
   void Adopt(const BackingState& found, PackedTimes* times, uint32_t opens,

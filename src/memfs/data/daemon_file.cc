@@ -83,6 +83,7 @@ Result<void> DaemonFile::Repair() {
     const uint64_t first_behind = (size() + kPageSize - 1) / kPageSize;
     if (change == DataChange::kTruncate || (record_->data_change & kReservedBehindEnd) == 0) {
       RemovePages(first_behind, PageTable::kNone, &deferred);
+      NoteReservedBehindEnd(false);
     } else {
       // Space that was reserved behind the end stays reserved.
       for (uint64_t i = first_behind; (i = table()->NextWritten(i)) != PageTable::kNone; ++i) {
@@ -384,7 +385,8 @@ Result<void> DaemonFile::FillHoles(uint64_t first, uint64_t last) {
 Result<void> DaemonFile::Allocate(uint64_t offset, uint64_t length, bool keep_size) {
   if (EndsTooFar(offset, length)) return Errno(EFBIG);
   MutexLock lock(&mu_);
-  if (keep_size) NoteReservedBehindEnd(true);
+  const ScopedDataChange change(record_, DataChange::kWrite);
+  if (keep_size && offset + length > size()) NoteReservedBehindEnd(true);
   MEMFUSE_RETURN_IF_ERROR(FillHoles(PageOf(offset), PageOf(offset + length - 1)));
   if (!keep_size && offset + length > size()) {
     set_size(offset + length);
@@ -427,7 +429,8 @@ Result<void> DaemonFile::ZeroRange(uint64_t offset, uint64_t length, bool keep_s
   const uint64_t first_whole = (offset + kPageSize - 1) / kPageSize;
   const uint64_t end_whole = PageOf(end);  // exclusive
   // Steps that may need space or memory come before the first change.
-  if (keep_size) NoteReservedBehindEnd(true);
+  const ScopedDataChange change(record_, DataChange::kWrite);
+  if (keep_size && end > size()) NoteReservedBehindEnd(true);
   MEMFUSE_RETURN_IF_ERROR(BreakCowAtEdges(offset, end));
   MEMFUSE_RETURN_IF_ERROR(AllocateForShared(first_whole, end_whole, &replaced));
   MEMFUSE_RETURN_IF_ERROR(FillHoles(PageOf(offset), PageOf(end - 1)));

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "src/memfs/data/daemon_file.h"
+#include "src/memfs/records/transaction.h"
 
 namespace memfuse::memfs {
 
@@ -127,7 +128,13 @@ Result<size_t> DaemonFile::WriteAndStamp(uint64_t offset, absl::Span<const char>
     in_pages = !resized.ok();
   }
   if (!in_pages) {
+    // So much data is small enough to change as a whole, together with the size.
+    Transaction written(&records());
+    written.Save(inline_data() + offset, size);
+    written.Save(&record_->size, sizeof(record_->size));
     std::memcpy(inline_data() + offset, data.data(), size);
+    if (offset + size > this->size()) set_size(offset + size);
+    written.Commit();
     done = size;
   } else {
     while (done < size) {

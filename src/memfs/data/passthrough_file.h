@@ -52,9 +52,9 @@ class PassthroughFile final : public FileData {
   uint64_t CurrentCharge() const override { return charged_.load(); }
   void SetAccount(Account* account) override;
   // Takes over a backing file that another process has left, with the opens in the record, and
-  // charges its blocks. The times of the inode become those of the backing file where these are
-  // later: the kernel has changed the file since the other process looked at it. `records` has the
-  // record. Requires: no other thread uses the file.
+  // charges its blocks. The times of the inode move as BackingTimes::Adopt says, but atime does not
+  // if the inode has the flag of chattr(1) +A. `records` has the record. Requires: no other thread
+  // uses the file.
   void AdoptBackingFile(RecordFile* records, const BackingState& found);
   Result<void> Open(uint32_t flags, FileOpen* open) override;
   void Close(uint32_t flags) override;

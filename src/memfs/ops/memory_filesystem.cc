@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <limits>
 #include <string_view>
 #include <utility>
 
@@ -125,9 +126,8 @@ Result<void> MemFs::SetLimitsAbove(uint64_t size_limit, uint64_t inode_limit) {
   Result<void> set;
   for (int i = 0; i < kTries; ++i) {
     const MemoryFileSystemUsage usage = Usage();
-    // The passthrough store needs a page for data besides what is charged, in whole pages.
-    const uint64_t least =
-        resources_.store->kernel_writes() ? usage.bytes_used + 2 * kPageSize : usage.bytes_used;
+    // The passthrough store may need a page for data besides what is charged, in whole pages.
+    const uint64_t least = i == 0 ? usage.bytes_used : usage.bytes_used + 2 * kPageSize;
     set = SetLimits(std::max(size_limit, least), std::max(inode_limit, usage.inodes_used));
     if (set.ok() || set.error() != EINVAL) break;
   }
@@ -200,20 +200,18 @@ Result<void> MemFs::MakeDirectories(const std::string& path) {
 }
 
 Result<void> MemFs::SetQuota(const QuotaRule& rule) {
-  QuotaRule recorded = rule;
-  DirectoryRef directory;
   if (rule.kind == QuotaKind::kTree) {
-    MEMFUSE_ASSIGN_OR_RETURN(directory, tree_quotas_.Find(rule));
-    recorded.id = ToInt(directory->ino);
+    MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef directory, tree_quotas_.Find(rule));
+    MutexLock lock(&quotas_mu_);
+    return TreeQuotas::Set(directory.get(), rule, &resources_.quota_records);
   }
+  if (rule.id.has_value() && *rule.id > std::numeric_limits<uint32_t>::max()) return Errno(EINVAL);
   MutexLock lock(&quotas_mu_);
-  QuotaRecords::Prepared record = resources_.quota_records.Prepare(recorded);
-  if (directory) {
-    MEMFUSE_RETURN_IF_ERROR(TreeQuotas::Set(directory.get(), rule));
-  } else {
-    resources_.accounts.SetRule(rule);
-  }
-  record.Store(recorded);
+  QuotaRecords::Prepared record = resources_.quota_records.Prepare(rule);
+  resources_.accounts.SetRule(rule);
+  Transaction change(resources_.records.get());
+  record.Store(&change, rule);
+  change.Commit();
   return {};
 }
 

@@ -139,7 +139,7 @@ absl::Status StoreSelection::Connected(BackingFiles* backing) {
   if (options_.data != DataKind::kAuto && options_.data != DataKind::kPassthrough) {
     return absl::OkStatus();
   }
-  // Another store has no files.
+  // The adopted store has files, so it is not replaced.
   if (adopted_ && passthrough_store_ == nullptr) return absl::OkStatus();
   absl::Status status;
   const std::string daemon_description = description_;

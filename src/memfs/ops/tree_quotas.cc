@@ -73,13 +73,15 @@ Result<void> TreeQuotas::Check(const QuotaRule& rule) const {
   return AttributeChanges::MayBeTreeRoot(*directory);
 }
 
-Result<void> TreeQuotas::Set(Directory* directory, const QuotaRule& rule) {
+Result<void> TreeQuotas::Set(Directory* directory, const QuotaRule& rule, QuotaRecords* records) {
   if (Lifts(rule)) {
     // A directory that has no limits, and may have names, does not become the root of a tree.
     MutexLock attributes(&directory->mu);
     if (directory->account()->tree() != directory->ino) return {};
   }
-  return AttributeChanges::SetTreeLimits(directory, rule.bytes, rule.inodes);
+  const QuotaRule with_id = {QuotaKind::kTree, ToInt(directory->ino), rule.bytes, rule.inodes};
+  QuotaRecords::Prepared record = records->Prepare(with_id);
+  return AttributeChanges::SetTreeLimits(directory, with_id, &record);
 }
 
 }  // namespace memfuse::memfs

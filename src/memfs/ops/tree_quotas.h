@@ -42,8 +42,9 @@ class TreeQuotas {
   // Returns the directory of a rule of kind kTree. Errors: those of SplitPath, EINVAL (the root),
   // those of FindByNames.
   Result<DirectoryRef> Find(const QuotaRule& rule) const;
-  // As MemoryFileSystem::SetQuota for a rule of kind kTree, whose directory Find has returned.
-  static Result<void> Set(Directory* directory, const QuotaRule& rule);
+  // As MemoryFileSystem::SetQuota for a rule of kind kTree, whose directory Find has returned. One
+  // thread at a time uses `records`.
+  static Result<void> Set(Directory* directory, const QuotaRule& rule, QuotaRecords* records);
   // As MemoryFileSystem::CheckQuota for a rule of kind kTree.
   Result<void> Check(const QuotaRule& rule) const;
 

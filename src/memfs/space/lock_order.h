@@ -1,6 +1,7 @@
 // The locks of memfs, and the order in which they are taken.
 //
-//   limits                 Limits::mu_             one per file system; changes of its limits
+//   limits                 Limits::mu_,            changes of the limits of the file system, and
+//                          MemFs::quotas_mu_       of quotas
 //   rename lock            Inodes::rename_mu       one per file system; renames between two parents
 //   `- directory           Directory::names_mu     reader/writer; the names in one directory
 //      `- file data        FileData's lock         reader/writer; bytes, or charge, of a file

@@ -158,21 +158,23 @@ Result<void> AttributeChanges::MayBeTreeRoot(const Directory& directory) {
   return MayBeTreeRootLocked(directory);
 }
 
-Result<void> AttributeChanges::SetTreeLimits(Directory* directory, uint64_t bytes,
-                                             uint64_t inodes) {
+Result<void> AttributeChanges::SetTreeLimits(Directory* directory, const QuotaRule& rule,
+                                             QuotaRecords::Prepared* record) {
   Accounts& accounts = directory->resources_->accounts;
   MutexLock names(&directory->names_mu);
   MEMFUSE_RETURN_IF_ERROR(MayBeTreeRootLocked(*directory));
   MutexLock lock(&directory->mu);
+  Transaction change(RecordsOf(*directory));
   if (directory->account()->tree() != directory->ino) {
-    Transaction change(RecordsOf(*directory));
     MEMFUSE_RETURN_IF_ERROR(
         ChangeAccount(&change, directory, accounts.Find(directory->owner(), directory->ino)));
-    change.Commit();
   }
+  record->Store(&change, rule);
+  change.Commit();
   // An rmdir(2) that took the lock of the names after this one did would leave a rule without a
-  // directory, which nothing could lift.
-  accounts.SetRule({QuotaKind::kTree, ToInt(directory->ino), bytes, inodes});
+  // directory, which nothing could lift. The account of the directory has an entry for the tree, so
+  // this allocates nothing.
+  accounts.SetRule(rule);
   return {};
 }
 

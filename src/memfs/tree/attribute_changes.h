@@ -79,9 +79,11 @@ class AttributeChanges {
   // Sets the limits of the tree (account.h) of which the directory is the root. An empty directory
   // that is no root yet becomes one: its charges move to an account of the new tree. The limits are
   // set under the lock of the names: a directory that is removed has no limits, and one that has
-  // limits is not removed (MayRemoveTree). Moves no time. Returns ENOENT (removed), ENOTEMPTY (no
-  // root yet), EDQUOT; throws std::bad_alloc.
-  static Result<void> SetTreeLimits(Directory* directory, uint64_t bytes, uint64_t inodes)
+  // limits is not removed (MayRemoveTree). `rule` has the inode number as its ID, and `record` was
+  // prepared for it. Moves no time. Returns ENOENT (removed), ENOTEMPTY (no root yet), EDQUOT;
+  // throws std::bad_alloc.
+  static Result<void> SetTreeLimits(Directory* directory, const QuotaRule& rule,
+                                    QuotaRecords::Prepared* record)
       ABSL_LOCKS_EXCLUDED(directory->names_mu, directory->mu);
   // Returns ENOENT or ENOTEMPTY where SetTreeLimits would, and changes nothing.
   static Result<void> MayBeTreeRoot(const Directory& directory)

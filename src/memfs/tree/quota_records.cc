@@ -3,8 +3,6 @@
 #include <new>
 #include <optional>
 
-#include "src/memfs/records/transaction.h"
-
 namespace memfuse::memfs {
 namespace {
 
@@ -24,24 +22,19 @@ QuotaRecords::Prepared QuotaRecords::Prepare(const QuotaRule& rule) {
   return Prepared(this, place);
 }
 
-void QuotaRecords::Prepared::Store(const QuotaRule& rule) noexcept {
+void QuotaRecords::Prepared::Store(Transaction* change, const QuotaRule& rule) {
   QuotaRecord* const record = place_->second;
-  const bool lifted =
-      rule.kind == QuotaKind::kTree && rule.bytes == kNoQuota && rule.inodes == kNoQuota;
-  if (lifted && !IsPublished(*record)) return;
-  // The journal has room for so small a change.
-  Transaction change(&records_.records_);
-  if (lifted) {
-    change.Edit(&record->header)->kind = BlockKind::kFree;
-  } else {
-    if (!IsPublished(*record)) {
-      record->header.owner = kNoBlock;
-      change.Publish(&record->header, kQuotaKind);
-    }
-    *change.Edit(&record->limits) = {place_->first.second, rule.bytes, rule.inodes};
-    record->quota_kind = rule.kind;
+  if (rule.kind == QuotaKind::kTree && rule.bytes == kNoQuota && rule.inodes == kNoQuota) {
+    // The destructor frees the block.
+    if (IsPublished(*record)) change->Edit(&record->header)->kind = BlockKind::kFree;
+    return;
   }
-  change.Commit();
+  if (!IsPublished(*record)) {
+    record->header.owner = kNoBlock;
+    record->quota_kind = rule.kind;
+    change->Publish(&record->header, kQuotaKind);
+  }
+  *change->Edit(&record->limits) = {place_->first.second, rule.bytes, rule.inodes};
 }
 
 QuotaRecords::Prepared::~Prepared() {
@@ -51,7 +44,11 @@ QuotaRecords::Prepared::~Prepared() {
 }
 
 bool QuotaRecords::Adopt(QuotaRecord* record) {
-  if (record->quota_kind > QuotaKind::kTree || record->limits.id < kDefault) return false;
+  const bool is_default = record->limits.id == kDefault;
+  if (record->quota_kind > QuotaKind::kTree || record->limits.id < kDefault ||
+      (is_default && record->quota_kind == QuotaKind::kTree)) {
+    return false;
+  }
   return blocks_.try_emplace(Key{record->quota_kind, record->limits.id}, record).second;
 }
 

@@ -11,6 +11,7 @@
 #include "absl/functional/function_ref.h"
 #include "memfuse/quota.h"
 #include "src/memfs/records/record_file.h"
+#include "src/memfs/records/transaction.h"
 #include "src/memfs/tree/tree_records.h"
 
 namespace memfuse::memfs {
@@ -31,9 +32,10 @@ class QuotaRecords {
     ~Prepared();
     Prepared(const Prepared&) = delete;
     Prepared& operator=(const Prepared&) = delete;
-    // Makes the rule that of the record, or removes the record of a tree without limits. Called at
-    // most once, with the kind and ID that were prepared.
-    void Store(const QuotaRule& rule) noexcept;
+    // Makes the rule that of the record when the transaction is committed, or removes the record of
+    // a tree without limits. Called at most once, with the kind and ID that were prepared. The
+    // transaction ends before this object.
+    void Store(Transaction* change, const QuotaRule& rule);
 
    private:
     friend class QuotaRecords;
@@ -43,7 +45,7 @@ class QuotaRecords {
     const Place place_;
   };
 
-  // The ID of a tree is its inode number. Throws std::bad_alloc.
+  // The ID of a tree is its inode number. IDs are less than 2^63. Throws std::bad_alloc.
   [[nodiscard]] Prepared Prepare(const QuotaRule& rule);
 
   // Takes over a record of another process. Returns false if it is damaged, or if there is a record

@@ -36,7 +36,7 @@ class Rebuilder {
       : resources_(*resources), records_(*resources->records), table_(*table) {}
 
   absl::StatusOr<RebuiltTree> Run() {
-    // All other blocks refer to inodes, so these come first.
+    // Most other blocks refer to inodes, so these come first.
     ForEachBlock([this](BlockHeader* block) {
       return block->kind != kInodeKind || MakeObject(reinterpret_cast<InodeRecord*>(block));
     });
