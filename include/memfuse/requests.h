@@ -34,6 +34,9 @@ struct RequestContext {
   // The calling thread, in the PID namespace in which the file system was mounted. 0 if the thread
   // is outside of that namespace, or if the kernel acts by itself (writeback).
   uint32_t pid = 0;
+  // The kernel has sent the request before, to a process that died before it answered. `id` is the
+  // same as then.
+  bool resent = false;
 };
 
 struct LookupRequest {

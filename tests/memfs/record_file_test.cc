@@ -315,7 +315,7 @@ TEST(RecordFileTest, AnotherLayoutAndDamagedHeadersAreRefused) {
       {offsetof(Superblock, journals), 1 << 30, "the records are damaged"},
       {offsetof(Superblock, end_chunk), 0, "the records are damaged"},
       {offsetof(Superblock, end_chunk), ~uint32_t{0}, "the records are damaged"},
-      {kJournalsOffset + offsetof(JournalHeader, undo_bytes), 1 << 20, "the records are damaged"},
+      {kJournalsOffset + offsetof(JournalHeader, state), 0xffff, "the records are damaged"},
       {kChunk + offsetof(ChunkHeader, size_class), 1000, "the records are damaged"},
       {kChunk + offsetof(ChunkHeader, reserved), 1 << 30, "the records are damaged"},
       {kChunk + offsetof(ChunkHeader, reserved), 0, "the records are damaged"},

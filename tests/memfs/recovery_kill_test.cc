@@ -10,11 +10,14 @@
 
 #include <cstdio>
 #include <functional>
+#include <optional>
+#include <regex>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "src/memfs/data/arena.h"
+#include "src/memfs/records/request_scope.h"
 #include "tests/memfs/recovery_test_base.h"
 #include "tests/testing/stepped_process.h"
 
@@ -47,9 +50,66 @@ namespace {
   _exit(testing::Test::HasFailure() ? 1 : 0);
 }
 
+// The tree, without times and inode numbers, and how many lookups and opens there are.
+std::string DescribeOutcome(MemFs* fs) {
+  std::string text = Describe(fs);
+  text =
+      std::regex_replace(text, std::regex(" ([mcb]time [0-9.]+|ino [0-9]+)|nameless [0-9]+"), "");
+  const auto records = *RecordFile::Open(MemoryFileContent(fs->record_descriptor()).Copy());
+  uint64_t lookups = 0;
+  uint64_t opens = 0;
+  records->ForEachBlock([&](BlockHeader* block) {
+    if (block->kind != kInodeKind) return;
+    lookups += reinterpret_cast<const InodeRecord*>(block)->attributes.lookups;
+    opens += reinterpret_cast<const InodeRecord*>(block)->attributes.opens;
+  });
+  return text + std::to_string(lookups) + " lookups, " + std::to_string(opens) + " opens\n";
+}
+
+// Carries the change out as request 42 and returns the outcome.
+std::string DescribeAfter(MemFs* fs, const Tree& tree, bool resent,
+                          const std::function<void(const Tree& tree)>& change) {
+  constexpr uint64_t kRequest = 42;
+  Tree same(fs, tree);
+  same.me.set_request(kRequest, resent);
+  const RequestScope scope(fs->records(), kRequest);
+  change(same);
+  return DescribeOutcome(fs);
+}
+
+// Stops `change` after each instruction, and expects that a successor to which the kernel sends the
+// request again has the tree after it.
+[[noreturn]] void ResendAtEachStepAndExit(const std::function<void(const Tree& tree)>& change) {
+  const auto fs = MakeMemFs(RecoveryOptions());
+  Tree tree(fs.get());
+  Memory memory(*fs);
+  const std::string expected =
+      DescribeAfter(memory.Recover().get(), tree, /*resent=*/false, change);
+  std::optional<RequestScope> scope;
+  const uint64_t steps = test::RunInSteps(
+      [&] {
+        // The scope does not end, because no reply is sent.
+        scope.emplace(fs->records(), 42);
+        tree.me.set_request(42, /*resent=*/false);
+        change(tree);
+      },
+      [&] {
+        if (!memory.Refresh()) return;
+        const auto successor = memory.Recover();
+        if (successor == nullptr) return;
+        EXPECT_EQ(DescribeAfter(successor.get(), tree, /*resent=*/true, change), expected);
+      });
+  EXPECT_GT(steps, 0u);
+  std::fflush(nullptr);
+  _exit(testing::Test::HasFailure() ? 1 : 0);
+}
+
 // What the file `data` of the case has, for changes of data.
 std::string DataOf(MemFs* fs) {
-  return DescribeData(fs, Ino(Caller(fs).Lookup(kRootInode, "data")));
+  const InodeNumber file = Ino(Caller(fs).Lookup(kRootInode, "data"));
+  // Inline data may have moved to a page without another change.
+  const uint64_t pages = (Must(Caller(fs).Getattr(file)).attributes.blocks + 7) / 8;
+  return DescribeData(fs, file) + " pages " + std::to_string(pages);
 }
 
 // Removes all files that a case has and returns what the kernel holds. Returns what remains.
@@ -115,6 +175,17 @@ TEST_P(RecoveryKillTest, TheTreeIsAsBeforeOrAsAfter) {
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+TEST_P(RecoveryKillTest, ARequestThatIsSentAgainIsCarriedOutOnce) {
+  // The kernel does not repeat a FORGET.
+  if (std::string(GetParam().name) == "Forget") return;
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) ResendAtEachStepAndExit(GetParam().change);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 const KillCase kCases[] = {
     {"Mkdir", [](const Tree& t) { (void)t.me.Mkdir(t.dir, "new"); }},
     {"Create", [](const Tree& t) { (void)t.me.Create(t.other, "new"); }},
@@ -170,6 +241,14 @@ const KillCase kCases[] = {
        request.command = FS_IOC_SETFLAGS;
        request.input = {reinterpret_cast<const char*>(&flags), sizeof(flags)};
        (void)t.fs->Ioctl(t.me.context(), request);
+     }},
+    {"SetQuotaOfATree",
+     [](const Tree& t) {
+       (void)t.fs->SetQuota({QuotaKind::kTree, std::nullopt, 1 << 20, 9, "/other/empty"});
+     }},
+    {"SetQuotaOfAUser",
+     [](const Tree& t) {
+       (void)t.fs->SetQuota({QuotaKind::kUser, 1000, 1 << 20, 9});
      }},
     // Lookups and opens are seen of inodes without a name.
     {"Lookup", [](const Tree& t) { (void)t.me.Lookup(t.nameless, "."); }},
@@ -232,6 +311,8 @@ const KillDataCase kDataCases[] = {
     {"FirstInlineData", Written(0), Writes(0, 10)},
     {"InlineDataGrowsInPlace", Written(10), Writes(10, 5)},
     {"InlineDataGrowsIntoALargerBlock", Written(10), Writes(10, 500)},
+    {"InlineDataIsOverwritten", Written(1000), Writes(50, 900)},
+    {"InlineDataIsOverwrittenAndGrows", Written(10), Writes(5, 8)},
     {"InlineDataMovesToAPage", Written(1000), Writes(1000, 3000)},
     {"InlineDataMovesToAPageByFallocate", Written(1000), Fallocates(0, 0, 5000)},
     {"InlineDataIsCut", Written(1000), Truncates(10)},

@@ -126,16 +126,6 @@ TEST(RecoveryTest, TheLimitsThatWereSetLastHold) {
   EXPECT_EQ(successor->Usage().inode_limit, 77u);
 }
 
-std::string RulesOf(MemFs* fs) {
-  std::string text;
-  for (const QuotaRule& rule : fs->Quotas()) {
-    text += std::to_string(static_cast<int>(rule.kind)) + " of " +
-            (rule.id.has_value() ? std::to_string(*rule.id) : "all") + " " + rule.path + ": " +
-            std::to_string(rule.bytes) + " bytes, " + std::to_string(rule.inodes) + " inodes\n";
-  }
-  return text;
-}
-
 TEST(RecoveryTest, TheRulesThatWereSetLastHold) {
   MemoryFileSystemOptions options = RecoveryOptions();
   options.quotas = {{QuotaKind::kUser, 1000, 1 << 20, kNoQuota}};

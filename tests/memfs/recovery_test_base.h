@@ -147,8 +147,18 @@ inline void Describe(MemFs* fs, InodeNumber ino, const std::string& path, std::s
   }
 }
 
-inline std::string Describe(MemFs* fs) {
+inline std::string RulesOf(MemFs* fs) {
   std::string text;
+  for (const QuotaRule& rule : fs->Quotas()) {
+    text += std::to_string(static_cast<int>(rule.kind)) + " of " +
+            (rule.id.has_value() ? std::to_string(*rule.id) : "all") + " " + rule.path + ": " +
+            std::to_string(rule.bytes) + " bytes, " + std::to_string(rule.inodes) + " inodes\n";
+  }
+  return text;
+}
+
+inline std::string Describe(MemFs* fs) {
+  std::string text = RulesOf(fs);
   Describe(fs, kRootInode, "", &text);
   UsageWalk walk;
   for (const NamelessInode& inode : fs->UsageOfNameless(std::nullopt, &walk).inodes) {
@@ -185,8 +195,16 @@ struct Tree {
     EXPECT_THAT(me.Setxattr(file, kAccessAclName, acl), Succeeds());
     EXPECT_THAT(me.Setxattr(dir, kDefaultAclName, acl), Succeeds());
   }
+  // The same tree in a successor.
+  Tree(MemFs* successor, const Tree& tree)
+      : fs(successor),
+        me(fs),
+        dir(tree.dir),
+        other(tree.other),
+        file(tree.file),
+        nameless(tree.nameless) {}
   MemFs* const fs;
-  const Caller me;
+  Caller me;
   const InodeNumber dir, other, file, nameless;
 };
 

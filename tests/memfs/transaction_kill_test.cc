@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/memfs/records/request_scope.h"
 #include "tests/memfs/transaction_test_base.h"
 #include "tests/testing/stepped_process.h"
 
@@ -99,6 +100,43 @@ TEST(TransactionKillTest, ASuccessorFindsTheStateBeforeOrAfter) {
         EXPECT_EQ(found, after ? "ZCd" : "abc");
       });
   EXPECT_TRUE(after);
+}
+
+// The request and its change are permanent together; the change before it is not the last one.
+TEST(TransactionKillTest, ARequestIsCompletedWithItsLastChange) {
+  const auto file = MakeRecords();
+  Record* const a = NewRecord(file.get(), 'a');
+  Record* const b = NewRecord(file.get(), 'b');
+  std::optional<RequestScope> scope;
+  std::string states;
+  KillAtEachStep(
+      file.get(),
+      [&] {
+        scope.emplace(file.get(), 42);
+        {
+          Transaction change(file.get());
+          SetAll(change.Edit(a), 'A');
+          change.Commit();
+        }
+        {
+          Transaction change(file.get());
+          SetAll(change.Edit(b), 'B');
+          change.CommitRequest(7);
+        }
+        Transaction later(file.get());
+        SetAll(later.Edit(a), 'Z');
+      },
+      [&](base::UniqueFd memory) {
+        const auto opened = *RecordFile::Open(std::move(memory));
+        const std::string found = Contents(opened.get());
+        states += found;
+        ASSERT_EQ(opened->completed().size(), found == "AB" ? 1u : 0u) << found;
+        if (found != "AB") return;
+        EXPECT_EQ(opened->completed()[0].request, 42u);
+        EXPECT_EQ(opened->completed()[0].result, 7u);
+      });
+  EXPECT_NE(states.find("Ab"), std::string::npos);
+  EXPECT_NE(states.find("AB"), std::string::npos);
 }
 
 TEST(TransactionKillTest, ATransactionWithoutCommitLeavesNothing) {

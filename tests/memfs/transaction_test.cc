@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/memfs/records/request_scope.h"
 #include "tests/memfs/transaction_test_base.h"
 
 namespace memfuse::memfs {
@@ -151,6 +152,59 @@ TEST(TransactionTest, ThreadsCommitAndAbandonTransactions) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(Contents(file.get()).size(), 2u * kThreads);
+}
+
+std::unique_ptr<RecordFile> Successor(const RecordFile& file) {
+  return *RecordFile::Open(base::UniqueFd(dup(file.descriptor())));
+}
+
+TEST(TransactionTest, ACompletedRequestIsFoundUntilItsScopeEnds) {
+  const auto file = MakeRecords();
+  Record* const record = NewRecord(file.get(), 'a');
+  {
+    const RequestScope scope(file.get(), 42);
+    Transaction change(file.get());
+    SetAll(change.Edit(record), 'b');
+    change.CommitRequest(7);
+    const auto successor = Successor(*file);
+    ASSERT_EQ(successor->completed().size(), 1u);
+    EXPECT_EQ(successor->completed()[0].request, 42u);
+    EXPECT_EQ(successor->completed()[0].result, 7u);
+  }
+  EXPECT_TRUE(Successor(*file)->completed().empty());
+}
+
+TEST(TransactionTest, ARequestWithoutAScopeIsNotFound) {
+  const auto file = MakeRecords();
+  Transaction change(file.get());
+  change.CommitRequest(7);
+  EXPECT_TRUE(Successor(*file)->completed().empty());
+}
+
+// A successor keeps the place of a request until it has answered it, also from its own requests.
+TEST(TransactionTest, SuccessorsHandACompletedRequestOn) {
+  const auto file = MakeRecords();
+  std::optional<RequestScope> lost(std::in_place, file.get(), 42);
+  std::make_unique<Transaction>(file.get())->CommitRequest(7);
+  const auto second = Successor(*file);
+  {
+    const RequestScope other(second.get(), 43);
+    std::make_unique<Transaction>(second.get())->CommitRequest(8);
+    const auto third = Successor(*second);
+    EXPECT_EQ(third->completed().size(), 2u);
+  }
+  const auto third = Successor(*second);
+  ASSERT_EQ(third->completed().size(), 1u);
+  EXPECT_EQ(third->completed()[0].request, 42u);
+  {
+    RequestScope again(third.get(), 42);
+    again.Adopt(third->completed()[0].result);
+    third->ForgetCompleted(third->completed()[0].place);
+    const auto fourth = Successor(*third);
+    ASSERT_EQ(fourth->completed().size(), 1u);
+    EXPECT_EQ(fourth->completed()[0].result, 7u);
+  }
+  EXPECT_TRUE(Successor(*third)->completed().empty());
 }
 
 }  // namespace

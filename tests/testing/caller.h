@@ -26,6 +26,12 @@ class Caller {
     context_.pid = pid;
   }
 
+  // The number of the request, and whether it was sent to another process before.
+  void set_request(uint64_t id, bool resent) {
+    context_.id = RequestId{id};
+    context_.resent = resent;
+  }
+
   Result<Entry> Lookup(InodeNumber parent, std::string_view name) const {
     return fs_->Lookup(context_, {parent, name});
   }

@@ -103,6 +103,7 @@ NewNode RegularNode(const CreateRequest& request) {
 }  // namespace
 
 Result<Entry> MemFs::Mknod(const RequestContext& context, const MknodRequest& request) {
+  if (const auto completed = completed_.Take(context)) return EntryAgain(InodeNumber{*completed});
   NewNode node;
   node.mode = request.mode;
   node.umask = request.umask;
@@ -127,6 +128,7 @@ Result<Entry> MemFs::Mknod(const RequestContext& context, const MknodRequest& re
 }
 
 Result<Entry> MemFs::Mkdir(const RequestContext& context, const MkdirRequest& request) {
+  if (const auto completed = completed_.Take(context)) return EntryAgain(InodeNumber{*completed});
   NewNode node;
   node.mode = S_IFDIR | (request.mode & 07777);
   node.umask = request.umask;
@@ -136,6 +138,7 @@ Result<Entry> MemFs::Mkdir(const RequestContext& context, const MkdirRequest& re
 }
 
 Result<Entry> MemFs::Symlink(const RequestContext& context, const SymlinkRequest& request) {
+  if (const auto completed = completed_.Take(context)) return EntryAgain(InodeNumber{*completed});
   NewNode node;
   node.mode = S_IFLNK;
   node.target = request.target;
@@ -145,6 +148,9 @@ Result<Entry> MemFs::Symlink(const RequestContext& context, const SymlinkRequest
 }
 
 Result<CreateResult> MemFs::Create(const RequestContext& context, const CreateRequest& request) {
+  if (const auto completed = completed_.Take(context)) {
+    return CreateAgain(InodeNumber{*completed}, request.flags);
+  }
   if (context.uid.has_value()) space_.WaitBeforeWrites(*context.uid);
   FirstOpen open{request.flags, {}};
   MEMFUSE_ASSIGN_OR_RETURN(const Entry entry, space_.Retry(context, kNoInode, /*bytes=*/0, [&] {
@@ -154,6 +160,9 @@ Result<CreateResult> MemFs::Create(const RequestContext& context, const CreateRe
 }
 
 Result<CreateResult> MemFs::Tmpfile(const RequestContext& context, const CreateRequest& request) {
+  if (const auto completed = completed_.Take(context)) {
+    return CreateAgain(InodeNumber{*completed}, request.flags);
+  }
   if (context.uid.has_value()) space_.WaitBeforeWrites(*context.uid);
   FirstOpen open{request.flags, {}};
   MEMFUSE_ASSIGN_OR_RETURN(const Entry entry, space_.Retry(context, kNoInode, /*bytes=*/0, [&] {
@@ -162,7 +171,14 @@ Result<CreateResult> MemFs::Tmpfile(const RequestContext& context, const CreateR
   return CreateResult{entry, open.result};
 }
 
+Result<CreateResult> MemFs::CreateAgain(InodeNumber ino, uint32_t flags) {
+  MEMFUSE_ASSIGN_OR_RETURN(const Entry entry, EntryAgain(ino));
+  MEMFUSE_ASSIGN_OR_RETURN(const OpenResult open, OpenAgain(ino, flags));
+  return CreateResult{entry, open};
+}
+
 Result<Entry> MemFs::Link(const RequestContext& context, const LinkRequest& request) {
+  if (const auto completed = completed_.Take(context)) return EntryAgain(InodeNumber{*completed});
   return space_.Retry(context, request.ino, /*bytes=*/0,
                       [&] { return MakeLink(&inodes_, request); });
 }

@@ -83,6 +83,7 @@ Result<uint64_t> CopyRange(const Inodes& inodes, const RequestContext& context,
 }  // namespace
 
 Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest& request) {
+  if (completed_.Take(context)) return OpenAgain(request.ino, request.flags);
   MEMFUSE_ASSIGN_OR_RETURN(InodeRef inode, inodes_.Find(request.ino));
   if (inode->is_directory()) return Errno(EISDIR);
   if (inode->type == S_IFLNK) return Errno(EINVAL);
@@ -116,7 +117,7 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
     if (!file->dead) {
       Transaction change(resources_.records.get());
       file->AddOpenLocked(&change, request.flags, request.executes);
-      change.Commit();
+      change.CommitRequest(ToInt(request.ino));
       file->EndRemovedLocked();
       // A program that has the file open for writing may be in write(2) for any length of time, for
       // example because it waits for a page of another file system. The kernel holds the lock of
@@ -136,7 +137,21 @@ Result<OpenResult> MemFs::Open(const RequestContext& context, const OpenRequest&
   return OpenResult(open);
 }
 
-Result<void> MemFs::Release(const RequestContext&, const ReleaseRequest& request) {
+Result<OpenResult> MemFs::OpenAgain(InodeNumber ino, uint32_t flags) {
+  MEMFUSE_ASSIGN_OR_RETURN(const RegularFileRef file, inodes_.FindRegular(ino));
+  FileOpen open;
+  if ((flags & O_ACCMODE) != O_RDONLY) {
+    MutexLock lock(&file->mu);
+    open.byte_limit = file->account()->has_byte_limit();
+  }
+  MEMFUSE_RETURN_IF_ERROR(file->data()->Open(flags, &open));
+  // The file counts the open already.
+  file->data()->Close(flags);
+  return OpenResult(open);
+}
+
+Result<void> MemFs::Release(const RequestContext& context, const ReleaseRequest& request) {
+  if (completed_.Take(context)) return {};
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
   if (inode->is_regular()) static_cast<RegularFile*>(inode.get())->data()->Close(request.flags);
   bool dead;
@@ -146,7 +161,7 @@ Result<void> MemFs::Release(const RequestContext&, const ReleaseRequest& request
     inode->RemoveOpenLocked(&change, request.flags, request.executes);
     dead = inode->MarkDeadIfUnusedLocked();
     inode->NoteRemovedLocked(&change);
-    change.Commit();
+    change.CommitRequest();
   }
   if (dead) inodes_.Evict(inode);
   return {};

@@ -4,7 +4,8 @@
 
 namespace memfuse::memfs {
 
-Result<Entry> MemFs::Lookup(const RequestContext&, const LookupRequest& request) {
+Result<Entry> MemFs::Lookup(const RequestContext& context, const LookupRequest& request) {
+  if (const auto completed = completed_.Take(context)) return EntryAgain(InodeNumber{*completed});
   if (request.name == "." || request.name == "..") {
     MEMFUSE_ASSIGN_OR_RETURN(InodeRef inode, inodes_.Find(request.parent));
     const bool itself = request.name == ".";
@@ -31,6 +32,15 @@ Result<Entry> MemFs::Lookup(const RequestContext&, const LookupRequest& request)
 Entry MemFs::CountLookup(Inode* inode) {
   Transaction change(resources_.records.get());
   const Entry entry = inode->AddLookupLocked(&change, inodes_.generation());
+  change.CommitRequest(ToInt(inode->ino));
+  return entry;
+}
+
+Result<Entry> MemFs::EntryAgain(InodeNumber ino) {
+  MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(ino));
+  MutexLock lock(&inode->mu);
+  Transaction change(resources_.records.get());
+  const Entry entry = inode->EntryLocked(&change, inodes_.generation());
   change.Commit();
   return entry;
 }

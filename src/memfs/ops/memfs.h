@@ -29,6 +29,7 @@
 #include "absl/status/statusor.h"
 #include "memfuse/memory_filesystem.h"
 #include "src/memfs/ops/access_times.h"
+#include "src/memfs/ops/completed_requests.h"
 #include "src/memfs/ops/directory_paths.h"
 #include "src/memfs/ops/inodes.h"
 #include "src/memfs/ops/limits.h"
@@ -55,6 +56,7 @@ class MemFs final : public MemoryFileSystem {
   // again.
   static absl::StatusOr<std::unique_ptr<MemFs>> Recover(const MemoryFileSystemOptions& options,
                                                         FilesOfPredecessor files);
+  RecordFile* records() const { return resources_.records.get(); }
   // The files for a successor, or -1. The object owns them.
   int record_descriptor() const { return resources_.records->descriptor(); }
   int data_descriptor() const { return resources_.store->descriptor(); }
@@ -153,6 +155,11 @@ class MemFs final : public MemoryFileSystem {
 
   // Counts a lookup of the inode, and returns the entry for the kernel.
   Entry CountLookup(Inode* inode) ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
+  // The replies to requests that another process has completed: an entry whose lookup was counted,
+  // and an open that was counted. Return ESTALE; OpenAgain also the errors of FileData::Open.
+  Result<Entry> EntryAgain(InodeNumber ino);
+  Result<OpenResult> OpenAgain(InodeNumber ino, uint32_t flags);
+  Result<CreateResult> CreateAgain(InodeNumber ino, uint32_t flags);
   // The attributes for the kernel.
   AttributesResult ReadAttributes(Inode* inode) ABSL_LOCKS_EXCLUDED(inode->mu);
   // Makes the directories of the path that do not exist.
@@ -160,6 +167,7 @@ class MemFs final : public MemoryFileSystem {
 
   const MemoryFileSystemOptions options_;
   Resources resources_;
+  CompletedRequests completed_{resources_.records.get()};
   StoreSelection store_selection_{&options_, &resources_};
   Reclaim reclaim_{&resources_.removed};
   Inodes inodes_;  // destroyed before what its inodes use

@@ -8,7 +8,8 @@
 
 namespace memfuse::memfs {
 
-Result<void> MemFs::Unlink(const RequestContext&, const UnlinkRequest& request) {
+Result<void> MemFs::Unlink(const RequestContext& context, const UnlinkRequest& request) {
+  if (completed_.Take(context)) return {};
   MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, inodes_.FindDirectory(request.parent));
   MEMFUSE_RETURN_IF_ERROR(CheckName(request.name));
   InodeRef inode;
@@ -27,7 +28,8 @@ Result<void> MemFs::Unlink(const RequestContext&, const UnlinkRequest& request) 
   return {};
 }
 
-Result<void> MemFs::Rmdir(const RequestContext&, const RmdirRequest& request) {
+Result<void> MemFs::Rmdir(const RequestContext& context, const RmdirRequest& request) {
+  if (completed_.Take(context)) return {};
   MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, inodes_.FindDirectory(request.parent));
   MEMFUSE_RETURN_IF_ERROR(CheckName(request.name));
   if (request.name == ".") return Errno(EINVAL);

@@ -181,6 +181,7 @@ Result<void> MoveName(Inodes* inodes, const RequestContext& context, const Renam
 }  // namespace
 
 Result<void> MemFs::Rename(const RequestContext& context, const RenameRequest& request) {
+  if (completed_.Take(context)) return {};
   return space_.Retry(context, request.parent, /*bytes=*/0,
                       [&] { return MoveName(&inodes_, context, request); });
 }

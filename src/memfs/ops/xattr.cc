@@ -58,6 +58,7 @@ Result<void> SetXattr(const Inodes& inodes, const SetxattrRequest& request) {
 // then does not send the request again, and returns EOPNOTSUPP by itself.
 
 Result<void> MemFs::Setxattr(const RequestContext& context, const SetxattrRequest& request) {
+  if (completed_.Take(context)) return {};
   if (!options_.xattr) return Errno(ENOSYS);
   return space_.Retry(context, request.ino, request.value.size(),
                       [&] { return SetXattr(inodes_, request); });
@@ -91,6 +92,7 @@ Result<std::string> MemFs::Listxattr(const RequestContext& context,
 }
 
 Result<void> MemFs::Removexattr(const RequestContext& context, const RemovexattrRequest& request) {
+  if (completed_.Take(context)) return {};
   if (!options_.xattr) return Errno(ENOSYS);
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
   MEMFUSE_RETURN_IF_ERROR(CheckXattrName(*inode, request.name));

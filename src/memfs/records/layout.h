@@ -73,11 +73,24 @@ inline constexpr uint64_t kRootOffset = 64;
 inline constexpr uint64_t kJournalsOffset = 16 << 10;
 inline constexpr uint64_t kRootBytes = kJournalsOffset - kRootOffset;
 
-struct JournalHeader {
-  // The size of the undo entries that are complete. 0: no transaction is open, or it has not
-  // changed anything yet.
-  uint64_t undo_bytes;
+// A request that is completed if the journal has had this number of commits (request_scope.h).
+struct CompletedRequest {
+  uint64_t request;  // 0: none
+  uint64_t result;
+  uint64_t journal;
+  uint64_t commit;
 };
+
+struct JournalHeader {
+  // Low kUndoBits bits: the size of the undo entries that are complete. 0: no transaction is open,
+  // or it has not changed anything yet. The other bits: the number of commits so far.
+  uint64_t state;
+  CompletedRequest completed;  // of a thread that need not use this journal
+};
+inline constexpr int kUndoBits = 16;
+inline constexpr uint64_t kUndoMask = (uint64_t{1} << kUndoBits) - 1;
+inline uint64_t UndoBytes(const JournalHeader& journal) { return journal.state & kUndoMask; }
+inline uint64_t CommitsOf(const JournalHeader& journal) { return journal.state >> kUndoBits; }
 
 // What was in a place of the file before it was changed: `length` bytes of data follow the entry,
 // up to a multiple of 8.
@@ -91,6 +104,7 @@ inline constexpr uint64_t kJournalBytes = 32 << 10;
 inline constexpr uint32_t kMaxJournals = 1024;
 inline constexpr uint64_t kUndoOffset = 64;  // of the first entry, in the journal
 inline constexpr uint64_t kMaxUndoBytes = kJournalBytes - kUndoOffset;
+static_assert(sizeof(JournalHeader) <= kUndoOffset && kMaxUndoBytes <= kUndoMask);
 
 // Chunks with blocks follow the journals.
 inline constexpr uint32_t kFirstChunk =

@@ -72,6 +72,7 @@ absl::StatusOr<std::unique_ptr<RecordFile>> RecordFile::Open(base::UniqueFd file
   std::unique_ptr<RecordFile> opened(new RecordFile(std::move(file)));
   if (absl::Status mapped = opened->Map(); !mapped.ok()) return mapped;
   if (absl::Status checked = opened->CheckLayout(); !checked.ok()) return checked;
+  opened->RecoverCompleted();
   opened->RecoverJournals();
   opened->ScanChunks();
   return opened;
@@ -132,7 +133,7 @@ absl::Status RecordFile::CheckLayout() const {
     return damaged;
   }
   for (uint32_t i = 0; i < block.journals; ++i) {
-    if (JournalAt(i)->undo_bytes > kMaxUndoBytes) return damaged;
+    if (UndoBytes(*JournalAt(i)) > kMaxUndoBytes) return damaged;
   }
   for (uint32_t chunk = kFirstChunk; chunk < block.end_chunk; ++chunk) {
     const ChunkHeader& header = *HeaderOf(chunk);
@@ -147,8 +148,23 @@ absl::Status RecordFile::CheckLayout() const {
   return absl::OkStatus();
 }
 
-void RecordFile::RecoverJournals() {
+void RecordFile::RecoverCompleted() {
   journals_.store(superblock()->journals);
+  for (uint32_t i = 0; i < journals_.load(); ++i) {
+    CompletedRequest* const found = &JournalAt(i)->completed;
+    if (found->request == 0) continue;
+    if (found->journal < journals_.load() &&
+        CommitsOf(*JournalAt(static_cast<uint32_t>(found->journal))) >= found->commit) {
+      completed_.push_back({found->request, found->result, i});
+      journal_uses_[i].place.store(true);
+    } else {
+      // A later commit in that journal must not complete the request.
+      StoreInOrder(&found->request, uint64_t{0});
+    }
+  }
+}
+
+void RecordFile::RecoverJournals() {
   for (uint32_t i = 0; i < journals_.load(); ++i) Undo(JournalAt(i), base_);
 }
 
@@ -384,31 +400,39 @@ void RecordFile::ForEachBlock(absl::FunctionRef<void(BlockHeader* block)> visit)
 // locks that it needs except leaves (lock_order.h), of which this thread holds none.
 uint32_t RecordFile::AcquireJournal() noexcept {
   thread_local uint32_t last = 0;
+  return Acquire(&JournalUse::transaction, &last);
+}
+
+uint32_t RecordFile::AcquirePlace() noexcept {
+  thread_local uint32_t last = 0;
+  return Acquire(&JournalUse::place, &last);
+}
+
+uint32_t RecordFile::Acquire(std::atomic<bool> JournalUse::*in_use, uint32_t* last) noexcept {
   for (;;) {
     const uint32_t count = journals_.load(std::memory_order_acquire);
     for (uint32_t i = 0; i < count; ++i) {
-      const uint32_t index = (last + i) % count;
-      if (journal_uses_[index].in_use.exchange(true, std::memory_order_acquire)) continue;
-      return last = index;
+      const uint32_t index = (*last + i) % count;
+      if ((journal_uses_[index].*in_use).exchange(true, std::memory_order_acquire)) continue;
+      return *last = index;
     }
-    if (const std::optional<uint32_t> added = AddJournal(); added.has_value()) {
-      return last = *added;
-    }
-    std::this_thread::yield();
+    if (!AddJournal()) std::this_thread::yield();
   }
 }
 
-std::optional<uint32_t> RecordFile::AddJournal() noexcept {
+bool RecordFile::AddJournal() noexcept {
   MutexLock lock(&mu_);
   const uint32_t index = journals_.load(std::memory_order_relaxed);
-  if (index == kMaxJournals || !Reserve(OffsetOf(JournalAt(index)), kJournalBytes)) {
-    return std::nullopt;
-  }
+  if (index == kMaxJournals || !Reserve(OffsetOf(JournalAt(index)), kJournalBytes)) return false;
   reserved_bytes_ += kJournalBytes;
-  journal_uses_[index].in_use.store(true, std::memory_order_relaxed);
   StoreInOrder(&superblock()->journals, index + 1);
   journals_.store(index + 1, std::memory_order_release);
-  return index;
+  return true;
+}
+
+void RecordFile::ForgetCompleted(uint32_t place) noexcept {
+  StoreInOrder(&JournalAt(place)->completed.request, uint64_t{0});
+  journal_uses_[place].place.store(false, std::memory_order_release);
 }
 
 }  // namespace memfuse::memfs

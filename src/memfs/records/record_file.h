@@ -103,12 +103,24 @@ class RecordFile {
   // zeros.
   void* root() const { return base_ + kRootOffset; }
 
+  // The requests that were completed and not answered when the process died whose file was opened.
+  // Each has a place in the file until ForgetCompleted is called with it, so that the next
+  // successor finds it too.
+  struct Completed {
+    uint64_t request;
+    uint64_t result;
+    uint32_t place;
+  };
+  const std::vector<Completed>& completed() const { return completed_; }
+  void ForgetCompleted(uint32_t place) noexcept;
+
   // The memory file. The object owns it.
   int descriptor() const { return fd_.get(); }
   // The system's memory that the blocks and journals take now, in bytes.
   uint64_t memory_bytes() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
+  friend class RequestScope;
   friend class Transaction;
 
   // What the process knows of a chunk. The free blocks before block `end` form a list: the bytes of
@@ -121,6 +133,11 @@ class RecordFile {
     uint16_t used = 0;       // number of blocks that are allocated
     uint16_t end = 0;
     uint32_t position = 0;  // in the list of open chunks
+  };
+  // In cache lines of their own, because each thread mostly uses one of them.
+  struct alignas(64) JournalUse {
+    std::atomic<bool> transaction{false};
+    std::atomic<bool> place{false};  // `completed` of the journal
   };
   struct SizeClass {
     std::vector<uint32_t> open_chunks;  // its capacity is at least `chunks`
@@ -135,6 +152,8 @@ class RecordFile {
   static constexpr uint64_t kMinMappedBytes = uint64_t{256} << 20;
   absl::Status Format();
   absl::Status CheckLayout() const;
+  // Finds the requests that the process that has died had completed. Throws std::bad_alloc.
+  void RecoverCompleted();
   // Undoes the open transactions of the process that has died.
   void RecoverJournals();
   // Finds the chunks and their free blocks.
@@ -167,11 +186,16 @@ class RecordFile {
   // is no memory for one more, waits until a thread releases one.
   uint32_t AcquireJournal() noexcept ABSL_LOCKS_EXCLUDED(mu_);
   void ReleaseJournal(uint32_t index) {
-    journal_uses_[index].in_use.store(false, std::memory_order_release);
+    journal_uses_[index].transaction.store(false, std::memory_order_release);
   }
-  // Makes one more journal, for the calling thread. Returns nullopt if kMaxJournals exist, or if
-  // there is no memory.
-  std::optional<uint32_t> AddJournal() noexcept ABSL_LOCKS_EXCLUDED(mu_);
+  // The same for the place of a completed request.
+  uint32_t AcquirePlace() noexcept ABSL_LOCKS_EXCLUDED(mu_);
+  // Finds a free element, beginning with *last, or makes one.
+  uint32_t Acquire(std::atomic<bool> JournalUse::*in_use, uint32_t* last) noexcept
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Makes one more journal, and with it a place of a completed request. Returns false if
+  // kMaxJournals exist, or if there is no memory.
+  bool AddJournal() noexcept ABSL_LOCKS_EXCLUDED(mu_);
 
   const base::UniqueFd fd_;
   char* base_ = nullptr;       // constant after Map
@@ -186,11 +210,8 @@ class RecordFile {
   uint64_t reserved_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // see memory_bytes
   std::atomic<uint64_t> max_bytes_{~uint64_t{0}};     // atomic
 
-  std::atomic<uint32_t> journals_{0};  // as in the superblock
-  // In cache lines of their own, because each thread mostly uses one of them.
-  struct alignas(64) JournalUse {
-    std::atomic<bool> in_use{false};
-  };
+  std::vector<Completed> completed_;                   // constant after Open
+  std::atomic<uint32_t> journals_{0};                  // as in the superblock
   std::array<JournalUse, kMaxJournals> journal_uses_;  // atomic
 };
 

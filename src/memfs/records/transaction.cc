@@ -4,6 +4,7 @@
 #include <cstring>
 #include <new>
 
+#include "src/memfs/records/request_scope.h"
 #include "src/memfs/records/store_order.h"
 
 namespace memfuse::memfs {
@@ -32,7 +33,7 @@ void Restore(char* to, const char* from, uint64_t length) {
 }  // namespace
 
 void Undo(JournalHeader* journal, char* base) {
-  const uint64_t end = journal->undo_bytes;
+  const uint64_t end = UndoBytes(*journal);
   if (end == 0) return;
   const char* const entries = EntriesOf(journal);
   std::array<uint16_t, kMaxEntries> starts;
@@ -50,10 +51,10 @@ void Undo(JournalHeader* journal, char* base) {
     std::memcpy(&entry, found, sizeof(entry));
     Restore(base + entry.offset, found + sizeof(entry), entry.length);
   }
-  StoreInOrder(&journal->undo_bytes, uint64_t{0});
+  StoreInOrder(&journal->state, journal->state & ~kUndoMask);
 }
 
-// The journal that AcquireJournal returns is idle: its undo_bytes is 0.
+// The journal that AcquireJournal returns is idle: it has no undo entries.
 Transaction::Transaction(RecordFile* file) noexcept
     : file_(file), index_(file->AcquireJournal()), journal_(file->JournalAt(index_)) {}
 
@@ -63,13 +64,13 @@ Transaction::~Transaction() {
 }
 
 void Transaction::Save(const void* part, size_t bytes) {
-  const uint64_t end = journal_->undo_bytes;
+  const uint64_t end = UndoBytes(*journal_);
   if (bytes > kMaxUndoBytes || EntryBytes(bytes) > kMaxUndoBytes - end) throw std::bad_alloc();
   const UndoEntry entry = {file_->OffsetOf(part), bytes};
   char* const place = EntriesOf(journal_) + end;
   std::memcpy(place, &entry, sizeof(entry));
   std::memcpy(place + sizeof(entry), part, bytes);
-  StoreInOrder(&journal_->undo_bytes, end + EntryBytes(bytes));
+  StoreInOrder(&journal_->state, journal_->state + EntryBytes(bytes));
 }
 
 void Transaction::Remove(BlockHeader* block) {
@@ -78,8 +79,16 @@ void Transaction::Remove(BlockHeader* block) {
   removed_[removed_count_++] = block;
 }
 
+void Transaction::CommitRequest(uint64_t result) noexcept {
+  RequestScope* const scope = RequestScope::Current();
+  if (scope != nullptr && &scope->file_ == file_) {
+    scope->Prepare(index_, CommitsOf(*journal_) + 1, result);
+  }
+  Commit();
+}
+
 void Transaction::Commit() noexcept {
-  StoreInOrder(&journal_->undo_bytes, uint64_t{0});
+  StoreInOrder(&journal_->state, (CommitsOf(*journal_) + 1) << kUndoBits);
   for (size_t i = 0; i < removed_count_; ++i) file_->Free(removed_[i]);
   removed_count_ = 0;
 }

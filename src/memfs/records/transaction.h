@@ -67,6 +67,9 @@ class Transaction {
   // The changes are permanent from now on. Does not fail. May be called once; nothing may be edited
   // afterwards.
   void Commit() noexcept;
+  // The same for the last change of a request. If the calling thread has a RequestScope, the
+  // request is completed from now on, with this result (request_scope.h).
+  void CommitRequest(uint64_t result = 0) noexcept;
 
  private:
   RecordFile* const file_;

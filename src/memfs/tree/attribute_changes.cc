@@ -225,7 +225,7 @@ Result<void> AttributeChanges::SetXattr(Inode* inode, const SetxattrRequest& req
     MEMFUSE_RETURN_IF_ERROR(StoreXattr(&change, inode, request.name, request.value, request.flags));
   }
   inode->ChangedLocked(&change, now);
-  change.Commit();
+  change.CommitRequest();
   return {};
 }
 
@@ -236,7 +236,7 @@ Result<void> AttributeChanges::RemoveXattr(Inode* inode, std::string_view name, 
   Transaction change(RecordsOf(*inode));
   inode->ChangedLocked(&change, now);
   DropXattr(&change, inode, name);
-  change.Commit();
+  change.CommitRequest();
   return {};
 }
 

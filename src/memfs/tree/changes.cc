@@ -122,7 +122,7 @@ void AddNameless(Inode* inode) {
   const AttributeLocks locks({inode});
   Transaction change(LinkChanges::RecordsOf(*inode));
   LinkChanges::Publish(&change, inode);
-  change.Commit();
+  change.CommitRequest(ToInt(inode->ino));
 }
 
 void AddEntry(Directory* dir, Dentry* dentry, Timestamp now) {
@@ -135,7 +135,7 @@ void AddEntry(Directory* dir, Dentry* dentry, Timestamp now) {
   SetParent(&change, inode, dir);
   LinkChanges::TouchDirectory(&change, dir, inode->is_directory() ? 1 : 0, now);
   dir->Insert(dentry);
-  change.Commit();
+  change.CommitRequest(ToInt(inode->ino));
 }
 
 Result<void> CheckLinkable(const Inode& inode) {
@@ -156,7 +156,7 @@ Result<Entry> AddLink(Directory* dir, Dentry* dentry, uint64_t generation, Times
   inode->mu.AssertHeld();
   const Entry entry = inode->AddLookupLocked(&change, generation);
   inode->EndRemovedLocked();
-  change.Commit();
+  change.CommitRequest(ToInt(inode->ino));
   return entry;
 }
 
@@ -168,7 +168,7 @@ bool RemoveEntry(Directory* dir, Dentry* dentry, Timestamp now) {
   LinkChanges::TouchDirectory(&change, dir, inode->is_directory() ? -1 : 0, now);
   const bool died = LinkChanges::LoseLink(&change, inode, now);
   dir->Erase(dentry);
-  change.Commit();
+  change.CommitRequest();
   return died;
 }
 
@@ -199,7 +199,7 @@ bool MoveEntry(Directory* from, Directory* to, const MoveSpec& move, Timestamp n
   if (move.fresh != nullptr) to->Insert(move.fresh);
   const bool died = replaced != nullptr && LinkChanges::LoseLink(&change, replaced, now);
   if (move.whiteout == nullptr) from->Erase(move.source);
-  change.Commit();
+  change.CommitRequest();
   return died;
 }
 
@@ -217,7 +217,7 @@ void ExchangeEntries(Directory* a_dir, Dentry* a, Directory* b_dir, Dentry* b, T
   LinkChanges::TouchDirectory(&change, b_dir, -difference, now);
   LinkChanges::TouchInode(&change, to_a, now);
   LinkChanges::TouchInode(&change, to_b, now);
-  change.Commit();
+  change.CommitRequest();
 }
 
 }  // namespace memfuse::memfs

@@ -90,8 +90,12 @@ Attributes Inode::KnownAttributesLocked() const {
 }
 
 Entry Inode::AddLookupLocked(Transaction* change, uint64_t generation) {
-  const CacheSeconds valid = SyncFromBackingLocked(change);
   ++*change->Edit(&record_->attributes.lookups);
+  return EntryLocked(change, generation);
+}
+
+Entry Inode::EntryLocked(Transaction* change, uint64_t generation) {
+  const CacheSeconds valid = SyncFromBackingLocked(change);
   Entry entry = FirstEntryLocked(generation);
   entry.attributes_valid = valid;
   return entry;

@@ -158,6 +158,8 @@ class Inode : public base::RefCounted {
   }
   // AttributesLocked in the form of a reply to LOOKUP and similar requests. Counts the lookup.
   Entry AddLookupLocked(Transaction* change, uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // The same for a lookup that was counted before.
+  Entry EntryLocked(Transaction* change, uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Removes at most `count` lookups.
   void RemoveLookupsLocked(Transaction* change, uint64_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // The reply for an inode whose first lookup was counted, and that only the calling thread knows:
