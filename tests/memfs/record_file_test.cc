@@ -311,7 +311,7 @@ TEST(RecordFileTest, AnotherLayoutAndDamagedHeadersAreRefused) {
   constexpr uint64_t kChunk = kFirstChunk * kChunkBytes;
   const Damage damages[] = {
       {offsetof(Superblock, version), kLayoutVersion + 1,
-       "the records have layout 3; this program reads layout 2"},
+       "the records have layout 4; this program reads layout 3"},
       {offsetof(Superblock, journals), 1 << 30, "the records are damaged"},
       {offsetof(Superblock, end_chunk), 0, "the records are damaged"},
       {offsetof(Superblock, end_chunk), ~uint32_t{0}, "the records are damaged"},

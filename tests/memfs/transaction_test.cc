@@ -198,8 +198,7 @@ TEST(TransactionTest, SuccessorsHandACompletedRequestOn) {
   EXPECT_EQ(third->completed()[0].request, 42u);
   {
     RequestScope again(third.get(), 42);
-    again.Adopt(third->completed()[0].result);
-    third->ForgetCompleted(third->completed()[0].place);
+    again.Adopt(third->completed()[0]);
     const auto fourth = Successor(*third);
     ASSERT_EQ(fourth->completed().size(), 1u);
     EXPECT_EQ(fourth->completed()[0].result, 7u);

@@ -24,15 +24,15 @@ class CompletedRequests {
   explicit CompletedRequests(RecordFile* records) : records_(*records) {
     MutexLock lock(&mu_);
     for (const RecordFile::Completed& found : records->completed()) {
-      // A process that died in Take may have left two records of a request.
-      if (!found_.try_emplace(found.request, found).second) records->ForgetCompleted(found.place);
+      found_.emplace(found.request, found);
     }
   }
   CompletedRequests(const CompletedRequests&) = delete;
   CompletedRequests& operator=(const CompletedRequests&) = delete;
 
   // Returns the result of the request if it was completed, once; otherwise nothing. If the calling
-  // thread has a RequestScope, the request stays completed until the scope ends.
+  // thread has a RequestScope, which is that of the request, the request stays completed until the
+  // scope ends.
   std::optional<uint64_t> Take(const RequestContext& context) {
     if (!context.resent) return std::nullopt;
     std::optional<RecordFile::Completed> found;
@@ -43,8 +43,11 @@ class CompletedRequests {
       found = place->second;
       found_.erase(place);
     }
-    if (RequestScope* const scope = RequestScope::Current()) scope->Adopt(found->result);
-    records_.ForgetCompleted(found->place);
+    if (RequestScope* const scope = RequestScope::Current(&records_)) {
+      scope->Adopt(*found);
+    } else {
+      records_.ForgetCompleted(found->place);
+    }
     return found->result;
   }
 

@@ -18,7 +18,7 @@ Result<Entry> MemFs::Lookup(const RequestContext& context, const LookupRequest& 
     // A removed inode whose FORGET is under way does not exist any more for a client that uses a
     // file handle of it.
     if (itself && inode->meta().nlink == 0 && inode->meta().opens == 0) return Errno(ESTALE);
-    return CountLookup(inode.get());
+    return CountLookup(inode.get(), /*completes_request=*/true);
   }
   MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, inodes_.FindDirectory(request.parent));
   MEMFUSE_RETURN_IF_ERROR(CheckName(request.name));
@@ -26,13 +26,17 @@ Result<Entry> MemFs::Lookup(const RequestContext& context, const LookupRequest& 
   const Dentry* const dentry = dir->Find(request.name);
   if (dentry == nullptr) return Errno(ENOENT);
   MutexLock lock(&dentry->inode()->mu);
-  return CountLookup(dentry->inode());
+  return CountLookup(dentry->inode(), /*completes_request=*/true);
 }
 
-Entry MemFs::CountLookup(Inode* inode) {
+Entry MemFs::CountLookup(Inode* inode, bool completes_request) {
   Transaction change(resources_.records.get());
   const Entry entry = inode->AddLookupLocked(&change, inodes_.generation());
-  change.CommitRequest(ToInt(inode->ino));
+  if (completes_request) {
+    change.CommitRequest(ToInt(inode->ino));
+  } else {
+    change.Commit();
+  }
   return entry;
 }
 

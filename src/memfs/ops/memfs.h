@@ -5,14 +5,15 @@
 // that are no operations, and Statfs. The contracts and errors are those of memfuse/filesystem.h.
 // What several families share has a header of its own:
 //
-//    inodes.h           finding and evicting inodes
-//    new_inode.h        making inodes
-//    data_change.h      times and privileges after a change of data
-//    access_times.h     times after a read
-//    limits.h           limits and their ioctl(2) commands
-//    store_selection.h  the data store
-//    tree_usage.h       what directories, types and single files store
-//    space_waiter.h     (reclaim) trying again after ENOSPC
+//    inodes.h              finding and evicting inodes
+//    new_inode.h           making inodes
+//    data_change.h         times and privileges after a change of data
+//    access_times.h        times after a read
+//    limits.h              limits and their ioctl(2) commands
+//    store_selection.h     the data store
+//    tree_usage.h          what directories, types and single files store
+//    completed_requests.h  requests that another process has carried out
+//    space_waiter.h        (reclaim) trying again after ENOSPC
 
 #ifndef MEMFUSE_SRC_MEMFS_OPS_MEMFS_H_
 #define MEMFUSE_SRC_MEMFS_OPS_MEMFS_H_
@@ -153,8 +154,9 @@ class MemFs final : public MemoryFileSystem {
   // SetLimits does.
   Result<void> SetLimitsAbove(uint64_t size_limit, uint64_t inode_limit);
 
-  // Counts a lookup of the inode, and returns the entry for the kernel.
-  Entry CountLookup(Inode* inode) ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
+  // Counts a lookup of the inode, and returns the entry for the kernel. `completes_request`: this
+  // is the last change of the request.
+  Entry CountLookup(Inode* inode, bool completes_request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
   // The replies to requests that another process has completed: an entry whose lookup was counted,
   // and an open that was counted. Return ESTALE; OpenAgain also the errors of FileData::Open.
   Result<Entry> EntryAgain(InodeNumber ino);

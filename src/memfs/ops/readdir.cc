@@ -46,7 +46,7 @@ Result<void> MemFs::Readdir(const RequestContext&, const ReaddirRequest& request
       // Receiving attributes that it already has costs the kernel more than receiving the name
       // alone.
       if (!inode->IsKnownToKernelLocked()) {
-        found = CountLookup(inode);
+        found = CountLookup(inode, /*completes_request=*/false);
         entry.entry = &found;
       }
     }

@@ -188,7 +188,7 @@ class RecordFile {
   void ReleaseJournal(uint32_t index) {
     journal_uses_[index].transaction.store(false, std::memory_order_release);
   }
-  // The same for the place of a completed request.
+  // The same for the place of a completed request, which is released when the request is answered.
   uint32_t AcquirePlace() noexcept ABSL_LOCKS_EXCLUDED(mu_);
   // Finds a free element, beginning with *last, or makes one.
   uint32_t Acquire(std::atomic<bool> JournalUse::*in_use, uint32_t* last) noexcept

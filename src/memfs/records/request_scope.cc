@@ -5,25 +5,28 @@
 namespace memfuse::memfs {
 namespace {
 
-thread_local RequestScope* current = nullptr;
+thread_local RequestScope* innermost = nullptr;
 
 }  // namespace
 
 RequestScope::RequestScope(RecordFile* file, uint64_t request) noexcept
-    : file_(*file), request_(request), outer_(current) {
-  current = this;
+    : file_(*file), request_(request), outer_(innermost), place_(file->AcquirePlace()) {
+  innermost = this;
 }
 
 RequestScope::~RequestScope() {
-  current = outer_;
-  if (place_.has_value()) file_.ForgetCompleted(*place_);
+  innermost = outer_;
+  file_.ForgetCompleted(place_);
 }
 
-RequestScope* RequestScope::Current() { return current; }
+RequestScope* RequestScope::Current(const RecordFile* file) {
+  RequestScope* scope = innermost;
+  while (scope != nullptr && &scope->file_ != file) scope = scope->outer_;
+  return scope;
+}
 
 void RequestScope::Prepare(uint32_t journal, uint64_t commit, uint64_t result) noexcept {
-  if (!place_.has_value()) place_ = file_.AcquirePlace();
-  CompletedRequest* const place = &file_.JournalAt(*place_)->completed;
+  CompletedRequest* const place = &file_.JournalAt(place_)->completed;
   // The place is valid only while it has a request.
   StoreInOrder(&place->request, uint64_t{0});
   place->result = result;
@@ -32,9 +35,9 @@ void RequestScope::Prepare(uint32_t journal, uint64_t commit, uint64_t result) n
   StoreInOrder(&place->request, request_);
 }
 
-void RequestScope::Adopt(uint64_t result) noexcept {
-  // Every journal has reached this number.
-  Prepare(/*journal=*/0, /*commit=*/0, result);
+void RequestScope::Adopt(const RecordFile::Completed& completed) noexcept {
+  file_.ForgetCompleted(place_);
+  place_ = completed.place;
 }
 
 }  // namespace memfuse::memfs

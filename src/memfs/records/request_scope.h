@@ -1,10 +1,10 @@
 // Requests that were carried out and not answered when the process died. The kernel sends them to
 // the successor again, which must not carry them out twice.
 //
-// A thread that serves a request has a RequestScope until the reply is sent. The transaction with
-// the last change of the request calls CommitRequest: the same store makes the change permanent and
-// the request *completed*. RecordFile::Open finds the completed requests of a process that has
-// died. A request that is not among them has changed nothing that would be wrong to do again.
+// A thread that serves a request has a RequestScope until the kernel has the reply. The transaction
+// with the last change of the request calls CommitRequest: the same store makes the change
+// permanent and the request *completed*. RecordFile::Open finds the completed requests of a process
+// that has died.
 //
 // How a completed request is found. A thread writes the request, its result, the number of the
 // journal, and the number that this commit has in the journal into a place of its own
@@ -15,7 +15,6 @@
 #define MEMFUSE_SRC_MEMFS_RECORDS_REQUEST_SCOPE_H_
 
 #include <cstdint>
-#include <optional>
 
 #include "src/memfs/records/record_file.h"
 
@@ -25,19 +24,19 @@ namespace memfuse::memfs {
 class RequestScope {
  public:
   // `request` is not 0, and no other request of the connection has this number. `file` must outlive
-  // the object.
+  // the object. If there is no place and no memory for one more, waits until another request is
+  // answered. Requires: the caller holds no lock.
   RequestScope(RecordFile* file, uint64_t request) noexcept;
-  // The reply was sent.
+  // The kernel has the reply. The request is not found as completed any more.
   ~RequestScope();
   RequestScope(const RequestScope&) = delete;
   RequestScope& operator=(const RequestScope&) = delete;
 
-  // The scope of the calling thread, or null.
-  static RequestScope* Current();
+  // The scope of the calling thread for this file, or null.
+  static RequestScope* Current(const RecordFile* file);
 
-  // Makes the request completed, with the result that the dead process has recorded for it. The
-  // caller then calls RecordFile::ForgetCompleted.
-  void Adopt(uint64_t result) noexcept;
+  // The request is one that the dead process had completed. The scope takes over its place.
+  void Adopt(const RecordFile::Completed& completed) noexcept;
 
  private:
   friend class Transaction;
@@ -48,8 +47,8 @@ class RequestScope {
 
   RecordFile& file_;
   const uint64_t request_;
-  RequestScope* const outer_;      // of another record file
-  std::optional<uint32_t> place_;  // set by the first call of Prepare
+  RequestScope* const outer_;  // of another record file
+  uint32_t place_;
 };
 
 }  // namespace memfuse::memfs

@@ -80,8 +80,7 @@ void Transaction::Remove(BlockHeader* block) {
 }
 
 void Transaction::CommitRequest(uint64_t result) noexcept {
-  RequestScope* const scope = RequestScope::Current();
-  if (scope != nullptr && &scope->file_ == file_) {
+  if (RequestScope* const scope = RequestScope::Current(file_)) {
     scope->Prepare(index_, CommitsOf(*journal_) + 1, result);
   }
   Commit();
