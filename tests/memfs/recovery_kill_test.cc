@@ -24,30 +24,37 @@
 namespace memfuse::memfs {
 namespace {
 
-// Stops `change` after each instruction, and expects that a successor finds the tree before it or
-// the tree after it. The process ends without destroying the file system, whose memory the changes
-// of its child have made inconsistent.
+// Stops `change` after each instruction, and calls `describe` with the file system that a successor
+// finds. Expects that the description changes once. The process ends without destroying `fs`, whose
+// memory the changes of its child have made inconsistent.
+[[noreturn]] void ExpectOneTransitionAndExit(
+    const MemFs& fs, const std::function<void()>& change,
+    const std::function<std::string(MemFs* successor)>& describe) {
+  Memory memory(fs);
+  const std::string before = describe(memory.Recover().get());
+  std::string last = before;
+  int transitions = 0;
+  const uint64_t steps = test::RunInSteps(change, [&] {
+    if (!memory.Refresh()) return;
+    const auto successor = memory.Recover();
+    if (successor == nullptr) return;
+    std::string found = describe(successor.get());
+    if (found == last) return;
+    ++transitions;
+    last = std::move(found);
+  });
+  EXPECT_GT(steps, 0u);
+  EXPECT_EQ(transitions, 1) << "before:\n" << before << "\nafter:\n" << last;
+  std::fflush(nullptr);
+  _exit(testing::Test::HasFailure() ? 1 : 0);
+}
+
+// Expects that a successor finds the tree before the change or the tree after it.
 [[noreturn]] void KillAtEachStepAndExit(const std::function<void(const Tree& tree)>& change) {
   const auto fs = MakeMemFs(RecoveryOptions());
   const Tree tree(fs.get());
-  Memory memory(*fs);
-  const std::string before = Describe(memory.Recover().get());
-  std::string last = before;
-  int transitions = 0;
-  const uint64_t steps = test::RunInSteps([&] { change(tree); },
-                                          [&] {
-                                            if (!memory.Refresh()) return;
-                                            const auto successor = memory.Recover();
-                                            if (successor == nullptr) return;
-                                            std::string found = Describe(successor.get());
-                                            if (found == last) return;
-                                            ++transitions;
-                                            last = std::move(found);
-                                          });
-  EXPECT_GT(steps, 0u);
-  EXPECT_EQ(transitions, 1) << "before:\n" << before << "after:\n" << last;
-  std::fflush(nullptr);
-  _exit(testing::Test::HasFailure() ? 1 : 0);
+  ExpectOneTransitionAndExit(
+      *fs, [&] { change(tree); }, [](MemFs* successor) { return Describe(successor); });
 }
 
 // The tree, without times and inode numbers, and how many lookups and opens there are.
@@ -137,26 +144,13 @@ std::string Remains(MemFs* fs, const std::vector<InodeNumber>& files) {
   const InodeNumber source = Ino(me.Mknod(kRootInode, "source"));
   Must(me.Write(source, 0, std::string(3 * kPageSize, 's')));
   prepare(me, file);
-  Memory memory(*fs);
-  const std::string before = DataOf(memory.Recover().get());
-  std::string last = before;
-  int transitions = 0;
-  const uint64_t steps =
-      test::RunInSteps([&] { change(me, file, source); },
-                       [&] {
-                         if (!memory.Refresh()) return;
-                         const auto successor = memory.Recover();
-                         if (successor == nullptr) return;
-                         std::string found = DataOf(successor.get());
-                         EXPECT_EQ(Remains(successor.get(), {file, source, file}), empty);
-                         if (found == last) return;
-                         ++transitions;
-                         last = std::move(found);
-                       });
-  EXPECT_GT(steps, 0u);
-  EXPECT_EQ(transitions, 1) << "before: " << before << "\nafter: " << last;
-  std::fflush(nullptr);
-  _exit(testing::Test::HasFailure() ? 1 : 0);
+  ExpectOneTransitionAndExit(
+      *fs, [&] { change(me, file, source); },
+      [&](MemFs* successor) {
+        std::string found = DataOf(successor);
+        EXPECT_EQ(Remains(successor, {file, source, file}), empty);
+        return found;
+      });
 }
 
 struct KillCase {

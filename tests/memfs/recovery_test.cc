@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <functional>
 #include <map>
 #include <memory>
 #include <random>
@@ -375,23 +376,32 @@ class RandomClient {
   std::map<InodeNumber, int> opens_;
 };
 
-TEST(RecoveryTest, GenerationsOfServersShareATree) {
-  auto fs = MakeMemFs(RecoveryOptions());
+// Lets servers follow one another over a tree that changes at random. `succeed` makes the next one.
+void ExpectGenerationsShareATree(
+    const MemoryFileSystemOptions& options, int generations,
+    const std::function<std::unique_ptr<MemFs>(std::unique_ptr<MemFs> fs)>& succeed) {
+  auto fs = MakeMemFs(options);
   const uint64_t empty = fs->Usage().bytes_used;
   RandomClient client;
   std::mt19937 random(3);
-  for (int generation = 0; generation < 30; ++generation) {
+  for (int generation = 0; generation < generations; ++generation) {
     const Caller me(fs.get());
     for (int i = 0; i < 300; ++i) client.Step(me, &random);
-    auto successor = Memory(*fs).Recover();
-    ASSERT_NE(successor, nullptr);
-    ASSERT_EQ(Describe(successor.get()), Describe(fs.get())) << generation;
-    fs = std::move(successor);
+    const std::string before = Describe(fs.get());
+    fs = succeed(std::move(fs));
+    ASSERT_NE(fs, nullptr);
+    ASSERT_EQ(Describe(fs.get()), before) << generation;
+    EXPECT_EQ(fs->Usage().size_limit, options.size_limit);
   }
   client.RemoveAll(Caller(fs.get()));
   EXPECT_EQ(fs->Usage().inodes_used, 1u);
   EXPECT_EQ(fs->Usage().bytes_used, empty);
   EXPECT_EQ(fs->Usage().data_bytes, 0u);
+}
+
+TEST(RecoveryTest, GenerationsOfServersShareATree) {
+  ExpectGenerationsShareATree(RecoveryOptions(), 30,
+                              [](std::unique_ptr<MemFs> fs) { return Memory(*fs).Recover(); });
 }
 
 MemoryFileSystemOptions PassthroughOptions() {
@@ -413,27 +423,11 @@ std::unique_ptr<MemFs> GiveAway(std::unique_ptr<MemFs> fs, const MemoryFileSyste
   return successor.ok() ? *std::move(successor) : nullptr;
 }
 
-// The same with the passthrough store.
 TEST(RecoveryTest, GenerationsOfServersShareAPrivateTmpfs) {
   ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
-  const MemoryFileSystemOptions options = PassthroughOptions();
-  auto fs = MakeMemFs(options);
-  const uint64_t empty = fs->Usage().bytes_used;
-  RandomClient client;
-  std::mt19937 random(4);
-  for (int generation = 0; generation < 20; ++generation) {
-    const Caller me(fs.get());
-    for (int i = 0; i < 300; ++i) client.Step(me, &random);
-    const std::string before = Describe(fs.get());
-    fs = GiveAway(std::move(fs), options);
-    ASSERT_NE(fs, nullptr);
-    ASSERT_EQ(Describe(fs.get()), before) << generation;
-    EXPECT_EQ(fs->Usage().size_limit, options.size_limit);
-  }
-  client.RemoveAll(Caller(fs.get()));
-  EXPECT_EQ(fs->Usage().inodes_used, 1u);
-  EXPECT_EQ(fs->Usage().bytes_used, empty);
-  EXPECT_EQ(fs->Usage().data_bytes, 0u);
+  ExpectGenerationsShareATree(PassthroughOptions(), 20, [](std::unique_ptr<MemFs> fs) {
+    return GiveAway(std::move(fs), PassthroughOptions());
+  });
 }
 
 TEST(RecoveryTest, ALimitBelowTheUsageOfATmpfsBecomesTheUsage) {

@@ -49,7 +49,7 @@ struct DaemonStorage {
 // mappings are gone.
 class DaemonFile final : public FileData {
  public:
-  // Above this size, a page is cheaper than heap blocks that grow by copying.
+  // Above this size, a page is cheaper than blocks that grow by copying.
   static constexpr uint32_t kMaxInlineSize = 2048;
 
   // The file of a new record, which is empty, or of one that another process has left: Adopt and
@@ -161,11 +161,11 @@ class DaemonFile final : public FileData {
                            uint64_t length);
 
   // What a range of the file starts with: data in consecutive pages of the arena; or, if `page` is
-  // 0, data on the heap; or, if `heap` is also null, zeros of at most one page.
+  // 0, inline data; or, if `inline_data` is also null, zeros of at most one page.
   struct Run {
     size_t length = 0;
     PageNumber page = 0;
-    const char* heap = nullptr;
+    const char* inline_data = nullptr;
   };
   // Returns the first run of the `length` bytes from `offset` on. length > 0.
   Run RunAt(uint64_t offset, size_t length) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
@@ -173,7 +173,7 @@ class DaemonFile final : public FileData {
   size_t LengthWithin(uint64_t offset, size_t length) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Fills `out`. The range must lie before the end of the file. Returns EIO.
   Result<void> CopyOut(uint64_t offset, absl::Span<char> out) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  // Sends the `length` bytes from `offset` on directly from the mapped pages and the heap. The
+  // Sends the `length` bytes from `offset` on directly from the mapped pages and the records. The
   // caller holds the lock, so that no page is written or freed before the kernel has copied it.
   // Returns false and sends nothing if a page is not mapped or there are too many pieces.
   bool SendMapped(uint64_t offset, size_t length, ReadSink* sink) const
@@ -326,8 +326,8 @@ class DaemonFile final : public FileData {
   static constexpr uintptr_t kFlags = kLarge | kHolesWereRead;
 
   const DaemonStorage* const storage_;
-  InodeRecord* const
-      record_;  // mu_ guards `size` and `data_change`; stat(2) reads `size` without it
+  // mu_ guards `size` and `data_change`. stat(2) reads `size` without it.
+  InodeRecord* const record_;
   // Written under mu_; stat(2) reads it without mu_: the number of arena pages, and in the low
   // kPageCountShift bits the size of the inline data
   std::atomic<uint64_t> counts_{0};

@@ -64,7 +64,7 @@ DaemonFile::Run DaemonFile::RunAt(uint64_t offset, size_t length) const {
       run.length = static_cast<size_t>(std::min<uint64_t>(length, run.length + kPageSize));
     }
   } else if (page == 0 && within < inline_size()) {
-    run.heap = inline_data() + within;
+    run.inline_data = inline_data() + within;
     run.length = std::min<size_t>(run.length, inline_size() - within);
   }
   return run;
@@ -81,8 +81,8 @@ Result<void> DaemonFile::CopyOut(uint64_t offset, absl::Span<char> out) const {
     const absl::Span<char> to = out.first(run.length);
     if (run.page != 0) {
       MEMFUSE_RETURN_IF_ERROR(arena().Read(run.page, offset % kPageSize, to));
-    } else if (run.heap != nullptr) {
-      std::memcpy(to.data(), run.heap, to.size());
+    } else if (run.inline_data != nullptr) {
+      std::memcpy(to.data(), run.inline_data, to.size());
     } else {
       std::memset(to.data(), 0, to.size());
     }
@@ -103,7 +103,7 @@ bool DaemonFile::SendMapped(uint64_t offset, size_t length, ReadSink* sink) cons
       piece = arena().Map(run.page, offset % kPageSize, run.length);
       if (piece.empty()) return false;
     } else {
-      piece = {run.heap != nullptr ? run.heap : kZeros, run.length};
+      piece = {run.inline_data != nullptr ? run.inline_data : kZeros, run.length};
     }
     offset += piece.size();
     length -= piece.size();
