@@ -228,7 +228,7 @@ class DaemonFile final : public FileData {
   void TrimTable(uint64_t first, uint64_t last) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Reserves pages for all holes in [first, last], or for none. Returns EDQUOT, ENOSPC or ENOMEM.
   Result<void> FillHoles(uint64_t first, uint64_t last) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Makes the pages without data read as zeros, which a killed write may have written to. Returns
+  // Clears the pages that are not `written`: a killed write may have put data there. Returns
   // as Arena::Clear does.
   Result<void> ClearUnwritten() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Writes zeros to [from, to), which lies within one page, if the page has data there. Returns as

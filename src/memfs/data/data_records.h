@@ -6,9 +6,10 @@
 // (records/layout.h).
 //
 // Order of the stores. The data of a page is written before the slot of the page is stored, and a
-// page is freed after its slot was stored. A slot is one store, and so is the size. So each slot
-// that a successor finds is that of a page with the data that it should have. What a killed thread
-// can leave behind the end of the file, or in pages that read as zeros, is described by DataChange.
+// page is freed after its slot was stored. A slot is one store, and so is the size. So a slot never
+// names a page with the data of another file, or a new page that is not filled. DataChange
+// describes what a killed thread can leave beyond the end of the file, and in pages that read as
+// zeros.
 
 #ifndef MEMFUSE_SRC_MEMFS_DATA_DATA_RECORDS_H_
 #define MEMFUSE_SRC_MEMFS_DATA_DATA_RECORDS_H_
@@ -82,8 +83,8 @@ struct PageTableRecord {
 };
 static_assert(sizeof(PageTableRecord) == 16);
 
-// The data of a small file, from its begin on. The data follows the struct. A file has at most one.
-// It is obsolete if the first page has a slot.
+// The data of a small file, from its beginning. The rest of the data follows the struct. A file has
+// at most one. It is obsolete if the first page has a slot.
 struct InlineDataRecord {
   BlockHeader header;
   uint16_t size;         // in bytes
@@ -96,17 +97,18 @@ struct InlineDataRecord {
 static_assert(sizeof(InlineDataRecord) == 16 &&
               offsetof(InlineDataRecord, bytes) == InlineDataRecord::kDataOffset);
 
-// What a thread that was killed in a change of the data may have left: the low byte of
-// InodeRecord::data_change.
+// What a thread that was killed in a change of the data may have left. A successor keeps what is
+// before the end of the file, and removes or clears the rest (DaemonFile::Repair). This is the low
+// byte of InodeRecord::data_change.
 enum class DataChange : uint8_t {
   kNone = 0,
-  // Data behind the end of the file, or in pages that are not `written`: it does not belong to the
+  // Data beyond the end of the file, or in pages that are not `written`: it does not belong to the
   // file yet and must read as zeros.
   kWrite = 1,
-  // Pages and data behind the end of the file that belong to the file no longer.
+  // Pages and data beyond the end of the file that belong to the file no longer.
   kTruncate = 2,
 };
-// A flag in InodeRecord::data_change: fallocate(2) may have reserved pages behind the end.
+// A flag in InodeRecord::data_change: fallocate(2) may have reserved pages beyond the end.
 inline constexpr uint16_t kReservedBehindEnd = 0x100;
 
 inline DataChange ChangeOf(uint16_t data_change) {

@@ -27,7 +27,7 @@ class PageTable {
  public:
   static constexpr uint64_t kChunkPages = PageTableRecord::kChunkPages;
 
-  // `owner` is the record of the file in `records`, which must outlive the table.
+  // `owner` is the record of the file in `records`. `records` must outlive the table.
   PageTable(RecordFile* records, BlockId owner) : records_(*records), owner_(owner) {}
   // Frees the records, but no page.
   ~PageTable();
@@ -61,7 +61,7 @@ class PageTable {
   // Looks no further than `last`: if there is none, the result is any number above `last`.
   uint64_t NextUnwritten(uint64_t from, uint64_t last = kNone) const;
 
-  // Takes over a record that another process has left in a table that was empty initially. Calls
+  // Takes over a record of the predecessor. The table was empty before the first call. Calls
   // `add` for each slot that is no hole. A record without such slots is freed. Returns false if the
   // record is damaged, belongs to a chunk that the table has already, or `add` returns false.
   // Throws std::bad_alloc.

@@ -12,7 +12,7 @@
 //    limits.h              limits and their ioctl(2) commands
 //    store_selection.h     the data store
 //    tree_usage.h          what directories, types and single files store
-//    completed_requests.h  requests that another process has carried out
+//    completed_requests.h  requests that the predecessor has carried out
 //    space_waiter.h        (reclaim) trying again after ENOSPC
 
 #ifndef MEMFUSE_SRC_MEMFS_OPS_MEMFS_H_
@@ -44,17 +44,20 @@ namespace memfuse::memfs {
 class MemFs final : public MemoryFileSystem {
  public:
   static absl::StatusOr<std::unique_ptr<MemFs>> Make(const MemoryFileSystemOptions& options);
-  // What a process that has died, or that gives its file system away, leaves to its successor.
+  // What a process that has died, or that gives its file system away, leaves to its successor: two
+  // memory files, or a memory file and the mount of a private tmpfs.
   struct FilesOfPredecessor {
     base::UniqueFd records;  // record_descriptor()
     base::UniqueFd data;     // data_descriptor(); not valid if that is -1
   };
   // Makes the file system again from these files: names, attributes, extended attributes, file
   // data, limits, rules of quotas, and the lookups and opens of the kernel. The limits and rules
-  // are those that were set last; the other options have to be those of the predecessor. A limit
-  // that is below the present usage becomes the usage. Returns the errors of RecordFile::Open,
-  // RebuildTree and StoreSelection::Adopt. Throws std::bad_alloc. If it fails, it can be called
-  // again.
+  // are those that were set last, and huge= is that of the predecessor; the other options have to
+  // be equal to the predecessor's. A limit that is below the present usage becomes the usage.
+  // Returns the errors of RecordFile::Open, RebuildTree and StoreSelection::Adopt. Throws
+  // std::bad_alloc. Closes `files` if it fails, and leaves the memory files as they were: a caller
+  // that has kept duplicates of the descriptors can call it again. Requires: the predecessor does
+  // not run any more, or was abandoned.
   static absl::StatusOr<std::unique_ptr<MemFs>> Recover(const MemoryFileSystemOptions& options,
                                                         FilesOfPredecessor files);
   RecordFile* records() const { return resources_.records.get(); }
@@ -158,7 +161,8 @@ class MemFs final : public MemoryFileSystem {
   // is the last change of the request.
   Entry CountLookup(Inode* inode, bool completes_request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
   // The replies to requests that another process has completed: an entry whose lookup was counted,
-  // and an open that was counted. Return ESTALE; OpenAgain also the errors of FileData::Open.
+  // and an open that was counted. Return ESTALE if there is no such inode; OpenAgain also the
+  // errors of FileData::Open.
   Result<Entry> EntryAgain(InodeNumber ino);
   Result<OpenResult> OpenAgain(InodeNumber ino, uint32_t flags);
   Result<CreateResult> CreateAgain(InodeNumber ino, uint32_t flags);

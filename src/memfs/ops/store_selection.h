@@ -26,10 +26,11 @@ class StoreSelection {
   // errors of DaemonStore::Make and PassthroughStore::Make.
   absl::Status Make();
 
-  // Makes the store again that another process has selected, as the root of the records says, from
-  // its descriptor(). The options that concern the store are those of that process. Returns the
-  // errors of DaemonStore::Adopt and PassthroughStore::Adopt, and FailedPrecondition if the root
-  // names no store. Throws std::bad_alloc.
+  // Makes the store that the root of the records names, from `data`, which is
+  // DataStore::descriptor() of the predecessor. `size_limit` is that of a private tmpfs. The
+  // options that concern the store are those of that process. Returns the errors of
+  // DaemonStore::Adopt and PassthroughStore::Adopt, and FailedPrecondition if the root names no
+  // store. Throws std::bad_alloc.
   absl::Status Adopt(base::UniqueFd data, uint64_t size_limit);
 
   // As the methods of MemoryFileSystem.

@@ -73,7 +73,9 @@ inline constexpr uint64_t kRootOffset = 64;
 inline constexpr uint64_t kJournalsOffset = 16 << 10;
 inline constexpr uint64_t kRootBytes = kJournalsOffset - kRootOffset;
 
-// A request that is completed if the journal has had this number of commits (request_scope.h).
+// The place of one request: it is completed if the journal with the number `journal` has had at
+// least `commit` commits (request_scope.h). The headers of journals contain the places. A place is
+// used independently of its journal.
 struct CompletedRequest {
   uint64_t request;  // 0: none
   uint64_t result;
@@ -85,7 +87,7 @@ struct JournalHeader {
   // Low kUndoBits bits: the size of the undo entries that are complete. 0: no transaction is open,
   // or it has not changed anything yet. The other bits: the number of commits so far.
   uint64_t state;
-  CompletedRequest completed;  // of a thread that need not use this journal
+  CompletedRequest completed;  // a place, used independently of the journal
 };
 inline constexpr int kUndoBits = 16;
 inline constexpr uint64_t kUndoMask = (uint64_t{1} << kUndoBits) - 1;

@@ -13,9 +13,9 @@
 //
 // Ownership. A block that was allocated belongs to the process until Free(). Whether it outlives
 // the process depends on its kind alone: a successor finds the blocks whose kind is not kFree. An
-// operation allocates blocks, fills them, and then gives them a kind, in the same transaction in
-// which it changes other records. To remove a block, a transaction sets its kind to kFree; after
-// the commit, the process calls Free().
+// operation allocates blocks, and fills them before the commit of the transaction that gives them a
+// kind and changes other records. Transaction::Remove removes a block. README.md has the
+// exceptions.
 //
 // Memory. A block is allocated from a *chunk*: 256 KiB that are divided into blocks of one size.
 // The system's memory is reserved with fallocate(2) before a block is used, so a lack of memory is
@@ -103,9 +103,10 @@ class RecordFile {
   // zeros.
   void* root() const { return base_ + kRootOffset; }
 
-  // The requests that were completed and not answered when the process died whose file was opened.
-  // Each has a place in the file until ForgetCompleted is called with it, so that the next
-  // successor finds it too.
+  // The completed requests of the process whose file was opened: those whose scope had not ended
+  // (request_scope.h). The kernel may have the reply of some; it does not send these again, and
+  // nothing forgets them yet. Each has a place in the file until ForgetCompleted is called with it,
+  // so that the next successor finds it too.
   struct Completed {
     uint64_t request;
     uint64_t result;

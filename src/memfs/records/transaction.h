@@ -3,7 +3,7 @@
 //   MutexLock lock(&inode->mu);
 //   Transaction change(file);
 //   change.Edit(&record->times)->mtime = now;
-//   change.Publish(&entry->header, BlockKind::kEntry);  // a block that was just filled
+//   change.Publish(&entry->header, kDentryKind);  // a block that was just filled
 //   change.Commit();
 //
 // Before a record is changed, Edit() saves its present content in a journal, which is a part of the

@@ -32,9 +32,9 @@ class QuotaRecords {
     ~Prepared();
     Prepared(const Prepared&) = delete;
     Prepared& operator=(const Prepared&) = delete;
-    // Makes the rule that of the record when the transaction is committed, or removes the record of
-    // a tree without limits. Called at most once, with the kind and ID that were prepared. The
-    // transaction ends before this object.
+    // Writes the limits of the rule to the record, or removes the record of a tree without limits.
+    // Called at most once, with the kind and ID that were prepared. The transaction ends before
+    // this object.
     void Store(Transaction* change, const QuotaRule& rule);
 
    private:
@@ -45,7 +45,8 @@ class QuotaRecords {
     const Place place_;
   };
 
-  // The ID of a tree is its inode number. IDs are less than 2^63. Throws std::bad_alloc.
+  // The ID of a tree is the inode number of its root directory. IDs are less than 2^63. Throws
+  // std::bad_alloc.
   [[nodiscard]] Prepared Prepare(const QuotaRule& rule);
 
   // Takes over a record of another process. Returns false if it is damaged, or if there is a record

@@ -26,12 +26,13 @@ struct RebuiltTree {
 // Charges everything to the accounts, regardless of the limit: the caller sets the limits and
 // applies the rules afterwards.
 //
-// Requires: RecordFile::Open has returned resources->records; the store is made; the budget has no
-// limit that matters; nothing else uses any of these. Returns FailedPrecondition if the records are
-// damaged: there is no root directory, or a name, a type or a page is invalid; ResourceExhausted if
-// the data of the files cannot be taken over. Throws std::bad_alloc. If it fails, the objects that
-// were made are in the table, and the records can be read again: the caller calls
-// RecordFile::SetAbandoned and DataStore::Abandon before it destroys the objects.
+// Requires: RecordFile::Open has returned resources->records; StoreSelection::Adopt has made the
+// store; the limits are kMaxSizeLimit and kMaxInodeLimit; nothing else uses any of these. Returns
+// FailedPrecondition if the records are damaged: there is no root directory, or a name, a type or a
+// page is invalid; ResourceExhausted if the data of the files cannot be taken over. Throws
+// std::bad_alloc. If it fails, the objects that were made are in the table, and the records can be
+// read again: the caller calls RecordFile::SetAbandoned and DataStore::Abandon before it destroys
+// the objects.
 absl::StatusOr<RebuiltTree> RebuildTree(Resources* resources, InodeTable* table);
 
 }  // namespace memfuse::memfs

@@ -1,6 +1,7 @@
-// The records of the tree: what another process has to know of inodes, names and extended
-// attributes. They lie in blocks of a record file (records/record_file.h), and change in
-// transactions (records/transaction.h).
+// The records of the tree: what a successor has to know of inodes, names, extended attributes and
+// rules of quotas, and the root of the record file. They lie in blocks of a record file
+// (records/record_file.h). They change in transactions (records/transaction.h), except where a
+// field says otherwise.
 //
 // A change of a struct in this file, of PackedTimes (times.h) or of Owner (account.h), or of their
 // meaning, needs a new kLayoutVersion.
@@ -64,8 +65,8 @@ struct InodeRecord {
   union {
     // Symbolic links: the length of the target, which follows the record.
     uint16_t target_size;
-    // Regular files: what a change of the data that has begun may leave behind. The data store
-    // gives it a meaning; 0 means that no change has begun. The lock of the data guards it.
+    // Regular files of the daemon store: a DataChange in the low byte, and flags
+    // (data/data_records.h). The lock of DaemonFile guards it. It changes without a transaction.
     uint16_t data_change;
   };
   InodeAttributes attributes;
@@ -73,8 +74,9 @@ struct InodeRecord {
     // Directories: the directory that ".." names. Guarded by the rename lock; read without it.
     uint64_t parent;
     uint64_t rdev;  // devices
-    // Regular files: the size, unless a backing file has it. It changes under the lock of the data;
-    // read without it.
+    // Regular files of the daemon store and the null store: the size. It is read without a lock.
+    // The daemon store changes it under the lock of DaemonFile, mostly without a transaction; the
+    // null store changes it atomically.
     uint64_t size;
   };
 
@@ -111,6 +113,7 @@ struct RootRecord {
   // after the other.
   uint64_t size_limit;
   uint64_t inode_limit;
+  // Written once, before there are files, without a transaction.
   StoreKind store;
   char huge[12];  // the option huge= of the store, with a zero at the end
 };
