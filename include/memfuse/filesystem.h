@@ -39,6 +39,7 @@
 #include <string>
 #include <string_view>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "memfuse/directory_sink.h"
@@ -62,6 +63,11 @@ class FileSystem {
   virtual absl::Status Connected(const Host& /*host*/) { return absl::OkStatus(); }
   // Called after the last request, and also after a Connected that failed.
   virtual void Disconnected() {}
+
+  // Serves one request that expects a reply: calls `serve`, which calls the method of the request
+  // and sends the reply. An implementation that outlives the process notes here, until `serve` has
+  // returned, which request the thread carries out. Exceptions of `serve` pass through.
+  virtual void InRequest(const RequestContext&, absl::FunctionRef<void()> serve) { serve(); }
 
   // Finds `name` in a directory. "." and ".." are answered on every inode ("." also on an inode
   // that is not a directory), because handles of exported file systems need it. Returns: the inode,

@@ -62,6 +62,16 @@ struct MemoryFileSystemOptions {
   // if the size is not small and the system permits it to this user.
   std::string huge = "auto";
   bool noswap = false;
+  // Another process may take the file system over if this one dies (Recover): each operation notes
+  // which request it has carried out.
+  bool recoverable = false;
+};
+
+// The files that contain a file system: descriptors, or -1. `data` is a memory file or the root of
+// the mount of a private tmpfs; there is none with kNull.
+struct MemoryFileSystemFiles {
+  int records = -1;
+  int data = -1;
 };
 
 struct MemoryFileSystemUsage {
@@ -83,6 +93,23 @@ class MemoryFileSystem : public FileSystem {
   // and Unimplemented.
   static absl::StatusOr<std::unique_ptr<MemoryFileSystem>> Make(
       const MemoryFileSystemOptions& options);
+
+  // Makes the file system of a process that has died from its files(): names, attributes, extended
+  // attributes, file data, limits, quotas, and the lookups and opens of the kernel. Takes ownership
+  // of `files`. The limits and quotas are those that were set last, and `huge` is that of the other
+  // process; the other options have to be equal to those of that process. A limit that is below the
+  // present usage becomes the usage. Requires: the other process does not run any more. Errors:
+  // FailedPrecondition (a program with another layout made the files, or they are damaged),
+  // ResourceExhausted (no memory). After an error the files contain what they contained:
+  // a caller with duplicates of the descriptors can try again. Throws std::bad_alloc.
+  static absl::StatusOr<std::unique_ptr<MemoryFileSystem>> Recover(
+      const MemoryFileSystemOptions& options, const MemoryFileSystemFiles& files);
+  // Returns: the files for Recover. The object owns them. `data` may change until Connected has
+  // returned.
+  virtual MemoryFileSystemFiles files() const = 0;
+  // The destructor changes nothing in files() after this call, so that another process can use
+  // them. Requires: no other thread uses the object.
+  virtual void Abandon() = 0;
 
   // Returns whether the session is to request passthrough, if the kernel offers it.
   virtual bool wants_backing_files() const = 0;

@@ -16,7 +16,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,6 +63,10 @@ struct SessionOptions {
   bool spare_workers = true;
   bool idle_scheduling = true;
   bool request_statistics = true;
+  // Called with each descriptor of the connection before requests are read from it. Another process
+  // that duplicates all of them can let a successor take the connection over (AdoptOptions). The
+  // session owns the descriptor. May be called from any thread.
+  std::function<void(int descriptor)> on_descriptor;
 };
 
 struct MountOptions {
@@ -100,6 +106,12 @@ class Session {
     ConnectionParameters initialized;
     // The path of the mount, if this session is to unmount it; may be empty.
     std::string mount_point;
+    // Set if a process that has died served the connection: its state(). `descriptors` are then
+    // all descriptors that SessionOptions::on_descriptor got, the first one first, and
+    // `initialized` and `mount_point` have no effect. The session unmounts the mount that the other
+    // process made. The kernel sends the requests again that the process has read and not answered;
+    // before Linux 6.9 it cannot, and these requests fail.
+    std::optional<ConnectionState> predecessor;
     // The time to wait for the kernel's INIT.
     absl::Duration init_timeout = absl::Seconds(20);
   };
@@ -127,6 +139,8 @@ class Session {
   virtual absl::Status AddWorker() = 0;
 
   virtual ConnectionParameters parameters() const = 0;
+  // Returns: the state for a successor.
+  virtual ConnectionState state() const = 0;
   // Returns whether requests come through io_uring.
   virtual bool uses_io_uring() const = 0;
   // Returns: how requests are received, as a clause for the log, with the reason if io_uring was

@@ -91,18 +91,27 @@ void CloseInheritedDescriptors(int keep_a, int keep_b) {
   close_range(first, UINT_MAX, 0);
 }
 
-}  // namespace
-
-bool StartupReport::Succeed() {
-  if (!pipe_.valid()) return true;
+void BecomeBackgroundProcess() {
   setsid();
   const base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (null.valid()) dup2(null.get(), stream);
   }
-  const bool heard = WriteAll(pipe_.get(), kUp);
+}
+
+}  // namespace
+
+bool StartupReport::Succeed() {
+  if (!pipe_.valid()) return true;
+  base::UniqueFd pipe = std::move(pipe_);
+  BecomeBackgroundProcess();
+  return WriteAll(pipe.get(), kUp);
+}
+
+void StartupReport::LeaveTerminal() {
+  if (!pipe_.valid()) return;
   pipe_.reset();
-  return heard;
+  BecomeBackgroundProcess();
 }
 
 int StartupReport::Fail(const absl::Status& status) {

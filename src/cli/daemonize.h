@@ -19,10 +19,14 @@ class StartupReport {
   StartupReport() = default;
   explicit StartupReport(base::UniqueFd pipe) : pipe_(std::move(pipe)) {}
 
-  // Reports that the mount can be used. Before that, the process moves to a session of its own, and
-  // the standard streams are redirected to /dev/null: a process that reads them would otherwise
-  // wait for a daemon that never writes. False if the parent is gone, because it was killed.
+  // Reports that the mount can be used, after LeaveTerminal. False if the parent is gone, because
+  // it was killed.
   [[nodiscard]] bool Succeed();
+
+  // In the background: moves the process to a session of its own, and redirects the standard
+  // streams to /dev/null, because a process that reads them would otherwise wait for a daemon that
+  // never writes. Closes the pipe: another process that has it reports.
+  void LeaveTerminal();
 
   // Reports the reason of a failure in one sentence, as cli::Fail. Returns the exit status that
   // belongs to it; the parent exits with the same status.

@@ -16,6 +16,7 @@
 #include "src/cli/daemonize.h"
 #include "src/cli/flags.h"
 #include "src/cli/help.h"
+#include "src/cli/logging.h"
 #include "src/cli/machine.h"
 #include "src/cli/message.h"
 #include "src/cli/mount_helper.h"
@@ -58,7 +59,9 @@ int Run(Options options) {
     options.warnings.push_back(std::move(sentence));
   }
   ConfigureAllocator();
-  return RunServer(options, std::move(report));
+  StartLogging(options.foreground, options.log_dir);
+  return options.resilient ? RunResilientServer(options, std::move(report))
+                           : RunServer(options, std::move(report));
 }
 
 int Main(const std::vector<std::string>& arguments) {

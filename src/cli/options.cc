@@ -159,6 +159,23 @@ absl::StatusOr<MemoryFileSystemOptions> ResolveFileSystem(const Machine& machine
   return options;
 }
 
+// --resilient, after --transport and --fuse_fd.
+absl::Status ResolveResilience(Options* options) {
+  options->resilient = FLAGS_resilient;
+  options->filesystem.recoverable = FLAGS_resilient;
+  if (!FLAGS_resilient) return absl::OkStatus();
+  if (options->require_io_uring) {
+    return absl::InvalidArgumentError(
+        "--resilient: a successor cannot take over io_uring; use --transport=dev");
+  }
+  if (options->fuse_fd >= 0) {
+    return absl::InvalidArgumentError(
+        "--resilient: with --fuse_fd another process has the connection");
+  }
+  options->session.io_uring = false;
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<Options> ResolveOptions(const std::vector<std::string>& operands,
@@ -195,6 +212,7 @@ absl::StatusOr<Options> ResolveOptions(const std::vector<std::string>& operands,
   options.fuse_fd = FLAGS_fuse_fd;
   options.session.io_uring = FLAGS_transport != "dev";
   options.require_io_uring = FLAGS_transport == "uring";
+  if (absl::Status status = ResolveResilience(&options); !status.ok()) return status;
   if (absl::Status status = CheckOperands(operands); !status.ok()) return status;
   if (!operands.empty()) options.mount.mount_point = operands[0];
 

@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -46,6 +47,7 @@
 #include "src/control/server.h"
 #include "src/control/usage_history.h"
 #include "src/control/web_port.h"
+#include "src/keeper/keeper.h"
 #include "src/protocol/negotiation.h"
 
 namespace memfuse::cli {
@@ -65,11 +67,46 @@ base::UniqueFd CatchSignals() {
   return base::UniqueFd(signalfd(-1, &signals, SFD_CLOEXEC));
 }
 
+// Whether the process takes over the file system of another one.
+bool IsSuccessor(const keeper::Start* start) {
+  return start != nullptr && start->predecessor != nullptr;
+}
+
+absl::StatusOr<std::unique_ptr<MemoryFileSystem>> MakeFileSystem(const Options& options,
+                                                                 const keeper::Start* start) {
+  if (!IsSuccessor(start)) return MemoryFileSystem::Make(options.filesystem);
+  return MemoryFileSystem::Recover(options.filesystem,
+                                   {start->predecessor->TakeRecords().release(),
+                                    start->predecessor->TakeData().release()});
+}
+
+absl::StatusOr<std::unique_ptr<Session>> TakeSessionOver(const SessionOptions& options,
+                                                         keeper::Descriptors* predecessor,
+                                                         MemoryFileSystem* fs) {
+  Session::AdoptOptions adopt;
+  for (size_t i = 0; i < predecessor->connections().size(); ++i) {
+    adopt.descriptors.push_back(predecessor->TakeConnection(i).release());
+  }
+  ConnectionState state;
+  if (pread(predecessor->state(), &state, sizeof(state), 0) != sizeof(state)) {
+    return absl::InternalError("the state of the connection cannot be read");
+  }
+  adopt.predecessor = state;
+  return Session::Adopt(adopt, options, fs);
+}
+
 absl::StatusOr<std::unique_ptr<Session>> StartSession(const Options& options,
                                                       uint64_t max_dirty_bytes,
+                                                      const keeper::Start* start,
                                                       MemoryFileSystem* fs) {
   SessionOptions session = options.session;
   session.passthrough = fs->wants_backing_files();
+  if (start != nullptr) {
+    session.on_descriptor = [client = start->client](int descriptor) {
+      client->Hold(keeper::Kind::kConnection, descriptor);
+    };
+  }
+  if (IsSuccessor(start)) return TakeSessionOver(session, start->predecessor, fs);
   if (options.fuse_fd < 0) {
     MountOptions mount = options.mount;
     mount.max_dirty_bytes = max_dirty_bytes;
@@ -79,6 +116,21 @@ absl::StatusOr<std::unique_ptr<Session>> StartSession(const Options& options,
   adopt.descriptors = {options.fuse_fd};
   adopt.mount_point = options.mount.mount_point;
   return Session::Adopt(adopt, session, fs);
+}
+
+// Gives the keeper what a successor needs in addition to the descriptors of the connection.
+absl::Status GiveToKeeper(const keeper::Client& client, const MemoryFileSystem& fs,
+                          const Session& session) {
+  const base::UniqueFd state(memfd_create("memfuse-connection", MFD_CLOEXEC));
+  const ConnectionState content = session.state();
+  if (!state.valid() || pwrite(state.get(), &content, sizeof(content), 0) != sizeof(content)) {
+    return absl::ResourceExhaustedError("the state of the connection cannot be kept");
+  }
+  client.Hold(keeper::Kind::kState, state.get());
+  const MemoryFileSystemFiles files = fs.files();
+  client.Hold(keeper::Kind::kRecords, files.records);
+  if (files.data >= 0) client.Hold(keeper::Kind::kData, files.data);
+  return absl::OkStatus();
 }
 
 // The requests so far, as 'total=3 LOOKUP=2 MKDIR=1': the opcodes that came, in numerical order.
@@ -159,12 +211,23 @@ MemoryBound BoundByMemory(const MemoryCgroup& cgroup, MemoryFileSystem& fs) {
   return bound;
 }
 
+// Whether a worker has served a request. False if there is no memory to find out.
+bool HasServed(const Session& session) {
+  bool served = false;
+  base::WithMemory([&] {
+    for (const uint64_t count : session.WorkerRequestCounts()) served |= count > 0;
+  });
+  return served;
+}
+
 // Returns when the mount is gone or will be unmounted: the signal that requests it, or 0 if another
 // process ended the connection. Once a second it releases unused memory, checks the limits, logs
 // what they refused, and offers a sample to the history unless that is null.
 int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgroup,
-                  std::optional<uint64_t> cgroup_limit, Session& session, MemoryFileSystem& fs,
-                  control::UsageHistory* history) {
+                  std::optional<uint64_t> cgroup_limit, const keeper::Start* start,
+                  Session& session, MemoryFileSystem& fs, control::UsageHistory* history) {
+  // What the keeper does not know yet: that a request was answered.
+  const keeper::Client* unreported = start == nullptr ? nullptr : start->client;
   MemoryFileSystemUsage limits = fs.Usage();
   RefusalLog refusals;
   constexpr absl::Duration kRound = absl::Seconds(1);
@@ -185,6 +248,10 @@ int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgro
       });
     }
     if (session.WaitFor(absl::ZeroDuration())) return 0;
+    if (unreported != nullptr && HasServed(session)) {
+      unreported->ReportServing();
+      unreported = nullptr;
+    }
     // Memory of removed files has to be free before the bound is set.
     if (bound.tight) fs.ReleaseUnusedMemory();
     // If there is no memory to read the files, the last bound stays.
@@ -266,9 +333,10 @@ const char* DataName(DataKind kind) {
   return "auto";
 }
 
-control::ApiFacts FactsOf(const Options& options, const MemoryFileSystem& fs,
+control::ApiFacts FactsOf(const Options& options, bool has_keeper, const MemoryFileSystem& fs,
                           const Session& session) {
   control::ApiFacts facts;
+  if (has_keeper) facts.keeper_pid = keeper::Client::keeper_pid();
   facts.version = std::string(VersionNumber());
   facts.mount_point = options.mount.mount_point;
   facts.store = fs.DescribeData();
@@ -290,7 +358,8 @@ control::ApiFacts FactsOf(const Options& options, const MemoryFileSystem& fs,
 }
 
 // Starts the control socket. A mount without one is usable, so a failure is only logged.
-ControlSocket StartControl(const Options& options, MemoryFileSystem* fs, Session* session) {
+ControlSocket StartControl(const Options& options, bool has_keeper, MemoryFileSystem* fs,
+                           Session* session) {
   ControlSocket control;
   if (!options.control || options.mount.mount_point.empty()) return control;
   const std::string path = ControlSocketPath(options.mount.mount_point);
@@ -304,7 +373,8 @@ ControlSocket StartControl(const Options& options, MemoryFileSystem* fs, Session
     return control;
   }
   auto api = std::make_unique<control::Api>(
-      FactsOf(options, *fs, *session), fs, [session] { return session->Statistics(); },
+      FactsOf(options, has_keeper, *fs, *session), fs,
+      [session] { return session->Statistics(); },
       [session] { return session->RecentRequests(); },
       [](uint32_t opcode) { return Session::OpcodeName(opcode); });
   auto server = control::Server::Start(
@@ -335,7 +405,8 @@ absl::StatusOr<std::unique_ptr<control::Server>> StartMetrics(
     Session* session, const control::UsageHistory* history) {
   if (listener == nullptr) return nullptr;
   auto port = std::make_unique<control::WebPort>(
-      options.metrics->address, options.metrics_allow_remote, FactsOf(options, *fs, *session), fs,
+      options.metrics->address, options.metrics_allow_remote,
+      FactsOf(options, /*has_keeper=*/false, *fs, *session), fs,
       [session] { return session->Statistics(); }, history);
   return control::Server::Start(std::move(listener), "memfuse-metrics", geteuid(),
                                 [port = std::move(port)](const control::HttpRequest& request) {
@@ -343,83 +414,134 @@ absl::StatusOr<std::unique_ptr<control::Server>> StartMetrics(
                                 });
 }
 
+// Logs what the file system is and how it is served.
+void LogStart(const Options& options, absl::string_view where, const MemoryFileSystem& fs,
+              const Session& session) {
+  const MemoryFileSystemUsage usage = fs.Usage();
+  LOG(INFO) << "serving " << where << ": " << usage.size_limit << " bytes, " << usage.inode_limit
+            << " inodes; requests: " << session.DescribeTransport()
+            << "; file data: " << fs.DescribeData();
+  if (options.session.kernel_permissions &&
+      !protocol::AllowsIdmappedMounts(session.parameters())) {
+    LOG(INFO)
+        << "no idmapped mounts of this file system: for FUSE the kernel makes them from Linux "
+           "6.12 on";
+  }
+  for (const std::string& warning : options.warnings) LOG(WARNING) << warning;
+}
+
+// A mount that is being taken over goes on without metrics if they cannot be had any more.
+absl::StatusOr<std::unique_ptr<control::Listener>> ListenForMetrics(const Options& options,
+                                                                    const keeper::Start* start) {
+  auto listener = ListenForMetrics(options);
+  if (listener.ok() || !IsSuccessor(start)) return listener;
+  LOG(WARNING) << listener.status().message();
+  return nullptr;
+}
+
 // May throw std::bad_alloc before the report, but never after it.
-int Run(const Options& options, StartupReport& report) {
+int Run(const Options& options, const keeper::Start* start, StartupReport& report) {
+  const auto fail = [&](const absl::Status& status) {
+    if (!IsSuccessor(start)) return report.Fail(status);
+    LOG(ERROR) << "the file system cannot be taken over: " << status.message();
+    return 1;
+  };
   const base::UniqueFd signals = CatchSignals();
-  if (!signals.valid()) return report.Fail(absl::ResourceExhaustedError("too many open files"));
-  StartLogging(options.foreground, options.log_dir);
+  if (!signals.valid()) return fail(absl::ResourceExhaustedError("too many open files"));
   // Until the file system can be used, the one line of the report is the only output.
-  const int log_level = std::exchange(FLAGS_minloglevel, google::GLOG_FATAL);
-  absl::StatusOr<std::unique_ptr<MemoryFileSystem>> fs = MemoryFileSystem::Make(options.filesystem);
-  if (!fs.ok()) return report.Fail(fs.status());
-  auto metrics_listener = ListenForMetrics(options);
-  if (!metrics_listener.ok()) return report.Fail(metrics_listener.status());
+  const int log_level =
+      IsSuccessor(start) ? FLAGS_minloglevel : std::exchange(FLAGS_minloglevel, google::GLOG_FATAL);
+  absl::StatusOr<std::unique_ptr<MemoryFileSystem>> fs = MakeFileSystem(options, start);
+  if (!fs.ok()) return fail(fs.status());
+  auto metrics_listener = ListenForMetrics(options, start);
+  if (!metrics_listener.ok()) return fail(metrics_listener.status());
   const MemoryCgroup cgroup("");
   const std::optional<uint64_t> cgroup_limit = cgroup.ReadLimit();
   absl::StatusOr<std::unique_ptr<Session>> session =
-      StartSession(options, DirtyBytesFor(cgroup_limit), fs->get());
-  if (!session.ok()) return report.Fail(session.status());
-
-  if (options.require_io_uring && !(*session)->uses_io_uring()) {
+      StartSession(options, DirtyBytesFor(cgroup_limit), start, fs->get());
+  if (!session.ok()) {
+    // Another successor may succeed.
+    if (IsSuccessor(start)) (*fs)->Abandon();
+    return fail(session.status());
+  }
+  // An error of the first server, which nobody uses yet.
+  const auto fail_to_start = [&](const absl::Status& status) {
     (void)(*session)->Unmount(absl::ZeroDuration());
-    return report.Fail(
+    return fail(status);
+  };
+  if (options.require_io_uring && !(*session)->uses_io_uring()) {
+    return fail_to_start(absl::InternalError(
         "--transport=uring: the kernel does not offer it; Linux 6.14 and newer do after 'echo Y > "
-        "/sys/module/fuse/parameters/enable_uring'");
+        "/sys/module/fuse/parameters/enable_uring'"));
+  }
+  if (start != nullptr && !IsSuccessor(start)) {
+    const absl::Status given = GiveToKeeper(*start->client, **fs, **session);
+    if (!given.ok()) return fail_to_start(given);
   }
 
   const auto history = options.metrics.has_value() ? std::make_unique<control::UsageHistory>()
                                                    : std::unique_ptr<control::UsageHistory>();
   const auto metrics =
       StartMetrics(options, *std::move(metrics_listener), fs->get(), session->get(), history.get());
-  if (!metrics.ok()) {
-    (void)(*session)->Unmount(absl::ZeroDuration());
-    return report.Fail(metrics.status());
-  }
+  if (!metrics.ok() && !IsSuccessor(start)) return fail_to_start(metrics.status());
   FLAGS_minloglevel = log_level;
-  const ControlSocket control = StartControl(options, fs->get(), session->get());
+  const ControlSocket control = StartControl(options, start != nullptr, fs->get(), session->get());
   (*fs)->SetMountOptions(
       DescribeMount(options, (*fs)->DataOptions(), (*session)->uses_io_uring(), control.path));
   const std::string where =
       options.mount.mount_point.empty() ? "descriptor" : options.mount.mount_point;
-  LOG(INFO) << "serving " << where << ": " << options.filesystem.size_limit << " bytes, "
-            << options.filesystem.inode_limit
-            << " inodes; requests: " << (*session)->DescribeTransport()
-            << "; file data: " << (*fs)->DescribeData();
-  if (*metrics != nullptr) {
+  LogStart(options, where, **fs, **session);
+  if (metrics.ok() && *metrics != nullptr) {
     LOG(INFO) << "page: http://" << options.metrics_listen << "/, metrics: /metrics";
   }
-  if (options.session.kernel_permissions &&
-      !protocol::AllowsIdmappedMounts((*session)->parameters())) {
-    LOG(INFO)
-        << "no idmapped mounts of this file system: for FUSE the kernel makes them from Linux "
-           "6.12 on";
-  }
-  for (const std::string& warning : options.warnings) {
-    LOG(WARNING) << warning;
+  if (!options.foreground && !IsSuccessor(start)) {
     // The caller does not see the log of a daemon in the background.
-    if (!options.foreground) Warn(warning);
+    for (const std::string& warning : options.warnings) Warn(warning);
   }
   int signal = SIGTERM;  // assumed if the parent is gone and no process waits for the mount
-  if (report.Succeed()) {
+  bool serve = true;
+  if (start == nullptr) {
+    serve = report.Succeed();
+  } else {
+    // The keeper reports.
+    report.LeaveTerminal();
+    start->client->ReportReady();
+  }
+  if (serve) {
     base::WithMemory([&] {
       NotifyReady(
           DescribeService(where, options.filesystem.size_limit, options.filesystem.inode_limit));
     });
-    signal =
-        ServeUntilEnd(signals.get(), where, cgroup, cgroup_limit, **session, **fs, history.get());
+    signal = ServeUntilEnd(signals.get(), where, cgroup, cgroup_limit, start, **session, **fs,
+                           history.get());
   }
   return End(signal, where, session->get());
 }
 
 }  // namespace
 
-int RunServer(const Options& options, StartupReport report) {
+int RunServer(const Options& options, StartupReport report, const keeper::Start* start) {
   try {
-    return Run(options, report);
+    return Run(options, start, report);
   } catch (const std::bad_alloc&) {
     // The start failed: the serving code throws no exception.
-    return report.Fail("out of memory");
+    if (!IsSuccessor(start)) return report.Fail("out of memory");
+    base::WithMemory([] { LOG(ERROR) << "the file system cannot be taken over: out of memory"; });
+    return 1;
   }
+}
+
+int RunResilientServer(const Options& options, StartupReport report) {
+  keeper::Callbacks callbacks;
+  callbacks.serve = [&](const keeper::Start& start) {
+    return RunServer(options, std::move(report), &start);
+  };
+  callbacks.on_ready = [&] { return report.Succeed(); };
+  callbacks.log = [](const char* sentence) {
+    base::WithMemory([sentence] { LOG(ERROR) << sentence; });
+  };
+  const int status = keeper::RunKeeper(callbacks);
+  return status;
 }
 
 }  // namespace memfuse::cli

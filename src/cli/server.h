@@ -5,13 +5,19 @@
 
 #include "src/cli/daemonize.h"
 #include "src/cli/options.h"
+#include "src/keeper/keeper.h"
 
 namespace memfuse::cli {
 
 // Runs the file system that `options` describe and reports through `report` when it can be used.
 // Returns the exit status after it was unmounted, by a signal (SIGTERM, SIGINT) or by another
-// process, or if it could not be started. The process must have no other thread.
-int RunServer(const Options& options, StartupReport report);
+// process, or if it could not be started. `start` is null in a process without a keeper. With a
+// keeper that reports success, and a successor logs why it could not be started. Requires:
+// StartLogging was called; the process has no other thread.
+int RunServer(const Options& options, StartupReport report, const keeper::Start* start = nullptr);
+
+// Runs a keeper and its servers (keeper/keeper.h). Returns the exit status of the process.
+int RunResilientServer(const Options& options, StartupReport report);
 
 }  // namespace memfuse::cli
 

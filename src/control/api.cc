@@ -200,6 +200,7 @@ HttpResponse Api::Status(const Peer& peer) const {
                {{"version", facts_.version},
                 {"mount_point", facts_.mount_point},
                 {"server_pid", getpid()},
+                {"keeper_pid", facts_.keeper_pid > 0 ? json(facts_.keeper_pid) : json(nullptr)},
                 {"uptime_seconds", UptimeSeconds()},
                 {"size",
                  {{"limit", usage.size_limit},

@@ -48,6 +48,7 @@ struct ApiFacts {
   std::string asked_data;
   std::string asked_transport;
   int threads = 0;
+  pid_t keeper_pid = 0;  // the process that starts a successor if this one dies; 0: none
   std::function<bool(const Peer& peer)> is_administrator;
   bool show_directories = false;  // whether the metrics port shows names of directories
   absl::Time start;

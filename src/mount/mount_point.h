@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "memfuse/connection.h"
 #include "src/base/deadline.h"
 
 namespace memfuse::mount {
@@ -16,15 +17,8 @@ namespace memfuse::mount {
 // write back cached data. The methods may therefore be called before a worker serves the mount.
 class MountPoint {
  public:
-  // Identifies the mount at a path. The kernel reuses the numbers of mounts and devices once they
-  // are free, unless it has unique mount ids (Linux 6.8).
-  struct Identity {
-    bool known = false;
-    bool unique = false;  // mount_id is never reused
-    uint64_t mount_id = 0;
-    uint32_t device_major = 0;
-    uint32_t device_minor = 0;
-  };
+  using Identity = MountIdentity;
+  // Identifies the mount at a path.
   static Identity Find(const std::string& path);
 
   // Records the mount that is at `path` (absolute) now. `below` is the mount that was there before.
@@ -32,7 +26,13 @@ class MountPoint {
   // unmount with fusermount3 without trying umount2(2).
   static MountPoint Identify(std::string path, bool by_helper, const Identity& below);
 
+  // The mount at `path` that another process has identified.
+  MountPoint(std::string path, bool by_helper, const Identity& identity)
+      : path_(std::move(path)), by_helper_(by_helper), identity_(identity) {}
+
   const std::string& path() const { return path_; }
+  bool by_helper() const { return by_helper_; }
+  const Identity& identity() const { return identity_; }
 
   // Returns whether the mount is still there. Another mount at the same path does not count.
   // `connection_ended`: the kernel has reported the end of the connection.

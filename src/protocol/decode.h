@@ -30,13 +30,19 @@ inline constexpr size_t kWritePrefixSize = 80;
 struct RequestHeader {
   uint32_t length = 0;  // of the whole message
   uint32_t opcode = 0;
-  RequestId id{};
+  RequestId id{};  // as received: a reply has the same number
   InodeNumber node = kNoInode;
   std::optional<uint32_t> uid = 0, gid = 0;  // nullopt: the kernel omits it
   uint32_t pid = 0;
   uint32_t extensions_size = 0;  // bytes of extensions at the end of the message
 
-  RequestContext context() const { return {id, uid, gid, pid}; }
+  // Linux 6.9 marks a request that it sends again (FUSE_NOTIFY_RESEND) in the highest bit of the
+  // number.
+  static constexpr uint64_t kResentBit = uint64_t{1} << 63;
+  RequestContext context() const {
+    const uint64_t number = ToInt(id);
+    return {RequestId{number & ~kResentBit}, uid, gid, pid, (number & kResentBit) != 0};
+  }
 };
 
 struct InitRequest {

@@ -255,6 +255,14 @@ size_t EncodePrune(absl::Span<const InodeNumber> inodes, absl::Span<char> out) {
       {reinterpret_cast<const char*>(inodes.data()), inodes.size() * sizeof(InodeNumber)}, out);
 }
 
+size_t EncodeResend(absl::Span<char> out) {
+  wire::OutHeader header{};
+  header.len = sizeof(header);
+  header.error = static_cast<int32_t>(wire::Notification::kResend);
+  Put(header, out);
+  return sizeof(header);
+}
+
 bool DirectoryBuffer::HasRoomFor(std::string_view name) const {
   return RecordSize(plus_, name.size()) <= out_.size() - used_;
 }

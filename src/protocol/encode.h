@@ -81,6 +81,8 @@ size_t EncodeDeleteEntry(InodeNumber parent, InodeNumber child, std::string_view
                          absl::Span<char> out);
 // Requires: at most Notifier::kMaxPrune inodes.
 size_t EncodePrune(absl::Span<const InodeNumber> inodes, absl::Span<char> out);
+// Asks the kernel to send the requests again that were read and not answered.
+size_t EncodeResend(absl::Span<char> out);
 
 // Fills a buffer with READDIR or READDIRPLUS records. Names have 1 to 255 bytes.
 class DirectoryBuffer final : public DirectorySink {

@@ -46,6 +46,7 @@ enum class Notification : int32_t {
   kInvalInode = 2,
   kInvalEntry = 3,
   kDelete = 6,
+  kResend = 7,  // Linux 6.9
   kPrune = 9,  // Linux 6.19
 };
 

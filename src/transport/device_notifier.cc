@@ -50,6 +50,11 @@ Result<void> DeviceNotifier::Prune(absl::Span<const InodeNumber> inodes) {
   return Send({message, protocol::EncodePrune(inodes, absl::MakeSpan(message))});
 }
 
+Result<void> DeviceNotifier::Resend() {
+  char message[protocol::kMaxNotification];
+  return Send({message, protocol::EncodeResend(absl::MakeSpan(message))});
+}
+
 Result<void> DeviceNotifier::Send(absl::Span<const char> message) const {
   ssize_t sent;
   do {

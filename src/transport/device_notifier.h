@@ -25,6 +25,11 @@ class DeviceNotifier final : public Notifier {
   Result<void> DeleteEntry(InodeNumber parent, InodeNumber child, std::string_view name) override;
   Result<void> Prune(absl::Span<const InodeNumber> inodes) override;
 
+  // Lets the kernel send the requests again that another process has read and not answered. The
+  // highest bit of their numbers is set then. Requires: that process does not read requests any
+  // more. Errors: EINVAL (Linux before 6.9); ENODEV or ECONNABORTED (the connection has ended).
+  Result<void> Resend();
+
  private:
   Result<void> Send(absl::Span<const char> message) const;
 

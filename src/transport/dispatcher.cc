@@ -94,7 +94,8 @@ Dispatcher::Outcome Dispatcher::Execute(const protocol::RequestHeader& header,
     return {reply.error(), 0};
   }
   try {
-    transport::Execute(fs_, context, *request, &reply, &listed_);
+    fs_->InRequest(context,
+                   [&] { transport::Execute(fs_, context, *request, &reply, &listed_); });
   } catch (const std::bad_alloc&) {
     reply.Error(Errno(ENOMEM));
   } catch (const std::exception& exception) {

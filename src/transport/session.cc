@@ -55,6 +55,7 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Mount(const MountOptions& moun
   absl::StatusOr<mount::Mounted> mounted = mount::MountDevice(mount, options.kernel_permissions);
   if (!mounted.ok()) return mounted.status();
   auto session = std::make_unique<transport::SessionImpl>(fs);
+  if (options.on_descriptor) options.on_descriptor(mounted->descriptor.get());
   std::vector<base::UniqueFd> descriptors;
   descriptors.push_back(std::move(mounted->descriptor));
   const absl::Status started =
@@ -85,15 +86,26 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Adopt(const AdoptOptions& adop
   if (!usable) {
     return absl::InvalidArgumentError("an open descriptor of a FUSE connection is needed");
   }
-  const ConnectionParameters& initialized = adopt.initialized;
+  const ConnectionParameters& initialized =
+      adopt.predecessor.has_value() ? adopt.predecessor->parameters : adopt.initialized;
   if (initialized.minor > 0 && initialized.max_write == 0) {
     return absl::InvalidArgumentError("what was agreed on in INIT is incomplete: no max_write");
   }
   auto session = std::make_unique<transport::SessionImpl>(fs);
-  const absl::Status started = session->Start(std::move(descriptors), options, initialized,
-                                              base::Deadline::After(adopt.init_timeout));
-  if (!started.ok()) return started;
-  if (!adopt.mount_point.empty()) {
+  if (adopt.predecessor.has_value()) {
+    const ConnectionState& state = *adopt.predecessor;
+    session->SetMountPoint(mount::MountPoint(state.mount_point, state.by_helper, state.mount),
+                           /*own=*/true);
+  }
+  const absl::Status started =
+      session->Start(std::move(descriptors), options, initialized,
+                     base::Deadline::After(adopt.init_timeout), adopt.predecessor.has_value());
+  if (!started.ok()) {
+    // The mount stays for another attempt.
+    session->Stop();
+    return started;
+  }
+  if (!adopt.mount_point.empty() && !adopt.predecessor.has_value()) {
     session->SetMountPoint(
         mount::MountPoint::Identify(adopt.mount_point, /*by_helper=*/false, /*below=*/{}),
         /*own=*/false);

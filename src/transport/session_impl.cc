@@ -46,7 +46,8 @@ SessionImpl::~SessionImpl() {
 //        without them.
 //     3. Answer INIT, unless the connection is already initialised.
 //     4. Call Connected, so that the file system is ready before the first request is read.
-//     5. Start the workers of the device, then those of the queues.
+//     5. After a predecessor, let the kernel send its requests again.
+//     6. Start the workers of the device, then those of the queues.
 //
 // Start ends with the first error. It fails if descriptors, memory or threads are missing, if the
 // kernel does not send an acceptable INIT before `init_deadline`, or if Connected fails. It does
@@ -57,12 +58,13 @@ SessionImpl::~SessionImpl() {
 absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
                                 const SessionOptions& options,
                                 const ConnectionParameters& initialized,
-                                base::Deadline init_deadline) {
+                                base::Deadline init_deadline, bool resend) {
   const absl::Cleanup leave = [this] { Leave(); };
   if (!ended_.valid() || !closed_.valid()) {
     return absl::ResourceExhaustedError("too many open files");
   }
   base::MutexLock lock(&mu_);
+  on_descriptor_ = options.on_descriptor;
   use_spare_workers_ = options.spare_workers;
   request_statistics_ = options.request_statistics;
   max_transfer_ = std::max(options.max_write, initialized.max_write);
@@ -108,6 +110,8 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
   host.notifier = &*notifier_;
   connected_ = true;
   if (absl::Status connected = fs_->Connected(host); !connected.ok()) return connected;
+  // Before any worker reads requests: the kernel would send those again, too.
+  if (resend) Resend();
   uses_io_uring_ = protocol::UsesIoUring(parameters_) && !rings_.empty();
   if (!uses_io_uring_) rings_.clear();
   if (uses_io_uring_) {
@@ -132,6 +136,25 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
     }
   }
   return absl::OkStatus();
+}
+
+void SessionImpl::Resend() {
+  const Result<void> sent = notifier_->Resend();
+  // If the connection has ended, the workers find out.
+  if (sent.ok() || sent.error() != EINVAL) return;
+  LOG(WARNING) << "requests that were being served when the server died fail: the kernel can send "
+                  "them again from Linux 6.9 on";
+}
+
+ConnectionState SessionImpl::state() const {
+  ConnectionState state;
+  state.parameters = parameters_;
+  if (mount_point_.has_value()) {
+    state.mount = mount_point_->identity();
+    state.by_helper = mount_point_->by_helper();
+    mount_point_->path().copy(state.mount_point, sizeof(state.mount_point) - 1);
+  }
+  return state;
 }
 
 absl::Status SessionImpl::MakeRingsLocked() {
@@ -159,6 +182,7 @@ absl::StatusOr<DeviceChannel*> SessionImpl::AddChannelLocked() {
     absl::StatusOr<base::UniqueFd> clone = mount::CloneDevice(channels_.front()->descriptor());
     if (!clone.ok()) return clone.status();
     descriptor = *std::move(clone);
+    if (on_descriptor_) on_descriptor_(descriptor.get());
   }
   absl::StatusOr<std::unique_ptr<DeviceChannel>> channel =
       DeviceChannel::Make(std::move(descriptor), max_transfer_, &stop_);

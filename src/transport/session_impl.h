@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,8 +44,10 @@ class SessionImpl final : public Session, private BackingFiles {
   // Requires: `options` are valid, and `descriptors` is not empty. On success INIT was answered and
   // all workers are started. After an error no request is guaranteed to be served, and workers that
   // were already started run until Stop or the destructor, which also close the descriptors.
+  // `resend`: the kernel sends the requests again that another process has read.
   absl::Status Start(std::vector<base::UniqueFd> descriptors, const SessionOptions& options,
-                     const ConnectionParameters& initialized, base::Deadline init_deadline);
+                     const ConnectionParameters& initialized, base::Deadline init_deadline,
+                     bool resend = false);
 
   // After this call Unmount and the destructor unmount this mount. `own`: this session made the
   // mount and configures the kernel's cache for it. Requires: the session is not shared yet.
@@ -56,6 +59,7 @@ class SessionImpl final : public Session, private BackingFiles {
   absl::StatusOr<int> CloneDescriptor() override;
   absl::Status AddWorker() override;
   ConnectionParameters parameters() const override { return parameters_; }
+  ConnectionState state() const override;
   bool uses_io_uring() const override { return uses_io_uring_; }
   std::string DescribeTransport() const override { return transport_description_; }
   std::vector<OperationStatistics> Statistics() const override;
@@ -79,6 +83,8 @@ class SessionImpl final : public Session, private BackingFiles {
   // wait. More threads help little, because they share the CPUs.
   static constexpr int kMaxSpareWorkers = 8;
 
+  // Lets the kernel send the requests again that another process has read.
+  void Resend();
   absl::Status AddWorkerLocked(Worker::Role role) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Starts one more spare worker. Called by a worker that begins to block. Returns whether it
   // started.
@@ -122,6 +128,7 @@ class SessionImpl final : public Session, private BackingFiles {
   int backing_device_ = -1;                       // constant after Start; a channel's descriptor
   bool uses_io_uring_ = false;                    // constant after Start
   std::string transport_description_;             // constant after Start
+  std::function<void(int)> on_descriptor_;        // constant after Start
   bool use_spare_workers_ = true;                 // constant after Start
   bool request_statistics_ = true;                // constant after Start
   bool connected_ = false;                        // constant after Start; Connected was called

@@ -51,7 +51,7 @@ class FileDataModelTest : public ::testing::TestWithParam<std::tuple<Kind, Setti
           std::make_unique<DaemonFile>(account_.get(), NewFileRecord(records_.get()), &storage_);
     } else {
       ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
-      auto store = PassthroughStore::Make(PassthroughLimit(kLimit), &budget_);
+      auto store = PassthroughStore::Make(PassthroughLimit(kLimit), &ids_, &budget_);
       ASSERT_TRUE(store.ok()) << store.status();
       passthrough_store_ = *std::move(store);
       file_ = std::make_unique<PassthroughFile>(
@@ -181,6 +181,7 @@ class FileDataModelTest : public ::testing::TestWithParam<std::tuple<Kind, Setti
   std::mt19937_64 random_{setting().seed};
   static constexpr uint64_t kLimit = uint64_t{1} << 30;
   Budget budget_{kLimit, 1};
+  CachedBackingIds ids_ = {};
   Accounts accounts_{&budget_};
   AccountRef account_ = accounts_.Find({});
   const std::unique_ptr<RecordFile> records_ = MakeRecords();

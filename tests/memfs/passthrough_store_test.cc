@@ -70,7 +70,7 @@ TEST_F(PassthroughStoreTest, RefusesAHugeThatTmpfsDoesNotKnow) {
   store_.reset();
   PrivateTmpfsOptions options = PassthroughLimit(kLimit);
   options.huge = "sometimes";
-  const absl::Status status = PassthroughStore::Make(options, &budget_).status();
+  const absl::Status status = PassthroughStore::Make(options, &ids_, &budget_).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("huge=sometimes"));
   // The budget has its own limit.
@@ -82,7 +82,7 @@ TEST_F(PassthroughStoreTest, GrowsWithNoswapToo) {
   PrivateTmpfsOptions options = PassthroughLimit(kLimit);
   options.noswap = true;
   store_.reset();
-  auto store = PassthroughStore::Make(options, &budget_);
+  auto store = PassthroughStore::Make(options, &ids_, &budget_);
   if (!store.ok()) {  // Linux before 6.4 lacks the option; the error says so
     EXPECT_EQ(store.status().code(), absl::StatusCode::kInvalidArgument);
     EXPECT_THAT(std::string(store.status().message()), HasSubstr("noswap"));
@@ -121,7 +121,7 @@ TEST_F(PassthroughStoreTest, KeepsALimitThatIsNoMultipleOfThePageSize) {
 TEST_F(PassthroughStoreTest, RefusesALimitWithoutRoomForAPage) {
   store_.reset();
   for (const uint64_t limit : {uint64_t{0}, uint64_t{1}, kPageSize - 1}) {
-    EXPECT_EQ(PassthroughStore::Make(PassthroughLimit(limit), &budget_).status().code(),
+    EXPECT_EQ(PassthroughStore::Make(PassthroughLimit(limit), &ids_, &budget_).status().code(),
               absl::StatusCode::kInvalidArgument)
         << limit;
   }
@@ -129,7 +129,7 @@ TEST_F(PassthroughStoreTest, RefusesALimitWithoutRoomForAPage) {
   EXPECT_EQ(Sum(), kPageSize);
   store_.reset();
   ASSERT_TRUE(budget_.ReserveBytes(1));
-  EXPECT_EQ(PassthroughStore::Make(PassthroughLimit(kPageSize), &budget_).status().code(),
+  EXPECT_EQ(PassthroughStore::Make(PassthroughLimit(kPageSize), &ids_, &budget_).status().code(),
             absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(budget_.bytes_free(), kLimit - 1);
 }

@@ -48,7 +48,7 @@ class PassthroughTestBase : public ::testing::Test {
 
   void MakeStore(const PrivateTmpfsOptions& options) {
     store_.reset();  // a budget has one SpaceSource at a time
-    auto store = PassthroughStore::Make(options, &budget_);
+    auto store = PassthroughStore::Make(options, &ids_, &budget_);
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
   }
@@ -69,6 +69,7 @@ class PassthroughTestBase : public ::testing::Test {
   }
 
   Budget budget_{kLimit, 1};
+  CachedBackingIds ids_ = {};
   Accounts accounts_{&budget_};
   AccountRef account_ = accounts_.Find({});
   const std::unique_ptr<RecordFile> records_ = MakeRecords();

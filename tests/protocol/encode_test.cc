@@ -338,5 +338,9 @@ TEST(EncodeNotification, PruneListsInodes) {
   }
 }
 
+TEST(EncodeNotification, ResendIsAHeaderAlone) {
+  EXPECT_EQ(NotificationOf([](auto out) { return EncodeResend(out); }), NotificationHeader(7, 0));
+}
+
 }  // namespace
 }  // namespace memfuse::protocol

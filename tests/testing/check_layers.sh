@@ -17,7 +17,8 @@ declare -A uses=(
   [mount]="mount protocol base"
   [transport]="transport protocol mount base"
   [control]="control base"
-  [cli]="cli base mount protocol memfs transport control"
+  [keeper]="keeper base"
+  [cli]="cli base mount protocol memfs transport control keeper"
 )
 status=0
 report() {

@@ -12,6 +12,7 @@
 
 #include "src/base/clock.h"
 #include "src/memfs/data/arena.h"
+#include "src/memfs/records/store_order.h"
 #include "src/memfs/records/transaction.h"
 
 namespace memfuse::memfs {
@@ -77,7 +78,7 @@ PassthroughFile::~PassthroughFile() {
   store_->ReleaseUnused(/*all=*/false);
 }
 
-void PassthroughFile::AdoptBackingFile(RecordFile* records, const BackingState& found) {
+int32_t PassthroughFile::AdoptBackingFile(RecordFile* records, const BackingState& found) {
   exists_.store(true);
   // It is not known whether there are any.
   reserved_beyond_end_.store(true);
@@ -92,6 +93,10 @@ void PassthroughFile::AdoptBackingFile(RecordFile* records, const BackingState& 
   // The store does not know the flag of chattr(1) +A.
   if ((counts.flags & FS_NOATIME_FL) != 0) times->atime = atime;
   change.Commit();
+  // The kernel does not open a file again with another number.
+  MutexLock lock(&mu_);
+  backing_id_ = counts.opens == 0 ? 0 : record_->backing_id;
+  return backing_id_;
 }
 
 Result<void> PassthroughFile::WithFixedCharges(absl::FunctionRef<Result<void>()> body) {
@@ -216,6 +221,7 @@ Result<void> PassthroughFile::Open(uint32_t flags, FileOpen* open) {
     // for each open(2).
     MEMFUSE_ASSIGN_OR_RETURN(const base::UniqueFd file, DescriptorLocked(O_PATH));
     MEMFUSE_ASSIGN_OR_RETURN(backing_id_, backing->Register(file.get()));
+    StoreInOrder(&record_->backing_id, backing_id_);
   }
   // The kernel received the attributes so far with permission to cache them, and it does not ask
   // for them again after a store through a mapping.
@@ -243,7 +249,9 @@ void PassthroughFile::Close(uint32_t flags) {
       if (valid) unused = store_->backing_id_cache()->Put(ino(), id);
     }
   }
+  if (unused == 0) return;
   Unregister(unused);
+  store_->backing_id_cache()->NoteUnregistered(ino(), unused);
 }
 
 CacheSeconds PassthroughFile::SyncFromBackingFile(Times* times) {

@@ -53,9 +53,10 @@ class PassthroughFile final : public FileData {
   void SetAccount(Account* account) override;
   // Takes over a backing file that another process has left, with the opens in the record, and
   // charges its blocks. The times of the inode move as BackingTimes::Adopt says, but atime does not
-  // if the inode has the flag of chattr(1) +A. `records` has the record. Requires: no other thread
+  // if the inode has the flag of chattr(1) +A. `records` has the record. Returns the number under
+  // which the kernel knows the backing file, 0 if the file is not open. Requires: no other thread
   // uses the file.
-  void AdoptBackingFile(RecordFile* records, const BackingState& found);
+  int32_t AdoptBackingFile(RecordFile* records, const BackingState& found);
   Result<void> Open(uint32_t flags, FileOpen* open) override;
   void Close(uint32_t flags) override;
   // Guarantees that size(), blocks() and `times` include everything that the kernel had recorded in

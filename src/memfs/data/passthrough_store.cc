@@ -12,6 +12,8 @@
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -68,13 +70,14 @@ Errno OpenError(int error) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PassthroughStore>> PassthroughStore::Make(
-    const PrivateTmpfsOptions& options, Budget* budget) {
+    const PrivateTmpfsOptions& options, CachedBackingIds* ids, Budget* budget) {
   if (RoundUp(budget->bytes_used(), kPageSize) + kPageSize > options.size_limit) {
     return absl::InvalidArgumentError("the size is too small for a private tmpfs");
   }
   absl::StatusOr<base::UniqueFd> mount = MountPrivateTmpfs(options);
   if (!mount.ok()) return mount.status();
-  std::unique_ptr<PassthroughStore> store(new PassthroughStore(options, budget, *std::move(mount)));
+  std::unique_ptr<PassthroughStore> store(
+      new PassthroughStore(options, *std::move(mount), ids, budget));
   if (absl::Status opened = store->OpenDirectories(/*make=*/true); !opened.ok()) return opened;
   if (!store->AttachBudget()) {
     return absl::ResourceExhaustedError("a private tmpfs does not take its limit");
@@ -83,8 +86,11 @@ absl::StatusOr<std::unique_ptr<PassthroughStore>> PassthroughStore::Make(
 }
 
 absl::StatusOr<std::unique_ptr<PassthroughStore>> PassthroughStore::Adopt(
-    const PrivateTmpfsOptions& options, base::UniqueFd mount, Budget* budget) {
-  std::unique_ptr<PassthroughStore> store(new PassthroughStore(options, budget, std::move(mount)));
+    const PrivateTmpfsOptions& options, base::UniqueFd mount, CachedBackingIds* ids,
+    Budget* budget) {
+  std::unique_ptr<PassthroughStore> store(
+      new PassthroughStore(options, std::move(mount), ids, budget));
+  store->adopted_ = true;
   if (absl::Status opened = store->OpenDirectories(/*make=*/false); !opened.ok()) return opened;
   return store;
 }
@@ -131,7 +137,8 @@ Result<void> PassthroughStore::FinishAdoption(RecordFile* records,
         continue;
       }
       MEMFUSE_ASSIGN_OR_RETURN(const BackingState found, StatFile(ino));
-      static_cast<PassthroughFile*>(data)->AdoptBackingFile(records, found);
+      const int32_t id = static_cast<PassthroughFile*>(data)->AdoptBackingFile(records, found);
+      if (id != 0) ids_in_use_.push_back(id);
     }
   }
   // The caller sets the limit again, with regard to what the files take.
@@ -148,12 +155,13 @@ bool PassthroughStore::AttachBudget() {
   return Resize(size_limit_ - std::min(size_limit_, reserved_)).ok();
 }
 
-PassthroughStore::PassthroughStore(const PrivateTmpfsOptions& options, Budget* budget,
-                                   base::UniqueFd mount)
+PassthroughStore::PassthroughStore(const PrivateTmpfsOptions& options, base::UniqueFd mount,
+                                   CachedBackingIds* ids, Budget* budget)
     : step_(StepFor(options.size_limit)),
       noswap_(options.noswap),
       budget_(budget),
       mount_(std::move(mount)),
+      cached_ids_(*ids),
       size_limit_(options.size_limit / kPageSize * kPageSize) {}
 
 PassthroughStore::~PassthroughStore() { budget_->UseSource(nullptr); }
@@ -169,9 +177,28 @@ absl::Status PassthroughStore::UseBackingFiles(BackingFiles* backing) {
                                     : absl::StrCat("the kernel refuses backing files: ",
                                                    base::ErrorText(id.error().value())));
   }
+  if (adopted_) UnregisterLeftIds(backing, *id);
   backing->Unregister(*id);
   backing_.store(backing);
   return absl::OkStatus();
+}
+
+void PassthroughStore::UnregisterLeftIds(BackingFiles* backing, int32_t next) {
+  // The last IDs that the kernel gave. A thread that was killed may have registered a file without
+  // having stored its ID, and others have registered files since.
+  constexpr int32_t kRecent = 16384;
+  std::vector<int32_t> left(cached_ids_.cached, std::end(cached_ids_.cached));
+  left.insert(left.end(), cached_ids_.closing, std::end(cached_ids_.closing));
+  for (int32_t id = std::max(1, next - kRecent); id < next; ++id) left.push_back(id);
+  std::sort(ids_in_use_.begin(), ids_in_use_.end());
+  for (const int32_t id : left) {
+    // Numbers that are not registered any more are no error.
+    if (id > 0 && !std::binary_search(ids_in_use_.begin(), ids_in_use_.end(), id)) {
+      backing->Unregister(id);
+    }
+  }
+  std::memset(&cached_ids_, 0, sizeof(cached_ids_));
+  ids_in_use_.clear();
 }
 
 RegularFile* PassthroughStore::NewRegularFile(Resources* resources, InodeRecordHolder record,

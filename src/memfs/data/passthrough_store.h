@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -44,18 +45,23 @@ class PassthroughStore final : public DataStore, private SpaceSource {
   // PermissionDenied (CAP_SYS_ADMIN is needed), Unimplemented (the kernel has no support),
   // InvalidArgument (huge or noswap is not supported; no page is left for data) or
   // ResourceExhausted.
+  // The IDs of registered files are in `ids`, which must outlive the store.
   static absl::StatusOr<std::unique_ptr<PassthroughStore>> Make(const PrivateTmpfsOptions& options,
+                                                                CachedBackingIds* ids,
                                                                 Budget* budget);
   // Makes the store again from the mount of a process that has died. `options.size_limit` counts
   // from FinishAdoption on. Returns FailedPrecondition if the mount does not have the directories
   // of a store; ResourceExhausted.
   static absl::StatusOr<std::unique_ptr<PassthroughStore>> Adopt(const PrivateTmpfsOptions& options,
                                                                  base::UniqueFd mount,
+                                                                 CachedBackingIds* ids,
                                                                  Budget* budget);
   ~PassthroughStore() override;
 
   // Called before the first request: opens are served from backing files from then on. If it fails,
-  // they are not, and the message gives the reason in one clause. Returns FailedPrecondition.
+  // they are not, and the message gives the reason in one clause. After Adopt it also unregisters
+  // what another process has registered, except for files that are open. Returns
+  // FailedPrecondition.
   absl::Status UseBackingFiles(BackingFiles* backing);
   // Called after the last request.
   void ForgetBackingFiles() {
@@ -106,12 +112,16 @@ class PassthroughStore final : public DataStore, private SpaceSource {
     char text[20];
   };
 
-  PassthroughStore(const PrivateTmpfsOptions& options, Budget* budget, base::UniqueFd mount);
+  PassthroughStore(const PrivateTmpfsOptions& options, base::UniqueFd mount, CachedBackingIds* ids,
+                   Budget* budget);
 
   // Opens the directories, after making them if `make` is true. Returns FailedPrecondition if there
   // is none, or ResourceExhausted.
   absl::Status OpenDirectories(bool make);
   bool AttachBudget();
+  // Unregisters the IDs of another process that belong to no open file. `next` was registered after
+  // them.
+  void UnregisterLeftIds(BackingFiles* backing, int32_t next);
   // What files and the budget may take together now.
   uint64_t limit() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return std::min(size_limit_, ceiling_);
@@ -135,7 +145,10 @@ class PassthroughStore final : public DataStore, private SpaceSource {
   std::array<base::UniqueFd, kDirectories> directories_;  // constant after Make
   std::atomic<BackingFiles*> backing_{nullptr};
   std::atomic<bool> ended_{false};  // backing files are not removed any more
-  BackingIdCache backing_id_cache_;
+  CachedBackingIds& cached_ids_;
+  BackingIdCache backing_id_cache_{&cached_ids_};
+  bool adopted_ = false;               // constant after Adopt
+  std::vector<int32_t> ids_in_use_;    // of files that were open when they were adopted
 
   mutable LeafMutex mu_;
   uint64_t size_limit_ ABSL_GUARDED_BY(mu_);              // whole pages, because a tmpfs rounds up

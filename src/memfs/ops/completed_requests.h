@@ -51,6 +51,14 @@ class CompletedRequests {
     return found->result;
   }
 
+  // Forgets the requests that the kernel has not sent again, because it had the replies. Their
+  // places are free then. Requires: no request will come again, and each that came was taken.
+  void ForgetRest() {
+    MutexLock lock(&mu_);
+    for (const auto& [request, found] : found_) records_.ForgetCompleted(found.place);
+    found_.clear();
+  }
+
  private:
   RecordFile& records_;
   LeafMutex mu_;

@@ -64,10 +64,9 @@ class MemFs final : public MemoryFileSystem {
   // The files for a successor, or -1. The object owns them.
   int record_descriptor() const { return resources_.records->descriptor(); }
   int data_descriptor() const { return resources_.store->descriptor(); }
-  // The destructor frees nothing that a successor needs. Called while no other thread uses the
-  // object.
-  void Abandon();
+  void Abandon() override;
 
+  MemoryFileSystemFiles files() const override { return {record_descriptor(), data_descriptor()}; }
   MemoryFileSystemUsage Usage() const override;
   Result<void> SetQuota(const QuotaRule& rule) override;
   Result<void> CheckQuota(const QuotaRule& rule) override;
@@ -95,6 +94,7 @@ class MemFs final : public MemoryFileSystem {
 
   absl::Status Connected(const Host& host) override;
   void Disconnected() override;
+  void InRequest(const RequestContext& context, absl::FunctionRef<void()> serve) override;
 
   Result<Entry> Lookup(const RequestContext& context, const LookupRequest& request) override;
   void Forget(const ForgetRequest& request) override;
@@ -185,6 +185,10 @@ class MemFs final : public MemoryFileSystem {
   LimitsMutex quotas_mu_;              // held while a rule is set; guards resources_.quota_records
   bool truncates_by_setattr_ = false;  // constant from the first request on: see Connected
 
+  // For options_.recoverable. The kernel sends requests again before it sends new ones.
+  std::atomic<bool> got_new_request_{false};
+  // base::MonotonicNanoseconds when ForgetRest may be called; 0: it was called
+  std::atomic<uint64_t> forget_rest_at_{0};
   // maximum of heap bytes in use since the last malloc_trim(3)
   std::atomic<uint64_t> trimmed_at_{0};
 };

@@ -30,7 +30,22 @@ absl::StatusOr<std::unique_ptr<MemoryFileSystem>> MemoryFileSystem::Make(
   return std::unique_ptr<MemoryFileSystem>(*std::move(fs));
 }
 
+absl::StatusOr<std::unique_ptr<MemoryFileSystem>> MemoryFileSystem::Recover(
+    const MemoryFileSystemOptions& options, const MemoryFileSystemFiles& files) {
+  absl::StatusOr<std::unique_ptr<memfs::MemFs>> fs = memfs::MemFs::Recover(
+      options, {base::UniqueFd(files.records), base::UniqueFd(files.data)});
+  if (!fs.ok()) return fs.status();
+  return std::unique_ptr<MemoryFileSystem>(*std::move(fs));
+}
+
 namespace memfs {
+namespace {
+
+// A thread looks for the result of a request that came again a few microseconds after it has read
+// it. Other threads cannot see when it has done so, and after this time it has.
+constexpr uint64_t kForgetRestAfter = 60'000'000'000;  // nanoseconds
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Make(const MemoryFileSystemOptions& options) {
   absl::StatusOr<std::unique_ptr<RecordFile>> records = RecordFile::Make();
@@ -117,6 +132,7 @@ absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Recover(const MemoryFileSystemOpti
   fs->resources_.quota_records.ForEach(
       [&fs](const QuotaRule& rule) { fs->resources_.accounts.SetRule(rule); });
   std::move(abandon).Cancel();
+  fs->forget_rest_at_.store(base::MonotonicNanoseconds() + kForgetRestAfter);
   return fs;
 }
 
@@ -132,6 +148,15 @@ Result<void> MemFs::SetLimitsAbove(uint64_t size_limit, uint64_t inode_limit) {
     if (set.ok() || set.error() != EINVAL) break;
   }
   return set;
+}
+
+void MemFs::InRequest(const RequestContext& context, absl::FunctionRef<void()> serve) {
+  if (!options_.recoverable) return serve();
+  if (!context.resent && !got_new_request_.load(std::memory_order_relaxed)) {
+    got_new_request_.store(true);
+  }
+  const RequestScope scope(resources_.records.get(), ToInt(context.id));
+  serve();
 }
 
 void MemFs::Abandon() {
@@ -253,6 +278,11 @@ NamelessUsage MemFs::UsageOfNameless(std::optional<uint32_t> uid, UsageWalk* wal
 }
 
 void MemFs::ReleaseUnusedMemory() {
+  if (const uint64_t time = forget_rest_at_.load();
+      time != 0 && got_new_request_.load() && base::MonotonicNanoseconds() >= time) {
+    completed_.ForgetRest();
+    forget_rest_at_.store(0);
+  }
   resources_.store->ReleaseUnused(/*all=*/false);
   // What is charged, except the pages of files, lies in the heap or in the record file, which gives
   // its memory back by itself. The high-water mark since the last malloc_trim(3) shows whether

@@ -78,7 +78,8 @@ absl::Status StoreSelection::Adopt(base::UniqueFd data, uint64_t size_limit) {
       const PrivateTmpfsOptions options = {size_limit, huge, options_.noswap, options_.noatime,
                                            options_.strictatime};
       absl::StatusOr<std::unique_ptr<PassthroughStore>> store =
-          PassthroughStore::Adopt(options, std::move(data), &resources_.budget);
+          PassthroughStore::Adopt(options, std::move(data), &resources_.root()->backing_ids,
+                                  &resources_.budget);
       if (!store.ok()) return store.status();
       passthrough_store_ = store->get();
       resources_.store = *std::move(store);
@@ -121,7 +122,7 @@ absl::Status StoreSelection::UsePassthroughStore() {
   const PrivateTmpfsOptions options = {resources_.budget.total(), TmpfsHuge(options_.huge),
                                        options_.noswap, options_.noatime, options_.strictatime};
   absl::StatusOr<std::unique_ptr<PassthroughStore>> store =
-      PassthroughStore::Make(options, &resources_.budget);
+      PassthroughStore::Make(options, &resources_.root()->backing_ids, &resources_.budget);
   if (!store.ok()) return store.status();
   passthrough_store_ = store->get();
   resources_.store = *std::move(store);

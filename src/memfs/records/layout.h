@@ -13,7 +13,7 @@ namespace memfuse::memfs {
 
 // "memfuse" and a byte of value 1, as the first bytes of the file. It never changes.
 inline constexpr uint64_t kLayoutMagic = 0x01657375666d656d;
-inline constexpr uint32_t kLayoutVersion = 3;
+inline constexpr uint32_t kLayoutVersion = 4;
 
 // The number of a block: its offset in the file divided by kBlockUnit. 0 means no block.
 using BlockId = uint32_t;

@@ -78,6 +78,10 @@ struct InodeRecord {
     // The daemon store changes it under the lock of DaemonFile, mostly without a transaction; the
     // null store changes it atomically.
     uint64_t size;
+    // Regular files of the passthrough store: the last number under which the kernel knew the
+    // backing file, or 0. It is valid while the file is open. PassthroughFile stores it, without a
+    // transaction, before the first open is counted.
+    int32_t backing_id;
   };
 
   // Empty unless the inode is a symbolic link.
@@ -99,6 +103,17 @@ using InodeRecordHolder = std::unique_ptr<InodeRecord, RecordDeleter>;
 // layout.
 enum class StoreKind : uint32_t { kNone = 0, kDaemon = 1, kPassthrough = 2, kNull = 3 };
 
+// The numbers of backing files that are registered with the kernel although no file is open with
+// them (data/backing_id_cache.h). A successor unregisters them. They change without a transaction.
+// A number stays when a file is opened with it, and when it is unregistered: the kernel does not
+// use a number again before it has used all others.
+struct CachedBackingIds {
+  static constexpr size_t kPlaces = 1024;
+  static constexpr size_t kShards = 16;
+  int32_t cached[kPlaces];   // 0: none
+  int32_t closing[kShards];  // taken out of the cache, and not unregistered yet; 0: none
+};
+
 // The root of the record file (RecordFile::root).
 struct RootRecord {
   static constexpr size_t kNumbers = 1024;  // the shards of the inode table
@@ -116,6 +131,7 @@ struct RootRecord {
   // Written once, before there are files, without a transaction.
   StoreKind store;
   char huge[12];  // the option huge= of the store, with a zero at the end
+  CachedBackingIds backing_ids;  // of the passthrough store
 };
 static_assert(sizeof(RootRecord) <= kRootBytes);
 

@@ -1,0 +1,299 @@
+#include "src/keeper/keeper.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "src/base/clock.h"
+
+namespace memfuse::keeper {
+namespace {
+
+// Messages of a server. The numbers of Kind are messages with a descriptor.
+constexpr uint32_t kReady = 100;
+constexpr uint32_t kServing = 101;
+
+struct Message {
+  uint32_t type = 0;
+  base::UniqueFd descriptor;
+};
+
+constexpr int kForwarded[] = {SIGTERM, SIGINT, SIGUSR1};
+
+// Sends a message. A keeper that has died is no error.
+void Send(int socket, uint32_t type, int descriptor) {
+  iovec part = {&type, sizeof(type)};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (descriptor >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof(control);
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(header), &descriptor, sizeof(int));
+  }
+  while (sendmsg(socket, &message, MSG_NOSIGNAL) < 0 && errno == EINTR) {
+  }
+}
+
+// Receives a message without waiting. nullopt: there is none. A message of another size has the
+// type 0.
+std::optional<Message> Receive(int socket) {
+  Message received;
+  iovec part = {&received.type, sizeof(received.type)};
+  // Room for more descriptors than a message may have, which are closed.
+  alignas(cmsghdr) char control[CMSG_SPACE(16 * sizeof(int))] = {};
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  ssize_t size;
+  do {
+    size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  } while (size < 0 && errno == EINTR);
+  if (size <= 0) return std::nullopt;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+       header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; ++i) {
+      int descriptor;
+      std::memcpy(&descriptor, CMSG_DATA(header) + i * sizeof(int), sizeof(int));
+      received.descriptor.reset(descriptor);
+    }
+  }
+  if (size != sizeof(received.type) || (message.msg_flags & MSG_TRUNC) != 0) received.type = 0;
+  return received;
+}
+
+sigset_t ForwardedSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : kForwarded) sigaddset(&signals, signal);
+  return signals;
+}
+
+class Keeper {
+ public:
+  explicit Keeper(const Callbacks& callbacks) : callbacks_(callbacks) {}
+
+  int Run();
+
+ private:
+  enum class End {
+    kOver,     // the file system has ended; status_ is the exit status
+    kDied,     // a successor is needed
+    kNoStart,  // no process could be made
+  };
+
+  // Starts a server and stays until it has ended.
+  End RunServer();
+  // Handles what the server has sent.
+  void HandleMessages(int socket);
+  // Waits for the messages and the end of the server. Returns its wait status.
+  int Supervise(pid_t server, int process, int socket);
+  // Notes that a server has ended without having answered a request. Returns whether another one
+  // may be started.
+  bool MayTryAgain();
+  void Log(const char* format, int a, int b) const;
+
+  const Callbacks& callbacks_;
+  Descriptors descriptors_;
+  base::UniqueFd signals_;
+  pid_t server_ = -1;
+  bool first_ready_ = false;  // a server was ready once
+  bool ready_ = false;        // this server is ready
+  bool serving_ = false;      // this server has answered a request
+  int status_ = 0;
+  // The times of the last ends without an answer, in nanoseconds.
+  uint64_t failures_[2] = {0, 0};
+};
+
+int Keeper::Run() {
+  const sigset_t forwarded = ForwardedSignals();
+  sigprocmask(SIG_BLOCK, &forwarded, nullptr);
+  signals_.reset(signalfd(-1, &forwarded, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_.valid()) {
+    callbacks_.log("cannot start the keeper: too many open files");
+    return 1;
+  }
+  for (;;) {
+    const End end = RunServer();
+    if (end == End::kOver) return status_;
+    if (!first_ready_) return 1;
+    if ((!serving_ || end == End::kNoStart) && !MayTryAgain()) {
+      callbacks_.log(
+          "servers die before they answer a request; the file system is given up, and its files "
+          "are lost");
+      return 1;
+    }
+  }
+}
+
+bool Keeper::MayTryAgain() {
+  constexpr uint64_t kPeriod = 10'000'000'000;
+  const uint64_t now = base::MonotonicNanoseconds();
+  const bool third = failures_[0] != 0 && now - failures_[0] < kPeriod;
+  const bool second = failures_[1] != 0 && now - failures_[1] < kPeriod;
+  failures_[0] = failures_[1];
+  failures_[1] = now;
+  // What was missing, memory or a process, may be there a little later.
+  if (second && !third) poll(nullptr, 0, 500);
+  return !third;
+}
+
+void Keeper::Log(const char* format, int a, int b) const {
+  char text[200];
+  std::snprintf(text, sizeof(text), format, a, b);
+  callbacks_.log(text);
+}
+
+Keeper::End Keeper::RunServer() {
+  ready_ = false;
+  serving_ = false;
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    callbacks_.log("cannot make a socket for a server");
+    return End::kNoStart;
+  }
+  base::UniqueFd own(ends[0]);
+  base::UniqueFd other(ends[1]);
+  prctl(PR_SET_NAME, "memfuse");
+  const pid_t server = fork();
+  if (server == 0) {
+    own.reset();
+    signals_.reset();
+    const Client client(std::move(other));
+    const int status = callbacks_.serve({&client, first_ready_ ? &descriptors_ : nullptr});
+    std::exit(status);
+  }
+  prctl(PR_SET_NAME, "memfuse-keeper");
+  other.reset();
+  if (server < 0) {
+    callbacks_.log("cannot make a process for a server");
+    return End::kNoStart;
+  }
+  server_ = server;
+  const base::UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, server, 0)));
+  const int status = Supervise(server, process.get(), own.get());
+  // A server may have sent descriptors in its last moment.
+  HandleMessages(own.get());
+  server_ = -1;
+  if (WIFEXITED(status)) {
+    status_ = WEXITSTATUS(status);
+    // The first server has reported why it did not start.
+    if (ready_ || !first_ready_) return End::kOver;
+    Log("a server exited with status %d before it was ready", status_, 0);
+    return End::kDied;
+  }
+  Log("the server (process %d) was killed by signal %d; another one takes over",
+      static_cast<int>(server), WTERMSIG(status));
+  return End::kDied;
+}
+
+int Keeper::Supervise(pid_t server, int process, int socket) {
+  // The socket, too, tells the end of the server, unless a process that it has started is alive.
+  bool socket_open = true;
+  for (;;) {
+    pollfd events[] = {{process, POLLIN, 0},
+                       {signals_.get(), POLLIN, 0},
+                       {socket_open ? socket : -1, POLLIN, 0}};
+    if (poll(events, std::size(events), -1) < 0) continue;
+    if (events[2].revents != 0) {
+      HandleMessages(socket);
+      if ((events[2].revents & POLLHUP) != 0) socket_open = false;
+    }
+    signalfd_siginfo signal;
+    if (events[1].revents != 0 &&
+        read(signals_.get(), &signal, sizeof(signal)) == sizeof(signal)) {
+      kill(server, static_cast<int>(signal.ssi_signo));
+    }
+    // Without a descriptor of the process, its end is seen by the socket.
+    if (events[0].revents == 0 && (process >= 0 || socket_open)) continue;
+    int status = 0;
+    // All threads of the server have ended when it can be waited for.
+    while (waitpid(server, &status, 0) < 0 && errno == EINTR) {
+    }
+    return status;
+  }
+}
+
+void Keeper::HandleMessages(int socket) {
+  while (std::optional<Message> message = Receive(socket)) {
+    switch (message->type) {
+      case static_cast<uint32_t>(Kind::kConnection):
+      case static_cast<uint32_t>(Kind::kRecords):
+      case static_cast<uint32_t>(Kind::kData):
+      case static_cast<uint32_t>(Kind::kState):
+        if (message->descriptor.valid()) {
+          descriptors_.Add(static_cast<Kind>(message->type), std::move(message->descriptor));
+        }
+        break;
+      case kReady:
+        ready_ = true;
+        if (!std::exchange(first_ready_, true) && !callbacks_.on_ready() && server_ > 0) {
+          kill(server_, SIGTERM);
+        }
+        break;
+      case kServing:
+        serving_ = true;
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+}  // namespace
+
+void Descriptors::Add(Kind kind, base::UniqueFd descriptor) {
+  switch (kind) {
+    case Kind::kConnection:
+      if (connection_count_ < kMaxConnections) {
+        connections_[connection_count_++] = std::move(descriptor);
+      }
+      return;
+    case Kind::kRecords:
+      records_ = std::move(descriptor);
+      return;
+    case Kind::kData:
+      data_ = std::move(descriptor);
+      return;
+    case Kind::kState:
+      state_ = std::move(descriptor);
+      return;
+  }
+}
+
+void Client::Hold(Kind kind, int descriptor) const {
+  Send(socket_.get(), static_cast<uint32_t>(kind), descriptor);
+}
+void Client::ReportReady() const { Send(socket_.get(), kReady, -1); }
+void Client::ReportServing() const { Send(socket_.get(), kServing, -1); }
+pid_t Client::keeper_pid() { return getppid(); }
+
+int RunKeeper(const Callbacks& callbacks) {
+  // On the heap because of its size.
+  return std::make_unique<Keeper>(callbacks)->Run();
+}
+
+}  // namespace memfuse::keeper

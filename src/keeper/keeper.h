@@ -1,0 +1,119 @@
+// The keeper: a process that starts the server, holds everything of it that must outlive it, and
+// starts the next server when one dies.
+//
+// The keeper holds the descriptors that servers send it: those of the connection to the kernel, the
+// memory files with the records and the data, and the mount of the private tmpfs. While the keeper
+// holds them, requests of programs wait in the kernel. A server that dies by a signal therefore
+// loses nothing that is in these files, and the next server, the *successor*, goes on. A server
+// that exits ends the file system, whatever its exit status.
+//
+// What the keeper trusts. It does not look at the content of a file or at a request. A server sends
+// it messages of a fixed size through a socket pair: a number, and at most one descriptor. The
+// keeper ignores messages that it does not know, and closes descriptors that do not fit its table.
+//
+// The keeper has one thread. It allocates no memory after its start, except where `log` does.
+// Servers are forked from it, so a successor has the options that the command line gave the first
+// one.
+
+#ifndef MEMFUSE_SRC_KEEPER_KEEPER_H_
+#define MEMFUSE_SRC_KEEPER_KEEPER_H_
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+#include "absl/types/span.h"
+#include "src/base/unique_fd.h"
+
+namespace memfuse::keeper {
+
+// What a descriptor is. A later one of the same kind replaces an earlier one, except that there are
+// many of the kind kConnection.
+enum class Kind : uint32_t {
+  kConnection = 1,  // /dev/fuse; the first one is that of the mount
+  kRecords = 2,
+  kData = 3,
+  kState = 4,  // a memory file with a ConnectionState
+};
+
+// The descriptors that the keeper holds. They belong to the process that has the object: a
+// successor gets a copy of the table with fork(2).
+class Descriptors {
+ public:
+  // 512 workers, spare workers, and some more.
+  static constexpr size_t kMaxConnections = 1024;
+
+  // Takes ownership of the descriptor. Closes it if there is no room.
+  void Add(Kind kind, base::UniqueFd descriptor);
+  // The descriptor, or -1. The object owns it.
+  int records() const { return records_.get(); }
+  int data() const { return data_.get(); }
+  int state() const { return state_.get(); }
+  // In the order in which they came.
+  absl::Span<const base::UniqueFd> connections() const {
+    return absl::MakeConstSpan(connections_).first(connection_count_);
+  }
+  // Gives a descriptor away.
+  base::UniqueFd TakeRecords() { return std::move(records_); }
+  base::UniqueFd TakeData() { return std::move(data_); }
+  base::UniqueFd TakeConnection(size_t index) { return std::move(connections_[index]); }
+
+ private:
+  base::UniqueFd records_;
+  base::UniqueFd data_;
+  base::UniqueFd state_;
+  std::array<base::UniqueFd, kMaxConnections> connections_;
+  size_t connection_count_ = 0;
+};
+
+// The server's side of the socket pair. Thread-safe. If the keeper has died, the calls have no
+// effect: the server goes on without it.
+class Client {
+ public:
+  explicit Client(base::UniqueFd socket) : socket_(std::move(socket)) {}
+
+  // Lets the keeper hold a duplicate of the descriptor. Once the call has returned, the descriptor
+  // outlives this process.
+  void Hold(Kind kind, int descriptor) const;
+  // The mount can be used, and a successor can take over from now on.
+  void ReportReady() const;
+  // The server has answered a request.
+  void ReportServing() const;
+  // The process ID of the keeper.
+  static pid_t keeper_pid();
+
+ private:
+  const base::UniqueFd socket_;
+};
+
+// What a server is started with.
+struct Start {
+  const Client* client;
+  // Null for the first server. A successor takes the descriptors out of it.
+  Descriptors* predecessor;
+};
+
+struct Callbacks {
+  // Runs a server, in a process of its own, and returns the exit status. Its main thread has the
+  // signals of the keeper blocked.
+  std::function<int(const Start&)> serve;
+  // Called in the keeper when the first server is ready. Returns whether to go on; otherwise the
+  // server gets SIGTERM.
+  std::function<bool()> on_ready;
+  // Logs a sentence that ends without a line feed.
+  std::function<void(const char* sentence)> log;
+};
+
+// Starts servers until one exits after it was ready, or until the third one in ten seconds has died
+// without having answered a request. A successor that exits before it is ready counts as one that
+// has died, because the next attempt may succeed. Forwards SIGTERM, SIGINT and SIGUSR1 to the
+// server. Returns the exit status for this process: that of the server, or 1. In the processes of
+// the servers it does not return. Requires: the process has no other thread.
+int RunKeeper(const Callbacks& callbacks);
+
+}  // namespace memfuse::keeper
+
+#endif  // MEMFUSE_SRC_KEEPER_KEEPER_H_
