@@ -67,6 +67,9 @@ struct SessionOptions {
   // that duplicates all of them can let a successor take the connection over (AdoptOptions). The
   // session owns the descriptor. May be called from any thread.
   std::function<void(int descriptor)> on_descriptor;
+  // Called twice, by workers: when the session has received its first request (false), and when it
+  // has served one (true). It must not call the session.
+  std::function<void(bool served)> on_first_request;
 };
 
 struct MountOptions {

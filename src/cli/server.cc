@@ -105,6 +105,9 @@ absl::StatusOr<std::unique_ptr<Session>> StartSession(const Options& options,
     session.on_descriptor = [client = start->client](int descriptor) {
       client->Hold(keeper::Kind::kConnection, descriptor);
     };
+    session.on_first_request = [client = start->client](bool served) {
+      served ? client->ReportServed() : client->ReportReceived();
+    };
   }
   if (IsSuccessor(start)) return TakeSessionOver(session, start->predecessor, fs);
   if (options.fuse_fd < 0) {
@@ -211,23 +214,12 @@ MemoryBound BoundByMemory(const MemoryCgroup& cgroup, MemoryFileSystem& fs) {
   return bound;
 }
 
-// Whether a worker has served a request. False if there is no memory to find out.
-bool HasServed(const Session& session) {
-  bool served = false;
-  base::WithMemory([&] {
-    for (const uint64_t count : session.WorkerRequestCounts()) served |= count > 0;
-  });
-  return served;
-}
-
 // Returns when the mount is gone or will be unmounted: the signal that requests it, or 0 if another
 // process ended the connection. Once a second it releases unused memory, checks the limits, logs
 // what they refused, and offers a sample to the history unless that is null.
 int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgroup,
-                  std::optional<uint64_t> cgroup_limit, const keeper::Start* start,
-                  Session& session, MemoryFileSystem& fs, control::UsageHistory* history) {
-  // What the keeper does not know yet: that a request was answered.
-  const keeper::Client* unreported = start == nullptr ? nullptr : start->client;
+                  std::optional<uint64_t> cgroup_limit, Session& session, MemoryFileSystem& fs,
+                  control::UsageHistory* history) {
   MemoryFileSystemUsage limits = fs.Usage();
   RefusalLog refusals;
   constexpr absl::Duration kRound = absl::Seconds(1);
@@ -248,10 +240,6 @@ int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgro
       });
     }
     if (session.WaitFor(absl::ZeroDuration())) return 0;
-    if (unreported != nullptr && HasServed(session)) {
-      unreported->ReportServing();
-      unreported = nullptr;
-    }
     // Memory of removed files has to be free before the bound is set.
     if (bound.tight) fs.ReleaseUnusedMemory();
     // If there is no memory to read the files, the last bound stays.
@@ -512,10 +500,12 @@ int Run(const Options& options, const keeper::Start* start, StartupReport& repor
       NotifyReady(
           DescribeService(where, options.filesystem.size_limit, options.filesystem.inode_limit));
     });
-    signal = ServeUntilEnd(signals.get(), where, cgroup, cgroup_limit, start, **session, **fs,
-                           history.get());
+    signal =
+        ServeUntilEnd(signals.get(), where, cgroup, cgroup_limit, **session, **fs, history.get());
   }
-  return End(signal, where, session->get());
+  const int status = End(signal, where, session->get());
+  if (start != nullptr) start->client->ReportEnded();
+  return status;
 }
 
 }  // namespace
@@ -538,10 +528,9 @@ int RunResilientServer(const Options& options, StartupReport report) {
   };
   callbacks.on_ready = [&] { return report.Succeed(); };
   callbacks.log = [](const char* sentence) {
-    base::WithMemory([sentence] { LOG(ERROR) << sentence; });
+    base::WithMemory([sentence] { LOG(WARNING) << sentence; });
   };
-  const int status = keeper::RunKeeper(callbacks);
-  return status;
+  return keeper::RunKeeper(callbacks);
 }
 
 }  // namespace memfuse::cli

@@ -25,7 +25,9 @@ namespace {
 
 // Messages of a server. The numbers of Kind are messages with a descriptor.
 constexpr uint32_t kReady = 100;
-constexpr uint32_t kServing = 101;
+constexpr uint32_t kReceived = 101;
+constexpr uint32_t kServed = 102;
+constexpr uint32_t kEnded = 103;
 
 struct Message {
   uint32_t type = 0;
@@ -111,8 +113,7 @@ class Keeper {
   void HandleMessages(int socket);
   // Waits for the messages and the end of the server. Returns its wait status.
   int Supervise(pid_t server, int process, int socket);
-  // Notes that a server has ended without having answered a request. Returns whether another one
-  // may be started.
+  // Notes that a server has failed. Returns whether another one may be started.
   bool MayTryAgain();
   void Log(const char* format, int a, int b) const;
 
@@ -121,10 +122,12 @@ class Keeper {
   base::UniqueFd signals_;
   pid_t server_ = -1;
   bool first_ready_ = false;  // a server was ready once
+  bool ended_ = false;        // the file system has ended
   bool ready_ = false;        // this server is ready
-  bool serving_ = false;      // this server has answered a request
+  bool received_ = false;     // this server has received a request
+  bool served_ = false;       // this server has answered a request
   int status_ = 0;
-  // The times of the last ends without an answer, in nanoseconds.
+  // The times of the last failures, in nanoseconds.
   uint64_t failures_[2] = {0, 0};
 };
 
@@ -140,7 +143,8 @@ int Keeper::Run() {
     const End end = RunServer();
     if (end == End::kOver) return status_;
     if (!first_ready_) return 1;
-    if ((!serving_ || end == End::kNoStart) && !MayTryAgain()) {
+    const bool failed = end == End::kNoStart || !ready_ || (received_ && !served_);
+    if (failed && !MayTryAgain()) {
       callbacks_.log(
           "servers die before they answer a request; the file system is given up, and its files "
           "are lost");
@@ -169,7 +173,8 @@ void Keeper::Log(const char* format, int a, int b) const {
 
 Keeper::End Keeper::RunServer() {
   ready_ = false;
-  serving_ = false;
+  received_ = false;
+  served_ = false;
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
     callbacks_.log("cannot make a socket for a server");
@@ -198,6 +203,11 @@ Keeper::End Keeper::RunServer() {
   // A server may have sent descriptors in its last moment.
   HandleMessages(own.get());
   server_ = -1;
+  if (ended_ && !WIFEXITED(status)) {
+    Log("the server (process %d) was killed by signal %d after the end of the file system",
+        static_cast<int>(server), WTERMSIG(status));
+    return End::kOver;
+  }
   if (WIFEXITED(status)) {
     status_ = WEXITSTATUS(status);
     // The first server has reported why it did not start.
@@ -254,8 +264,14 @@ void Keeper::HandleMessages(int socket) {
           kill(server_, SIGTERM);
         }
         break;
-      case kServing:
-        serving_ = true;
+      case kReceived:
+        received_ = true;
+        break;
+      case kEnded:
+        ended_ = true;
+        break;
+      case kServed:
+        served_ = true;
         break;
       default:
         break;
@@ -288,7 +304,9 @@ void Client::Hold(Kind kind, int descriptor) const {
   Send(socket_.get(), static_cast<uint32_t>(kind), descriptor);
 }
 void Client::ReportReady() const { Send(socket_.get(), kReady, -1); }
-void Client::ReportServing() const { Send(socket_.get(), kServing, -1); }
+void Client::ReportReceived() const { Send(socket_.get(), kReceived, -1); }
+void Client::ReportServed() const { Send(socket_.get(), kServed, -1); }
+void Client::ReportEnded() const { Send(socket_.get(), kEnded, -1); }
 pid_t Client::keeper_pid() { return getppid(); }
 
 int RunKeeper(const Callbacks& callbacks) {

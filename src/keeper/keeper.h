@@ -80,8 +80,11 @@ class Client {
   void Hold(Kind kind, int descriptor) const;
   // The mount can be used, and a successor can take over from now on.
   void ReportReady() const;
-  // The server has answered a request.
-  void ReportServing() const;
+  // The server has received a request, and has answered one.
+  void ReportReceived() const;
+  void ReportServed() const;
+  // The file system has ended, and this process is going to free it: there is no successor.
+  void ReportEnded() const;
   // The process ID of the keeper.
   static pid_t keeper_pid();
 
@@ -107,9 +110,10 @@ struct Callbacks {
   std::function<void(const char* sentence)> log;
 };
 
-// Starts servers until one exits after it was ready, or until the third one in ten seconds has died
-// without having answered a request. A successor that exits before it is ready counts as one that
-// has died, because the next attempt may succeed. Forwards SIGTERM, SIGINT and SIGUSR1 to the
+// Starts servers until one exits after it was ready, or until the third one in ten seconds has
+// failed: it has died before it was ready, or before it has answered the requests that it has
+// received. A successor that exits before it is ready counts as one that has died, because the next
+// attempt may succeed. Forwards SIGTERM, SIGINT and SIGUSR1 to the
 // server. Returns the exit status for this process: that of the server, or 1. In the processes of
 // the servers it does not return. Requires: the process has no other thread.
 int RunKeeper(const Callbacks& callbacks);

@@ -65,6 +65,7 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
   }
   base::MutexLock lock(&mu_);
   on_descriptor_ = options.on_descriptor;
+  on_first_request_ = options.on_first_request;
   use_spare_workers_ = options.spare_workers;
   request_statistics_ = options.request_statistics;
   max_transfer_ = std::max(options.max_write, initialized.max_write);
@@ -210,6 +211,7 @@ absl::Status SessionImpl::StartWorkerLocked(Channel* channel, Worker::Role role,
                                             SpareWorkers* spare_workers) {
   auto worker = std::make_unique<Worker>(static_cast<int>(workers_.size()), role, channel, fs_,
                                          parameters_, spare_workers, request_statistics_,
+                                         [this](bool served) { NoteFirstRequest(served); },
                                          [this](ReceiveStatus why) { WorkerLeft(why); });
   // Reserved before the thread exists, so that the steps after its start cannot fail.
   workers_.reserve(workers_.size() + 1);
@@ -314,6 +316,10 @@ bool SessionImpl::Enter() {
 void SessionImpl::Leave() {
   // acq_rel: a thread that sees the end also sees what every worker did.
   if (inside_.fetch_sub(1, std::memory_order_acq_rel) == 1) ended_.Set();
+}
+
+void SessionImpl::NoteFirstRequest(bool served) {
+  if (on_first_request_ && !reported_[served].exchange(true)) on_first_request_(served);
 }
 
 void SessionImpl::WorkerLeft(ReceiveStatus why) {

@@ -105,6 +105,8 @@ class SessionImpl final : public Session, private BackingFiles {
   bool Enter();
   // Removes one thread from the count. The last one sets ended_.
   void Leave();
+  // Called by a worker's thread before its first request (false) and after it (true).
+  void NoteFirstRequest(bool served);
   // Called by a worker's thread as the last thing it does.
   void WorkerLeft(ReceiveStatus why);
 
@@ -129,6 +131,7 @@ class SessionImpl final : public Session, private BackingFiles {
   bool uses_io_uring_ = false;                    // constant after Start
   std::string transport_description_;             // constant after Start
   std::function<void(int)> on_descriptor_;        // constant after Start
+  std::function<void(bool)> on_first_request_;    // constant after Start
   bool use_spare_workers_ = true;                 // constant after Start
   bool request_statistics_ = true;                // constant after Start
   bool connected_ = false;                        // constant after Start; Connected was called
@@ -137,6 +140,7 @@ class SessionImpl final : public Session, private BackingFiles {
   std::atomic<bool> stop_{false};                 // atomic
   std::atomic<int> inside_{1};                    // atomic; workers in their loops, and Start
   std::atomic<bool> end_logged_{false};           // atomic
+  std::atomic<bool> reported_[2] = {};            // atomic; to on_first_request_
   std::atomic<bool> failed_{false};               // atomic
   std::atomic<uint64_t> over_since_{0};           // atomic; MonotonicNanoseconds, 0: connected
   SpareWorkers spare_workers_;                    // own lock; for the workers on the device

@@ -52,13 +52,14 @@ sigset_t WorkerSignalMask() {
 
 Worker::Worker(int index, Role role, Channel* channel, FileSystem* fs,
                const ConnectionParameters& parameters, SpareWorkers* spare_workers,
-               bool counts_requests, OnExit on_exit)
+               bool counts_requests, OnFirstRequest on_first_request, OnExit on_exit)
     : index_(index),
       role_(role),
       channel_(channel),
       spare_workers_(spare_workers),
       statistics_(counts_requests ? std::make_unique<RequestStatistics>() : nullptr),
       dispatcher_(fs, parameters, channel->reply_buffer(), statistics_.get()),
+      on_first_request_(std::move(on_first_request)),
       on_exit_(std::move(on_exit)) {}
 
 absl::Status Worker::Start() {
@@ -96,7 +97,7 @@ void Worker::Run() {
   base::PrepareThreadForLocks();
   WorkerBlockingObserver::SetSpareWorkersOfThread(spare_workers_);
   channel_->Enter();
-  for (;;) {
+  for (bool first = true;; first = false) {
     if (role_ == Role::kSpare)
       spare_workers_->WaitUntilNeeded([this] { channel_->ReleaseBuffers(); });
     const ReceiveStatus received = channel_->Receive();
@@ -105,7 +106,9 @@ void Worker::Run() {
       return;
     }
     dispatcher_.UseReplyBuffer(channel_->reply_buffer());
+    if (first) on_first_request_(false);
     dispatcher_.Serve(channel_->message(), channel_);
+    if (first) on_first_request_(true);
   }
 }
 

@@ -22,6 +22,8 @@ namespace memfuse::transport {
 // Start, Interrupt and Join are called by one thread at a time.
 class Worker {
  public:
+  // The worker's thread calls it before its first request (false) and after it (true).
+  using OnFirstRequest = std::function<void(bool served)>;
   // The worker's thread calls it as the last thing it does.
   using OnExit = std::function<void(ReceiveStatus why)>;
 
@@ -33,7 +35,7 @@ class Worker {
   // blocked. `counts_requests`: the worker has statistics.
   Worker(int index, Role role, Channel* channel, FileSystem* fs,
          const ConnectionParameters& parameters, SpareWorkers* spare_workers, bool counts_requests,
-         OnExit on_exit);
+         OnFirstRequest on_first_request, OnExit on_exit);
   // Requires: the worker was not started, or was joined.
   ~Worker() = default;
 
@@ -60,6 +62,7 @@ class Worker {
   SpareWorkers* const spare_workers_;
   const std::unique_ptr<RequestStatistics> statistics_;
   Dispatcher dispatcher_;
+  const OnFirstRequest on_first_request_;
   const OnExit on_exit_;
   std::thread thread_;
 };

@@ -1,11 +1,12 @@
 #!/bin/bash
 # run_stress.sh MEMFUSE STRESS_TREE [--seconds=N] [--seed=N] [--threads=N] [--data=KIND]
-#               [--transport=KIND] [--sanitizer=LIST] [--tmpfs]
+#               [--transport=KIND] [--sanitizer=LIST] [--tmpfs] [--kill_every=SECONDS]
 #
 # Runs stress_tree on a memfuse mount and checks that no inode, byte or memory is left. For a daemon
 # with a sanitizer only inodes, bytes and the log are checked, because a sanitizer keeps freed
 # memory on purpose. --tmpfs runs the same program on the kernel's tmpfs: every result that the
-# program accepts must be possible there.
+# program accepts must be possible there. --kill_every kills the server again and again; its
+# successors go on.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -23,6 +24,7 @@ data=auto
 transport=auto
 sanitizer=
 tmpfs=false
+kill_every=
 for flag in "$@"; do
   case $flag in
     --seconds=*) seconds=${flag#*=} ;;
@@ -32,6 +34,7 @@ for flag in "$@"; do
     --transport=*) transport=${flag#*=} ;;
     --sanitizer=*) sanitizer=${flag#*=} ;;
     --tmpfs) tmpfs=true ;;
+    --kill_every=*) kill_every=${flag#*=} ;;
     *) fail "unknown flag $flag" ;;
   esac
 done
@@ -46,7 +49,7 @@ mkdir "$mount"
 : >"$LOG"
 clean_up() {
   restore_ring
-  force_clean_up "$work" ${DAEMON:+"$DAEMON"}
+  force_clean_up "$work" ${KILLER:+"$KILLER"} ${DAEMON:+"$DAEMON"}
   rm -rf --one-file-system "$work"
 }
 trap clean_up EXIT
@@ -109,9 +112,21 @@ if $tmpfs; then
   exit 0
 fi
 
-start_memfuse "$mount" --threads="$threads" --data="$data" --transport="$transport" --size=4g
+start_memfuse "$mount" --threads="$threads" --data="$data" --transport="$transport" --size=4g \
+  ${kill_every:+--resilient}
 empty=$(usage_of "$mount")
 [[ $(awk '{ print $2 }' <<<"$empty") == 1 ]] || fail "a new file system has more than its root"
+
+if [[ -n $kill_every ]]; then
+  echo "seed $seed"
+  start_killer "$kill_every"
+  stress "$seconds"
+  stop_killer
+  expect_empty "$empty"
+  stop_memfuse "$mount"
+  echo "servers that were killed: $(grep -c 'was killed by signal 9' "$LOG")"
+  exit 0
+fi
 
 echo "seed $seed; warming up"
 stress 3 --notable

@@ -142,6 +142,25 @@ force_clean_up() {
   done < <(mounts_below "$directory")
 }
 
+# start_killer SECONDS [SIGNAL]: from now on, one server of the keeper DAEMON after the other is
+# killed, each after it has served for this time. Sets KILLER.
+KILLER=
+start_killer() {
+  kill_servers "$DAEMON" "$@" &
+  KILLER=$!
+}
+# shellcheck disable=SC2317 # start_killer calls it
+kill_servers() {
+  while sleep "$2"; do
+    pkill "-${3:-KILL}" --parent "$1" || true
+  done
+}
+stop_killer() {
+  kill "$KILLER"
+  wait "$KILLER" || true
+  KILLER=
+}
+
 # Used bytes (in KiB) and used inodes of the file system at DIRECTORY.
 usage_of() { df --output=used,iused "$1" | tail -n 1; }
 has_usage() { [[ $(usage_of "$1") == "$2" ]]; }
