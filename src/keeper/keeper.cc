@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -104,6 +105,7 @@ class Keeper {
   enum class End {
     kOver,     // the file system has ended; status_ is the exit status
     kDied,     // a successor is needed
+    kKilled,   // by SIGKILL; the same
     kNoStart,  // no process could be made
   };
 
@@ -113,8 +115,9 @@ class Keeper {
   void HandleMessages(int socket);
   // Waits for the messages and the end of the server. Returns its wait status.
   int Supervise(pid_t server, int process, int socket);
-  // Notes that a server has failed. Returns whether another one may be started.
-  bool MayTryAgain();
+  // Called after a server that has served nothing. Returns whether another one may be started, after
+  // a pause if this happens often: what was missing, memory for example, may be there then.
+  bool MayTryAgain(bool failed);
   void Log(const char* format, int a, int b) const;
 
   const Callbacks& callbacks_;
@@ -129,6 +132,8 @@ class Keeper {
   int status_ = 0;
   // The times of the last failures, in nanoseconds.
   uint64_t failures_[2] = {0, 0};
+  uint64_t last_useless_ = 0;  // when a server ended that had served nothing
+  int pause_ = 0;              // milliseconds, before the next server
 };
 
 int Keeper::Run() {
@@ -143,8 +148,8 @@ int Keeper::Run() {
     const End end = RunServer();
     if (end == End::kOver) return status_;
     if (!first_ready_) return 1;
-    const bool failed = end == End::kNoStart || !ready_ || (received_ && !served_);
-    if (failed && !MayTryAgain()) {
+    const bool useless = end == End::kNoStart || !ready_ || (received_ && !served_);
+    if (useless && !MayTryAgain(/*failed=*/end != End::kKilled)) {
       callbacks_.log(
           "servers die before they answer a request; the file system is given up, and its files "
           "are lost");
@@ -153,16 +158,20 @@ int Keeper::Run() {
   }
 }
 
-bool Keeper::MayTryAgain() {
+bool Keeper::MayTryAgain(bool failed) {
   constexpr uint64_t kPeriod = 10'000'000'000;
+  constexpr int kMaxPause = 1000;  // milliseconds
   const uint64_t now = base::MonotonicNanoseconds();
-  const bool third = failures_[0] != 0 && now - failures_[0] < kPeriod;
-  const bool second = failures_[1] != 0 && now - failures_[1] < kPeriod;
-  failures_[0] = failures_[1];
-  failures_[1] = now;
-  // What was missing, memory or a process, may be there a little later.
-  if (second && !third) poll(nullptr, 0, 500);
-  return !third;
+  if (now - last_useless_ > kPeriod) pause_ = 0;
+  last_useless_ = now;
+  if (failed) {
+    const bool third = failures_[0] != 0 && now - failures_[0] < kPeriod;
+    failures_[0] = std::exchange(failures_[1], now);
+    if (third) return false;
+  }
+  poll(nullptr, 0, pause_);
+  pause_ = std::min(pause_ * 2 + 1, kMaxPause);
+  return true;
 }
 
 void Keeper::Log(const char* format, int a, int b) const {
@@ -217,7 +226,7 @@ Keeper::End Keeper::RunServer() {
   }
   Log("the server (process %d) was killed by signal %d; another one takes over",
       static_cast<int>(server), WTERMSIG(status));
-  return End::kDied;
+  return WTERMSIG(status) == SIGKILL ? End::kKilled : End::kDied;
 }
 
 int Keeper::Supervise(pid_t server, int process, int socket) {

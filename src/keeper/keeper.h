@@ -111,9 +111,9 @@ struct Callbacks {
 };
 
 // Starts servers until one exits after it was ready, or until the third one in ten seconds has
-// failed: it has died before it was ready, or before it has answered the requests that it has
-// received. A successor that exits before it is ready counts as one that has died, because the next
-// attempt may succeed. Forwards SIGTERM, SIGINT and SIGUSR1 to the
+// failed: it has died before it was ready, or after it has received a request and before it has
+// answered one. A successor that exits before it is ready has failed, too. SIGKILL comes from
+// outside, so a server that it has killed has not failed; but the next one waits a little. Forwards SIGTERM, SIGINT and SIGUSR1 to the
 // server. Returns the exit status for this process: that of the server, or 1. In the processes of
 // the servers it does not return. Requires: the process has no other thread.
 int RunKeeper(const Callbacks& callbacks);

@@ -28,6 +28,16 @@ void WaitFor(int descriptor, int16_t events) {
   poll(&wait, 1, -1);
 }
 
+// Makes the pages of the pieces present (PageBuffer::MakeResident says why), by reading from each.
+void MakePresent(absl::Span<const ReadSink::Piece> pieces) {
+  constexpr size_t kPage = 4096;
+  for (const ReadSink::Piece piece : pieces) {
+    const volatile char* const data = piece.data();
+    for (size_t i = 0; i < piece.size(); i += kPage) (void)data[i];
+    if (!piece.empty()) (void)data[piece.size() - 1];
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<DeviceChannel>> DeviceChannel::Make(base::UniqueFd descriptor,
@@ -50,6 +60,14 @@ DeviceChannel::DeviceChannel(base::UniqueFd descriptor, PageBuffer input, PageBu
       descriptor_(std::move(descriptor)),
       input_(std::move(input)),
       output_(std::move(output)) {}
+
+absl::Status DeviceChannel::PrepareForSuccessor() {
+  has_successor_ = true;
+  if (absl::Status resident = input_.MakeResident(); !resident.ok()) return resident;
+  // The thread writes to the output buffer before the kernel reads it. The lock in memory keeps the
+  // pages there.
+  return output_.MakeResident();
+}
 
 ReceiveStatus DeviceChannel::Receive() {
   const absl::Span<char> buffer = input_.whole();
@@ -95,6 +113,7 @@ ReceiveStatus DeviceChannel::Receive() {
 SendStatus DeviceChannel::Send(absl::Span<const char> head,
                                absl::Span<const ReadSink::Piece> tail) {
   if (tail.size() > ReadSink::kMaxPieces) return SendStatus::kRefused;
+  if (has_successor_) MakePresent(tail);
   // writev(2) does not write to this memory.
   parts_[0] = {const_cast<char*>(head.data()), head.size()};
   for (size_t i = 0; i < tail.size(); ++i) {

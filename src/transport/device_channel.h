@@ -27,6 +27,10 @@ class DeviceChannel final : public Channel {
                                                              size_t max_transfer,
                                                              const std::atomic<bool>* stop);
 
+  // Lets a successor of the process go on with the requests that the channel has received, if the
+  // process is killed at any time. Takes memory for the buffers. Errors: ResourceExhausted.
+  absl::Status PrepareForSuccessor();
+
   // After an error that may pass, Receive waits and tries again.
   ReceiveStatus Receive() override;
   // Returns kAbandoned on ENOENT and if the connection has ended, kRefused on any other error.
@@ -49,6 +53,7 @@ class DeviceChannel final : public Channel {
   Retry retry_;
   iovec parts_[ReadSink::kMaxPieces + 1];
   bool send_failure_logged_ = false;
+  bool has_successor_ = false;  // PrepareForSuccessor was called
 };
 
 }  // namespace memfuse::transport

@@ -36,11 +36,23 @@ PageBuffer& PageBuffer::operator=(PageBuffer&& other) noexcept {
   std::swap(begin_, other.begin_);
   std::swap(prefix_, other.prefix_);
   std::swap(payload_, other.payload_);
+  std::swap(resident_, other.resident_);
   return *this;
 }
 
+absl::Status PageBuffer::MakeResident() {
+  resident_ = true;
+  if (mlock(mapping_, mapping_size_) == 0) return absl::OkStatus();
+  // Pages of a process that is not privileged may be swapped out.
+  if (madvise(mapping_, mapping_size_, MADV_POPULATE_WRITE) == 0) return absl::OkStatus();
+  if (errno != EINVAL) return absl::ResourceExhaustedError("out of memory for request buffers");
+  // Linux before 5.14.
+  for (size_t i = 0; i < mapping_size_; i += 4096) static_cast<volatile char*>(mapping_)[i] = 0;
+  return absl::OkStatus();
+}
+
 void PageBuffer::Release() {
-  if (mapping_ != nullptr) madvise(mapping_, mapping_size_, MADV_DONTNEED);
+  if (mapping_ != nullptr && !resident_) madvise(mapping_, mapping_size_, MADV_DONTNEED);
 }
 
 PageBuffer::~PageBuffer() {

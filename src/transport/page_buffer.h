@@ -21,6 +21,12 @@ class PageBuffer {
   // page), ResourceExhausted.
   static absl::StatusOr<PageBuffer> Make(size_t prefix, size_t payload);
 
+  // Makes all pages present, and locks them in memory as far as RLIMIT_MEMLOCK permits; Release has
+  // no effect afterwards. While a thread is killed, the kernel copies to and from pages that are
+  // present and no others: the request that it copies would fail with EIO. Errors:
+  // ResourceExhausted.
+  absl::Status MakeResident();
+
   PageBuffer(PageBuffer&& other) noexcept;
   PageBuffer& operator=(PageBuffer&& other) noexcept;
   ~PageBuffer();
@@ -41,6 +47,7 @@ class PageBuffer {
   char* begin_ = nullptr;
   size_t prefix_ = 0;
   size_t payload_ = 0;
+  bool resident_ = false;
 };
 
 }  // namespace memfuse::transport

@@ -81,6 +81,7 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
   descriptors.erase(descriptors.begin());
   spare_ = std::move(descriptors);
   if (!first.ok()) return first.status();
+  if (absl::Status prepared = PrepareChannel(first->get()); !prepared.ok()) return prepared;
   channels_.push_back(*std::move(first));
   std::string no_io_uring = "the connection was initialised without it";
   if (initialized.minor == 0) {
@@ -172,6 +173,10 @@ absl::Status SessionImpl::MakeRingsLocked() {
   return absl::OkStatus();
 }
 
+absl::Status SessionImpl::PrepareChannel(DeviceChannel* channel) const {
+  return on_descriptor_ ? channel->PrepareForSuccessor() : absl::OkStatus();
+}
+
 absl::StatusOr<DeviceChannel*> SessionImpl::AddChannelLocked() {
   // The first worker uses the channel of the handshake.
   if (workers_.empty()) return channels_.front().get();
@@ -188,6 +193,7 @@ absl::StatusOr<DeviceChannel*> SessionImpl::AddChannelLocked() {
   absl::StatusOr<std::unique_ptr<DeviceChannel>> channel =
       DeviceChannel::Make(std::move(descriptor), max_transfer_, &stop_);
   if (!channel.ok()) return channel.status();
+  if (absl::Status prepared = PrepareChannel(channel->get()); !prepared.ok()) return prepared;
   channels_.push_back(*std::move(channel));
   return channels_.back().get();
 }

@@ -91,6 +91,8 @@ class SessionImpl final : public Session, private BackingFiles {
   bool AddSpareWorker();
   // Returns a channel for one more worker, on a spare descriptor or a clone.
   absl::StatusOr<DeviceChannel*> AddChannelLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Prepares a new channel for the case that another process duplicates the descriptors.
+  absl::Status PrepareChannel(DeviceChannel* channel) const;
   // Starts a worker on that channel.
   absl::Status StartWorkerLocked(Channel* channel, Worker::Role role, SpareWorkers* spare_workers)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

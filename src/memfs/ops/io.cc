@@ -153,7 +153,6 @@ Result<OpenResult> MemFs::OpenAgain(InodeNumber ino, uint32_t flags) {
 Result<void> MemFs::Release(const RequestContext& context, const ReleaseRequest& request) {
   if (completed_.Take(context)) return {};
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
-  if (inode->is_regular()) static_cast<RegularFile*>(inode.get())->data()->Close(request.flags);
   bool dead;
   {
     MutexLock lock(&inode->mu);
@@ -163,6 +162,9 @@ Result<void> MemFs::Release(const RequestContext& context, const ReleaseRequest&
     inode->NoteRemovedLocked(&change);
     change.CommitRequest();
   }
+  // A successor keeps the backing files that are open registered. Closing one earlier could let
+  // another thread unregister it while the record still counts the open.
+  if (inode->is_regular()) static_cast<RegularFile*>(inode.get())->data()->Close(request.flags);
   if (dead) inodes_.Evict(inode);
   return {};
 }
