@@ -29,15 +29,22 @@ void BackingTimes::Adopt(const BackingState& found, PackedTimes* times, uint32_t
   // The time at which the backing file was made is no change of the inode. It is that of a write if
   // the file has data.
   const bool has_data = found.size != 0 || found.blocks != 0;
-  const bool written =
-      Timestamp(times->mtime) < found.times.mtime && (has_data || found.times.mtime != found.btime);
-  const bool read = Timestamp(times->atime) < found.times.atime && found.times.atime != found.btime;
+  // A time in the future was chosen by a program, or the clock was set back. The backing file has
+  // the same time unless the kernel has changed it since.
+  const Timestamp now = base::WallTime();
+  const auto has_moved = [now](Timestamp known, Timestamp is) {
+    return known < is || (now < known && known != is);
+  };
+  const bool written = has_moved(times->mtime, found.times.mtime) &&
+                       (has_data || found.times.mtime != found.btime);
+  const bool read =
+      has_moved(times->atime, found.times.atime) && found.times.atime != found.btime;
   if (read) times->atime = found.times.atime;
   if (!written) return;
   times->mtime = found.times.mtime;
   // The daemon moves the ctime of the backing file too, when it sets times, so a later ctime alone
   // means nothing.
-  if (Timestamp(times->ctime) < found.times.ctime) times->ctime = found.times.ctime;
+  if (has_moved(times->ctime, found.times.ctime)) times->ctime = found.times.ctime;
 }
 
 void BackingTimes::NoteClose(uint32_t flags) {

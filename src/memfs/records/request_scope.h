@@ -1,6 +1,5 @@
 // Requests that were carried out and not answered when the process died. The kernel can send them
-// to the successor again, which must not carry them out twice. Only tests make a RequestScope so
-// far: the dispatcher does not yet.
+// to the successor again, which must not carry them out twice.
 //
 // A thread that serves a request has a RequestScope until the kernel has the reply. The transaction
 // with the last change of the request calls CommitRequest: the same store makes the change
