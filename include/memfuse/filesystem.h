@@ -64,8 +64,8 @@ class FileSystem {
   // Called after the last request, and also after a Connected that failed.
   virtual void Disconnected() {}
 
-  // Serves one request that expects a reply: calls `serve`, which calls the method of the request
-  // and sends the reply. An implementation that outlives the process notes here, until `serve` has
+  // Serves one request: calls `serve`, which calls the method of the request and sends the reply, if
+  // one is expected. An implementation that outlives the process notes here, until `serve` has
   // returned, which request the thread carries out. Exceptions of `serve` pass through.
   virtual void InRequest(const RequestContext&, absl::FunctionRef<void()> serve) { serve(); }
 
@@ -78,6 +78,10 @@ class FileSystem {
   // Returns lookups to the file system. More lookups than were given, or an unknown inode, are
   // ignored and are never an error.
   virtual void Forget(const ForgetRequest&) {}
+  // Returns how many of the forgets in a message, from the first one on, a process that has died
+  // has carried out. Called first in the InRequest of a message that this process had received
+  // (RequestContext::resent).
+  virtual uint32_t ForgetsDone(const RequestContext&) { return 0; }
 
   virtual Result<AttributesResult> Getattr(const RequestContext&, const GetattrRequest&) {
     return NotServed();

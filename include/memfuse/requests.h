@@ -47,6 +47,8 @@ struct LookupRequest {
 struct ForgetRequest {
   InodeNumber ino;
   uint64_t count;  // number of lookups to return
+  // The position in the message of the kernel. nullopt: the transport returns lookups by itself.
+  std::optional<uint32_t> position = std::nullopt;
 };
 
 struct GetattrRequest {

@@ -67,6 +67,10 @@ struct SessionOptions {
   // that duplicates all of them can let a successor take the connection over (AdoptOptions). The
   // session owns the descriptor. May be called from any thread.
   std::function<void(int descriptor)> on_descriptor;
+  // Called with each memory file into which requests are read, before one is. A successor that has
+  // them carries out the requests that the kernel does not send again, because they expect no
+  // reply. The session owns the descriptor. Called if on_descriptor is set; by any thread.
+  std::function<void(int descriptor)> on_buffer;
   // Called twice, by workers: when the session has received its first request (false), and when it
   // has served one (true). It must not call the session.
   std::function<void(bool served)> on_first_request;
@@ -115,6 +119,8 @@ class Session {
     // process made. The kernel sends the requests again that the process has read and not answered;
     // before Linux 6.9 it cannot, and these requests fail.
     std::optional<ConnectionState> predecessor;
+    // The descriptors that its on_buffer got. Adopt takes ownership of them.
+    std::vector<int> buffers;
     // The time to wait for the kernel's INIT.
     absl::Duration init_timeout = absl::Seconds(20);
   };

@@ -87,6 +87,9 @@ absl::StatusOr<std::unique_ptr<Session>> TakeSessionOver(const SessionOptions& o
   for (size_t i = 0; i < predecessor->connections().size(); ++i) {
     adopt.descriptors.push_back(predecessor->TakeConnection(i).release());
   }
+  for (size_t i = 0; i < predecessor->buffers().size(); ++i) {
+    adopt.buffers.push_back(predecessor->TakeBuffer(i).release());
+  }
   ConnectionState state;
   if (pread(predecessor->state(), &state, sizeof(state), 0) != sizeof(state)) {
     return absl::InternalError("the state of the connection cannot be read");
@@ -104,6 +107,9 @@ absl::StatusOr<std::unique_ptr<Session>> StartSession(const Options& options,
   if (start != nullptr) {
     session.on_descriptor = [client = start->client](int descriptor) {
       client->Hold(keeper::Kind::kConnection, descriptor);
+    };
+    session.on_buffer = [client = start->client](int descriptor) {
+      client->Hold(keeper::Kind::kBuffer, descriptor);
     };
     session.on_first_request = [client = start->client](bool served) {
       served ? client->ReportServed() : client->ReportReceived();

@@ -263,6 +263,7 @@ void Keeper::HandleMessages(int socket) {
       case static_cast<uint32_t>(Kind::kRecords):
       case static_cast<uint32_t>(Kind::kData):
       case static_cast<uint32_t>(Kind::kState):
+      case static_cast<uint32_t>(Kind::kBuffer):
         if (message->descriptor.valid()) {
           descriptors_.Add(static_cast<Kind>(message->type), std::move(message->descriptor));
         }
@@ -293,9 +294,10 @@ void Keeper::HandleMessages(int socket) {
 void Descriptors::Add(Kind kind, base::UniqueFd descriptor) {
   switch (kind) {
     case Kind::kConnection:
-      if (connection_count_ < kMaxConnections) {
-        connections_[connection_count_++] = std::move(descriptor);
-      }
+      connections_.Add(std::move(descriptor));
+      return;
+    case Kind::kBuffer:
+      buffers_.Add(std::move(descriptor));
       return;
     case Kind::kRecords:
       records_ = std::move(descriptor);

@@ -31,12 +31,13 @@
 namespace memfuse::keeper {
 
 // What a descriptor is. A later one of the same kind replaces an earlier one, except that there are
-// many of the kind kConnection.
+// many of the kinds kConnection and kBuffer.
 enum class Kind : uint32_t {
   kConnection = 1,  // /dev/fuse; the first one is that of the mount
   kRecords = 2,
   kData = 3,
   kState = 4,  // a memory file with a ConnectionState
+  kBuffer = 5,  // a memory file into which requests are read
 };
 
 // The descriptors that the keeper holds. They belong to the process that has the object: a
@@ -53,20 +54,30 @@ class Descriptors {
   int data() const { return data_.get(); }
   int state() const { return state_.get(); }
   // In the order in which they came.
-  absl::Span<const base::UniqueFd> connections() const {
-    return absl::MakeConstSpan(connections_).first(connection_count_);
-  }
+  absl::Span<const base::UniqueFd> connections() const { return connections_.present(); }
+  absl::Span<const base::UniqueFd> buffers() const { return buffers_.present(); }
   // Gives a descriptor away.
   base::UniqueFd TakeRecords() { return std::move(records_); }
   base::UniqueFd TakeData() { return std::move(data_); }
-  base::UniqueFd TakeConnection(size_t index) { return std::move(connections_[index]); }
+  base::UniqueFd TakeConnection(size_t index) { return std::move(connections_.all[index]); }
+  base::UniqueFd TakeBuffer(size_t index) { return std::move(buffers_.all[index]); }
 
  private:
+  struct List {
+    absl::Span<const base::UniqueFd> present() const {
+      return absl::MakeConstSpan(all).first(count);
+    }
+    void Add(base::UniqueFd descriptor) {
+      if (count < all.size()) all[count++] = std::move(descriptor);
+    }
+    std::array<base::UniqueFd, kMaxConnections> all;
+    size_t count = 0;
+  };
   base::UniqueFd records_;
   base::UniqueFd data_;
   base::UniqueFd state_;
-  std::array<base::UniqueFd, kMaxConnections> connections_;
-  size_t connection_count_ = 0;
+  List connections_;
+  List buffers_;
 };
 
 // The server's side of the socket pair. Thread-safe. If the keeper has died, the calls have no

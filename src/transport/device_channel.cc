@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "src/base/error_text.h"
@@ -61,9 +63,28 @@ DeviceChannel::DeviceChannel(base::UniqueFd descriptor, PageBuffer input, PageBu
       input_(std::move(input)),
       output_(std::move(output)) {}
 
-absl::Status DeviceChannel::PrepareForSuccessor() {
+absl::StatusOr<PageBuffer> DeviceChannel::MakeInputBuffer(size_t max_transfer,
+                                                          base::UniqueFd file) {
+  return PageBuffer::MakeShared(protocol::kWritePrefixSize, std::max(max_transfer, kMinPayload),
+                                std::move(file));
+}
+
+absl::Span<const char> DeviceChannel::MessageIn(PageBuffer* input) {
+  uint32_t length;
+  std::memcpy(&length, input->whole().data(), sizeof(length));
+  return input->whole().first(std::min<size_t>(length, input->whole().size()));
+}
+
+void DeviceChannel::ClearMessageIn(PageBuffer* input) {
+  // The length. The fences are for a successor, which sees the stores in the order of the program.
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  std::memset(input->whole().data(), 0, sizeof(uint32_t));
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+absl::Status DeviceChannel::PrepareForSuccessor(PageBuffer input) {
   has_successor_ = true;
-  if (absl::Status resident = input_.MakeResident(); !resident.ok()) return resident;
+  input_ = std::move(input);
   // The thread writes to the output buffer before the kernel reads it. The lock in memory keeps the
   // pages there.
   return output_.MakeResident();
@@ -71,6 +92,7 @@ absl::Status DeviceChannel::PrepareForSuccessor() {
 
 ReceiveStatus DeviceChannel::Receive() {
   const absl::Span<char> buffer = input_.whole();
+  if (has_successor_) ClearMessageIn(&input_);
   for (;;) {
     // Set before the flag is read: a thread that sets the flag after this check sees interruptible_
     // set, and sends its signal.

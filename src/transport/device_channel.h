@@ -28,8 +28,16 @@ class DeviceChannel final : public Channel {
                                                              const std::atomic<bool>* stop);
 
   // Lets a successor of the process go on with the requests that the channel has received, if the
-  // process is killed at any time. Takes memory for the buffers. Errors: ResourceExhausted.
-  absl::Status PrepareForSuccessor();
+  // process is killed at any time. Takes memory for the buffers. `input` is the shared buffer for
+  // requests; the channel clears the message in it before it receives another one, and when a
+  // message without a reply was carried out. Errors: ResourceExhausted. Requires: nothing was
+  // received yet.
+  absl::Status PrepareForSuccessor(PageBuffer input);
+  // Makes such a buffer: in `file`, or in a new memory file. Errors as for PageBuffer::MakeShared.
+  static absl::StatusOr<PageBuffer> MakeInputBuffer(size_t max_transfer, base::UniqueFd file);
+  // The message in the buffer of a process that has died, or nothing.
+  static absl::Span<const char> MessageIn(PageBuffer* input);
+  static void ClearMessageIn(PageBuffer* input);
 
   // After an error that may pass, Receive waits and tries again.
   ReceiveStatus Receive() override;
@@ -40,6 +48,9 @@ class DeviceChannel final : public Channel {
     output_.Release();
   }
   absl::Span<char> reply_buffer() override { return output_.whole(); }
+  void NoteCarriedOut() override {
+    if (has_successor_) ClearMessageIn(&input_);
+  }
 
   int descriptor() const { return descriptor_.get(); }
 

@@ -68,11 +68,29 @@ void Dispatcher::Serve(absl::Span<const char> message, ReplySink* sink) {
   statistics_->End(served, outcome.bytes);
 }
 
+void Dispatcher::ServeAgain(absl::Span<const char> message, ReplySink* sink) {
+  const Result<protocol::RequestHeader> header = protocol::DecodeHeader(message);
+  if (header.ok() && !ExpectsReply(header->opcode)) {
+    RequestContext context = header->context();
+    context.resent = true;
+    ExecuteWithoutReply(context,
+                        protocol::DecodeBody(*header, message.subspan(protocol::kRequestHeaderSize),
+                                             parameters_),
+                        sink);
+  }
+  sink->NoteCarriedOut();
+}
+
 void Dispatcher::ExecuteWithoutReply(const RequestContext& context,
-                                     const Result<protocol::Request>& request) {
+                                     const Result<protocol::Request>& request,
+                                     ReplySink* sink) {
   if (!request.ok()) return;
   try {
-    transport::Execute(fs_, context, *request, nullptr, &listed_);
+    fs_->InRequest(context, [&] {
+      transport::Execute(fs_, context, *request, nullptr, &listed_);
+      // Before the file system forgets what it has done of the request.
+      sink->NoteCarriedOut();
+    });
   } catch (...) {
     base::WithMemory([] {
       LOG_FIRST_N(ERROR, 1) << "the file system threw an exception from Forget (said once)";
@@ -85,7 +103,7 @@ Dispatcher::Outcome Dispatcher::Execute(const protocol::RequestHeader& header,
   listed_.clear();
   const RequestContext context = header.context();
   if (!ExpectsReply(header.opcode)) {
-    ExecuteWithoutReply(context, request);
+    ExecuteWithoutReply(context, request, sink);
     return {};
   }
   Reply reply(header.id, reply_buffer_, sink);

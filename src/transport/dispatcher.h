@@ -48,6 +48,11 @@ class Dispatcher {
   // cannot be answered and is dropped.
   void Serve(absl::Span<const char> message, ReplySink* sink);
 
+  // Carries out a message that a process that has died had received, if it expects no reply: the
+  // kernel does not send such a message again. What the process has done of it is not done again.
+  // Calls NoteCarriedOut of the sink, also if there is nothing to do. Never throws.
+  void ServeAgain(absl::Span<const char> message, ReplySink* sink);
+
  private:
   // What the statistics have to know of a served request.
   struct Outcome {
@@ -57,7 +62,8 @@ class Dispatcher {
   Outcome Execute(const protocol::RequestHeader& header, const Result<protocol::Request>& request,
                   ReplySink* sink);
   // Execute, for a request that expects no answer.
-  void ExecuteWithoutReply(const RequestContext& context, const Result<protocol::Request>& request);
+  void ExecuteWithoutReply(const RequestContext& context, const Result<protocol::Request>& request,
+                           ReplySink* sink);
 
   FileSystem* const fs_;
   const ConnectionParameters parameters_;

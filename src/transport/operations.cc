@@ -80,9 +80,11 @@ class Operation {
       AnswerEntry(result);
     }
   }
-  void operator()(const ForgetRequest& request) { fs_.Forget(request); }
+  void operator()(const ForgetRequest& request) {
+    if (ForgetsDone() == 0) ForgetOne(request, 0);
+  }
   void operator()(const protocol::BatchForgetRequest& request) {
-    for (uint32_t i = 0; i < request.count; ++i) fs_.Forget(request.At(i));
+    for (uint32_t i = ForgetsDone(); i < request.count; ++i) ForgetOne(request.At(i), i);
   }
   void operator()(const SymlinkRequest& request) { AnswerEntry(fs_.Symlink(context_, request)); }
   void operator()(const MknodRequest& request) { AnswerEntry(fs_.Mknod(context_, request)); }
@@ -247,6 +249,13 @@ class Operation {
   void operator()(const protocol::DestroyRequest&) { reply_->Success(); }
 
  private:
+  // How many forgets of the message a process that has died has carried out.
+  uint32_t ForgetsDone() { return context_.resent ? fs_.ForgetsDone(context_) : 0; }
+  void ForgetOne(ForgetRequest request, uint32_t position) {
+    request.position = position;
+    fs_.Forget(request);
+  }
+
   // Encodes and sends a result, followed by `tail`. Returns whether it was delivered.
   template <typename T>
   bool Succeed(const T& result, std::string_view tail = {}) {

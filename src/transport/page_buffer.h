@@ -9,23 +9,33 @@
 
 #include <cstddef>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "src/base/unique_fd.h"
 
 namespace memfuse::transport {
 
 // Owns a mapping of zeroed pages, which use memory only after the first access. Not synchronised.
+// While a thread is killed, the kernel copies to and from pages that are present and no others, so a
+// buffer whose message must reach a successor is made resident.
 class PageBuffer {
  public:
   // `payload` is rounded up to whole pages. Errors: InvalidArgument (`prefix` is larger than a
   // page), ResourceExhausted.
   static absl::StatusOr<PageBuffer> Make(size_t prefix, size_t payload);
 
+  // Makes a buffer in a memory file, which another process can map: in `file`, which such a call has
+  // made, or in a new one. The content of `file` stays. The buffer is resident. Errors: as Make, and
+  // InvalidArgument (`file` has another size).
+  static absl::StatusOr<PageBuffer> MakeShared(size_t prefix, size_t payload, base::UniqueFd file);
+
   // Makes all pages present, and locks them in memory as far as RLIMIT_MEMLOCK permits; Release has
-  // no effect afterwards. While a thread is killed, the kernel copies to and from pages that are
-  // present and no others: the request that it copies would fail with EIO. Errors:
-  // ResourceExhausted.
+  // no effect afterwards. Errors: ResourceExhausted.
   absl::Status MakeResident();
+
+  // The memory file, or -1. The buffer owns it.
+  int descriptor() const { return file_.get(); }
 
   PageBuffer(PageBuffer&& other) noexcept;
   PageBuffer& operator=(PageBuffer&& other) noexcept;
@@ -41,6 +51,8 @@ class PageBuffer {
 
  private:
   PageBuffer() = default;
+  // Maps a memory file, or memory without a file.
+  static absl::StatusOr<PageBuffer> Map(size_t prefix, size_t payload, base::UniqueFd file);
 
   void* mapping_ = nullptr;
   size_t mapping_size_ = 0;
@@ -48,6 +60,7 @@ class PageBuffer {
   size_t prefix_ = 0;
   size_t payload_ = 0;
   bool resident_ = false;
+  base::UniqueFd file_;
 };
 
 }  // namespace memfuse::transport

@@ -38,6 +38,9 @@ class ReplySink {
   // Returns whether pieces are sent from the memory in which they are. Otherwise they are copied
   // behind the head, so the code that makes them can write them there itself.
   virtual bool gathers() const { return true; }
+  // The message that was received last, which expects no reply, was carried out. A successor must
+  // not carry it out.
+  virtual void NoteCarriedOut() {}
 };
 
 // One thread at a time uses a Reply and its buffer.

@@ -82,6 +82,8 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Adopt(const AdoptOptions& adop
     descriptors.emplace_back(descriptor);
     if (fcntl(descriptor, F_SETFD, FD_CLOEXEC) != 0) usable = false;
   }
+  std::vector<base::UniqueFd> buffers;
+  for (const int buffer : adopt.buffers) buffers.emplace_back(buffer);
   if (absl::Status checked = CheckOptions(options, fs); !checked.ok()) return checked;
   if (!usable) {
     return absl::InvalidArgumentError("an open descriptor of a FUSE connection is needed");
@@ -97,9 +99,9 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Adopt(const AdoptOptions& adop
     session->SetMountPoint(mount::MountPoint(state.mount_point, state.by_helper, state.mount),
                            /*own=*/true);
   }
-  const absl::Status started =
-      session->Start(std::move(descriptors), options, initialized,
-                     base::Deadline::After(adopt.init_timeout), adopt.predecessor.has_value());
+  if (adopt.predecessor.has_value()) session->SetPredecessor(std::move(buffers));
+  const absl::Status started = session->Start(std::move(descriptors), options, initialized,
+                                              base::Deadline::After(adopt.init_timeout));
   if (!started.ok()) {
     // The mount stays for another attempt.
     session->Stop();

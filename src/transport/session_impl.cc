@@ -58,13 +58,14 @@ SessionImpl::~SessionImpl() {
 absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
                                 const SessionOptions& options,
                                 const ConnectionParameters& initialized,
-                                base::Deadline init_deadline, bool resend) {
+                                base::Deadline init_deadline) {
   const absl::Cleanup leave = [this] { Leave(); };
   if (!ended_.valid() || !closed_.valid()) {
     return absl::ResourceExhaustedError("too many open files");
   }
   base::MutexLock lock(&mu_);
   on_descriptor_ = options.on_descriptor;
+  on_buffer_ = options.on_buffer;
   on_first_request_ = options.on_first_request;
   use_spare_workers_ = options.spare_workers;
   request_statistics_ = options.request_statistics;
@@ -81,7 +82,13 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
   descriptors.erase(descriptors.begin());
   spare_ = std::move(descriptors);
   if (!first.ok()) return first.status();
-  if (absl::Status prepared = PrepareChannel(first->get()); !prepared.ok()) return prepared;
+  for (base::UniqueFd& file : predecessor_buffers_) {
+    absl::StatusOr<PageBuffer> input =
+        DeviceChannel::MakeInputBuffer(max_transfer_, std::move(file));
+    if (!input.ok()) return input.status();
+    spare_inputs_.push_back(*std::move(input));
+  }
+  predecessor_buffers_.clear();
   channels_.push_back(*std::move(first));
   std::string no_io_uring = "the connection was initialised without it";
   if (initialized.minor == 0) {
@@ -113,7 +120,10 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
   connected_ = true;
   if (absl::Status connected = fs_->Connected(host); !connected.ok()) return connected;
   // Before any worker reads requests: the kernel would send those again, too.
-  if (resend) Resend();
+  if (has_predecessor_) TakeRequestsOver();
+  if (absl::Status prepared = PrepareChannelLocked(channels_.front().get()); !prepared.ok()) {
+    return prepared;
+  }
   uses_io_uring_ = protocol::UsesIoUring(parameters_) && !rings_.empty();
   if (!uses_io_uring_) rings_.clear();
   if (uses_io_uring_) {
@@ -140,12 +150,31 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
   return absl::OkStatus();
 }
 
-void SessionImpl::Resend() {
+void SessionImpl::TakeRequestsOver() {
+  // Clears the message when it was carried out.
+  class Sink final : public ReplySink {
+   public:
+    explicit Sink(PageBuffer* input) : input_(input) {}
+    SendStatus Send(absl::Span<const char>, absl::Span<const ReadSink::Piece>) override {
+      return SendStatus::kAbandoned;
+    }
+    void NoteCarriedOut() override { DeviceChannel::ClearMessageIn(input_); }
+
+   private:
+    PageBuffer* const input_;
+  };
+  Dispatcher dispatcher(fs_, parameters_, channels_.front()->reply_buffer(),
+                        /*statistics=*/nullptr);
+  for (PageBuffer& input : spare_inputs_) {
+    Sink sink(&input);
+    dispatcher.ServeAgain(DeviceChannel::MessageIn(&input), &sink);
+  }
   const Result<void> sent = notifier_->Resend();
   // If the connection has ended, the workers find out.
-  if (sent.ok() || sent.error() != EINVAL) return;
-  LOG(WARNING) << "requests that were being served when the server died fail: the kernel can send "
-                  "them again from Linux 6.9 on";
+  if (!sent.ok() && sent.error() == EINVAL) {
+    LOG(WARNING) << "requests that were being served when the server died fail: the kernel can "
+                    "send them again from Linux 6.9 on";
+  }
 }
 
 ConnectionState SessionImpl::state() const {
@@ -173,8 +202,18 @@ absl::Status SessionImpl::MakeRingsLocked() {
   return absl::OkStatus();
 }
 
-absl::Status SessionImpl::PrepareChannel(DeviceChannel* channel) const {
-  return on_descriptor_ ? channel->PrepareForSuccessor() : absl::OkStatus();
+absl::Status SessionImpl::PrepareChannelLocked(DeviceChannel* channel) {
+  if (!on_descriptor_) return absl::OkStatus();
+  if (!spare_inputs_.empty()) {
+    PageBuffer input = std::move(spare_inputs_.back());
+    spare_inputs_.pop_back();
+    return channel->PrepareForSuccessor(std::move(input));
+  }
+  absl::StatusOr<PageBuffer> input =
+      DeviceChannel::MakeInputBuffer(max_transfer_, base::UniqueFd());
+  if (!input.ok()) return input.status();
+  if (on_buffer_) on_buffer_(input->descriptor());
+  return channel->PrepareForSuccessor(*std::move(input));
 }
 
 absl::StatusOr<DeviceChannel*> SessionImpl::AddChannelLocked() {
@@ -193,7 +232,7 @@ absl::StatusOr<DeviceChannel*> SessionImpl::AddChannelLocked() {
   absl::StatusOr<std::unique_ptr<DeviceChannel>> channel =
       DeviceChannel::Make(std::move(descriptor), max_transfer_, &stop_);
   if (!channel.ok()) return channel.status();
-  if (absl::Status prepared = PrepareChannel(channel->get()); !prepared.ok()) return prepared;
+  if (absl::Status prepared = PrepareChannelLocked(channel->get()); !prepared.ok()) return prepared;
   channels_.push_back(*std::move(channel));
   return channels_.back().get();
 }

@@ -44,10 +44,15 @@ class SessionImpl final : public Session, private BackingFiles {
   // Requires: `options` are valid, and `descriptors` is not empty. On success INIT was answered and
   // all workers are started. After an error no request is guaranteed to be served, and workers that
   // were already started run until Stop or the destructor, which also close the descriptors.
-  // `resend`: the kernel sends the requests again that another process has read.
   absl::Status Start(std::vector<base::UniqueFd> descriptors, const SessionOptions& options,
-                     const ConnectionParameters& initialized, base::Deadline init_deadline,
-                     bool resend = false);
+                     const ConnectionParameters& initialized, base::Deadline init_deadline);
+
+  // Start continues with the requests of a process that has died, which had these buffers. Called
+  // before it.
+  void SetPredecessor(std::vector<base::UniqueFd> buffers) {
+    predecessor_buffers_ = std::move(buffers);
+    has_predecessor_ = true;
+  }
 
   // After this call Unmount and the destructor unmount this mount. `own`: this session made the
   // mount and configures the kernel's cache for it. Requires: the session is not shared yet.
@@ -83,8 +88,9 @@ class SessionImpl final : public Session, private BackingFiles {
   // wait. More threads help little, because they share the CPUs.
   static constexpr int kMaxSpareWorkers = 8;
 
-  // Lets the kernel send the requests again that another process has read.
-  void Resend();
+  // Carries out the requests without a reply that another process has read, and lets the kernel
+  // send the others again.
+  void TakeRequestsOver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status AddWorkerLocked(Worker::Role role) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Starts one more spare worker. Called by a worker that begins to block. Returns whether it
   // started.
@@ -92,7 +98,7 @@ class SessionImpl final : public Session, private BackingFiles {
   // Returns a channel for one more worker, on a spare descriptor or a clone.
   absl::StatusOr<DeviceChannel*> AddChannelLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Prepares a new channel for the case that another process duplicates the descriptors.
-  absl::Status PrepareChannel(DeviceChannel* channel) const;
+  absl::Status PrepareChannelLocked(DeviceChannel* channel) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Starts a worker on that channel.
   absl::Status StartWorkerLocked(Channel* channel, Worker::Role role, SpareWorkers* spare_workers)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -133,6 +139,9 @@ class SessionImpl final : public Session, private BackingFiles {
   bool uses_io_uring_ = false;                    // constant after Start
   std::string transport_description_;             // constant after Start
   std::function<void(int)> on_descriptor_;        // constant after Start
+  std::function<void(int)> on_buffer_;            // constant after Start
+  bool has_predecessor_ = false;                  // constant after Start
+  std::vector<base::UniqueFd> predecessor_buffers_;  // used by Start only
   std::function<void(bool)> on_first_request_;    // constant after Start
   bool use_spare_workers_ = true;                 // constant after Start
   bool request_statistics_ = true;                // constant after Start
@@ -154,6 +163,7 @@ class SessionImpl final : public Session, private BackingFiles {
   mutable Lock mu_;
   State state_ ABSL_GUARDED_BY(mu_) = State::kServing;
   std::vector<base::UniqueFd> spare_ ABSL_GUARDED_BY(mu_);
+  std::vector<PageBuffer> spare_inputs_ ABSL_GUARDED_BY(mu_);  // of a predecessor
   std::vector<std::unique_ptr<DeviceChannel>> channels_ ABSL_GUARDED_BY(mu_);
   std::vector<std::unique_ptr<RingChannel>> rings_ ABSL_GUARDED_BY(mu_);
   // Workers whose threads have ended stay in the list, because their counters are still read.

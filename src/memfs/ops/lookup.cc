@@ -58,7 +58,11 @@ void MemFs::Forget(const ForgetRequest& request) {
     Transaction change(resources_.records.get());
     inode->RemoveLookupsLocked(&change, request.count);
     dead = inode->MarkDeadIfUnusedLocked();
-    change.Commit();
+    if (request.position.has_value()) {
+      change.CommitRequest(*request.position + 1);
+    } else {
+      change.Commit();
+    }
   }
   if (dead) inodes_.Evict(inode);
 }

@@ -98,6 +98,9 @@ class MemFs final : public MemoryFileSystem {
 
   Result<Entry> Lookup(const RequestContext& context, const LookupRequest& request) override;
   void Forget(const ForgetRequest& request) override;
+  uint32_t ForgetsDone(const RequestContext& context) override {
+    return static_cast<uint32_t>(completed_.Take(context).value_or(0));
+  }
 
   Result<AttributesResult> Getattr(const RequestContext& context,
                                    const GetattrRequest& request) override;

@@ -1,0 +1,296 @@
+// The keeper with servers that are functions of the test. Each keeper runs in a process of its own,
+// because it forks its servers and handles the signals of its process.
+
+#include "src/keeper/keeper.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <string>
+
+namespace memfuse::keeper {
+namespace {
+
+// What the processes of a test share.
+struct Shared {
+  std::atomic<int> servers;  // that were started
+  std::atomic<int> ready;    // calls of on_ready
+};
+
+class KeeperTest : public testing::Test {
+ protected:
+  KeeperTest()
+      : shared_(*new (mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
+                           MAP_SHARED | MAP_ANONYMOUS, -1, 0)) Shared) {}
+  ~KeeperTest() override { munmap(&shared_, sizeof(shared_)); }
+
+  // Runs a keeper in a process of its own. `serve` gets the number of the server, from 1 on.
+  // Returns the wait status of the keeper.
+  int Keep(const std::function<int(int server, const Start&)>& serve, bool parent_is_there = true) {
+    const pid_t keeper = fork();
+    if (keeper == 0) {
+      alarm(30);
+      Callbacks callbacks;
+      callbacks.serve = [&](const Start& start) {
+        alarm(30);
+        // Not exit(3), which would end GoogleTest.
+        _exit(serve(++shared_.servers, start));
+      };
+      callbacks.on_ready = [&] {
+        ++shared_.ready;
+        return parent_is_there;
+      };
+      callbacks.log = [](const char*) {};
+      _exit(RunKeeper(callbacks));
+    }
+    int status = -1;
+    while (waitpid(keeper, &status, 0) < 0 && errno == EINTR) {
+    }
+    return status;
+  }
+  // The exit status of a keeper, or -1 if a signal has killed it.
+  int ExitOf(const std::function<int(int server, const Start&)>& serve,
+             bool parent_is_there = true) {
+    const int status = Keep(serve, parent_is_there);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+  Shared& shared_;
+};
+
+int MemoryFile(const std::string& content) {
+  const int file = memfd_create("test", MFD_CLOEXEC);
+  EXPECT_EQ(pwrite(file, content.data(), content.size(), 0), static_cast<ssize_t>(content.size()));
+  return file;
+}
+
+std::string Content(int descriptor) {
+  char content[100];
+  const ssize_t size = pread(descriptor, content, sizeof(content), 0);
+  return size < 0 ? strerror(errno) : std::string(content, static_cast<size_t>(size));
+}
+
+[[noreturn]] void Die(int signal) {
+  ::signal(signal, SIG_DFL);
+  raise(signal);
+  pause();
+  _exit(99);
+}
+
+TEST_F(KeeperTest, HasTheExitStatusOfTheServer) {
+  EXPECT_EQ(ExitOf([](int, const Start& start) {
+              if (start.predecessor != nullptr) return 90;
+              start.client->ReportReady();
+              return 7;
+            }),
+            7);
+  EXPECT_EQ(shared_.ready, 1);
+  EXPECT_EQ(ExitOf([](int, const Start&) { return 3; }), 3) << "a server that did not start";
+  EXPECT_EQ(shared_.servers, 2);
+}
+
+TEST_F(KeeperTest, AServerThatDiesBeforeItIsReadyHasNoSuccessor) {
+  EXPECT_EQ(ExitOf([](int, const Start&) -> int { Die(SIGKILL); }), 1);
+  EXPECT_EQ(shared_.servers, 1);
+  EXPECT_EQ(shared_.ready, 0);
+}
+
+TEST_F(KeeperTest, ASuccessorHasTheDescriptorsOfTheServer) {
+  EXPECT_EQ(ExitOf([](int server, const Start& start) -> int {
+              if (server == 1) {
+                start.client->Hold(Kind::kConnection, MemoryFile("mount"));
+                start.client->Hold(Kind::kRecords, MemoryFile("old records"));
+                start.client->Hold(Kind::kData, MemoryFile("data"));
+                start.client->Hold(Kind::kState, MemoryFile("state"));
+                start.client->ReportReady();
+                start.client->Hold(Kind::kConnection, MemoryFile("clone"));
+                start.client->Hold(Kind::kRecords, MemoryFile("records"));
+                Die(SIGSEGV);
+              }
+              Descriptors* const found = start.predecessor;
+              if (found == nullptr || found->connections().size() != 2) return 50;
+              if (Content(found->connections()[0].get()) != "mount") return 51;
+              if (Content(found->connections()[1].get()) != "clone") return 52;
+              if (Content(found->records()) != "records") return 53;
+              if (Content(found->data()) != "data") return 54;
+              if (Content(found->state()) != "state") return 55;
+              if (server == 4) return 0;
+              // Descriptors that one server takes are there for the next.
+              (void)found->TakeRecords();
+              (void)found->TakeData();
+              (void)found->TakeConnection(0);
+              start.client->ReportReady();
+              Die(SIGKILL);
+            }),
+            1)
+      << "the last server exits before it is ready, three times";
+  EXPECT_EQ(shared_.servers, 6);
+  EXPECT_EQ(shared_.ready, 1);
+}
+
+TEST_F(KeeperTest, GivesUpAfterThreeFailures) {
+  EXPECT_EQ(ExitOf([](int, const Start& start) -> int {
+              start.client->ReportReady();
+              start.client->ReportReceived();
+              Die(SIGABRT);
+            }),
+            1);
+  EXPECT_EQ(shared_.servers, 3);
+}
+
+TEST_F(KeeperTest, AServerThatHasAnsweredOrReceivedNothingHasNotFailed) {
+  EXPECT_EQ(ExitOf([](int server, const Start& start) -> int {
+              start.client->ReportReady();
+              if (server == 20) return 0;
+              if (server % 2 == 0) {
+                start.client->ReportReceived();
+                start.client->ReportServed();
+              }
+              Die(SIGSEGV);
+            }),
+            0);
+  EXPECT_EQ(shared_.servers, 20);
+}
+
+TEST_F(KeeperTest, AServerThatWasKilledHasNotFailed) {
+  EXPECT_EQ(ExitOf([](int server, const Start& start) -> int {
+              if (server == 8) return start.client->ReportReady(), 0;
+              if (server == 1) start.client->ReportReady();
+              Die(SIGKILL);
+            }),
+            0);
+  EXPECT_EQ(shared_.servers, 8);
+}
+
+TEST_F(KeeperTest, AServerThatHasEndedTheFileSystemHasNoSuccessor) {
+  EXPECT_EQ(ExitOf([](int, const Start& start) -> int {
+              start.client->ReportReady();
+              start.client->ReportEnded();
+              Die(SIGKILL);
+            }),
+            0);
+  EXPECT_EQ(shared_.servers, 1);
+}
+
+TEST_F(KeeperTest, ForwardsSignals) {
+  for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) {
+    EXPECT_EQ(ExitOf([signal](int server, const Start& start) -> int {
+                start.client->ReportReady();
+                if (server % 2 == 1) Die(SIGKILL);
+                // The signals are blocked.
+                sigset_t awaited;
+                sigemptyset(&awaited);
+                sigaddset(&awaited, signal);
+                kill(Client::keeper_pid(), signal);
+                const timespec limit = {20, 0};
+                return sigtimedwait(&awaited, nullptr, &limit) == signal ? 0 : 60;
+              }),
+              0);
+  }
+}
+
+TEST_F(KeeperTest, EndsTheServerIfTheParentIsGone) {
+  EXPECT_EQ(ExitOf(
+                [](int, const Start& start) -> int {
+                  start.client->ReportReady();
+                  sigset_t awaited;
+                  sigemptyset(&awaited);
+                  sigaddset(&awaited, SIGTERM);
+                  const timespec limit = {20, 0};
+                  return sigtimedwait(&awaited, nullptr, &limit) == SIGTERM ? 0 : 60;
+                },
+                /*parent_is_there=*/false),
+            0);
+}
+
+// Sends one message of any content with up to three descriptors.
+void SendRaw(int socket, const std::string& content, int descriptors) {
+  iovec part = {const_cast<char*>(content.data()), content.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(3 * sizeof(int))] = {};
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (descriptors > 0) {
+    message.msg_control = control;
+    message.msg_controllen = CMSG_SPACE(static_cast<size_t>(descriptors) * sizeof(int));
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(static_cast<size_t>(descriptors) * sizeof(int));
+    const int numbers[3] = {0, 1, 2};
+    std::memcpy(CMSG_DATA(header), numbers, static_cast<size_t>(descriptors) * sizeof(int));
+  }
+  (void)sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+// The socket of the client, which the class does not give away.
+int SocketOfKeeper() {
+  for (int descriptor = 3; descriptor < 100; ++descriptor) {
+    int type = 0;
+    socklen_t size = sizeof(type);
+    if (getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET) {
+      return descriptor;
+    }
+  }
+  return -1;
+}
+
+// The number of descriptors that are open in the process.
+int OpenDescriptors(pid_t process) {
+  int count = 0;
+  for (int descriptor = 0; descriptor < 4000; ++descriptor) {
+    const std::string path =
+        "/proc/" + std::to_string(process) + "/fd/" + std::to_string(descriptor);
+    struct stat status;
+    count += lstat(path.c_str(), &status) == 0 ? 1 : 0;
+  }
+  return count;
+}
+
+TEST_F(KeeperTest, IgnoresMessagesThatItDoesNotKnow) {
+  EXPECT_EQ(ExitOf([](int server, const Start& start) -> int {
+              if (server == 2) {
+                if (start.predecessor->connections().size() != Descriptors::kMaxConnections) {
+                  return 70;
+                }
+                if (Content(start.predecessor->records()) != "records") return 71;
+                return start.client->ReportReady(), 0;
+              }
+              const int socket = SocketOfKeeper();
+              if (socket < 0) return 73;
+              start.client->Hold(Kind::kRecords, MemoryFile("records"));
+              start.client->ReportReady();
+              unsigned random = 1;
+              for (int i = 0; i < 3000; ++i) {
+                random = random * 1103515245 + 12345;
+                std::string content(random >> 16 & 15, static_cast<char>(random >> 24));
+                // No message of another size has an effect; nor has one with an unknown number.
+                if (content.size() == 4) content[3] = 1;
+                SendRaw(socket, content, static_cast<int>(random >> 8 & 3));
+              }
+              for (size_t i = 0; i < 2 * Descriptors::kMaxConnections; ++i) {
+                start.client->Hold(Kind::kConnection, 0);
+              }
+              // A message without the descriptor that it announces.
+              SendRaw(socket, std::string("\2\0\0\0", 4), 0);
+              start.client->ReportReceived();
+              start.client->ReportServed();
+              if (OpenDescriptors(Client::keeper_pid()) > 1100) return 74;
+              Die(SIGSEGV);
+            }),
+            0);
+  EXPECT_EQ(shared_.servers, 2);
+}
+
+}  // namespace
+}  // namespace memfuse::keeper
