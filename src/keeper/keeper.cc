@@ -73,7 +73,7 @@ std::optional<Message> Receive(int socket) {
   do {
     size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   } while (size < 0 && errno == EINTR);
-  if (size <= 0) return std::nullopt;
+  if (size < 0) return std::nullopt;
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
        header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
@@ -84,6 +84,8 @@ std::optional<Message> Receive(int socket) {
       received.descriptor.reset(descriptor);
     }
   }
+  // The end of the stream looks like an empty message.
+  if (size == 0) return std::nullopt;
   if (size != sizeof(received.type) || (message.msg_flags & MSG_TRUNC) != 0) received.type = 0;
   return received;
 }

@@ -47,6 +47,45 @@ class BackingTimesTest : public ::testing::Test {
   int questions_ = 0;
 };
 
+// What a successor finds of a file of which the server has died.
+PackedTimes Adopted(Times known, const BackingState& found) {
+  BackingTimes state;
+  PackedTimes times(known);
+  state.Adopt(found, &times, /*opens=*/0, /*writable_opens=*/0);
+  return times;
+}
+
+TEST(BackingTimesAdoptTest, ALaterTimeIsCopied) {
+  const BackingState found{5, 8, {At(7), At(8), At(9)}, kBirth};
+  const PackedTimes times = Adopted({At(1), At(2), At(3)}, found);
+  EXPECT_EQ(Timestamp(times.atime), At(7));
+  EXPECT_EQ(Timestamp(times.mtime), At(8));
+  EXPECT_EQ(Timestamp(times.ctime), At(9));
+}
+
+TEST(BackingTimesAdoptTest, AnEarlierTimeIsNot) {
+  const BackingState found{5, 8, {At(1), At(2), At(3)}, kBirth};
+  const PackedTimes times = Adopted({At(7), At(8), At(9)}, found);
+  EXPECT_EQ(Timestamp(times.atime), At(7));
+  EXPECT_EQ(Timestamp(times.mtime), At(8));
+  EXPECT_EQ(Timestamp(times.ctime), At(9));
+}
+
+TEST(BackingTimesAdoptTest, ATimeInTheFutureIsReplacedByAnother) {
+  const Timestamp now = base::WallTime();
+  const Timestamp future{now.seconds + 1000, 5};
+  const BackingState written{5, 8, {now, now, now}, kBirth};
+  EXPECT_EQ(Timestamp(Adopted({future, future, now}, written).mtime), now);
+  EXPECT_EQ(Timestamp(Adopted({future, future, now}, written).atime), now);
+  // The backing file has the time that a program has chosen.
+  const BackingState unchanged{5, 8, {future, future, now}, kBirth};
+  EXPECT_EQ(Timestamp(Adopted({future, future, now}, unchanged).mtime), future);
+  // A file that was made after a program has chosen the time.
+  const BackingState made{0, 0, {now, now, now}, now};
+  EXPECT_EQ(Timestamp(Adopted({future, future, now}, made).mtime), future);
+  EXPECT_EQ(Timestamp(Adopted({future, future, now}, made).atime), future);
+}
+
 TEST_F(BackingTimesTest, ACleanFileIsNotStatted) {
   EXPECT_FALSE(Looks());
   EXPECT_EQ(state_.Validity(), kCacheForever);

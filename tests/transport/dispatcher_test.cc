@@ -543,5 +543,110 @@ TEST(ReplyTest, ATailOfAnySizeFollowsTheBody) {
   }
 }
 
+// Remembers what the dispatcher tells about requests.
+class RequestFileSystem final : public FakeFileSystem {
+ public:
+  void InRequest(const RequestContext& context, absl::FunctionRef<void()> serve) override {
+    requests.push_back(context);
+    inside = true;
+    serve();
+    inside = false;
+  }
+  Result<AttributesResult> Getattr(const RequestContext& context,
+                                   const GetattrRequest& request) override {
+    EXPECT_TRUE(inside);
+    EXPECT_EQ(context.id, requests.back().id);
+    return FakeFileSystem::Getattr(context, request);
+  }
+  void Forget(const ForgetRequest& request) override {
+    EXPECT_TRUE(inside);
+    forgets.push_back(request);
+  }
+  uint32_t ForgetsDone(const RequestContext& context) override {
+    EXPECT_TRUE(context.resent);
+    return done;
+  }
+
+  std::vector<RequestContext> requests;
+  std::vector<ForgetRequest> forgets;
+  uint32_t done = 0;
+  bool inside = false;
+};
+
+class ResentRequestTest : public testing::Test {
+ protected:
+  class Sink final : public ReplySink {
+   public:
+    SendStatus Send(absl::Span<const char> head, absl::Span<const ReadSink::Piece>) override {
+      reply.assign(head.data(), head.size());
+      return SendStatus::kDelivered;
+    }
+    void NoteCarriedOut() override { ++carried_out; }
+    std::string reply;
+    int carried_out = 0;
+  };
+
+  // A message with three forgets.
+  static std::string ThreeForgets(uint64_t id) {
+    fuse_batch_forget_in in = {};
+    in.count = 3;
+    std::string body = Bytes(in);
+    for (uint64_t i = 0; i < 3; ++i) body += Bytes(fuse_forget_one{100 + i, 1});
+    return Message(FUSE_BATCH_FORGET, id, body);
+  }
+
+  RequestFileSystem fs_;
+  Sink sink_;
+  std::string buffer_ = std::string((128 << 10) + 16, 'x');
+  Dispatcher dispatcher_{&fs_, TestParameters(), absl::MakeSpan(buffer_), nullptr};
+};
+
+TEST_F(ResentRequestTest, TheHighestBitOfTheNumberMarksIt) {
+  for (const uint64_t bit : {uint64_t{0}, uint64_t{1} << 63}) {
+    dispatcher_.Serve(GetattrMessage(42 | bit), &sink_);
+    ASSERT_FALSE(fs_.requests.empty());
+    EXPECT_EQ(ToInt(fs_.requests.back().id), 42u);
+    EXPECT_EQ(fs_.requests.back().resent, bit != 0);
+    EXPECT_EQ(ParseReply(sink_.reply).id, 42 | bit) << "the kernel looks for the whole number";
+  }
+  EXPECT_EQ(sink_.carried_out, 0) << "the kernel sends a request with a reply again";
+}
+
+TEST_F(ResentRequestTest, AForgetIsCarriedOutAndNoted) {
+  dispatcher_.Serve(ThreeForgets(8), &sink_);
+  ASSERT_EQ(fs_.forgets.size(), 3u);
+  for (uint32_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(ToInt(fs_.forgets[i].ino), 100 + i);
+    EXPECT_EQ(fs_.forgets[i].position, i);
+  }
+  EXPECT_EQ(sink_.carried_out, 1);
+  EXPECT_FALSE(fs_.requests.back().resent);
+}
+
+TEST_F(ResentRequestTest, ASuccessorCarriesOutTheRestOfAForget) {
+  for (uint32_t done = 0; done <= 3; ++done) {
+    fs_.forgets.clear();
+    fs_.done = done;
+    dispatcher_.ServeAgain(ThreeForgets(8), &sink_);
+    EXPECT_EQ(fs_.forgets.size(), 3 - done);
+    if (done < 3) {
+      EXPECT_EQ(ToInt(fs_.forgets[0].ino), 100 + done);
+    }
+    EXPECT_TRUE(fs_.requests.back().resent);
+    EXPECT_GE(sink_.carried_out, 1);
+  }
+}
+
+TEST_F(ResentRequestTest, ASuccessorCarriesOutNothingElse) {
+  const std::string damaged = ThreeForgets(8).substr(0, 60);
+  for (const std::string& message : {std::string(), std::string("x"), GetattrMessage(1), damaged}) {
+    sink_.carried_out = 0;
+    dispatcher_.ServeAgain(message, &sink_);
+    EXPECT_GE(sink_.carried_out, 1) << "the message is cleared";
+  }
+  EXPECT_TRUE(fs_.forgets.empty());
+  EXPECT_EQ(fs_.calls, 0);
+}
+
 }  // namespace
 }  // namespace memfuse::transport

@@ -29,11 +29,11 @@ void BackingTimes::Adopt(const BackingState& found, PackedTimes* times, uint32_t
   // The time at which the backing file was made is no change of the inode. It is that of a write if
   // the file has data.
   const bool has_data = found.size != 0 || found.blocks != 0;
-  // A time in the future was chosen by a program, or the clock was set back. The backing file has
-  // the same time unless the kernel has changed it since.
-  const Timestamp now = base::WallTime();
+  // A program has chosen a time that is more than a second in the future, or the clock was set back.
+  // The backing file has the same time unless the kernel has changed it since.
+  const int64_t now = base::WallTime().seconds;
   const auto has_moved = [now](Timestamp known, Timestamp is) {
-    return known < is || (now < known && known != is);
+    return known < is || (now + 1 < known.seconds && known != is);
   };
   const bool written = has_moved(times->mtime, found.times.mtime) &&
                        (has_data || found.times.mtime != found.btime);

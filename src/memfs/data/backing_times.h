@@ -65,8 +65,8 @@ class BackingTimes {
   void NoteClose(uint32_t flags);
   // Takes over a file of another process, in the state `found`, that has this number of opens.
   // Copies to `times` what the kernel has done since the other process looked at the file: mtime
-  // and ctime if mtime is later than that of the inode, and atime if it is later; or if it differs
-  // from that of the inode, which is in the future. The time at which
+  // and ctime if mtime is later than that of the inode, and atime if it is later; or if the time
+  // differs from that of the inode, which is more than a second in the future. The time at which
   // the backing file was made is not that of a read, nor that of a write if there is no data. It is
   // not known whether a mapping remains, so the state is 'maybe mapped'. Requires: no other thread
   // uses the object, which is new.
