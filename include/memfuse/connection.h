@@ -17,8 +17,8 @@ struct ConnectionParameters {
   uint32_t max_pages = 0;  // pages of 4 KiB in the largest READ; at least as many as in a WRITE
 };
 
-// Identifies a mount. The kernel reuses the numbers of mounts and devices once they are free, unless
-// it has unique mount ids (Linux 6.8).
+// Identifies a mount. The kernel reuses the numbers of mounts and devices once they are free,
+// unless it has unique mount ids (Linux 6.8).
 struct MountIdentity {
   bool known = false;
   bool unique = false;  // mount_id is never reused

@@ -17,6 +17,8 @@ class DirectorySink {
   // Returns whether an entry with that name still fits. The file system calls it before it gives a
   // lookup.
   virtual bool HasRoomFor(std::string_view name) const = 0;
+  // The file system is going to count a lookup of this inode, for the entry that it will add next.
+  virtual void WillGiveLookup(InodeNumber) {}
   // Requires: HasRoomFor(entry.name).
   virtual void Add(const DirectoryEntry& entry) = 0;
 };

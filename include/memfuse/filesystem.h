@@ -64,8 +64,8 @@ class FileSystem {
   // Called after the last request, and also after a Connected that failed.
   virtual void Disconnected() {}
 
-  // Serves one request: calls `serve`, which calls the method of the request and sends the reply, if
-  // one is expected. An implementation that outlives the process notes here, until `serve` has
+  // Serves one request: calls `serve`, which calls the method of the request and sends the reply,
+  // if one is expected. An implementation that outlives the process notes here, until `serve` has
   // returned, which request the thread carries out. Exceptions of `serve` pass through.
   virtual void InRequest(const RequestContext&, absl::FunctionRef<void()> serve) { serve(); }
 
@@ -82,6 +82,10 @@ class FileSystem {
   // has carried out. Called first in the InRequest of a message that this process had received
   // (RequestContext::resent).
   virtual uint32_t ForgetsDone(const RequestContext&) { return 0; }
+  // Returns how many lookups a process that has died has counted for a Readdir with plus that it
+  // has not answered. Called first in the InRequest of the request that comes again. The transport
+  // returns them with Forget, the last one first; ForgetRequest::position + 1 is how many remain.
+  virtual uint32_t LookupsGiven(const RequestContext&) { return 0; }
 
   virtual Result<AttributesResult> Getattr(const RequestContext&, const GetattrRequest&) {
     return NotServed();

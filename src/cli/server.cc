@@ -75,9 +75,8 @@ bool IsSuccessor(const keeper::Start* start) {
 absl::StatusOr<std::unique_ptr<MemoryFileSystem>> MakeFileSystem(const Options& options,
                                                                  const keeper::Start* start) {
   if (!IsSuccessor(start)) return MemoryFileSystem::Make(options.filesystem);
-  return MemoryFileSystem::Recover(options.filesystem,
-                                   {start->predecessor->TakeRecords().release(),
-                                    start->predecessor->TakeData().release()});
+  return MemoryFileSystem::Recover(options.filesystem, {start->predecessor->TakeRecords().release(),
+                                                        start->predecessor->TakeData().release()});
 }
 
 absl::StatusOr<std::unique_ptr<Session>> TakeSessionOver(const SessionOptions& options,
@@ -367,8 +366,7 @@ ControlSocket StartControl(const Options& options, bool has_keeper, MemoryFileSy
     return control;
   }
   auto api = std::make_unique<control::Api>(
-      FactsOf(options, has_keeper, *fs, *session), fs,
-      [session] { return session->Statistics(); },
+      FactsOf(options, has_keeper, *fs, *session), fs, [session] { return session->Statistics(); },
       [session] { return session->RecentRequests(); },
       [](uint32_t opcode) { return Session::OpcodeName(opcode); });
   auto server = control::Server::Start(
@@ -415,8 +413,7 @@ void LogStart(const Options& options, absl::string_view where, const MemoryFileS
   LOG(INFO) << "serving " << where << ": " << usage.size_limit << " bytes, " << usage.inode_limit
             << " inodes; requests: " << session.DescribeTransport()
             << "; file data: " << fs.DescribeData();
-  if (options.session.kernel_permissions &&
-      !protocol::AllowsIdmappedMounts(session.parameters())) {
+  if (options.session.kernel_permissions && !protocol::AllowsIdmappedMounts(session.parameters())) {
     LOG(INFO)
         << "no idmapped mounts of this file system: for FUSE the kernel makes them from Linux "
            "6.12 on";

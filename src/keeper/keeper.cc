@@ -117,8 +117,8 @@ class Keeper {
   void HandleMessages(int socket);
   // Waits for the messages and the end of the server. Returns its wait status.
   int Supervise(pid_t server, int process, int socket);
-  // Called after a server that has served nothing. Returns whether another one may be started, after
-  // a pause if this happens often: what was missing, memory for example, may be there then.
+  // Called after a server that has served nothing. Returns whether another one may be started,
+  // after a pause if this happens often: what was missing, memory for example, may be there then.
   bool MayTryAgain(bool failed);
   void Log(const char* format, int a, int b) const;
 
@@ -235,17 +235,15 @@ int Keeper::Supervise(pid_t server, int process, int socket) {
   // The socket, too, tells the end of the server, unless a process that it has started is alive.
   bool socket_open = true;
   for (;;) {
-    pollfd events[] = {{process, POLLIN, 0},
-                       {signals_.get(), POLLIN, 0},
-                       {socket_open ? socket : -1, POLLIN, 0}};
+    pollfd events[] = {
+        {process, POLLIN, 0}, {signals_.get(), POLLIN, 0}, {socket_open ? socket : -1, POLLIN, 0}};
     if (poll(events, std::size(events), -1) < 0) continue;
     if (events[2].revents != 0) {
       HandleMessages(socket);
       if ((events[2].revents & POLLHUP) != 0) socket_open = false;
     }
     signalfd_siginfo signal;
-    if (events[1].revents != 0 &&
-        read(signals_.get(), &signal, sizeof(signal)) == sizeof(signal)) {
+    if (events[1].revents != 0 && read(signals_.get(), &signal, sizeof(signal)) == sizeof(signal)) {
       kill(server, static_cast<int>(signal.ssi_signo));
     }
     // Without a descriptor of the process, its end is seen by the socket.

@@ -36,7 +36,7 @@ enum class Kind : uint32_t {
   kConnection = 1,  // /dev/fuse; the first one is that of the mount
   kRecords = 2,
   kData = 3,
-  kState = 4,  // a memory file with a ConnectionState
+  kState = 4,   // a memory file with a ConnectionState
   kBuffer = 5,  // a memory file into which requests are read
 };
 
@@ -124,9 +124,10 @@ struct Callbacks {
 // Starts servers until one exits after it was ready, or until the third one in ten seconds has
 // failed: it has died before it was ready, or after it has received a request and before it has
 // answered one. A successor that exits before it is ready has failed, too. SIGKILL comes from
-// outside, so a server that it has killed has not failed; but the next one waits a little. Forwards SIGTERM, SIGINT and SIGUSR1 to the
-// server. Returns the exit status for this process: that of the server, or 1. In the processes of
-// the servers it does not return. Requires: the process has no other thread.
+// outside, so a server that it has killed has not failed; but the next one waits a little. Forwards
+// SIGTERM, SIGINT and SIGUSR1 to the server. Returns the exit status for this process: that of the
+// server, or 1. In the processes of the servers it does not return. Requires: the process has no
+// other thread.
 int RunKeeper(const Callbacks& callbacks);
 
 }  // namespace memfuse::keeper

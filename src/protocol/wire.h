@@ -47,7 +47,7 @@ enum class Notification : int32_t {
   kInvalEntry = 3,
   kDelete = 6,
   kResend = 7,  // Linux 6.9
-  kPrune = 9,  // Linux 6.19
+  kPrune = 9,   // Linux 6.19
 };
 
 struct NotifyInvalInodeOut {

@@ -47,6 +47,9 @@ class Channel : public ReplySink {
   // for the largest transfer.
   virtual absl::Span<char> reply_buffer() = 0;
 
+  // Memory for the lookups of a READDIRPLUS that a successor finds, or nothing.
+  virtual absl::Span<InodeNumber> lookup_memory() { return {}; }
+
   // Returns whether the thread that uses the channel is in a system call on it, or is about to make
   // one. A thread that stops or wakes that thread sends its signal only in this state, so that the
   // signal does not interrupt system calls of the file system.

@@ -75,6 +75,13 @@ absl::Span<const char> DeviceChannel::MessageIn(PageBuffer* input) {
   return input->whole().first(std::min<size_t>(length, input->whole().size()));
 }
 
+absl::Span<InodeNumber> DeviceChannel::LookupMemoryIn(PageBuffer* input) {
+  // The payload begins on a page boundary, behind the fixed part of any request.
+  constexpr size_t kMessage = 4096;
+  const absl::Span<char> memory = input->payload().subspan(kMessage);
+  return {reinterpret_cast<InodeNumber*>(memory.data()), memory.size() / sizeof(InodeNumber)};
+}
+
 void DeviceChannel::ClearMessageIn(PageBuffer* input) {
   // The length. The fences are for a successor, which sees the stores in the order of the program.
   std::atomic_signal_fence(std::memory_order_seq_cst);

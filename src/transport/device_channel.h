@@ -38,6 +38,8 @@ class DeviceChannel final : public Channel {
   // The message in the buffer of a process that has died, or nothing.
   static absl::Span<const char> MessageIn(PageBuffer* input);
   static void ClearMessageIn(PageBuffer* input);
+  // The part of a shared buffer behind the message of a READDIRPLUS, where its lookups are noted.
+  static absl::Span<InodeNumber> LookupMemoryIn(PageBuffer* input);
 
   // After an error that may pass, Receive waits and tries again.
   ReceiveStatus Receive() override;
@@ -48,6 +50,9 @@ class DeviceChannel final : public Channel {
     output_.Release();
   }
   absl::Span<char> reply_buffer() override { return output_.whole(); }
+  absl::Span<InodeNumber> lookup_memory() override {
+    return has_successor_ ? LookupMemoryIn(&input_) : absl::Span<InodeNumber>();
+  }
   void NoteCarriedOut() override {
     if (has_successor_) ClearMessageIn(&input_);
   }

@@ -40,7 +40,8 @@ bool ExpectsReply(uint32_t opcode) {
 Dispatcher::Dispatcher(FileSystem* fs, const ConnectionParameters& parameters,
                        absl::Span<char> reply_buffer, RequestStatistics* statistics)
     : fs_(fs), parameters_(parameters), statistics_(statistics), reply_buffer_(reply_buffer) {
-  listed_.reserve(reply_buffer.size() / kMinPlusEntry + 1);
+  lookup_memory_.resize(reply_buffer.size() / kMinPlusEntry + 1);
+  listed_.Use(absl::MakeSpan(lookup_memory_));
 }
 
 void Dispatcher::Serve(absl::Span<const char> message, ReplySink* sink) {
@@ -73,21 +74,20 @@ void Dispatcher::ServeAgain(absl::Span<const char> message, ReplySink* sink) {
   if (header.ok() && !ExpectsReply(header->opcode)) {
     RequestContext context = header->context();
     context.resent = true;
-    ExecuteWithoutReply(context,
-                        protocol::DecodeBody(*header, message.subspan(protocol::kRequestHeaderSize),
-                                             parameters_),
-                        sink);
+    ExecuteWithoutReply(
+        context,
+        protocol::DecodeBody(*header, message.subspan(protocol::kRequestHeaderSize), parameters_),
+        sink);
   }
   sink->NoteCarriedOut();
 }
 
 void Dispatcher::ExecuteWithoutReply(const RequestContext& context,
-                                     const Result<protocol::Request>& request,
-                                     ReplySink* sink) {
+                                     const Result<protocol::Request>& request, ReplySink* sink) {
   if (!request.ok()) return;
   try {
     fs_->InRequest(context, [&] {
-      transport::Execute(fs_, context, *request, nullptr, &listed_);
+      transport::Execute(fs_, context, *request, nullptr, &listed_, left_);
       // Before the file system forgets what it has done of the request.
       sink->NoteCarriedOut();
     });
@@ -100,7 +100,7 @@ void Dispatcher::ExecuteWithoutReply(const RequestContext& context,
 
 Dispatcher::Outcome Dispatcher::Execute(const protocol::RequestHeader& header,
                                         const Result<protocol::Request>& request, ReplySink* sink) {
-  listed_.clear();
+  listed_.Clear();
   const RequestContext context = header.context();
   if (!ExpectsReply(header.opcode)) {
     ExecuteWithoutReply(context, request, sink);
@@ -113,7 +113,7 @@ Dispatcher::Outcome Dispatcher::Execute(const protocol::RequestHeader& header,
   }
   try {
     fs_->InRequest(context,
-                   [&] { transport::Execute(fs_, context, *request, &reply, &listed_); });
+                   [&] { transport::Execute(fs_, context, *request, &reply, &listed_, left_); });
   } catch (const std::bad_alloc&) {
     reply.Error(Errno(ENOMEM));
   } catch (const std::exception& exception) {

@@ -24,6 +24,7 @@
 #include "memfuse/errno.h"
 #include "memfuse/filesystem.h"
 #include "src/protocol/decode.h"
+#include "src/transport/lookup_list.h"
 #include "src/transport/reply.h"
 #include "src/transport/request_statistics.h"
 
@@ -43,6 +44,12 @@ class Dispatcher {
 
   // Replaces the buffer for replies. The new buffer has the same size as the constructor's.
   void UseReplyBuffer(absl::Span<char> reply_buffer) { reply_buffer_ = reply_buffer; }
+
+  // READDIRPLUS notes its lookups in `memory` from now on, which has room for those of the largest
+  // reply.
+  void UseLookupMemory(absl::Span<InodeNumber> memory) { listed_.Use(memory); }
+  // The lookups of a process that has died. They outlive the dispatcher.
+  void UseLeftLookups(const LeftLookups* left) { left_ = left; }
 
   // Serves one message as /dev/fuse delivers it. Never throws. A message without a complete header
   // cannot be answered and is dropped.
@@ -69,9 +76,10 @@ class Dispatcher {
   const ConnectionParameters parameters_;
   RequestStatistics* const statistics_;
   absl::Span<char> reply_buffer_;
-  // The lookups that the present READDIRPLUS reply gives. Its capacity is that of the largest
-  // reply.
-  std::vector<InodeNumber> listed_;
+  // The lookups that the present READDIRPLUS reply gives, and memory for them.
+  LookupList listed_;
+  std::vector<InodeNumber> lookup_memory_;
+  const LeftLookups* left_ = nullptr;
 };
 
 }  // namespace memfuse::transport

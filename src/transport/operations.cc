@@ -21,21 +21,24 @@ constexpr uint32_t kMaxXattrList = 64 << 10;
 // serve for that.
 class RecordingSink final : public DirectorySink {
  public:
-  RecordingSink(protocol::DirectoryBuffer* buffer, std::vector<InodeNumber>* listed)
+  RecordingSink(protocol::DirectoryBuffer* buffer, LookupList* listed)
       : buffer_(*buffer), listed_(*listed) {}
 
   bool HasRoomFor(std::string_view name) const override { return buffer_.HasRoomFor(name); }
 
+  void WillGiveLookup(InodeNumber ino) override { listed_.SetNext(ino); }
+
   void Add(const DirectoryEntry& entry) override {
     buffer_.Add(entry);
     if (entry.entry != nullptr && entry.entry->ino != kNoInode) {
-      listed_.push_back(entry.entry->ino);
+      listed_.SetNext(entry.entry->ino);
+      listed_.Add();
     }
   }
 
  private:
   protocol::DirectoryBuffer& buffer_;
-  std::vector<InodeNumber>& listed_;
+  LookupList& listed_;
 };
 
 // Answers a READ, from the reply's buffer or from the memory that holds the data.
@@ -64,9 +67,9 @@ class ReplyingSink final : public ReadSink {
 // A visitor of protocol::Request: one function for each type of request.
 class Operation {
  public:
-  Operation(FileSystem* fs, const RequestContext& context, Reply* reply,
-            std::vector<InodeNumber>* listed)
-      : fs_(*fs), context_(context), reply_(reply), listed_(listed) {}
+  Operation(FileSystem* fs, const RequestContext& context, Reply* reply, LookupList* listed,
+            const LeftLookups* left)
+      : fs_(*fs), context_(context), reply_(reply), listed_(listed), left_(left) {}
 
   // ---- Names ----
 
@@ -216,13 +219,14 @@ class Operation {
       }
       return;
     }
+    if (context_.resent && left_ != nullptr) ReturnLeftLookups();
     RecordingSink sink(&buffer, listed_);
     Result<void> result = Errno(EIO);
     SendStatus delivery = SendStatus::kRefused;
     try {
       result = fs_.Readdir(context_, request.readdir, &sink);
     } catch (...) {
-      for (const InodeNumber ino : *listed_) fs_.Forget({ino, 1});
+      for (const InodeNumber ino : listed_->given()) fs_.Forget({ino, 1});
       throw;
     }
     if (result.ok()) {
@@ -231,7 +235,7 @@ class Operation {
       reply_->Error(result.error());
     }
     if (delivery == SendStatus::kDelivered) return;
-    for (const InodeNumber ino : *listed_) fs_.Forget({ino, 1});
+    for (const InodeNumber ino : listed_->given()) fs_.Forget({ino, 1});
   }
   void operator()(const protocol::ReleasedirRequest& request) {
     Answer(fs_.Releasedir(context_, request.release));
@@ -254,6 +258,20 @@ class Operation {
   void ForgetOne(ForgetRequest request, uint32_t position) {
     request.position = position;
     fs_.Forget(request);
+  }
+  // Returns the lookups that a process that has died has given for this READDIRPLUS: the kernel did
+  // not get its reply. If this process dies meanwhile, the next one returns the rest.
+  void ReturnLeftLookups() {
+    const auto found = left_->find(ToInt(context_.id));
+    if (found == left_->end()) return;
+    const std::vector<InodeNumber>& lookups = found->second;
+    const size_t given = std::min<size_t>(fs_.LookupsGiven(context_), lookups.size());
+    for (size_t i = 0; i < given; ++i) {
+      listed_->SetNext(lookups[i]);
+      listed_->Add();
+    }
+    for (size_t i = given; i-- > 0;) ForgetOne({lookups[i], 1}, static_cast<uint32_t>(i) - 1);
+    listed_->Clear();
   }
 
   // Encodes and sends a result, followed by `tail`. Returns whether it was delivered.
@@ -311,14 +329,15 @@ class Operation {
   FileSystem& fs_;
   const RequestContext& context_;
   Reply* const reply_;
-  std::vector<InodeNumber>* const listed_;
+  LookupList* const listed_;
+  const LeftLookups* const left_;
 };
 
 }  // namespace
 
 void Execute(FileSystem* fs, const RequestContext& context, const protocol::Request& request,
-             Reply* reply, std::vector<InodeNumber>* listed) {
-  std::visit(Operation(fs, context, reply, listed), request);
+             Reply* reply, LookupList* listed, const LeftLookups* left) {
+  std::visit(Operation(fs, context, reply, listed, left), request);
 }
 
 }  // namespace memfuse::transport

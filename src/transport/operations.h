@@ -4,10 +4,10 @@
 #define MEMFUSE_SRC_TRANSPORT_OPERATIONS_H_
 
 #include <cstddef>
-#include <vector>
 
 #include "memfuse/filesystem.h"
 #include "src/protocol/decode.h"
+#include "src/transport/lookup_list.h"
 #include "src/transport/reply.h"
 
 namespace memfuse::transport {
@@ -18,11 +18,10 @@ inline constexpr size_t kMinPlusEntry = 128 + 24 + 8;
 
 // Executes `request` and answers it through `reply`, which is null for a request that expects no
 // answer. If the reply gives lookups or an open to the kernel and is not delivered, they are
-// returned with Forget and Release. `listed` is memory for the lookups of a READDIRPLUS: it
-// is empty, and its capacity is that of the largest reply. Exceptions of the file system pass
-// through.
+// returned with Forget and Release. `listed` is empty, for the lookups of a READDIRPLUS. `left` are
+// those of a process that has died, or null. Exceptions of the file system pass through.
 void Execute(FileSystem* fs, const RequestContext& context, const protocol::Request& request,
-             Reply* reply, std::vector<InodeNumber>* listed);
+             Reply* reply, LookupList* listed, const LeftLookups* left);
 
 }  // namespace memfuse::transport
 

@@ -17,17 +17,17 @@
 namespace memfuse::transport {
 
 // Owns a mapping of zeroed pages, which use memory only after the first access. Not synchronised.
-// While a thread is killed, the kernel copies to and from pages that are present and no others, so a
-// buffer whose message must reach a successor is made resident.
+// While a thread is killed, the kernel copies to and from pages that are present and no others, so
+// a buffer whose message must reach a successor is made resident.
 class PageBuffer {
  public:
   // `payload` is rounded up to whole pages. Errors: InvalidArgument (`prefix` is larger than a
   // page), ResourceExhausted.
   static absl::StatusOr<PageBuffer> Make(size_t prefix, size_t payload);
 
-  // Makes a buffer in a memory file, which another process can map: in `file`, which such a call has
-  // made, or in a new one. The content of `file` stays. The buffer is resident. Errors: as Make, and
-  // InvalidArgument (`file` has another size).
+  // Makes a buffer in a memory file, which another process can map: in `file`, which such a call
+  // has made, or in a new one. The content of `file` stays. The buffer is resident. Errors: as
+  // Make, and InvalidArgument (`file` has another size).
   static absl::StatusOr<PageBuffer> MakeShared(size_t prefix, size_t payload, base::UniqueFd file);
 
   // Makes all pages present, and locks them in memory as far as RLIMIT_MEMLOCK permits; Release has

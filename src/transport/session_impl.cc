@@ -18,6 +18,7 @@
 #include "src/protocol/negotiation.h"
 #include "src/protocol/opcodes.h"
 #include "src/transport/handshake.h"
+#include "src/transport/operations.h"
 
 namespace memfuse::transport {
 namespace {
@@ -166,6 +167,16 @@ void SessionImpl::TakeRequestsOver() {
   Dispatcher dispatcher(fs_, parameters_, channels_.front()->reply_buffer(),
                         /*statistics=*/nullptr);
   for (PageBuffer& input : spare_inputs_) {
+    const Result<protocol::RequestHeader> header =
+        protocol::DecodeHeader(DeviceChannel::MessageIn(&input));
+    if (header.ok() && header->opcode == static_cast<uint32_t>(protocol::Opcode::kReaddirplus)) {
+      const absl::Span<InodeNumber> lookups = DeviceChannel::LookupMemoryIn(&input);
+      const size_t max_lookups = max_transfer_ / kMinPlusEntry + 1;
+      left_lookups_.emplace(
+          ToInt(header->context().id),
+          std::vector<InodeNumber>(lookups.begin(),
+                                   lookups.begin() + std::min(max_lookups, lookups.size())));
+    }
     Sink sink(&input);
     dispatcher.ServeAgain(DeviceChannel::MessageIn(&input), &sink);
   }
@@ -254,10 +265,10 @@ absl::Status SessionImpl::AddWorkerLocked(Worker::Role role) {
 
 absl::Status SessionImpl::StartWorkerLocked(Channel* channel, Worker::Role role,
                                             SpareWorkers* spare_workers) {
-  auto worker = std::make_unique<Worker>(static_cast<int>(workers_.size()), role, channel, fs_,
-                                         parameters_, spare_workers, request_statistics_,
-                                         [this](bool served) { NoteFirstRequest(served); },
-                                         [this](ReceiveStatus why) { WorkerLeft(why); });
+  auto worker = std::make_unique<Worker>(
+      static_cast<int>(workers_.size()), role, channel, fs_, parameters_, &left_lookups_,
+      spare_workers, request_statistics_, [this](bool served) { NoteFirstRequest(served); },
+      [this](ReceiveStatus why) { WorkerLeft(why); });
   // Reserved before the thread exists, so that the steps after its start cannot fail.
   workers_.reserve(workers_.size() + 1);
   if (!Enter()) return Over();

@@ -24,6 +24,7 @@
 #include "src/mount/mount_point.h"
 #include "src/transport/device_channel.h"
 #include "src/transport/device_notifier.h"
+#include "src/transport/lookup_list.h"
 #include "src/transport/ring_channel.h"
 #include "src/transport/spare_workers.h"
 #include "src/transport/worker.h"
@@ -133,32 +134,33 @@ class SessionImpl final : public Session, private BackingFiles {
   void FinishStop();
 
   FileSystem* const fs_;
-  ConnectionParameters parameters_;               // constant after Start
-  size_t max_transfer_ = 0;                       // constant after Start
-  int backing_device_ = -1;                       // constant after Start; a channel's descriptor
-  bool uses_io_uring_ = false;                    // constant after Start
-  std::string transport_description_;             // constant after Start
-  std::function<void(int)> on_descriptor_;        // constant after Start
-  std::function<void(int)> on_buffer_;            // constant after Start
-  bool has_predecessor_ = false;                  // constant after Start
+  ConnectionParameters parameters_;                  // constant after Start
+  size_t max_transfer_ = 0;                          // constant after Start
+  int backing_device_ = -1;                          // constant after Start; a channel's descriptor
+  bool uses_io_uring_ = false;                       // constant after Start
+  std::string transport_description_;                // constant after Start
+  std::function<void(int)> on_descriptor_;           // constant after Start
+  std::function<void(int)> on_buffer_;               // constant after Start
+  bool has_predecessor_ = false;                     // constant after Start
   std::vector<base::UniqueFd> predecessor_buffers_;  // used by Start only
-  std::function<void(bool)> on_first_request_;    // constant after Start
-  bool use_spare_workers_ = true;                 // constant after Start
-  bool request_statistics_ = true;                // constant after Start
-  bool connected_ = false;                        // constant after Start; Connected was called
-  std::optional<mount::MountPoint> mount_point_;  // constant once the session is shared
-  bool own_mount_ = false;                        // constant once the session is shared
-  std::atomic<bool> stop_{false};                 // atomic
-  std::atomic<int> inside_{1};                    // atomic; workers in their loops, and Start
-  std::atomic<bool> end_logged_{false};           // atomic
-  std::atomic<bool> reported_[2] = {};            // atomic; to on_first_request_
-  std::atomic<bool> failed_{false};               // atomic
-  std::atomic<uint64_t> over_since_{0};           // atomic; MonotonicNanoseconds, 0: connected
-  SpareWorkers spare_workers_;                    // own lock; for the workers on the device
-  WorkerBlockingObserver blocking_observer_;      // has no state of its own
-  std::optional<DeviceNotifier> notifier_;        // constant after Start
-  base::Event ended_;                             // own synchronisation; all workers have ended
-  base::Event closed_;                            // own synchronisation; the session is closed
+  LeftLookups left_lookups_;                         // constant after Start
+  std::function<void(bool)> on_first_request_;       // constant after Start
+  bool use_spare_workers_ = true;                    // constant after Start
+  bool request_statistics_ = true;                   // constant after Start
+  bool connected_ = false;                           // constant after Start; Connected was called
+  std::optional<mount::MountPoint> mount_point_;     // constant once the session is shared
+  bool own_mount_ = false;                           // constant once the session is shared
+  std::atomic<bool> stop_{false};                    // atomic
+  std::atomic<int> inside_{1};                       // atomic; workers in their loops, and Start
+  std::atomic<bool> end_logged_{false};              // atomic
+  std::atomic<bool> reported_[2] = {};               // atomic; to on_first_request_
+  std::atomic<bool> failed_{false};                  // atomic
+  std::atomic<uint64_t> over_since_{0};              // atomic; MonotonicNanoseconds, 0: connected
+  SpareWorkers spare_workers_;                       // own lock; for the workers on the device
+  WorkerBlockingObserver blocking_observer_;         // has no state of its own
+  std::optional<DeviceNotifier> notifier_;           // constant after Start
+  base::Event ended_;                                // own synchronisation; all workers have ended
+  base::Event closed_;                               // own synchronisation; the session is closed
 
   mutable Lock mu_;
   State state_ ABSL_GUARDED_BY(mu_) = State::kServing;

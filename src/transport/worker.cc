@@ -51,8 +51,9 @@ sigset_t WorkerSignalMask() {
 }  // namespace
 
 Worker::Worker(int index, Role role, Channel* channel, FileSystem* fs,
-               const ConnectionParameters& parameters, SpareWorkers* spare_workers,
-               bool counts_requests, OnFirstRequest on_first_request, OnExit on_exit)
+               const ConnectionParameters& parameters, const LeftLookups* left_lookups,
+               SpareWorkers* spare_workers, bool counts_requests, OnFirstRequest on_first_request,
+               OnExit on_exit)
     : index_(index),
       role_(role),
       channel_(channel),
@@ -60,7 +61,12 @@ Worker::Worker(int index, Role role, Channel* channel, FileSystem* fs,
       statistics_(counts_requests ? std::make_unique<RequestStatistics>() : nullptr),
       dispatcher_(fs, parameters, channel->reply_buffer(), statistics_.get()),
       on_first_request_(std::move(on_first_request)),
-      on_exit_(std::move(on_exit)) {}
+      on_exit_(std::move(on_exit)) {
+  if (const absl::Span<InodeNumber> memory = channel->lookup_memory(); !memory.empty()) {
+    dispatcher_.UseLookupMemory(memory);
+  }
+  dispatcher_.UseLeftLookups(left_lookups);
+}
 
 absl::Status Worker::Start() {
   InstallStopSignal();

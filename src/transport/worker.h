@@ -32,10 +32,11 @@ class Worker {
 
   // Requires: `fs` and `spare_workers` outlive the worker, and `channel` outlives its thread.
   // `spare_workers` may be null for a regular worker; no spare worker then serves while it is
-  // blocked. `counts_requests`: the worker has statistics.
+  // blocked. `counts_requests`: the worker has statistics. `left_lookups` outlives the worker.
   Worker(int index, Role role, Channel* channel, FileSystem* fs,
-         const ConnectionParameters& parameters, SpareWorkers* spare_workers, bool counts_requests,
-         OnFirstRequest on_first_request, OnExit on_exit);
+         const ConnectionParameters& parameters, const LeftLookups* left_lookups,
+         SpareWorkers* spare_workers, bool counts_requests, OnFirstRequest on_first_request,
+         OnExit on_exit);
   // Requires: the worker was not started, or was joined.
   ~Worker() = default;
 

@@ -567,9 +567,15 @@ class RequestFileSystem final : public FakeFileSystem {
     return done;
   }
 
+  uint32_t LookupsGiven(const RequestContext& context) override {
+    EXPECT_TRUE(context.resent);
+    return given;
+  }
+
   std::vector<RequestContext> requests;
   std::vector<ForgetRequest> forgets;
   uint32_t done = 0;
+  uint32_t given = 0;
   bool inside = false;
 };
 
@@ -635,6 +641,23 @@ TEST_F(ResentRequestTest, ASuccessorCarriesOutTheRestOfAForget) {
     EXPECT_TRUE(fs_.requests.back().resent);
     EXPECT_GE(sink_.carried_out, 1);
   }
+}
+
+TEST_F(ResentRequestTest, TheLookupsOfAListingAreReturnedFirst) {
+  fs_.given = 2;
+  const LeftLookups left = {{7, {InodeNumber{11}, InodeNumber{12}, InodeNumber{13}}}};
+  dispatcher_.UseLeftLookups(&left);
+  for (const uint64_t id : {uint64_t{7}, uint64_t{8} | uint64_t{1} << 63}) {
+    dispatcher_.Serve(ReadMessage(FUSE_READDIRPLUS, id, 4096), &sink_);
+    EXPECT_TRUE(fs_.forgets.empty()) << "a new request, and one without a list";
+  }
+  dispatcher_.Serve(ReadMessage(FUSE_READDIRPLUS, 7 | uint64_t{1} << 63, 4096), &sink_);
+  ASSERT_EQ(fs_.forgets.size(), 2u);
+  EXPECT_EQ(ToInt(fs_.forgets[0].ino), 12u);
+  EXPECT_EQ(*fs_.forgets[0].position + 1, 1u);
+  EXPECT_EQ(ToInt(fs_.forgets[1].ino), 11u);
+  EXPECT_EQ(*fs_.forgets[1].position + 1, 0u);
+  EXPECT_EQ(ParseReply(sink_.reply).error, 0);
 }
 
 TEST_F(ResentRequestTest, ASuccessorCarriesOutNothingElse) {

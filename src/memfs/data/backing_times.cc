@@ -29,16 +29,15 @@ void BackingTimes::Adopt(const BackingState& found, PackedTimes* times, uint32_t
   // The time at which the backing file was made is no change of the inode. It is that of a write if
   // the file has data.
   const bool has_data = found.size != 0 || found.blocks != 0;
-  // A program has chosen a time that is more than a second in the future, or the clock was set back.
-  // The backing file has the same time unless the kernel has changed it since.
+  // A program has chosen a time that is more than a second in the future, or the clock was set
+  // back. The backing file has the same time unless the kernel has changed it since.
   const int64_t now = base::WallTime().seconds;
   const auto has_moved = [now](Timestamp known, Timestamp is) {
     return known < is || (now + 1 < known.seconds && known != is);
   };
-  const bool written = has_moved(times->mtime, found.times.mtime) &&
-                       (has_data || found.times.mtime != found.btime);
-  const bool read =
-      has_moved(times->atime, found.times.atime) && found.times.atime != found.btime;
+  const bool written =
+      has_moved(times->mtime, found.times.mtime) && (has_data || found.times.mtime != found.btime);
+  const bool read = has_moved(times->atime, found.times.atime) && found.times.atime != found.btime;
   if (read) times->atime = found.times.atime;
   if (!written) return;
   times->mtime = found.times.mtime;

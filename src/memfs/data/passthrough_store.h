@@ -147,8 +147,8 @@ class PassthroughStore final : public DataStore, private SpaceSource {
   std::atomic<bool> ended_{false};  // backing files are not removed any more
   CachedBackingIds& cached_ids_;
   BackingIdCache backing_id_cache_{&cached_ids_};
-  bool adopted_ = false;               // constant after Adopt
-  std::vector<int32_t> ids_in_use_;    // of files that were open when they were adopted
+  bool adopted_ = false;             // constant after Adopt
+  std::vector<int32_t> ids_in_use_;  // of files that were open when they were adopted
 
   mutable LeafMutex mu_;
   uint64_t size_limit_ ABSL_GUARDED_BY(mu_);              // whole pages, because a tmpfs rounds up

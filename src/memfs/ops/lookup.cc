@@ -18,25 +18,22 @@ Result<Entry> MemFs::Lookup(const RequestContext& context, const LookupRequest& 
     // A removed inode whose FORGET is under way does not exist any more for a client that uses a
     // file handle of it.
     if (itself && inode->meta().nlink == 0 && inode->meta().opens == 0) return Errno(ESTALE);
-    return CountLookup(inode.get(), /*completes_request=*/true);
+    return CountLookup(inode.get(), ToInt(inode->ino));
   }
   MEMFUSE_ASSIGN_OR_RETURN(const DirectoryRef dir, inodes_.FindDirectory(request.parent));
   MEMFUSE_RETURN_IF_ERROR(CheckName(request.name));
   ReaderMutexLock names(&dir->names_mu);
   const Dentry* const dentry = dir->Find(request.name);
   if (dentry == nullptr) return Errno(ENOENT);
-  MutexLock lock(&dentry->inode()->mu);
-  return CountLookup(dentry->inode(), /*completes_request=*/true);
+  Inode* const inode = dentry->inode();
+  MutexLock lock(&inode->mu);
+  return CountLookup(inode, ToInt(inode->ino));
 }
 
-Entry MemFs::CountLookup(Inode* inode, bool completes_request) {
+Entry MemFs::CountLookup(Inode* inode, uint64_t result) {
   Transaction change(resources_.records.get());
   const Entry entry = inode->AddLookupLocked(&change, inodes_.generation());
-  if (completes_request) {
-    change.CommitRequest(ToInt(inode->ino));
-  } else {
-    change.Commit();
-  }
+  change.CommitRequest(result);
   return entry;
 }
 

@@ -101,6 +101,9 @@ class MemFs final : public MemoryFileSystem {
   uint32_t ForgetsDone(const RequestContext& context) override {
     return static_cast<uint32_t>(completed_.Take(context).value_or(0));
   }
+  uint32_t LookupsGiven(const RequestContext& context) override {
+    return static_cast<uint32_t>(completed_.Take(context).value_or(0));
+  }
 
   Result<AttributesResult> Getattr(const RequestContext& context,
                                    const GetattrRequest& request) override;
@@ -160,9 +163,9 @@ class MemFs final : public MemoryFileSystem {
   // SetLimits does.
   Result<void> SetLimitsAbove(uint64_t size_limit, uint64_t inode_limit);
 
-  // Counts a lookup of the inode, and returns the entry for the kernel. `completes_request`: this
-  // is the last change of the request.
-  Entry CountLookup(Inode* inode, bool completes_request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
+  // Counts a lookup of the inode, and returns the entry for the kernel. `result` is that of the
+  // request so far (RequestScope).
+  Entry CountLookup(Inode* inode, uint64_t result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(inode->mu);
   // The replies to requests that another process has completed: an entry whose lookup was counted,
   // and an open that was counted. Return ESTALE if there is no such inode; OpenAgain also the
   // errors of FileData::Open.

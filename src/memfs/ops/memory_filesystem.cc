@@ -32,8 +32,8 @@ absl::StatusOr<std::unique_ptr<MemoryFileSystem>> MemoryFileSystem::Make(
 
 absl::StatusOr<std::unique_ptr<MemoryFileSystem>> MemoryFileSystem::Recover(
     const MemoryFileSystemOptions& options, const MemoryFileSystemFiles& files) {
-  absl::StatusOr<std::unique_ptr<memfs::MemFs>> fs = memfs::MemFs::Recover(
-      options, {base::UniqueFd(files.records), base::UniqueFd(files.data)});
+  absl::StatusOr<std::unique_ptr<memfs::MemFs>> fs =
+      memfs::MemFs::Recover(options, {base::UniqueFd(files.records), base::UniqueFd(files.data)});
   if (!fs.ok()) return fs.status();
   return std::unique_ptr<MemoryFileSystem>(*std::move(fs));
 }

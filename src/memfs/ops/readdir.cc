@@ -29,6 +29,7 @@ Result<void> MemFs::Readdir(const RequestContext&, const ReaddirRequest& request
   // From the newest entry down to the oldest: see directory.h.
   uint64_t cookie =
       request.offset < kFirstCookie ? std::numeric_limits<uint64_t>::max() : request.offset;
+  uint64_t lookups = 0;
   ReaderMutexLock names(&dir->names_mu);
   for (;;) {
     const Dentry* const dentry = dir->Before(cookie);
@@ -46,7 +47,8 @@ Result<void> MemFs::Readdir(const RequestContext&, const ReaddirRequest& request
       // Receiving attributes that it already has costs the kernel more than receiving the name
       // alone.
       if (!inode->IsKnownToKernelLocked()) {
-        found = CountLookup(inode, /*completes_request=*/false);
+        sink->WillGiveLookup(inode->ino);
+        found = CountLookup(inode, ++lookups);
         entry.entry = &found;
       }
     }

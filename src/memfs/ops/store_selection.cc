@@ -77,9 +77,8 @@ absl::Status StoreSelection::Adopt(base::UniqueFd data, uint64_t size_limit) {
     case StoreKind::kPassthrough: {
       const PrivateTmpfsOptions options = {size_limit, huge, options_.noswap, options_.noatime,
                                            options_.strictatime};
-      absl::StatusOr<std::unique_ptr<PassthroughStore>> store =
-          PassthroughStore::Adopt(options, std::move(data), &resources_.root()->backing_ids,
-                                  &resources_.budget);
+      absl::StatusOr<std::unique_ptr<PassthroughStore>> store = PassthroughStore::Adopt(
+          options, std::move(data), &resources_.root()->backing_ids, &resources_.budget);
       if (!store.ok()) return store.status();
       passthrough_store_ = store->get();
       resources_.store = *std::move(store);

@@ -130,7 +130,7 @@ struct RootRecord {
   uint64_t inode_limit;
   // Written once, before there are files, without a transaction.
   StoreKind store;
-  char huge[12];  // the option huge= of the store, with a zero at the end
+  char huge[12];                 // the option huge= of the store, with a zero at the end
   CachedBackingIds backing_ids;  // of the passthrough store
 };
 static_assert(sizeof(RootRecord) <= kRootBytes);
