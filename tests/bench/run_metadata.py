@@ -51,6 +51,7 @@ def parse(arguments):
     add("--only", type=pattern, default=pattern(""), metavar="REGEX",
         help="only the targets in which it is found; tmpfs is measured with them")  # fmt: skip
     add("--arena", action="store_true", help="memfuse --data=daemon, too")
+    add("--resilient", action="store_true", help="memfuse --resilient, too")
     add("--rounds", type=positive(int), default=5, help="(default: 5)")
     add("--count", type=positive(int), default=20_000,
         help="operations of a client (default: 20000)")  # fmt: skip
@@ -126,7 +127,9 @@ def run_section(name, options, peer, ring):
     measure, room = SECTIONS[name]
     targets = [
         target
-        for target in metadata_targets(options.memfuse, peer, ring, options.arena, room)
+        for target in metadata_targets(
+            options.memfuse, peer, ring, options.arena, room, options.resilient
+        )
         if target.label == YARDSTICK or options.only.search(target.label)
     ]
     work = os.path.realpath(tempfile.mkdtemp(prefix="memfuse_bench."))

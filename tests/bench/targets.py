@@ -361,9 +361,10 @@ def all_targets(memfuse, threads, peer):
     ]
 
 
-def metadata_targets(memfuse, peer, ring, arena, room=False):
+def metadata_targets(memfuse, peer, ring, arena, room=False, resilient=False):
     """The targets of run_metadata.py, the yardstick first. With `room` they have no limits and
-    exclude the peer, for more files than default limits allow."""
+    exclude the peer, for more files than default limits allow. With `resilient` there is a second
+    target for each store, whose server has a keeper."""
     limits = ["--size=0", "--nr_inodes=0"] if room else []
     stores = {"memfuse": []} | ({"arena": ["--data=daemon"]} if arena else {})
     if not room:
@@ -375,4 +376,7 @@ def metadata_targets(memfuse, peer, ring, arena, room=False):
             chosen = [*flags, f"--transport={transport}", *limits]
             ring_target = transport == "uring"
             targets.append(Memfuse(f"{store}-{transport}", memfuse, chosen, ring_target))
+            if resilient and not ring_target:
+                kept = [*chosen, "--resilient"]
+                targets.append(Memfuse(f"{store}-{transport}-resilient", memfuse, kept))
     return targets if room else [*targets, _peer_target(peer)]
