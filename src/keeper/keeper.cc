@@ -140,7 +140,7 @@ class Keeper {
 
 int Keeper::Run() {
   const sigset_t forwarded = ForwardedSignals();
-  sigprocmask(SIG_BLOCK, &forwarded, nullptr);
+  pthread_sigmask(SIG_BLOCK, &forwarded, nullptr);
   signals_.reset(signalfd(-1, &forwarded, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_.valid()) {
     callbacks_.log("cannot start the keeper: too many open files");
@@ -200,7 +200,7 @@ Keeper::End Keeper::RunServer() {
     signals_.reset();
     const Client client(std::move(other));
     const int status = callbacks_.serve({&client, first_ready_ ? &descriptors_ : nullptr});
-    std::exit(status);
+    std::exit(status);  // NOLINT(concurrency-mt-unsafe): the server has ended its threads
   }
   prctl(PR_SET_NAME, "memfuse-keeper");
   other.reset();

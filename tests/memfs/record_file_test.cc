@@ -311,7 +311,7 @@ TEST(RecordFileTest, AnotherLayoutAndDamagedHeadersAreRefused) {
   constexpr uint64_t kChunk = kFirstChunk * kChunkBytes;
   const Damage damages[] = {
       {offsetof(Superblock, version), kLayoutVersion + 1,
-       "the records have layout 4; this program reads layout 3"},
+       "the records have layout 5; this program reads layout 4"},
       {offsetof(Superblock, journals), 1 << 30, "the records are damaged"},
       {offsetof(Superblock, end_chunk), 0, "the records are damaged"},
       {offsetof(Superblock, end_chunk), ~uint32_t{0}, "the records are damaged"},

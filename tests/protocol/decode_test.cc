@@ -83,7 +83,10 @@ TEST(DecodeHeader, ReadsEveryField) {
   EXPECT_EQ(ToInt(header->node), kNode);
   EXPECT_EQ(header->extensions_size, 0x0102u * 8);
   const RequestContext context = header->context();
-  EXPECT_EQ(ToInt(context.id), kUnique);
+  // The highest bit marks a request that comes again.
+  static_assert(kUnique >> 63 == 1);
+  EXPECT_EQ(ToInt(context.id), kUnique & ~(uint64_t{1} << 63));
+  EXPECT_TRUE(context.resent);
   EXPECT_EQ(context.uid, kUid);
   EXPECT_EQ(context.gid, kGid);
   EXPECT_EQ(context.pid, kPid);
