@@ -37,6 +37,7 @@ struct RequestContext {
   // The kernel has sent the request before, to a process that died before it answered. `id` is the
   // same as then.
   bool resent = false;
+  bool expects_reply = true;
 };
 
 struct LookupRequest {

@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -444,17 +445,20 @@ int Run(const Options& options, const keeper::Start* start, StartupReport& repor
       IsSuccessor(start) ? FLAGS_minloglevel : std::exchange(FLAGS_minloglevel, google::GLOG_FATAL);
   absl::StatusOr<std::unique_ptr<MemoryFileSystem>> fs = MakeFileSystem(options, start);
   if (!fs.ok()) return fail(fs.status());
+  // If a successor fails, another one may succeed. It needs the mount and the files.
+  absl::Cleanup leave_files = [&] {
+    if (IsSuccessor(start)) (*fs)->Abandon();
+  };
   auto metrics_listener = ListenForMetrics(options, start);
   if (!metrics_listener.ok()) return fail(metrics_listener.status());
   const MemoryCgroup cgroup("");
   const std::optional<uint64_t> cgroup_limit = cgroup.ReadLimit();
   absl::StatusOr<std::unique_ptr<Session>> session =
       StartSession(options, DirtyBytesFor(cgroup_limit), start, fs->get());
-  if (!session.ok()) {
-    // Another successor may succeed.
-    if (IsSuccessor(start)) (*fs)->Abandon();
-    return fail(session.status());
-  }
+  if (!session.ok()) return fail(session.status());
+  absl::Cleanup leave_mount = [&] {
+    if (IsSuccessor(start)) (*session)->Stop();
+  };
   // An error of the first server, which nobody uses yet.
   const auto fail_to_start = [&](const absl::Status& status) {
     (void)(*session)->Unmount(absl::ZeroDuration());
@@ -489,6 +493,8 @@ int Run(const Options& options, const keeper::Start* start, StartupReport& repor
     // The caller does not see the log of a daemon in the background.
     for (const std::string& warning : options.warnings) Warn(warning);
   }
+  std::move(leave_mount).Cancel();
+  std::move(leave_files).Cancel();
   int signal = SIGTERM;  // assumed if the parent is gone and no process waits for the mount
   bool serve = true;
   if (start == nullptr) {
@@ -506,6 +512,9 @@ int Run(const Options& options, const keeper::Start* start, StartupReport& repor
     signal =
         ServeUntilEnd(signals.get(), where, cgroup, cgroup_limit, **session, **fs, history.get());
   }
+  // After a failure, requests are answered no more, and unmounting could wait for them as long as
+  // the keeper holds the connection.
+  if (start != nullptr && (*session)->failed()) start->client->ReportEnded();
   const int status = End(signal, where, session->get());
   if (start != nullptr) start->client->ReportEnded();
   return status;

@@ -104,11 +104,14 @@ class Keeper {
   int Run();
 
  private:
+  // With the pauses between them they take one to two minutes.
+  static constexpr int kMaxFailedStarts = 24;
+
   enum class End {
     kOver,     // the file system has ended; status_ is the exit status
     kDied,     // a successor is needed
     kKilled,   // by SIGKILL; the same
-    kNoStart,  // no process could be made
+    kNoStart,  // no process could be made, or it exited before it was ready
   };
 
   // Starts a server and stays until it has ended.
@@ -117,9 +120,9 @@ class Keeper {
   void HandleMessages(int socket);
   // Waits for the messages and the end of the server. Returns its wait status.
   int Supervise(pid_t server, int process, int socket);
-  // Called after a server that has served nothing. Returns whether another one may be started,
-  // after a pause if this happens often: what was missing, memory for example, may be there then.
-  bool MayTryAgain(bool failed);
+  // Returns whether another server may be started, after a pause if the last ones have served
+  // nothing: what was missing, memory for example, may be there then.
+  bool MayTryAgain(End end);
   void Log(const char* format, int a, int b) const;
 
   const Callbacks& callbacks_;
@@ -132,10 +135,10 @@ class Keeper {
   bool received_ = false;     // this server has received a request
   bool served_ = false;       // this server has answered a request
   int status_ = 0;
-  // The times of the last failures, in nanoseconds.
-  uint64_t failures_[2] = {0, 0};
-  uint64_t last_useless_ = 0;  // when a server ended that had served nothing
-  int pause_ = 0;              // milliseconds, before the next server
+  int termination_ = 0;       // a signal that ends the file system, which every server gets
+  uint64_t crashes_[2] = {};  // when servers died with their first request, in nanoseconds
+  int failed_starts_ = 0;     // one after the other
+  int pause_ = 0;             // milliseconds, before the next server
 };
 
 int Keeper::Run() {
@@ -150,29 +153,36 @@ int Keeper::Run() {
     const End end = RunServer();
     if (end == End::kOver) return status_;
     if (!first_ready_) return 1;
-    const bool useless = end == End::kNoStart || !ready_ || (received_ && !served_);
-    if (useless && !MayTryAgain(/*failed=*/end != End::kKilled)) {
+    if (!MayTryAgain(end)) {
       callbacks_.log(
-          "servers die before they answer a request; the file system is given up, and its files "
-          "are lost");
+          end == End::kNoStart
+              ? "no server can be started; the file system is given up, and its files are lost"
+              : "servers die before they answer a request; the file system is given up, and its "
+                "files are lost");
       return 1;
     }
   }
 }
 
-bool Keeper::MayTryAgain(bool failed) {
-  constexpr uint64_t kPeriod = 10'000'000'000;
-  constexpr int kMaxPause = 1000;  // milliseconds
+bool Keeper::MayTryAgain(End end) {
+  if (ready_) failed_starts_ = 0;
+  if (ready_ && !(received_ && !served_)) {
+    pause_ = 0;
+    return true;
+  }
   const uint64_t now = base::MonotonicNanoseconds();
-  if (now - last_useless_ > kPeriod) pause_ = 0;
-  last_useless_ = now;
-  if (failed) {
-    const bool third = failures_[0] != 0 && now - failures_[0] < kPeriod;
-    failures_[0] = std::exchange(failures_[1], now);
+  if (end == End::kNoStart) {
+    if (++failed_starts_ == kMaxFailedStarts) return false;
+    pause_ = std::clamp(2 * pause_, 100, 5000);
+  } else if (end == End::kDied) {
+    constexpr uint64_t kPeriod = 10'000'000'000;
+    const bool third = crashes_[0] != 0 && now - crashes_[0] < kPeriod;
+    crashes_[0] = std::exchange(crashes_[1], now);
     if (third) return false;
+  } else {
+    pause_ = std::min(2 * pause_ + 1, 1000);
   }
   poll(nullptr, 0, pause_);
-  pause_ = std::min(pause_ * 2 + 1, kMaxPause);
   return true;
 }
 
@@ -209,11 +219,12 @@ Keeper::End Keeper::RunServer() {
     return End::kNoStart;
   }
   server_ = server;
+  if (termination_ != 0) kill(server, termination_);
   const base::UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, server, 0)));
   const int status = Supervise(server, process.get(), own.get());
+  server_ = -1;
   // A server may have sent descriptors in its last moment.
   HandleMessages(own.get());
-  server_ = -1;
   if (ended_ && !WIFEXITED(status)) {
     Log("the server (process %d) was killed by signal %d after the end of the file system",
         static_cast<int>(server), WTERMSIG(status));
@@ -224,9 +235,10 @@ Keeper::End Keeper::RunServer() {
     // The first server has reported why it did not start.
     if (ready_ || !first_ready_) return End::kOver;
     Log("a server exited with status %d before it was ready", status_, 0);
-    return End::kDied;
+    return End::kNoStart;
   }
-  Log("the server (process %d) was killed by signal %d; another one takes over",
+  Log(first_ready_ ? "the server (process %d) was killed by signal %d; another one takes over"
+                   : "the server (process %d) was killed by signal %d before it was ready",
       static_cast<int>(server), WTERMSIG(status));
   return WTERMSIG(status) == SIGKILL ? End::kKilled : End::kDied;
 }
@@ -244,7 +256,9 @@ int Keeper::Supervise(pid_t server, int process, int socket) {
     }
     signalfd_siginfo signal;
     if (events[1].revents != 0 && read(signals_.get(), &signal, sizeof(signal)) == sizeof(signal)) {
-      kill(server, static_cast<int>(signal.ssi_signo));
+      const int number = static_cast<int>(signal.ssi_signo);
+      if (number != SIGUSR1) termination_ = number;
+      kill(server, number);
     }
     // Without a descriptor of the process, its end is seen by the socket.
     if (events[0].revents == 0 && (process >= 0 || socket_open)) continue;
@@ -270,8 +284,9 @@ void Keeper::HandleMessages(int socket) {
         break;
       case kReady:
         ready_ = true;
-        if (!std::exchange(first_ready_, true) && !callbacks_.on_ready() && server_ > 0) {
-          kill(server_, SIGTERM);
+        if (!std::exchange(first_ready_, true) && !callbacks_.on_ready()) {
+          termination_ = SIGTERM;
+          if (server_ > 0) kill(server_, SIGTERM);
         }
         break;
       case kReceived:
@@ -279,6 +294,8 @@ void Keeper::HandleMessages(int socket) {
         break;
       case kEnded:
         ended_ = true;
+        // The connection ends with the last descriptor.
+        descriptors_.CloseConnections();
         break;
       case kServed:
         served_ = true;

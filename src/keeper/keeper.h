@@ -60,6 +60,7 @@ class Descriptors {
   base::UniqueFd TakeRecords() { return std::move(records_); }
   base::UniqueFd TakeData() { return std::move(data_); }
   base::UniqueFd TakeConnection(size_t index) { return std::move(connections_.all[index]); }
+  void CloseConnections() { connections_.Clear(); }
   base::UniqueFd TakeBuffer(size_t index) { return std::move(buffers_.all[index]); }
 
  private:
@@ -69,6 +70,9 @@ class Descriptors {
     }
     void Add(base::UniqueFd descriptor) {
       if (count < all.size()) all[count++] = std::move(descriptor);
+    }
+    void Clear() {
+      while (count > 0) all[--count].reset();
     }
     std::array<base::UniqueFd, kMaxConnections> all;
     size_t count = 0;
@@ -87,7 +91,7 @@ class Client {
   explicit Client(base::UniqueFd socket) : socket_(std::move(socket)) {}
 
   // Lets the keeper hold a duplicate of the descriptor. Once the call has returned, the descriptor
-  // outlives this process.
+  // outlives this process, unless the kernel had no memory for the message.
   void Hold(Kind kind, int descriptor) const;
   // The mount can be used, and a successor can take over from now on.
   void ReportReady() const;
@@ -121,13 +125,16 @@ struct Callbacks {
   std::function<void(const char* sentence)> log;
 };
 
-// Starts servers until one exits after it was ready, or until the third one in ten seconds has
-// failed: it has died before it was ready, or after it has received a request and before it has
-// answered one. A successor that exits before it is ready has failed, too. SIGKILL comes from
-// outside, so a server that it has killed has not failed; but the next one waits a little. Forwards
-// SIGTERM, SIGINT and SIGUSR1 to the server. Returns the exit status for this process: that of the
-// server, or 1. In the processes of the servers it does not return. Requires: the process has no
-// other thread.
+// Starts servers until
+// - one exits after it was ready;
+// - the third one in ten seconds dies by a signal other than SIGKILL, which comes from outside,
+// after
+//   it has received a request and before it has answered one, or before it is ready; or
+// - 24 servers, one after the other, cannot be started or exit before they are ready, which takes
+//   one to two minutes.
+// Forwards SIGTERM, SIGINT and SIGUSR1 to the server, and the first two to its successors as well.
+// Returns the exit status for this process: that of the server, or 1. In the processes of the
+// servers it does not return. Requires: the process has no other thread.
 int RunKeeper(const Callbacks& callbacks);
 
 }  // namespace memfuse::keeper

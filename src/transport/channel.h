@@ -13,6 +13,7 @@
 #include <cstddef>
 
 #include "absl/types/span.h"
+#include "src/transport/lookup_list.h"
 #include "src/transport/reply.h"
 
 namespace memfuse::transport {
@@ -48,7 +49,7 @@ class Channel : public ReplySink {
   virtual absl::Span<char> reply_buffer() = 0;
 
   // Memory for the lookups of a READDIRPLUS that a successor finds, or nothing.
-  virtual absl::Span<InodeNumber> lookup_memory() { return {}; }
+  virtual LookupMemory lookup_memory() { return {}; }
 
   // Returns whether the thread that uses the channel is in a system call on it, or is about to make
   // one. A thread that stops or wakes that thread sends its signal only in this state, so that the

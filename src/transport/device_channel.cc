@@ -75,17 +75,21 @@ absl::Span<const char> DeviceChannel::MessageIn(PageBuffer* input) {
   return input->whole().first(std::min<size_t>(length, input->whole().size()));
 }
 
-absl::Span<InodeNumber> DeviceChannel::LookupMemoryIn(PageBuffer* input) {
+LookupMemory DeviceChannel::LookupMemoryIn(PageBuffer* input) {
   // The payload begins on a page boundary, behind the fixed part of any request.
   constexpr size_t kMessage = 4096;
   const absl::Span<char> memory = input->payload().subspan(kMessage);
-  return {reinterpret_cast<InodeNumber*>(memory.data()), memory.size() / sizeof(InodeNumber)};
+  return {
+      reinterpret_cast<uint64_t*>(memory.data()),
+      {reinterpret_cast<InodeNumber*>(memory.data()) + 1, memory.size() / sizeof(InodeNumber) - 1}};
 }
 
 void DeviceChannel::ClearMessageIn(PageBuffer* input) {
   // The length. The fences are for a successor, which sees the stores in the order of the program.
   std::atomic_signal_fence(std::memory_order_seq_cst);
   std::memset(input->whole().data(), 0, sizeof(uint32_t));
+  // Data of a WRITE may be there, which must not be taken for a list.
+  *LookupMemoryIn(input).request = 0;
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -30,16 +31,20 @@ class DeviceChannel final : public Channel {
   // Lets a successor of the process go on with the requests that the channel has received, if the
   // process is killed at any time. Takes memory for the buffers. `input` is the shared buffer for
   // requests; the channel clears the message in it before it receives another one, and when a
-  // message without a reply was carried out. Errors: ResourceExhausted. Requires: nothing was
-  // received yet.
+  // message without a reply was carried out. Errors: ResourceExhausted. Requires: no worker uses
+  // the channel yet.
   absl::Status PrepareForSuccessor(PageBuffer input);
+  // Gives the descriptor and the buffer away, through which nothing was received since
+  // PrepareForSuccessor. The channel cannot be used any more.
+  base::UniqueFd TakeDescriptor() { return std::move(descriptor_); }
+  PageBuffer TakeInput() { return std::move(input_); }
   // Makes such a buffer: in `file`, or in a new memory file. Errors as for PageBuffer::MakeShared.
   static absl::StatusOr<PageBuffer> MakeInputBuffer(size_t max_transfer, base::UniqueFd file);
   // The message in the buffer of a process that has died, or nothing.
   static absl::Span<const char> MessageIn(PageBuffer* input);
   static void ClearMessageIn(PageBuffer* input);
   // The part of a shared buffer behind the message of a READDIRPLUS, where its lookups are noted.
-  static absl::Span<InodeNumber> LookupMemoryIn(PageBuffer* input);
+  static LookupMemory LookupMemoryIn(PageBuffer* input);
 
   // After an error that may pass, Receive waits and tries again.
   ReceiveStatus Receive() override;
@@ -50,8 +55,8 @@ class DeviceChannel final : public Channel {
     output_.Release();
   }
   absl::Span<char> reply_buffer() override { return output_.whole(); }
-  absl::Span<InodeNumber> lookup_memory() override {
-    return has_successor_ ? LookupMemoryIn(&input_) : absl::Span<InodeNumber>();
+  LookupMemory lookup_memory() override {
+    return has_successor_ ? LookupMemoryIn(&input_) : LookupMemory();
   }
   void NoteCarriedOut() override {
     if (has_successor_) ClearMessageIn(&input_);
@@ -63,7 +68,7 @@ class DeviceChannel final : public Channel {
   DeviceChannel(base::UniqueFd descriptor, PageBuffer input, PageBuffer output,
                 const std::atomic<bool>* stop);
 
-  const base::UniqueFd descriptor_;
+  base::UniqueFd descriptor_;
   PageBuffer input_;
   PageBuffer output_;
   Retry retry_;

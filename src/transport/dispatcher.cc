@@ -41,7 +41,7 @@ Dispatcher::Dispatcher(FileSystem* fs, const ConnectionParameters& parameters,
                        absl::Span<char> reply_buffer, RequestStatistics* statistics)
     : fs_(fs), parameters_(parameters), statistics_(statistics), reply_buffer_(reply_buffer) {
   lookup_memory_.resize(reply_buffer.size() / kMinPlusEntry + 1);
-  listed_.Use(absl::MakeSpan(lookup_memory_));
+  listed_.Use({&lookup_request_, absl::MakeSpan(lookup_memory_)});
 }
 
 void Dispatcher::Serve(absl::Span<const char> message, ReplySink* sink) {
@@ -74,12 +74,12 @@ void Dispatcher::ServeAgain(absl::Span<const char> message, ReplySink* sink) {
   if (header.ok() && !ExpectsReply(header->opcode)) {
     RequestContext context = header->context();
     context.resent = true;
+    context.expects_reply = false;
     ExecuteWithoutReply(
         context,
         protocol::DecodeBody(*header, message.subspan(protocol::kRequestHeaderSize), parameters_),
         sink);
   }
-  sink->NoteCarriedOut();
 }
 
 void Dispatcher::ExecuteWithoutReply(const RequestContext& context,
@@ -101,8 +101,9 @@ void Dispatcher::ExecuteWithoutReply(const RequestContext& context,
 Dispatcher::Outcome Dispatcher::Execute(const protocol::RequestHeader& header,
                                         const Result<protocol::Request>& request, ReplySink* sink) {
   listed_.Clear();
-  const RequestContext context = header.context();
+  RequestContext context = header.context();
   if (!ExpectsReply(header.opcode)) {
+    context.expects_reply = false;
     ExecuteWithoutReply(context, request, sink);
     return {};
   }

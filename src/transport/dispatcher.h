@@ -47,9 +47,9 @@ class Dispatcher {
 
   // READDIRPLUS notes its lookups in `memory` from now on, which has room for those of the largest
   // reply.
-  void UseLookupMemory(absl::Span<InodeNumber> memory) { listed_.Use(memory); }
+  void UseLookupMemory(const LookupMemory& memory) { listed_.Use(memory); }
   // The lookups of a process that has died. They outlive the dispatcher.
-  void UseLeftLookups(const LeftLookups* left) { left_ = left; }
+  void UseLeftLookups(const LeftLookupsByRequest* left) { left_ = left; }
 
   // Serves one message as /dev/fuse delivers it. Never throws. A message without a complete header
   // cannot be answered and is dropped.
@@ -57,7 +57,7 @@ class Dispatcher {
 
   // Carries out a message that a process that has died had received, if it expects no reply: the
   // kernel does not send such a message again. What the process has done of it is not done again.
-  // Calls NoteCarriedOut of the sink, also if there is nothing to do. Never throws.
+  // Never throws.
   void ServeAgain(absl::Span<const char> message, ReplySink* sink);
 
  private:
@@ -79,7 +79,8 @@ class Dispatcher {
   // The lookups that the present READDIRPLUS reply gives, and memory for them.
   LookupList listed_;
   std::vector<InodeNumber> lookup_memory_;
-  const LeftLookups* left_ = nullptr;
+  uint64_t lookup_request_ = 0;
+  const LeftLookupsByRequest* left_ = nullptr;
 };
 
 }  // namespace memfuse::transport

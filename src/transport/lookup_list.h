@@ -4,6 +4,7 @@
 #ifndef MEMFUSE_SRC_TRANSPORT_LOOKUP_LIST_H_
 #define MEMFUSE_SRC_TRANSPORT_LOOKUP_LIST_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -14,28 +15,58 @@
 
 namespace memfuse::transport {
 
+// The memory of a list. Another process may read it: an inode is in it before its lookup is
+// counted, and the request before the first inode.
+struct LookupMemory {
+  uint64_t* request = nullptr;  // the number of the request to which the list belongs, or 0
+  absl::Span<InodeNumber> inodes;
+};
+
 // Used by one thread at a time.
 class LookupList {
  public:
   // `memory` has room for the lookups of the largest reply (kMinPlusEntry), and outlives the list.
-  // Another process may read it: an inode is in it before its lookup is counted.
-  void Use(absl::Span<InodeNumber> memory) { memory_ = memory; }
+  void Use(const LookupMemory& memory) { memory_ = memory; }
 
+  // Begins the list of a request.
+  void Begin(uint64_t request) {
+    SetRequest(0);
+    size_ = 0;
+    SetRequest(request);
+  }
+  // Begins the list of a request with lookups that another process has given for it.
+  void BeginWith(uint64_t request, absl::Span<const InodeNumber> given) {
+    SetRequest(0);
+    for (size_ = 0; size_ < given.size(); ++size_) memory_.inodes[size_] = given[size_];
+    SetRequest(request);
+  }
+  // Begins the list anew, after the lookups were returned.
   void Clear() { size_ = 0; }
   // Notes that the lookup after those that were added is that of `ino`.
-  void SetNext(InodeNumber ino) { memory_[size_] = ino; }
+  void SetNext(InodeNumber ino) { memory_.inodes[size_] = ino; }
   // The lookup was given.
   void Add() { ++size_; }
-  absl::Span<const InodeNumber> given() const { return memory_.first(size_); }
+  absl::Span<const InodeNumber> given() const { return memory_.inodes.first(size_); }
 
  private:
-  absl::Span<InodeNumber> memory_;
+  void SetRequest(uint64_t request) {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    __atomic_store_n(memory_.request, request, __ATOMIC_RELAXED);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+
+  LookupMemory memory_;
   size_t size_ = 0;
 };
 
-// The lists of a process that has died, by the number of the request: those that it has given, and
-// perhaps others behind them.
-using LeftLookups = std::map<uint64_t, std::vector<InodeNumber>>;
+// The list of a process that has died: the lookups that it has given, and perhaps others behind
+// them.
+struct LeftLookups {
+  std::vector<InodeNumber> inodes;
+  uint64_t* request;  // LookupMemory::request of the list
+};
+// By the number of the request.
+using LeftLookupsByRequest = std::map<uint64_t, LeftLookups>;
 
 }  // namespace memfuse::transport
 

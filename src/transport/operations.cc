@@ -68,7 +68,7 @@ class ReplyingSink final : public ReadSink {
 class Operation {
  public:
   Operation(FileSystem* fs, const RequestContext& context, Reply* reply, LookupList* listed,
-            const LeftLookups* left)
+            const LeftLookupsByRequest* left)
       : fs_(*fs), context_(context), reply_(reply), listed_(listed), left_(left) {}
 
   // ---- Names ----
@@ -219,7 +219,11 @@ class Operation {
       }
       return;
     }
-    if (context_.resent && left_ != nullptr) ReturnLeftLookups();
+    if (context_.resent) {
+      ReturnLeftLookups();
+    } else {
+      listed_->Begin(ToInt(context_.id));
+    }
     RecordingSink sink(&buffer, listed_);
     Result<void> result = Errno(EIO);
     SendStatus delivery = SendStatus::kRefused;
@@ -262,15 +266,21 @@ class Operation {
   // Returns the lookups that a process that has died has given for this READDIRPLUS: the kernel did
   // not get its reply. If this process dies meanwhile, the next one returns the rest.
   void ReturnLeftLookups() {
-    const auto found = left_->find(ToInt(context_.id));
-    if (found == left_->end()) return;
-    const std::vector<InodeNumber>& lookups = found->second;
-    const size_t given = std::min<size_t>(fs_.LookupsGiven(context_), lookups.size());
-    for (size_t i = 0; i < given; ++i) {
-      listed_->SetNext(lookups[i]);
-      listed_->Add();
+    // Always asked for, because the result belongs to the request from then on.
+    const uint32_t counted = fs_.LookupsGiven(context_);
+    const uint64_t request = ToInt(context_.id);
+    if (left_ == nullptr || left_->count(request) == 0) return listed_->Begin(request);
+    const LeftLookups& left = left_->at(request);
+    const auto lookups =
+        absl::MakeConstSpan(left.inodes).first(std::min<size_t>(counted, left.inodes.size()));
+    listed_->BeginWith(request, lookups);
+    // From now on the list of this thread counts. Another thread may use the memory of the old one.
+    uint64_t expected = request;
+    __atomic_compare_exchange_n(left.request, &expected, uint64_t{0}, /*weak=*/false,
+                                __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    for (size_t i = lookups.size(); i-- > 0;) {
+      ForgetOne({lookups[i], 1}, static_cast<uint32_t>(i) - 1);
     }
-    for (size_t i = given; i-- > 0;) ForgetOne({lookups[i], 1}, static_cast<uint32_t>(i) - 1);
     listed_->Clear();
   }
 
@@ -330,13 +340,13 @@ class Operation {
   const RequestContext& context_;
   Reply* const reply_;
   LookupList* const listed_;
-  const LeftLookups* const left_;
+  const LeftLookupsByRequest* const left_;
 };
 
 }  // namespace
 
 void Execute(FileSystem* fs, const RequestContext& context, const protocol::Request& request,
-             Reply* reply, LookupList* listed, const LeftLookups* left) {
+             Reply* reply, LookupList* listed, const LeftLookupsByRequest* left) {
   std::visit(Operation(fs, context, reply, listed, left), request);
 }
 

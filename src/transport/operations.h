@@ -21,7 +21,7 @@ inline constexpr size_t kMinPlusEntry = 128 + 24 + 8;
 // returned with Forget and Release. `listed` is empty, for the lookups of a READDIRPLUS. `left` are
 // those of a process that has died, or null. Exceptions of the file system pass through.
 void Execute(FileSystem* fs, const RequestContext& context, const protocol::Request& request,
-             Reply* reply, LookupList* listed, const LeftLookups* left);
+             Reply* reply, LookupList* listed, const LeftLookupsByRequest* left);
 
 }  // namespace memfuse::transport
 

@@ -94,20 +94,16 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Adopt(const AdoptOptions& adop
     return absl::InvalidArgumentError("what was agreed on in INIT is incomplete: no max_write");
   }
   auto session = std::make_unique<transport::SessionImpl>(fs);
+  if (adopt.predecessor.has_value()) session->SetPredecessor(std::move(buffers));
+  const absl::Status started = session->Start(std::move(descriptors), options, initialized,
+                                              base::Deadline::After(adopt.init_timeout));
+  // Until here the session knows no mount point, so that the mount stays after an error.
+  if (!started.ok()) return started;
   if (adopt.predecessor.has_value()) {
     const ConnectionState& state = *adopt.predecessor;
     session->SetMountPoint(mount::MountPoint(state.mount_point, state.by_helper, state.mount),
                            /*own=*/true);
-  }
-  if (adopt.predecessor.has_value()) session->SetPredecessor(std::move(buffers));
-  const absl::Status started = session->Start(std::move(descriptors), options, initialized,
-                                              base::Deadline::After(adopt.init_timeout));
-  if (!started.ok()) {
-    // The mount stays for another attempt.
-    session->Stop();
-    return started;
-  }
-  if (!adopt.mount_point.empty() && !adopt.predecessor.has_value()) {
+  } else if (!adopt.mount_point.empty()) {
     session->SetMountPoint(
         mount::MountPoint::Identify(adopt.mount_point, /*by_helper=*/false, /*below=*/{}),
         /*own=*/false);

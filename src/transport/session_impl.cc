@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <new>
 #include <utility>
 
@@ -15,6 +16,8 @@
 #include "src/base/deadline.h"
 #include "src/base/memory_guard.h"
 #include "src/mount/device.h"
+#include "src/protocol/decode.h"
+#include "src/protocol/encode.h"
 #include "src/protocol/negotiation.h"
 #include "src/protocol/opcodes.h"
 #include "src/transport/handshake.h"
@@ -70,7 +73,8 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
   on_first_request_ = options.on_first_request;
   use_spare_workers_ = options.spare_workers;
   request_statistics_ = options.request_statistics;
-  max_transfer_ = std::max(options.max_write, initialized.max_write);
+  max_write_ = std::max(options.max_write, initialized.max_write);
+  max_transfer_ = max_write_;
   if (initialized.minor > 0) {
     parameters_ = initialized;
     // READ is bounded by pages if the two bounds differ.
@@ -84,8 +88,7 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
   spare_ = std::move(descriptors);
   if (!first.ok()) return first.status();
   for (base::UniqueFd& file : predecessor_buffers_) {
-    absl::StatusOr<PageBuffer> input =
-        DeviceChannel::MakeInputBuffer(max_transfer_, std::move(file));
+    absl::StatusOr<PageBuffer> input = DeviceChannel::MakeInputBuffer(max_write_, std::move(file));
     if (!input.ok()) return input.status();
     spare_inputs_.push_back(*std::move(input));
   }
@@ -170,12 +173,15 @@ void SessionImpl::TakeRequestsOver() {
     const Result<protocol::RequestHeader> header =
         protocol::DecodeHeader(DeviceChannel::MessageIn(&input));
     if (header.ok() && header->opcode == static_cast<uint32_t>(protocol::Opcode::kReaddirplus)) {
-      const absl::Span<InodeNumber> lookups = DeviceChannel::LookupMemoryIn(&input);
-      const size_t max_lookups = max_transfer_ / kMinPlusEntry + 1;
-      left_lookups_.emplace(
-          ToInt(header->context().id),
-          std::vector<InodeNumber>(lookups.begin(),
-                                   lookups.begin() + std::min(max_lookups, lookups.size())));
+      const LookupMemory lookups = DeviceChannel::LookupMemoryIn(&input);
+      const size_t max_lookups = std::min(max_transfer_ / kMinPlusEntry + 1, lookups.inodes.size());
+      const uint64_t request = ToInt(header->context().id);
+      if (*lookups.request == request) {
+        const InodeNumber* const first = lookups.inodes.data();
+        left_lookups_.emplace(request, LeftLookups{{first, first + max_lookups}, lookups.request});
+      }
+      // The list stays in the buffer until the buffer is used.
+      continue;
     }
     Sink sink(&input);
     dispatcher.ServeAgain(DeviceChannel::MessageIn(&input), &sink);
@@ -183,8 +189,21 @@ void SessionImpl::TakeRequestsOver() {
   const Result<void> sent = notifier_->Resend();
   // If the connection has ended, the workers find out.
   if (!sent.ok() && sent.error() == EINVAL) {
+    for (PageBuffer& input : spare_inputs_) FailRequestLocked(DeviceChannel::MessageIn(&input));
     LOG(WARNING) << "requests that were being served when the server died fail: the kernel can "
                     "send them again from Linux 6.9 on";
+  }
+}
+
+void SessionImpl::FailRequestLocked(absl::Span<const char> message) {
+  const Result<protocol::RequestHeader> header = protocol::DecodeHeader(message);
+  if (!header.ok() || !ExpectsReply(header->opcode)) return;
+  char reply[protocol::kReplyHeaderSize];
+  protocol::EncodeReplyHeader(header->id, EIO, 0, absl::MakeSpan(reply));
+  // The descriptor from which the request was read is not known. The others refuse the reply.
+  (void)write(channels_.front()->descriptor(), reply, sizeof(reply));
+  for (const base::UniqueFd& descriptor : spare_) {
+    (void)write(descriptor.get(), reply, sizeof(reply));
   }
 }
 
@@ -220,8 +239,7 @@ absl::Status SessionImpl::PrepareChannelLocked(DeviceChannel* channel) {
     spare_inputs_.pop_back();
     return channel->PrepareForSuccessor(std::move(input));
   }
-  absl::StatusOr<PageBuffer> input =
-      DeviceChannel::MakeInputBuffer(max_transfer_, base::UniqueFd());
+  absl::StatusOr<PageBuffer> input = DeviceChannel::MakeInputBuffer(max_write_, base::UniqueFd());
   if (!input.ok()) return input.status();
   if (on_buffer_) on_buffer_(input->descriptor());
   return channel->PrepareForSuccessor(*std::move(input));
@@ -252,10 +270,19 @@ absl::Status SessionImpl::AddWorkerLocked(Worker::Role role) {
   absl::StatusOr<DeviceChannel*> channel = AddChannelLocked();
   if (!channel.ok()) return channel.status();
   // No request was read through the new channel, so it may be closed. The first channel stays,
-  // because the session uses it for other purposes.
+  // because the session uses it for other purposes. Reserved first, so that the steps after a
+  // failure cannot fail.
+  spare_.reserve(spare_.size() + 1);
+  spare_inputs_.reserve(spare_inputs_.size() + 1);
   absl::Cleanup close = [this] {
     mu_.AssertHeld();
-    if (channels_.size() > 1) channels_.pop_back();
+    if (channels_.size() <= 1) return;
+    if (on_descriptor_) {
+      // The process that duplicates descriptors has these.
+      spare_.push_back(channels_.back()->TakeDescriptor());
+      spare_inputs_.push_back(channels_.back()->TakeInput());
+    }
+    channels_.pop_back();
   };
   absl::Status started =
       StartWorkerLocked(*channel, role, use_spare_workers_ ? &spare_workers_ : nullptr);

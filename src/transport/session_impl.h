@@ -92,6 +92,8 @@ class SessionImpl final : public Session, private BackingFiles {
   // Carries out the requests without a reply that another process has read, and lets the kernel
   // send the others again.
   void TakeRequestsOver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Answers a request of another process with EIO.
+  void FailRequestLocked(absl::Span<const char> message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status AddWorkerLocked(Worker::Role role) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Starts one more spare worker. Called by a worker that begins to block. Returns whether it
   // started.
@@ -135,6 +137,7 @@ class SessionImpl final : public Session, private BackingFiles {
 
   FileSystem* const fs_;
   ConnectionParameters parameters_;                  // constant after Start
+  size_t max_write_ = 0;                             // constant after Start; of SessionOptions
   size_t max_transfer_ = 0;                          // constant after Start
   int backing_device_ = -1;                          // constant after Start; a channel's descriptor
   bool uses_io_uring_ = false;                       // constant after Start
@@ -143,7 +146,7 @@ class SessionImpl final : public Session, private BackingFiles {
   std::function<void(int)> on_buffer_;               // constant after Start
   bool has_predecessor_ = false;                     // constant after Start
   std::vector<base::UniqueFd> predecessor_buffers_;  // used by Start only
-  LeftLookups left_lookups_;                         // constant after Start
+  LeftLookupsByRequest left_lookups_;                // constant after Start
   std::function<void(bool)> on_first_request_;       // constant after Start
   bool use_spare_workers_ = true;                    // constant after Start
   bool request_statistics_ = true;                   // constant after Start

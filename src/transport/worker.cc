@@ -51,7 +51,7 @@ sigset_t WorkerSignalMask() {
 }  // namespace
 
 Worker::Worker(int index, Role role, Channel* channel, FileSystem* fs,
-               const ConnectionParameters& parameters, const LeftLookups* left_lookups,
+               const ConnectionParameters& parameters, const LeftLookupsByRequest* left_lookups,
                SpareWorkers* spare_workers, bool counts_requests, OnFirstRequest on_first_request,
                OnExit on_exit)
     : index_(index),
@@ -62,7 +62,7 @@ Worker::Worker(int index, Role role, Channel* channel, FileSystem* fs,
       dispatcher_(fs, parameters, channel->reply_buffer(), statistics_.get()),
       on_first_request_(std::move(on_first_request)),
       on_exit_(std::move(on_exit)) {
-  if (const absl::Span<InodeNumber> memory = channel->lookup_memory(); !memory.empty()) {
+  if (const LookupMemory memory = channel->lookup_memory(); memory.request != nullptr) {
     dispatcher_.UseLookupMemory(memory);
   }
   dispatcher_.UseLeftLookups(left_lookups);

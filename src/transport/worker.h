@@ -34,7 +34,7 @@ class Worker {
   // `spare_workers` may be null for a regular worker; no spare worker then serves while it is
   // blocked. `counts_requests`: the worker has statistics. `left_lookups` outlives the worker.
   Worker(int index, Role role, Channel* channel, FileSystem* fs,
-         const ConnectionParameters& parameters, const LeftLookups* left_lookups,
+         const ConnectionParameters& parameters, const LeftLookupsByRequest* left_lookups,
          SpareWorkers* spare_workers, bool counts_requests, OnFirstRequest on_first_request,
          OnExit on_exit);
   // Requires: the worker was not started, or was joined.

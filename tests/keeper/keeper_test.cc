@@ -80,6 +80,15 @@ std::string Content(int descriptor) {
   return size < 0 ? strerror(errno) : std::string(content, static_cast<size_t>(size));
 }
 
+// Waits for a signal, which is blocked. Returns whether it came.
+bool Await(int signal) {
+  sigset_t awaited;
+  sigemptyset(&awaited);
+  sigaddset(&awaited, signal);
+  const timespec limit = {20, 0};
+  return sigtimedwait(&awaited, nullptr, &limit) == signal;
+}
+
 [[noreturn]] void Die(int signal) {
   ::signal(signal, SIG_DFL);
   raise(signal);
@@ -112,6 +121,7 @@ TEST_F(KeeperTest, ASuccessorHasTheDescriptorsOfTheServer) {
                 start.client->Hold(Kind::kRecords, MemoryFile("old records"));
                 start.client->Hold(Kind::kData, MemoryFile("data"));
                 start.client->Hold(Kind::kState, MemoryFile("state"));
+                start.client->Hold(Kind::kBuffer, MemoryFile("buffer"));
                 start.client->ReportReady();
                 start.client->Hold(Kind::kConnection, MemoryFile("clone"));
                 start.client->Hold(Kind::kRecords, MemoryFile("records"));
@@ -124,18 +134,46 @@ TEST_F(KeeperTest, ASuccessorHasTheDescriptorsOfTheServer) {
               if (Content(found->records()) != "records") return 53;
               if (Content(found->data()) != "data") return 54;
               if (Content(found->state()) != "state") return 55;
-              if (server >= 4) return 0;
+              if (found->buffers().size() != 1) return 56;
+              if (Content(found->buffers()[0].get()) != "buffer") return 57;
               // Descriptors that one server takes are there for the next.
               (void)found->TakeRecords();
               (void)found->TakeData();
               (void)found->TakeConnection(0);
+              (void)found->TakeBuffer(0);
               start.client->ReportReady();
-              Die(SIGKILL);
+              if (server < 4) Die(SIGKILL);
+              return 0;
             }),
-            1)
-      << "the last server exits before it is ready, three times";
-  EXPECT_EQ(shared_.servers, 6);
+            0);
+  EXPECT_EQ(shared_.servers, 4);
   EXPECT_EQ(shared_.ready, 1);
+}
+
+TEST_F(KeeperTest, TriesAgainIfAServerCannotBeStarted) {
+  EXPECT_EQ(ExitOf([](int server, const Start& start) -> int {
+              if (server > 1 && server < 5) return 80;
+              start.client->ReportReady();
+              if (server == 1) Die(SIGKILL);
+              return 0;
+            }),
+            0);
+  EXPECT_EQ(shared_.servers, 5);
+}
+
+TEST_F(KeeperTest, EverySuccessorGetsTheSignalThatEndsTheFileSystem) {
+  EXPECT_EQ(ExitOf([](int server, const Start& start) -> int {
+              start.client->ReportReady();
+              if (server == 1) {
+                // The keeper takes the signal, and this server dies before it has handled it.
+                kill(Client::keeper_pid(), SIGTERM);
+                if (!Await(SIGTERM)) return 60;
+                Die(SIGKILL);
+              }
+              return Await(SIGTERM) ? 0 : 61;
+            }),
+            0);
+  EXPECT_EQ(shared_.servers, 2);
 }
 
 TEST_F(KeeperTest, GivesUpAfterThreeFailures) {
@@ -164,8 +202,8 @@ TEST_F(KeeperTest, AServerThatHasAnsweredOrReceivedNothingHasNotFailed) {
 
 TEST_F(KeeperTest, AServerThatWasKilledHasNotFailed) {
   EXPECT_EQ(ExitOf([](int server, const Start& start) -> int {
-              if (server == 8) return start.client->ReportReady(), 0;
-              if (server == 1) start.client->ReportReady();
+              if (server == 1 || server == 8) start.client->ReportReady();
+              if (server == 8) return 0;
               Die(SIGKILL);
             }),
             0);
@@ -187,13 +225,8 @@ TEST_F(KeeperTest, ForwardsSignals) {
     EXPECT_EQ(ExitOf([signal](int server, const Start& start) -> int {
                 start.client->ReportReady();
                 if (server % 2 == 1) Die(SIGKILL);
-                // The signals are blocked.
-                sigset_t awaited;
-                sigemptyset(&awaited);
-                sigaddset(&awaited, signal);
                 kill(Client::keeper_pid(), signal);
-                const timespec limit = {20, 0};
-                return sigtimedwait(&awaited, nullptr, &limit) == signal ? 0 : 60;
+                return Await(signal) ? 0 : 60;
               }),
               0);
   }
@@ -203,11 +236,7 @@ TEST_F(KeeperTest, EndsTheServerIfTheParentIsGone) {
   EXPECT_EQ(ExitOf(
                 [](int, const Start& start) -> int {
                   start.client->ReportReady();
-                  sigset_t awaited;
-                  sigemptyset(&awaited);
-                  sigaddset(&awaited, SIGTERM);
-                  const timespec limit = {20, 0};
-                  return sigtimedwait(&awaited, nullptr, &limit) == SIGTERM ? 0 : 60;
+                  return Await(SIGTERM) ? 0 : 60;
                 },
                 /*parent_is_there=*/false),
             0);
@@ -264,7 +293,8 @@ TEST_F(KeeperTest, IgnoresMessagesThatItDoesNotKnow) {
                   return 70;
                 }
                 if (Content(start.predecessor->records()) != "records") return 71;
-                return start.client->ReportReady(), 0;
+                start.client->ReportReady();
+                return 0;
               }
               const int socket = SocketOfKeeper();
               if (socket < 0) return 73;

@@ -42,8 +42,8 @@ Result<AttributesResult> ChangeAttributes(const Inodes& inodes, bool truncates_b
     // On a file without data, truncate(2) to the current size changes no time, as on tmpfs.
     // ftruncate(2), whose requests have a handle, always changes the times. So does open(2) with
     // O_TRUNC: with passthrough, its SETATTR cannot be distinguished from that of truncate(2) to
-    // size 0. A request that comes again may find that another process has changed the size, and not
-    // the times.
+    // size 0. A request that comes again may find that another process has changed the size, and
+    // not the times.
     resized = size.changed || size.had_data || request.handle.has_value() || context.resent ||
               (*request.size == 0 && truncates_by_setattr);
   }

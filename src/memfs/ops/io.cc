@@ -154,17 +154,25 @@ Result<void> MemFs::Release(const RequestContext& context, const ReleaseRequest&
   if (completed_.Take(context)) return {};
   MEMFUSE_ASSIGN_OR_RETURN(const InodeRef inode, inodes_.Find(request.ino));
   bool dead;
+  bool removed;
   {
     MutexLock lock(&inode->mu);
     Transaction change(resources_.records.get());
     inode->RemoveOpenLocked(&change, request.flags, request.executes);
     dead = inode->MarkDeadIfUnusedLocked();
-    inode->NoteRemovedLocked(&change);
+    removed = inode->meta().nlink == 0;
     change.CommitRequest();
   }
   // A successor keeps the backing files that are open registered. Closing one earlier could let
   // another thread unregister it while the record still counts the open.
   if (inode->is_regular()) static_cast<RegularFile*>(inode.get())->data()->Close(request.flags);
+  if (removed) {
+    // After Close, because a program may map the file until then.
+    MutexLock lock(&inode->mu);
+    Transaction change(resources_.records.get());
+    inode->NoteRemovedLocked(&change);
+    change.Commit();
+  }
   if (dead) inodes_.Evict(inode);
   return {};
 }

@@ -191,9 +191,10 @@ class MemFs final : public MemoryFileSystem {
   LimitsMutex quotas_mu_;              // held while a rule is set; guards resources_.quota_records
   bool truncates_by_setattr_ = false;  // constant from the first request on: see Connected
 
-  // For options_.recoverable. The kernel sends requests again before it sends new ones.
-  std::atomic<bool> got_new_request_{false};
-  // base::MonotonicNanoseconds when ForgetRest may be called; 0: it was called
+  // For a file system that was recovered, until ForgetRest was called. The kernel sends requests
+  // again before it sends new ones that expect a reply.
+  std::atomic<bool> awaits_new_request_{false};
+  // base::MonotonicNanoseconds when ForgetRest may be called; 0: not yet, or it was called
   std::atomic<uint64_t> forget_rest_at_{0};
   // maximum of heap bytes in use since the last malloc_trim(3)
   std::atomic<uint64_t> trimmed_at_{0};

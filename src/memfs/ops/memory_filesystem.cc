@@ -132,7 +132,7 @@ absl::StatusOr<std::unique_ptr<MemFs>> MemFs::Recover(const MemoryFileSystemOpti
   fs->resources_.quota_records.ForEach(
       [&fs](const QuotaRule& rule) { fs->resources_.accounts.SetRule(rule); });
   std::move(abandon).Cancel();
-  fs->forget_rest_at_.store(base::MonotonicNanoseconds() + kForgetRestAfter);
+  fs->awaits_new_request_.store(true);
   return fs;
 }
 
@@ -152,8 +152,9 @@ Result<void> MemFs::SetLimitsAbove(uint64_t size_limit, uint64_t inode_limit) {
 
 void MemFs::InRequest(const RequestContext& context, absl::FunctionRef<void()> serve) {
   if (!options_.recoverable) return serve();
-  if (!context.resent && !got_new_request_.load(std::memory_order_relaxed)) {
-    got_new_request_.store(true);
+  if (awaits_new_request_.load(std::memory_order_relaxed) && !context.resent &&
+      context.expects_reply && awaits_new_request_.exchange(false)) {
+    forget_rest_at_.store(base::MonotonicNanoseconds() + kForgetRestAfter);
   }
   const RequestScope scope(resources_.records.get(), ToInt(context.id));
   serve();
@@ -279,7 +280,7 @@ NamelessUsage MemFs::UsageOfNameless(std::optional<uint32_t> uid, UsageWalk* wal
 
 void MemFs::ReleaseUnusedMemory() {
   if (const uint64_t time = forget_rest_at_.load();
-      time != 0 && got_new_request_.load() && base::MonotonicNanoseconds() >= time) {
+      time != 0 && base::MonotonicNanoseconds() >= time) {
     completed_.ForgetRest();
     forget_rest_at_.store(0);
   }

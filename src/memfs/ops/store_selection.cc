@@ -169,6 +169,8 @@ absl::Status StoreSelection::Connected(BackingFiles* backing) {
     }
     return status;
   }
+  // Files that are open by passthrough cannot be opened in another way.
+  if (adopted_) return status;
   if (options_.data == DataKind::kPassthrough) {
     return absl::FailedPreconditionError(absl::StrCat("--data=passthrough: ", status.message()));
   }

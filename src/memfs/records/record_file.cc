@@ -72,8 +72,8 @@ absl::StatusOr<std::unique_ptr<RecordFile>> RecordFile::Open(base::UniqueFd file
   std::unique_ptr<RecordFile> opened(new RecordFile(std::move(file)));
   if (absl::Status mapped = opened->Map(); !mapped.ok()) return mapped;
   if (absl::Status checked = opened->CheckLayout(); !checked.ok()) return checked;
-  opened->RecoverCompleted();
   opened->RecoverJournals();
+  opened->RecoverCompleted();
   opened->ScanChunks();
   return opened;
 }
@@ -149,7 +149,6 @@ absl::Status RecordFile::CheckLayout() const {
 }
 
 void RecordFile::RecoverCompleted() {
-  journals_.store(superblock()->journals);
   for (uint32_t i = 0; i < journals_.load(); ++i) {
     CompletedRequest* const found = &JournalAt(i)->completed;
     if (found->request == 0) continue;
@@ -165,6 +164,7 @@ void RecordFile::RecoverCompleted() {
 }
 
 void RecordFile::RecoverJournals() {
+  journals_.store(superblock()->journals);
   for (uint32_t i = 0; i < journals_.load(); ++i) Undo(JournalAt(i), base_);
 }
 

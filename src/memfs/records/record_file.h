@@ -104,9 +104,9 @@ class RecordFile {
   void* root() const { return base_ + kRootOffset; }
 
   // The completed requests of the process whose file was opened: those whose scope had not ended
-  // (request_scope.h). The kernel may have the reply of some; it does not send these again, and
-  // nothing forgets them yet. Each has a place in the file until ForgetCompleted is called with it,
-  // so that the next successor finds it too.
+  // (request_scope.h). The kernel may have the reply of some; it does not send these again. Each
+  // has a place in the file until ForgetCompleted is called with it, so that the next successor
+  // finds it too.
   struct Completed {
     uint64_t request;
     uint64_t result;
@@ -153,10 +153,11 @@ class RecordFile {
   static constexpr uint64_t kMinMappedBytes = uint64_t{256} << 20;
   absl::Status Format();
   absl::Status CheckLayout() const;
-  // Finds the requests that the process that has died had completed. Throws std::bad_alloc.
-  void RecoverCompleted();
   // Undoes the open transactions of the process that has died.
   void RecoverJournals();
+  // Finds the requests that the process that has died had completed, after RecoverJournals. Throws
+  // std::bad_alloc.
+  void RecoverCompleted();
   // Finds the chunks and their free blocks.
   void ScanChunks() ABSL_LOCKS_EXCLUDED(mu_);
 

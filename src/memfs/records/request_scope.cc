@@ -25,6 +25,11 @@ RequestScope* RequestScope::Current(const RecordFile* file) {
   return scope;
 }
 
+const CompletedRequest* RequestScope::result() const noexcept {
+  const CompletedRequest* const place = &file_.JournalAt(place_)->completed;
+  return place->request == 0 ? nullptr : place;
+}
+
 void RequestScope::Prepare(uint32_t journal, uint64_t commit, uint64_t result) noexcept {
   CompletedRequest* const place = &file_.JournalAt(place_)->completed;
   // The place is valid only while it has a request.

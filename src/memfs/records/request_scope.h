@@ -41,6 +41,9 @@ class RequestScope {
  private:
   friend class Transaction;
 
+  // The place, if a commit has completed the request or a part of it; otherwise null.
+  const CompletedRequest* result() const noexcept;
+
   // Called before the commit that makes the request completed. `commit` is the number of that
   // commit in the journal.
   void Prepare(uint32_t journal, uint64_t commit, uint64_t result) noexcept;

@@ -81,6 +81,10 @@ void Transaction::Remove(BlockHeader* block) {
 
 void Transaction::CommitRequest(uint64_t result) noexcept {
   if (RequestScope* const scope = RequestScope::Current(file_)) {
+    // If this commit is not reached, an earlier result of the request counts.
+    if (const CompletedRequest* const earlier = scope->result(); earlier != nullptr) {
+      Save(earlier, sizeof(*earlier));
+    }
     scope->Prepare(index_, CommitsOf(*journal_) + 1, result);
   }
   Commit();
