@@ -139,6 +139,35 @@ TEST(TransactionKillTest, ARequestIsCompletedWithItsLastChange) {
   EXPECT_NE(states.find("AB"), std::string::npos);
 }
 
+// FORGET and READDIRPLUS make several changes, each with the result so far. At no time is the result
+// of an earlier change lost.
+TEST(TransactionKillTest, AResultCountsUntilTheNextOneDoes) {
+  const auto file = MakeRecords();
+  Record* const a = NewRecord(file.get(), 'a');
+  std::optional<RequestScope> scope;
+  std::string states;
+  KillAtEachStep(
+      file.get(),
+      [&] {
+        scope.emplace(file.get(), 42);
+        for (uint64_t result = 1; result <= 3; ++result) {
+          Transaction change(file.get());
+          SetAll(change.Edit(a), static_cast<char>('a' + result));
+          change.CommitRequest(result);
+        }
+      },
+      [&](base::UniqueFd memory) {
+        const auto opened = *RecordFile::Open(std::move(memory));
+        const std::string found = Contents(opened.get());
+        states += found;
+        ASSERT_EQ(opened->completed().size(), found == "a" ? 0u : 1u) << found;
+        if (found == "a") return;
+        EXPECT_EQ(opened->completed()[0].request, 42u);
+        EXPECT_EQ(opened->completed()[0].result, static_cast<uint64_t>(found[0] - 'a'));
+      });
+  for (const char state : std::string("abcd")) EXPECT_NE(states.find(state), std::string::npos);
+}
+
 TEST(TransactionKillTest, ATransactionWithoutCommitLeavesNothing) {
   const auto file = MakeRecords();
   Record* const a = NewRecord(file.get(), 'a');
