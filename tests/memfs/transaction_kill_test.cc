@@ -139,8 +139,8 @@ TEST(TransactionKillTest, ARequestIsCompletedWithItsLastChange) {
   EXPECT_NE(states.find("AB"), std::string::npos);
 }
 
-// FORGET and READDIRPLUS make several changes, each with the result so far. At no time is the result
-// of an earlier change lost.
+// FORGET and READDIRPLUS make several changes, each with the result so far. At no time is the
+// result of an earlier change lost.
 TEST(TransactionKillTest, AResultCountsUntilTheNextOneDoes) {
   const auto file = MakeRecords();
   Record* const a = NewRecord(file.get(), 'a');
