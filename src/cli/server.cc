@@ -536,9 +536,18 @@ int RunServer(const Options& options, StartupReport report, const keeper::Start*
 int RunResilientServer(const Options& options, StartupReport report) {
   keeper::Callbacks callbacks;
   callbacks.serve = [&](const keeper::Start& start) {
+    // It accepts messages of the main process only, which is the keeper.
+    ForgetServiceManager();
     return RunServer(options, std::move(report), &start);
   };
-  callbacks.on_ready = [&] { return report.Succeed(); };
+  callbacks.on_ready = [&] {
+    if (!report.Succeed()) return false;
+    base::WithMemory([&] {
+      NotifyReady(DescribeService(options.mount.mount_point, options.filesystem.size_limit,
+                                  options.filesystem.inode_limit));
+    });
+    return true;
+  };
   callbacks.log = [](const char* sentence) {
     base::WithMemory([sentence] { LOG(WARNING) << sentence; });
   };

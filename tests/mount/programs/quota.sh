@@ -66,9 +66,15 @@ def writer(number):
     os.unlink(f"{top}/{number}")
     fill(f"{top}/{number}.last")
 
-children = [as_user(USERS[n % 3], lambda n=n: writer(n)) for n in range(8)]
-for child in children:
-    assert wait(child) == 0
+# The inodes come first: a writer that starts late would find no space for its own.
+def make(number):
+    for name in (f"{number}", f"{number}.last"):
+        os.close(os.open(f"{top}/{name}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+for function in (make, writer):
+    children = [as_user(USERS[n % 3], lambda n=n: function(n)) for n in range(8)]
+    for child in children:
+        assert wait(child) == 0
 for uid in USERS:
     # Inodes, names and page tables take a part of the limit.
     assert LIMIT - 16 * PAGE <= usage(uid) <= LIMIT, (uid, usage(uid))
