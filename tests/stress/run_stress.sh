@@ -119,7 +119,7 @@ empty=$(usage_of "$mount")
 
 if [[ -n $kill_every ]]; then
   echo "seed $seed"
-  start_killer "$kill_every"
+  start_killer "$mount" "$kill_every"
   stress "$seconds"
   stop_killer
   expect_empty "$empty"

@@ -142,8 +142,8 @@ force_clean_up() {
   done < <(mounts_below "$directory")
 }
 
-# start_killer SECONDS [SIGNAL]: from now on, one server of the keeper DAEMON after the other is
-# killed, each after it has served for this time. Sets KILLER.
+# start_killer DIRECTORY SECONDS: from now on, one server of the keeper DAEMON after the other is
+# killed, each SECONDS after it has begun to answer. Sets KILLER.
 KILLER=
 start_killer() {
   kill_servers "$DAEMON" "$@" &
@@ -151,8 +151,9 @@ start_killer() {
 }
 # shellcheck disable=SC2317 # start_killer calls it
 kill_servers() {
-  while sleep "$2"; do
-    pkill "-${3:-KILL}" --parent "$1" || true
+  while sleep "$3"; do
+    pkill -KILL --parent "$1" || true
+    timeout 60 stat --file-system "$2" >/dev/null || true
   done
 }
 stop_killer() {

@@ -113,7 +113,7 @@ for i in range(int(sys.argv[2])):
     os.unlink("d/h")
     os.rmdir("d")
 PYTHON
-start_killer 0.1
+start_killer "$MOUNT" 0.1
 mkdir "$MOUNT/names"
 timeout 100 python3 "$WORK/names.py" "$MOUNT/names" 5000 || fail "a call failed: $(<"$LOG")"
 stop_killer

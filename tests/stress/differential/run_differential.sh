@@ -65,7 +65,7 @@ run_job() {
   rmdir "$work/memfuse/$job" "$work/tmpfs/$job"
 }
 
-if [[ -n $kill_every ]]; then start_killer "$kill_every"; fi
+if [[ -n $kill_every ]]; then start_killer "$work/memfuse" "$kill_every"; fi
 pids=()
 for ((job = 0; job < jobs; ++job)); do
   run_job "$job" &
