@@ -459,7 +459,7 @@ int Run(const Options& options, const keeper::Start* start, StartupReport& repor
   absl::Cleanup leave_mount = [&] {
     if (IsSuccessor(start)) (*session)->Stop();
   };
-  // An error of the first server, which nobody uses yet.
+  // An error of the first server, which no program uses yet.
   const auto fail_to_start = [&](const absl::Status& status) {
     (void)(*session)->Unmount(absl::ZeroDuration());
     return fail(status);

@@ -5,7 +5,7 @@
 // memory files with the records and the data, and the mount of the private tmpfs. While the keeper
 // holds them, requests of programs wait in the kernel. A server that dies by a signal therefore
 // loses nothing that is in these files, and the next server, the *successor*, goes on. A server
-// that exits ends the file system, whatever its exit status.
+// that exits ends the file system, with any exit status.
 //
 // What the keeper trusts. It does not look at the content of a file or at a request. A server sends
 // it messages of a fixed size through a socket pair: a number, and at most one descriptor. The
