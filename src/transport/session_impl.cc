@@ -201,9 +201,12 @@ void SessionImpl::FailRequestLocked(absl::Span<const char> message) {
   char reply[protocol::kReplyHeaderSize];
   protocol::EncodeReplyHeader(header->id, EIO, 0, absl::MakeSpan(reply));
   // The descriptor from which the request was read is not known. The others refuse the reply.
-  (void)write(channels_.front()->descriptor(), reply, sizeof(reply));
+  const auto accepts = [&reply](int descriptor) {
+    return write(descriptor, reply, sizeof(reply)) >= 0;
+  };
+  if (accepts(channels_.front()->descriptor())) return;
   for (const base::UniqueFd& descriptor : spare_) {
-    (void)write(descriptor.get(), reply, sizeof(reply));
+    if (accepts(descriptor.get())) return;
   }
 }
 
