@@ -228,6 +228,7 @@ Keeper::End Keeper::RunServer() {
   if (ended_ && !WIFEXITED(status)) {
     Log("the server (process %d) was killed by signal %d after the end of the file system",
         static_cast<int>(server), WTERMSIG(status));
+    status_ = 0;
     return End::kOver;
   }
   if (WIFEXITED(status)) {
