@@ -9,7 +9,7 @@
 # tests/kernels/run.sh runs the packages and tests made here on other kernels.
 #
 #   CTEST_ARGS="-R rename"   more arguments for each ctest, split at blanks
-#   CTEST_JOBS=4             tests on mounts at a time (default 2)
+#   CTEST_JOBS=4             tests on mounts at a time (default 3)
 set -euo pipefail
 
 # shellcheck source=packaging/deps.sh
@@ -72,14 +72,14 @@ run_in_process() {
   run_tests "$preset" "$(nproc)" --label-exclude mount "$@"
 }
 
-# run_mounting PRESET LABEL: runs tests that mount. Those of FUSE over io_uring run one at a time and
-# apart from the others, because they change a switch of the whole machine, and a mount that is made
-# meanwhile would use io_uring, too.
+# run_mounting PRESET LABEL: runs tests that mount. Those of FUSE over io_uring run apart from the
+# others, because they change a switch of the whole machine, and a mount that is made meanwhile would
+# use io_uring, too.
 run_mounting() {
   local preset=$1 label=$2 status=0
-  run_tests "$preset" "${CTEST_JOBS:-2}" --label-regex "$label" --label-exclude uring || status=1
+  run_tests "$preset" "${CTEST_JOBS:-3}" --label-regex "$label" --label-exclude uring || status=1
   if [[ -w /sys/module/fuse/parameters/enable_uring ]]; then
-    run_tests "$preset" 1 --label-regex "$label" --label-regex uring || status=1
+    run_tests "$preset" "${CTEST_JOBS:-3}" --label-regex "$label" --label-regex uring || status=1
   fi
   return $status
 }

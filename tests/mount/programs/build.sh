@@ -28,7 +28,7 @@ configure
 targets=(memfuse_protocol)
 programs=()
 if [[ $MODE == root ]]; then
-  for target in base_test protocol_test memfs_test; do
+  for target in base_test protocol_test; do
     if has_target "$target"; then programs+=("$target"); fi
   done
   targets=("${programs[@]}")
