@@ -74,6 +74,10 @@ struct SessionOptions {
   // Called twice, by workers: when the session has received its first request (false), and when it
   // has served one (true). It must not call the session.
   std::function<void(bool served)> on_first_request;
+  // Answer requests that change the file system with EROFS, and requests that the kernel sends again
+  // with EIO; requests of a predecessor that expect no reply are dropped. For a server that takes
+  // over when others have crashed again and again. The mount stays writable for the kernel.
+  bool read_only = false;
 };
 
 struct MountOptions {
@@ -121,6 +125,9 @@ class Session {
     std::optional<ConnectionState> predecessor;
     // The descriptors that its on_buffer got. Adopt takes ownership of them.
     std::vector<int> buffers;
+    // The process has crashed, rather than been killed from outside. A request that two processes
+    // were serving when they crashed is answered with EIO.
+    bool crashed = false;
     // The time to wait for the kernel's INIT.
     absl::Duration init_timeout = absl::Seconds(20);
   };
@@ -178,6 +185,14 @@ class Session {
   // more. The session ends in that case. Callers receive ECONNABORTED once it is unmounted or
   // stopped.
   virtual bool failed() const = 0;
+
+  // Called at regular intervals, by one thread: returns a worker that has been serving one request
+  // for `intervals` intervals or more, or -1. An interval in which the worker has reported a long
+  // operation (BlockingObserver) counts as a tenth. Intervals and not time, so that a process that
+  // was stopped, or a machine that was asleep, does not seem to hang.
+  virtual int FindHangingWorker(int intervals) = 0;
+  // Sends SIGABRT to that worker, so that a handler of the signal finds its stack.
+  virtual void AbortWorker(int worker) = 0;
 
   // Bounds the data that is stored in files of this mount and not yet written back to the server,
   // as far as this process may do so (root; Linux 6.2). 0: no bound except the system's. The bound

@@ -97,6 +97,9 @@ std::string StatusText(const json& status) {
       "%s: memfuse %s, process %d, up %s\n", OneLine(status.at("mount_point").get<std::string>()),
       status.at("version").get<std::string>(), status.at("server_pid").get<int64_t>(),
       Duration(status.at("uptime_seconds").get<int64_t>()));
+  if (status.value("read_only", false)) {
+    absl::StrAppend(&text, "read-only, because servers have crashed: copy the files out\n");
+  }
   absl::StrAppend(&text, "size       ", FormatSize(number(size, "used")), " of ",
                   FormatSize(number(size, "limit")), " (",
                   Percent(number(size, "used"), number(size, "limit")), "%): data ",

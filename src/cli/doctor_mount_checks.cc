@@ -137,6 +137,13 @@ void CheckDaemon(const MountPointFacts& place, Findings* findings) {
   const MountState& state = *place.state;
   switch (state.life) {
     case Life::kServes:
+      if (state.read_only) {
+        return AddTo(findings, kCheck, Verdict::kProblem,
+                     absl::StrCat("The servers of ", place.path, " have crashed; process ",
+                                  state.daemon.value_or(0), " only lets programs read."),
+                     "Copy the files out and unmount. The log of the daemon has the stacks of the "
+                     "crashes.");
+      }
       return AddTo(findings, kCheck, Verdict::kOk,
                    state.daemon.has_value()
                        ? absl::StrCat("Process ", *state.daemon, " serves ", place.path, ".")

@@ -47,7 +47,8 @@ std::string Pack(const MountState& state) {
   json packed = {{"life", state.life},
                  {"socket", state.socket},
                  {"socket_path", state.socket_path},
-                 {"refusals", state.refusals}};
+                 {"refusals", state.refusals},
+                 {"read_only", state.read_only}};
   Put(&packed, "size_limit", state.size_limit);
   Put(&packed, "size_used", state.size_used);
   Put(&packed, "inode_limit", state.inode_limit);
@@ -69,6 +70,7 @@ std::optional<MountState> Unpack(const std::string& text) {
   state.socket = packed.at("socket").get<Socket>();
   state.socket_path = packed.at("socket_path").get<std::string>();
   state.refusals = packed.at("refusals").get<uint64_t>();
+  state.read_only = packed.at("read_only").get<bool>();
   Take(packed, "size_limit", &state.size_limit);
   Take(packed, "size_used", &state.size_used);
   Take(packed, "inode_limit", &state.inode_limit);
@@ -107,7 +109,8 @@ void TakeStatus(const json& status, MountState* state) {
   read.daemon = status.at("server_pid").get<pid_t>();
   read.threads = status.at("threads").get<int>();
   read.refusals = status.at("refusals").size();
-  // A daemon of an earlier version does not say this.
+  // A daemon of an earlier version does not say the rest.
+  read.read_only = status.value("read_only", false);
   if (const auto asked = status.find("asked"); asked != status.end()) {
     read.asked_data = asked->at("data").get<std::string>();
     read.asked_transport = asked->at("transport").get<std::string>();

@@ -163,6 +163,11 @@ absl::StatusOr<MemoryFileSystemOptions> ResolveFileSystem(const Machine& machine
 absl::Status ResolveResilience(Options* options) {
   options->resilient = FLAGS_resilient;
   options->filesystem.recoverable = FLAGS_resilient;
+  constexpr int kMaxHangTimeout = 86400;
+  if (FLAGS_hang_timeout < 0 || FLAGS_hang_timeout > kMaxHangTimeout) {
+    return Invalid("hang_timeout", absl::StrCat(FLAGS_hang_timeout), "is not between 0 and 86400");
+  }
+  options->hang_timeout = FLAGS_hang_timeout;
   if (!FLAGS_resilient) return absl::OkStatus();
   if (options->require_io_uring) {
     return absl::InvalidArgumentError(

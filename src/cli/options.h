@@ -23,6 +23,7 @@ struct Options {
   int fuse_fd = -1;  // adopted instead of mounting; -1: mount
   bool require_io_uring = false;
   bool resilient = false;  // a keeper starts a successor when the server dies
+  int hang_timeout = 30;   // seconds, with `resilient`; 0: none
   bool foreground = false;
   std::string log_dir;                   // empty: syslog, or stderr in the foreground
   bool control = true;                   // make a control socket

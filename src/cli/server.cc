@@ -51,6 +51,17 @@
 #include "src/keeper/keeper.h"
 #include "src/protocol/negotiation.h"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MEMFUSE_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define MEMFUSE_SANITIZER 1
+#endif
+#endif
+#ifndef MEMFUSE_SANITIZER
+#define MEMFUSE_SANITIZER 0
+#endif
+
 namespace memfuse::cli {
 namespace {
 
@@ -81,8 +92,9 @@ absl::StatusOr<std::unique_ptr<MemoryFileSystem>> MakeFileSystem(const Options& 
 }
 
 absl::StatusOr<std::unique_ptr<Session>> TakeSessionOver(const SessionOptions& options,
-                                                         keeper::Descriptors* predecessor,
+                                                         const keeper::Start& start,
                                                          MemoryFileSystem* fs) {
+  keeper::Descriptors* const predecessor = start.predecessor;
   Session::AdoptOptions adopt;
   for (size_t i = 0; i < predecessor->connections().size(); ++i) {
     adopt.descriptors.push_back(predecessor->TakeConnection(i).release());
@@ -95,6 +107,7 @@ absl::StatusOr<std::unique_ptr<Session>> TakeSessionOver(const SessionOptions& o
     return absl::InternalError("the state of the connection cannot be read");
   }
   adopt.predecessor = state;
+  adopt.crashed = start.after_crash;
   return Session::Adopt(adopt, options, fs);
 }
 
@@ -115,7 +128,7 @@ absl::StatusOr<std::unique_ptr<Session>> StartSession(const Options& options,
       served ? client->ReportServed() : client->ReportReceived();
     };
   }
-  if (IsSuccessor(start)) return TakeSessionOver(session, start->predecessor, fs);
+  if (IsSuccessor(start)) return TakeSessionOver(session, *start, fs);
   if (options.fuse_fd < 0) {
     MountOptions mount = options.mount;
     mount.max_dirty_bytes = max_dirty_bytes;
@@ -220,11 +233,29 @@ MemoryBound BoundByMemory(const MemoryCgroup& cgroup, MemoryFileSystem& fs) {
   return bound;
 }
 
+// Ends the process, in which that worker hangs, by SIGABRT, so that the stack of the worker is
+// logged; or by SIGKILL, if the worker does not handle the signal.
+[[noreturn]] void EndHangingServer(int worker, int seconds, const keeper::Client& keeper,
+                                   Session& session) {
+  base::WithMemory([&] {
+    LOG(ERROR) << "worker " << worker << " has been serving one request for " << seconds
+               << " s (--hang_timeout); this server is ended, and another one takes over";
+  });
+  keeper.ReportHanging();
+  session.AbortWorker(worker);
+  constexpr int kMilliseconds = 5000;
+  poll(nullptr, 0, kMilliseconds);
+  kill(getpid(), SIGKILL);
+  for (;;) pause();
+}
+
 // Returns when the mount is gone or will be unmounted: the signal that requests it, or 0 if another
 // process ended the connection. Once a second it releases unused memory, checks the limits, logs
-// what they refused, and offers a sample to the history unless that is null.
+// what they refused, and offers a sample to the history unless that is null. Ends the process if a
+// worker has served one request for `hang_timeout` seconds, unless that is 0 or there is no keeper.
 int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgroup,
-                  std::optional<uint64_t> cgroup_limit, Session& session, MemoryFileSystem& fs,
+                  std::optional<uint64_t> cgroup_limit, int hang_timeout,
+                  const keeper::Client* keeper, Session& session, MemoryFileSystem& fs,
                   control::UsageHistory* history) {
   MemoryFileSystemUsage limits = fs.Usage();
   RefusalLog refusals;
@@ -256,6 +287,10 @@ int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgro
         absl::UnixEpoch() + absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
     if (now - last_round < kRound) continue;
     last_round = now;
+    if (keeper != nullptr && hang_timeout > 0) {
+      const int hanging = session.FindHangingWorker(hang_timeout);
+      if (hanging >= 0) EndHangingServer(hanging, hang_timeout, *keeper, session);
+    }
     if (!bound.tight) fs.ReleaseUnusedMemory();
     const MemoryFileSystemUsage usage = fs.Usage();
     if (history != nullptr) {
@@ -268,6 +303,20 @@ int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgro
         LOG(WARNING) << line;
       }
     });
+  }
+}
+
+// ServeUntilEnd for a read-only server, which does nothing at intervals.
+int WaitUntilEnd(int signals, Session& session) {
+  for (;;) {
+    pollfd events[] = {{signals, POLLIN, 0}, {session.end_descriptor(), POLLIN, 0}};
+    poll(events, std::size(events), -1);
+    signalfd_siginfo signal;
+    if (events[0].revents != 0 && read(signals, &signal, sizeof(signal)) == sizeof(signal) &&
+        signal.ssi_signo != SIGUSR1) {
+      return static_cast<int>(signal.ssi_signo);
+    }
+    if (session.WaitFor(absl::ZeroDuration())) return 0;
   }
 }
 
@@ -331,6 +380,7 @@ control::ApiFacts FactsOf(const Options& options, bool has_keeper, const MemoryF
                           const Session& session) {
   control::ApiFacts facts;
   if (has_keeper) facts.keeper_pid = keeper::Client::keeper_pid();
+  facts.read_only = options.session.read_only;
   facts.version = std::string(VersionNumber());
   facts.mount_point = options.mount.mount_point;
   facts.store = fs.DescribeData();
@@ -420,6 +470,10 @@ void LogStart(const Options& options, absl::string_view where, const MemoryFileS
            "6.12 on";
   }
   for (const std::string& warning : options.warnings) LOG(WARNING) << warning;
+  if (options.session.read_only) {
+    LOG(ERROR) << where << " is read-only, because its servers have crashed: copy the files out, and "
+               << "unmount it";
+  }
 }
 
 // A mount that is being taken over goes on without metrics if they cannot be had any more.
@@ -509,8 +563,11 @@ int Run(const Options& options, const keeper::Start* start, StartupReport& repor
       NotifyReady(
           DescribeService(where, options.filesystem.size_limit, options.filesystem.inode_limit));
     });
-    signal =
-        ServeUntilEnd(signals.get(), where, cgroup, cgroup_limit, **session, **fs, history.get());
+    signal = options.session.read_only
+                 ? WaitUntilEnd(signals.get(), **session)
+                 : ServeUntilEnd(signals.get(), where, cgroup, cgroup_limit, options.hang_timeout,
+                                 start != nullptr ? start->client : nullptr, **session, **fs,
+                                 history.get());
   }
   // After a failure, requests are answered no more, and unmounting could wait for them as long as
   // the keeper holds the connection.
@@ -520,10 +577,39 @@ int Run(const Options& options, const keeper::Start* start, StartupReport& repor
   return status;
 }
 
+// Lets glog write the stack of a thread that gets a fatal signal to that pipe. The sanitizers write
+// reports of their own.
+void ReportCrashesTo(int pipe) {
+#if !MEMFUSE_SANITIZER
+  static int report;
+  report = pipe;
+  google::InstallFailureSignalHandler();
+  google::InstallFailureWriter([](const char* text, size_t size) {
+    // What does not fit the pipe is lost.
+    if (write(report, text, size) < 0) return;
+  });
+#else
+  (void)pipe;
+#endif
+}
+
+// The options of a server that takes over after others have crashed: what reading needs, and
+// nothing else that may be the reason for the crashes.
+Options ReadOnlyOptions(Options options) {
+  options.session.read_only = true;
+  options.session.threads = 1;
+  options.session.spare_workers = false;
+  options.metrics = std::nullopt;
+  options.metrics_listen.clear();
+  return options;
+}
+
 }  // namespace
 
 int RunServer(const Options& options, StartupReport report, const keeper::Start* start) {
   try {
+    if (start != nullptr && start->crash_report >= 0) ReportCrashesTo(start->crash_report);
+    if (start != nullptr && start->read_only) return Run(ReadOnlyOptions(options), start, report);
     return Run(options, start, report);
   } catch (const std::bad_alloc&) {
     // The start failed: the serving code throws no exception.

@@ -201,6 +201,7 @@ HttpResponse Api::Status(const Peer& peer) const {
                 {"mount_point", facts_.mount_point},
                 {"server_pid", getpid()},
                 {"keeper_pid", facts_.keeper_pid > 0 ? json(facts_.keeper_pid) : json(nullptr)},
+                {"read_only", facts_.read_only},
                 {"uptime_seconds", UptimeSeconds()},
                 {"size",
                  {{"limit", usage.size_limit},

@@ -1,5 +1,6 @@
 #include "src/keeper/keeper.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -19,6 +21,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/types/span.h"
 #include "src/base/clock.h"
 
 namespace memfuse::keeper {
@@ -29,6 +32,7 @@ constexpr uint32_t kReady = 100;
 constexpr uint32_t kReceived = 101;
 constexpr uint32_t kServed = 102;
 constexpr uint32_t kEnded = 103;
+constexpr uint32_t kHanging = 104;
 
 struct Message {
   uint32_t type = 0;
@@ -123,6 +127,8 @@ class Keeper {
   // Returns whether another server may be started, after a pause if the last ones have served
   // nothing: what was missing, memory for example, may be there then.
   bool MayTryAgain(End end);
+  // Logs the lines that a server has left in the pipe.
+  void LogReport(int pipe) const;
   void Log(const char* format, int a, int b) const;
 
   const Callbacks& callbacks_;
@@ -130,10 +136,13 @@ class Keeper {
   base::UniqueFd signals_;
   pid_t server_ = -1;
   bool first_ready_ = false;  // a server was ready once
+  bool after_crash_ = false;  // the last server died by a signal other than SIGKILL
+  bool read_only_ = false;    // servers have failed; the others only let programs read
   bool ended_ = false;        // the file system has ended
   bool ready_ = false;        // this server is ready
   bool received_ = false;     // this server has received a request
   bool served_ = false;       // this server has answered a request
+  bool hanging_ = false;      // this server ends itself
   int status_ = 0;
   int termination_ = 0;       // a signal that ends the file system, which every server gets
   uint64_t crashes_[2] = {};  // when servers died with their first request, in nanoseconds
@@ -153,14 +162,24 @@ int Keeper::Run() {
     const End end = RunServer();
     if (end == End::kOver) return status_;
     if (!first_ready_) return 1;
-    if (!MayTryAgain(end)) {
+    after_crash_ = end == End::kDied;
+    if (MayTryAgain(end)) continue;
+    if (read_only_) {
       callbacks_.log(
           end == End::kNoStart
-              ? "no server can be started; the file system is given up, and its files are lost"
-              : "servers die before they answer a request; the file system is given up, and its "
-                "files are lost");
+              ? "no read-only server can be started; the file system is given up, and its files are "
+                "lost"
+              : "read-only servers die, too; the file system is given up, and its files are lost");
       return 1;
     }
+    callbacks_.log(
+        end == End::kNoStart
+            ? "no server can be started; a read-only one is started, so that files can be copied"
+            : "servers die before they answer a request; a read-only one is started, so that files "
+              "can be copied");
+    read_only_ = true;
+    failed_starts_ = 0;
+    std::fill(std::begin(crashes_), std::end(crashes_), 0);
   }
 }
 
@@ -192,10 +211,30 @@ void Keeper::Log(const char* format, int a, int b) const {
   callbacks_.log(text);
 }
 
+void Keeper::LogReport(int pipe) const {
+  // Nothing in the text is trusted. The kernel bounds the size of a pipe.
+  std::array<char, 4096> text;
+  char line[200];
+  size_t length = 0;
+  const auto end_line = [&] {
+    line[length] = '\0';
+    if (length > 0) callbacks_.log(line);
+    length = 0;
+  };
+  for (ssize_t size; (size = read(pipe, text.data(), text.size())) > 0;) {
+    for (const char c : absl::MakeConstSpan(text).first(static_cast<size_t>(size))) {
+      if (c == '\n' || length == sizeof(line) - 1) end_line();
+      if (c != '\n') line[length++] = c >= ' ' && c <= '~' ? c : '?';
+    }
+  }
+  end_line();
+}
+
 Keeper::End Keeper::RunServer() {
   ready_ = false;
   received_ = false;
   served_ = false;
+  hanging_ = false;
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
     callbacks_.log("cannot make a socket for a server");
@@ -203,17 +242,27 @@ Keeper::End Keeper::RunServer() {
   }
   base::UniqueFd own(ends[0]);
   base::UniqueFd other(ends[1]);
+  base::UniqueFd report_read;
+  base::UniqueFd report_write;
+  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0) {
+    report_read.reset(ends[0]);
+    report_write.reset(ends[1]);
+  }
   prctl(PR_SET_NAME, "memfuse");
   const pid_t server = fork();
   if (server == 0) {
     own.reset();
     signals_.reset();
     const Client client(std::move(other));
-    const int status = callbacks_.serve({&client, first_ready_ ? &descriptors_ : nullptr});
+    report_read.reset();
+    Descriptors* const predecessor = first_ready_ ? &descriptors_ : nullptr;
+    const int status = callbacks_.serve(
+        {&client, predecessor, after_crash_, read_only_, report_write.get()});
     std::exit(status);  // NOLINT(concurrency-mt-unsafe): the server has ended its threads
   }
   prctl(PR_SET_NAME, "memfuse-keeper");
   other.reset();
+  report_write.reset();
   if (server < 0) {
     callbacks_.log("cannot make a process for a server");
     return End::kNoStart;
@@ -225,6 +274,7 @@ Keeper::End Keeper::RunServer() {
   server_ = -1;
   // A server may have sent descriptors in its last moment.
   HandleMessages(own.get());
+  if (report_read.valid()) LogReport(report_read.get());
   if (ended_ && !WIFEXITED(status)) {
     Log("the server (process %d) was killed by signal %d after the end of the file system",
         static_cast<int>(server), WTERMSIG(status));
@@ -234,14 +284,14 @@ Keeper::End Keeper::RunServer() {
   if (WIFEXITED(status)) {
     status_ = WEXITSTATUS(status);
     // The first server has reported why it did not start.
-    if (ready_ || !first_ready_) return End::kOver;
+    if (ready_ || ended_ || !first_ready_) return End::kOver;
     Log("a server exited with status %d before it was ready", status_, 0);
     return End::kNoStart;
   }
   Log(first_ready_ ? "the server (process %d) was killed by signal %d; another one takes over"
                    : "the server (process %d) was killed by signal %d before it was ready",
       static_cast<int>(server), WTERMSIG(status));
-  return WTERMSIG(status) == SIGKILL ? End::kKilled : End::kDied;
+  return WTERMSIG(status) == SIGKILL && !hanging_ ? End::kKilled : End::kDied;
 }
 
 int Keeper::Supervise(pid_t server, int process, int socket) {
@@ -301,6 +351,9 @@ void Keeper::HandleMessages(int socket) {
       case kServed:
         served_ = true;
         break;
+      case kHanging:
+        hanging_ = true;
+        break;
       default:
         break;
     }
@@ -335,6 +388,7 @@ void Client::Hold(Kind kind, int descriptor) const {
 void Client::ReportReady() const { Send(socket_.get(), kReady, -1); }
 void Client::ReportReceived() const { Send(socket_.get(), kReceived, -1); }
 void Client::ReportServed() const { Send(socket_.get(), kServed, -1); }
+void Client::ReportHanging() const { Send(socket_.get(), kHanging, -1); }
 void Client::ReportEnded() const { Send(socket_.get(), kEnded, -1); }
 pid_t Client::keeper_pid() { return getppid(); }
 

@@ -5,7 +5,8 @@
 // memory files with the records and the data, and the mount of the private tmpfs. While the keeper
 // holds them, requests of programs wait in the kernel. A server that dies by a signal therefore
 // loses nothing that is in these files, and the next server, the *successor*, goes on. A server
-// that exits ends the file system, with any exit status.
+// that was ready and exits ends the file system, with any exit status. A successor that exits
+// before it is ready is replaced.
 //
 // What the keeper trusts. It does not look at the content of a file or at a request. A server sends
 // it messages of a fixed size through a socket pair: a number, and at most one descriptor. The
@@ -98,7 +99,10 @@ class Client {
   // The server has received a request, and has answered one.
   void ReportReceived() const;
   void ReportServed() const;
-  // The file system has ended, and this process is going to free it: there is no successor.
+  // This process hangs, and is going to end itself. Its death counts as a crash, even by SIGKILL.
+  void ReportHanging() const;
+  // The file system has ended, and this process is going to free it: there is no successor. Sent
+  // only after ReportReady.
   void ReportEnded() const;
   // The process ID of the keeper.
   static pid_t keeper_pid();
@@ -112,6 +116,14 @@ struct Start {
   const Client* client;
   // Null for the first server. A successor takes the descriptors out of it.
   Descriptors* predecessor;
+  // The predecessor has crashed: it died by a signal other than SIGKILL.
+  bool after_crash;
+  // Servers have failed again and again. This one only lets programs read the files.
+  bool read_only;
+  // A non-blocking pipe, or -1. When the server has died, the keeper logs the text in it. For a
+  // handler of fatal signals: the keeper can still allocate memory and take locks. The object that
+  // RunKeeper made owns it.
+  int crash_report;
 };
 
 struct Callbacks {
@@ -126,12 +138,15 @@ struct Callbacks {
 };
 
 // Starts servers until
-// - one exits after it was ready;
-// - the third one in ten seconds dies by a signal other than SIGKILL, which comes from outside,
-// after
-//   it has received a request and before it has answered one, or before it is ready; or
+// - one exits after it was ready, or the first one exits or dies before it is ready; or
+// - read-only servers have failed, too.
+// Servers have failed when
+// - the third one in ten seconds crashes before it is ready, or after it has received its first
+//   request and before it has answered one. Death by SIGKILL, which comes from outside, does not
+//   count; or
 // - 24 servers, one after the other, cannot be started or exit before they are ready, which takes
 //   one to two minutes.
+// When servers have failed for the first time, all later ones are read-only.
 // Forwards SIGTERM, SIGINT and SIGUSR1 to the server, and the first two to its successors as well.
 // Returns the exit status for this process: that of the server, or 1. In the processes of the
 // servers it does not return. Requires: the process has no other thread.

@@ -24,6 +24,9 @@ namespace {
 // FUSE_MAX_PAGES also reads 32 pages at once, however small its writes are.
 constexpr size_t kMinPayload = 128 << 10;
 
+// A shared buffer has one more page, for SuspectIn. Channels do not receive into it.
+constexpr size_t kSuspectPage = 4096;
+
 // An adopted descriptor may be in non-blocking mode, on which other processes may rely.
 void WaitFor(int descriptor, int16_t events) {
   pollfd wait = {descriptor, events, 0};
@@ -65,8 +68,8 @@ DeviceChannel::DeviceChannel(base::UniqueFd descriptor, PageBuffer input, PageBu
 
 absl::StatusOr<PageBuffer> DeviceChannel::MakeInputBuffer(size_t max_transfer,
                                                           base::UniqueFd file) {
-  return PageBuffer::MakeShared(protocol::kWritePrefixSize, std::max(max_transfer, kMinPayload),
-                                std::move(file));
+  return PageBuffer::MakeShared(protocol::kWritePrefixSize,
+                                std::max(max_transfer, kMinPayload) + kSuspectPage, std::move(file));
 }
 
 absl::Span<const char> DeviceChannel::MessageIn(PageBuffer* input) {
@@ -82,6 +85,11 @@ LookupMemory DeviceChannel::LookupMemoryIn(PageBuffer* input) {
   return {
       reinterpret_cast<uint64_t*>(memory.data()),
       {reinterpret_cast<InodeNumber*>(memory.data()) + 1, memory.size() / sizeof(InodeNumber) - 1}};
+}
+
+uint64_t* DeviceChannel::SuspectIn(PageBuffer* input) {
+  const absl::Span<char> page = input->payload().last(kSuspectPage);
+  return reinterpret_cast<uint64_t*>(page.data());
 }
 
 void DeviceChannel::ClearMessageIn(PageBuffer* input) {
@@ -102,8 +110,11 @@ absl::Status DeviceChannel::PrepareForSuccessor(PageBuffer input) {
 }
 
 ReceiveStatus DeviceChannel::Receive() {
-  const absl::Span<char> buffer = input_.whole();
-  if (has_successor_) ClearMessageIn(&input_);
+  absl::Span<char> buffer = input_.whole();
+  if (has_successor_) {
+    buffer.remove_suffix(kSuspectPage);
+    ClearMessageIn(&input_);
+  }
   for (;;) {
     // Set before the flag is read: a thread that sets the flag after this check sees interruptible_
     // set, and sends its signal.

@@ -45,6 +45,9 @@ class DeviceChannel final : public Channel {
   static void ClearMessageIn(PageBuffer* input);
   // The part of a shared buffer behind the message of a READDIRPLUS, where its lookups are noted.
   static LookupMemory LookupMemoryIn(PageBuffer* input);
+  // The number of the request whose message was in the shared buffer when a server crashed last, or
+  // 0. No message reaches this place.
+  static uint64_t* SuspectIn(PageBuffer* input);
 
   // After an error that may pass, Receive waits and tries again.
   ReceiveStatus Receive() override;

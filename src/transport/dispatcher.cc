@@ -1,11 +1,15 @@
 #include "src/transport/dispatcher.h"
 
+#include <fcntl.h>
 #include <glog/logging.h>
+#include <linux/ioctl.h>
 
 #include <cerrno>
 #include <cstring>
 #include <exception>
 #include <new>
+#include <type_traits>
+#include <variant>
 
 #include "src/base/clock.h"
 #include "src/base/memory_guard.h"
@@ -27,6 +31,29 @@ Result<protocol::RequestHeader> DecodeHeaderAlone(absl::Span<const char> message
   std::memcpy(header, message.data(), kLength);
   std::memcpy(header, &kLength, sizeof(kLength));
   return protocol::DecodeHeader(header);
+}
+
+template <typename T, typename... Types>
+constexpr bool kIsAnyOf = (std::is_same_v<T, Types> || ...);
+
+// Returns whether the request changes the file system, other than lookups, opens and access times.
+bool Changes(const protocol::Request& request) {
+  return std::visit(
+      [](const auto& arguments) {
+        using T = std::decay_t<decltype(arguments)>;
+        if constexpr (std::is_same_v<T, OpenRequest>) {
+          return (arguments.flags & O_ACCMODE) != O_RDONLY || (arguments.flags & O_TRUNC) != 0;
+        }
+        // The commands that change something pass data to the file system.
+        if constexpr (std::is_same_v<T, IoctlRequest>) {
+          return (_IOC_DIR(arguments.command) & _IOC_WRITE) != 0;
+        }
+        return kIsAnyOf<T, SetattrRequest, SymlinkRequest, MknodRequest, MkdirRequest,
+                        UnlinkRequest, RmdirRequest, RenameRequest, LinkRequest, CreateRequest,
+                        protocol::TmpfileRequest, WriteRequest, FallocateRequest,
+                        protocol::SizedCopyFileRangeRequest, SetxattrRequest, RemovexattrRequest>;
+      },
+      request);
 }
 
 }  // namespace
@@ -87,7 +114,7 @@ void Dispatcher::ExecuteWithoutReply(const RequestContext& context,
   if (!request.ok()) return;
   try {
     fs_->InRequest(context, [&] {
-      transport::Execute(fs_, context, *request, nullptr, &listed_, left_);
+      transport::Execute(fs_, context, *request, nullptr, &listed_, left_lookups());
       // Before the file system forgets what it has done of the request.
       sink->NoteCarriedOut();
     });
@@ -96,6 +123,12 @@ void Dispatcher::ExecuteWithoutReply(const RequestContext& context,
       LOG_FIRST_N(ERROR, 1) << "the file system threw an exception from Forget (said once)";
     });
   }
+}
+
+int Dispatcher::RefusalOf(const RequestContext& context, const protocol::Request& request) const {
+  if (inheritance_ == nullptr) return 0;
+  if (context.resent && inheritance_->Refuses(ToInt(context.id))) return EIO;
+  return inheritance_->read_only && Changes(request) ? EROFS : 0;
 }
 
 Dispatcher::Outcome Dispatcher::Execute(const protocol::RequestHeader& header,
@@ -113,8 +146,13 @@ Dispatcher::Outcome Dispatcher::Execute(const protocol::RequestHeader& header,
     return {reply.error(), 0};
   }
   try {
-    fs_->InRequest(context,
-                   [&] { transport::Execute(fs_, context, *request, &reply, &listed_, left_); });
+    fs_->InRequest(context, [&] {
+      if (const int refusal = RefusalOf(context, *request); refusal != 0) {
+        Refuse(fs_, context, *request, Errno(refusal), &reply, &listed_, left_lookups());
+      } else {
+        transport::Execute(fs_, context, *request, &reply, &listed_, left_lookups());
+      }
+    });
   } catch (const std::bad_alloc&) {
     reply.Error(Errno(ENOMEM));
   } catch (const std::exception& exception) {

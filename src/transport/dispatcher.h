@@ -8,7 +8,9 @@
 //   EINVAL  malformed,
 //   ENOSYS  unknown or refused opcode,
 //   ENOMEM  the file system threw std::bad_alloc,
-//   EIO     the file system threw another exception, or delivered more than was requested.
+//   EIO     the file system threw another exception, or delivered more than was requested; or two
+//           servers have crashed while they served the request (inheritance.h),
+//   EROFS   the request would change a file system whose servers have crashed again and again.
 //
 // A reply may give lookups or an open to the kernel. If it does not reach the kernel, the
 // dispatcher returns them with Forget and Release, because the kernel never will.
@@ -24,6 +26,7 @@
 #include "memfuse/errno.h"
 #include "memfuse/filesystem.h"
 #include "src/protocol/decode.h"
+#include "src/transport/inheritance.h"
 #include "src/transport/lookup_list.h"
 #include "src/transport/reply.h"
 #include "src/transport/request_statistics.h"
@@ -48,8 +51,8 @@ class Dispatcher {
   // READDIRPLUS notes its lookups in `memory` from now on, which has room for those of the largest
   // reply.
   void UseLookupMemory(const LookupMemory& memory) { listed_.Use(memory); }
-  // The lookups of a process that has died. They outlive the dispatcher.
-  void UseLeftLookups(const LeftLookupsByRequest* left) { left_ = left; }
+  // What processes that have died have left. It outlives the dispatcher.
+  void UseInheritance(const Inheritance* inheritance) { inheritance_ = inheritance; }
 
   // Serves one message as /dev/fuse delivers it. Never throws. A message without a complete header
   // cannot be answered and is dropped.
@@ -68,9 +71,15 @@ class Dispatcher {
   };
   Outcome Execute(const protocol::RequestHeader& header, const Result<protocol::Request>& request,
                   ReplySink* sink);
+  // The error with which the request is answered without being carried out, or 0.
+  int RefusalOf(const RequestContext& context, const protocol::Request& request) const;
   // Execute, for a request that expects no answer.
   void ExecuteWithoutReply(const RequestContext& context, const Result<protocol::Request>& request,
                            ReplySink* sink);
+
+  const LeftLookupsByRequest* left_lookups() const {
+    return inheritance_ == nullptr ? nullptr : &inheritance_->lookups;
+  }
 
   FileSystem* const fs_;
   const ConnectionParameters parameters_;
@@ -80,7 +89,7 @@ class Dispatcher {
   LookupList listed_;
   std::vector<InodeNumber> lookup_memory_;
   uint64_t lookup_request_ = 0;
-  const LeftLookupsByRequest* left_ = nullptr;
+  const Inheritance* inheritance_ = nullptr;
 };
 
 }  // namespace memfuse::transport

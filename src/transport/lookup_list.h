@@ -15,10 +15,11 @@
 
 namespace memfuse::transport {
 
-// The memory of a list. Another process may read it: an inode is in it before its lookup is
-// counted, and the request before the first inode.
+// The memory of a list. A successor of the process may read it. An inode is stored before its lookup
+// is counted.
 struct LookupMemory {
-  uint64_t* request = nullptr;  // the number of the request to which the list belongs, or 0
+  // The number of the request to which the list belongs. 0 while the list is being set up.
+  uint64_t* request = nullptr;
   absl::Span<InodeNumber> inodes;
 };
 
@@ -59,8 +60,8 @@ class LookupList {
   size_t size_ = 0;
 };
 
-// The list of a process that has died: the lookups that it has given, and perhaps others behind
-// them.
+// The list of a process that has died. Its first inodes are those whose lookups were counted;
+// FileSystem::LookupsGiven says how many they are. The others have no meaning.
 struct LeftLookups {
   std::vector<InodeNumber> inodes;
   uint64_t* request;  // LookupMemory::request of the list

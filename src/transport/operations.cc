@@ -256,6 +256,12 @@ class Operation {
   }
   void operator()(const protocol::DestroyRequest&) { reply_->Success(); }
 
+  void Refuse(const protocol::Request& request, Errno error) {
+    const auto* const readdir = std::get_if<protocol::SizedReaddirRequest>(&request);
+    if (context_.resent && readdir != nullptr && readdir->readdir.plus) ReturnLeftLookups();
+    reply_->Error(error);
+  }
+
  private:
   // How many forgets of the message a process that has died has carried out.
   uint32_t ForgetsDone() { return context_.resent ? fs_.ForgetsDone(context_) : 0; }
@@ -348,6 +354,11 @@ class Operation {
 void Execute(FileSystem* fs, const RequestContext& context, const protocol::Request& request,
              Reply* reply, LookupList* listed, const LeftLookupsByRequest* left) {
   std::visit(Operation(fs, context, reply, listed, left), request);
+}
+
+void Refuse(FileSystem* fs, const RequestContext& context, const protocol::Request& request,
+            Errno error, Reply* reply, LookupList* listed, const LeftLookupsByRequest* left) {
+  Operation(fs, context, reply, listed, left).Refuse(request, error);
 }
 
 }  // namespace memfuse::transport

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 
+#include "memfuse/errno.h"
 #include "memfuse/filesystem.h"
 #include "src/protocol/decode.h"
 #include "src/transport/lookup_list.h"
@@ -22,6 +23,11 @@ inline constexpr size_t kMinPlusEntry = 128 + 24 + 8;
 // those of a process that has died, or null. Exceptions of the file system pass through.
 void Execute(FileSystem* fs, const RequestContext& context, const protocol::Request& request,
              Reply* reply, LookupList* listed, const LeftLookupsByRequest* left);
+
+// Answers `request`, which expects an answer, with an error, and returns what a process that has died
+// has given for it. The other parameters are those of Execute.
+void Refuse(FileSystem* fs, const RequestContext& context, const protocol::Request& request,
+            Errno error, Reply* reply, LookupList* listed, const LeftLookupsByRequest* left);
 
 }  // namespace memfuse::transport
 

@@ -94,7 +94,9 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Adopt(const AdoptOptions& adop
     return absl::InvalidArgumentError("what was agreed on in INIT is incomplete: no max_write");
   }
   auto session = std::make_unique<transport::SessionImpl>(fs);
-  if (adopt.predecessor.has_value()) session->SetPredecessor(std::move(buffers));
+  if (adopt.predecessor.has_value()) {
+    session->SetPredecessor(std::move(buffers), adopt.crashed);
+  }
   const absl::Status started = session->Start(std::move(descriptors), options, initialized,
                                               base::Deadline::After(adopt.init_timeout));
   // Until here the session knows no mount point, so that the mount stays after an error.

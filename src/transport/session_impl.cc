@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <new>
+#include <set>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -71,6 +72,7 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
   on_descriptor_ = options.on_descriptor;
   on_buffer_ = options.on_buffer;
   on_first_request_ = options.on_first_request;
+  inheritance_.read_only = options.read_only;
   use_spare_workers_ = options.spare_workers;
   request_statistics_ = options.request_statistics;
   max_write_ = std::max(options.max_write, initialized.max_write);
@@ -154,6 +156,23 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
   return absl::OkStatus();
 }
 
+void SessionImpl::JudgeRequestsLocked() {
+  std::set<uint64_t> suspects;
+  for (PageBuffer& input : spare_inputs_) suspects.insert(*DeviceChannel::SuspectIn(&input));
+  for (PageBuffer& input : spare_inputs_) {
+    const Result<protocol::RequestHeader> header =
+        protocol::DecodeHeader(DeviceChannel::MessageIn(&input));
+    const bool serving = header.ok() && ExpectsReply(header->opcode);
+    const uint64_t request = serving ? ToInt(header->context().id) : 0;
+    *DeviceChannel::SuspectIn(&input) = request;
+    if (!serving || suspects.count(request) == 0) continue;
+    inheritance_.refused.insert(request);
+    LOG(ERROR) << OpcodeName(header->opcode) << " of process " << header->pid << " on inode "
+               << ToInt(header->node) << " is answered with EIO: two servers have crashed while they "
+               << "served it";
+  }
+}
+
 void SessionImpl::TakeRequestsOver() {
   // Clears the message when it was carried out.
   class Sink final : public ReplySink {
@@ -169,7 +188,10 @@ void SessionImpl::TakeRequestsOver() {
   };
   Dispatcher dispatcher(fs_, parameters_, channels_.front()->reply_buffer(),
                         /*statistics=*/nullptr);
+  if (predecessor_crashed_) JudgeRequestsLocked();
   for (PageBuffer& input : spare_inputs_) {
+    // A message without a reply may be what makes servers crash.
+    if (inheritance_.read_only) break;
     const Result<protocol::RequestHeader> header =
         protocol::DecodeHeader(DeviceChannel::MessageIn(&input));
     if (header.ok() && header->opcode == static_cast<uint32_t>(protocol::Opcode::kReaddirplus)) {
@@ -178,7 +200,7 @@ void SessionImpl::TakeRequestsOver() {
       const uint64_t request = ToInt(header->context().id);
       if (*lookups.request == request) {
         const InodeNumber* const first = lookups.inodes.data();
-        left_lookups_.emplace(request, LeftLookups{{first, first + max_lookups}, lookups.request});
+        inheritance_.lookups.emplace(request, LeftLookups{{first, first + max_lookups}, lookups.request});
       }
       // The list stays in the buffer until the buffer is used.
       continue;
@@ -296,7 +318,7 @@ absl::Status SessionImpl::AddWorkerLocked(Worker::Role role) {
 absl::Status SessionImpl::StartWorkerLocked(Channel* channel, Worker::Role role,
                                             SpareWorkers* spare_workers) {
   auto worker = std::make_unique<Worker>(
-      static_cast<int>(workers_.size()), role, channel, fs_, parameters_, &left_lookups_,
+      static_cast<int>(workers_.size()), role, channel, fs_, parameters_, &inheritance_,
       spare_workers, request_statistics_, [this](bool served) { NoteFirstRequest(served); },
       [this](ReceiveStatus why) { WorkerLeft(why); });
   // Reserved before the thread exists, so that the steps after its start cannot fail.
@@ -383,6 +405,21 @@ std::vector<uint64_t> SessionImpl::WorkerRequestCounts() const {
     counts.push_back(worker->statistics() == nullptr ? 0 : worker->statistics()->total());
   }
   return counts;
+}
+
+int SessionImpl::FindHangingWorker(int intervals) {
+  base::MutexLock lock(&mu_);
+  int found = -1;
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    // Every worker counts its intervals.
+    if (workers_[i]->CountIntervalsInRequest() >= intervals) found = static_cast<int>(i);
+  }
+  return found;
+}
+
+void SessionImpl::AbortWorker(int worker) {
+  base::MutexLock lock(&mu_);
+  workers_[static_cast<size_t>(worker)]->Abort();
 }
 
 Result<int32_t> SessionImpl::Register(int descriptor) {

@@ -24,7 +24,7 @@
 #include "src/mount/mount_point.h"
 #include "src/transport/device_channel.h"
 #include "src/transport/device_notifier.h"
-#include "src/transport/lookup_list.h"
+#include "src/transport/inheritance.h"
 #include "src/transport/ring_channel.h"
 #include "src/transport/spare_workers.h"
 #include "src/transport/worker.h"
@@ -48,11 +48,12 @@ class SessionImpl final : public Session, private BackingFiles {
   absl::Status Start(std::vector<base::UniqueFd> descriptors, const SessionOptions& options,
                      const ConnectionParameters& initialized, base::Deadline init_deadline);
 
-  // Start continues with the requests of a process that has died, which had these buffers. Called
-  // before it.
-  void SetPredecessor(std::vector<base::UniqueFd> buffers) {
+  // Start continues with the requests of a process that has died, which had these buffers. It has
+  // crashed if `crashed`. Called before Start.
+  void SetPredecessor(std::vector<base::UniqueFd> buffers, bool crashed) {
     predecessor_buffers_ = std::move(buffers);
     has_predecessor_ = true;
+    predecessor_crashed_ = crashed;
   }
 
   // After this call Unmount and the destructor unmount this mount. `own`: this session made the
@@ -73,6 +74,8 @@ class SessionImpl final : public Session, private BackingFiles {
   std::vector<uint64_t> WorkerRequestCounts() const override;
   bool WaitFor(absl::Duration timeout) override;
   bool failed() const override { return failed_.load(); }
+  int FindHangingWorker(int intervals) override;
+  void AbortWorker(int worker) override;
   void BoundDirtyBytes(uint64_t bytes) override;
   int end_descriptor() const override { return ended_.descriptor(); }
   absl::Status Unmount(absl::Duration timeout) override;
@@ -92,6 +95,9 @@ class SessionImpl final : public Session, private BackingFiles {
   // Carries out the requests without a reply that another process has read, and lets the kernel
   // send the others again.
   void TakeRequestsOver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Notes the requests that the predecessor was serving when it crashed, and refuses those that an
+  // earlier one was serving as well.
+  void JudgeRequestsLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Answers a request of another process with EIO.
   void FailRequestLocked(absl::Span<const char> message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status AddWorkerLocked(Worker::Role role) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -145,8 +151,9 @@ class SessionImpl final : public Session, private BackingFiles {
   std::function<void(int)> on_descriptor_;           // constant after Start
   std::function<void(int)> on_buffer_;               // constant after Start
   bool has_predecessor_ = false;                     // constant after Start
+  bool predecessor_crashed_ = false;                 // constant after Start
   std::vector<base::UniqueFd> predecessor_buffers_;  // used by Start only
-  LeftLookupsByRequest left_lookups_;                // constant after Start
+  Inheritance inheritance_;                          // constant after Start
   std::function<void(bool)> on_first_request_;       // constant after Start
   bool use_spare_workers_ = true;                    // constant after Start
   bool request_statistics_ = true;                   // constant after Start

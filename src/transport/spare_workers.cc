@@ -1,5 +1,6 @@
 #include "src/transport/spare_workers.h"
 
+#include <atomic>
 #include <utility>
 
 namespace memfuse::transport {
@@ -7,6 +8,13 @@ namespace memfuse::transport {
 namespace {
 
 thread_local SpareWorkers* spare_workers_of_thread = nullptr;
+thread_local std::atomic<bool>* blocking_of_thread = nullptr;
+
+void SetBlocking(bool blocking) {
+  if (blocking_of_thread != nullptr) {
+    blocking_of_thread->store(blocking, std::memory_order_relaxed);
+  }
+}
 
 }  // namespace
 
@@ -63,8 +71,9 @@ void SpareWorkers::Close() {
   }
 }
 
-void WorkerBlockingObserver::SetSpareWorkersOfThread(SpareWorkers* spare_workers) {
+void WorkerBlockingObserver::SetThread(SpareWorkers* spare_workers, std::atomic<bool>* blocking) {
   spare_workers_of_thread = spare_workers;
+  blocking_of_thread = blocking;
 }
 
 bool WorkerBlockingObserver::CanReplaceCallingThread() const {
@@ -72,10 +81,12 @@ bool WorkerBlockingObserver::CanReplaceCallingThread() const {
 }
 
 void WorkerBlockingObserver::BeginBlocking() {
+  SetBlocking(true);
   if (spare_workers_of_thread != nullptr) spare_workers_of_thread->BeginBlocking();
 }
 
 void WorkerBlockingObserver::EndBlocking() {
+  SetBlocking(false);
   if (spare_workers_of_thread != nullptr) spare_workers_of_thread->EndBlocking();
 }
 

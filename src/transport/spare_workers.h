@@ -16,6 +16,7 @@
 
 #include <semaphore.h>
 
+#include <atomic>
 #include <functional>
 
 #include "absl/base/thread_annotations.h"
@@ -66,9 +67,10 @@ class SpareWorkers {
 // to the spare workers that replace it.
 class WorkerBlockingObserver final : public BlockingObserver {
  public:
-  // Called by a worker's thread before its first request. Null: no thread can replace the calling
-  // thread. Requires: `spare_workers` outlives the thread.
-  static void SetSpareWorkersOfThread(SpareWorkers* spare_workers);
+  // Called by a worker's thread before its first request. `spare_workers` is null if no thread can
+  // replace the calling thread. `blocking` is set between BeginBlocking and EndBlocking of the
+  // thread; it may be null. Requires: both outlive the thread.
+  static void SetThread(SpareWorkers* spare_workers, std::atomic<bool>* blocking);
 
   bool CanReplaceCallingThread() const override;
   void BeginBlocking() override;

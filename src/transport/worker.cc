@@ -51,7 +51,7 @@ sigset_t WorkerSignalMask() {
 }  // namespace
 
 Worker::Worker(int index, Role role, Channel* channel, FileSystem* fs,
-               const ConnectionParameters& parameters, const LeftLookupsByRequest* left_lookups,
+               const ConnectionParameters& parameters, const Inheritance* inheritance,
                SpareWorkers* spare_workers, bool counts_requests, OnFirstRequest on_first_request,
                OnExit on_exit)
     : index_(index),
@@ -65,7 +65,7 @@ Worker::Worker(int index, Role role, Channel* channel, FileSystem* fs,
   if (const LookupMemory memory = channel->lookup_memory(); memory.request != nullptr) {
     dispatcher_.UseLookupMemory(memory);
   }
-  dispatcher_.UseLeftLookups(left_lookups);
+  dispatcher_.UseInheritance(inheritance);
 }
 
 absl::Status Worker::Start() {
@@ -92,6 +92,19 @@ void Worker::Interrupt() {
   if (channel_->interruptible()) pthread_kill(thread_.native_handle(), kStopSignal);
 }
 
+double Worker::CountIntervalsInRequest() {
+  const uint64_t progress = progress_.load(std::memory_order_relaxed);
+  if (progress % 2 == 0 || progress != counted_progress_) {
+    counted_progress_ = progress;
+    intervals_ = 0;
+  } else {
+    intervals_ += blocking_.load(std::memory_order_relaxed) ? 0.1 : 1;
+  }
+  return intervals_;
+}
+
+void Worker::Abort() { pthread_kill(thread_.native_handle(), SIGABRT); }
+
 void Worker::Join() {
   if (thread_.joinable()) thread_.join();
 }
@@ -101,7 +114,7 @@ void Worker::Run() {
   std::snprintf(name.data(), name.size(), "memfuse-%d", index_);
   base::SetThreadName(name.data());
   base::PrepareThreadForLocks();
-  WorkerBlockingObserver::SetSpareWorkersOfThread(spare_workers_);
+  WorkerBlockingObserver::SetThread(spare_workers_, &blocking_);
   channel_->Enter();
   for (bool first = true;; first = false) {
     if (role_ == Role::kSpare)
@@ -113,7 +126,10 @@ void Worker::Run() {
     }
     dispatcher_.UseReplyBuffer(channel_->reply_buffer());
     if (first) on_first_request_(false);
+    const uint64_t progress = progress_.load(std::memory_order_relaxed);
+    progress_.store(progress + 1, std::memory_order_relaxed);
     dispatcher_.Serve(channel_->message(), channel_);
+    progress_.store(progress + 2, std::memory_order_relaxed);
     if (first) on_first_request_(true);
   }
 }

@@ -5,6 +5,7 @@
 #define MEMFUSE_SRC_TRANSPORT_WORKER_H_
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -32,9 +33,9 @@ class Worker {
 
   // Requires: `fs` and `spare_workers` outlive the worker, and `channel` outlives its thread.
   // `spare_workers` may be null for a regular worker; no spare worker then serves while it is
-  // blocked. `counts_requests`: the worker has statistics. `left_lookups` outlives the worker.
+  // blocked. `counts_requests`: the worker has statistics. `inheritance` outlives the worker.
   Worker(int index, Role role, Channel* channel, FileSystem* fs,
-         const ConnectionParameters& parameters, const LeftLookupsByRequest* left_lookups,
+         const ConnectionParameters& parameters, const Inheritance* inheritance,
          SpareWorkers* spare_workers, bool counts_requests, OnFirstRequest on_first_request,
          OnExit on_exit);
   // Requires: the worker was not started, or was joined.
@@ -51,6 +52,14 @@ class Worker {
 
   void Join();
 
+  // Called at regular intervals, by one thread at a time. Returns for how many intervals the thread
+  // has been serving one request. An interval in which the thread has reported that it blocks
+  // (memfuse/host.h) counts as a tenth.
+  double CountIntervalsInRequest();
+  // Makes the thread, which is serving a request, end the process with SIGABRT: a handler of the
+  // signal then finds the stack of the thread.
+  void Abort();
+
   // May be called from any thread. Null: requests are not counted.
   const RequestStatistics* statistics() const { return statistics_.get(); }
 
@@ -66,6 +75,13 @@ class Worker {
   const OnFirstRequest on_first_request_;
   const OnExit on_exit_;
   std::thread thread_;
+
+  // Written by the thread: odd while it serves a request, and greater with each request.
+  std::atomic<uint64_t> progress_{0};
+  std::atomic<bool> blocking_{false};  // atomic; between BeginBlocking and EndBlocking
+  // Used by CountIntervalsInRequest only.
+  uint64_t counted_progress_ = 0;
+  double intervals_ = 0;
 };
 
 }  // namespace memfuse::transport

@@ -3,6 +3,7 @@
 
 #include "src/keeper/keeper.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -13,6 +14,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -25,6 +27,7 @@ namespace {
 struct Shared {
   std::atomic<int> servers;  // that were started
   std::atomic<int> ready;    // calls of on_ready
+  char log[1 << 18];         // the lines of the keeper
 };
 
 class KeeperTest : public testing::Test {
@@ -50,7 +53,10 @@ class KeeperTest : public testing::Test {
         ++shared_.ready;
         return parent_is_there;
       };
-      callbacks.log = [](const char*) {};
+      callbacks.log = [&](const char* line) {
+        const size_t used = std::strlen(shared_.log);
+        std::snprintf(shared_.log + used, sizeof(shared_.log) - used, "%s\n", line);
+      };
       _exit(RunKeeper(callbacks));
     }
     int status = -1;
@@ -176,14 +182,70 @@ TEST_F(KeeperTest, EverySuccessorGetsTheSignalThatEndsTheFileSystem) {
   EXPECT_EQ(shared_.servers, 2);
 }
 
-TEST_F(KeeperTest, GivesUpAfterThreeFailures) {
-  EXPECT_EQ(ExitOf([](int, const Start& start) -> int {
+TEST_F(KeeperTest, ServersAreReadOnlyAfterThreeFailuresAndGivenUpAfterThreeMore) {
+  EXPECT_EQ(ExitOf([](int server, const Start& start) -> int {
+              if (start.read_only != (server > 3)) _exit(50);
+              if (start.after_crash != (server > 1)) _exit(51);
               start.client->ReportReady();
               start.client->ReportReceived();
               Die(SIGABRT);
             }),
             1);
-  EXPECT_EQ(shared_.servers, 3);
+  EXPECT_EQ(shared_.servers, 6);
+}
+
+TEST_F(KeeperTest, AReadOnlyServerThatServesStays) {
+  EXPECT_EQ(ExitOf([](int server, const Start& start) -> int {
+              if (start.read_only && (start.predecessor == nullptr || server < 5)) return 50;
+              if (server == 1) start.client->ReportReady();
+              if (!start.read_only) Die(SIGSEGV);
+              start.client->ReportReady();
+              start.client->ReportReceived();
+              start.client->ReportServed();
+              if (server < 12) Die(SIGKILL);
+              return 7;
+            }),
+            7);
+  EXPECT_EQ(shared_.servers, 12);
+}
+
+TEST_F(KeeperTest, SaysWhetherTheLastServerHasCrashed) {
+  EXPECT_EQ(ExitOf([](int server, const Start& start) -> int {
+              start.client->ReportReady();
+              switch (server) {
+                case 1:
+                  Die(SIGSEGV);
+                case 2:
+                  if (!start.after_crash) return 50;
+                  Die(SIGKILL);
+                case 3:
+                  if (start.after_crash) return 51;
+                  start.client->ReportHanging();
+                  Die(SIGKILL);
+                default:
+                  return start.after_crash ? 0 : 52;
+              }
+            }),
+            0);
+}
+
+TEST_F(KeeperTest, LogsWhatADyingServerHasWritten) {
+  EXPECT_EQ(ExitOf([this](int server, const Start& start) -> int {
+              start.client->ReportReady();
+              if (server == 2) return shared_.log[0] == '\0' ? 60 : 0;
+              const std::string text = "first\n\n\1sec\377ond\n" + std::string(300, 'x');
+              if (write(start.crash_report, text.data(), text.size()) < 0) return 61;
+              // The pipe takes a bounded amount, and does not block.
+              const std::string much(100'000, 'y');
+              while (write(start.crash_report, much.data(), much.size()) >= 0) {
+              }
+              Die(SIGSEGV);
+            }),
+            0);
+  const std::string log(shared_.log);
+  EXPECT_EQ(log.substr(0, log.find('x')), "first\n?sec?ond\n");
+  EXPECT_THAT(log, testing::HasSubstr("xxx\n"));
+  EXPECT_THAT(log, testing::HasSubstr("yyy\n"));
 }
 
 TEST_F(KeeperTest, AServerThatHasAnsweredOrReceivedNothingHasNotFailed) {
@@ -218,6 +280,19 @@ TEST_F(KeeperTest, AServerThatHasEndedTheFileSystemHasNoSuccessor) {
             }),
             0);
   EXPECT_EQ(shared_.servers, 1);
+}
+
+TEST_F(KeeperTest, ASuccessorThatHasEndedTheFileSystemHasNoSuccessor) {
+  EXPECT_EQ(ExitOf([](int server, const Start& start) -> int {
+              if (server == 2) {
+                start.client->ReportEnded();
+                return 5;
+              }
+              start.client->ReportReady();
+              Die(SIGKILL);
+            }),
+            5);
+  EXPECT_EQ(shared_.servers, 2);
 }
 
 TEST_F(KeeperTest, ForwardsSignals) {

@@ -1,6 +1,9 @@
 #include "src/transport/dispatcher.h"
 
+#include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/fs.h>
 
 #include <cerrno>
 #include <cstring>
@@ -647,9 +650,10 @@ TEST_F(ResentRequestTest, ASuccessorCarriesOutTheRestOfAForget) {
 TEST_F(ResentRequestTest, TheLookupsOfAListingAreReturnedFirst) {
   fs_.given = 2;
   uint64_t listed_request = 7;
-  const LeftLookupsByRequest left = {
+  Inheritance inheritance;
+  inheritance.lookups = {
       {7, {{InodeNumber{11}, InodeNumber{12}, InodeNumber{13}}, &listed_request}}};
-  dispatcher_.UseLeftLookups(&left);
+  dispatcher_.UseInheritance(&inheritance);
   for (const uint64_t id : {uint64_t{7}, uint64_t{8} | uint64_t{1} << 63}) {
     dispatcher_.Serve(ReadMessage(FUSE_READDIRPLUS, id, 4096), &sink_);
     EXPECT_TRUE(fs_.forgets.empty()) << "a new request, and one without a list";
@@ -662,6 +666,72 @@ TEST_F(ResentRequestTest, TheLookupsOfAListingAreReturnedFirst) {
   EXPECT_EQ(*fs_.forgets[1].position + 1, 0u);
   EXPECT_EQ(listed_request, 0u) << "the old list does not count any more";
   EXPECT_EQ(ParseReply(sink_.reply).error, 0);
+}
+
+TEST_F(ResentRequestTest, IsRefusedIfTwoServersHaveCrashed) {
+  constexpr uint64_t kResent = uint64_t{1} << 63;
+  Inheritance inheritance;
+  inheritance.refused = {42};
+  uint64_t listed_request = 42;
+  inheritance.lookups = {{42, {{InodeNumber{11}, InodeNumber{12}}, &listed_request}}};
+  dispatcher_.UseInheritance(&inheritance);
+  for (const uint64_t id : {uint64_t{42}, 43 | kResent}) {
+    dispatcher_.Serve(GetattrMessage(id), &sink_);
+    EXPECT_EQ(ParseReply(sink_.reply).error, 0) << "a new request with this number, and another";
+  }
+  const int64_t calls = fs_.calls;
+  dispatcher_.Serve(GetattrMessage(42 | kResent), &sink_);
+  EXPECT_EQ(ParseReply(sink_.reply).error, EIO);
+  EXPECT_EQ(ParseReply(sink_.reply).id, 42 | kResent);
+  EXPECT_TRUE(fs_.forgets.empty());
+  fs_.given = 1;
+  dispatcher_.Serve(ReadMessage(FUSE_READDIRPLUS, 42 | kResent, 4096), &sink_);
+  EXPECT_EQ(ParseReply(sink_.reply).error, EIO);
+  EXPECT_EQ(fs_.calls, calls) << "the file system was asked";
+  ASSERT_EQ(fs_.forgets.size(), 1u) << "the lookups of the listing";
+  EXPECT_EQ(ToInt(fs_.forgets[0].ino), 11u);
+}
+
+TEST_F(ResentRequestTest, AReadOnlyServerRefusesChangesAndWhatIsSentAgain) {
+  Inheritance inheritance;
+  inheritance.read_only = true;
+  dispatcher_.UseInheritance(&inheritance);
+  std::set<int> refused;
+  for (const std::string& message : GoodRequests(5)) {
+    const uint32_t opcode = OpcodeOf(message);
+    if (!ExpectsReply(opcode)) continue;
+    dispatcher_.Serve(message, &sink_);
+    if (ParseReply(sink_.reply).error == EROFS) refused.insert(static_cast<int>(opcode));
+    std::string resent = message;
+    resent[15] = static_cast<char>(0x80);
+    dispatcher_.Serve(resent, &sink_);
+    EXPECT_EQ(ParseReply(sink_.reply).error, EIO) << opcode;
+  }
+  EXPECT_THAT(refused,
+              testing::UnorderedElementsAre(
+                  FUSE_SETATTR, FUSE_SYMLINK, FUSE_MKNOD, FUSE_MKDIR, FUSE_UNLINK, FUSE_RMDIR,
+                  FUSE_RENAME, FUSE_RENAME2, FUSE_LINK, FUSE_CREATE, FUSE_TMPFILE, FUSE_WRITE,
+                  FUSE_FALLOCATE, FUSE_COPY_FILE_RANGE, 53 /* COPY_FILE_RANGE_64 */, FUSE_SETXATTR,
+                  FUSE_REMOVEXATTR));
+  const auto control = [&](uint32_t command) {
+    fuse_ioctl_in in = {};
+    in.cmd = command;
+    in.in_size = 4;
+    dispatcher_.Serve(Message(FUSE_IOCTL, 6, Bytes(in) + std::string(4, '\0')), &sink_);
+    return ParseReply(sink_.reply).error;
+  };
+  EXPECT_EQ(control(FS_IOC_GETFLAGS), 0);
+  EXPECT_EQ(control(FS_IOC_SETFLAGS), EROFS);
+  const auto open = [&](uint32_t flags) {
+    fuse_open_in in = {};
+    in.flags = flags;
+    dispatcher_.Serve(Message(FUSE_OPEN, 6, Bytes(in)), &sink_);
+    return ParseReply(sink_.reply).error;
+  };
+  EXPECT_EQ(open(O_RDONLY), 0);
+  for (const int flags : {O_WRONLY, O_RDWR, O_RDONLY | O_TRUNC}) {
+    EXPECT_EQ(open(static_cast<uint32_t>(flags)), EROFS) << flags;
+  }
 }
 
 TEST_F(ResentRequestTest, ASuccessorCarriesOutNothingElse) {

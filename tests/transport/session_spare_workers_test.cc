@@ -85,6 +85,32 @@ TEST_F(SessionSpareWorkersTest, OtherRequestsAreServedDuringALongOperation) {
   EXPECT_EQ(kernel_->Ask(0, GetattrMessage(10)).id, 10u);
 }
 
+TEST_F(SessionSpareWorkersTest, AWorkerHangsAfterIntervalsInOneRequest) {
+  Begin(2);
+  for (int interval = 0; interval < 5; ++interval) EXPECT_EQ(session_->FindHangingWorker(1), -1);
+  read_.Close();
+  kernel_->Send(0, ReadMessage(FUSE_READ, 1, 100));
+  EXPECT_TRUE(test::AwaitSleep("memfuse-0", test::kFutexes));
+  EXPECT_EQ(session_->FindHangingWorker(3), -1) << "the request was not there before";
+  EXPECT_EQ(session_->FindHangingWorker(3), -1);
+  EXPECT_EQ(session_->FindHangingWorker(3), -1);
+  EXPECT_EQ(session_->FindHangingWorker(3), 0);
+  EXPECT_EQ(session_->FindHangingWorker(3), 0);
+  read_.Open();
+  EXPECT_EQ(kernel_->Receive(0).id, 1u);
+  // Another request begins anew, and one that has reported a long operation has ten times as long.
+  long_operation_.Close();
+  kernel_->Send(0, FallocateMessage(2));
+  EXPECT_EQ(kernel_->Ask(1, GetattrMessage(3)).id, 3u);
+  EXPECT_TRUE(test::AwaitSleep("memfuse-1", test::kReads)) << "the reply comes before the end";
+  int intervals = 0;
+  while (session_->FindHangingWorker(3) == -1 && intervals < 100) ++intervals;
+  EXPECT_GE(intervals, 30);
+  EXPECT_LE(intervals, 32);
+  long_operation_.Open();
+  EXPECT_EQ(kernel_->Receive(0).id, 2u);
+}
+
 TEST_F(SessionSpareWorkersTest, ASpareWorkerThatReadsServesOneRequestAfterwards) {
   Begin(2);
   MakeUnneededSpareWorker();

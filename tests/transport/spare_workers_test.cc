@@ -177,7 +177,7 @@ TEST(WorkerBlockingObserver, ReportsToTheSpareWorkersOfTheCallingThread) {
   WorkerBlockingObserver observer;
   const auto blocks = [&](SpareWorkers* of_thread) {
     std::thread([&] {
-      WorkerBlockingObserver::SetSpareWorkersOfThread(of_thread);
+      WorkerBlockingObserver::SetThread(of_thread, nullptr);
       EXPECT_EQ(observer.CanReplaceCallingThread(), of_thread != nullptr);
       const ScopedBlockingCall blocking(&observer);
     }).join();
