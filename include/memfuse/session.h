@@ -74,9 +74,9 @@ struct SessionOptions {
   // Called twice, by workers: when the session has received its first request (false), and when it
   // has served one (true). It must not call the session.
   std::function<void(bool served)> on_first_request;
-  // Answer requests that change the file system with EROFS, and requests that the kernel sends again
-  // with EIO; requests of a predecessor that expect no reply are dropped. For a server that takes
-  // over when others have crashed again and again. The mount stays writable for the kernel.
+  // Answer requests that change the file system with EROFS, and requests that the kernel sends
+  // again with EIO; requests of a predecessor that expect no reply are dropped. For a server that
+  // takes over when others have crashed again and again. The mount stays writable for the kernel.
   bool read_only = false;
 };
 

@@ -44,7 +44,7 @@ struct MountState {
   std::optional<pid_t> daemon;
   std::optional<int> threads;
   bool read_only = false;  // servers have crashed, and the present one only lets programs read
-  uint64_t refusals = 0;  // limits that refused an operation, of those that the caller may see
+  uint64_t refusals = 0;   // limits that refused an operation, of those that the caller may see
 
   // The part of the text before a comma or a semicolon.
   std::optional<std::string> short_store() const;

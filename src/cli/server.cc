@@ -471,7 +471,8 @@ void LogStart(const Options& options, absl::string_view where, const MemoryFileS
   }
   for (const std::string& warning : options.warnings) LOG(WARNING) << warning;
   if (options.session.read_only) {
-    LOG(ERROR) << where << " is read-only, because its servers have crashed: copy the files out, and "
+    LOG(ERROR) << where
+               << " is read-only, because its servers have crashed: copy the files out, and "
                << "unmount it";
   }
 }

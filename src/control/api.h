@@ -48,7 +48,7 @@ struct ApiFacts {
   std::string asked_data;
   std::string asked_transport;
   int threads = 0;
-  pid_t keeper_pid = 0;  // the process that starts a successor if this one dies; 0: none
+  pid_t keeper_pid = 0;    // the process that starts a successor if this one dies; 0: none
   bool read_only = false;  // servers have crashed, and this one only lets programs read
   std::function<bool(const Peer& peer)> is_administrator;
   bool show_directories = false;  // whether the metrics port shows names of directories

@@ -167,7 +167,8 @@ int Keeper::Run() {
     if (read_only_) {
       callbacks_.log(
           end == End::kNoStart
-              ? "no read-only server can be started; the file system is given up, and its files are "
+              ? "no read-only server can be started; the file system is given up, and its files "
+                "are "
                 "lost"
               : "read-only servers die, too; the file system is given up, and its files are lost");
       return 1;
@@ -256,8 +257,8 @@ Keeper::End Keeper::RunServer() {
     const Client client(std::move(other));
     report_read.reset();
     Descriptors* const predecessor = first_ready_ ? &descriptors_ : nullptr;
-    const int status = callbacks_.serve(
-        {&client, predecessor, after_crash_, read_only_, report_write.get()});
+    const int status =
+        callbacks_.serve({&client, predecessor, after_crash_, read_only_, report_write.get()});
     std::exit(status);  // NOLINT(concurrency-mt-unsafe): the server has ended its threads
   }
   prctl(PR_SET_NAME, "memfuse-keeper");

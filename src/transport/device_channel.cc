@@ -69,7 +69,8 @@ DeviceChannel::DeviceChannel(base::UniqueFd descriptor, PageBuffer input, PageBu
 absl::StatusOr<PageBuffer> DeviceChannel::MakeInputBuffer(size_t max_transfer,
                                                           base::UniqueFd file) {
   return PageBuffer::MakeShared(protocol::kWritePrefixSize,
-                                std::max(max_transfer, kMinPayload) + kSuspectPage, std::move(file));
+                                std::max(max_transfer, kMinPayload) + kSuspectPage,
+                                std::move(file));
 }
 
 absl::Span<const char> DeviceChannel::MessageIn(PageBuffer* input) {

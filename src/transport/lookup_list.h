@@ -15,8 +15,8 @@
 
 namespace memfuse::transport {
 
-// The memory of a list. A successor of the process may read it. An inode is stored before its lookup
-// is counted.
+// The memory of a list. A successor of the process may read it. An inode is stored before its
+// lookup is counted.
 struct LookupMemory {
   // The number of the request to which the list belongs. 0 while the list is being set up.
   uint64_t* request = nullptr;

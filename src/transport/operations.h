@@ -24,8 +24,8 @@ inline constexpr size_t kMinPlusEntry = 128 + 24 + 8;
 void Execute(FileSystem* fs, const RequestContext& context, const protocol::Request& request,
              Reply* reply, LookupList* listed, const LeftLookupsByRequest* left);
 
-// Answers `request`, which expects an answer, with an error, and returns what a process that has died
-// has given for it. The other parameters are those of Execute.
+// Answers `request`, which expects an answer, with an error, and returns what a process that has
+// died has given for it. The other parameters are those of Execute.
 void Refuse(FileSystem* fs, const RequestContext& context, const protocol::Request& request,
             Errno error, Reply* reply, LookupList* listed, const LeftLookupsByRequest* left);
 

@@ -168,7 +168,8 @@ void SessionImpl::JudgeRequestsLocked() {
     if (!serving || suspects.count(request) == 0) continue;
     inheritance_.refused.insert(request);
     LOG(ERROR) << OpcodeName(header->opcode) << " of process " << header->pid << " on inode "
-               << ToInt(header->node) << " is answered with EIO: two servers have crashed while they "
+               << ToInt(header->node)
+               << " is answered with EIO: two servers have crashed while they "
                << "served it";
   }
 }
@@ -200,7 +201,8 @@ void SessionImpl::TakeRequestsOver() {
       const uint64_t request = ToInt(header->context().id);
       if (*lookups.request == request) {
         const InodeNumber* const first = lookups.inodes.data();
-        inheritance_.lookups.emplace(request, LeftLookups{{first, first + max_lookups}, lookups.request});
+        inheritance_.lookups.emplace(request,
+                                     LeftLookups{{first, first + max_lookups}, lookups.request});
       }
       // The list stays in the buffer until the buffer is used.
       continue;

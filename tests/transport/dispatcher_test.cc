@@ -707,12 +707,11 @@ TEST_F(ResentRequestTest, AReadOnlyServerRefusesChangesAndWhatIsSentAgain) {
     dispatcher_.Serve(resent, &sink_);
     EXPECT_EQ(ParseReply(sink_.reply).error, EIO) << opcode;
   }
-  EXPECT_THAT(refused,
-              testing::UnorderedElementsAre(
-                  FUSE_SETATTR, FUSE_SYMLINK, FUSE_MKNOD, FUSE_MKDIR, FUSE_UNLINK, FUSE_RMDIR,
-                  FUSE_RENAME, FUSE_RENAME2, FUSE_LINK, FUSE_CREATE, FUSE_TMPFILE, FUSE_WRITE,
-                  FUSE_FALLOCATE, FUSE_COPY_FILE_RANGE, 53 /* COPY_FILE_RANGE_64 */, FUSE_SETXATTR,
-                  FUSE_REMOVEXATTR));
+  EXPECT_THAT(refused, testing::UnorderedElementsAre(
+                           FUSE_SETATTR, FUSE_SYMLINK, FUSE_MKNOD, FUSE_MKDIR, FUSE_UNLINK,
+                           FUSE_RMDIR, FUSE_RENAME, FUSE_RENAME2, FUSE_LINK, FUSE_CREATE,
+                           FUSE_TMPFILE, FUSE_WRITE, FUSE_FALLOCATE, FUSE_COPY_FILE_RANGE,
+                           53 /* COPY_FILE_RANGE_64 */, FUSE_SETXATTR, FUSE_REMOVEXATTR));
   const auto control = [&](uint32_t command) {
     fuse_ioctl_in in = {};
     in.cmd = command;
