@@ -8,11 +8,6 @@ include(GNUInstallDirs)
 # finish_tree.cmake splits off.
 set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME memfuse)
 
-# The bytes do not depend on the path of the checkout, and are the same from both presets, so that
-# ccache compiles once. The last map that matches applies.
-target_compile_options(memfuse_options INTERFACE
-  -ffile-prefix-map=${PROJECT_SOURCE_DIR}=/usr/src/memfuse
-  -ffile-prefix-map=${PROJECT_BINARY_DIR}=/usr/src/memfuse/build/package)
 target_link_options(memfuse_options INTERFACE -Wl,--build-id=sha1 -Wl,--as-needed)
 set(CMAKE_SKIP_RPATH ON)
 # CMAKE_POSITION_INDEPENDENT_CODE applies to compiling; this applies to linking programs.

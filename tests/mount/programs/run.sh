@@ -76,6 +76,8 @@ variables=(
   TSAN_OPTIONS="halt_on_error=1:exitcode=66:suppressions=$base/scratch/tsan.supp"
   UBSAN_OPTIONS=halt_on_error=1:exitcode=66:print_stacktrace=1
 )
+# The settings of killed.sh.
+for name in "${!KILLED_@}"; do variables+=("$name=${!name}"); done
 if [[ -n ${MEMFUSE_TEST_SOURCE:-} ]]; then
   mkdir "$base/source"
   tar -C "$MEMFUSE_TEST_SOURCE" --exclude='./build*' --exclude=./.git --exclude=./.cache -cf - . |
