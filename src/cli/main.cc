@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
 #include "src/base/mutex.h"
 #include "src/cli/allocator.h"
 #include "src/cli/command_line.h"
@@ -61,7 +62,7 @@ int Run(Options options) {
   ConfigureAllocator();
   StartLogging(options.foreground, options.log_dir);
   return options.resilient ? RunResilientServer(options, std::move(report))
-                           : RunServer(options, std::move(report));
+                           : RunServer(options, std::move(report), absl::Now());
 }
 
 int Main(const std::vector<std::string>& arguments) {

@@ -79,6 +79,12 @@ base::UniqueFd CatchSignals() {
   return base::UniqueFd(signalfd(-1, &signals, SFD_CLOEXEC));
 }
 
+// What a server knows of the processes before it.
+struct Process {
+  const keeper::Start* start;  // null without a keeper
+  absl::Time mounted;          // when the first server was started
+};
+
 // Whether the process takes over the file system of another one.
 bool IsSuccessor(const keeper::Start* start) {
   return start != nullptr && start->predecessor != nullptr;
@@ -376,10 +382,14 @@ const char* DataName(DataKind kind) {
   return "auto";
 }
 
-control::ApiFacts FactsOf(const Options& options, bool has_keeper, const MemoryFileSystem& fs,
-                          const Session& session) {
+control::ApiFacts FactsOf(const Options& options, const Process& process,
+                          const MemoryFileSystem& fs, const Session& session) {
   control::ApiFacts facts;
-  if (has_keeper) facts.keeper_pid = keeper::Client::keeper_pid();
+  facts.mounted = process.mounted;
+  if (process.start != nullptr) {
+    facts.keeper_pid = keeper::Client::keeper_pid();
+    facts.takeovers = process.start->takeovers;
+  }
   facts.read_only = options.session.read_only;
   facts.version = std::string(VersionNumber());
   facts.mount_point = options.mount.mount_point;
@@ -402,7 +412,7 @@ control::ApiFacts FactsOf(const Options& options, bool has_keeper, const MemoryF
 }
 
 // Starts the control socket. A mount without one is usable, so a failure is only logged.
-ControlSocket StartControl(const Options& options, bool has_keeper, MemoryFileSystem* fs,
+ControlSocket StartControl(const Options& options, const Process& process, MemoryFileSystem* fs,
                            Session* session) {
   ControlSocket control;
   if (!options.control || options.mount.mount_point.empty()) return control;
@@ -417,7 +427,7 @@ ControlSocket StartControl(const Options& options, bool has_keeper, MemoryFileSy
     return control;
   }
   auto api = std::make_unique<control::Api>(
-      FactsOf(options, has_keeper, *fs, *session), fs, [session] { return session->Statistics(); },
+      FactsOf(options, process, *fs, *session), fs, [session] { return session->Statistics(); },
       [session] { return session->RecentRequests(); },
       [](uint32_t opcode) { return Session::OpcodeName(opcode); });
   auto server = control::Server::Start(
@@ -444,13 +454,13 @@ absl::StatusOr<std::unique_ptr<control::Listener>> ListenForMetrics(const Option
 
 // Returns null if there is no listener. The history must outlive the server.
 absl::StatusOr<std::unique_ptr<control::Server>> StartMetrics(
-    const Options& options, std::unique_ptr<control::Listener> listener, MemoryFileSystem* fs,
-    Session* session, const control::UsageHistory* history) {
+    const Options& options, const Process& process, std::unique_ptr<control::Listener> listener,
+    MemoryFileSystem* fs, Session* session, const control::UsageHistory* history) {
   if (listener == nullptr) return nullptr;
   auto port = std::make_unique<control::WebPort>(
       options.metrics->address, options.metrics_allow_remote,
-      FactsOf(options, /*has_keeper=*/false, *fs, *session), fs,
-      [session] { return session->Statistics(); }, history);
+      FactsOf(options, process, *fs, *session), fs, [session] { return session->Statistics(); },
+      history);
   return control::Server::Start(std::move(listener), "memfuse-metrics", geteuid(),
                                 [port = std::move(port)](const control::HttpRequest& request) {
                                   return port->Answer(request);
@@ -487,7 +497,8 @@ absl::StatusOr<std::unique_ptr<control::Listener>> ListenForMetrics(const Option
 }
 
 // May throw std::bad_alloc before the report, but never after it.
-int Run(const Options& options, const keeper::Start* start, StartupReport& report) {
+int Run(const Options& options, const Process& process, StartupReport& report) {
+  const keeper::Start* const start = process.start;
   const auto fail = [&](const absl::Status& status) {
     if (!IsSuccessor(start)) return report.Fail(status);
     LOG(ERROR) << "the file system cannot be taken over: " << status.message();
@@ -531,11 +542,11 @@ int Run(const Options& options, const keeper::Start* start, StartupReport& repor
 
   const auto history = options.metrics.has_value() ? std::make_unique<control::UsageHistory>()
                                                    : std::unique_ptr<control::UsageHistory>();
-  const auto metrics =
-      StartMetrics(options, *std::move(metrics_listener), fs->get(), session->get(), history.get());
+  const auto metrics = StartMetrics(options, process, *std::move(metrics_listener), fs->get(),
+                                    session->get(), history.get());
   if (!metrics.ok() && !IsSuccessor(start)) return fail_to_start(metrics.status());
   FLAGS_minloglevel = log_level;
-  const ControlSocket control = StartControl(options, start != nullptr, fs->get(), session->get());
+  const ControlSocket control = StartControl(options, process, fs->get(), session->get());
   (*fs)->SetMountOptions(
       DescribeMount(options, (*fs)->DataOptions(), (*session)->uses_io_uring(), control.path));
   const std::string where =
@@ -607,11 +618,13 @@ Options ReadOnlyOptions(Options options) {
 
 }  // namespace
 
-int RunServer(const Options& options, StartupReport report, const keeper::Start* start) {
+int RunServer(const Options& options, StartupReport report, absl::Time mounted,
+              const keeper::Start* start) {
+  const Process process = {start, mounted};
   try {
     if (start != nullptr && start->crash_report >= 0) ReportCrashesTo(start->crash_report);
-    if (start != nullptr && start->read_only) return Run(ReadOnlyOptions(options), start, report);
-    return Run(options, start, report);
+    if (start != nullptr && start->read_only) return Run(ReadOnlyOptions(options), process, report);
+    return Run(options, process, report);
   } catch (const std::bad_alloc&) {
     // The start failed: the serving code throws no exception.
     if (!IsSuccessor(start)) return report.Fail("out of memory");
@@ -621,11 +634,12 @@ int RunServer(const Options& options, StartupReport report, const keeper::Start*
 }
 
 int RunResilientServer(const Options& options, StartupReport report) {
+  const absl::Time mounted = absl::Now();
   keeper::Callbacks callbacks;
   callbacks.serve = [&](const keeper::Start& start) {
     // It accepts messages of the main process only, which is the keeper.
     ForgetServiceManager();
-    return RunServer(options, std::move(report), &start);
+    return RunServer(options, std::move(report), mounted, &start);
   };
   callbacks.on_ready = [&] {
     if (!report.Succeed()) return false;

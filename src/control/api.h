@@ -52,7 +52,9 @@ struct ApiFacts {
   bool read_only = false;  // servers have crashed, and this one only lets programs read
   std::function<bool(const Peer& peer)> is_administrator;
   bool show_directories = false;  // whether the metrics port shows names of directories
-  absl::Time start;
+  absl::Time start;               // of this process, and of its counters
+  absl::Time mounted;             // the start of the first server, if this one is a successor
+  uint64_t takeovers = 0;         // successors so far
 };
 
 // Session::Statistics. Called from any thread.

@@ -150,6 +150,7 @@ control::Answer Page::Status(const std::string& query) {
         {"start", absl::ToDoubleSeconds(facts_.start - absl::UnixEpoch())},
         {"now", absl::ToUnixSeconds(now)},
         {"uptime", absl::ToDoubleSeconds(now - facts_.start)},
+        {"age", absl::ToDoubleSeconds(now - facts_.mounted)},
         {"size",
          {{"limit", usage.size_limit},
           {"used", usage.bytes_used},

@@ -136,6 +136,7 @@ class Keeper {
   base::UniqueFd signals_;
   pid_t server_ = -1;
   bool first_ready_ = false;  // a server was ready once
+  uint64_t takeovers_ = 0;    // successors that were started
   bool after_crash_ = false;  // the last server died by a signal other than SIGKILL
   bool read_only_ = false;    // servers have failed; the others only let programs read
   bool ended_ = false;        // the file system has ended
@@ -163,6 +164,7 @@ int Keeper::Run() {
     if (end == End::kOver) return status_;
     if (!first_ready_) return 1;
     after_crash_ = end == End::kDied;
+    ++takeovers_;
     if (MayTryAgain(end)) continue;
     if (read_only_) {
       callbacks_.log(
@@ -257,8 +259,8 @@ Keeper::End Keeper::RunServer() {
     const Client client(std::move(other));
     report_read.reset();
     Descriptors* const predecessor = first_ready_ ? &descriptors_ : nullptr;
-    const int status =
-        callbacks_.serve({&client, predecessor, after_crash_, read_only_, report_write.get()});
+    const int status = callbacks_.serve(
+        {&client, predecessor, takeovers_, after_crash_, read_only_, report_write.get()});
     std::exit(status);  // NOLINT(concurrency-mt-unsafe): the server has ended its threads
   }
   prctl(PR_SET_NAME, "memfuse-keeper");

@@ -116,6 +116,8 @@ struct Start {
   const Client* client;
   // Null for the first server. A successor takes the descriptors out of it.
   Descriptors* predecessor;
+  // The number of successors so far, this server included.
+  uint64_t takeovers;
   // The predecessor has crashed: it died by a signal other than SIGKILL.
   bool after_crash;
   // Servers have failed again and again. This one only lets programs read the files.

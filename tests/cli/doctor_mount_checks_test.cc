@@ -140,6 +140,10 @@ TEST_F(DoctorMountTest, NothingIsWrongWithAGoodMount) {
 
 TEST_F(DoctorMountTest, Daemon) {
   ExpectOne(Of(CheckDaemon), Verdict::kOk, "Process 77 serves /mnt/scratch.", "");
+  state().read_only = true;
+  ExpectOne(Of(CheckDaemon), Verdict::kProblem, "process 77 only lets programs read",
+            "Copy the files");
+  state().read_only = false;
   state().socket = Socket::kUnknown;
   state().life = Life::kDied;
   ExpectOne(Of(CheckDaemon), Verdict::kProblem, "'Transport endpoint is not connected'",

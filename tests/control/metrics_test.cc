@@ -54,6 +54,7 @@ class MetricsTest : public ::testing::Test {
     facts.transport = "/dev/fuse, 3 threads";
     facts.threads = 3;
     facts.start = absl::FromUnixSeconds(1'000'000);
+    facts.takeovers = 2;
     usage_ = std::make_unique<UsageCache>(fs_.get());
     metrics_ =
         std::make_unique<Metrics>(facts, fs_.get(), usage_.get(), [this] { return statistics_; });
@@ -100,6 +101,7 @@ TEST_F(MetricsTest, MountAndProcess) {
   EXPECT_THAT(text, HasSubstr("memfuse_info{version=\"1.2\",mount_point=\"/mnt/\\\"x\\\"\",store="
                               "\"daemon\",transport=\"/dev/fuse, 3 threads\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("\nmemfuse_threads 3\n"));
+  EXPECT_THAT(text, HasSubstr("\nmemfuse_takeovers_total 2\n"));
   EXPECT_THAT(text, HasSubstr("\nprocess_start_time_seconds 1000000\n"));
   EXPECT_THAT(Samples(text, "process_cpu_seconds_total"), SizeIs(1));
   EXPECT_THAT(Samples(text, "process_resident_memory_bytes"), SizeIs(1));

@@ -40,6 +40,7 @@ class PageTest : public ::testing::Test {
     facts_.version = "1.2";
     facts_.mount_point = "/mnt";
     facts_.start = absl::Now() - absl::Seconds(100);
+    facts_.mounted = facts_.start - absl::Seconds(900);
     history_.Offer(absl::UnixEpoch(), {1000, 2000, 3});
     history_.Offer(absl::UnixEpoch() + absl::Hours(1), {4600, 2001, 4});
     MakePort(/*show_directories=*/false);
@@ -149,6 +150,7 @@ TEST_F(PageTest, TheStatusHasTheNumbersOfTheFileSystem) {
   EXPECT_EQ(status["size"]["used"], usage.bytes_used);
   EXPECT_EQ(status["inodes"], json({{"limit", 1000}, {"used", usage.inodes_used}}));
   EXPECT_NEAR(status["uptime"].get<double>(), 100, 50);
+  EXPECT_NEAR(status["age"].get<double>(), 1000, 50);
   ASSERT_THAT(status["users"], SizeIs(1));
   EXPECT_EQ(status["users"][0]["id"], 0);
   EXPECT_EQ(status["users"][0]["inodes"], usage.inodes_used);

@@ -186,6 +186,7 @@ TEST_F(KeeperTest, ServersAreReadOnlyAfterThreeFailuresAndGivenUpAfterThreeMore)
   EXPECT_EQ(ExitOf([](int server, const Start& start) -> int {
               if (start.read_only != (server > 3)) _exit(50);
               if (start.after_crash != (server > 1)) _exit(51);
+              if (start.takeovers != static_cast<uint64_t>(server) - 1) _exit(52);
               start.client->ReportReady();
               start.client->ReportReceived();
               Die(SIGABRT);

@@ -465,7 +465,7 @@ function show(status) {
     status.inodes.limit === null ? 0 : status.inodes.used / status.inodes.limit);
   document.title = `${asPercent(share)} ${asName(status.mount_point)} – memfuse`;
   setText(byId('mount-point'), asName(status.mount_point));
-  setText(byId('facts'), `Version ${status.version}, mounted ${asDuration(status.uptime)} ago, data: ${
+  setText(byId('facts'), `Version ${status.version}, mounted ${asDuration(status.age)} ago, data: ${
     asName(status.store)}, requests: ${asName(status.transport)}.`);
   showSpace(status);
   showQuotas(status);

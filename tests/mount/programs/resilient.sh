@@ -85,6 +85,7 @@ expect_all() {
 }
 number=0
 for signal in KILL SEGV ABRT KILL; do
+  [[ $("$control" status "$MOUNT" --json | member takeovers) == $((number / 2)) ]] || fail "takeovers"
   step "$((number++))"
   kill_server "$signal"
   step "$((number++))"
