@@ -39,7 +39,10 @@ BlockHeader* NewBlock(RecordFile* file, size_t bytes, BlockId owner = kNoBlock) 
 
 std::vector<BlockId> Blocks(RecordFile* file) {
   std::vector<BlockId> found;
-  file->ForEachBlock([&](BlockHeader* block) { found.push_back(file->IdOf(block)); });
+  file->ForEachBlock([&](BlockHeader* block) {
+    found.push_back(file->IdOf(block));
+    return false;
+  });
   return found;
 }
 
@@ -113,8 +116,10 @@ TEST(RecordFileTest, ASuccessorFindsTheBlocksAndTheirContent) {
   }
   const auto successor = OpenAgain(*file);
   std::map<BlockId, uint32_t> found;
-  successor->ForEachBlock(
-      [&](BlockHeader* block) { found[successor->IdOf(block)] = block->owner; });
+  successor->ForEachBlock([&](BlockHeader* block) {
+    found[successor->IdOf(block)] = block->owner;
+    return false;
+  });
   EXPECT_EQ(found, expected);
   EXPECT_EQ(std::memcmp(successor->root(), "root", 4), 0);
   EXPECT_EQ(successor->memory_bytes(), file->memory_bytes());
@@ -287,7 +292,10 @@ TEST(RecordFileTest, VisitorsFreeAllBlocksOfAChunk) {
   for (size_t i = 0; i < blocks.size(); ++i) {
     if (i % of_chunk >= of_chunk / 2) file->Free(blocks[i]);
   }
-  file->ForEachBlock([&](BlockHeader* block) { file->Free(block); });
+  file->ForEachBlock([&](BlockHeader* block) {
+    file->Free(block);
+    return true;
+  });
   EXPECT_EQ(file->memory_bytes(), SystemMemory(*file));
 }
 

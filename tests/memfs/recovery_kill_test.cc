@@ -66,9 +66,10 @@ std::string DescribeOutcome(MemFs* fs) {
   uint64_t lookups = 0;
   uint64_t opens = 0;
   records->ForEachBlock([&](BlockHeader* block) {
-    if (block->kind != kInodeKind) return;
+    if (block->kind != kInodeKind) return false;
     lookups += reinterpret_cast<const InodeRecord*>(block)->attributes.lookups;
     opens += reinterpret_cast<const InodeRecord*>(block)->attributes.opens;
+    return false;
   });
   return text + std::to_string(lookups) + " lookups, " + std::to_string(opens) + " opens\n";
 }

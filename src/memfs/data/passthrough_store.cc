@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cinttypes>
 #include <cstdio>
@@ -15,10 +16,12 @@
 #include <cstring>
 #include <iterator>
 #include <utility>
+#include <vector>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "src/base/error_text.h"
+#include "src/base/parallel.h"
 #include "src/memfs/data/arena.h"
 #include "src/memfs/data/passthrough_file.h"
 #include "src/memfs/tree/inode.h"
@@ -114,36 +117,50 @@ absl::Status PassthroughStore::OpenDirectories(bool make) {
 
 Result<void> PassthroughStore::FinishAdoption(RecordFile* records,
                                               absl::FunctionRef<FileData*(InodeNumber)> find) {
-  for (const base::UniqueFd& place : directories_) {
-    const int descriptor = openat(place.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor < 0) return OpenError(errno);
-    DIR* const directory = fdopendir(descriptor);
-    if (directory == nullptr) {
-      close(descriptor);
-      return Errno(ENOMEM);
-    }
-    const absl::Cleanup close_directory = [directory] { closedir(directory); };
-    for (;;) {
-      errno = 0;
-      // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread uses this DIR
-      const dirent* const entry = readdir(directory);
-      if (entry == nullptr && errno != 0) return OpenError(errno);
-      if (entry == nullptr) break;
-      if (entry->d_name[0] == '.') continue;
-      const InodeNumber ino{std::strtoull(entry->d_name, nullptr, 16)};
-      FileData* const data = find(ino);
-      if (data == nullptr) {
-        RemoveFile(ino);
-        continue;
-      }
-      MEMFUSE_ASSIGN_OR_RETURN(const BackingState found, StatFile(ino));
-      const int32_t id = static_cast<PassthroughFile*>(data)->AdoptBackingFile(records, found);
-      if (id != 0) ids_in_use_.push_back(id);
-    }
+  // Most of the time is spent in system calls for each file.
+  std::array<std::vector<int32_t>, kDirectories> ids;
+  std::array<int, kDirectories> errors = {};
+  base::RunInParallel(kDirectories, records->ScanThreads(), [&](size_t i) {
+    const Result<void> adopted = AdoptFilesOf(directories_[i].get(), records, find, &ids[i]);
+    if (!adopted.ok()) errors[i] = adopted.error().value();
+  });
+  for (size_t i = 0; i < kDirectories; ++i) {
+    if (errors[i] != 0) return Errno(errors[i]);
+    ids_in_use_.insert(ids_in_use_.end(), ids[i].begin(), ids[i].end());
   }
   // The caller sets the limit again, with regard to what the files take.
   (void)AttachBudget();
   return {};
+}
+
+Result<void> PassthroughStore::AdoptFilesOf(int place, RecordFile* records,
+                                            absl::FunctionRef<FileData*(InodeNumber)> find,
+                                            std::vector<int32_t>* ids) {
+  const int descriptor = openat(place, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return OpenError(errno);
+  DIR* const directory = fdopendir(descriptor);
+  if (directory == nullptr) {
+    close(descriptor);
+    return Errno(ENOMEM);
+  }
+  const absl::Cleanup close_directory = [directory] { closedir(directory); };
+  for (;;) {
+    errno = 0;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread uses this DIR
+    const dirent* const entry = readdir(directory);
+    if (entry == nullptr && errno != 0) return OpenError(errno);
+    if (entry == nullptr) return {};
+    if (entry->d_name[0] == '.') continue;
+    const InodeNumber ino{std::strtoull(entry->d_name, nullptr, 16)};
+    FileData* const data = find(ino);
+    if (data == nullptr) {
+      RemoveFile(ino);
+      continue;
+    }
+    MEMFUSE_ASSIGN_OR_RETURN(const BackingState found, StatFile(ino));
+    const int32_t id = static_cast<PassthroughFile*>(data)->AdoptBackingFile(records, found);
+    if (id != 0) ids->push_back(id);
+  }
 }
 
 bool PassthroughStore::AttachBudget() {

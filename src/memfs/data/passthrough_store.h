@@ -118,6 +118,10 @@ class PassthroughStore final : public DataStore, private SpaceSource {
   // Opens the directories, after making them if `make` is true. Returns FailedPrecondition if there
   // is none, or ResourceExhausted.
   absl::Status OpenDirectories(bool make);
+  // FinishAdoption for one of the directories. Adds the backing IDs of open files to `ids`.
+  Result<void> AdoptFilesOf(int place, RecordFile* records,
+                            absl::FunctionRef<FileData*(InodeNumber)> find,
+                            std::vector<int32_t>* ids);
   bool AttachBudget();
   // Unregisters the IDs of another process that belong to no open file. `next` was registered after
   // them.

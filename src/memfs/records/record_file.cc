@@ -367,28 +367,29 @@ uint64_t RecordFile::memory_bytes() const {
   return reserved_bytes_;
 }
 
-void RecordFile::ForEachBlock(absl::FunctionRef<void(BlockHeader* block)> visit) {
-  uint32_t end_chunk;
+uint32_t RecordFile::chunk_count() const {
+  MutexLock lock(&mu_);
+  return static_cast<uint32_t>(chunks_.size());
+}
+
+void RecordFile::ForEachBlock(absl::FunctionRef<bool(BlockHeader* block)> visit) {
+  const uint32_t end_chunk = chunk_count();
+  for (uint32_t chunk = 0; chunk < end_chunk; ++chunk) ForEachBlockOf(chunk, visit);
+}
+
+void RecordFile::ForEachBlockOf(uint32_t chunk, absl::FunctionRef<bool(BlockHeader* block)> visit) {
+  Chunk state;
   {
     MutexLock lock(&mu_);
-    end_chunk = static_cast<uint32_t>(chunks_.size());
+    state = chunks_[chunk];
   }
-  for (uint32_t chunk = kFirstChunk; chunk < end_chunk; ++chunk) {
-    // The chunk can become empty while its blocks are freed.
-    Chunk state;
-    {
-      MutexLock lock(&mu_);
-      state = chunks_[chunk];
-    }
-    if (state.size_class == kNoClass) continue;
-    for (uint16_t index = 0; index < state.end; ++index) {
-      BlockHeader* const block = BlockAt(chunk, state, index);
-      if (block->kind == BlockKind::kFree) continue;
-      visit(block);
-      // A chunk without blocks has no memory. Reading it would take a page again.
-      MutexLock lock(&mu_);
-      if (chunks_[chunk].size_class == kNoClass) break;
-    }
+  if (state.size_class == kNoClass) return;
+  for (uint16_t index = 0; index < state.end; ++index) {
+    BlockHeader* const block = BlockAt(chunk, state, index);
+    if (block->kind == BlockKind::kFree || !visit(block)) continue;
+    // A chunk without blocks has no memory. Reading it would take a page again.
+    MutexLock lock(&mu_);
+    if (chunks_[chunk].size_class == kNoClass) break;
   }
 }
 

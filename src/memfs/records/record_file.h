@@ -95,9 +95,15 @@ class RecordFile {
   void* At(BlockId id) const { return base_ + uint64_t{id} * kBlockUnit; }
 
   // Calls `visit` for each block whose kind is not BlockKind::kFree, in the order of their IDs.
-  // `visit` may change and free the block, but not allocate one. Requires: no other thread uses the
-  // file.
-  void ForEachBlock(absl::FunctionRef<void(BlockHeader* block)> visit);
+  // `visit` may change the block. It may free the block, and returns whether it has. It must not
+  // allocate one. Requires: no other thread uses the file, except that threads may visit the blocks
+  // of different chunks.
+  void ForEachBlock(absl::FunctionRef<bool(BlockHeader* block)> visit);
+  // The same for the blocks of one chunk. The chunks are numbered from 0 to chunk_count() - 1.
+  void ForEachBlockOf(uint32_t chunk, absl::FunctionRef<bool(BlockHeader* block)> visit);
+  uint32_t chunk_count() const ABSL_LOCKS_EXCLUDED(mu_);
+  // How many threads are worth starting to visit all blocks, or what belongs to them.
+  int ScanThreads() const { return chunk_count() < kFirstChunk + 16 ? 1 : 8; }
 
   // The part before the journals that belongs to the file system: kRootBytes bytes, initially
   // zeros.
