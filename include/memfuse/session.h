@@ -74,9 +74,9 @@ struct SessionOptions {
   // Called twice, by workers: when the session has received its first request (false), and when it
   // has served one (true). It must not call the session.
   std::function<void(bool served)> on_first_request;
-  // Answer requests that change the file system with EROFS, and requests that the kernel sends
-  // again with EIO; requests of a predecessor that expect no reply are dropped. For a server that
-  // takes over when others have crashed again and again. The mount stays writable for the kernel.
+  // Answer requests that change the file system with EROFS, except WRITE of data that the kernel
+  // had accepted before. For a server that takes over when others have crashed again and again. The
+  // mount stays writable for the kernel, and so do files that are passed through.
   bool read_only = false;
 };
 
@@ -186,13 +186,15 @@ class Session {
   // stopped.
   virtual bool failed() const = 0;
 
-  // Called at regular intervals, by one thread: returns a worker that has been serving one request
-  // for `intervals` intervals or more, or -1. An interval in which the worker has reported a long
-  // operation (BlockingObserver) counts as a tenth. Intervals and not time, so that a process that
-  // was stopped, or a machine that was asleep, does not seem to hang.
+  // Called at regular intervals, by one thread: returns the worker that has been serving one
+  // request for the longest time, if that is `intervals` intervals or more, or -1. An interval in
+  // which a worker has reported a long operation (BlockingObserver) counts as a tenth, because
+  // others may wait for it. Intervals and not time, so that a process that was stopped, or a
+  // machine that was asleep, does not seem to hang.
   virtual int FindHangingWorker(int intervals) = 0;
-  // Sends SIGABRT to that worker, so that a handler of the signal finds its stack.
-  virtual void AbortWorker(int worker) = 0;
+  // Sends SIGABRT to that worker, so that a handler of the signal finds its stack. Returns false if
+  // the worker is serving another request now, or is in an uninterruptible sleep.
+  virtual bool AbortWorker(int worker) = 0;
 
   // Bounds the data that is stored in files of this mount and not yet written back to the server,
   // as far as this process may do so (root; Linux 6.2). 0: no bound except the system's. The bound

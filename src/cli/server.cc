@@ -35,6 +35,7 @@
 #include "src/base/memory_guard.h"
 #include "src/base/mutex.h"
 #include "src/base/unique_fd.h"
+#include "src/cli/hang_watch.h"
 #include "src/cli/help.h"
 #include "src/cli/logging.h"
 #include "src/cli/memory_cgroup.h"
@@ -174,6 +175,13 @@ std::string DescribeRequests(const Session& session) {
   return absl::StrCat("total=", total, by_opcode);
 }
 
+void LogRequests(const Session& session) {
+  base::WithMemory([&] {
+    const std::string requests = DescribeRequests(session);
+    LOG(INFO) << "requests: " << requests;
+  });
+}
+
 // The text that 'systemctl status' shows.
 std::string DescribeService(absl::string_view where, uint64_t size_limit, uint64_t inode_limit) {
   return absl::StrCat("Serving ", where, ": ", FormatSize(size_limit), ", ", inode_limit,
@@ -239,29 +247,11 @@ MemoryBound BoundByMemory(const MemoryCgroup& cgroup, MemoryFileSystem& fs) {
   return bound;
 }
 
-// Ends the process, in which that worker hangs, by SIGABRT, so that the stack of the worker is
-// logged; or by SIGKILL, if the worker does not handle the signal.
-[[noreturn]] void EndHangingServer(int worker, int seconds, const keeper::Client& keeper,
-                                   Session& session) {
-  base::WithMemory([&] {
-    LOG(ERROR) << "worker " << worker << " has been serving one request for " << seconds
-               << " s (--hang_timeout); this server is ended, and another one takes over";
-  });
-  keeper.ReportHanging();
-  session.AbortWorker(worker);
-  constexpr int kMilliseconds = 5000;
-  poll(nullptr, 0, kMilliseconds);
-  kill(getpid(), SIGKILL);
-  for (;;) pause();
-}
-
 // Returns when the mount is gone or will be unmounted: the signal that requests it, or 0 if another
 // process ended the connection. Once a second it releases unused memory, checks the limits, logs
-// what they refused, and offers a sample to the history unless that is null. Ends the process if a
-// worker has served one request for `hang_timeout` seconds, unless that is 0 or there is no keeper.
+// what they refused, and offers a sample to the history unless that is null.
 int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgroup,
-                  std::optional<uint64_t> cgroup_limit, int hang_timeout,
-                  const keeper::Client* keeper, Session& session, MemoryFileSystem& fs,
+                  std::optional<uint64_t> cgroup_limit, Session& session, MemoryFileSystem& fs,
                   control::UsageHistory* history) {
   MemoryFileSystemUsage limits = fs.Usage();
   RefusalLog refusals;
@@ -277,10 +267,7 @@ int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgro
     if (ready > 0 && events[0].revents != 0 &&
         read(signals, &signal, sizeof(signal)) == sizeof(signal)) {
       if (signal.ssi_signo != SIGUSR1) return static_cast<int>(signal.ssi_signo);
-      base::WithMemory([&] {
-        const std::string requests = DescribeRequests(session);
-        LOG(INFO) << "requests: " << requests;
-      });
+      LogRequests(session);
     }
     if (session.WaitFor(absl::ZeroDuration())) return 0;
     // Memory of removed files has to be free before the bound is set.
@@ -293,10 +280,6 @@ int ServeUntilEnd(int signals, absl::string_view where, const MemoryCgroup& cgro
         absl::UnixEpoch() + absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
     if (now - last_round < kRound) continue;
     last_round = now;
-    if (keeper != nullptr && hang_timeout > 0) {
-      const int hanging = session.FindHangingWorker(hang_timeout);
-      if (hanging >= 0) EndHangingServer(hanging, hang_timeout, *keeper, session);
-    }
     if (!bound.tight) fs.ReleaseUnusedMemory();
     const MemoryFileSystemUsage usage = fs.Usage();
     if (history != nullptr) {
@@ -318,9 +301,9 @@ int WaitUntilEnd(int signals, Session& session) {
     pollfd events[] = {{signals, POLLIN, 0}, {session.end_descriptor(), POLLIN, 0}};
     poll(events, std::size(events), -1);
     signalfd_siginfo signal;
-    if (events[0].revents != 0 && read(signals, &signal, sizeof(signal)) == sizeof(signal) &&
-        signal.ssi_signo != SIGUSR1) {
-      return static_cast<int>(signal.ssi_signo);
+    if (events[0].revents != 0 && read(signals, &signal, sizeof(signal)) == sizeof(signal)) {
+      if (signal.ssi_signo != SIGUSR1) return static_cast<int>(signal.ssi_signo);
+      LogRequests(session);
     }
     if (session.WaitFor(absl::ZeroDuration())) return 0;
   }
@@ -561,6 +544,7 @@ int Run(const Options& options, const Process& process, StartupReport& report) {
   }
   std::move(leave_mount).Cancel();
   std::move(leave_files).Cancel();
+  std::optional<HangWatch> hang_watch;
   int signal = SIGTERM;  // assumed if the parent is gone and no process waits for the mount
   bool serve = true;
   if (start == nullptr) {
@@ -575,11 +559,12 @@ int Run(const Options& options, const Process& process, StartupReport& report) {
       NotifyReady(
           DescribeService(where, options.filesystem.size_limit, options.filesystem.inode_limit));
     });
-    signal = options.session.read_only
-                 ? WaitUntilEnd(signals.get(), **session)
-                 : ServeUntilEnd(signals.get(), where, cgroup, cgroup_limit, options.hang_timeout,
-                                 start != nullptr ? start->client : nullptr, **session, **fs,
-                                 history.get());
+    if (start != nullptr && options.hang_timeout > 0) {
+      hang_watch.emplace(options.hang_timeout, session->get(), start->client);
+    }
+    signal = options.session.read_only ? WaitUntilEnd(signals.get(), **session)
+                                       : ServeUntilEnd(signals.get(), where, cgroup, cgroup_limit,
+                                                       **session, **fs, history.get());
   }
   // After a failure, requests are answered no more, and unmounting could wait for them as long as
   // the keeper holds the connection.
@@ -605,8 +590,8 @@ void ReportCrashesTo(int pipe) {
 #endif
 }
 
-// The options of a server that takes over after others have crashed: what reading needs, and
-// nothing else that may be the reason for the crashes.
+// The options of a server that takes over after others have crashed: as little as possible besides
+// what reading needs.
 Options ReadOnlyOptions(Options options) {
   options.session.read_only = true;
   options.session.threads = 1;

@@ -173,6 +173,9 @@ control::Answer Api::Answer(const HttpRequest& request) {
   }
   if (request.path == "/v1/limits") {
     if (get) return Limits(*request.peer);
+    if (request.method == "PUT" && facts_.read_only) {
+      return Error(409, "the file system is read-only, because its servers have crashed");
+    }
     if (request.method == "PUT") return SetLimits(request);
     return Error(405, "/v1/limits can be read by GET and changed by PUT");
   }

@@ -108,9 +108,6 @@ class Keeper {
   int Run();
 
  private:
-  // With the pauses between them they take one to two minutes.
-  static constexpr int kMaxFailedStarts = 24;
-
   enum class End {
     kOver,     // the file system has ended; status_ is the exit status
     kDied,     // a successor is needed
@@ -124,6 +121,8 @@ class Keeper {
   void HandleMessages(int socket);
   // Waits for the messages and the end of the server. Returns its wait status.
   int Supervise(pid_t server, int process, int socket);
+  // Passes a signal that has come on to the server, if there is one, and notes it for successors.
+  void ForwardSignal();
   // Returns whether another server may be started, after a pause if the last ones have served
   // nothing: what was missing, memory for example, may be there then.
   bool MayTryAgain(End end);
@@ -136,7 +135,7 @@ class Keeper {
   base::UniqueFd signals_;
   pid_t server_ = -1;
   bool first_ready_ = false;  // a server was ready once
-  uint64_t takeovers_ = 0;    // successors that were started
+  uint64_t takeovers_ = 0;    // successors that were ready
   bool after_crash_ = false;  // the last server died by a signal other than SIGKILL
   bool read_only_ = false;    // servers have failed; the others only let programs read
   bool ended_ = false;        // the file system has ended
@@ -147,8 +146,9 @@ class Keeper {
   int status_ = 0;
   int termination_ = 0;       // a signal that ends the file system, which every server gets
   uint64_t crashes_[2] = {};  // when servers died with their first request, in nanoseconds
-  int failed_starts_ = 0;     // one after the other
-  int pause_ = 0;             // milliseconds, before the next server
+  uint64_t ready_since_ = 0;  // of this server, in nanoseconds
+  int soon_crashes_ = 0;  // one after the other, each within a second after the server was ready
+  int pause_ = 0;         // milliseconds, before the next server
 };
 
 int Keeper::Run() {
@@ -164,38 +164,41 @@ int Keeper::Run() {
     if (end == End::kOver) return status_;
     if (!first_ready_) return 1;
     after_crash_ = end == End::kDied;
-    ++takeovers_;
     if (MayTryAgain(end)) continue;
+    if (end == End::kNoStart) {
+      callbacks_.log("no server can be started; the file system ends, and its files are lost");
+      return 1;
+    }
     if (read_only_) {
-      callbacks_.log(
-          end == End::kNoStart
-              ? "no read-only server can be started; the file system is given up, and its files "
-                "are "
-                "lost"
-              : "read-only servers die, too; the file system is given up, and its files are lost");
+      callbacks_.log("read-only servers crash, too; the file system ends, and its files are lost");
       return 1;
     }
     callbacks_.log(
-        end == End::kNoStart
-            ? "no server can be started; a read-only one is started, so that files can be copied"
-            : "servers die before they answer a request; a read-only one is started, so that files "
-              "can be copied");
+        "servers crash before they answer a request; a read-only one is started, so that files can "
+        "be copied");
     read_only_ = true;
-    failed_starts_ = 0;
     std::fill(std::begin(crashes_), std::end(crashes_), 0);
   }
 }
 
 bool Keeper::MayTryAgain(End end) {
-  if (ready_) failed_starts_ = 0;
+  const uint64_t now = base::MonotonicNanoseconds();
   if (ready_ && !(received_ && !served_)) {
+    std::fill(std::begin(crashes_), std::end(crashes_), 0);
+    // Something that does not depend on a request may crash each server as soon as it serves.
+    constexpr uint64_t kSoon = 1'000'000'000;
+    constexpr int kFewCrashes = 10;
+    soon_crashes_ = end == End::kDied && now - ready_since_ < kSoon ? soon_crashes_ + 1 : 0;
     pause_ = 0;
+    if (soon_crashes_ > kFewCrashes) poll(nullptr, 0, 1000);
     return true;
   }
-  const uint64_t now = base::MonotonicNanoseconds();
   if (end == End::kNoStart) {
-    if (++failed_starts_ == kMaxFailedStarts) return false;
     pause_ = std::clamp(2 * pause_, 100, 5000);
+    pollfd signals = {signals_.get(), POLLIN, 0};
+    poll(&signals, 1, pause_);
+    ForwardSignal();
+    return termination_ == 0;
   } else if (end == End::kDied) {
     constexpr uint64_t kPeriod = 10'000'000'000;
     const bool third = crashes_[0] != 0 && now - crashes_[0] < kPeriod;
@@ -259,8 +262,8 @@ Keeper::End Keeper::RunServer() {
     const Client client(std::move(other));
     report_read.reset();
     Descriptors* const predecessor = first_ready_ ? &descriptors_ : nullptr;
-    const int status = callbacks_.serve(
-        {&client, predecessor, takeovers_, after_crash_, read_only_, report_write.get()});
+    const int status = callbacks_.serve({&client, predecessor, takeovers_ + (first_ready_ ? 1 : 0),
+                                         after_crash_, read_only_, report_write.get()});
     std::exit(status);  // NOLINT(concurrency-mt-unsafe): the server has ended its threads
   }
   prctl(PR_SET_NAME, "memfuse-keeper");
@@ -297,6 +300,14 @@ Keeper::End Keeper::RunServer() {
   return WTERMSIG(status) == SIGKILL && !hanging_ ? End::kKilled : End::kDied;
 }
 
+void Keeper::ForwardSignal() {
+  signalfd_siginfo signal;
+  if (read(signals_.get(), &signal, sizeof(signal)) != sizeof(signal)) return;
+  const int number = static_cast<int>(signal.ssi_signo);
+  if (number != SIGUSR1) termination_ = number;
+  if (server_ > 0) kill(server_, number);
+}
+
 int Keeper::Supervise(pid_t server, int process, int socket) {
   // The socket, too, tells the end of the server, unless a process that it has started is alive.
   bool socket_open = true;
@@ -308,12 +319,7 @@ int Keeper::Supervise(pid_t server, int process, int socket) {
       HandleMessages(socket);
       if ((events[2].revents & POLLHUP) != 0) socket_open = false;
     }
-    signalfd_siginfo signal;
-    if (events[1].revents != 0 && read(signals_.get(), &signal, sizeof(signal)) == sizeof(signal)) {
-      const int number = static_cast<int>(signal.ssi_signo);
-      if (number != SIGUSR1) termination_ = number;
-      kill(server, number);
-    }
+    if (events[1].revents != 0) ForwardSignal();
     // Without a descriptor of the process, its end is seen by the socket.
     if (events[0].revents == 0 && (process >= 0 || socket_open)) continue;
     int status = 0;
@@ -338,7 +344,13 @@ void Keeper::HandleMessages(int socket) {
         break;
       case kReady:
         ready_ = true;
-        if (!std::exchange(first_ready_, true) && !callbacks_.on_ready()) {
+        ready_since_ = base::MonotonicNanoseconds();
+        if (first_ready_) {
+          ++takeovers_;
+          break;
+        }
+        first_ready_ = true;
+        if (!callbacks_.on_ready()) {
           termination_ = SIGTERM;
           if (server_ > 0) kill(server_, SIGTERM);
         }
@@ -355,7 +367,10 @@ void Keeper::HandleMessages(int socket) {
         served_ = true;
         break;
       case kHanging:
-        hanging_ = true;
+        if (!std::exchange(hanging_, true)) {
+          Log("the server (process %d) hangs: a request takes longer than --hang_timeout",
+              static_cast<int>(server_), 0);
+        }
         break;
       default:
         break;

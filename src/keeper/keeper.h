@@ -116,7 +116,7 @@ struct Start {
   const Client* client;
   // Null for the first server. A successor takes the descriptors out of it.
   Descriptors* predecessor;
-  // The number of successors so far, this server included.
+  // The number of successors that were ready, and this server if it is one.
   uint64_t takeovers;
   // The predecessor has crashed: it died by a signal other than SIGKILL.
   bool after_crash;
@@ -140,15 +140,14 @@ struct Callbacks {
 };
 
 // Starts servers until
-// - one exits after it was ready, or the first one exits or dies before it is ready; or
-// - read-only servers have failed, too.
-// Servers have failed when
-// - the third one in ten seconds crashes before it is ready, or after it has received its first
-//   request and before it has answered one. Death by SIGKILL, which comes from outside, does not
-//   count; or
-// - 24 servers, one after the other, cannot be started or exit before they are ready, which takes
-//   one to two minutes.
-// When servers have failed for the first time, all later ones are read-only.
+// - one exits after it was ready, or the first one exits or dies before it is ready;
+// - one dies by a signal after ReportEnded;
+// - no server can be started, and SIGTERM or SIGINT has come; or
+// - servers have failed, and so have the read-only ones that were started afterwards.
+// Servers have failed when the third one in ten seconds crashes before it is ready, or after it has
+// received its first request and before it has answered one. Death by SIGKILL, which comes from
+// outside, does not count. Servers that cannot be started, or exit before they are ready, are
+// started again every five seconds.
 // Forwards SIGTERM, SIGINT and SIGUSR1 to the server, and the first two to its successors as well.
 // Returns the exit status for this process: that of the server, or 1. In the processes of the
 // servers it does not return. Requires: the process has no other thread.

@@ -24,8 +24,8 @@ namespace {
 // FUSE_MAX_PAGES also reads 32 pages at once, however small its writes are.
 constexpr size_t kMinPayload = 128 << 10;
 
-// A shared buffer has one more page, for SuspectIn. Channels do not receive into it.
-constexpr size_t kSuspectPage = 4096;
+// A shared buffer has one more page, for VerdictIn. Channels do not receive into it.
+constexpr size_t kVerdictPage = 4096;
 
 // An adopted descriptor may be in non-blocking mode, on which other processes may rely.
 void WaitFor(int descriptor, int16_t events) {
@@ -69,7 +69,7 @@ DeviceChannel::DeviceChannel(base::UniqueFd descriptor, PageBuffer input, PageBu
 absl::StatusOr<PageBuffer> DeviceChannel::MakeInputBuffer(size_t max_transfer,
                                                           base::UniqueFd file) {
   return PageBuffer::MakeShared(protocol::kWritePrefixSize,
-                                std::max(max_transfer, kMinPayload) + kSuspectPage,
+                                std::max(max_transfer, kMinPayload) + kVerdictPage,
                                 std::move(file));
 }
 
@@ -88,9 +88,9 @@ LookupMemory DeviceChannel::LookupMemoryIn(PageBuffer* input) {
       {reinterpret_cast<InodeNumber*>(memory.data()) + 1, memory.size() / sizeof(InodeNumber) - 1}};
 }
 
-uint64_t* DeviceChannel::SuspectIn(PageBuffer* input) {
-  const absl::Span<char> page = input->payload().last(kSuspectPage);
-  return reinterpret_cast<uint64_t*>(page.data());
+DeviceChannel::Verdict* DeviceChannel::VerdictIn(PageBuffer* input) {
+  const absl::Span<char> page = input->payload().last(kVerdictPage);
+  return reinterpret_cast<Verdict*>(page.data());
 }
 
 void DeviceChannel::ClearMessageIn(PageBuffer* input) {
@@ -99,6 +99,7 @@ void DeviceChannel::ClearMessageIn(PageBuffer* input) {
   std::memset(input->whole().data(), 0, sizeof(uint32_t));
   // Data of a WRITE may be there, which must not be taken for a list.
   *LookupMemoryIn(input).request = 0;
+  VerdictIn(input)->old = false;
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
@@ -113,7 +114,7 @@ absl::Status DeviceChannel::PrepareForSuccessor(PageBuffer input) {
 ReceiveStatus DeviceChannel::Receive() {
   absl::Span<char> buffer = input_.whole();
   if (has_successor_) {
-    buffer.remove_suffix(kSuspectPage);
+    buffer.remove_suffix(kVerdictPage);
     ClearMessageIn(&input_);
   }
   for (;;) {

@@ -45,9 +45,13 @@ class DeviceChannel final : public Channel {
   static void ClearMessageIn(PageBuffer* input);
   // The part of a shared buffer behind the message of a READDIRPLUS, where its lookups are noted.
   static LookupMemory LookupMemoryIn(PageBuffer* input);
-  // The number of the request whose message was in the shared buffer when a server crashed last, or
-  // 0. No message reaches this place.
-  static uint64_t* SuspectIn(PageBuffer* input);
+  // What successors of crashed servers note in a shared buffer. No message reaches this place.
+  struct Verdict {
+    uint64_t suspect;  // the number of the request that was in the buffer at the last crash, or 0
+    // The message in the buffer was there at that crash, and no server has received one since.
+    bool old;
+  };
+  static Verdict* VerdictIn(PageBuffer* input);
 
   // After an error that may pass, Receive waits and tries again.
   ReceiveStatus Receive() override;

@@ -44,13 +44,15 @@ bool Changes(const protocol::Request& request) {
         if constexpr (std::is_same_v<T, OpenRequest>) {
           return (arguments.flags & O_ACCMODE) != O_RDONLY || (arguments.flags & O_TRUNC) != 0;
         }
-        // The commands that change something pass data to the file system.
+        // What a program has stored in the page cache would be lost otherwise.
+        if constexpr (std::is_same_v<T, WriteRequest>) return !arguments.from_page_cache;
+        // The commands that change something take data, and return none.
         if constexpr (std::is_same_v<T, IoctlRequest>) {
-          return (_IOC_DIR(arguments.command) & _IOC_WRITE) != 0;
+          return _IOC_DIR(arguments.command) == _IOC_WRITE;
         }
         return kIsAnyOf<T, SetattrRequest, SymlinkRequest, MknodRequest, MkdirRequest,
                         UnlinkRequest, RmdirRequest, RenameRequest, LinkRequest, CreateRequest,
-                        protocol::TmpfileRequest, WriteRequest, FallocateRequest,
+                        protocol::TmpfileRequest, FallocateRequest,
                         protocol::SizedCopyFileRangeRequest, SetxattrRequest, RemovexattrRequest>;
       },
       request);

@@ -12,14 +12,14 @@ namespace memfuse::transport {
 
 struct Inheritance {
   // Returns whether a request that the kernel sends again is answered with EIO.
-  bool Refuses(uint64_t request) const { return read_only || refused.count(request) > 0; }
+  bool Refuses(uint64_t request) const { return refused.count(request) > 0; }
 
   // The lookups that were given for READDIRPLUS requests that were not answered.
   LeftLookupsByRequest lookups;
   // The numbers of requests that two servers were serving when they crashed.
   std::set<uint64_t> refused;
   // Servers have crashed again and again: requests that change the file system are answered with
-  // EROFS, and those that are sent again with EIO.
+  // EROFS.
   bool read_only = false;
 };
 

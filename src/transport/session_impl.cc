@@ -158,19 +158,31 @@ absl::Status SessionImpl::Start(std::vector<base::UniqueFd> descriptors,
 
 void SessionImpl::JudgeRequestsLocked() {
   std::set<uint64_t> suspects;
-  for (PageBuffer& input : spare_inputs_) suspects.insert(*DeviceChannel::SuspectIn(&input));
+  for (PageBuffer& input : spare_inputs_) {
+    suspects.insert(DeviceChannel::VerdictIn(&input)->suspect);
+  }
   for (PageBuffer& input : spare_inputs_) {
     const Result<protocol::RequestHeader> header =
         protocol::DecodeHeader(DeviceChannel::MessageIn(&input));
-    const bool serving = header.ok() && ExpectsReply(header->opcode);
-    const uint64_t request = serving ? ToInt(header->context().id) : 0;
-    *DeviceChannel::SuspectIn(&input) = request;
-    if (!serving || suspects.count(request) == 0) continue;
-    inheritance_.refused.insert(request);
-    LOG(ERROR) << OpcodeName(header->opcode) << " of process " << header->pid << " on inode "
-               << ToInt(header->node)
-               << " is answered with EIO: two servers have crashed while they "
-               << "served it";
+    DeviceChannel::Verdict* const verdict = DeviceChannel::VerdictIn(&input);
+    // A successor carries a message without a reply out from the buffer in which it is. It receives
+    // the others again.
+    const bool replies = header.ok() && ExpectsReply(header->opcode);
+    const bool served = header.ok() && !(replies && verdict->old);
+    const uint64_t request = served ? ToInt(header->context().id) : 0;
+    verdict->suspect = request;
+    verdict->old = true;
+    if (!served || suspects.count(request) == 0) continue;
+    base::WithMemory([&] {
+      LOG(ERROR) << OpcodeName(header->opcode) << " of process " << header->pid << " on inode "
+                 << ToInt(header->node) << (replies ? " is answered with EIO" : " is dropped")
+                 << ": two servers have crashed while they served it";
+    });
+    if (replies) {
+      inheritance_.refused.insert(request);
+    } else {
+      DeviceChannel::ClearMessageIn(&input);
+    }
   }
 }
 
@@ -191,8 +203,6 @@ void SessionImpl::TakeRequestsOver() {
                         /*statistics=*/nullptr);
   if (predecessor_crashed_) JudgeRequestsLocked();
   for (PageBuffer& input : spare_inputs_) {
-    // A message without a reply may be what makes servers crash.
-    if (inheritance_.read_only) break;
     const Result<protocol::RequestHeader> header =
         protocol::DecodeHeader(DeviceChannel::MessageIn(&input));
     if (header.ok() && header->opcode == static_cast<uint32_t>(protocol::Opcode::kReaddirplus)) {
@@ -411,17 +421,24 @@ std::vector<uint64_t> SessionImpl::WorkerRequestCounts() const {
 
 int SessionImpl::FindHangingWorker(int intervals) {
   base::MutexLock lock(&mu_);
+  // Another worker may wait for a lock of a long operation.
+  const bool long_operation =
+      std::any_of(workers_.begin(), workers_.end(),
+                  [](const std::unique_ptr<Worker>& worker) { return worker->blocking(); });
   int found = -1;
+  double most = intervals;
   for (size_t i = 0; i < workers_.size(); ++i) {
-    // Every worker counts its intervals.
-    if (workers_[i]->CountIntervalsInRequest() >= intervals) found = static_cast<int>(i);
+    const double of_worker = workers_[i]->CountIntervalsInRequest(long_operation ? 0.1 : 1);
+    if (of_worker < most || (of_worker == most && found >= 0)) continue;
+    most = of_worker;
+    found = static_cast<int>(i);
   }
   return found;
 }
 
-void SessionImpl::AbortWorker(int worker) {
+bool SessionImpl::AbortWorker(int worker) {
   base::MutexLock lock(&mu_);
-  workers_[static_cast<size_t>(worker)]->Abort();
+  return workers_[static_cast<size_t>(worker)]->Abort();
 }
 
 Result<int32_t> SessionImpl::Register(int descriptor) {

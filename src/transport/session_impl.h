@@ -75,7 +75,7 @@ class SessionImpl final : public Session, private BackingFiles {
   bool WaitFor(absl::Duration timeout) override;
   bool failed() const override { return failed_.load(); }
   int FindHangingWorker(int intervals) override;
-  void AbortWorker(int worker) override;
+  bool AbortWorker(int worker) override;
   void BoundDirtyBytes(uint64_t bytes) override;
   int end_descriptor() const override { return ended_.descriptor(); }
   absl::Status Unmount(absl::Duration timeout) override;
@@ -95,8 +95,8 @@ class SessionImpl final : public Session, private BackingFiles {
   // Carries out the requests without a reply that another process has read, and lets the kernel
   // send the others again.
   void TakeRequestsOver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Notes the requests that the predecessor was serving when it crashed, and refuses those that an
-  // earlier one was serving as well.
+  // Notes the requests that the predecessor was serving when it crashed. Refuses those that an
+  // earlier one was serving as well when it crashed, and drops those of them without a reply.
   void JudgeRequestsLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Answers a request of another process with EIO.
   void FailRequestLocked(absl::Span<const char> message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

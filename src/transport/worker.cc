@@ -1,11 +1,14 @@
 #include "src/transport/worker.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -16,6 +19,7 @@
 #include "src/base/error_text.h"
 #include "src/base/mutex.h"
 #include "src/base/thread_name.h"
+#include "src/base/unique_fd.h"
 
 namespace memfuse::transport {
 namespace {
@@ -92,18 +96,31 @@ void Worker::Interrupt() {
   if (channel_->interruptible()) pthread_kill(thread_.native_handle(), kStopSignal);
 }
 
-double Worker::CountIntervalsInRequest() {
+double Worker::CountIntervalsInRequest(double interval) {
   const uint64_t progress = progress_.load(std::memory_order_relaxed);
   if (progress % 2 == 0 || progress != counted_progress_) {
     counted_progress_ = progress;
     intervals_ = 0;
   } else {
-    intervals_ += blocking_.load(std::memory_order_relaxed) ? 0.1 : 1;
+    intervals_ += interval;
   }
   return intervals_;
 }
 
-void Worker::Abort() { pthread_kill(thread_.native_handle(), SIGABRT); }
+bool Worker::Abort() {
+  std::array<char, 64> path;
+  std::snprintf(path.data(), path.size(), "/proc/self/task/%d/stat", id_.load());
+  const base::UniqueFd file(open(path.data(), O_RDONLY | O_CLOEXEC));
+  // "ID (name) S ...": the name of a worker has no parenthesis.
+  std::array<char, 64> text = {};
+  if (file.valid() && read(file.get(), text.data(), text.size() - 1) > 0) {
+    const char* const state = std::strstr(text.data(), ") ");
+    if (state != nullptr && state[2] == 'D') return false;
+  }
+  if (progress_.load(std::memory_order_relaxed) != counted_progress_) return false;
+  pthread_kill(thread_.native_handle(), SIGABRT);
+  return true;
+}
 
 void Worker::Join() {
   if (thread_.joinable()) thread_.join();
@@ -113,6 +130,7 @@ void Worker::Run() {
   std::array<char, 16> name;
   std::snprintf(name.data(), name.size(), "memfuse-%d", index_);
   base::SetThreadName(name.data());
+  id_.store(gettid());
   base::PrepareThreadForLocks();
   WorkerBlockingObserver::SetThread(spare_workers_, &blocking_);
   channel_->Enter();

@@ -52,13 +52,15 @@ class Worker {
 
   void Join();
 
-  // Called at regular intervals, by one thread at a time. Returns for how many intervals the thread
-  // has been serving one request. An interval in which the thread has reported that it blocks
-  // (memfuse/host.h) counts as a tenth.
-  double CountIntervalsInRequest();
-  // Makes the thread, which is serving a request, end the process with SIGABRT: a handler of the
-  // signal then finds the stack of the thread.
-  void Abort();
+  // Called at regular intervals, by one thread at a time: adds `interval` if the thread is serving
+  // the same request as at the last call. Returns the sum for this request.
+  double CountIntervalsInRequest(double interval);
+  // Whether the thread has reported that it blocks (memfuse/host.h).
+  bool blocking() const { return blocking_.load(std::memory_order_relaxed); }
+  // Sends the thread SIGABRT, so that a handler of the signal finds its stack. Called after
+  // CountIntervalsInRequest. Returns false without a signal if the thread serves another request
+  // meanwhile, or is in an uninterruptible sleep: a process with such a thread does not end.
+  bool Abort();
 
   // May be called from any thread. Null: requests are not counted.
   const RequestStatistics* statistics() const { return statistics_.get(); }
@@ -79,6 +81,7 @@ class Worker {
   // Written by the thread: odd while it serves a request, and greater with each request.
   std::atomic<uint64_t> progress_{0};
   std::atomic<bool> blocking_{false};  // atomic; between BeginBlocking and EndBlocking
+  std::atomic<int> id_{0};             // atomic; gettid(2)
   // Used by CountIntervalsInRequest only.
   uint64_t counted_progress_ = 0;
   double intervals_ = 0;

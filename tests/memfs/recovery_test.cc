@@ -191,8 +191,10 @@ TEST(RecoveryTest, PagesOfTwoFilesAreRefused) {
   {
     const auto records = *RecordFile::Open(base::UniqueFd(dup(files.records.get())));
     records->ForEachBlock([](BlockHeader* block) {
-      if (block->kind != kPageTableKind) return;
-      PageSlot::Store(reinterpret_cast<PageTableRecord*>(block)->slots(), PageSlot(1, true));
+      if (block->kind == kPageTableKind) {
+        PageSlot::Store(reinterpret_cast<PageTableRecord*>(block)->slots(), PageSlot(1, true));
+      }
+      return false;
     });
   }
   const auto successor = MemFs::Recover(RecoveryOptions(), std::move(files));
@@ -232,6 +234,7 @@ TEST(RecoveryTest, AnAttemptThatFailsLeavesTheRecords) {
     Dentry* last = nullptr;
     records->ForEachBlock([&last](BlockHeader* block) {
       if (block->kind == kDentryKind) last = reinterpret_cast<Dentry*>(block);
+      return false;
     });
     return std::exchange(last->target.name_size, size);
   };

@@ -51,6 +51,7 @@ inline std::string Contents(RecordFile* file) {
       if (value != record->values[0]) found = '?';
     }
     contents += found;
+    return false;
   });
   return contents;
 }

@@ -39,6 +39,7 @@ class XattrsTest : public ::testing::Test {
       EXPECT_EQ(block->kind, kXattrKind);
       EXPECT_EQ(block->owner, kOwner);
       ++count;
+      return false;
     });
     return count;
   }

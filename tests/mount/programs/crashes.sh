@@ -55,7 +55,7 @@ stop_injecting
 inject copy_file_range error=EINTR
 [[ $(copy_range) == EIO ]] || fail "a request that hangs: $(<"$LOG")"
 stop_injecting
-[[ $(grep -c 'has been serving one request for 2 s' "$LOG") == 2 ]] || fail "$(<"$LOG")"
+[[ $(grep -c 'hangs: a request takes longer than' "$LOG") == 2 ]] || fail "$(<"$LOG")"
 [[ $(copy_range) == copied ]] || fail "the same request after a hang"
 kill -TERM "$DAEMON"
 wait "$DAEMON" || fail "the end after crashes: $(<"$LOG")"
@@ -77,6 +77,8 @@ grep -q 'only lets programs read' "$WORK/doctor" || fail "doctor: $(<"$WORK/doct
 if mkdir "$MOUNT/new" 2>"$WORK/error"; then fail "mkdir in a read-only file system"; fi
 grep -q 'Read-only file system' "$WORK/error" || fail "mkdir: $(<"$WORK/error")"
 if echo more 2>"$WORK/error" >>"$MOUNT/file"; then fail "a write to a read-only file system"; fi
+if "$control" resize "$MOUNT" 64m 2>"$WORK/error"; then fail "resize of a read-only file system"; fi
+grep -q 'read-only' "$WORK/error" || fail "resize: $(<"$WORK/error")"
 cp -r "$MOUNT/." "$WORK/copy"
 [[ $(<"$WORK/copy/file") == kept ]] || fail "the copy"
 pkill -KILL --parent "$DAEMON"
