@@ -433,6 +433,52 @@ TEST(RecoveryTest, GenerationsOfServersShareAPrivateTmpfs) {
   });
 }
 
+// So many that several threads rebuild the tree.
+void MakeManyFiles(MemFs* fs) {
+  constexpr int kDirectories = 20;
+  constexpr int kFilesOfEach = 1000;
+  const Caller me(fs);
+  for (int d = 0; d < kDirectories; ++d) {
+    const InodeNumber directory = Ino(me.Mkdir(kRootInode, "d" + std::to_string(d)));
+    for (int f = 0; f < kFilesOfEach; ++f) {
+      const std::string name = std::to_string(f);
+      const InodeNumber file = Ino(me.Mknod(directory, name));
+      if (f % 3 == 0) Must(me.Write(file, 0, std::string(static_cast<size_t>(f), 'x')));
+      if (f % 10 == 0) {
+        EXPECT_TRUE(me.Setxattr(file, "user.x", name).ok());
+      }
+
+      if (f % 50 == 0) Must(me.Symlink(directory, "s" + name, name));
+      if (f % 70 == 0) Must(me.Link(file, kRootInode, name + "of" + std::to_string(d)));
+      if (f % 20 == 0) {
+        EXPECT_TRUE(me.Unlink(directory, name).ok());
+      }
+
+      me.Forget(file);
+    }
+  }
+}
+
+TEST(RecoveryTest, ManyFilesAreRebuilt) {
+  const auto fs = MakeMemFs(RecoveryOptions());
+  MakeManyFiles(fs.get());
+  const auto records = *RecordFile::Open(base::UniqueFd(dup(fs->record_descriptor())));
+  EXPECT_GT(records->ScanThreads(), 1);
+  const auto successor = Memory(*fs).Recover();
+  ASSERT_NE(successor, nullptr);
+  EXPECT_TRUE(Describe(successor.get()) == Describe(fs.get()));
+}
+
+TEST(RecoveryTest, ManyFilesOfAPrivateTmpfsAreRebuilt) {
+  ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
+  auto fs = MakeMemFs(PassthroughOptions());
+  MakeManyFiles(fs.get());
+  const std::string before = Describe(fs.get());
+  fs = GiveAway(std::move(fs), PassthroughOptions());
+  ASSERT_NE(fs, nullptr);
+  EXPECT_TRUE(Describe(fs.get()) == before);
+}
+
 TEST(RecoveryTest, ALimitBelowTheUsageOfATmpfsBecomesTheUsage) {
   ASSERT_TRUE(MayMountTmpfs()) << "needs root (CAP_SYS_ADMIN)";
   for (const bool with_data : {false, true}) {
