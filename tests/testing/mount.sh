@@ -165,3 +165,12 @@ stop_killer() {
 # Used bytes (in KiB) and used inodes of the file system at DIRECTORY.
 usage_of() { df --output=used,iused "$1" | tail -n 1; }
 has_usage() { [[ $(usage_of "$1") == "$2" ]]; }
+
+# What MOUNT stores, in bytes and inodes. df(1) does not show what is removed and not freed. Needs
+# use_memfusectl.
+stored() {
+  "$control" status "$MOUNT" --json | python3 -c 'import json, sys
+status = json.load(sys.stdin)
+print(status["size"]["used"], status["inodes"]["used"])'
+}
+has_stored() { [[ $(stored) == "$1" ]]; }

@@ -9,14 +9,6 @@ need cc fio git make pgrep pkill python3 sqlite3
 
 use_memfusectl
 seconds=${KILLED_SECONDS:-10}
-# What is stored, in bytes and inodes. df(1) does not show what is removed and not freed.
-stored() {
-  "$control" status "$MOUNT" --json | python3 -c 'import json, sys
-status = json.load(sys.stdin)
-print(status["size"]["used"], status["inodes"]["used"])'
-}
-# shellcheck disable=SC2317 # wait_until calls it
-has_stored() { [[ $(stored) == "$1" ]]; }
 
 # Each of these functions is one round in a directory of its own. A failure ends the test.
 # shellcheck disable=SC2317 # repeat calls them

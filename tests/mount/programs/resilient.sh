@@ -7,14 +7,6 @@ need dd flock pgrep python3 sha256sum
 
 use_memfusectl
 server() { "$control" status "$MOUNT" --json | member server_pid; }
-# What is stored, in bytes and inodes. df(1) does not show what is removed and not freed.
-stored() {
-  "$control" status "$MOUNT" --json | python3 -c 'import json, sys
-status = json.load(sys.stdin)
-print(status["size"]["used"], status["inodes"]["used"])'
-}
-# shellcheck disable=SC2317 # wait_until calls it
-has_stored() { [[ $(stored) == "$1" ]]; }
 # Whether a server other than $1 answers.
 # shellcheck disable=SC2317 # wait_until calls it
 has_successor() { local now; now=$(server 2>/dev/null) && [[ $now != "$1" ]]; }
