@@ -192,9 +192,10 @@ class Session {
   // others may wait for it. Intervals and not time, so that a process that was stopped, or a
   // machine that was asleep, does not seem to hang.
   virtual int FindHangingWorker(int intervals) = 0;
-  // Sends SIGABRT to that worker, so that a handler of the signal finds its stack. Returns false if
-  // the worker is serving another request now, or is in an uninterruptible sleep.
-  virtual bool AbortWorker(int worker) = 0;
+  // Calls `before` and sends SIGABRT to that worker, so that a handler of the signal finds its
+  // stack. Returns false, and does neither, if the worker is serving another request now, or is in
+  // an uninterruptible sleep.
+  virtual bool AbortWorker(int worker, const std::function<void()>& before) = 0;
 
   // Bounds the data that is stored in files of this mount and not yet written back to the server,
   // as far as this process may do so (root; Linux 6.2). 0: no bound except the system's. The bound

@@ -98,8 +98,7 @@ std::string StatusText(const json& status) {
       status.at("version").get<std::string>(), status.at("server_pid").get<int64_t>(),
       Duration(status.at("uptime_seconds").get<int64_t>()));
   if (const int64_t takeovers = status.value("takeovers", int64_t{0}); takeovers > 0) {
-    absl::StrAppend(&text, "servers    ", takeovers, takeovers == 1 ? " has" : " have",
-                    " died, and the next one has gone on\n");
+    absl::StrAppend(&text, "takeovers  ", takeovers, ", after the death of a server\n");
   }
   if (status.value("read_only", false)) {
     absl::StrAppend(&text, "read-only, because servers have crashed: copy the files out\n");

@@ -25,12 +25,14 @@ HangWatch::HangWatch(int timeout, Session* session, const keeper::Client* keeper
       session_(*session),
       keeper_(*keeper),
       keeper_pid_(keeper::Client::keeper_pid()) {
-  if (!over_.valid()) return;
   try {
-    thread_ = std::thread([this] { Run(); });
+    if (over_.valid()) thread_ = std::thread([this] { Run(); });
   } catch (const std::system_error&) {
-    base::WithMemory([] { LOG(WARNING) << "--hang_timeout has no effect: too many threads"; });
+    // No thread.
   }
+  if (thread_.joinable()) return;
+  base::WithMemory(
+      [] { LOG(WARNING) << "--hang_timeout has no effect: too many threads or open files"; });
 }
 
 HangWatch::~HangWatch() {
@@ -45,8 +47,7 @@ void HangWatch::Run() {
   while (!over_.WaitUntil(base::Deadline::After(kInterval))) {
     const int hanging = session_.FindHangingWorker(timeout_);
     if (hanging < 0 || keeper::Client::keeper_pid() != keeper_pid_) continue;
-    if (!session_.AbortWorker(hanging)) continue;
-    keeper_.ReportHanging();
+    if (!session_.AbortWorker(hanging, [this] { keeper_.ReportHanging(); })) continue;
     if (over_.WaitUntil(base::Deadline::After(kTimeForStack))) return;
     kill(getpid(), SIGKILL);
   }

@@ -14,10 +14,12 @@
 namespace memfuse::cli {
 
 // A thread that looks once a second whether a worker of the session has been serving one request
-// for too long. It then tells the keeper and ends the process by SIGABRT, so that the stack of the
-// worker is logged, or by SIGKILL if that has no effect within five seconds. It takes no lock that
-// a request needs, and does not log. It does nothing if the keeper has died: the process is then
-// the only one that has the files.
+// for too long. It counts the looks. While any worker is in a long operation (memfuse/host.h), a
+// look counts as a tenth. When a worker has reached the timeout, the thread tells the keeper, and
+// sends the worker SIGABRT, so that the stack of the worker is logged. If the process is alive five
+// seconds later, the thread sends it SIGKILL. It does nothing if the worker is in an
+// uninterruptible sleep, or if the keeper has died: the process is then the only one that has the
+// files. It takes no lock of the file system, and does not log.
 class HangWatch {
  public:
   // `timeout`: seconds, > 0. Requires: both outlive the object. If no thread can be started, hangs

@@ -67,7 +67,7 @@ void Metrics::AddProcess(PrometheusText* text) const {
   text->Family("memfuse_threads", kGauge, "Threads that serve requests, as set by --threads.");
   text->Sample({}, static_cast<uint64_t>(facts_.threads));
   text->Family("memfuse_takeovers_total", kCounter,
-               "Servers that have gone on after one had died (--resilient).");
+               "Successors that have taken over from a server that had died.");
   text->Sample({}, facts_.takeovers);
   text->Family("process_start_time_seconds", kGauge,
                "When the daemon started, in seconds since 1970.");

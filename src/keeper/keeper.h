@@ -118,9 +118,9 @@ struct Start {
   Descriptors* predecessor;
   // The number of successors that were ready, and this server if it is one.
   uint64_t takeovers;
-  // The predecessor has crashed: it died by a signal other than SIGKILL.
+  // The predecessor has crashed.
   bool after_crash;
-  // Servers have failed again and again. This one only lets programs read the files.
+  // There were three early crashes within ten seconds. This server only lets programs read.
   bool read_only;
   // A non-blocking pipe, or -1. When the server has died, the keeper logs the text in it. For a
   // handler of fatal signals: the keeper can still allocate memory and take locks. The object that
@@ -140,14 +140,21 @@ struct Callbacks {
 };
 
 // Starts servers until
-// - one exits after it was ready, or the first one exits or dies before it is ready;
+// - one exits after it was ready, or the first one exits, dies or cannot be forked before it is
+// ready;
 // - one dies by a signal after ReportEnded;
-// - no server can be started, and SIGTERM or SIGINT has come; or
-// - servers have failed, and so have the read-only ones that were started afterwards.
-// Servers have failed when the third one in ten seconds crashes before it is ready, or after it has
-// received its first request and before it has answered one. Death by SIGKILL, which comes from
-// outside, does not count. Servers that cannot be started, or exit before they are ready, are
-// started again every five seconds.
+// - no successor can be started, and SIGTERM or SIGINT has come; or
+// - there were three early crashes of read-only servers within ten seconds.
+//
+// A *crash* is the death of a server by a signal other than SIGKILL, or by any signal after
+// ReportHanging. SIGKILL otherwise comes from another process or from the out-of-memory killer. An
+// *early crash* is a crash before the server is ready, or after it has received its first request
+// and before it has answered one. After three early crashes within ten seconds all servers are
+// read-only.
+//
+// A successor that cannot be forked, or exits before it is ready, is started again after a pause.
+// The pause doubles from 0.1 to 5 seconds.
+//
 // Forwards SIGTERM, SIGINT and SIGUSR1 to the server, and the first two to its successors as well.
 // Returns the exit status for this process: that of the server, or 1. In the processes of the
 // servers it does not return. Requires: the process has no other thread.

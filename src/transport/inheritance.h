@@ -18,8 +18,8 @@ struct Inheritance {
   LeftLookupsByRequest lookups;
   // The numbers of requests that two servers were serving when they crashed.
   std::set<uint64_t> refused;
-  // Servers have crashed again and again: requests that change the file system are answered with
-  // EROFS.
+  // Servers have crashed early (keeper/keeper.h): requests that change the file system are answered
+  // with EROFS, except WRITE of data that the kernel had accepted before.
   bool read_only = false;
 };
 

@@ -436,9 +436,9 @@ int SessionImpl::FindHangingWorker(int intervals) {
   return found;
 }
 
-bool SessionImpl::AbortWorker(int worker) {
+bool SessionImpl::AbortWorker(int worker, const std::function<void()>& before) {
   base::MutexLock lock(&mu_);
-  return workers_[static_cast<size_t>(worker)]->Abort();
+  return workers_[static_cast<size_t>(worker)]->Abort(before);
 }
 
 Result<int32_t> SessionImpl::Register(int descriptor) {

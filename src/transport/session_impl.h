@@ -75,7 +75,7 @@ class SessionImpl final : public Session, private BackingFiles {
   bool WaitFor(absl::Duration timeout) override;
   bool failed() const override { return failed_.load(); }
   int FindHangingWorker(int intervals) override;
-  bool AbortWorker(int worker) override;
+  bool AbortWorker(int worker, const std::function<void()>& before) override;
   void BoundDirtyBytes(uint64_t bytes) override;
   int end_descriptor() const override { return ended_.descriptor(); }
   absl::Status Unmount(absl::Duration timeout) override;

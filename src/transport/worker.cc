@@ -107,7 +107,7 @@ double Worker::CountIntervalsInRequest(double interval) {
   return intervals_;
 }
 
-bool Worker::Abort() {
+bool Worker::Abort(const std::function<void()>& before) {
   std::array<char, 64> path;
   std::snprintf(path.data(), path.size(), "/proc/self/task/%d/stat", id_.load());
   const base::UniqueFd file(open(path.data(), O_RDONLY | O_CLOEXEC));
@@ -118,6 +118,7 @@ bool Worker::Abort() {
     if (state != nullptr && state[2] == 'D') return false;
   }
   if (progress_.load(std::memory_order_relaxed) != counted_progress_) return false;
+  before();
   pthread_kill(thread_.native_handle(), SIGABRT);
   return true;
 }

@@ -57,10 +57,11 @@ class Worker {
   double CountIntervalsInRequest(double interval);
   // Whether the thread has reported that it blocks (memfuse/host.h).
   bool blocking() const { return blocking_.load(std::memory_order_relaxed); }
-  // Sends the thread SIGABRT, so that a handler of the signal finds its stack. Called after
-  // CountIntervalsInRequest. Returns false without a signal if the thread serves another request
-  // meanwhile, or is in an uninterruptible sleep: a process with such a thread does not end.
-  bool Abort();
+  // Calls `before` and sends the thread SIGABRT, so that a handler of the signal finds its stack.
+  // Called after CountIntervalsInRequest. Returns false, and does neither, if the thread serves
+  // another request meanwhile, or is in an uninterruptible sleep: a process with such a thread does
+  // not end.
+  bool Abort(const std::function<void()>& before);
 
   // May be called from any thread. Null: requests are not counted.
   const RequestStatistics* statistics() const { return statistics_.get(); }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # A mount with --resilient whose servers crash and hang in chosen system calls. strace(1) injects the
-# faults; it follows each server from its start.
+# faults: it is attached to the keeper and the running server, and follows each successor from fork(2).
 set -euo pipefail
 # shellcheck source=tests/testing/mount.sh
 source "$WORK/mount.sh"

@@ -1,7 +1,9 @@
 #!/bin/bash
-# Programs that check their own data, on a mount with --resilient whose servers are killed. For a longer
-# run: KILLED_SECONDS (of each store, default 10), KILLED_EVERY (seconds, default 0.2), KILLED_SIGNAL
-# (default KILL) and KILLED_THREADS (default 8).
+# Programs that check their own data, on a mount with --resilient whose servers are killed. Settings:
+#   KILLED_SECONDS   the time for each value of --data (default 10)
+#   KILLED_EVERY     seconds between two kills (0.2)
+#   KILLED_SIGNAL    the signal (KILL)
+#   KILLED_THREADS   the value of --threads (8)
 set -euo pipefail
 # shellcheck source=tests/testing/mount.sh
 source "$WORK/mount.sh"
