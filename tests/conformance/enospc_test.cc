@@ -145,7 +145,8 @@ TEST_P(Full, FallocateKeepsNothingOfAFailure) {
   EXPECT_EQ(ErrnoOf(fallocate(fd.get(), 0, 0, kSmallSize + 1)), ENOSPC);
   EXPECT_EQ(Stat("f").st_size, 0);
   EXPECT_EQ(Stat("f").st_blocks, 0);
-  EXPECT_EQ(FreeBytes(), before);
+  // Files that the previous case removed may be freed meanwhile.
+  EXPECT_GE(FreeBytes(), before);
   EXPECT_EQ(fallocate(fd.get(), 0, 0, kLeastData), 0);
   EXPECT_EQ(ErrnoOf(fallocate(fd.get(), 0, kLeastData, 2 << 20)), ENOSPC);
   EXPECT_EQ(Stat("f").st_size, static_cast<off_t>(kLeastData));
