@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -25,8 +26,8 @@ TEST(RunInParallelTest, CallsOnceWithEachNumber) {
   }
 }
 
-TEST(RunInParallelTest, UsesOtherThreads) {
-  if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "there is one CPU";
+TEST(RunInParallelTest, UsesAThreadForEachCpu) {
+  const size_t expected = std::min<size_t>(2, std::thread::hardware_concurrency());
   // Not absl::Mutex, which ThreadSanitizer does not know.
   std::mutex mu;
   std::condition_variable both;
@@ -35,9 +36,10 @@ TEST(RunInParallelTest, UsesOtherThreads) {
     std::unique_lock<std::mutex> lock(mu);
     threads.insert(std::this_thread::get_id());
     both.notify_all();
-    EXPECT_TRUE(both.wait_for(lock, std::chrono::seconds(20), [&] { return threads.size() == 2; }));
+    EXPECT_TRUE(
+        both.wait_for(lock, std::chrono::seconds(20), [&] { return threads.size() >= expected; }));
   });
-  EXPECT_EQ(threads.size(), 2u);
+  EXPECT_EQ(threads.size(), expected);
 }
 
 TEST(RunInParallelTest, ThrowsWhatACallThrows) {
