@@ -75,7 +75,7 @@ struct SessionOptions {
   // has served one (true). It must not call the session.
   std::function<void(bool served)> on_first_request;
   // Answer requests that change the file system with EROFS, except WRITE of data that the kernel
-  // had accepted before. For a server that takes over when others have crashed again and again. The
+  // had accepted before. For a server that takes over after several early crashes. The
   // mount stays writable for the kernel, and so do files that are passed through.
   bool read_only = false;
 };
@@ -125,7 +125,7 @@ class Session {
     std::optional<ConnectionState> predecessor;
     // The descriptors that its on_buffer got. Adopt takes ownership of them.
     std::vector<int> buffers;
-    // The process has crashed, rather than been killed from outside. A request that two processes
+    // The process has crashed and was not killed from outside. A request that two processes
     // were serving when they crashed is answered with EIO.
     bool crashed = false;
     // The time to wait for the kernel's INIT.

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <new>
 #include <system_error>
 
 #include "absl/time/time.h"
@@ -20,7 +21,7 @@ constexpr absl::Duration kTimeForStack = absl::Seconds(5);
 
 }  // namespace
 
-HangWatch::HangWatch(int timeout, Session* session, const keeper::Client* keeper)
+HangWatch::HangWatch(int timeout, Session* session, const keeper::Client* keeper) noexcept
     : timeout_(timeout),
       session_(*session),
       keeper_(*keeper),
@@ -29,10 +30,14 @@ HangWatch::HangWatch(int timeout, Session* session, const keeper::Client* keeper
     if (over_.valid()) thread_ = std::thread([this] { Run(); });
   } catch (const std::system_error&) {
     // No thread.
+  } catch (const std::bad_alloc&) {
+    // No memory for one: the server goes on without.
   }
   if (thread_.joinable()) return;
-  base::WithMemory(
-      [] { LOG(WARNING) << "--hang_timeout has no effect: too many threads or open files"; });
+  base::WithMemory([] {
+    LOG(WARNING)
+        << "--hang_timeout has no effect: too many threads or open files, or out of memory";
+  });
 }
 
 HangWatch::~HangWatch() {

@@ -22,9 +22,9 @@ namespace memfuse::cli {
 // files. It takes no lock of the file system, and does not log.
 class HangWatch {
  public:
-  // `timeout`: seconds, > 0. Requires: both outlive the object. If no thread can be started, hangs
-  // are not found, and the log says so.
-  HangWatch(int timeout, Session* session, const keeper::Client* keeper);
+  // `timeout`: seconds, > 0. Requires: both outlive the object. If no thread or event can be made,
+  // hangs are not found, and the log says so. Throws nothing.
+  HangWatch(int timeout, Session* session, const keeper::Client* keeper) noexcept;
   ~HangWatch();
   HangWatch(const HangWatch&) = delete;
   HangWatch& operator=(const HangWatch&) = delete;

@@ -136,8 +136,8 @@ class Keeper {
   pid_t server_ = -1;
   bool first_ready_ = false;  // a server was ready once
   uint64_t takeovers_ = 0;    // successors that were ready
-  bool after_crash_ = false;  // the last server died by a signal other than SIGKILL
-  bool read_only_ = false;    // servers have failed; the others only let programs read
+  bool after_crash_ = false;  // the last server has crashed
+  bool read_only_ = false;    // after three early crashes: servers only let programs read
   bool ended_ = false;        // the file system has ended
   bool ready_ = false;        // this server is ready
   bool received_ = false;     // this server has received a request
@@ -145,7 +145,7 @@ class Keeper {
   bool hanging_ = false;      // this server ends itself
   int status_ = 0;
   int termination_ = 0;       // a signal that ends the file system, which every server gets
-  uint64_t crashes_[2] = {};  // when servers died with their first request, in nanoseconds
+  uint64_t crashes_[2] = {};  // the times of early crashes, in nanoseconds
   uint64_t ready_since_ = 0;  // of this server, in nanoseconds
   int soon_crashes_ = 0;  // one after the other, each within a second after the server was ready
   int pause_ = 0;         // milliseconds, before the next server

@@ -140,8 +140,8 @@ struct Callbacks {
 };
 
 // Starts servers until
-// - one exits after it was ready, or the first one exits, dies or cannot be forked before it is
-// ready;
+// - one exits after it was ready;
+// - the first one exits, dies or cannot be forked, before it is ready;
 // - one dies by a signal after ReportEnded;
 // - no successor can be started, and SIGTERM or SIGINT has come; or
 // - there were three early crashes of read-only servers within ten seconds.
